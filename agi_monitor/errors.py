@@ -1,0 +1,92 @@
+"""The whole tree of what can go wrong. A *refusal* is not in it: an expected no is a value (``model.Refusal``).
+
+::
+
+    AgiMonitorError
+    ├── ConfigError            the configuration file cannot be used
+    ├── RenderError            a dialplan file cannot be written from this configuration
+    ├── AuditUnavailable       a record cannot be written, so nobody may spy
+    ├── StateUnavailable       the lock-outs cannot be read or written, so no PIN is accepted
+    ├── ProtocolError
+    │   ├── LocalProtocolError     we were about to break the protocol; nothing was sent
+    │   └── RemoteProtocolError    the peer broke it; the session is over
+    ├── CommandFailed          Asterisk answered a command with an error
+    │   ├── InvalidCommand         510: this Asterisk does not know the command
+    │   └── WrongUsage             520: it knows the command, not these arguments
+    └── CallEnded              the caller is gone; ends a handler, and is no fault
+
+The ones a script meets on the wire are pyst2's exceptions as well (``asterisk.agi``), so that
+``except AGIHangup`` of somebody who comes from there goes on working.
+"""
+
+from __future__ import annotations
+
+from asterisk.agi import AGIAppError, AGIError, AGIHangup, AGIInvalidCommand, AGIUsageError
+
+
+class AgiMonitorError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class ConfigError(AgiMonitorError):
+    """The configuration file cannot be used; each problem names its key and line.
+
+    Parameters:
+        problems: one sentence per problem, in the order of the file.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class RenderError(AgiMonitorError):
+    """A dialplan file cannot be written safely from this configuration or with this template."""
+
+
+class AuditUnavailable(AgiMonitorError):
+    """A record could not be written to disk. Without a record there is no spying."""
+
+
+class StateUnavailable(AgiMonitorError):
+    """The lock-outs could not be read or written. Without them a PIN could be guessed, so none is accepted."""
+
+
+class ProtocolError(AgiMonitorError):
+    """The AGI conversation cannot go on. Always one of the two below."""
+
+
+class LocalProtocolError(ProtocolError, AGIError):  # type: ignore[misc]  # pyst2 is untyped
+    """We were about to send something that Asterisk would misread. Nothing was sent."""
+
+
+class RemoteProtocolError(ProtocolError, AGIError):  # type: ignore[misc]  # pyst2 is untyped
+    """The peer sent something that is not AGI, or more than the limits allow."""
+
+
+class CommandFailed(AgiMonitorError, AGIAppError):  # type: ignore[misc]  # pyst2 is untyped
+    """Asterisk answered a command with an error.
+
+    Parameters:
+        verb: the command's name only: its arguments may be secrets.
+        code: the reply's code (510, 520), or 200 where the result itself means failure.
+        text: what Asterisk said.
+    """
+
+    def __init__(self, verb: str, code: int, text: str) -> None:
+        super().__init__(f"{verb}: Asterisk answered {code} {text}".rstrip())
+        self.verb = verb
+        self.code = code
+        self.text = text
+
+
+class InvalidCommand(CommandFailed, AGIInvalidCommand):  # type: ignore[misc]  # pyst2 is untyped
+    """510: this Asterisk does not know the command."""
+
+
+class WrongUsage(CommandFailed, AGIUsageError):  # type: ignore[misc]  # pyst2 is untyped
+    """520: Asterisk knows the command, but not with these arguments."""
+
+
+class CallEnded(AgiMonitorError, AGIHangup):  # type: ignore[misc]  # pyst2 is untyped
+    """The caller hung up, or the connection to Asterisk is gone. Ends a handler; no fault of anybody."""

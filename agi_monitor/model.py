@@ -1,0 +1,138 @@
+"""The vocabulary. Imports nothing of ours; every other module may import it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """What a supervisor may do on a call."""
+
+    LISTEN = "listen"
+    """Hear agent and customer; nobody hears the supervisor."""
+    WHISPER = "whisper"
+    """The agent hears the supervisor as well, the customer does not."""
+    BARGE = "barge"
+    """Agent and customer hear the supervisor."""
+
+
+class Reason(StrEnum):
+    """Why a request was refused. The slug is what the audit and the logs carry."""
+
+    CODE_UNKNOWN = "code_unknown"
+    """What was dialled is none of the feature codes."""
+    ENDPOINT_UNKNOWN = "endpoint_unknown"
+    """The phone belongs to no supervisor. Sounds like ``pin_wrong``."""
+    PIN_WRONG = "pin_wrong"
+    """No attempt of this call had the right PIN."""
+    PIN_LOCKED = "pin_locked"
+    """Too many wrong PINs; this supervisor has to wait, whatever the PIN."""
+    EXTENSION_MISSING = "extension_missing"
+    """No extension was keyed in when asked for one."""
+    AGENT_UNKNOWN = "agent_unknown"
+    """No agent has this extension. Sounds like ``mode_denied``."""
+    MODE_DENIED = "mode_denied"
+    """No rule allows this mode on this agent, or one denies it."""
+    SELF_SPY = "self_spy"
+    """The supervisor asked for a phone of their own."""
+    NO_CALL = "no_call"
+    """The agent's phone is idle, or in no conversation yet."""
+    RINGING = "ringing"
+    """The agent's phone is ringing."""
+    ON_HOLD = "on_hold"
+    """The agent's call is on hold."""
+    UNAVAILABLE = "unavailable"
+    """The agent's phone is not registered, or the PBX does not know its state."""
+    AMBIGUOUS = "ambiguous"
+    """The agent is on several calls and none was chosen."""
+    TARGET_GONE = "target_gone"
+    """The call ended between the decision and the first sound."""
+    CONFERENCE = "conference"
+    """Barging reaches one other party only; this call has more."""
+    AUDIT_UNAVAILABLE = "audit_unavailable"
+    """The record could not be written, so nobody may spy."""
+    STATE_UNAVAILABLE = "state_unavailable"
+    """The lock-outs could not be read or written, so no PIN is accepted."""
+    PBX_ERROR = "pbx_error"
+    """Asterisk answered something unexpected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An expected no.
+
+    Parameters:
+        reason: the slug.
+        detail: for the audit and the administrator, never spoken, never with a digit of a PIN.
+    """
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpyRequest:
+    """What the dialled digits ask for.
+
+    Parameters:
+        mode: the mode of the feature code.
+        extension: the agent's extension, or None when it has to be asked for.
+    """
+
+    mode: Mode
+    extension: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Somebody who may ask to hear calls.
+
+    Parameters:
+        id: the key in the configuration, as rules and the audit name it.
+        endpoints: the devices they dial from, such as ``PJSIP/2001``.
+        groups: the supervisor groups they are in.
+        name: for people.
+        pin_hash: an argon2id hash.
+        language: of the prompts; None leaves the channel's own.
+    """
+
+    id: str
+    endpoints: frozenset[str]
+    groups: frozenset[str]
+    pin_hash: str
+    name: str = ""
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Somebody whose calls may be heard.
+
+    Parameters:
+        extension: the digits that are dialled for them.
+        groups: the agent groups they are in.
+        endpoints: their devices; empty means that the PBX is asked for the hint of the extension.
+        name: for people.
+    """
+
+    extension: str
+    groups: frozenset[str]
+    endpoints: tuple[str, ...] = ()
+    name: str = ""
+
+
+DEVICE_CHANNEL = re.compile(r"(?P<endpoint>[A-Za-z0-9]+/[^\s/]+)-[0-9a-f]+")
+
+
+def endpoint_of(channel: str) -> str | None:
+    """The endpoint behind a channel's name, or None for a channel that is no device.
+
+    ``PJSIP/1001-mobile-0000002a`` is the endpoint ``PJSIP/1001-mobile`` (chan_pjsip.c and chan_sip.c append
+    ``-`` and eight hexadecimal digits). Local channels (``Local/1001@agents-00000003;2``) belong to no device.
+    """
+    match = DEVICE_CHANNEL.fullmatch(channel)
+    if match is None or channel.startswith("Local/"):
+        return None
+    return match["endpoint"]

@@ -4,7 +4,8 @@ has one key for each of them, with the same name in lower case.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 MAX_ENVIRONMENT_LINES = 256
 """Asterisk sends 26 lines and at most 127 ``agi_arg_N`` (res_agi.c: MAX_ARGS 128); twice that is no Asterisk."""
@@ -63,3 +64,8 @@ class Limits:
     cleanup_seconds: float = CLEANUP_SECONDS
     max_sessions: int = MAX_SESSIONS
     max_sessions_per_peer: int = MAX_SESSIONS_PER_PEER
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not 0 < getattr(self, field.name) < math.inf:
+                raise ValueError(f"{field.name} must be more than 0 and finite")

@@ -59,6 +59,27 @@ class Reason(StrEnum):
     """Asterisk answered something unexpected."""
 
 
+class Cue(StrEnum):
+    """A moment that is no refusal, and has something to say."""
+
+    ASK_PIN = "ask_pin"
+    """Before the PIN. One sound file: keys may interrupt it."""
+    ASK_PIN_AGAIN = "ask_pin_again"
+    """After a wrong PIN. One sound file."""
+    ASK_EXTENSION = "ask_extension"
+    """Before the extension is keyed in. One sound file."""
+    CHOOSE_CALL = "choose_call"
+    """Once for each of an agent's calls."""
+    CALL_OVER = "call_over"
+    """The agent's call ended while the supervisor was on it."""
+    GOODBYE = "goodbye"
+    """Before hanging up."""
+
+
+ONE_FILE = frozenset({Cue.ASK_PIN, Cue.ASK_PIN_AGAIN, Cue.ASK_EXTENSION})
+"""GET DATA plays exactly one file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An expected no.

@@ -1,0 +1,49 @@
+# make demo   a real Asterisk, three SIP phones, and a table of who hears whom
+# make test   lint, types and every test, the scenarios on Asterisk 16 and 22 included
+# Both set up all they need; see contrib/setup/environment.sh and contrib/lab/.
+
+PYTHON = .venv/bin/python
+
+.PHONY: help demo demo-phones test quick lint types format images benchmark clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+	@echo "make demo-phones  leaves the PBX up, for a softphone of your own (BIND=address)"
+	@echo "make quick        everything that needs no PBX"
+	@echo "make benchmark    speed, as ratios against other servers in the same run"
+	@echo "make clean        removes what was built here; images and packages stay"
+
+.venv/ready: setup.cfg pyproject.toml contrib/setup/environment.sh
+	@contrib/setup/environment.sh
+
+images: .venv/ready
+	@$(PYTHON) -m contrib.lab.images
+
+demo: images
+	@$(PYTHON) -m contrib.lab.demo
+
+demo-phones: images
+	@$(PYTHON) -m contrib.lab.demo --phones $(if $(BIND),--bind $(BIND))
+
+lint: .venv/ready
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+
+types: .venv/ready
+	@$(PYTHON) -m mypy
+
+format: .venv/ready
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+quick: lint types
+	@$(PYTHON) -m pytest --ignore tests/scenarios --ignore tests/lab
+
+test: lint types images
+	@$(PYTHON) -m pytest
+
+benchmark: .venv/ready
+	@for benchmark in benchmarks/*.py; do $(PYTHON) $$benchmark || exit 1; done
+
+clean:
+	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""``python -m agi_monitor`` is the command ``agi-monitor``."""
+
+from agi_monitor.cli import main
+
+main(prog_name="agi-monitor")

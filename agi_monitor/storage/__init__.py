@@ -1,0 +1,1 @@
+"""Files that outlive the server: the audit and the lock-outs."""

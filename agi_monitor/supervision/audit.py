@@ -1,0 +1,206 @@
+"""One dataclass per auditable fact, and the AuditLog port.
+
+A fact never carries a digit of a PIN: none of the fields has room for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from agi_monitor.model import Mode, Reason
+
+
+class End(StrEnum):
+    """Why a spy ended."""
+
+    SUPERVISOR_HUNG_UP = "supervisor_hung_up"
+    SUPERVISOR_LEFT = "supervisor_left"
+    """The ``*`` key."""
+    CALL_OVER = "call_over"
+    """The spyee is gone."""
+    TARGET_GONE = "target_gone"
+    """The spyee was gone before the first sound."""
+    MODE_KEY = "mode_key"
+    """A mode key was pressed. A record of its own says which mode begins, or goes on after a refusal."""
+    PBX_ENDED = "pbx_ended"
+    """ChanSpy ended although both channels live: somebody stopped it on the PBX."""
+    AUDIT_UNAVAILABLE = "audit_unavailable"
+    """The next record could not be written."""
+    SERVER_STOPPING = "server_stopping"
+    """The server was told to stop and ended the spy."""
+    LEFT_RUNNING = "left_running"
+    """The server stopped and left the spy on; it ends with the call or when the supervisor hangs up."""
+    ERROR = "error"
+    """Something broke; the log says what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """Something that happened.
+
+    Parameters:
+        at: when, with a time zone.
+    """
+
+    name: ClassVar[str]
+    gates: ClassVar[bool] = False
+    """Whether something may only happen once this is on disk."""
+
+    at: datetime
+
+    def record(self) -> Mapping[str, object]:
+        """Return the fact as it is written: its name first, then its fields; times as ISO 8601 in UTC."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"fact": self.name, **{name: _plain(value) for name, value in values.items()}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFact(Fact):
+    """Something that happened on one call of a supervisor.
+
+    Parameters:
+        call: the same for every fact of this call.
+        endpoint: the supervisor's device.
+        spyer: the supervisor's channel.
+        spyer_uniqueid: the same channel's uniqueid.
+        supervisor: None when the device belongs to nobody.
+    """
+
+    call: str
+    endpoint: str
+    spyer: str
+    spyer_uniqueid: str
+    supervisor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused(CallFact):
+    """Somebody asked and was told no.
+
+    Parameters:
+        reason: the slug.
+        mode: what was asked for; None when not known yet.
+        extension: of whom; None when not known yet, or when keyed in and nobody's (it might be a PIN).
+        detail: the rule, the count, the error; never digits that were keyed in.
+    """
+
+    name: ClassVar[str] = "refused"
+
+    reason: Reason
+    mode: Mode | None = None
+    extension: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedOut(CallFact):
+    """A wrong PIN too many.
+
+    Parameters:
+        until: no PIN is accepted before.
+    """
+
+    name: ClassVar[str] = "locked_out"
+
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpyStarted(CallFact):
+    """A grant: from now on the supervisor hears the agent. On disk before the first sound.
+
+    Parameters:
+        grant: numbers the spies of this call, from 1.
+        extension: the agent.
+        mode: listen, whisper or barge.
+        spyee: the agent's channel.
+        spyee_uniqueid: the same channel's uniqueid.
+        rule: the rule that allowed it.
+    """
+
+    name: ClassVar[str] = "spy_started"
+    gates: ClassVar[bool] = True
+
+    grant: int
+    extension: str
+    mode: Mode
+    spyee: str
+    spyee_uniqueid: str
+    rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpyEnded(CallFact):
+    """A grant is over.
+
+    Parameters:
+        grant: as in ``spy_started``.
+        extension: the agent.
+        mode: as in ``spy_started``.
+        why: what ended it.
+        seconds: how long it lasted.
+    """
+
+    name: ClassVar[str] = "spy_ended"
+
+    grant: int
+    extension: str
+    mode: Mode
+    why: End
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerStarted(Fact):
+    """The server accepts calls from now on.
+
+    Parameters:
+        version: of this package.
+    """
+
+    name: ClassVar[str] = "server_started"
+
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerStopped(Fact):
+    """The server accepts no more calls; spies that it left running have a record of their own."""
+
+    name: ClassVar[str] = "server_stopped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigReloaded(Fact):
+    """Another configuration holds from now on.
+
+    Parameters:
+        digest: SHA-256 of the file.
+    """
+
+    name: ClassVar[str] = "config_reloaded"
+
+    digest: str
+
+
+class AuditLog(Protocol):
+    """Where facts are kept."""
+
+    async def append(self, fact: Fact) -> None:
+        """Put the fact on disk.
+
+        A fact that gates is written or raises. Any other has already happened: it is kept and written as soon
+        as that is possible, and nothing is raised.
+
+        Raises:
+            AuditUnavailable: this fact gates and could not be written, or facts before it could not.
+        """
+        ...
+
+
+def _plain(value: object) -> object:
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value

@@ -1,0 +1,48 @@
+"""Mode and channel -> ChanSpy's arguments. The only place that writes them.
+
+Two rules for every later edit: the channel is never empty (that would be every channel of the PBX), and
+the options ``d`` (a listener could barge), ``e``, ``r`` and ``W`` are never emitted.
+"""
+
+from __future__ import annotations
+
+import re
+
+from agi_monitor.model import Mode
+
+APPLICATION = "ChanSpy"
+
+EXIT_CONTEXT_VARIABLE = "SPY_EXIT_CONTEXT"
+"""Where option ``X`` looks for the key that was pressed (app_chanspy.c)."""
+
+EXIT_CONTEXT = "agi-monitor-mode"
+"""The generated context with the extensions 4, 5, 6 and ``*``."""
+
+NO_KEY = "s"
+"""The extension that stands for no key; never one that can be pressed."""
+
+MODE_KEYS = {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE}
+"""Keys that change the mode while spying; the ones that option ``d`` uses, so hands know them."""
+
+LEAVE_KEY = "*"
+"""Leaves this agent and asks for the next one."""
+
+OPTIONS = "uqESX"
+"""``u`` one exact channel, ``q`` no beep, ``E`` ends with the spyee's hang-up and does not move to another
+call, ``S`` does not wait for a channel that is gone, ``X`` leaves on a key of the exit context."""
+
+_UNIQUEID = re.compile(r"[A-Za-z0-9_.\-]*[0-9]+\.[0-9]+")
+
+
+def arguments(uniqueid: str, mode: Mode) -> str:
+    """Return the argument string of ChanSpy for one exact channel.
+
+    Raises:
+        ValueError: the uniqueid is not one (``[systemname-]epoch.sequence``); nothing else may reach ChanSpy.
+    """
+    if _UNIQUEID.fullmatch(uniqueid) is None:
+        raise ValueError("not the uniqueid of a channel")
+    return f"{uniqueid},{OPTIONS}{_MODE_OPTION[mode]}"
+
+
+_MODE_OPTION = {Mode.LISTEN: "", Mode.WHISPER: "w", Mode.BARGE: "B"}

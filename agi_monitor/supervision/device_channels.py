@@ -1,0 +1,103 @@
+"""What an agent's devices are doing, asked over AGI on the supervisor's own call: no AMI needed.
+
+Four facts decide, all from the PBX at this moment: the hint of the extension (which devices), ``CHANNELS()``
+restricted to exactly one device, each channel's state, and its bridge peers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from agi_monitor.model import Agent, endpoint_of
+from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel
+
+ENDPOINT = re.compile(r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@\-]{1,80}")
+"""A device whose name may be put into an expression: nothing that ``${}`` or a regular expression could read."""
+
+MAX_DEVICES = 16
+"""Devices of one agent; a hint with more is a group of phones, not a person."""
+
+MAX_CHANNELS = 64
+"""Channels of one agent; GET FULL VARIABLE cuts its answer at 4,096 bytes, about twice as many names."""
+
+UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID", "UNKNOWN", ""})
+"""Device states of a device that is not registered, or that the PBX does not know (devicestate.c)."""
+
+
+class Variables(Protocol):
+    """What is needed of an AGI session."""
+
+    async def get_full_variable(self, expression: str, channel: str | None = None) -> str | None:
+        """Evaluate an expression on the own or another channel; None when that channel is gone."""
+        ...
+
+
+class DeviceChannelsOverAgi:
+    """``targets.DeviceLookup`` by GET FULL VARIABLE.
+
+    Parameters:
+        session: the supervisor's AGI session.
+        hint_context: where the hints of the extensions are, for agents without configured endpoints.
+    """
+
+    def __init__(self, session: Variables, hint_context: str) -> None:
+        self._session = session
+        self._hint_context = hint_context
+
+    async def devices_of(self, agent: Agent) -> AgentDevices:
+        """Look the agent up; a device that cannot be found makes it unreachable, not an error."""
+        endpoints = agent.endpoints or await self._hinted(agent.extension)
+        channels: list[DeviceChannel] = []
+        reachable = False
+        for endpoint in endpoints:
+            state = await self._ask(f"${{DEVICE_STATE({endpoint})}}")
+            reachable = reachable or state not in UNREACHABLE
+            for name in await self._channel_names(endpoint):
+                channel = await self._channel(name)
+                if channel is not None:
+                    channels.append(channel)
+        return AgentDevices(endpoints, tuple(channels), reachable)
+
+    async def _hinted(self, extension: str) -> tuple[str, ...]:
+        hint = await self._ask(f"${{HINT({extension}@{self._hint_context})}}")
+        devices = dict.fromkeys(hint.split("&"))
+        return tuple(device for device in devices if ENDPOINT.fullmatch(device))[:MAX_DEVICES]
+
+    async def _channel_names(self, endpoint: str) -> list[str]:
+        # The whole name is matched: PJSIP/100 must not find PJSIP/1001, nor PJSIP/1001 the device 1001-mobile.
+        # A dot or plus stands in brackets, because braces and backslashes do not survive ${} and the quoting.
+        pattern = re.sub(r"[.+]", r"[\g<0>]", endpoint)
+        names = (await self._ask(f"${{CHANNELS(^{pattern}-[0-9a-f]+$)}}")).split()
+        # CHANNELS() ignores case and cuts long lists; what is used is compared once more, exactly.
+        return [name for name in names if endpoint_of(name) == endpoint][:MAX_CHANNELS]
+
+    async def _channel(self, name: str) -> DeviceChannel | None:
+        answer = await self._session.get_full_variable(
+            "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${CONNECTEDLINE(num)}|${BRIDGEPEER}", name
+        )
+        if answer is None:
+            return None
+        # The number and the peers are what somebody else chose to be called: they come last and cannot
+        # shift the fields before them.
+        uniqueid, state, on_hold, rest = answer.split("|", 3)
+        number, _, peers_text = rest.rpartition("|")
+        peers = tuple(peer for peer in peers_text.split(",") if peer)
+        held = on_hold == "1" or await self._holds(peers)
+        return DeviceChannel(name, uniqueid, _state(state), peers, held, re.sub(r"[^0-9]", "", number))
+
+    async def _holds(self, peers: tuple[str, ...]) -> bool:
+        # A held channel is marked, not the one that holds it: ask the other side of a two-party call.
+        if len(peers) != 1:
+            return False
+        return await self._session.get_full_variable("${CHANNEL(onhold)}", peers[0]) == "1"
+
+    async def _ask(self, expression: str) -> str:
+        return await self._session.get_full_variable(expression) or ""
+
+
+def _state(text: str) -> ChannelState:
+    try:
+        return ChannelState(text)
+    except ValueError:
+        return ChannelState.OTHER

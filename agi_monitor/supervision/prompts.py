@@ -1,0 +1,72 @@
+"""What is played, and when. Every word is from Asterisk's core sounds; a site may say it otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agi_monitor.model import Cue, Reason
+
+EXTENSION = "{extension}"
+"""In a list of prompts: the digits of the agent's extension."""
+CHOICE = "{choice}"
+"""In ``choose_call``: the key for this call."""
+NUMBER = "{number}"
+"""In ``choose_call``: the other party's number."""
+PLACEHOLDERS = frozenset({EXTENSION, CHOICE, NUMBER})
+
+
+_SORRY = ("im-sorry", "something-terribly-wrong")
+
+DEFAULTS: Mapping[str, tuple[str, ...]] = {
+    Cue.ASK_PIN: ("agent-pass",),
+    Cue.ASK_PIN_AGAIN: ("auth-incorrect",),
+    Cue.ASK_EXTENSION: ("vm-enter-num-to-call",),
+    Cue.CHOOSE_CALL: ("vm-press", CHOICE, "for", NUMBER),
+    Cue.CALL_OVER: ("beep",),
+    Cue.GOODBYE: ("vm-goodbye",),
+    Reason.CODE_UNKNOWN: ("cannot-complete-as-dialed",),
+    Reason.ENDPOINT_UNKNOWN: ("vm-invalidpassword",),
+    Reason.PIN_WRONG: ("vm-invalidpassword",),
+    Reason.PIN_LOCKED: ("sorry-youre-having-problems", "please-try-call-later"),
+    Reason.EXTENSION_MISSING: ("pm-invalid-option",),
+    Reason.AGENT_UNKNOWN: ("feature-not-avail-line",),
+    Reason.MODE_DENIED: ("feature-not-avail-line",),
+    Reason.SELF_SPY: ("your", "extension", "pbx-invalid"),
+    Reason.NO_CALL: ("extension", EXTENSION, "vm-no", "calling"),
+    Reason.RINGING: ("extension", EXTENSION, "calling"),
+    Reason.ON_HOLD: ("extension", EXTENSION, "one-moment-please"),
+    Reason.UNAVAILABLE: ("extension", EXTENSION, "vm-isunavail"),
+    Reason.AMBIGUOUS: ("pm-invalid-option",),
+    Reason.TARGET_GONE: ("extension", EXTENSION, "conf-hasleft"),
+    Reason.CONFERENCE: ("conf-locked",),
+    Reason.AUDIT_UNAVAILABLE: _SORRY,
+    Reason.STATE_UNAVAILABLE: _SORRY,
+    Reason.PBX_ERROR: _SORRY,
+}
+"""Two pairs sound the same on purpose: a phone of nobody like a wrong PIN, an unknown agent like a forbidden one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The site's words over the defaults.
+
+    Parameters:
+        site: for every language.
+        languages: language -> what is said otherwise in it.
+    """
+
+    site: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    languages: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def words(self, moment: Cue | Reason, language: str) -> tuple[str, ...]:
+        """Return the sound files and placeholders for a moment.
+
+        Parameters:
+            moment: what has something to say.
+            language: the channel's language, such as ``de`` or ``de_AT`` (falls back to ``de``).
+        """
+        for table in (self.languages.get(language), self.languages.get(language.partition("_")[0]), self.site):
+            if table is not None and moment in table:
+                return table[moment]
+        return DEFAULTS[moment]

@@ -1,0 +1,236 @@
+"""The product under test, as a site runs it: its configuration, its dialplan in the PBX, its server process.
+
+Everything goes through the command `agi-monitor` and through files, nothing through imports: what a supervisor
+meets here is what one meets on a real site.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from contrib.lab.errors import LabError
+from contrib.lab.pbx import Lab
+from contrib.lab.waiting import wait_until
+
+PORT = 4573
+START_SECONDS = 20.0
+STOP_SECONDS = 30.0
+EVENT_SECONDS = 15.0
+
+PINS: Mapping[str, str] = {"2001": "8305917", "2002": "6194038", "2003": "7420586"}
+"""The supervisors' PINs by phone: long enough not to turn up anywhere by chance."""
+
+SITE: Mapping[str, Any] = {
+    "supervisors": {
+        "anna": {"name": "Anna", "endpoints": ["PJSIP/2001"], "groups": ["leads"]},
+        "bob": {"name": "Bob", "endpoints": ["PJSIP/2002"], "groups": ["listeners"]},
+        "carla": {"name": "Carla", "endpoints": ["PJSIP/2003"], "groups": ["leads"]},
+    },
+    "agents": {
+        "100": {"endpoints": ["PJSIP/100"], "groups": ["sales"]},
+        "1001": {"name": "Ben", "groups": ["sales"]},
+        "1002": {"endpoints": ["PJSIP/1002"], "groups": ["sales", "protected"]},
+        "2001": {"endpoints": ["PJSIP/2001"], "groups": ["sales"]},
+    },
+    "rules": [
+        {"name": "leads-on-sales", "allow": ["listen", "whisper", "barge"], "supervisors": ["leads"], "agents": ["sales"]},
+        {"name": "listeners-on-sales", "allow": ["listen"], "supervisors": ["listeners"], "agents": ["sales"]},
+        {"name": "protected", "deny": ["listen", "whisper", "barge"], "supervisors": ["all"], "agents": ["protected"]},
+    ],
+    "dialplan": {"hint_context": "hints"},
+    "log": {"level": "debug", "format": "json"},
+}
+"""1001 has no endpoints: its devices are found by its hint, the desk phone and the mobile."""
+
+
+class MonitorServer:
+    """`agi-monitor serve` for one laboratory.
+
+    :param lab: whose PBX it serves
+    :param folder: for its configuration, state, audit and log
+    :param changes: sections that replace those of `SITE`
+    """
+
+    def __init__(self, lab: Lab, folder: Path, **changes: Any) -> None:
+        self._lab = lab
+        self.folder = folder
+        self.config = folder / "agi-monitor.yaml"
+        self.log = folder / "server.log"
+        self.audit_file = folder / "audit" / "audit.jsonl"
+        self._process: subprocess.Popen[bytes] | None = None
+        for part in ("audit", "state"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        self.configure(**changes)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.is_running:
+            self.kill()
+
+    # Configuration
+
+    def configure(self, **changes: Any) -> None:
+        """Write the configuration: `SITE` with whole sections replaced. It takes effect at start or reload."""
+        site: dict[str, Any] = {**copy.deepcopy(dict(SITE)), **changes}
+        site["fastagi"] = {"listen": self._lab.gateway, "port": PORT, "peers": [self._lab.pbx.address]}
+        site.setdefault("audit", {"file": str(self.audit_file)})
+        site.setdefault("state", {"directory": str(self.folder / "state")})
+        for supervisor in site["supervisors"].values():
+            if "pin" not in supervisor:
+                supervisor["pin"] = pin_record(supervisor["endpoints"][0].removeprefix("PJSIP/"))
+        self.config.write_text(json.dumps(site, indent=1))
+
+    def render(self) -> str:
+        """Write the dialplan into the PBX with `agi-monitor render` and load it."""
+        said = self.command("render", "--config", str(self.config), "--out", str(self._lab.pbx.generated))
+        self._lab.pbx.reload_dialplan()
+        return said
+
+    def reload(self) -> None:
+        """Tell the running server to read its configuration again, with `agi-monitor reload`."""
+        self.command("reload", "--config", str(self.config))
+
+    def command(self, *arguments: str) -> str:
+        """Run `agi-monitor` and return what it prints.
+
+        :raises LabError: it failed
+        """
+        done = subprocess.run(_agi_monitor(*arguments), capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise LabError(f"agi-monitor {arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    # Process
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the server and wait until it serves.
+
+        :raises LabError: it ended instead
+        """
+        mark = self.mark()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                _agi_monitor("serve", "--config", str(self.config)), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        wait_until(
+            lambda: not self.is_running or self.events("serving", since=mark),
+            START_SECONDS,
+            "the server to serve",
+            describe=self._log_tail,
+        )
+        if not self.is_running:
+            raise LabError(f"the server did not start\n{self._log_tail()}")
+
+    def kill(self) -> None:
+        """End the process at once (SIGKILL), as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(STOP_SECONDS)
+
+    def stop(self, timeout: float = STOP_SECONDS) -> int:
+        """End the process politely (SIGTERM) and return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout)
+
+    # What it says
+
+    def mark(self) -> int:
+        """Remember the end of the log, for `events` and `wait_for`."""
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def events(self, event: str, since: int = 0, **keys: object) -> list[dict[str, Any]]:
+        """List log events of this name with these keys."""
+        return [
+            line
+            for line in self._lines(since)
+            if line.get("event") == event and all(line.get(name) == value for name, value in keys.items())
+        ]
+
+    def wait_for(self, event: str, since: int = 0, timeout: float = EVENT_SECONDS, **keys: object) -> dict[str, Any]:
+        """Wait until the log has an event of this name with these keys, and return the first."""
+        found = wait_until(
+            lambda: self.events(event, since, **keys),
+            timeout,
+            f"the server to log {event} {keys or ''}",
+            describe=self._log_tail,
+        )
+        return found[0]
+
+    def audit(self, fact: str | None = None) -> list[dict[str, Any]]:
+        """Read the audit, all of it or one kind of fact."""
+        if not self.audit_file.exists():
+            return []
+        records = [json.loads(line) for line in self.audit_file.read_text().splitlines()]
+        return [record for record in records if fact is None or record["fact"] == fact]
+
+    def wait_for_audit(self, fact: str, count: int = 1, timeout: float = EVENT_SECONDS) -> list[dict[str, Any]]:
+        """Wait until the audit holds so many facts of a kind, and return them."""
+        return wait_until(
+            lambda: records if len(records := self.audit(fact)) >= count else None,
+            timeout,
+            f"{count} records {fact} in the audit",
+            describe=lambda: f"it holds {[record['fact'] for record in self.audit()]}\n{self._log_tail()}",
+        ) or []
+
+    def transcript(self) -> str:
+        """Return the AGI conversation as the server logged it; keyed digits are not in it."""
+        lines: Iterable[dict[str, Any]] = self._lines(0)
+        return "".join(
+            f"{line['timestamp']} {line.get('session', '')} {line['event']} {line.get('line') or line.get('reply') or ''}\n"
+            for line in lines
+            if str(line.get("event", "")).startswith("agi_")
+        )
+
+    def _lines(self, since: int) -> list[dict[str, Any]]:
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as file:
+            file.seek(since)
+            complete = file.read().rpartition(b"\n")[0]
+        found = []
+        for line in complete.decode(errors="replace").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                found.append({"event": "not_json", "line": line})
+        return found
+
+    def _log_tail(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return f"the end of {self.log}:\n" + "\n".join(lines[-25:])
+
+
+_records: dict[str, str] = {}
+
+
+def pin_record(phone: str) -> str:
+    """Return the record of a supervisor's PIN, made by `agi-monitor pin`."""
+    if phone not in _records:
+        done = subprocess.run(_agi_monitor("pin"), input=PINS[phone], capture_output=True, text=True, timeout=60, check=True)
+        _records[phone] = done.stdout.strip()
+    return _records[phone]
+
+
+def _agi_monitor(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "agi_monitor", *arguments]
+
+

@@ -1,0 +1,167 @@
+"""The laboratory proves itself on both versions: phones, calls, keys, hold, and the measure of who hears whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from contrib.lab.endpoints import ALWAYS_ON
+from contrib.lab.errors import LabError, WaitTimeout
+from contrib.lab.pbx import Lab
+from contrib.lab.sound import SILENT_DBFS
+
+TEST_DIALPLAN = """\
+[lab-tests]
+exten => 7001,1,Answer()
+ same => n,Read(typed,,5,,1,10)
+ same => n,Verbose(1,the phone typed ${typed})
+ same => n,Hangup()
+exten => 7002,1,Answer()
+ same => n,Verbose(1,from ${CALLERID(num)} named ${CALLERID(name)} at ${CHANNEL(endpoint)})
+ same => n,Wait(20)
+exten => 7081,1,ChanSpy(${SPYEE},uqES)
+exten => 7082,1,ChanSpy(${SPYEE},uqESw)
+exten => 7083,1,ChanSpy(${SPYEE},uqESB)
+"""
+
+LEAK_LIMIT_DBFS = -60.0
+"""Measured: -66 dBFS and below, on both versions and in every mode; SILENT_DBFS stands 15 dB above this limit."""
+
+LISTEN = {"3001": {"1001"}, "1001": {"3001"}, "2001": {"1001", "3001"}}
+WHISPER = {**LISTEN, "1001": {"3001", "2001"}}
+BARGE = {**WHISPER, "3001": {"1001", "2001"}}
+
+
+@pytest.fixture
+def dialplan(lab: Lab) -> Lab:
+    """The laboratory with the extensions of this file."""
+    lab.pbx.write_dialplan("lab-tests", TEST_DIALPLAN)
+    return lab
+
+
+def test_the_version_is_the_one_asked_for(lab: Lab) -> None:
+    assert f"Asterisk {lab.version}." in lab.pbx.cli("core show version")
+
+
+def test_every_phone_is_registered(lab: Lab) -> None:
+    contacts = lab.pbx.cli("pjsip show contacts")
+    assert all(f"{name}/sip:{name}-" in contacts for name in ALWAYS_ON)
+    assert "1001-mobile/" not in contacts
+
+
+def test_two_phones_hear_each_other_and_nobody_else(lab: Lab) -> None:
+    lab.connect("3001", "1001")
+    expected = {"3001": {"1001"}, "1001": {"3001"}}
+    hearing = lab.wait_for_hearing(expected)
+    assert hearing.loudest_leak(expected) < LEAK_LIMIT_DBFS < SILENT_DBFS
+    assert lab.pbx.bridged("3001", "1001")
+
+
+def test_silence_after_a_hangup_is_seen(lab: Lab) -> None:
+    lab.connect("3001", "1001")
+    lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}})
+    lab.phone("3001").hang_up()
+    lab.phone("1001").wait_until_idle()
+    assert not lab.hear().heard_by("1001")
+
+
+def test_typed_keys_reach_the_dialplan(dialplan: Lab) -> None:
+    phone = dialplan.phone("2001")
+    mark = dialplan.pbx.log_mark()
+    phone.call("7001")
+    phone.press("19*70")
+    dialplan.pbx.wait_for_log(r"the phone typed 19\*70", since=mark)
+    phone.wait_until_idle()
+
+
+def test_hold_and_resume_are_seen_by_the_pbx_and_heard(lab: Lab) -> None:
+    lab.connect("3001", "1001")
+    agent = lab.phone("1001")
+    agent.hold()
+    # chan_pjsip: the one who was put on hold is "on hold"; the one who did it stays "in use".
+    lab.pbx.wait_until(lambda: lab.pbx.hint("3001") == "Hold", 5, "the customer to be on hold")
+    assert lab.pbx.hint("1001") == "InUse"
+    lab.wait_for_hearing({"3001": {"music"}, "1001": set()})
+    agent.resume()
+    lab.pbx.wait_until(lambda: lab.pbx.hint("3001") == "InUse", 5, "the customer to be off hold")
+    lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}})
+
+
+@pytest.mark.parametrize(("extension", "expected"), [("7081", LISTEN), ("7082", WHISPER), ("7083", BARGE)])
+def test_chanspy_gives_the_known_matrix(dialplan: Lab, extension: str, expected: dict[str, set[str]]) -> None:
+    dialplan.connect("3001", "1001")
+    spyee = dialplan.pbx.channels_of("1001")[0]
+    dialplan.pbx.cli(f"dialplan set global SPYEE {spyee.unique_id}")
+    dialplan.phone("2001").call(extension)
+    hearing = dialplan.wait_for_hearing(expected)
+    assert hearing.loudest_leak(expected) < LEAK_LIMIT_DBFS
+
+
+def test_a_second_call_puts_the_first_on_hold(lab: Lab) -> None:
+    lab.connect("3001", "1001")
+    lab.connect("3002", "1001")
+    lab.wait_for_hearing({"3001": {"music"}, "3002": {"1001"}, "1001": {"3002"}})
+    agent = lab.phone("1001")
+    first, second = agent.calls
+    agent.resume(first)
+    lab.wait_for_hearing({"3001": {"1001"}, "3002": {"music"}, "1001": {"3001"}})
+    agent.hang_up(first)
+    agent.resume(second)
+    lab.wait_for_hearing({"3002": {"1001"}, "1001": {"3002"}})
+
+
+def test_both_devices_of_an_agent_ring(lab: Lab) -> None:
+    mobile = lab.phone("1001-mobile")
+    lab.phone("3001").dial("1001")
+    lab.phone("1001").wait_for_incoming()
+    mobile.answer()
+    lab.wait_for_hearing({"3001": {"1001-mobile"}, "1001-mobile": {"3001"}})
+    lab.phone("1001").wait_until_idle()
+
+
+def test_blind_transfer(lab: Lab) -> None:
+    lab.connect("3001", "1001")
+    lab.phone("1002").set_auto_answer(True)
+    lab.phone("1001").transfer("1002")
+    lab.wait_for_hearing({"3001": {"1002"}, "1002": {"3001"}})
+
+
+def test_attended_transfer(lab: Lab) -> None:
+    lab.connect("3001", "1001")
+    agent = lab.phone("1001")
+    agent.hold()
+    lab.connect("1001", "1002")
+    lab.wait_for_hearing({"3001": {"music"}, "1001": {"1002"}, "1002": {"1001"}})
+    call, consultation = agent.calls
+    agent.transfer_attended(call, consultation)
+    lab.wait_for_hearing({"3001": {"1002"}, "1002": {"3001"}})
+
+
+@pytest.mark.parametrize(("queue", "local_channels"), [("500", 2), ("501", 0)])
+def test_queues_reach_the_agent(lab: Lab, queue: str, local_channels: int) -> None:
+    lab.connect("3001", queue, "1001")
+    lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}})
+    lab.pbx.wait_until(
+        lambda: sum(one.name.startswith("Local/") for one in lab.pbx.channels()) == local_channels,
+        5,
+        f"{local_channels} Local channels",
+    )
+
+
+def test_a_phone_can_lie_about_its_number_but_not_about_its_endpoint(dialplan: Lab) -> None:
+    liar = dialplan.phone("2999")
+    liar.restart(number="2001", display_name="Boss, the")
+    mark = dialplan.pbx.log_mark()
+    liar.call("7002")
+    dialplan.pbx.wait_for_log(r"from 2001 named Boss, the at 2999", since=mark)
+
+
+def test_an_expectation_that_fails_shows_the_matrix(lab: Lab) -> None:
+    lab.connect("3001", "1001")
+    with pytest.raises(WaitTimeout, match=r"(?s)expected 3001: nobody.*measured:.*3001\s+100%"):
+        lab.wait_for_hearing({"3001": set()}, timeout=1)
+
+
+def test_a_wrong_dialplan_is_told(lab: Lab) -> None:
+    with pytest.raises(LabError, match="complains"):
+        lab.pbx.write_dialplan("lab-broken", "[lab-broken]\nexten => 1,nonsense\n")
+    lab.pbx.remove_dialplan("lab-broken")

@@ -1,0 +1,39 @@
+"""A running server for each scenario, on a real PBX, and the steps that scenarios have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contrib.lab.pbx import Lab
+from contrib.lab.server import MonitorServer
+from tests.conftest import FAILURES, REPORTS
+from tests.scenarios.house import House
+
+
+@pytest.fixture(scope="session")
+def rendered_lab(running_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The laboratory with our dialplan loaded."""
+    MonitorServer(running_lab, tmp_path_factory.mktemp("render")).render()
+    return running_lab
+
+
+@pytest.fixture
+def house(lab: Lab, rendered_lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    """The laboratory with our dialplan and a server that runs; what a failed scenario leaves is kept."""
+    with MonitorServer(lab, tmp_path) as server:
+        house = House(lab, server)
+        yield house
+        if any(report.failed for report in request.node.stash.get(REPORTS, {}).values()):
+            name = re.sub(r"[^\w.-]+", "_", request.node.name).strip("_")
+            folder = FAILURES / f"{request.node.path.stem}.{name}-server"
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in (server.log, server.audit_file):
+                if path.exists():
+                    (folder / path.name).write_bytes(path.read_bytes())
+            (folder / "agi-transcript.txt").write_text(server.transcript())
+            print(f"\nthe server's log, audit and AGI transcript of this scenario: {folder}")  # noqa: T201
+    house.assert_no_pin_anywhere()

@@ -1,0 +1,89 @@
+"""The steps of a supervisor, and what the rest of the house can see of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contrib.lab.pbx import Lab
+from contrib.lab.phone import Call
+from contrib.lab.server import PINS, MonitorServer
+from contrib.lab.sound import Hearing
+
+CODES = {"listen": "*222", "whisper": "*223", "barge": "*224"}
+KEYS = {"listen": "4", "whisper": "5", "barge": "6"}
+
+
+def heard_in(mode: str, customer: str = "3001", agent: str = "1001", supervisor: str = "2001") -> dict[str, set[str]]:
+    """Say who hears whom while a supervisor is on a call: the whole matrix."""
+    expected = {customer: {agent}, agent: {customer}, supervisor: {customer, agent}}
+    if mode in ("whisper", "barge"):
+        expected[agent].add(supervisor)
+    if mode == "barge":
+        expected[customer].add(supervisor)
+    return expected
+
+
+class House:
+    """A PBX with phones and our server.
+
+    :param lab: the PBX and the phones
+    :param server: our server
+    """
+
+    def __init__(self, lab: Lab, server: MonitorServer) -> None:
+        self.lab = lab
+        self.server = server
+
+    def dial(self, number: str, supervisor: str = "2001") -> Call:
+        """Dial from a supervisor's phone and wait until the server asks for the PIN."""
+        mark = self.server.mark()
+        call = self.lab.phone(supervisor).dial(number)
+        self.server.wait_for("pin_prompted", mark)
+        return call
+
+    def identify(self, number: str, supervisor: str = "2001") -> Call:
+        """Dial and give the right PIN."""
+        call = self.dial(number, supervisor)
+        mark = self.server.mark()
+        self.lab.phone(supervisor).press(PINS[supervisor] + "#")
+        self.server.wait_for("supervisor_identified", mark)
+        return call
+
+    def spy(self, mode: str = "listen", extension: str = "1001", supervisor: str = "2001") -> Call:
+        """Dial, give the right PIN and wait until the spy has begun."""
+        mark = self.server.mark()
+        call = self.identify(CODES[mode] + extension, supervisor)
+        self.server.wait_for("spy_started", mark, mode=mode)
+        return call
+
+    def change_mode(self, mode: str, supervisor: str = "2001") -> None:
+        """Press the key of a mode and wait until it has begun."""
+        mark = self.server.mark()
+        self.lab.phone(supervisor).press(KEYS[mode])
+        self.server.wait_for("spy_started", mark, mode=mode)
+
+    def refused(self, number: str, reason: str, supervisor: str = "2001") -> dict[str, Any]:
+        """Dial, give the right PIN, and wait for the refusal. Returns its record in the audit."""
+        call = self.identify(number, supervisor)
+        record = self.wait_for_refusal(reason)
+        self.lab.phone(supervisor).hang_up(call)
+        return record
+
+    def wait_for_refusal(self, reason: str) -> dict[str, Any]:
+        """Wait until a refusal with this reason is on record, and return it."""
+        self.server.wait_for("refused", reason=reason)
+        found = [record for record in self.server.audit("refused") if record["reason"] == reason]
+        assert found, f"{reason} is not in the audit: {self.server.audit()}"
+        return found[-1]
+
+    def hears(self, expected: dict[str, set[str]]) -> Hearing:
+        """Wait until exactly these listeners hear exactly these speakers, and every other phone nothing."""
+        return self.lab.wait_for_hearing(expected)
+
+    def assert_no_pin_anywhere(self) -> None:
+        """No PIN stands in our log, audit or state, nor in the log of the PBX."""
+        texts = {path: path.read_text(errors="replace") for path in self.server.folder.rglob("*") if path.is_file()}
+        texts[self.lab.pbx.log] = self.lab.pbx.log_since(0)
+        for path, text in texts.items():
+            for phone, pin in PINS.items():
+                assert pin not in text, f"the PIN of {phone} stands in {path.name}"

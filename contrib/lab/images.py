@@ -288,7 +288,9 @@ def _import(client: Any, suite: str, target: Path) -> None:
     command = ["tar", "-C", str(target), "--exclude=./var/cache/apt/archives/*.deb", "--one-file-system", "-c", "."]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as packer:
         assert packer.stdout is not None  # noqa: S101 - for the type checker, PIPE was asked for
-        client.api.import_image_from_stream(packer.stdout, repository="debian", tag=suite)
+        answer = client.api.import_image_from_stream(packer.stdout, repository="debian", tag=suite)
+    if not _exists(client, f"debian:{suite}"):
+        raise ImageError(f"the engine did not import {target}: {answer}")
     if packer.returncode != 0:
         client.images.remove(f"debian:{suite}", force=True)
         raise ImageError(f"tar of {target} ended with status {packer.returncode}")

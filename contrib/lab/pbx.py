@@ -52,6 +52,8 @@ from contrib.lab.sound import Hearing, measure, sine, ulaw_to_linear
 VERSIONS = tuple(ASTERISK)
 LABEL = "agi-monitor-lab"
 LABEL_HOST = "agi-monitor-lab.host"
+OWNER = "owner"
+"""A file in a laboratory's folder that names its program; a folder that is to be kept has none."""
 ASTERISK_START_SECONDS = 60
 CLEAN_SECONDS = 10.0
 SETTLE_SECONDS = 0.3
@@ -357,6 +359,7 @@ class Lab:
         self.folder = Path(tempfile.mkdtemp(prefix=f"asterisk-{self.version}-", dir=CACHE))
         if not self.keep:
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            (self.folder / OWNER).write_text(_labels()[LABEL])
         passwords = {name: secrets.token_urlsafe(18) for name in ENDPOINTS}
         self._write_pbx_folder(passwords)
         network = Network(docker_network_kw={"driver": "bridge", "labels": _labels()})
@@ -439,7 +442,7 @@ class Lab:
 
 
 def remove_leftovers() -> None:
-    """Remove containers and networks of laboratories on this host whose program is gone."""
+    """Remove containers, networks and folders of laboratories on this host whose program is gone."""
     client = engine_client()
     try:
         mine = {"label": [LABEL, f"{LABEL_HOST}={socket.gethostname()}"]}
@@ -451,6 +454,9 @@ def remove_leftovers() -> None:
                 network.remove()
     finally:
         client.close()
+    for owner in CACHE.glob(f"*/{OWNER}"):
+        if not _is_alive(owner.read_text()):
+            shutil.rmtree(owner.parent, ignore_errors=True)
 
 
 def _labels() -> dict[str, str]:

@@ -135,9 +135,8 @@ class Hearing:
         for listener, row in self.levels.items():
             if not self.coverage[listener]:
                 continue
-            cells = "".join(
-                f"{row[speaker]:>12.1f}" if row[speaker] > SHOWN_DBFS else f"{'-':>12}" for speaker in speakers
-            )
+            shown = [f"{row[speaker]:.1f}" if row[speaker] > SHOWN_DBFS else "-" for speaker in speakers]
+            cells = "".join(f"{cell:>12}" for cell in shown)
             lines.append(f"{listener:<12} {self.coverage[listener]:>4.0%} {cells}")
         silent = [listener for listener, part in self.coverage.items() if not part]
         return "\n".join([*lines, f"nothing was sent to: {', '.join(silent) or 'nobody'}"])
@@ -176,9 +175,8 @@ def _multiply(one: float, other: float) -> float:
 def _windowed_wave(frequency_hz: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     step = 2 * math.pi * frequency_hz / SAMPLE_RATE_HZ
     # The Hann window's mean is one half and a sine's bin holds half its amplitude: together a factor of four.
-    hann = [
-        4 * (0.5 - 0.5 * math.cos(2 * math.pi * n / WINDOW_SAMPLES)) / WINDOW_SAMPLES for n in range(WINDOW_SAMPLES)
-    ]
+    turn = 2 * math.pi / WINDOW_SAMPLES
+    hann = [(2 - 2 * math.cos(turn * n)) / WINDOW_SAMPLES for n in range(WINDOW_SAMPLES)]
     return (
         tuple(weight * math.cos(step * n) for n, weight in enumerate(hann)),
         tuple(weight * math.sin(step * n) for n, weight in enumerate(hann)),

@@ -41,6 +41,16 @@ class House:
         self.server.wait_for("pin_prompted", mark)
         return call
 
+    def give_wrong_pins(self, number: str, pin: str, times: int = 3, phone: str = "2001") -> None:
+        """Dial and answer every PIN prompt with this one, until the call is refused."""
+        self.dial(number, phone)
+        for attempt in range(1, times + 1):
+            mark = self.server.mark()
+            self.lab.phone(phone).press(pin + "#")
+            self.server.wait_for("pin_refused", mark, attempt=attempt)
+            if attempt < times:
+                self.server.wait_for("pin_prompted", mark, attempt=attempt + 1)
+
     def identify(self, number: str, supervisor: str = "2001") -> Call:
         """Dial and give the right PIN."""
         call = self.dial(number, supervisor)
@@ -48,6 +58,12 @@ class House:
         self.lab.phone(supervisor).press(PINS[supervisor] + "#")
         self.server.wait_for("supervisor_identified", mark)
         return call
+
+    def identify_in_call(self, number: str, supervisor: str = "2001") -> Call:
+        """The same from a phone that is in a call already, which is put on hold."""
+        phone = self.lab.phone(supervisor)
+        phone.hold()
+        return self.identify(number, supervisor)
 
     def spy(self, mode: str = "listen", extension: str = "1001", supervisor: str = "2001") -> Call:
         """Dial, give the right PIN and wait until the spy has begun."""

@@ -1,0 +1,285 @@
+"""Record what a real Asterisk says over AGI, byte for byte.
+
+`python -m contrib.lab.transcripts` writes tests/transcripts/agi-<situation>-<version>.txt. The lines of a file:
+
+    # a comment
+    A: agi_request: agi://172.18.0.1:40001/answer      Asterisk, the line as it came without its newline
+    S: ANSWER                                           the server
+    E: hang up                                          what the person at the phone did
+    X:                                                  Asterisk closed the connection
+
+Bytes that are no printable ASCII stand as \\xNN, a backslash as \\x5c.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from contrib.lab.pbx import VERSIONS, Lab
+
+FOLDER = Path(__file__).resolve().parents[2] / "tests" / "transcripts"
+PHONE = "2001"
+EXTENSION = "7900"
+REPLY_SECONDS = 15.0
+LONGEST_LINE_BYTES = 8192
+
+
+class Conversation:
+    """One AGI connection, written down.
+
+    :param lab: whose phone calls
+    :param listener: where Asterisk connects to
+    """
+
+    def __init__(self, lab: Lab, listener: socket.socket) -> None:
+        self.lab = lab
+        self.lines: list[str] = []
+        self._listener = listener
+        self._buffer = b""
+        self._socket: socket.socket
+
+    def __enter__(self) -> Self:
+        self.lab.phone(PHONE).dial(EXTENSION)
+        self._socket, _ = self._listener.accept()
+        self._socket.settimeout(REPLY_SECONDS)
+        while self._line():
+            pass
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+        self.lab.phone(PHONE).hang_up()
+        self.lab.reset()
+
+    def say(self, command: str, act: Callable[[], None] | None = None) -> None:
+        """Send a command, let the person do something, and read the whole reply.
+
+        :param act: what happens at the phone while Asterisk is busy with the command
+        """
+        self.lines.append(f"S: {_escaped(command.encode())}")
+        try:
+            self._socket.sendall(command.encode() + b"\n")
+        except OSError:
+            self.lines.append("X:")
+            return
+        if act is not None:
+            act()
+        while (line := self._line()) is not None:
+            if line == b"HANGUP" or line.startswith(b"520-") or (line and not line[:1].isdigit()):
+                continue
+            return
+
+    def press(self, keys: str) -> None:
+        """Let the person type."""
+        self.lines.append(f"E: keys {keys}")
+        self.lab.phone(PHONE).press(keys)
+
+    def hang_up(self) -> None:
+        """Let the person hang up, and wait until Asterisk knows."""
+        self.lines.append("E: hang up")
+        self.lab.phone(PHONE).hang_up()
+
+    def read_hangup(self) -> None:
+        """Read the line that tells of a hangup between two commands."""
+        self._line()
+
+    def _line(self) -> bytes | None:
+        """Read and write down one line; None at the end of the connection."""
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > LONGEST_LINE_BYTES:
+                raise ValueError(f"a line of more than {LONGEST_LINE_BYTES} bytes: {self._buffer[:80]!r}")
+            try:
+                received = self._socket.recv(4096)
+            except ConnectionResetError:
+                received = b""
+            if not received:
+                self.lines.append("X:")
+                return None
+            self._buffer += received
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        self.lines.append(f"A: {_escaped(line)}".rstrip(" "))
+        return line
+
+
+def answer(talk: Conversation) -> None:
+    """A call is answered."""
+    talk.say("ANSWER")
+
+
+def get_data_time_out(talk: Conversation) -> None:
+    """Nobody types, then somebody types too little."""
+    talk.say("ANSWER")
+    talk.say("GET DATA silence/1 500 4")
+    talk.say("GET DATA silence/1 1500 4", lambda: talk.press("12"))
+
+
+def get_data_digits(talk: Conversation) -> None:
+    """Digits up to the hash, up to the most that are wanted, and the hash alone."""
+    talk.say("ANSWER")
+    talk.say("GET DATA silence/1 5000 6", lambda: talk.press("8305#"))
+    talk.say("GET DATA silence/1 5000 4", lambda: talk.press("8305"))
+    talk.say("GET DATA silence/1 5000 4", lambda: talk.press("#"))
+
+
+def get_variable(talk: Conversation) -> None:
+    """Variables that are set, empty, absent, and with awkward values."""
+    talk.say('SET VARIABLE lab "two words"')
+    talk.say("GET VARIABLE lab")
+    talk.say('SET VARIABLE empty ""')
+    talk.say("GET VARIABLE empty")
+    talk.say("GET VARIABLE absent")
+    talk.say('SET VARIABLE awkward "a) (b \\"c\\" \\\\"')
+    talk.say("GET VARIABLE awkward")
+
+
+def get_full_variable(talk: Conversation) -> None:
+    """Expressions on this channel, on another one, and on one that does not exist."""
+    talk.lab.connect("3001", "1001")
+    other = talk.lab.pbx.channels_of("1001")[0].name
+    talk.say("GET FULL VARIABLE ${CHANNEL(state)}")
+    talk.say("GET FULL VARIABLE ${CHANNEL(endpoint)} " + other)
+    talk.say("GET FULL VARIABLE ${absent}")
+    talk.say("GET FULL VARIABLE ${CHANNEL(state)} PJSIP/nobody-00000000")
+
+
+def execute(talk: Conversation) -> None:
+    """Applications: one that works, one that fails, one that does not exist."""
+    talk.say("ANSWER")
+    talk.say('EXEC NoOp "hello"')
+    talk.say('EXEC ChanSpy "PJSIP/nobody-00000000,uqES"')
+    talk.say('EXEC NoSuchApplication "1"')
+    talk.say('EXEC NoOp "still here"')
+
+
+def bad_syntax(talk: Conversation) -> None:
+    """A command that does not exist, and one without its arguments."""
+    talk.say("NONSENSE")
+    talk.say("GET DATA")
+    talk.say("VERBOSE")
+    talk.say("")
+    talk.say('NOOP "unbalanced')
+    talk.say("NOOP")
+
+
+def stream_file_missing(talk: Conversation) -> None:
+    """A sound that exists and one that does not."""
+    talk.say("ANSWER")
+    talk.say('STREAM FILE beep ""')
+    talk.say('STREAM FILE no-such-sound ""')
+    talk.say("GET DATA no-such-sound 500 4")
+
+
+def channel_status(talk: Conversation) -> None:
+    """This channel before and after the answer, another one, one that does not exist."""
+    talk.say("CHANNEL STATUS")
+    talk.say("ANSWER")
+    talk.say("CHANNEL STATUS")
+    talk.say("CHANNEL STATUS PJSIP/nobody-00000000")
+
+
+def hangup_during_wait(talk: Conversation) -> None:
+    """The caller hangs up while Asterisk waits for a digit."""
+    talk.say("ANSWER")
+    talk.say("WAIT FOR DIGIT 10000", talk.hang_up)
+    talk.say("GET VARIABLE CHANNEL")
+    talk.say('STREAM FILE beep ""')
+
+
+def hangup_during_get_data(talk: Conversation) -> None:
+    """The caller hangs up in the middle of the digits."""
+    talk.say("ANSWER")
+
+    def type_and_leave() -> None:
+        talk.press("83")
+        talk.hang_up()
+
+    talk.say("GET DATA silence/1 5000 6", type_and_leave)
+    talk.say('VERBOSE "after the hangup" 1')
+
+
+def hangup_during_exec(talk: Conversation) -> None:
+    """The caller hangs up while an application runs."""
+    talk.say("ANSWER")
+    talk.say('EXEC Wait "10"', talk.hang_up)
+    talk.say("GET VARIABLE CHANNEL")
+
+
+def hangup_between(talk: Conversation) -> None:
+    """The caller hangs up while the server thinks."""
+    talk.say("ANSWER")
+    talk.hang_up()
+    talk.read_hangup()
+    talk.say("GET VARIABLE CHANNEL")
+    talk.say('STREAM FILE beep ""')
+
+
+SITUATIONS: tuple[Callable[[Conversation], None], ...] = (
+    answer,
+    get_data_time_out,
+    get_data_digits,
+    get_variable,
+    get_full_variable,
+    execute,
+    bad_syntax,
+    stream_file_missing,
+    channel_status,
+    hangup_during_wait,
+    hangup_during_get_data,
+    hangup_during_exec,
+    hangup_between,
+)
+
+
+def record(lab: Lab, situation: Callable[[Conversation], None]) -> str:
+    """Play one situation on a laboratory and return the transcript."""
+    name = situation.__name__.replace("_", "-")
+    with socket.create_server((lab.gateway, 0)) as listener:
+        listener.settimeout(REPLY_SECONDS)
+        port = listener.getsockname()[1]
+        lab.pbx.write_dialplan(
+            "lab-transcripts",
+            f"[lab-tests]\nexten => {EXTENSION},1,AGI(agi://{lab.gateway}:{port}/{name},one,two words)\n",
+        )
+        try:
+            with Conversation(lab, listener) as talk:
+                situation(talk)
+        finally:
+            lab.pbx.remove_dialplan("lab-transcripts")
+    heading = f"# {(situation.__doc__ or '').strip()} Asterisk {lab.pbx.cli('core show version').split()[1]}"
+    return "\n".join([heading, *talk.lines]) + "\n"
+
+
+def comparable(transcript: str) -> str:
+    """Take out what differs from one call to the next: addresses, channel names, times and thread numbers."""
+    text = re.sub(r"agi://[\d.]+:\d+", "agi://server", transcript)
+    text = re.sub(r"-[0-9a-f]{8}\b", "-call", text)
+    text = re.sub(r"(agi_uniqueid|agi_threadid|agi_version): .*", r"\1: …", text)
+    return re.sub(r"\A# .*\n", "", text)
+
+
+def _escaped(line: bytes) -> str:
+    return "".join(chr(byte) if 32 <= byte < 127 and byte != 92 else f"\\x{byte:02x}" for byte in line)
+
+
+def main() -> int:
+    """Record everything on both versions."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for version in VERSIONS:
+        with Lab(version) as lab:
+            for situation in SITUATIONS:
+                path = FOLDER / f"agi-{situation.__name__.replace('_', '-')}-{version}.txt"
+                path.write_text(record(lab, situation))
+                print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

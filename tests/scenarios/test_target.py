@@ -1,0 +1,168 @@
+"""Which call is heard: exactly the agent's own, whatever the topology, and never a neighbour's."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios.house import House, heard_in
+
+
+def test_extension_100_never_reaches_1001(house: House) -> None:
+    """With 100 idle and 1001 talking, 100 is refused; with both talking, only 100's call is heard."""
+    house.lab.connect("3001", "1001")
+    house.refused("*222100", "no_call")
+    house.lab.connect("3002", "100")
+    house.spy(extension="100")
+    house.hears(
+        {"2001": {"3002", "100"}, "3002": {"100"}, "100": {"3002"}, "3001": {"1001"}, "1001": {"3001"}},
+    )
+
+
+def test_the_second_device_of_an_extension_is_found(house: House) -> None:
+    """The agent talks on the mobile, the desk phone is idle: the mobile's call is heard."""
+    mobile = house.lab.phone("1001-mobile")
+    house.lab.phone("3001").dial("1001")
+    mobile.answer()
+    house.lab.phone("1001").wait_until_idle()
+    house.spy()
+    house.hears(heard_in("listen", agent="1001-mobile"))
+    (started,) = house.server.audit("spy_started")
+    assert started["spyee"].startswith("PJSIP/1001-mobile-")
+
+
+def test_a_call_on_each_device_is_asked_about(house: House) -> None:
+    """Two calls: the older one is choice 1, and the chosen one is heard."""
+    mobile = house.lab.phone("1001-mobile")
+    house.lab.connect("3001", "1001")
+    house.lab.phone("3002").dial("1001")
+    mobile.answer()
+    house.identify("*2221001")
+    house.server.wait_for("choice_prompted", calls=2)
+    mark = house.server.mark()
+    house.lab.phone("2001").press("2")
+    house.server.wait_for("spy_started", mark)
+    house.hears(
+        {
+            "2001": {"3002", "1001-mobile"},
+            "3001": {"1001"},
+            "1001": {"3001"},
+            "3002": {"1001-mobile"},
+            "1001-mobile": {"3002"},
+        }
+    )
+
+
+def test_of_two_calls_on_one_device_the_active_one_comes_first(house: House) -> None:
+    """The second call put the first on hold: choice 1 is the active one."""
+    house.lab.connect("3001", "1001")
+    house.lab.connect("3002", "1001")
+    house.identify("*2221001")
+    house.server.wait_for("choice_prompted", calls=2)
+    mark = house.server.mark()
+    house.lab.phone("2001").press("1")
+    house.server.wait_for("spy_started", mark)
+    house.hears({"2001": {"3002", "1001"}, "3001": {"music"}, "3002": {"1001"}, "1001": {"3002"}})
+
+
+def test_no_choice_is_no_spy(house: House) -> None:
+    """Whoever does not choose between two calls is refused."""
+    house.lab.connect("3001", "1001")
+    house.lab.connect("3002", "1001")
+    house.identify("*2221001")
+    house.server.wait_for("refused", timeout=60, reason="ambiguous")
+    assert not house.server.audit("spy_started")
+
+
+@pytest.mark.parametrize("holder", ["1001", "3001"])
+def test_a_call_on_hold_is_refused(house: House, holder: str) -> None:
+    """Whoever put the call on hold, the supervisor is told so."""
+    house.lab.connect("3001", "1001")
+    house.lab.phone(holder).hold()
+    house.refused("*2221001", "on_hold")
+    assert not house.server.audit("spy_started")
+
+
+def test_an_idle_agent_is_refused_and_another_one_can_be_keyed_in(house: House) -> None:
+    """After a refusal the supervisor is asked for the next extension, and not for the PIN again."""
+    house.lab.connect("3001", "1001")
+    house.identify("*222100")
+    house.wait_for_refusal("no_call")
+    house.server.wait_for("extension_prompted")
+    mark = house.server.mark()
+    house.lab.phone("2001").press("1001")
+    house.server.wait_for("spy_started", mark)
+    house.hears(heard_in("listen"))
+    assert len(house.server.events("pin_prompted")) == 1
+
+
+def test_the_code_alone_asks_for_the_extension(house: House) -> None:
+    """*222 alone asks for the extension by voice."""
+    house.lab.connect("3001", "1001")
+    house.identify("*222")
+    house.server.wait_for("extension_prompted")
+    mark = house.server.mark()
+    house.lab.phone("2001").press("1001")
+    house.server.wait_for("spy_started", mark)
+    house.hears(heard_in("listen"))
+
+
+def test_a_ringing_agent_is_refused(house: House) -> None:
+    """The agent has not answered yet."""
+    house.lab.phone("3001").dial("100")
+    house.lab.phone("100").wait_for_incoming()
+    house.refused("*222100", "ringing")
+
+
+def test_an_agent_whose_phone_is_off_is_refused(house: House) -> None:
+    """A phone that is not registered is told apart from an idle one."""
+    house.lab.phone("100").switch_off()
+    house.refused("*222100", "unavailable")
+
+
+def test_an_unknown_and_a_protected_agent_sound_the_same(house: House) -> None:
+    """Neither the agent nobody has nor the one nobody may hear is told apart by ear; the audit tells."""
+    house.lab.connect("3001", "1002")
+    house.refused("*2221002", "mode_denied")
+    assert house.refused("*2229999", "agent_unknown")["extension"] == "9999"
+    words = [
+        [line["line"].split(" ")[2] for line in house.server.events("agi_sent") if line["line"].startswith("STREAM FILE")]
+    ]
+    assert words[0].count('"feature-not-avail-line"') == 2
+    assert not house.server.audit("spy_started")
+
+
+def test_an_agent_as_caller_is_heard(house: House) -> None:
+    """The agent dialled the customer."""
+    house.lab.connect("1001", "3001")
+    house.spy()
+    house.hears(heard_in("listen"))
+
+
+@pytest.mark.parametrize("queue", ["500", "501"])
+@pytest.mark.parametrize("mode", ["listen", "barge"])
+def test_a_queue_member_behind_a_local_channel_is_heard(house: House, queue: str, mode: str) -> None:
+    """The device leg is found whether or not Asterisk optimised the Local channel away."""
+    house.lab.connect("3001", queue, "1001")
+    house.hears({"3001": {"1001"}, "1001": {"3001"}})
+    house.spy(mode)
+    house.hears(heard_in(mode))
+
+
+def test_a_supervisor_on_himself_is_refused(house: House) -> None:
+    """Nobody spies on a phone of their own."""
+    house.lab.connect("3001", "2001")
+    house.identify_in_call("*2222001")
+    house.wait_for_refusal("self_spy")
+    assert not house.server.audit("spy_started")
+
+
+def test_two_supervisors_on_one_agent(house: House) -> None:
+    """Both hear the call; the parties hear neither, and the supervisors not each other."""
+    house.lab.connect("3001", "1001")
+    house.spy(supervisor="2001")
+    house.spy(supervisor="2002")
+    house.hears({**heard_in("listen"), "2002": {"3001", "1001"}})
+    house.change_mode("whisper", supervisor="2001")
+    house.lab.wait_for_hearing({"1001": {"3001", "2001"}, "3001": {"1001"}}, others_silent=False)
+    house.change_mode("barge", supervisor="2001")
+    house.lab.wait_for_hearing({"1001": {"3001", "2001"}, "3001": {"1001", "2001"}}, others_silent=False)

@@ -34,6 +34,11 @@ class House:
         self.lab = lab
         self.server = server
 
+    @property
+    def generated(self) -> str:
+        """The dialplan as `agi-monitor render` wrote it."""
+        return (self.lab.pbx.generated / "agi-monitor.conf").read_text()
+
     def dial(self, number: str, supervisor: str = "2001") -> Call:
         """Dial from a supervisor's phone and wait until the server asks for the PIN."""
         mark = self.server.mark()

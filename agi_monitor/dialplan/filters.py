@@ -1,0 +1,179 @@
+"""The only ways for a value into a dialplan. Each place has one filter; a filter changes or refuses.
+
+A refusal names the value by its key, never by its text: it may be a secret, or itself full of control characters.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import unicodedata
+from collections.abc import Callable, Mapping
+
+from agi_monitor.dialplan.site import CODE, PREFIX
+
+COMMENT_LENGTH = 60
+"""A longer name is cut: comments are read on a terminal, and a line of more than 8,191 bytes is skipped."""
+
+MAX_SECTION_BYTES = 79
+"""Asterisk cuts a longer section name, so that two could become one (main/config.c, ast_category: name[80])."""
+
+JOINERS = frozenset("\u200c\u200d")
+"""Zero width (non-)joiner: Persian, Sinhala and Malayalam names need them, and they turn no text around."""
+
+SUBSTITUTIONS = ("${", "$[")
+"""What Asterisk evaluates; there is no escape for it (pbx_variables.c)."""
+
+
+class Text(str):
+    """A text that knows which value of the configuration it is.
+
+    Parameters:
+        text: the text.
+        key: what people call it, such as ``the name of agent 1001``.
+    """
+
+    __slots__ = ("key",)
+    key: str
+
+    def __new__(cls, text: str, key: str) -> Text:
+        self = super().__new__(cls, text)
+        self.key = key
+        return self
+
+
+class RefusedValue(ValueError):
+    """A value cannot stand where a template puts it. Becomes a ``RenderError`` with the template and the line.
+
+    Parameters:
+        value: the value; only its key is told.
+        why: what is wrong with it and how to mend it.
+    """
+
+    def __init__(self, value: object, why: str) -> None:
+        super().__init__(f"{getattr(value, 'key', 'a value')} {why}")
+
+
+def comment(value: str) -> str:
+    """A value inside a comment, behind ``; ``.
+
+    Asterisk reads nothing behind the first ``;`` of a line, except for ``;--``, which opens a comment over many
+    lines (config.c, config_text_file_load). So a ``;`` becomes a comma, and everything else that people are called
+    stays as it is. A text of more than ``COMMENT_LENGTH`` characters is cut and ends with ``…``.
+
+    Raises:
+        RefusedValue: the value holds a control character or a substitution.
+    """
+    refuse_controls(value)
+    refuse_substitutions(value)
+    text = str(value).replace(";", ",")
+    return text if len(text) <= COMMENT_LENGTH else text[: COMMENT_LENGTH - 1] + "…"
+
+
+def extension(value: str) -> str:
+    """Dialled digits as an extension: no pattern, nothing that is substituted when the file is loaded.
+
+    Raises:
+        RefusedValue: there is something else than 0-9, ``*`` and ``#`` in it, or nothing.
+    """
+    if not value or not set(value) <= set("0123456789*#"):
+        raise RefusedValue(value, "is no extension: only 0-9, * and # can be dialled")
+    return str(value)
+
+
+def pattern(value: str, digits: int) -> str:
+    """A feature code followed by exactly so many digits: ``*222`` and 4 give ``_*222XXXX``.
+
+    The length is fixed on purpose: ``.`` and ``!`` would match any character that a SIP phone can send.
+
+    Raises:
+        RefusedValue: the value is no feature code.
+    """
+    if CODE.fullmatch(value) is None:
+        raise RefusedValue(value, "is no feature code: use 1 to 8 of 0-9, * and #")
+    return f"_{value}{'X' * digits}"
+
+
+def argument(value: str) -> str:
+    """A value as one argument of an application: ``;`` is escaped.
+
+    What cuts an argument differs from application to application: most take quotes and backslashes away
+    (app.c, __ast_app_separate_args), Set and NoOp do not, and parentheses count in the file itself
+    (pbx_config.c). No escape is right for all of them.
+
+    Raises:
+        RefusedValue: the value holds one of ``, " \\ ( ) [ ] { } $`` or a control character.
+    """
+    refuse_controls(value)
+    if found := sorted(set(value) & set(',"\\()[]{}$')):
+        raise RefusedValue(
+            value, f"holds {' '.join(found)}, which would change the application's arguments: leave it out"
+        )
+    return str(value).replace(";", "\\;")
+
+
+def host(value: str) -> str:
+    """An IP address as the host of a URL: an IPv6 address in brackets.
+
+    Raises:
+        RefusedValue: the value is no IP address.
+    """
+    try:
+        address = ipaddress.ip_address(str(value))
+    except ValueError:
+        raise RefusedValue(value, "is no IP address") from None
+    if "%" in value:
+        raise RefusedValue(value, "has a zone, which is no part of a URL's host")
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def context(value: str) -> str:
+    """A value as the name of a context, between the brackets or in an argument.
+
+    Raises:
+        RefusedValue: it is not a letter followed by letters, digits, ``_`` and ``-``, or has more than 79 bytes.
+    """
+    if not value or PREFIX.fullmatch(value[0]) is None or not set(value) <= CONTEXT_CHARACTERS:
+        raise RefusedValue(value, "is no name for a context: use a letter, then letters, digits, _ and -")
+    if len(value) > MAX_SECTION_BYTES:
+        raise RefusedValue(value, f"is longer than the {MAX_SECTION_BYTES} characters a context's name can have")
+    return str(value)
+
+
+CONTEXT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+def is_control(character: str) -> bool:
+    """Whether it is a control, format, private, unassigned or surrogate character, or a line separator of Unicode.
+
+    Such a character can begin a new line, hide, or turn the text around it, so that a file reads differently from
+    what it says. The two joiners can do none of this.
+    """
+    if character in JOINERS:
+        return False
+    return unicodedata.category(character).startswith("C") or character in "\u2028\u2029"
+
+
+def refuse_controls(value: str) -> None:
+    """Refuse a value with a control character in it, and name the character."""
+    for character in value:
+        if is_control(character):
+            name = unicodedata.name(character, "control character")
+            raise RefusedValue(value, f"holds U+{ord(character):04X} ({name}): leave this character out")
+
+
+def refuse_substitutions(value: str) -> None:
+    """Refuse a value that Asterisk would evaluate."""
+    for opening in SUBSTITUTIONS:
+        if opening in value:
+            raise RefusedValue(value, f"holds {opening}, which Asterisk would evaluate: leave it out")
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "comment": comment,
+    "extension": extension,
+    "pattern": pattern,
+    "argument": argument,
+    "host": host,
+    "context": context,
+}
+"""Under these names the templates know them."""

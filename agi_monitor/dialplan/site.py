@@ -1,0 +1,135 @@
+"""What the dialplan is made from. A ``Site`` that exists holds nothing that could break a line of the dialplan,
+except for the names of people: these may be anything, and the filters look at them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from agi_monitor.errors import RenderError
+from agi_monitor.model import Agent, Mode
+
+DEFAULT_CODES: Mapping[Mode, str] = MappingProxyType({Mode.LISTEN: "*222", Mode.WHISPER: "*223", Mode.BARGE: "*224"})
+
+CODE = re.compile(r"[0-9*#]{1,8}")
+EXTENSION = re.compile(r"[0-9]{1,20}")
+GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+"""A section name has at most 79 bytes (config.c, ast_category: name[80]): 32 + ``-group-`` + 40 is exactly that."""
+SECRET = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+"""Nothing that ends an argument, is quoted, escaped or substituted: no comma, quote, backslash, semicolon, dollar."""
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionGroup:
+    """A group of supervisors, who get one context in the dialplan.
+
+    Parameters:
+        name: letters, digits, ``_`` and ``-``, at most 40; part of the context's name.
+        modes: what at least one rule allows this group at all. The server still decides each call.
+        supervisors: names of people, for the comments.
+
+    Raises:
+        RenderError: the name cannot be part of a context's name.
+    """
+
+    name: str
+    modes: frozenset[Mode]
+    supervisors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(GROUP_NAME, self.name, f"the group name {self.name!r}", "letters, digits, _ and -, at most 40")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One PBX, as far as its dialplan goes.
+
+    Parameters:
+        agents: whose calls may be heard; the lengths of their extensions make the patterns.
+        groups: one context each.
+        codes: what is dialled for each mode. A mode without a code cannot be dialled.
+        fastagi_host: IPv4 or IPv6 address of the server. A name is refused: Asterisk looks it up while the caller
+            waits and gives up at the first address it cannot route to (res_agi.c, launch_netscript).
+        fastagi_port: TCP port of the server.
+        secret: an optional shared secret, the first argument that the server is given. It keeps other machines out,
+            not people with access to the PBX: Asterisk shows arguments in its verbose log, in ``dialplan show`` and
+            in the event Newexten.
+        context: the name that all contexts begin with.
+
+    Raises:
+        RenderError: one of them could break a line of the dialplan, or two of them collide.
+    """
+
+    agents: tuple[Agent, ...]
+    groups: tuple[PermissionGroup, ...]
+    codes: Mapping[Mode, str] = field(default_factory=lambda: DEFAULT_CODES)
+    fastagi_host: str = "127.0.0.1"
+    fastagi_port: int = 4573
+    secret: str | None = field(default=None, repr=False)
+    context: str = "agi-monitor"
+
+    def __post_init__(self) -> None:
+        require(
+            PREFIX, self.context, f"the context {self.context!r}", "a letter, then letters, digits, _ and -, up to 32"
+        )
+        require_codes(self.codes)
+        for agent in self.agents:
+            require(EXTENSION, agent.extension, f"the agent's extension {agent.extension!r}", "1 to 20 digits")
+        require_once((agent.extension for agent in self.agents), "the agent's extension")
+        # Asterisk compares section names without regard to case (config.c), context names with (pbx.c).
+        require_once((group.name.lower() for group in self.groups), "but for upper and lower case the group name")
+        require_address(self.fastagi_host)
+        if not 0 < self.fastagi_port < 65536:
+            raise RenderError(f"the FastAGI port {self.fastagi_port} is none: write a number from 1 to 65535")
+        if self.secret is not None:
+            require(SECRET, self.secret, "the shared secret", "letters, digits and . _ ~ -, at most 128")
+
+
+def require(form: re.Pattern[str], value: str, what: str, allowed: str) -> None:
+    """Refuse a value that is not wholly of this form."""
+    if form.fullmatch(value) is None:
+        raise RenderError(f"{what} cannot stand in a dialplan: use {allowed}")
+
+
+def require_once(values: Iterable[str], what: str) -> None:
+    """Refuse values that appear twice."""
+    for value, times in Counter(values).items():
+        if times > 1:
+            raise RenderError(f"{what} {value!r} is given {times} times: give it once")
+
+
+def require_codes(codes: Mapping[Mode, str]) -> None:
+    """Refuse codes of the wrong form, and codes of which one begins with another.
+
+    With ``*22`` and ``*222`` the digits ``*2221001`` would mean extension 21001 in one mode and 1001 in the other.
+    """
+    if not codes:
+        raise RenderError("there is no feature code: give one for at least one mode")
+    for mode, code in codes.items():
+        require(CODE, code, f"the feature code {code!r} for {mode}", "1 to 8 of 0-9, * and #")
+    for mode, code in codes.items():
+        for other, longer in codes.items():
+            if mode is not other and longer.startswith(code):
+                raise RenderError(
+                    f"the feature code {longer!r} for {other} begins with {code!r} for {mode}:"
+                    " nobody could tell which of the two was dialled; choose codes that differ"
+                )
+
+
+def require_address(host: str) -> None:
+    """Refuse what is no IP address; also one with a zone (``%eth0``), which is no part of a URL's host."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    if address is None or "%" in host:
+        raise RenderError(
+            f"the FastAGI host {host!r} is no IP address: write one such as 127.0.0.1 or ::1"
+            " (a name would be looked up while the caller waits)"
+        )

@@ -1,0 +1,122 @@
+"""What a template sees. A site's own templates rely on these names, so none of them changes lightly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agi_monitor.dialplan.filters import Text
+from agi_monitor.dialplan.site import Site
+from agi_monitor.model import Mode
+
+EXPLANATIONS = {
+    Mode.LISTEN: "hear agent and customer; nobody hears the supervisor",
+    Mode.WHISPER: "the agent hears the supervisor as well, the customer does not",
+    Mode.BARGE: "agent and customer hear the supervisor",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CodeView:
+    """One feature code.
+
+    Parameters:
+        mode: ``listen``, ``whisper`` or ``barge``.
+        digits: what is dialled.
+        explanation: what the mode is, for people.
+    """
+
+    mode: str
+    digits: Text
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """One agent. ``name`` may be empty."""
+
+    extension: Text
+    name: Text
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """One permission group.
+
+    Parameters:
+        name: as in the configuration.
+        context: the name of its context.
+        codes: the feature codes it may dial.
+        supervisors: names of people.
+    """
+
+    name: Text
+    context: Text
+    codes: tuple[CodeView, ...]
+    supervisors: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that a template can use, each field under its own name.
+
+    Parameters:
+        context: where all feature codes are.
+        call_context: where every feature code leads.
+        mode_context: where the keys during a spy lead.
+        codes: in the order listen, whisper, barge.
+        lengths: the distinct lengths of the agents' extensions, shortest first.
+        agents: in the order of their extensions.
+        groups: in the order of the configuration.
+        fastagi_host: an IP address.
+        fastagi_port: a number.
+        secret: None without a shared secret.
+    """
+
+    context: Text
+    call_context: Text
+    mode_context: Text
+    codes: tuple[CodeView, ...]
+    lengths: tuple[int, ...]
+    agents: tuple[AgentView, ...]
+    groups: tuple[GroupView, ...]
+    fastagi_host: Text
+    fastagi_port: int
+    secret: Text | None
+
+
+def view(site: Site) -> View:
+    """What the templates see of this site."""
+    codes = {
+        mode: CodeView(mode.value, Text(site.codes[mode], f"the feature code for {mode}"), EXPLANATIONS[mode])
+        for mode in Mode
+        if mode in site.codes
+    }
+    return View(
+        context=Text(site.context, "the context"),
+        call_context=Text(f"{site.context}-call", "the context"),
+        mode_context=Text(f"{site.context}-mode", "the context"),
+        codes=tuple(codes.values()),
+        lengths=tuple(sorted({len(agent.extension) for agent in site.agents})),
+        agents=tuple(
+            AgentView(
+                Text(agent.extension, f"the extension of agent {agent.extension}"),
+                Text(agent.name, f"the name of agent {agent.extension}"),
+            )
+            for agent in sorted(site.agents, key=lambda agent: (len(agent.extension), agent.extension))
+        ),
+        groups=tuple(
+            GroupView(
+                name=Text(group.name, f"the name of group {group.name}"),
+                context=Text(f"{site.context}-group-{group.name}", f"the context of group {group.name}"),
+                codes=tuple(code for mode, code in codes.items() if mode in group.modes),
+                supervisors=tuple(
+                    Text(name, f"the name of supervisor {number} in group {group.name}")
+                    for number, name in enumerate(group.supervisors, start=1)
+                ),
+            )
+            for group in site.groups
+        ),
+        fastagi_host=Text(site.fastagi_host, "the FastAGI host"),
+        fastagi_port=site.fastagi_port,
+        secret=None if site.secret is None else Text(site.secret, "the shared secret"),
+    )

@@ -47,6 +47,7 @@ def test_every_kind_of_difference_is_told() -> None:
         "4 is 1. Hangup() instead of 1. Hangup(21)",
         "6 is 1. Hangup() instead of 1. Hangup() 2(end). Hangup()",
         "7 is missing",
+        "s was not written",
     ]
     assert differences(text, replace(wanted, name="other")) == ["context agi-monitor-mode instead of other"]
 

@@ -94,7 +94,7 @@ def test_keys_during_a_spy_end_the_call() -> None:
     context = PLAIN[MAIN].context("agi-monitor-mode")
     assert {
         extension.pattern: extension.priorities[0].application for extension in context.extensions
-    } == dict.fromkeys("456*", "Hangup")
+    } == dict.fromkeys("456*s", "Hangup")
 
 
 def test_secret_is_the_first_argument() -> None:

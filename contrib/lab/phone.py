@@ -137,8 +137,8 @@ class Phone:
 
     @property
     def is_on(self) -> bool:
-        """Whether the phone is switched on."""
-        return self._control is not None
+        """Whether the phone is switched on and alive."""
+        return self._control is not None and not self._control.is_closed
 
     @property
     def is_genuine(self) -> bool:
@@ -151,8 +151,9 @@ class Phone:
         :param timeout: seconds
         :raises WaitTimeout: it did not come up; the message holds the end of its log
         """
-        if self._control is not None:
+        if self.is_on:
             return
+        self.switch_off()  # a phone that has crashed leaves its connection behind
         self._write_configuration()
         self._start_process(self.name)
         self._control = wait_until(
@@ -168,6 +169,8 @@ class Phone:
             return
         control, self._control = self._control, None
         with control:
+            if control.is_closed:
+                return
             control.send("quit")
             wait_until(lambda: control.is_closed, CALL_SECONDS, f"phone {self.name} to end", describe=self._log_tail)
 

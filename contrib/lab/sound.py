@@ -155,7 +155,7 @@ def measure(streams: Mapping[str, Iterable[Sequence[int]]], tones_hz: Mapping[st
         rows = [{speaker: tone_level(sound, hz) for speaker, hz in tones_hz.items()} for sound in sounds if sound]
         levels[listener] = {speaker: max((row[speaker] for row in rows), default=FLOOR_DBFS) for speaker in tones_hz}
         longest = max((len(sound) for sound in sounds), default=0)
-        coverage[listener] = longest / SAMPLE_RATE_HZ / seconds
+        coverage[listener] = min(1.0, longest / SAMPLE_RATE_HZ / seconds)
     return Hearing(levels, coverage)
 
 

@@ -61,6 +61,8 @@ SETTLE_SECONDS = 0.3
 LISTEN_SECONDS = 0.6
 LATE_SECONDS = 0.1
 """How long a packet may take from the wire into the capture file."""
+PUBLISHED_RTP = range(10_000, 10_032)
+"""UDP ports for sound when softphones of other machines take part: two a call leg."""
 SPEECH_SECONDS = 900
 """How long a phone speaks in one call; baresip does not play a file twice."""
 
@@ -222,19 +224,31 @@ class Lab:
     :param version: "16" or "22"
     :param phones: which phones are switched on from the beginning
     :param keep: keep the folder with logs and packets at the end
+    :param publish: an address of this host on which softphones of other machines reach the PBX; None keeps it
+        to this host
     """
 
-    def __init__(self, version: str = "22", phones: Iterable[str] = ALWAYS_ON, *, keep: bool = False) -> None:
+    def __init__(
+        self,
+        version: str = "22",
+        phones: Iterable[str] = ALWAYS_ON,
+        *,
+        keep: bool = False,
+        publish: str | None = None,
+    ) -> None:
         if version not in ASTERISK:
             raise ValueError(f"Asterisk {version} is none of {', '.join(VERSIONS)}")
         self.version = version
         self.keep = keep
+        self.publish = publish
         self._first_phones = tuple(phones)
         self._stack = ExitStack()
         self.folder: Path
         self.pbx: Asterisk
         self.capture: RtpCapture
         self.phones: dict[str, Phone] = {}
+        self.passwords: dict[str, str] = {}
+        """Of the SIP accounts, by name; new for each start."""
 
     def __enter__(self) -> Self:
         try:
@@ -360,8 +374,8 @@ class Lab:
         if not self.keep:
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             (self.folder / OWNER).write_text(_labels()[LABEL])
-        passwords = {name: secrets.token_urlsafe(18) for name in ENDPOINTS}
-        self._write_pbx_folder(passwords)
+        self.passwords = {name: secrets.token_urlsafe(12) for name in ENDPOINTS}
+        self._write_pbx_folder()
         network = Network(docker_network_kw={"driver": "bridge", "labels": _labels()})
         self._stack.enter_context(network)
         pbx_container = (
@@ -375,6 +389,10 @@ class Lab:
                 .with_poll_interval(0.1)
             )
         )
+        if self.publish is not None:
+            for port in (5060, *PUBLISHED_RTP):
+                # docker takes an address with the port; the annotation of testcontainers knows the port alone.
+                pbx_container.with_bind_ports(f"{port}/udp", (self.publish, port))  # type: ignore[arg-type]
         capture_file = self.folder / "phones" / "rtp.pcap"
         last_port = RTP_PORT + RTP_PORTS_EACH * (len(ENDPOINTS) + 1) - 1
         phone_container = (
@@ -404,7 +422,7 @@ class Lab:
                 self.folder / "phones" / name,
                 phones_address,
                 address,
-                passwords[name],
+                self.passwords[name],
                 _baresip_in(phone_container),
                 self.capture,
             )
@@ -419,7 +437,7 @@ class Lab:
             except (PhoneError, WaitTimeout):
                 continue  # the container goes anyway
 
-    def _write_pbx_folder(self, passwords: Mapping[str, str]) -> None:
+    def _write_pbx_folder(self) -> None:
         lab = self.folder / "pbx" / "lab"
         for folder in (lab / "music", self.folder / "pbx" / "agi-monitor", self.folder / "pbx" / "log"):
             folder.mkdir(parents=True)
@@ -427,9 +445,17 @@ class Lab:
         (lab / "pjsip_auth.conf").write_text(
             "".join(
                 f"[{name}]\ntype = auth\nauth_type = userpass\nusername = {name}\npassword = {password}\n\n"
-                for name, password in passwords.items()
+                for name, password in self.passwords.items()
             )
         )
+        if self.publish is not None:
+            # Softphones elsewhere must be told this host's address, not the container's; each port that is
+            # published costs the engine a process, so there are few.
+            (lab / "pjsip_transport.conf").write_text(
+                f"external_media_address = {self.publish}\nexternal_signaling_address = {self.publish}\n"
+                "local_net = 172.16.0.0/12\nlocal_net = 192.168.0.0/20\n"
+            )
+            (lab / "rtp.conf").write_text(f"rtpend = {PUBLISHED_RTP[-1]}\n")
         _write_wave(lab / "music" / "music.wav", sine(MUSIC_TONE_HZ, 1), repeat=60)
 
     def _wait_for_packets(self, moment: float) -> None:

@@ -11,7 +11,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,9 +41,19 @@ SITE: Mapping[str, Any] = {
         "2001": {"endpoints": ["PJSIP/2001"], "groups": ["sales"]},
     },
     "rules": [
-        {"name": "leads-on-sales", "allow": ["listen", "whisper", "barge"], "supervisors": ["leads"], "agents": ["sales"]},
+        {
+            "name": "leads-on-sales",
+            "allow": ["listen", "whisper", "barge"],
+            "supervisors": ["leads"],
+            "agents": ["sales"],
+        },
         {"name": "listeners-on-sales", "allow": ["listen"], "supervisors": ["listeners"], "agents": ["sales"]},
-        {"name": "protected", "deny": ["listen", "whisper", "barge"], "supervisors": ["all"], "agents": ["protected"]},
+        {
+            "name": "protected",
+            "deny": ["listen", "whisper", "barge"],
+            "supervisors": ["all"],
+            "agents": ["protected"],
+        },
     ],
     "dialplan": {"hint_context": "hints"},
     "log": {"level": "debug", "format": "json"},
@@ -141,15 +151,20 @@ class MonitorServer:
 
     def kill(self) -> None:
         """End the process at once (SIGKILL), as a crash would."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(STOP_SECONDS)
+        process = self._started()
+        process.kill()
+        process.wait(STOP_SECONDS)
 
     def stop(self, timeout: float = STOP_SECONDS) -> int:
         """End the process politely (SIGTERM) and return its exit code."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout)
+        process = self._started()
+        process.send_signal(signal.SIGTERM)
+        return process.wait(timeout)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise LabError("the server was never started")
+        return self._process
 
     # What it says
 
@@ -184,20 +199,22 @@ class MonitorServer:
 
     def wait_for_audit(self, fact: str, count: int = 1, timeout: float = EVENT_SECONDS) -> list[dict[str, Any]]:
         """Wait until the audit holds so many facts of a kind, and return them."""
-        return wait_until(
-            lambda: records if len(records := self.audit(fact)) >= count else None,
-            timeout,
-            f"{count} records {fact} in the audit",
-            describe=lambda: f"it holds {[record['fact'] for record in self.audit()]}\n{self._log_tail()}",
-        ) or []
+        return (
+            wait_until(
+                lambda: records if len(records := self.audit(fact)) >= count else None,
+                timeout,
+                f"{count} records {fact} in the audit",
+                describe=lambda: f"it holds {[record['fact'] for record in self.audit()]}\n{self._log_tail()}",
+            )
+            or []
+        )
 
     def transcript(self) -> str:
         """Return the AGI conversation as the server logged it; keyed digits are not in it."""
-        lines: Iterable[dict[str, Any]] = self._lines(0)
+        lines = [line for line in self._lines(0) if str(line.get("event", "")).startswith("agi_")]
         return "".join(
-            f"{line['timestamp']} {line.get('session', '')} {line['event']} {line.get('line') or line.get('reply') or ''}\n"
+            f"{line['timestamp']} {line.get('session', '')} {line['event']} {line.get('line', line.get('reply'))}\n"
             for line in lines
-            if str(line.get("event", "")).startswith("agi_")
         )
 
     def _lines(self, since: int) -> list[dict[str, Any]]:
@@ -225,12 +242,12 @@ _records: dict[str, str] = {}
 def pin_record(phone: str) -> str:
     """Return the record of a supervisor's PIN, made by `agi-monitor pin`."""
     if phone not in _records:
-        done = subprocess.run(_agi_monitor("pin"), input=PINS[phone], capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(
+            _agi_monitor("pin"), input=PINS[phone], capture_output=True, text=True, timeout=60, check=True
+        )
         _records[phone] = done.stdout.strip()
     return _records[phone]
 
 
 def _agi_monitor(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "agi_monitor", *arguments]
-
-

@@ -14,17 +14,13 @@ from tests.conftest import FAILURES, REPORTS
 from tests.scenarios.house import House
 
 
-@pytest.fixture(scope="session")
-def rendered_lab(running_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """The laboratory with our dialplan loaded."""
-    MonitorServer(running_lab, tmp_path_factory.mktemp("render")).render()
-    return running_lab
-
-
 @pytest.fixture
-def house(lab: Lab, rendered_lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+def house(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
     """The laboratory with our dialplan and a server that runs; what a failed scenario leaves is kept."""
-    with MonitorServer(lab, tmp_path) as server:
+    server = MonitorServer(lab, tmp_path)
+    if not (lab.pbx.generated / "agi-monitor.conf").exists():
+        server.render()
+    with server:
         house = House(lab, server)
         yield house
         if any(report.failed for report in request.node.stash.get(REPORTS, {}).values()):

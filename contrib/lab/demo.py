@@ -1,0 +1,188 @@
+"""The product for people: a real PBX, three SIP phones, and a table of who hears whom in every mode.
+
+python -m contrib.lab.demo             the table; exits with 1 when it is not what it should be
+python -m contrib.lab.demo --phones    leaves the PBX up, for softphones of your own
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from contrib.lab.endpoints import TONES_HZ
+from contrib.lab.errors import LabError, Unclear
+from contrib.lab.pbx import VERSIONS, Lab
+from contrib.lab.progress import Progress
+from contrib.lab.server import PINS, MonitorServer
+from contrib.lab.sound import HEARD_DBFS, SILENT_DBFS, Hearing
+
+CUSTOMER, AGENT, SUPERVISOR = "3001", "1001", "2001"
+ROLES = {CUSTOMER: "customer 3001", AGENT: "agent 1001", SUPERVISOR: "supervisor 2001"}
+EXPECTED: dict[str, dict[str, set[str]]] = {
+    "listen": {CUSTOMER: {AGENT}, AGENT: {CUSTOMER}, SUPERVISOR: {CUSTOMER, AGENT}},
+    "whisper": {CUSTOMER: {AGENT}, AGENT: {CUSTOMER, SUPERVISOR}, SUPERVISOR: {CUSTOMER, AGENT}},
+    "barge": {CUSTOMER: {AGENT, SUPERVISOR}, AGENT: {CUSTOMER, SUPERVISOR}, SUPERVISOR: {CUSTOMER, AGENT}},
+}
+STEPS = (("listen", "dials *2221001 and gives the PIN"), ("whisper", "presses 5"), ("barge", "presses 6"))
+KEYS = {"whisper": "5", "barge": "6"}
+
+
+def main() -> int:
+    """Run the demonstration the command line asks for, and return the exit code."""
+    options = _options()
+    say = Progress()
+    with tempfile.TemporaryDirectory(prefix="agi-monitor-demo-") as folder:
+        try:
+            return _phones(options, Path(folder), say) if options.phones else _matrix(options, Path(folder), say)
+        except LabError as error:
+            print(f"the demonstration did not work: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("stopped; everything that was started is removed", file=sys.stderr)
+            return 130
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m contrib.lab.demo", description=__doc__.partition("\n")[0])
+    parser.add_argument("--asterisk", choices=VERSIONS, default="22", help="the version (default: 22)")
+    parser.add_argument("--phones", action="store_true", help="leave the PBX up and print the SIP accounts")
+    parser.add_argument("--bind", type=_address, help="an address of this host, for softphones on other machines")
+    return parser.parse_args()
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.IPv4Address(text))
+
+
+@contextmanager
+def _site(lab: Lab, folder: Path, say: Progress) -> Iterator[MonitorServer]:
+    server = MonitorServer(lab, folder)
+    server.render()
+    say("the dialplan is rendered and loaded")
+    with server:
+        say("the FastAGI server serves")
+        yield server
+
+
+def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
+    say(f"starting Asterisk {options.asterisk} and three phones")
+    with Lab(options.asterisk, (CUSTOMER, AGENT, SUPERVISOR)) as lab, _site(lab, folder, say) as server:
+        version = lab.pbx.cli("core show version").split(" built")[0]
+        lab.connect(CUSTOMER, AGENT)
+        say("the customer calls the agent, the agent answers; each phone sends a tone of its own")
+        heard: dict[str, Hearing] = {}
+        for mode, action in STEPS:
+            say(f"the supervisor {action}")
+            mark = server.mark()
+            phone = lab.phone(SUPERVISOR)
+            if mode in KEYS:
+                phone.press(KEYS[mode])
+            else:
+                phone.dial("*222" + AGENT)
+                server.wait_for("pin_prompted", mark)
+                phone.press(PINS[SUPERVISOR] + "#")
+            server.wait_for("spy_started", mark, mode=mode)
+            heard[mode] = lab.hear(1.0)
+        lab.phone(SUPERVISOR).hang_up()
+        server.wait_for_audit("spy_ended", len(STEPS))
+        records = server.audit()
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    right = [_show(console, mode, hearing) for mode, hearing in heard.items()]
+    console.print(f"\nMeasured on {version}: the level of each phone's tone in what every phone was sent.")
+    console.print(f"Heard is {HEARD_DBFS:g} dBFS and more, silent {SILENT_DBFS:g} and less; a tone is sent at -12.")
+    console.print(f"The audit of this call has {len(records)} records; the first spy in it:")
+    console.print_json(data=next(record for record in records if record["fact"] == "spy_started"))
+    if all(right):
+        console.print("[bold green]Everybody hears exactly whom they should, in every mode.[/]")
+        return 0
+    console.print("[bold red]Somebody hears what they should not, or does not hear what they should.[/]")
+    return 1
+
+
+def _show(console: Console, mode: str, hearing: Hearing) -> bool:
+    table = Table(title=f"[bold]{mode}[/]", title_justify="left")
+    table.add_column("who listens")
+    for speaker in ROLES.values():
+        table.add_column(f"hears {speaker}", justify="right")
+    all_right = True
+    for listener, role in ROLES.items():
+        cells = []
+        for speaker in ROLES:
+            wanted = speaker in EXPECTED[mode][listener]
+            right = _heard(hearing, listener, speaker) is wanted
+            all_right = all_right and right
+            level = hearing.level(listener, speaker)
+            seen = f"{level:6.1f} dB" if level > SILENT_DBFS else "silent"
+            mark = "[green]as expected[/]" if right else f"[bold red]expected {'sound' if wanted else 'silence'}[/]"
+            cells.append("-" if listener == speaker and right else f"{seen}  {mark}")
+        table.add_row(role, *cells)
+    console.print(table)
+    return all_right
+
+
+def _heard(hearing: Hearing, listener: str, speaker: str) -> bool | None:
+    try:
+        return hearing.hears(listener, speaker)
+    except Unclear:
+        return None
+
+
+def _phones(options: argparse.Namespace, folder: Path, say: Progress) -> int:
+    busy = (CUSTOMER, AGENT)
+    say(f"starting Asterisk {options.asterisk} and two phones that talk to each other")
+    with Lab(options.asterisk, busy, publish=options.bind) as lab, _site(lab, folder, say) as server:
+        stop = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        lab.connect(CUSTOMER, AGENT)
+        console = Console(width=None if sys.stdout.isatty() else 100)
+        _print_accounts(console, lab, options.bind or lab.pbx.address, options.bind)
+        console.print(f"The server's log: {server.log}\nThe audit: {server.audit_file}")
+        console.print("Ctrl-C ends it and removes everything.")
+        try:
+            while not stop.wait(1.0):
+                if not lab.phone(AGENT).calls:
+                    # A phone's tone lasts a quarter of an hour; somebody may also have ended the call.
+                    lab.connect(CUSTOMER, AGENT)
+        except KeyboardInterrupt:
+            say("ending")
+    return 0
+
+
+def _print_accounts(console: Console, lab: Lab, address: str, bind: str | None) -> None:
+    where = (
+        "other machines reach it"
+        if bind
+        else "reachable from this machine only; make demo-phones BIND=address opens it"
+    )
+    table = Table(title=f"SIP accounts on {address}:5060, UDP ({where})", title_justify="left")
+    for column in ("role", "user", "password", "try"):
+        table.add_column(column, overflow="fold")
+    hints = {
+        "2001": f"*2221001 listen, PIN {PINS['2001']}# ; then 5 whisper, 6 barge, 4 listen, * next agent",
+        "2002": f"*2221001, PIN {PINS['2002']}# ; may only listen: 5 and 6 are refused",
+        "100": "an agent of your own: call it from 3002, then dial *222100 from 2001",
+        "1001-mobile": "second device of agent 1001",
+        "3002": "a customer: dial 100 or 1001",
+        "2999": "a phone of nobody: *2221001 is refused whatever the PIN",
+    }
+    roles = {"2001": "supervisor", "2002": "supervisor", "2999": "stranger", "3002": "customer"}
+    for name, hint in hints.items():
+        table.add_row(roles.get(name, "agent"), name, lab.passwords[name], hint)
+    console.print(table)
+    console.print(
+        f"Customer {CUSTOMER} ({TONES_HZ[CUSTOMER]} Hz) talks to agent {AGENT} ({TONES_HZ[AGENT]} Hz) all the time."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

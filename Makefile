@@ -37,10 +37,10 @@ format: .venv/ready
 	@$(PYTHON) -m ruff format .
 
 quick: lint types
-	@$(PYTHON) -m pytest --ignore tests/scenarios --ignore tests/lab
+	@$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab
 
 test: lint types images
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup
 
 benchmark: .venv/ready
 	@for benchmark in benchmarks/*.py; do $(PYTHON) $$benchmark || exit 1; done

@@ -32,8 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "asterisk_version" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--asterisk")
-        versions = VERSIONS if chosen is None else (chosen,)
-        metafunc.parametrize("asterisk_version", versions, ids=lambda version: f"asterisk{version}", scope="session")
+        # One laboratory for each version, and both at the same time: scenarios mostly wait for people to speak.
+        versions = [
+            pytest.param(version, id=f"asterisk{version}", marks=pytest.mark.xdist_group(f"asterisk{version}"))
+            for version in (VERSIONS if chosen is None else (chosen,))
+        ]
+        metafunc.parametrize("asterisk_version", versions, scope="session")
 
 
 @pytest.hookimpl(wrapper=True)

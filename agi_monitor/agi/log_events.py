@@ -1,0 +1,34 @@
+"""The names of everything this room logs. What is logged under another name is a mistake."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class LogEvent(StrEnum):
+    """The events, each with its level and its keys besides ``session`` and ``peer`` where there is one."""
+
+    SESSION_STARTED = "agi_session_started"
+    """debug: script, channel, uniqueid."""
+    SESSION_ENDED = "agi_session_ended"
+    """info: reason, seconds, commands."""
+    SESSION_REFUSED = "agi_session_refused"
+    """warning: reason (a ``Count``). Rate-bound: suppressed."""
+    PEER_REFUSED = "agi_peer_refused"
+    """warning: the address is not allowed. Rate-bound: suppressed."""
+    CONNECTION_DROPPED = "agi_connection_dropped"
+    """debug: it closed before the environment was complete; received."""
+    PROTOCOL_ERROR = "agi_protocol_error"
+    """warning: error. Rate-bound: suppressed."""
+    DEADLINE_PASSED = "agi_deadline_passed"
+    """warning: verb (empty for the environment), seconds. Rate-bound: suppressed."""
+    STORY_FAILED = "agi_story_failed"
+    """error: error (the type's name), traceback."""
+    CLEANUP_LEFT_BEHIND = "agi_cleanup_left_behind"
+    """warning: seconds."""
+    ROUTE_UNKNOWN = "agi_route_unknown"
+    """warning: script, cut."""
+    SENT = "agi_sent"
+    """debug, only with a transcript: line."""
+    RECEIVED = "agi_received"
+    """debug, only with a transcript: verb, reply."""

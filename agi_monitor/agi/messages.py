@@ -1,0 +1,353 @@
+"""What is said on the wire, as values: the request, a command, a reply. Nothing here does I/O.
+
+Two rules: whatever goes out is quoted here and nowhere else; whatever comes in is text of a stranger.
+
+::
+
+    S: agi_network: yes                     the environment, one name and value a line,
+    S: agi_network_script: spy              ended by an empty line
+    S:
+    C: GET DATA "agent-pass" "5000" "8"     one command, one line, then wait
+    S: 200 result=1234 (timeout)            its reply
+    S: HANGUP                               at any moment, the answer to nothing
+
+S is Asterisk, which connects to us; C is this program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from types import MappingProxyType
+
+from agi_monitor.errors import LocalProtocolError, RemoteProtocolError
+from agi_monitor.limits import Limits
+
+MAX_COMMAND_BYTES = 2_047
+"""A command line with its line feed. Asterisk before 20.16 and 22.6 reads into 2,048 bytes (AGI_BUF_LEN, res_agi.c)
+and takes what is left over for the next command; later ones read 8,192. No command of ours needs more."""
+
+MAX_ARGUMENTS = 64
+"""Asterisk splits a line into at most 127 words (MAX_ARGS 128, res_agi.c); beyond that the quoted words are written
+past the end of its table and the PBX dies. Half of it is more than any command takes."""
+
+UNKNOWN = "unknown"
+"""What Asterisk writes for a missing caller id, name, dialled or redirecting number (setup_env, res_agi.c)."""
+
+ARGUMENT_PREFIX = "agi_arg_"
+
+
+# -- in: the environment ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AGIRequest:
+    """The environment of one call, as Asterisk sent it.
+
+    Caller id, caller name and extension are whatever the caller's phone sent: never an identity.
+
+    Parameters:
+        variables: every name and value in the order of the wire, ``agi_`` included.
+        arguments: the arguments behind the URL in ``AGI(agi://host/script,first,second)``.
+    """
+
+    variables: Mapping[str, str]
+    arguments: tuple[str, ...] = ()
+
+    @classmethod
+    def from_pairs(cls, pairs: Iterable[tuple[str, str]]) -> AGIRequest:
+        """Build a request from the lines of an environment.
+
+        Asterisk sends each name once and the ``agi_arg_N`` last, counted from 1 (setup_env, res_agi.c). It does not
+        escape values. So a second line of the same name, or an argument out of its place, is a line break inside
+        somebody's caller name: neither the first nor the last of them can be trusted, and the call is refused.
+
+        Raises:
+            RemoteProtocolError: a name came twice or an argument out of its place.
+        """
+        variables: dict[str, str] = {}
+        arguments: list[str] = []
+        for name, value in pairs:
+            if name in variables:
+                raise RemoteProtocolError(f"the environment names {name[:40]!r} twice")
+            variables[name] = value
+            if name.startswith(ARGUMENT_PREFIX):
+                if name != f"{ARGUMENT_PREFIX}{len(arguments) + 1}":
+                    raise RemoteProtocolError(f"the environment has {name[:40]!r} where it does not belong")
+                arguments.append(value)
+            elif arguments:
+                raise RemoteProtocolError(f"the environment has {name[:40]!r} where it does not belong")
+        return cls(MappingProxyType(variables), tuple(arguments))
+
+    def without_first_argument(self) -> AGIRequest:
+        """The same request without ``agi_arg_1``, the others moved up: for an argument that nobody else may see."""
+        rest = self.arguments[1:]
+        pairs = [(name, value) for name, value in self.variables.items() if not name.startswith(ARGUMENT_PREFIX)]
+        pairs += [(f"{ARGUMENT_PREFIX}{number}", value) for number, value in enumerate(rest, 1)]
+        return AGIRequest(MappingProxyType(dict(pairs)), rest)
+
+    def _known(self, name: str) -> str | None:
+        value = self.variables.get(name, "")
+        return None if value in ("", UNKNOWN) else value
+
+    @property
+    def network_script(self) -> str:
+        """What stands behind the host in the URL, undecoded (``spy?a=b`` stays so); empty when nothing does."""
+        return self.variables.get("agi_network_script", "")
+
+    @property
+    def channel(self) -> str:
+        """The name of the channel, such as ``PJSIP/2001-0000002a``."""
+        return self.variables.get("agi_channel", "")
+
+    @property
+    def uniqueid(self) -> str:
+        """The uniqueid of the channel."""
+        return self.variables.get("agi_uniqueid", "")
+
+    @property
+    def language(self) -> str:
+        """The language of the channel's prompts, such as ``en``."""
+        return self.variables.get("agi_language", "")
+
+    @property
+    def caller_id(self) -> str | None:
+        """The caller's number as the caller's phone sent it, or None."""
+        return self._known("agi_callerid")
+
+    @property
+    def caller_id_name(self) -> str | None:
+        """The caller's name as the caller's phone sent it, or None."""
+        return self._known("agi_calleridname")
+
+    @property
+    def context(self) -> str:
+        """The dialplan context that runs ``AGI()``."""
+        return self.variables.get("agi_context", "")
+
+    @property
+    def extension(self) -> str:
+        """The extension that runs ``AGI()``, usually what was dialled."""
+        return self.variables.get("agi_extension", "")
+
+    @property
+    def priority(self) -> int:
+        """The priority that runs ``AGI()``; 0 when it is missing or no number."""
+        text = self.variables.get("agi_priority", "")
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+    @property
+    def account_code(self) -> str | None:
+        """The channel's account code, or None."""
+        return self.variables.get("agi_accountcode") or None
+
+    @property
+    def version(self) -> str:
+        """Asterisk's version, such as ``22.10.1``; a vendor's build may say anything."""
+        return self.variables.get("agi_version", "")
+
+
+# -- out: a command ---------------------------------------------------------------------------------------------
+
+
+class Deadline(Enum):
+    """How long a reply may take: which of the limits counts."""
+
+    COMMAND = "command_seconds"
+    """A look-up."""
+    PLAYBACK = "playback_seconds"
+    """A sound is played."""
+    PROMPT = "prompt_seconds"
+    """A caller is waited for."""
+    EXECUTE = "execute_seconds"
+    """An application runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command, ready for the wire. Made by ``command``, which quotes.
+
+    Parameters:
+        verb: its name, for logs.
+        wire: the line with its line feed.
+        deadline: the limit that its reply is held to.
+        extra_seconds: added to that limit, the time-out that the command itself carries.
+        secret_reply: what comes back is not for any log.
+        legal_when_dead: Asterisk takes it after the hang-up as well.
+    """
+
+    verb: str
+    wire: bytes
+    deadline: Deadline = Deadline.COMMAND
+    extra_seconds: float = 0.0
+    secret_reply: bool = False
+    legal_when_dead: bool = False
+
+    def seconds(self, limits: Limits) -> float:
+        """How many seconds the reply may take."""
+        base: float = getattr(limits, self.deadline.value)
+        return base + self.extra_seconds
+
+
+LEGAL_WHEN_DEAD = frozenset(
+    {
+        "ASYNCAGI BREAK",
+        "DATABASE DEL",
+        "DATABASE DELTREE",
+        "DATABASE GET",
+        "DATABASE PUT",
+        "EXEC",
+        "GET FULL VARIABLE",
+        "GET VARIABLE",
+        "NOOP",
+        "SET VARIABLE",
+        "SPEECH DESTROY",
+        "SPEECH UNLOAD GRAMMAR",
+        "VERBOSE",
+    }
+)
+"""The commands that Asterisk takes on a channel that has hung up (the last column of its table, res_agi.c)."""
+
+FORBIDDEN = re.compile(r"[\r\n\0]")
+
+
+def quote(verb: str, argument: str) -> str:
+    r"""One argument as Asterisk's word splitter (parse_args, res_agi.c) reads it: quoted, ``\`` and ``"`` escaped.
+
+    Raises:
+        LocalProtocolError: it holds CR, LF or NUL. There is no escape for them: behind a line feed the rest of the
+            value would be a command, and ``EXEC System`` is one.
+    """
+    if FORBIDDEN.search(argument) is not None:
+        raise LocalProtocolError(f"{verb}: an argument holds a line break or a NUL; nothing was sent")
+    if '"' in argument or "\\" in argument:
+        argument = argument.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{argument}"'
+
+
+def command(
+    verb: str,
+    *arguments: str,
+    deadline: Deadline = Deadline.COMMAND,
+    extra_seconds: float = 0.0,
+    secret_reply: bool = False,
+) -> Command:
+    """Make a command. The only way from text to the wire.
+
+    Parameters:
+        verb: the command's words as Asterisk names them, such as ``GET DATA``.
+        arguments: each becomes exactly one word on the other side.
+        deadline: which limit its reply is held to.
+        extra_seconds: seconds added to it.
+        secret_reply: keep the reply out of the logs.
+
+    Raises:
+        LocalProtocolError: it cannot be sent safely. The message names the verb, never a value.
+    """
+    if len(arguments) > MAX_ARGUMENTS:
+        raise LocalProtocolError(f"{verb}: more than {MAX_ARGUMENTS} arguments; nothing was sent")
+    try:
+        wire = " ".join([verb, *[quote(verb, argument) for argument in arguments]]).encode() + b"\n"
+    except UnicodeEncodeError:
+        # The exception itself holds the value, so it must not travel on as the cause.
+        raise LocalProtocolError(f"{verb}: an argument is not text; nothing was sent") from None
+    if len(wire) > MAX_COMMAND_BYTES:
+        raise LocalProtocolError(f"{verb}: longer than {MAX_COMMAND_BYTES} bytes; nothing was sent")
+    return Command(verb, wire, deadline, extra_seconds, secret_reply, verb in LEGAL_WHEN_DEAD)
+
+
+# -- in: a reply ------------------------------------------------------------------------------------------------
+
+RESULT = re.compile(r"result=(\S*)(.*)", re.DOTALL)
+END_POSITION = re.compile(r"(?:^| )endpos=(-?[0-9]{1,18})(?= |$)")
+TAIL = re.compile(rb"(?: digit=.)? endpos=-?[0-9]+")
+SPEECH_TAIL = re.compile(rb"\) endpos=-?[0-9]+ results=[0-9]+ ")
+
+
+def value_is_open(line: bytes, *, started: bool) -> bool:
+    """Whether a value in parentheses goes on behind this line.
+
+    A value may hold line breaks and ``)``. Every reply that carries one ends with its ``)``, except those that say
+    where a sound stopped: ``(digit) digit=5 endpos=0`` (handle_speechrecognize and handle_recordfile, res_agi.c).
+
+    Parameters:
+        line: a line without its line feed.
+        started: the parenthesis was opened on an earlier line.
+    """
+    if line.endswith(b")"):
+        return False
+    if not started:
+        opening = line.find(b" (")
+        # Only directly behind the result: "200 result=-1 Gosub label not found (x" is no value.
+        if opening < 0 or line.find(b" ", line.find(b"result=")) != opening:
+            return False
+    closing = line.rfind(b")")
+    if closing >= 0 and TAIL.fullmatch(line, closing + 1) is not None:
+        return False
+    return SPEECH_TAIL.search(line) is None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What Asterisk answered to one command.
+
+    Parameters:
+        code: 200, 510, 511 or 520.
+        text: everything behind the code; for 520 the usage text.
+        result: behind ``result=``: a number, or for GET DATA the digits, which may be none.
+        data: what stood in parentheses, up to the last ``)``; None when there were none. For a variable this is its
+            value, and a value may be any text, also ``timeout`` or ``hangup``.
+    """
+
+    code: int
+    text: str
+    result: str = ""
+    data: str | None = None
+
+    @classmethod
+    def from_wire(cls, code: int, body: bytes) -> Reply:
+        """Read what stands behind ``200 ``, ``510 `` and so on. Bytes that are no UTF-8 are replaced."""
+        text = body.decode("utf-8", "replace")
+        if code != 200:
+            return cls(code, text)
+        match = RESULT.fullmatch(text)
+        if match is None:
+            raise RemoteProtocolError("a reply without a result")
+        result, rest = match.groups()
+        data = None
+        if rest.startswith(" ("):
+            # A recognition's texts may hold a ")" themselves; there the reason ends at the first one.
+            end = rest.find(")") if rest.startswith(" (speech) endpos=") else rest.rfind(")")
+            if end >= 0:
+                data = rest[2:end]
+        return cls(code, text, result, data)
+
+    @cached_property
+    def end_position(self) -> int | None:
+        """Where playback or recording stopped, in samples (8,000 a second unless the file differs), or None."""
+        rest = self.text[len("result=") + len(self.result) :]
+        if self.data is not None:
+            rest = rest[len(" (") + len(self.data) + 1 :]
+        match = END_POSITION.search(rest)
+        return None if match is None else int(match[1])
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the caller let the time pass. Only for commands that wait for a caller: GET DATA, RECEIVE CHAR,
+        RECORD FILE, SPEECH RECOGNIZE. For a variable it would say something about its value."""
+        return self.data == "timeout"
+
+    @property
+    def number(self) -> int:
+        """The result as a number.
+
+        Raises:
+            RemoteProtocolError: it is none.
+        """
+        try:
+            return int(self.result)
+        except ValueError:
+            raise RemoteProtocolError("a reply whose result is no number") from None

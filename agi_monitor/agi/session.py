@@ -1,0 +1,705 @@
+"""What a story awaits: one method for each AGI command of Asterisk 16 to 22.
+
+Arguments are plain text and numbers; times are seconds. Every method may raise
+
+* ``CallEnded``: the caller has hung up, the connection is gone, or ``Session.end`` was called;
+* ``InvalidCommand`` (510), ``WrongUsage`` (520): this Asterisk does not know the command, or not like this;
+* ``CommandFailed``: the result says failure and is not itself a documented value;
+* ``LocalProtocolError``: the arguments cannot be sent, or another command of this session is in flight.
+
+Asterisk answers -1 both when a command failed and when the caller hung up while it ran. To tell one from the other,
+CHANNEL STATUS is asked once more: it is not permitted on a dead channel (511), so -1 of a verb means ``CallEnded``
+or a failure, never "one of the two".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from agi_monitor.agi.messages import AGIRequest, Command, Deadline, Reply, command
+from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, RemoteProtocolError, WrongUsage
+
+MAX_DIGITS = 32
+"""GET DATA takes 1,024 digits when not told; no prompt asks for more than a long number."""
+
+CHANNEL_RESPONSE_SECONDS = 10.0
+"""What Asterisk waits for a digit when GET DATA names no time-out (pbx.c: rtimeoutms)."""
+
+
+class EndReason(StrEnum):
+    """Why a session came to its end."""
+
+    FINISHED = "finished"
+    """The story was over."""
+    HANGUP = "hangup"
+    """The caller hung up."""
+    CONNECTION_LOST = "connection_lost"
+    """The connection to Asterisk is gone."""
+    DEADLINE = "deadline"
+    """A reply did not come in time."""
+    PROTOCOL_ERROR = "protocol_error"
+    """Asterisk sent something that is not AGI."""
+    SHUTDOWN = "shutdown"
+    """The server is stopping."""
+    REVOKED = "revoked"
+    """Somebody ended this session on purpose."""
+    REFUSED = "refused"
+    """The story refused the call."""
+    FAILED = "failed"
+    """The story raised an error."""
+
+
+class ChannelState(IntEnum):
+    """The state of a channel (enum ast_channel_state, channelstate.h)."""
+
+    DOWN = 0
+    RESERVED = 1
+    OFF_HOOK = 2
+    DIALING = 3
+    RING = 4
+    """The far end is being rung."""
+    RINGING = 5
+    """The device itself rings."""
+    UP = 6
+    BUSY = 7
+    DIALING_OFF_HOOK = 8
+    PRE_RING = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """What was keyed in at a prompt.
+
+    Parameters:
+        digits: without the closing ``#``; may be empty, may be a part.
+        timed_out: the caller let the time pass instead of ending with ``#`` or the last digit.
+    """
+
+    digits: str
+    timed_out: bool
+
+    def __repr__(self) -> str:
+        # They may be a PIN, and a repr ends up in tracebacks and assertion messages.
+        return f"Digits(<{len(self.digits)}>, timed_out={self.timed_out})"
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """How a sound ended.
+
+    Parameters:
+        digit: the key that stopped it, or empty.
+        end_position: samples played.
+        found: False when Asterisk could not play it, usually because there is no such file.
+    """
+
+    digit: str
+    end_position: int
+    found: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How a recording ended.
+
+    Parameters:
+        digit: the key that stopped it, or empty.
+        end_position: samples recorded.
+        reason: ``dtmf`` or ``timeout`` (also for silence); ``randomerror`` when a key stopped the beep.
+    """
+
+    digit: str
+    end_position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechMatch:
+    """One thing that a speech engine may have heard.
+
+    Parameters:
+        score: the engine's own measure.
+        text: the words.
+        grammar: the grammar that matched.
+    """
+
+    score: int
+    text: str
+    grammar: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """How a recognition ended.
+
+    Parameters:
+        reason: ``speech``, ``digit``, ``timeout`` or empty.
+        digit: the key that was pressed instead of speaking, or empty.
+        end_position: where the prompt was stopped, in samples.
+        matches: what was heard, best first.
+    """
+
+    reason: str
+    digit: str = ""
+    end_position: int = 0
+    matches: tuple[SpeechMatch, ...] = ()
+
+
+SPEECH_MATCH = re.compile(r'score\d+=(-?\d+) text\d+="(.*?)" grammar\d+=(\S*)')
+SPEECH_DIGIT = re.compile(r"\) digit=(.) ")
+
+
+class Wire(Protocol):
+    """What a session needs of the connection below it."""
+
+    def perform(self, command: Command) -> Deferred[Reply]:
+        """Send a command; fires with its reply."""
+
+    def end(self, reason: EndReason) -> None:
+        """End the story from outside."""
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds as AGI writes a time."""
+    return str(round(seconds * 1000))
+
+
+def digit_of(number: int) -> str:
+    """A key as AGI answers it: its character code, 0 for none."""
+    return chr(number) if 0 < number < 128 else ""
+
+
+class Session:
+    """One FastAGI conversation, as its story sees it.
+
+    Parameters:
+        id: unique among the sessions of its factory.
+        request: the environment; a shared secret is already taken out.
+        peer: the address of Asterisk.
+        wire: the connection below.
+    """
+
+    def __init__(self, id: str, request: AGIRequest, peer: str, wire: Wire) -> None:
+        self.id = id
+        self.request = request
+        self.peer = peer
+        self.hung_up = False
+        self.ended: EndReason | None = None
+        self.refused = False
+        self._wire = wire
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} {self.request.channel!r}>"
+
+    # -- the session itself --
+
+    def end(self, reason: EndReason = EndReason.SHUTDOWN) -> None:
+        """End the story from outside: it sees ``CallEnded`` where it waits.
+
+        The channel is still alive, so its ``finally`` may use every method, within ``limits.cleanup_seconds``.
+        """
+        self._wire.end(reason)
+
+    def refuse(self) -> None:
+        """When the story is over, tell Asterisk ``failure``: it sets AGISTATUS to FAILURE (run_agi, res_agi.c)."""
+        self.refused = True
+
+    async def perform(self, command: Command) -> Reply:
+        """Send one command and wait for its reply: the way for commands that have no method here.
+
+        Raises:
+            CallEnded, InvalidCommand, WrongUsage: see the module.
+        """
+        reply = await self._wire.perform(command)
+        code = reply.code
+        if code == 200:
+            return reply
+        if code == 511:
+            raise CallEnded(f"{command.verb}: the channel has hung up")
+        if code == 510:
+            raise InvalidCommand(command.verb, code, reply.text)
+        raise WrongUsage(command.verb, code, reply.text)
+
+    async def _stay_alive(self, verb: str) -> None:
+        """Ask Asterisk whether the channel lives.
+
+        Raises:
+            CallEnded: it does not.
+        """
+        if self.hung_up:
+            raise CallEnded(f"{verb}: the channel has hung up")
+        try:
+            await self.perform(command("CHANNEL STATUS"))
+        except CommandFailed:
+            # It answered, and not 511: the channel is alive.
+            return
+
+    async def _failed(self, verb: str, reply: Reply) -> CommandFailed:
+        """The error for a result that says failure; raises CallEnded when it was a hang-up."""
+        await self._stay_alive(verb)
+        return CommandFailed(verb, reply.code, reply.text)
+
+    async def _succeed(self, request: Command) -> Reply:
+        """Perform a command whose only failure is -1."""
+        reply = await self.perform(request)
+        if reply.result == "-1":
+            raise await self._failed(request.verb, reply)
+        return reply
+
+    async def _confirm(self, request: Command) -> None:
+        """Perform a command whose success is 1."""
+        reply = await self.perform(request)
+        if reply.result != "1":
+            raise await self._failed(request.verb, reply)
+
+    async def _digit(self, request: Command) -> str:
+        """Perform a command that answers the key that stopped it."""
+        return digit_of((await self._succeed(request)).number)
+
+    async def _say(self, verb: str, what: str, escape_digits: str, *more: str) -> str:
+        secret = bool(escape_digits)
+        return await self._digit(
+            command(verb, what, escape_digits, *more, deadline=Deadline.PLAYBACK, secret_reply=secret)
+        )
+
+    async def _playback(self, request: Command) -> Playback:
+        reply = await self.perform(request)
+        position = reply.end_position or 0
+        if reply.result == "-1":
+            await self._stay_alive(request.verb)
+            return Playback("", position, found=False)
+        return Playback(digit_of(reply.number), position)
+
+    # -- the call --
+
+    async def answer(self) -> None:
+        """Answer the call when it is not answered yet."""
+        await self._succeed(command("ANSWER"))
+
+    async def hangup(self, channel: str | None = None) -> bool:
+        """Hang up this channel, or another by name.
+
+        Returns:
+            False when there is no channel of that name.
+        """
+        reply = await self.perform(command("HANGUP") if channel is None else command("HANGUP", channel))
+        return reply.result == "1"
+
+    async def channel_status(self, channel: str | None = None) -> ChannelState | None:
+        """The state of this channel or another by name; None when there is none of that name."""
+        request = command("CHANNEL STATUS") if channel is None else command("CHANNEL STATUS", channel)
+        number = (await self.perform(request)).number
+        try:
+            return ChannelState(number)
+        except ValueError:
+            return None
+
+    async def execute(self, application: str, argument_string: str = "") -> int:
+        """Run a dialplan application and wait until it ends.
+
+        Parameters:
+            application: its name, such as ``ChanSpy``.
+            argument_string: its arguments as the dialplan writes them, comma-separated. Asterisk hands this text to
+                the application as it is; joining values from outside with commas is the caller's risk.
+
+        Returns:
+            What the application returned. -1, which most use for "the caller is gone", comes back only while the
+            caller is still there.
+
+        Raises:
+            CommandFailed: Asterisk has no such application (``result=-2``).
+        """
+        request = (
+            command("EXEC", application, argument_string, deadline=Deadline.EXECUTE)
+            if argument_string
+            else command("EXEC", application, deadline=Deadline.EXECUTE)
+        )
+        was_hung_up = self.hung_up
+        reply = await self.perform(request)
+        number = reply.number
+        if number == -2:
+            raise CommandFailed("EXEC", reply.code, f"{reply.text} (no application {application[:40]})")
+        if number == -1 and not was_hung_up:
+            await self._stay_alive("EXEC")
+        return number
+
+    async def gosub(self, context: str, extension: str, priority: int | str, argument: str = "") -> None:
+        """Run a dialplan subroutine to its ``Return``.
+
+        Raises:
+            CommandFailed: there is no such place in the dialplan, or it failed.
+        """
+        arguments = [context, extension, str(priority), *([argument] if argument else [])]
+        reply = await self.perform(command("GOSUB", *arguments, deadline=Deadline.EXECUTE))
+        if reply.result != "0":
+            raise await self._failed("GOSUB", reply)
+
+    async def set_autohangup(self, seconds: float) -> None:
+        """Hang up after so many seconds; 0 takes it back."""
+        await self._succeed(command("SET AUTOHANGUP", format(seconds, "g")))
+
+    async def set_callerid(self, text: str) -> None:
+        """Change the caller id, as ``Name <number>`` or a number."""
+        await self._confirm(command("SET CALLERID", text))
+
+    async def set_context(self, context: str) -> None:
+        """Where the dialplan goes on afterwards. Asterisk does not check that it exists."""
+        await self._succeed(command("SET CONTEXT", context))
+
+    async def set_extension(self, extension: str) -> None:
+        """Where the dialplan goes on afterwards. Asterisk does not check that it exists."""
+        await self._succeed(command("SET EXTENSION", extension))
+
+    async def set_priority(self, priority: int | str) -> None:
+        """Where the dialplan goes on afterwards: a number or a label."""
+        await self._succeed(command("SET PRIORITY", str(priority)))
+
+    async def set_music(self, on: bool, music_class: str = "") -> None:
+        """Start or stop music on hold."""
+        words = ["on" if on else "off", *([music_class] if music_class else [])]
+        await self._succeed(command("SET MUSIC", *words))
+
+    async def noop(self) -> None:
+        """Do nothing."""
+        await self._succeed(command("NOOP"))
+
+    async def verbose(self, message: str, level: int = 1) -> None:
+        """Write to Asterisk's console at a level from 1 to 4."""
+        await self._confirm(command("VERBOSE", message, str(level)))
+
+    async def asyncagi_break(self) -> None:
+        """Leave AsyncAGI; without effect elsewhere."""
+        await self._succeed(command("ASYNCAGI BREAK"))
+
+    # -- sounds and keys --
+
+    async def get_data(self, prompt: str, timeout: float | None = None, max_digits: int = MAX_DIGITS) -> Digits:
+        """Play a sound and collect keys until ``#``, ``max_digits`` or silence. The keys are kept out of all logs.
+
+        Parameters:
+            prompt: a sound; an empty one is allowed by Asterisk and plays nothing.
+            timeout: seconds of silence after the sound and after each key (ast_readstring, channel.c); None leaves
+                the channel's own, 10 and 5 by default. Below a millisecond counts as None, as for Asterisk.
+            max_digits: stop after so many.
+        """
+        wait = CHANNEL_RESPONSE_SECONDS if timeout is None else timeout
+        reply = await self.perform(
+            command(
+                "GET DATA",
+                prompt,
+                milliseconds(timeout or 0),
+                str(max_digits),
+                deadline=Deadline.PROMPT,
+                extra_seconds=wait * (max_digits + 1),
+                secret_reply=True,
+            )
+        )
+        if reply.result == "-1":
+            raise await self._failed("GET DATA", reply)
+        return Digits(reply.result, reply.timed_out)
+
+    async def stream_file(self, name: str, escape_digits: str = "", offset: int = 0) -> Playback:
+        """Play a sound.
+
+        Parameters:
+            name: without its suffix.
+            escape_digits: keys that stop it.
+            offset: samples to skip.
+        """
+        return await self._playback(
+            command(
+                "STREAM FILE",
+                name,
+                escape_digits,
+                str(offset),
+                deadline=Deadline.PLAYBACK,
+                secret_reply=bool(escape_digits),
+            )
+        )
+
+    async def control_stream_file(
+        self,
+        name: str,
+        escape_digits: str = "",
+        skip: float = 3.0,
+        forward: str = "#",
+        rewind: str = "*",
+        pause: str = "",
+        offset: int = 0,
+    ) -> Playback:
+        """Play a sound that the caller winds.
+
+        Parameters:
+            name: without its suffix.
+            escape_digits: keys that stop it.
+            skip: seconds that one key winds.
+            forward: the key that winds forward.
+            rewind: the key that winds back.
+            pause: the key that pauses.
+            offset: milliseconds to skip at the start (res_agi.c calls it offsetms).
+        """
+        return await self._playback(
+            command(
+                "CONTROL STREAM FILE",
+                name,
+                escape_digits,
+                milliseconds(skip),
+                forward,
+                rewind,
+                pause,
+                str(offset),
+                deadline=Deadline.EXECUTE,
+                secret_reply=bool(escape_digits),
+            )
+        )
+
+    async def get_option(self, name: str, escape_digits: str = "", timeout: float | None = None) -> Playback:
+        """Play a sound and wait for one key.
+
+        Parameters:
+            name: without its suffix.
+            escape_digits: the keys that count.
+            timeout: seconds to wait after the sound; None leaves the channel's own.
+        """
+        arguments = [name, escape_digits, *([] if timeout is None else [milliseconds(timeout)])]
+        wait = CHANNEL_RESPONSE_SECONDS if timeout is None else timeout
+        return await self._playback(command("GET OPTION", *arguments, deadline=Deadline.PLAYBACK, extra_seconds=wait))
+
+    async def wait_for_digit(self, timeout: float | None = None) -> str:
+        """Wait for one key; empty when none came. Kept out of all logs.
+
+        Parameters:
+            timeout: seconds; None waits as long as the call lasts.
+        """
+        return await self._digit(
+            command(
+                "WAIT FOR DIGIT",
+                "-1" if timeout is None else milliseconds(timeout),
+                deadline=Deadline.EXECUTE if timeout is None else Deadline.PROMPT,
+                extra_seconds=timeout or 0.0,
+                secret_reply=True,
+            )
+        )
+
+    async def say_alpha(self, text: str, escape_digits: str = "") -> str:
+        """Spell a text; the key that stopped it, or empty."""
+        return await self._say("SAY ALPHA", text, escape_digits)
+
+    async def say_digits(self, digits: str, escape_digits: str = "") -> str:
+        """Say digits one by one; the key that stopped it, or empty."""
+        return await self._say("SAY DIGITS", digits, escape_digits)
+
+    async def say_number(self, number: int, escape_digits: str = "", gender: str = "") -> str:
+        """Say a number; the key that stopped it, or empty.
+
+        Parameters:
+            number: the number.
+            escape_digits: keys that stop it.
+            gender: for languages that need one, such as ``f``.
+        """
+        return await self._say("SAY NUMBER", str(number), escape_digits, *([gender] if gender else []))
+
+    async def say_phonetic(self, text: str, escape_digits: str = "") -> str:
+        """Spell a text as alpha, bravo; the key that stopped it, or empty."""
+        return await self._say("SAY PHONETIC", text, escape_digits)
+
+    async def say_date(self, when: float, escape_digits: str = "") -> str:
+        """Say a date given in seconds since 1970; the key that stopped it, or empty."""
+        return await self._say("SAY DATE", str(int(when)), escape_digits)
+
+    async def say_time(self, when: float, escape_digits: str = "") -> str:
+        """Say a time of day given in seconds since 1970; the key that stopped it, or empty."""
+        return await self._say("SAY TIME", str(int(when)), escape_digits)
+
+    async def say_datetime(self, when: float, escape_digits: str = "", format: str = "", timezone: str = "") -> str:
+        """Say a date and time; the key that stopped it, or empty.
+
+        Parameters:
+            when: seconds since 1970.
+            escape_digits: keys that stop it.
+            format: as in voicemail.conf; empty for the language's own.
+            timezone: such as ``Europe/Berlin``; needs a format.
+        """
+        how = [format, *([timezone] if timezone else [])] if format else []
+        return await self._say("SAY DATETIME", str(int(when)), escape_digits, *how)
+
+    async def record_file(
+        self,
+        name: str,
+        format: str,
+        escape_digits: str = "",
+        timeout: float | None = None,
+        offset: int = 0,
+        beep: bool = False,
+        silence: int | None = None,
+    ) -> Recording:
+        """Record the caller.
+
+        Parameters:
+            name: without its suffix.
+            format: such as ``wav``.
+            escape_digits: keys that stop it.
+            timeout: seconds at most; None records as long as the call lasts.
+            offset: samples to keep of a file that exists.
+            beep: beep first.
+            silence: stop after so many seconds of silence.
+        """
+        arguments = [name, format, escape_digits, "-1" if timeout is None else milliseconds(timeout), str(offset)]
+        if beep:
+            arguments.append("BEEP")
+        if silence is not None:
+            arguments.append(f"s={silence}")
+        reply = await self._succeed(
+            command(
+                "RECORD FILE",
+                *arguments,
+                deadline=Deadline.EXECUTE if timeout is None else Deadline.PLAYBACK,
+                extra_seconds=timeout or 0.0,
+            )
+        )
+        return Recording(digit_of(reply.number), reply.end_position or 0, reply.data or "")
+
+    # -- variables and the database --
+
+    async def get_variable(self, name: str) -> str | None:
+        """The value of a variable, or of a function such as ``CHANNEL(state)``; None when it is not set.
+
+        Asterisk cuts at 1,023 bytes. A value with line breaks cannot be told from a reply that follows it: never
+        ask for one that a stranger may write.
+        """
+        reply = await self.perform(command("GET VARIABLE", name))
+        return (reply.data or "") if reply.result == "1" else None
+
+    async def get_full_variable(self, expression: str, channel: str | None = None) -> str | None:
+        """Evaluate a dialplan expression such as ``${HINT(1001@default)}``, here or on another channel.
+
+        Returns:
+            The text; None when there is no channel of that name. What is not set is empty.
+        """
+        arguments = [expression, *([] if channel is None else [channel])]
+        reply = await self.perform(command("GET FULL VARIABLE", *arguments))
+        return (reply.data or "") if reply.result == "1" else None
+
+    async def set_variable(self, name: str, value: str) -> None:
+        """Set a variable of this channel."""
+        await self._confirm(command("SET VARIABLE", name, value))
+
+    async def database_get(self, family: str, key: str) -> str | None:
+        """A value of Asterisk's database; None when there is none."""
+        reply = await self.perform(command("DATABASE GET", family, key))
+        return (reply.data or "") if reply.result == "1" else None
+
+    async def database_put(self, family: str, key: str, value: str) -> None:
+        """Write a value into Asterisk's database."""
+        await self._confirm(command("DATABASE PUT", family, key, value))
+
+    async def database_del(self, family: str, key: str) -> bool:
+        """Delete a key of Asterisk's database; False when there was none."""
+        return (await self.perform(command("DATABASE DEL", family, key))).result == "1"
+
+    async def database_deltree(self, family: str, keytree: str | None = None) -> bool:
+        """Delete a family or a part of it; False when nothing was deleted.
+
+        Asterisk answers the other way round than it documents: 0 when something was deleted (handle_dbdeltree).
+        """
+        arguments = [family, *([] if keytree is None else [keytree])]
+        return (await self.perform(command("DATABASE DELTREE", *arguments))).result == "0"
+
+    # -- text and pictures --
+
+    async def receive_char(self, timeout: float) -> str:
+        """Wait so many seconds for one character of text; empty when none came. Few channels can."""
+        request = command(
+            "RECEIVE CHAR", milliseconds(timeout), deadline=Deadline.PROMPT, extra_seconds=timeout, secret_reply=True
+        )
+        number = (await self._succeed(request)).number
+        return chr(number) if 0 < number < 0x110000 else ""
+
+    async def receive_text(self, timeout: float) -> str:
+        """Wait so many seconds for a line of text. Few channels can."""
+        request = command(
+            "RECEIVE TEXT", milliseconds(timeout), deadline=Deadline.PROMPT, extra_seconds=timeout, secret_reply=True
+        )
+        return (await self._succeed(request)).data or ""
+
+    async def send_text(self, text: str) -> None:
+        """Send a line of text. Few channels can, and those that cannot say nothing about it."""
+        await self._succeed(command("SEND TEXT", text))
+
+    async def send_image(self, name: str) -> None:
+        """Send a picture. Few channels can, and those that cannot say nothing about it."""
+        await self._succeed(command("SEND IMAGE", name))
+
+    async def tdd_mode(self, mode: str) -> bool:
+        """Switch TDD ``on``, ``off`` or to ``mate``; False when the channel cannot."""
+        return (await self.perform(command("TDD MODE", mode))).result == "1"
+
+    # -- speech engines --
+
+    async def speech_create(self, engine: str = "") -> None:
+        """Open a speech engine; at most one a session."""
+        await self._confirm(command("SPEECH CREATE", engine))
+
+    async def speech_set(self, name: str, value: str) -> None:
+        """Change a setting of the engine."""
+        await self._confirm(command("SPEECH SET", name, value))
+
+    async def speech_destroy(self) -> None:
+        """Close the engine."""
+        await self._confirm(command("SPEECH DESTROY"))
+
+    async def speech_load_grammar(self, name: str, path: str) -> None:
+        """Load a grammar from a file on the PBX."""
+        await self._confirm(command("SPEECH LOAD GRAMMAR", name, path))
+
+    async def speech_unload_grammar(self, name: str) -> None:
+        """Forget a grammar."""
+        await self._confirm(command("SPEECH UNLOAD GRAMMAR", name))
+
+    async def speech_activate_grammar(self, name: str) -> None:
+        """Listen for a grammar."""
+        await self._confirm(command("SPEECH ACTIVATE GRAMMAR", name))
+
+    async def speech_deactivate_grammar(self, name: str) -> None:
+        """Listen for it no longer."""
+        await self._confirm(command("SPEECH DEACTIVATE GRAMMAR", name))
+
+    async def speech_recognize(self, prompt: str, timeout: int, offset: int = 0) -> Recognition:
+        """Play a sound and recognize what the caller says.
+
+        Parameters:
+            prompt: a sound, without its suffix.
+            timeout: whole seconds to wait after the sound (atoi, handle_speechrecognize).
+            offset: samples to skip.
+
+        Raises:
+            CommandFailed: no engine was opened.
+        """
+        arguments = [prompt, str(timeout), *([str(offset)] if offset else [])]
+        reply = await self.perform(
+            command(
+                "SPEECH RECOGNIZE",
+                *arguments,
+                deadline=Deadline.PROMPT,
+                extra_seconds=float(timeout),
+                secret_reply=True,
+            )
+        )
+        if reply.result != "1":
+            raise await self._failed("SPEECH RECOGNIZE", reply)
+        reason = reply.data or ""
+        if reason == "hangup":
+            raise CallEnded("SPEECH RECOGNIZE: the channel has hung up")
+        position = reply.end_position or 0
+        if reason == "digit":
+            match = SPEECH_DIGIT.search(reply.text)
+            if match is None:
+                raise RemoteProtocolError("a recognized digit without the digit")
+            return Recognition(reason, match[1], position)
+        matches = tuple(SpeechMatch(int(m[1]), m[2], m[3]) for m in SPEECH_MATCH.finditer(reply.text))
+        return Recognition(reason, "", position, matches)

@@ -1,0 +1,17 @@
+"""Test AGI stories without a PBX.
+
+::
+
+    def test_greets():
+        fake = FakeAsterisk()
+        fake.keys("1234#")
+        fake.run(my_story)
+        assert fake.played == ["agent-pass", "auth-thankyou"]
+
+``FakeAsterisk`` speaks real AGI bytes to the real ``FastAGIProtocol``, on a clock of its own: no socket, no reactor.
+"""
+
+from agi_monitor.testing.fake_asterisk import BLOCKS, FakeAsterisk
+from agi_monitor.testing.fake_channel import FakeChannel
+
+__all__ = ["BLOCKS", "FakeAsterisk", "FakeChannel"]

@@ -1,0 +1,85 @@
+"""Evaluates ``${...}`` as far as stories use it. What it does not know it refuses loudly."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from agi_monitor.testing.fake_channel import STATE_NAMES, FakeChannel
+
+if TYPE_CHECKING:
+    from agi_monitor.testing.fake_asterisk import FakeAsterisk
+
+MAX_CHANNELS_BYTES = 4_095
+"""``CHANNELS()`` fills a buffer of 4,096 bytes with its NUL (VAR_BUF_SIZE, pbx_variables.c) and cuts the rest."""
+
+FUNCTION = re.compile(r"([A-Z_]+)\((.*)\)", re.DOTALL)
+
+
+def evaluate(fake: FakeAsterisk, channel: FakeChannel, text: str) -> str:
+    """Replace every ``${...}`` in a text, the inner ones first, as seen from a channel."""
+    pieces: list[str] = []
+    at = 0
+    while (start := text.find("${", at)) >= 0:
+        pieces.append(text[at:start])
+        depth, end = 1, start + 2
+        while end < len(text) and depth:
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            end += 1
+        inner = text[start + 2 : end - 1] if depth == 0 else text[start + 2 :]
+        pieces.append(variable(fake, channel, evaluate(fake, channel, inner)))
+        at = end
+    pieces.append(text[at:])
+    return "".join(pieces)
+
+
+def variable(fake: FakeAsterisk, channel: FakeChannel, name: str) -> str:
+    """The value of one variable or function; what is not set is empty."""
+    match = FUNCTION.fullmatch(name)
+    if match is not None:
+        return function(fake, channel, match[1], match[2])
+    known = {
+        "UNIQUEID": channel.uniqueid,
+        "CHANNEL": channel.name,
+        "BRIDGEPEER": channel.bridge_peer,
+        "CONTEXT": channel.context,
+        "EXTEN": channel.extension,
+        "PRIORITY": channel.priority,
+    }
+    if channel.variables.get(name) is not None:
+        return channel.variables[name]
+    return known.get(name, "")
+
+
+def function(fake: FakeAsterisk, channel: FakeChannel, name: str, argument: str) -> str:
+    """The value of one dialplan function.
+
+    Raises:
+        NotImplementedError: the fake does not know it; teach it with ``fake.functions``.
+    """
+    if name in fake.functions:
+        return fake.functions[name](channel, argument)
+    if name == "HINT":
+        return fake.hints.get(argument, "")
+    if name == "DEVICE_STATE":
+        return fake.device_states.get(argument, "INVALID" if "/" not in argument else "UNKNOWN")
+    if name == "CHANNELS":
+        wanted = re.compile(argument, re.IGNORECASE)
+        names = [other.name for other in fake.channels if other.alive and wanted.search(other.name)]
+        return " ".join(names).encode()[:MAX_CHANNELS_BYTES].decode("utf-8", "replace")
+    if name == "DB":
+        family, _, key = argument.partition("/")
+        return fake.database.get((family, key), "")
+    if name == "CALLERID":
+        return {"num": channel.caller_id, "name": channel.caller_id_name}.get(argument) or ""
+    if name == "CHANNEL":
+        answers = {
+            "state": STATE_NAMES[channel.state],
+            "onhold": "1" if channel.on_hold else "0",
+            "name": channel.name,
+            "uniqueid": channel.uniqueid,
+            "language": channel.language,
+        }
+        if argument in answers:
+            return answers[argument]
+    raise NotImplementedError(f"FakeAsterisk does not know ${{{name}({argument})}}")

@@ -1,0 +1,53 @@
+"""What the fake PBX knows of a channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agi_monitor.agi.session import ChannelState
+
+STATE_NAMES = {
+    ChannelState.DOWN: "Down",
+    ChannelState.RESERVED: "Rsrvd",
+    ChannelState.OFF_HOOK: "OffHook",
+    ChannelState.DIALING: "Dialing",
+    ChannelState.RING: "Ring",
+    ChannelState.RINGING: "Ringing",
+    ChannelState.UP: "Up",
+    ChannelState.BUSY: "Busy",
+    ChannelState.DIALING_OFF_HOOK: "Dialing Offhook",
+    ChannelState.PRE_RING: "Pre-ring",
+}
+"""What ``${CHANNEL(state)}`` says (ast_state2str, channel.c)."""
+
+
+@dataclass
+class FakeChannel:
+    """A channel; change it at any time.
+
+    Parameters:
+        name: such as ``PJSIP/1001-00000002``.
+        uniqueid: such as ``1700000000.2``.
+        state: of the channel.
+        bridge_peer: the name of the channel it talks to, or empty.
+        on_hold: whether its device has put the call on hold.
+        variables: its variables; names are case-sensitive.
+        context: where it is in the dialplan.
+        extension: the same.
+        priority: the same.
+        alive: False once it has hung up.
+    """
+
+    name: str
+    uniqueid: str
+    state: ChannelState = ChannelState.UP
+    bridge_peer: str = ""
+    on_hold: bool = False
+    variables: dict[str, str] = field(default_factory=dict)
+    context: str = "default"
+    extension: str = "s"
+    priority: str = "1"
+    caller_id: str | None = None
+    caller_id_name: str | None = None
+    language: str = "en"
+    alive: bool = True

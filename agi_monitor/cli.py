@@ -128,7 +128,9 @@ def render(config_path: Path, out: Path, as_json: bool) -> None:
     for name, state in states.items():
         click.echo(f"{name}: {state}")
     if changed:
-        click.echo("Next: asterisk -rx 'dialplan reload', then look at 'dialplan show agi-monitor'")
+        click.echo(
+            "Next: asterisk -rx 'dialplan reload'; extensions.conf.sample shows which context to include where"
+        )
 
 
 @main.command()
@@ -162,15 +164,26 @@ def serve(config_path: Path) -> None:
     reactor = cast(Reactor, twisted_reactor)
     log = structlog.get_logger()
     exit_code = 0
+    stopping = False
+
+    def stop() -> None:
+        # Ctrl-C under a supervisor process arrives twice, and Twisted takes the second one for a fault.
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            reactor.stop()
 
     def failed(failure: Any) -> None:
         nonlocal exit_code
         exit_code = 1
         log.error("start_failed", error=failure.getErrorMessage())
-        reactor.callWhenRunning(reactor.stop)
+        reactor.callWhenRunning(stop)
 
-    def in_background(work: Callable[[], Any]) -> None:
-        Deferred.fromCoroutine(work()).addErrback(
+    def on(number: signal.Signals, action: Callable[[], None]) -> None:
+        signal.signal(number, lambda *_: reactor.callFromThread(action))
+
+    def reload_config() -> None:
+        Deferred.fromCoroutine(server.reload()).addErrback(
             lambda failure: log.error("reload_failed", error=failure.getErrorMessage())
         )
 
@@ -180,9 +193,8 @@ def serve(config_path: Path) -> None:
         _fail(str(error))
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(server.stop()))
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(server.start()).addErrback(failed))
-    reactor.callWhenRunning(
-        signal.signal, signal.SIGHUP, lambda *_: reactor.callFromThread(in_background, server.reload)
-    )
+    for number, action in ((signal.SIGHUP, reload_config), (signal.SIGTERM, stop), (signal.SIGINT, stop)):
+        reactor.callWhenRunning(on, number, action)
     reactor.run()
     sys.exit(exit_code)
 

@@ -26,8 +26,8 @@ from agi_monitor.model import ONE_FILE, Cue, Mode, Reason
 MAX_BYTES = 16_777_216
 """Ten thousand people fit into 3 MiB."""
 
-MAX_NODES = 1_000_000
-"""Aliases of aliases grow without end; a file with so many values is no configuration."""
+MAX_NODES = 250_000
+"""Aliases of aliases grow without end. Ten thousand people have about 150,000 values."""
 
 Path_ = tuple[str | int, ...]
 Value = TypeVar("Value")
@@ -74,7 +74,11 @@ Endpoint = Annotated[
 Context = Annotated[str, _matching(r"[A-Za-z0-9_.-]{1,60}", "must be a context: letters, digits, _ . and -")]
 Language = Annotated[str, _matching(r"[A-Za-z]{2,3}(_[A-Za-z0-9]{2,8})?", "must be a language such as de or en_GB")]
 PinHash = Annotated[
-    str, _matching(r"\$argon2id\$v=19\$[^\s]+", "must be an argon2id record; make one with: agi-monitor pin")
+    str,
+    _matching(
+        r"\$argon2id\$v=19\$m=[0-9]{1,7},t=[0-9]{1,3},p=[0-9]{1,3}\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}",
+        "must be an argon2id record; make one with: agi-monitor pin",
+    ),
 ]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
@@ -242,7 +246,9 @@ class StopSpies(StrEnum):
     """What happens to running spies when the server stops."""
 
     KEEP = "keep"
+    """They go on until the call ends or the supervisor hangs up."""
     END = "end"
+    """They are hung up."""
 
 
 class Stop(_Section):
@@ -252,7 +258,8 @@ class Stop(_Section):
     """`keep`: running spies go on until the call ends or the supervisor hangs up, without mode keys.
     `end`: they are hung up with `hangup_command`."""
     seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 10.0
-    """The server exits after so long at the latest."""
+    """With `spies: end`, so long the server waits for them to be gone. What is being tidied up then may take
+    `limits.cleanup_seconds` more."""
     hangup_command: tuple[str, ...] = ()
     """Ends a channel: a program and its arguments, `{channel}` stands for the name. Needed for `spies: end`,
     because a FastAGI server cannot end a running application:
@@ -377,12 +384,13 @@ def _tree(content: bytes, lines: dict[Path_, int]) -> object:
     except UnicodeDecodeError as error:
         raise _Unreadable(content[: error.start].count(b"\n") + 1, "is not UTF-8") from None
     try:
-        node = YAML(typ="rt", pure=True).compose(text)
+        node = YAML(typ="safe", pure=True).compose(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "is not YAML"
         raise _Unreadable(mark.line + 1 if mark else 1, str(problem)) from None
-    except (RecursionError, ValueError):
+    except (AssertionError, RuntimeError, ValueError):
+        # ruamel.yaml raises these as well: %YAML 1.0, nesting deeper than Python's stack, numbers in directives.
         raise _Unreadable(1, "is not YAML that a configuration needs") from None
     return _Reader(lines).value(node, ()) if node is not None else None
 
@@ -489,6 +497,31 @@ def _prompts_are_known(config: Config) -> Iterator[Problem]:
                 yield (*where, moment), f"is no refusal reason and no cue; there are: {', '.join(sorted(known))}"
             elif moment in ONE_FILE and (len(words) != 1 or words[0].startswith("{")):
                 yield (*where, moment), "must be exactly one sound file, because keys may interrupt it"
+            else:
+                for word in words:
+                    if word.startswith("{") and word not in _placeholders(moment):
+                        yield (*where, moment), f"{word} has no value at this moment"
+        for one, other in _ALIKE:
+            if table.get(one) != table.get(other):
+                yield (
+                    (*where, one if one in table else other),
+                    (f"{one} and {other} must be given the same words, because nobody may tell them apart"),
+                )
+
+
+_ALIKE = ((Reason.PIN_WRONG, Reason.ENDPOINT_UNKNOWN), (Reason.MODE_DENIED, Reason.AGENT_UNKNOWN))
+"""A phone of nobody sounds like a wrong PIN, an unknown agent like a forbidden one."""
+
+
+def _placeholders(moment: str) -> frozenset[str]:
+    if moment == Cue.CHOOSE_CALL:
+        return frozenset({"{choice}", "{number}"})
+    return frozenset({"{extension}"} if moment in set(Reason) else ())
+
+
+def _locks_grow(config: Config) -> Iterator[Problem]:
+    if config.pins.max_lock_seconds < config.pins.lock_seconds:
+        yield ("pins",), "max_lock_seconds is shorter than lock_seconds, the first lock-out"
 
 
 def _address_is_reachable(config: Config) -> Iterator[Problem]:
@@ -503,6 +536,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _rules_name_somebody,
     _names_mean_one_thing,
     _prompts_are_known,
+    _locks_grow,
     _address_is_reachable,
 )
 

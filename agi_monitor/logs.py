@@ -25,7 +25,10 @@ def configure(level: str, output_format: str, stream: TextIO = sys.stderr) -> No
     renderer: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if output_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        # Not the traceback of rich, which shows the values of local variables: those may be digits of a PIN.
+        else [
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     structlog.configure(
         processors=[

@@ -93,6 +93,8 @@ class Server:
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
         self._files = Threads(reactor, 1, "files")
         self._state = StateFolder(self.config.state.directory)
+        # Before the lock-outs are read: the server before us may still write them.
+        self._state.take()
         store = LockOutFile(self.config.state.directory / "lock-outs.json")
         self._pins = PinGuard(assembly.pin_policy(self.config), store, clock, self._hashing, self._files)
         self._audit = AuditFile(self.config.audit.file, self._files)
@@ -116,11 +118,9 @@ class Server:
         """Begin to serve.
 
         Raises:
-            StateUnavailable: another server uses the same state.
             AuditUnavailable: the audit cannot be written; a server that may not let anybody spy does not start.
             CannotListenError: the port is taken.
         """
-        self._state.take()
         self._hashing.start()
         self._files.start()
         await self._audit.append(ServerStarted(at=self._now(), version=__version__))
@@ -131,11 +131,10 @@ class Server:
 
     async def _listen(self) -> IListeningPort:
         fastagi = self.config.fastagi
-        endpoint = TCP6ServerEndpoint if ":" in fastagi.listen else TCP4ServerEndpoint
-        port: IListeningPort = await endpoint(self._reactor, fastagi.port, interface=fastagi.listen).listen(
-            self._factory
-        )
-        return port
+        kind = TCP6ServerEndpoint if ":" in fastagi.listen else TCP4ServerEndpoint
+        endpoint = kind(self._reactor, fastagi.port, interface=fastagi.listen)
+        listening = endpoint.listen(self._factory)  # type: ignore[no-untyped-call]  # untyped in Twisted
+        return cast(IListeningPort, await listening)
 
     async def _serve(self, session: Session) -> None:
         if self._audit.waiting >= MAX_WAITING:
@@ -189,7 +188,9 @@ class Server:
         if self._port is not None:
             await defer.maybeDeferred(self._port.stopListening)
         for session in list(self._sessions.values()):
-            if not self._calls[session.id].spying:
+            call = self._calls[session.id]
+            if not call.spying:
+                call.ended_by_server = End.SERVER_STOPPING
                 session.end(EndReason.SHUTDOWN)
         if self.config.stop.spies is StopSpies.END:
             for session in self._sessions.values():

@@ -17,7 +17,7 @@ from agi_monitor.supervision.audit import Fact
 from agi_monitor.supervision.pins import InThread
 
 MAX_WAITING = 10_000
-"""Facts that wait for the disk, 4 MiB. The server takes no calls while any waits, so few more can come."""
+"""Facts that wait for the disk, 4 MiB. With so many the server takes no more calls, so few more can come."""
 
 log = structlog.get_logger()
 
@@ -54,8 +54,8 @@ class AuditFile:
             with contextlib.suppress(AuditUnavailable):
                 await self.write_waiting()
             return
-        await self.write_waiting()
-        await self._write(line)
+        # In one go: who is interrupted while waiting here has the record on disk all the same.
+        await self._in_thread(lambda: self._write_after_waiting(line))
 
     async def write_waiting(self) -> None:
         """Write the facts that could not be written before.
@@ -70,8 +70,9 @@ class AuditFile:
             self._append(self._waiting[0])
             self._waiting.popleft()
 
-    async def _write(self, line: bytes) -> None:
-        await self._in_thread(lambda: self._append(line))
+    def _write_after_waiting(self, line: bytes) -> None:
+        self._write_waiting()
+        self._append(line)
 
     def _append(self, line: bytes) -> None:
         try:
@@ -81,7 +82,6 @@ class AuditFile:
             raise AuditUnavailable(f"{self._path}: the audit cannot be written: {error.strerror}") from error
 
     def _append_to_file(self, line: bytes) -> None:
-        is_new = not self._path.exists()
         handle = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             size = os.fstat(handle).st_size
@@ -92,6 +92,8 @@ class AuditFile:
                 if os.write(handle, line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(handle)
+                if size == 0:
+                    durable.sync_folder(self._path.parent)
             except OSError:
                 # A full disk takes half a line: take it back, so that the fact is not there twice later.
                 with contextlib.suppress(OSError):
@@ -99,5 +101,3 @@ class AuditFile:
                 raise
         finally:
             os.close(handle)
-        if is_new:
-            durable.sync_folder(self._path.parent)

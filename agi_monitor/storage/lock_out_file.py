@@ -11,6 +11,9 @@ from agi_monitor.errors import StateUnavailable
 from agi_monitor.storage import durable
 from agi_monitor.supervision.pins import LockOut
 
+MAX_TIME = 253_402_300_800
+"""The year 10000, where calendars end."""
+
 
 class LockOutFile:
     """``pins.LockOutStore`` on disk.
@@ -30,14 +33,11 @@ class LockOutFile:
                 everybody who is locked out could go on guessing.
         """
         try:
-            entries = json.loads(self._path.read_bytes())
-            return {
-                str(who): LockOut(int(entry["failures"]), float(entry["last"]), float(entry["until"]))
-                for who, entry in entries.items()
-            }
+            entries = json.loads(self._path.read_bytes(), parse_constant=_no_number)
+            return {who: _lock_out(**entry) for who, entry in entries.items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise StateUnavailable(
                 f"{self._path}: the lock-outs cannot be read ({error!r}). "
                 "Mend the file, or remove it to let everybody try again"
@@ -54,3 +54,20 @@ class LockOutFile:
             durable.replace(self._path, content.encode() + b"\n", 0o600)
         except OSError as error:
             raise StateUnavailable(f"{self._path}: the lock-outs cannot be written: {error.strerror}") from error
+
+
+def _lock_out(failures: object, last: object, until: object) -> LockOut:
+    """Check one entry: a number that is none would let somebody who is locked out go on."""
+    if isinstance(failures, bool) or not isinstance(failures, int) or failures < 0:
+        raise ValueError("failures must be a whole number")
+    return LockOut(failures, _time(last), _time(until))
+
+
+def _time(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MAX_TIME:
+        raise ValueError("a time must be seconds since 1970")
+    return float(value)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
@@ -18,6 +18,7 @@ class End(StrEnum):
     """Why a spy ended."""
 
     SUPERVISOR_HUNG_UP = "supervisor_hung_up"
+    """The supervisor's channel is gone."""
     SUPERVISOR_LEFT = "supervisor_left"
     """The ``*`` key."""
     CALL_OVER = "call_over"
@@ -28,8 +29,6 @@ class End(StrEnum):
     """A mode key was pressed. A record of its own says which mode begins, or goes on after a refusal."""
     PBX_ENDED = "pbx_ended"
     """ChanSpy ended although both channels live: somebody stopped it on the PBX."""
-    AUDIT_UNAVAILABLE = "audit_unavailable"
-    """The next record could not be written."""
     SERVER_STOPPING = "server_stopping"
     """The server was told to stop and ended the spy."""
     LEFT_RUNNING = "left_running"
@@ -84,7 +83,7 @@ class Refused(CallFact):
     Parameters:
         reason: the slug.
         mode: what was asked for; None when not known yet.
-        extension: of whom; None when not known yet, or when keyed in and nobody's (it might be a PIN).
+        extension: of whom; None when not known yet, or when it is nobody's (it might be a PIN).
         detail: the rule, the count, the error; never digits that were keyed in.
     """
 
@@ -203,4 +202,4 @@ class AuditLog(Protocol):
 
 
 def _plain(value: object) -> object:
-    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+    return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else value

@@ -31,16 +31,21 @@ OPTIONS = "uqESX"
 """``u`` one exact channel, ``q`` no beep, ``E`` ends with the spyee's hang-up and does not move to another
 call, ``S`` does not wait for a channel that is gone, ``X`` leaves on a key of the exit context."""
 
-_UNIQUEID = re.compile(r"[A-Za-z0-9_.\-]*[0-9]+\.[0-9]+")
+_UNIQUEID = re.compile(r"(?:[A-Za-z0-9_.\-]{1,100}-)?[0-9]{1,20}\.[0-9]{1,20}")
+
+
+def is_uniqueid(text: str) -> bool:
+    """Say whether the text is ``[systemname-]epoch.sequence`` (channel.c): nothing else may reach ChanSpy."""
+    return _UNIQUEID.fullmatch(text) is not None
 
 
 def arguments(uniqueid: str, mode: Mode) -> str:
     """Return the argument string of ChanSpy for one exact channel.
 
     Raises:
-        ValueError: the uniqueid is not one (``[systemname-]epoch.sequence``); nothing else may reach ChanSpy.
+        ValueError: the uniqueid is not one.
     """
-    if _UNIQUEID.fullmatch(uniqueid) is None:
+    if not is_uniqueid(uniqueid):
         raise ValueError("not the uniqueid of a channel")
     return f"{uniqueid},{OPTIONS}{_MODE_OPTION[mode]}"
 

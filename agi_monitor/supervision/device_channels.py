@@ -10,6 +10,7 @@ import re
 from typing import Protocol
 
 from agi_monitor.model import Agent, endpoint_of
+from agi_monitor.supervision import chanspy
 from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel
 
 ENDPOINT = re.compile(r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@\-]{1,80}")
@@ -20,6 +21,9 @@ MAX_DEVICES = 16
 
 MAX_CHANNELS = 64
 """Channels of one agent; GET FULL VARIABLE cuts its answer at 4,096 bytes, about twice as many names."""
+
+MAX_NUMBER_DIGITS = 20
+"""Digits of the other party's number that are kept: it is spoken, and its owner chose it."""
 
 UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID", "UNKNOWN", ""})
 """Device states of a device that is not registered, or that the PBX does not know (devicestate.c)."""
@@ -61,7 +65,8 @@ class DeviceChannelsOverAgi:
 
     async def _hinted(self, extension: str) -> tuple[str, ...]:
         hint = await self._ask(f"${{HINT({extension}@{self._hint_context})}}")
-        devices = dict.fromkeys(hint.split("&"))
+        # Behind a comma stands a presence, such as CustomPresence:1001 (pbx.c, parse_hint_device).
+        devices = dict.fromkeys(hint.partition(",")[0].split("&"))
         return tuple(device for device in devices if ENDPOINT.fullmatch(device))[:MAX_DEVICES]
 
     async def _channel_names(self, endpoint: str) -> list[str]:
@@ -80,11 +85,15 @@ class DeviceChannelsOverAgi:
             return None
         # The number and the peers are what somebody else chose to be called: they come last and cannot
         # shift the fields before them.
-        uniqueid, state, on_hold, rest = answer.split("|", 3)
+        fields = answer.split("|", 3)
+        if len(fields) != 4 or not chanspy.is_uniqueid(fields[0]):
+            # Cut off, or a channel with an identifier of its own: ChanSpy could not be told exactly this one.
+            return None
+        uniqueid, state, on_hold, rest = fields
         number, _, peers_text = rest.rpartition("|")
         peers = tuple(peer for peer in peers_text.split(",") if peer)
         held = on_hold == "1" or await self._holds(peers)
-        return DeviceChannel(name, uniqueid, _state(state), peers, held, re.sub(r"[^0-9]", "", number))
+        return DeviceChannel(name, uniqueid, _state(state), peers, held, _digits(number))
 
     async def _holds(self, peers: tuple[str, ...]) -> bool:
         # A held channel is marked, not the one that holds it: ask the other side of a two-party call.
@@ -94,6 +103,10 @@ class DeviceChannelsOverAgi:
 
     async def _ask(self, expression: str) -> str:
         return await self._session.get_full_variable(expression) or ""
+
+
+def _digits(number: str) -> str:
+    return re.sub(r"[^0-9]", "", number)[:MAX_NUMBER_DIGITS]
 
 
 def _state(text: str) -> ChannelState:

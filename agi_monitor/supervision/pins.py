@@ -14,14 +14,13 @@ from typing import Protocol, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
-from agi_monitor.errors import StateUnavailable
 from agi_monitor.model import Reason, Refusal, Supervisor
 
 PIN = re.compile(r"[0-9]{4,16}")
 """Keys of a phone, without ``*`` and ``#``."""
 
 FORGET_SECONDS = 86_400.0
-"""Wrong PINs older than a day no longer count."""
+"""A day after the last wrong PIN, or after the end of its lock-out, wrong PINs no longer count."""
 
 MAX_STRANGERS = 1_000
 """Phones of nobody whose attempts are remembered; the oldest is forgotten, so that a liar cannot fill memory."""
@@ -34,10 +33,6 @@ _hasher = PasswordHasher()
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$cO5bpQtg7ZBsZeYjz+irjw$LxlByVciaeiZZh+iU/oO9ef9ZmwwCbEq0g4H26+uOD0"
 """Of random bytes that nobody kept: a phone that belongs to nobody waits as long as one with a wrong PIN."""
 
-_RECORD = re.compile(
-    r"\$argon2id\$v=19\$m=[0-9]{1,7},t=[0-9]{1,3},p=[0-9]{1,3}\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}"
-)
-
 
 def make_hash(pin: str) -> str:
     """Return the argon2id record of a PIN, for the configuration.
@@ -48,11 +43,6 @@ def make_hash(pin: str) -> str:
     if PIN.fullmatch(pin) is None:
         raise ValueError("a PIN is 4 to 16 digits")
     return _hasher.hash(pin)
-
-
-def is_hash(text: str) -> bool:
-    """Say whether the text is an argon2id record, as ``agi-monitor pin`` prints it."""
-    return _RECORD.fullmatch(text) is not None
 
 
 def matches(pin_hash: str, digits: str) -> bool:
@@ -100,7 +90,7 @@ class LockOut:
 
     def failed(self, now: float, policy: PinPolicy) -> LockOut:
         """Return the state after one more wrong PIN."""
-        failures = self.failures + 1 if now - self.last < FORGET_SECONDS else 1
+        failures = self.failures + 1 if now - max(self.last, self.until) < FORGET_SECONDS else 1
         over = failures - policy.lock_after
         if over < 0:
             return LockOut(failures, now, 0.0)
@@ -198,15 +188,12 @@ class PinGuard:
 
     def _forget_strangers(self) -> None:
         strangers = [who for who in self._lock_outs if who.startswith(_STRANGER)]
-        for who in strangers[: len(strangers) - MAX_STRANGERS]:
+        for who in strangers[: max(0, len(strangers) - MAX_STRANGERS)]:
             del self._lock_outs[who]
 
     async def _save(self) -> None:
         snapshot = dict(self._lock_outs)
-        try:
-            await self._saving(lambda: self._store.save(snapshot))
-        except OSError as error:
-            raise StateUnavailable(f"lock-outs cannot be written: {error}") from error
+        await self._saving(lambda: self._store.save(snapshot))
 
 
 def key(supervisor: Supervisor | None, endpoint: str) -> str:

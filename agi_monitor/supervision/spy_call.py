@@ -17,13 +17,13 @@ from typing import Any, Protocol
 
 import structlog
 
-from agi_monitor.errors import AuditUnavailable, CommandFailed, StateUnavailable
+from agi_monitor.errors import AuditUnavailable, CallEnded, CommandFailed, StateUnavailable
 from agi_monitor.model import Agent, Cue, Mode, Reason, Refusal, SpyRequest, Supervisor, endpoint_of
 from agi_monitor.supervision import chanspy, feature_code, targets
 from agi_monitor.supervision.audit import AuditLog, End, LockedOut, Refused, SpyEnded, SpyStarted
 from agi_monitor.supervision.authorization import Rule, decide
 from agi_monitor.supervision.pins import PinGuard, key
-from agi_monitor.supervision.prompts import CHOICE, EXTENSION, NUMBER, Prompts
+from agi_monitor.supervision.prompts import CHOICE, EXTENSION, NUMBER, PLACEHOLDERS, Prompts
 from agi_monitor.supervision.targets import DeviceChannel, DeviceLookup
 
 PIN_SECONDS = 8.0
@@ -188,10 +188,14 @@ class SpyCall:
 
     async def run(self) -> None:
         """Tell the story to its end. The call is over afterwards."""
-        self._log.info("call_started", dialled=self._dialled.extension)
+        request = feature_code.parse(self._dialled.extension, self._policy().codes)
+        if isinstance(request, SpyRequest):
+            self._log.info("call_started", mode=request.mode, extension=self._agents_digits(request.extension))
+        else:
+            self._log.info("call_started", mode=None, extension=None)
         try:
             await self._caller.answer()
-            await self._story()
+            await self._story(request)
             await self._say(Cue.GOODBYE)
         except CommandFailed as error:
             self._log.error("pbx_error", command=error.verb, code=error.code)
@@ -200,8 +204,7 @@ class SpyCall:
             self._log.info("call_ended")
         await self._caller.hangup()
 
-    async def _story(self) -> None:
-        request = feature_code.parse(self._dialled.extension, self._policy().codes)
+    async def _story(self, request: SpyRequest | Refusal) -> None:
         if isinstance(request, Refusal):
             await self._refuse(request)
             return
@@ -257,15 +260,15 @@ class SpyCall:
     # ---- whom ------------------------------------------------------------------------------------------
 
     async def _spy_on_one_after_another(self, request: SpyRequest) -> None:
-        extension, keyed_in, misses = request.extension, False, 0
+        extension, misses = request.extension, 0
         while misses < MAX_MISSES:
             if extension is None:
-                extension, keyed_in = await self._ask_extension(), True
+                extension = await self._ask_extension()
                 if not extension:
                     if not self._grants:
                         await self._refuse(Refusal(Reason.EXTENSION_MISSING), request.mode)
                     return
-            refusal = await self._spy_on(extension, request.mode, keyed_in)
+            refusal = await self._spy_on(extension, request.mode)
             if refusal is not None and refusal.reason in _ENDS_THE_CALL:
                 return
             misses = misses + 1 if refusal else 0
@@ -279,14 +282,12 @@ class SpyCall:
         )
         return keyed.digits
 
-    async def _spy_on(self, extension: str, mode: Mode, keyed_in: bool) -> Refusal | None:
+    async def _spy_on(self, extension: str, mode: Mode) -> Refusal | None:
         outcome: _Grant | Refusal | None = await self._choose(extension, mode)
         if isinstance(outcome, _Grant):
             outcome = await self._spy(outcome)
         if isinstance(outcome, Refusal):
-            # Somebody may key in the PIN where an extension is asked for: only an agent's digits are written.
-            known = not keyed_in or extension in self._policy().agents
-            await self._refuse(outcome, mode, extension if known else None)
+            await self._refuse(outcome, mode, extension)
         return outcome
 
     async def _choose(self, extension: str, mode: Mode) -> _Grant | Refusal:
@@ -296,7 +297,13 @@ class SpyCall:
         calls = targets.candidates(await self._devices.devices_of(permitted.agent), self._endpoint)
         if isinstance(calls, Refusal):
             return calls
-        spyee = calls[0] if len(calls) == 1 else await self._ask_which(calls)
+        spyee: DeviceChannel | None = calls[0]
+        if len(calls) > 1:
+            spyee = await self._ask_which(calls)
+            # The question takes its time: the configuration may be another one by now.
+            permitted = self._permitted(extension, mode)
+            if isinstance(permitted, Refusal):
+                return permitted
         if spyee is None:
             return Refusal(Reason.AMBIGUOUS, f"{len(calls)} calls")
         if spyee.on_hold:
@@ -371,26 +378,30 @@ class SpyCall:
     async def _chanspy(self, grant: _Grant) -> str | Refusal:
         """Run ChanSpy once. Returns the key that ended it, or an empty text."""
         arguments = chanspy.arguments(grant.spyee.uniqueid, grant.mode)
+        on_record = True
+        why = End.ERROR
         try:
+            # Inside, for a hang-up while the disk is busy leaves a record that wants its end.
             await self._audit.append(self._started(grant))
-        except AuditUnavailable as error:
-            return Refusal(Reason.AUDIT_UNAVAILABLE, str(error))
-        self._log.info("spy_started", grant=grant.number, mode=grant.mode, spyee=grant.spyee.name, rule=grant.rule)
-        why = End.SUPERVISOR_HUNG_UP
-        self.spying = True
-        try:
+            self._log.info(
+                "spy_started", grant=grant.number, mode=grant.mode, spyee=grant.spyee.name, rule=grant.rule
+            )
+            self.spying = True
             result = await self._caller.execute(chanspy.APPLICATION, arguments)
             self.spying = False
             pressed = await self._key_pressed()
             why = await self._why(grant, pressed, result)
-        except CommandFailed:
-            why = End.ERROR
+        except AuditUnavailable as error:
+            on_record = False
+            return Refusal(Reason.AUDIT_UNAVAILABLE, str(error))
+        except CallEnded:
+            why = self.ended_by_server or End.SUPERVISOR_HUNG_UP
             raise
         finally:
             self.spying = False
-            why = self.ended_by_server or why
-            await self._audit.append(self._ended(grant, why))
-            self._log.info("spy_ended", grant=grant.number, why=why)
+            if on_record:
+                await self._audit.append(self._ended(grant, why))
+                self._log.info("spy_ended", grant=grant.number, why=why)
         if why is End.TARGET_GONE:
             return Refusal(Reason.TARGET_GONE)
         if why is End.CALL_OVER:
@@ -398,7 +409,7 @@ class SpyCall:
         return pressed
 
     async def _key_pressed(self) -> str:
-        # Option X leaves to the pressed key in the exit context (app_chanspy.c); any other end leaves the place alone.
+        # Option X leaves to the pressed key in the exit context (app_chanspy.c); no other end moves the call.
         place = await self._caller.get_full_variable("${CONTEXT}:${EXTEN}")
         context, _, extension = (place or "").rpartition(":")
         if context != chanspy.EXIT_CONTEXT or extension == chanspy.NO_KEY:
@@ -418,27 +429,28 @@ class SpyCall:
 
     # ---- words and records -----------------------------------------------------------------------------
 
-    async def _refuse(
-        self, refusal: Refusal, mode: Mode | None = None, extension: str | None = None, *, speak: bool = True
-    ) -> None:
-        self._log.info("refused", reason=refusal.reason, mode=mode, detail=refusal.detail)
+    def _agents_digits(self, extension: str | None) -> str | None:
+        """Only an agent's digits are written down: somebody may key in, or even dial, the PIN in their place."""
+        return extension if extension in self._policy().agents else None
+
+    async def _refuse(self, refusal: Refusal, mode: Mode | None = None, extension: str | None = None) -> None:
         await self._audit.append(
             Refused(
                 **self._common(self._supervisor or self._policy().supervisors.get(self._endpoint)),
                 reason=refusal.reason,
                 mode=mode,
-                extension=extension,
+                extension=self._agents_digits(extension),
                 detail=refusal.detail,
             )
         )
-        if speak:
-            await self._say(refusal.reason, {EXTENSION: extension or ""})
+        self._log.info("refused", reason=refusal.reason, mode=mode, detail=refusal.detail)
+        await self._say(refusal.reason, {EXTENSION: extension or ""})
 
     async def _say(self, moment: Cue | Reason, values: Mapping[str, str] | None = None, keys: str = "") -> str:
         """Play what is to be said; returns the key that interrupted it. A missing file is passed over."""
         for word in self._policy().prompts.words(moment, self._language):
-            if values is not None and word in values:
-                digits = values[word]
+            if word in PLACEHOLDERS:
+                digits = (values or {}).get(word, "")
                 pressed = await self._caller.say_digits(digits, keys) if digits else ""
             else:
                 playback = await self._caller.stream_file(word, keys)

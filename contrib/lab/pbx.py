@@ -9,6 +9,7 @@ removed by the next one.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
@@ -469,17 +470,21 @@ class Lab:
 
 def remove_leftovers() -> None:
     """Remove containers, networks and folders of laboratories on this host whose program is gone."""
-    client = engine_client()
-    try:
-        mine = {"label": [LABEL, f"{LABEL_HOST}={socket.gethostname()}"]}
-        for container in client.containers.list(all=True, filters=mine):
-            if not _is_alive(container.labels.get(LABEL, "")):
-                container.remove(force=True, v=True)
-        for network in client.networks.list(filters=mine):
-            if not _is_alive(network.attrs.get("Labels", {}).get(LABEL, "")):
-                network.remove()
-    finally:
-        client.close()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # One at a time: two laboratories that start together would take away each other's leftovers half-way.
+    with (CACHE / "leftovers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        client = engine_client()
+        try:
+            mine = {"label": [LABEL, f"{LABEL_HOST}={socket.gethostname()}"]}
+            for container in client.containers.list(all=True, filters=mine):
+                if not _is_alive(container.labels.get(LABEL, "")):
+                    container.remove(force=True, v=True)
+            for network in client.networks.list(filters=mine):
+                if not _is_alive(network.attrs.get("Labels", {}).get(LABEL, "")):
+                    network.remove()
+        finally:
+            client.close()
     for owner in CACHE.glob(f"*/{OWNER}"):
         if not _is_alive(owner.read_text()):
             shutil.rmtree(owner.parent, ignore_errors=True)

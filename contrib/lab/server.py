@@ -95,7 +95,8 @@ class MonitorServer:
     def configure(self, **changes: Any) -> None:
         """Write the configuration: `SITE` with whole sections replaced. It takes effect at start or reload."""
         site: dict[str, Any] = {**copy.deepcopy(dict(SITE)), **changes}
-        site["fastagi"] = {"listen": self._lab.gateway, "port": PORT, "peers": [self._lab.pbx.address]}
+        reached = {"listen": self._lab.gateway, "port": PORT, "peers": [self._lab.pbx.address]}
+        site["fastagi"] = {**reached, **site.get("fastagi", {})}
         site.setdefault("audit", {"file": str(self.audit_file)})
         site.setdefault("state", {"directory": str(self.folder / "state")})
         for supervisor in site["supervisors"].values():

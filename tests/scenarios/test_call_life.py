@@ -97,7 +97,8 @@ def test_an_attended_transfer_by_the_agent_ends_the_spy(house: House) -> None:
     house.lab.connect("1001", "1002")
     house.lab.wait_for_hearing({"2001": {"3001"}, "1001": {"1002"}, "1002": {"1001"}}, others_silent=False)
     mark = house.server.mark()
-    agent.transfer_attended(*agent.calls)
+    call, consultation = agent.calls
+    agent.transfer_attended(call, consultation)
     house.server.wait_for("spy_ended", mark, why="call_over")
     house.lab.wait_for_hearing({"3001": {"1002"}, "1002": {"3001"}}, others_silent=False)
 

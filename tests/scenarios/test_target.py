@@ -123,7 +123,7 @@ def test_an_unknown_and_a_protected_agent_sound_the_same(house: House) -> None:
     """Neither the agent nobody has nor the one nobody may hear is told apart by ear; the audit tells."""
     house.lab.connect("3001", "1002")
     house.refused("*2221002", "mode_denied")
-    assert house.refused("*2229999", "agent_unknown")["extension"] == "9999"
+    assert house.refused("*2229999", "agent_unknown")["extension"] is None
     spoken = [line["line"] for line in house.server.events("agi_sent")]
     assert sum('"feature-not-avail-line"' in line for line in spoken) == 2
     assert not house.server.audit("spy_started")
@@ -164,3 +164,18 @@ def test_two_supervisors_on_one_agent(house: House) -> None:
     house.lab.wait_for_hearing({"1001": {"3001", "2001"}, "3001": {"1001"}}, others_silent=False)
     house.change_mode("barge", supervisor="2001")
     house.lab.wait_for_hearing({"1001": {"3001", "2001"}, "3001": {"1001", "2001"}}, others_silent=False)
+
+
+def test_a_missing_sound_file_does_not_end_the_call(house: House) -> None:
+    """What cannot be played is passed over, the rest is said, and the call goes on."""
+    house.server.configure(prompts={"no_call": ["no-such-file", "beep"]})
+    house.server.reload()
+    house.server.wait_for("reloaded")
+    house.lab.connect("3001", "1001")
+    house.identify("*222100")
+    house.server.wait_for("prompt_missing", file="no-such-file")
+    house.server.wait_for("extension_prompted")
+    mark = house.server.mark()
+    house.lab.phone("2001").press("1001")
+    house.server.wait_for("spy_started", mark)
+    house.hears(heard_in("listen"))

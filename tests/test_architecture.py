@@ -1,0 +1,302 @@
+"""The arrows of the house: who may import whom, and which room a library lives in."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = "agi_monitor"
+ROOT = Path(__file__).resolve().parents[1] / PACKAGE
+
+VOCABULARY = {"model", "errors", "limits"}
+
+ARROWS: dict[str, set[str]] = {
+    # The vocabulary imports nothing of ours.
+    "model": set(),
+    "errors": set(),
+    "limits": set(),
+    # The decisions, one above the other: no circle can stand in a table that is read from the top.
+    "supervision": set(),
+    "supervision.feature_code": VOCABULARY,
+    "supervision.pins": VOCABULARY,
+    "supervision.authorization": VOCABULARY,
+    "supervision.chanspy": VOCABULARY,
+    "supervision.audit": VOCABULARY,
+    "supervision.prompts": VOCABULARY,
+    "supervision.targets": VOCABULARY,
+    "supervision.device_channels": VOCABULARY | {"supervision.chanspy", "supervision.targets"},
+    "supervision.spy_call": VOCABULARY
+    | {
+        "supervision.audit",
+        "supervision.authorization",
+        "supervision.chanspy",
+        "supervision.feature_code",
+        "supervision.pins",
+        "supervision.prompts",
+        "supervision.targets",
+    },
+    # The wires: no policy, and neither knows the other.
+    "agi": VOCABULARY | {"agi"},
+    "ami": VOCABULARY | {"ami"},
+    # Files: no wire.
+    "dialplan": VOCABULARY | {"dialplan", "templates"},
+    "storage": VOCABULARY | {"storage", "supervision.audit", "supervision.pins"},
+    # The configuration, and what it is translated into.
+    "config": VOCABULARY,
+    "sample": set(),
+    "logs": set(),
+    "assembly": VOCABULARY
+    | {
+        "config",
+        "dialplan.site",
+        "supervision.authorization",
+        "supervision.pins",
+        "supervision.prompts",
+        "supervision.spy_call",
+    },
+    # For the tests of those who build on this.
+    "testing": VOCABULARY | {"agi", "testing"},
+    # Those who know everybody.
+    "service": {"*"},
+    "cli": VOCABULARY
+    | {
+        "",
+        "assembly",
+        "config",
+        "dialplan",
+        "logs",
+        "sample",
+        "service",
+        "storage.state_folder",
+        "supervision.pins",
+    },
+    "__main__": {"cli"},
+    "": set(),
+}
+"""Room or module -> the rooms and modules it may import. The longest name that fits a module is its room;
+``""`` is the package itself, ``*`` everything but ``cli``."""
+
+NO_TWISTED = {
+    *VOCABULARY,
+    "supervision",
+    "agi.messages",
+    "agi.connection",
+    "dialplan",
+    "storage",
+    "config",
+    "assembly",
+    "sample",
+}
+"""Pure Python: no Twisted, so that it can be thought about and tested without a reactor."""
+
+LIBRARIES: dict[str, set[str]] = {
+    "argon2": {"supervision.pins"},
+    "asterisk": {"errors"},
+    "click": {"cli"},
+    "jinja2": {"dialplan"},
+    "pydantic": {"config"},
+    "rich": {"cli"},
+    "ruamel": {"config"},
+    "structlog": {"agi", "cli", "logs", "service", "storage.audit_file", "supervision.spy_call", "testing"},
+    "twisted": {"agi", "cli", "logs", "service", "testing"},
+    "zope": {"agi", "logs", "service", "testing"},
+}
+"""Library -> the rooms and modules it may be imported in. One that is missing here belongs nowhere."""
+
+
+class Import(NamedTuple):
+    """One name that a module imports."""
+
+    line: int
+    name: str
+    at_top: bool
+
+
+def imports(source: str) -> Iterator[Import]:
+    """All imports of a module, those in functions and under TYPE_CHECKING too."""
+    tree = ast.parse(source)
+    top = {id(node) for statement in tree.body for node in _runs_at_import(statement)}
+    for node in ast.walk(tree):
+        at_top = id(node) in top
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(node.lineno, alias.name, at_top)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield Import(node.lineno, f"{'.' * node.level}{node.module or ''}.{alias.name}", at_top)
+
+
+def _runs_at_import(statement: ast.AST) -> Iterator[ast.AST]:
+    yield statement
+    if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        for child in ast.iter_child_nodes(statement):
+            yield from _runs_at_import(child)
+
+
+def inside(module: str, rooms: set[str]) -> bool:
+    """Whether the module is one of the rooms or modules, or in one of them."""
+    return any(module == room or (room and module.startswith(f"{room}.")) for room in rooms)
+
+
+def room_of(module: str) -> str | None:
+    """The longest name of the table that fits."""
+    fitting = [room for room in ARROWS if inside(module, {room})]
+    return max(fitting, key=len, default=None)
+
+
+def violations(module: str, source: str, modules: set[str]) -> list[str]:
+    """What a module imports although it may not.
+
+    Parameters:
+        module: its name within the package, such as ``agi.session``.
+        source: its text.
+        modules: all names of modules of the package.
+    """
+    room = room_of(module)
+    if room is None:
+        return [f"{module}: is in no room of the table"]
+    found = []
+    for line, name, at_top in imports(source):
+        where = f"{module}:{line}: {name}"
+        first = name.partition(".")[0]
+        if name.startswith("."):
+            found.append(f"{where}: a relative import")
+        elif first == PACKAGE:
+            ours = name.partition(".")[2]
+            # ``from agi_monitor.model import Mode`` names a thing in a module, not a module.
+            target = ours if ours in modules else ours.rpartition(".")[0]
+            allowed = ARROWS[room]
+            if target == "service" and module != "cli":
+                found.append(f"{where}: only cli imports service")
+            elif not (inside(target, allowed) or (allowed == {"*"} and target != "cli")):
+                found.append(f"{where}: {room or PACKAGE} may not import {target or PACKAGE}")
+        elif first not in sys.stdlib_module_names:
+            if not inside(module, LIBRARIES.get(first, set())):
+                found.append(f"{where}: {first} has another room")
+            elif first == "twisted" and inside(module, NO_TWISTED):
+                found.append(f"{where}: no Twisted here")
+            if name == "twisted.internet.reactor" and at_top:
+                found.append(f"{where}: the reactor comes in as an argument")
+    return found
+
+
+def sources() -> dict[str, str]:
+    """The text of every module of the package, by its name within it."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return found
+
+
+SOURCES = sources()
+MODULES = set(SOURCES) | {"templates"}
+
+
+@pytest.mark.parametrize("module", SOURCES, ids=lambda module: module or PACKAGE)
+def test_a_module_imports_what_it_may(module: str) -> None:
+    """Every import is an arrow of the table."""
+    assert violations(module, SOURCES[module], MODULES) == []
+
+
+def test_the_table_has_no_circle() -> None:
+    """A decision imports only decisions that stand above it in the table."""
+    seen: set[str] = set()
+    for room, allowed in ARROWS.items():
+        if room.startswith("supervision."):
+            assert {name for name in allowed if name.startswith("supervision.")} <= seen
+            seen.add(room)
+
+
+def test_the_table_names_only_what_there_is() -> None:
+    """A module that was renamed or removed leaves the table as well; ``ami`` is still to come."""
+    named = {*ARROWS, *NO_TWISTED, *(room for rooms in LIBRARIES.values() for room in rooms)} - {"ami"}
+    assert {name for name in named if not any(inside(module, {name}) for module in MODULES)} == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "complaint"),
+    [
+        ("model", "from agi_monitor.errors import ConfigError", "model may not import errors"),
+        (
+            "supervision.pins",
+            "from agi_monitor.supervision.spy_call import SpyCall",
+            "may not import supervision.spy_call",
+        ),
+        ("supervision.pins", "from agi_monitor.supervision import spy_call", "supervision.spy_call"),
+        ("supervision.pins", "import agi_monitor.storage.durable", "may not import storage.durable"),
+        ("supervision.spy_call", "from agi_monitor.agi.session import Session", "agi.session"),
+        (
+            "supervision.spy_call",
+            "def f():\n    from agi_monitor.agi.session import Session",
+            "may not import agi.session",
+        ),
+        (
+            "supervision.spy_call",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from agi_monitor.agi.session import Session",
+            "may not import agi.session",
+        ),
+        ("supervision.spy_call", "from twisted.internet.defer import Deferred", "twisted has another room"),
+        ("supervision.new", "from agi_monitor.model import Mode", "supervision may not import model"),
+        ("web.views", "import re", "is in no room"),
+        ("agi.session", "from agi_monitor.supervision.pins import PinGuard", "agi may not import supervision.pins"),
+        ("agi.session", "from agi_monitor.ami.protocol import AMI", "agi may not import ami"),
+        ("ami.protocol", "from agi_monitor.agi.messages import Command", "ami may not import agi.messages"),
+        ("agi.connection", "from twisted.internet.defer import Deferred", "no Twisted here"),
+        ("agi.messages", "import twisted", "no Twisted here"),
+        ("agi.protocol", "from twisted.internet import reactor", "the reactor comes in"),
+        ("service", "import twisted.internet.reactor", "the reactor comes in"),
+        (
+            "service",
+            "if True:\n    from twisted.internet import reactor",
+            "the reactor comes in",
+        ),
+        ("service", "class A:\n    from twisted.internet import reactor", "the reactor comes in"),
+        ("service", "from agi_monitor.cli import main", "service may not import cli"),
+        ("storage.durable", "from agi_monitor.agi.session import Session", "storage may not import agi.session"),
+        ("storage.audit_file", "from agi_monitor.supervision.chanspy import arguments", "storage may not import"),
+        ("dialplan.render", "from agi_monitor.config import Config", "dialplan may not import config"),
+        ("config", "from agi_monitor.supervision.pins import PinPolicy", "config may not import supervision.pins"),
+        ("config", "from agi_monitor import assembly", "config may not import assembly"),
+        (
+            "assembly",
+            "from agi_monitor.storage.audit_file import AuditFile",
+            "storage.audit_file",
+        ),
+        ("assembly", "from agi_monitor import service", "only cli imports service"),
+        ("testing.fake_asterisk", "from agi_monitor.config import load", "testing may not import config"),
+        ("__main__", "from agi_monitor import service", "only cli imports service"),
+        ("", "from agi_monitor.cli import main", "may not import cli"),
+        ("config", "import jinja2", "jinja2 has another room"),
+        ("service", "from argon2 import PasswordHasher", "argon2 has another room"),
+        ("agi.session", "from asterisk.agi import AGI", "asterisk has another room"),
+        ("cli", "import requests", "requests has another room"),
+        ("agi.session", "from .messages import Command", "a relative import"),
+        ("agi.session", "from . import messages", "a relative import"),
+    ],
+)
+def test_a_wrong_arrow_is_found(module: str, source: str, complaint: str) -> None:
+    """Planted violations, each with what is said about it."""
+    (found,) = violations(module, source, MODULES)
+    assert complaint in found.removeprefix(module)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("cli", "def serve():\n    from twisted.internet import reactor"),
+        ("cli", "from agi_monitor.service import Server"),
+        ("service", "from agi_monitor.agi.session import Session\nfrom agi_monitor import assembly"),
+        ("supervision.spy_call", "from agi_monitor.supervision import chanspy\nimport re"),
+        ("agi.session", "from agi_monitor.agi.messages import Command"),
+        ("cli", "from agi_monitor import __version__"),
+    ],
+)
+def test_a_right_arrow_is_left_alone(module: str, source: str) -> None:
+    """What the table allows is no violation."""
+    assert violations(module, source, MODULES) == []

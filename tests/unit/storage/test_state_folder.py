@@ -1,0 +1,74 @@
+"""One server at a time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agi_monitor.errors import StateUnavailable
+from agi_monitor.storage.state_folder import PID_FILE, StateFolder
+
+
+def test_takes_the_folder_and_says_who(tmp_path: Path) -> None:
+    """The file holds the process id, and others can ask for it."""
+    folder = StateFolder(tmp_path)
+    folder.take()
+    assert (tmp_path / PID_FILE).read_text() == f"{os.getpid()}\n"
+    assert StateFolder(tmp_path).running() == os.getpid()
+    folder.release()
+    assert StateFolder(tmp_path).running() is None
+
+
+def test_refuses_a_second_server(tmp_path: Path) -> None:
+    """The second one is told; the first one's lock and process id stay."""
+    first, second = StateFolder(tmp_path), StateFolder(tmp_path)
+    first.take()
+    with pytest.raises(StateUnavailable, match=f"^{tmp_path}: another agi-monitor uses this folder$"):
+        second.take()
+    second.release()
+    assert StateFolder(tmp_path).running() == os.getpid()
+    first.release()
+    second.take()
+    second.release()
+
+
+def test_a_server_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
+    """The lock goes with the process, however it ended; the longer process id of before is not mixed in."""
+    (tmp_path / PID_FILE).write_text("99999999999999\n")
+    program = (
+        "import os, sys, pathlib; from agi_monitor.storage.state_folder import StateFolder;"
+        "StateFolder(pathlib.Path(sys.argv[1])).take(); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == -9
+    folder = StateFolder(tmp_path)
+    assert folder.running() is None
+    folder.take()
+    assert (tmp_path / PID_FILE).read_text() == f"{os.getpid()}\n"
+    folder.release()
+
+
+def test_asking_takes_nothing(tmp_path: Path) -> None:
+    """Who only asks leaves no file and no lock."""
+    assert StateFolder(tmp_path).running() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    """The message says which folder and what to do."""
+    missing = tmp_path / "missing"
+    with pytest.raises(StateUnavailable, match=f"^{missing}: No such file or directory. Make the folder"):
+        StateFolder(missing).take()
+
+
+def test_release_may_be_called_twice(tmp_path: Path) -> None:
+    """Also by a server that never took it."""
+    folder = StateFolder(tmp_path)
+    folder.release()
+    folder.take()
+    folder.release()
+    folder.release()
+    assert folder.running() is None

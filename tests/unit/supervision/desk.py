@@ -1,0 +1,224 @@
+"""One supervisor's desk phone at a fake PBX, with the real protocol, PINs, audit file and lock-out file behind it.
+
+The fake's ``happened`` also tells when a record is on disk, so that one list shows the order of everything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from argon2 import PasswordHasher
+
+from agi_monitor.agi.session import Session
+from agi_monitor.errors import AuditUnavailable
+from agi_monitor.model import Agent, Mode, Supervisor
+from agi_monitor.storage.audit_file import AuditFile
+from agi_monitor.storage.lock_out_file import LockOutFile
+from agi_monitor.supervision import chanspy
+from agi_monitor.supervision.audit import Fact
+from agi_monitor.supervision.authorization import Effect, Rule
+from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
+from agi_monitor.supervision.pins import InThread, PinGuard, PinPolicy
+from agi_monitor.supervision.spy_call import Dialled, Policy, SpyCall
+from agi_monitor.testing import BLOCKS, FakeAsterisk, FakeChannel
+
+Result = TypeVar("Result")
+
+NOW = 1_700_000_000.0
+
+PIN = "47110815"
+PIN_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PIN)
+"""Cheap to verify, for there are many tests."""
+
+CODES = {Mode.LISTEN: "*222", Mode.WHISPER: "*223", Mode.BARGE: "*224"}
+CODE_OF = {code: mode for mode, code in CODES.items()}
+
+ANNA = Supervisor("anna", frozenset({"PJSIP/2001"}), frozenset({"leads"}), PIN_HASH, "Anna Example")
+BERT = Supervisor("bert", frozenset({"PJSIP/2002"}), frozenset({"trainees"}), PIN_HASH, "Bert Example", "de")
+
+AGENTS = (
+    Agent("1001", frozenset({"sales"}), ("PJSIP/1001",)),
+    Agent("1002", frozenset({"sales"})),
+    Agent("1003", frozenset({"sales", "protected"}), ("PJSIP/1003",)),
+    Agent("1004", frozenset({"sales"}), ("PJSIP/1004", "PJSIP/2001")),
+)
+
+RULES = (
+    Rule("leads-supervise", Effect.ALLOW, frozenset(Mode), frozenset({"leads"}), frozenset({"sales"})),
+    Rule("trainees-listen", Effect.ALLOW, frozenset({Mode.LISTEN}), frozenset({"trainees"}), frozenset({"sales"})),
+    Rule("not-the-protected", Effect.DENY, frozenset(Mode), frozenset({"all"}), frozenset({"protected"})),
+)
+
+POLICY = Policy(
+    codes=CODES,
+    supervisors={endpoint: person for person in (ANNA, BERT) for endpoint in person.endpoints},
+    agents={agent.extension: agent for agent in AGENTS},
+    rules=RULES,
+)
+
+PIN_POLICY = PinPolicy(attempts=3, lock_after=5, lock_seconds=60.0, max_lock_seconds=3600.0)
+
+SPYEE = "PJSIP/1001-0000000a"
+CUSTOMER = "PJSIP/trunk-0000000b"
+SPYEE_UNIQUEID = "1700000000.10"
+
+
+async def at_once(function: Callable[[], Result], /) -> Result:
+    """Run a function here and now: what a thread does, without one."""
+    return function()
+
+
+class Witness:
+    """Writes into the one list what the audit has put on disk, and can stand for a disk that fails.
+
+    Parameters:
+        audit: the real one.
+        happened: the list.
+    """
+
+    def __init__(self, audit: AuditFile, happened: list[str]) -> None:
+        self._audit = audit
+        self._happened = happened
+        self.fails_from: int | None = None
+        """The disk fails from this append on, counted from 1."""
+        self.appends = 0
+
+    async def append(self, fact: Fact) -> None:
+        """Put the fact on disk, and say so."""
+        self.appends += 1
+        if self.fails_from is not None and self.appends >= self.fails_from:
+            self._happened.append(f"no record of {fact.name}")
+            if fact.gates:
+                raise AuditUnavailable("the disk is full")
+            return
+        await self._audit.append(fact)
+        self._happened.append(f"record {fact.name}")
+
+
+class Desk:
+    """A supervisor's phone, a PBX with one call of agent 1001, and the server's parts.
+
+    Parameters:
+        folder: for the audit and the lock-outs.
+        dialled: what the supervisor dials.
+        channel: of the supervisor.
+        language: of that channel.
+        pin_policy: how often a PIN may be wrong.
+        writing: runs the audit's writes.
+        talking: whether the agent 1001 is on a call.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        dialled: str = "*2221001",
+        *,
+        channel: str = "PJSIP/2001-00000001",
+        language: str = "en",
+        pin_policy: PinPolicy = PIN_POLICY,
+        writing: InThread = at_once,
+        talking: bool = True,
+    ) -> None:
+        self.now = NOW
+        self.policy = POLICY
+        self.pbx = FakeAsterisk(channel, extension=dialled, script="spy", language=language, transcript=True)
+        self.pbx.functions["CONNECTEDLINE"] = lambda channel, _: channel.variables.get("connected number", "")
+        self.pbx.application("ChanSpy", self._chanspy)
+        self.pbx.device_states["PJSIP/1001"] = "INUSE" if talking else "NOT_INUSE"
+        if talking:
+            self.pbx.add_channel(SPYEE, SPYEE_UNIQUEID, bridge_peer=CUSTOMER)
+            self.pbx.add_channel(CUSTOMER, "1700000000.11", bridge_peer=SPYEE)
+        self.audit_path = folder / "log" / "audit.jsonl"
+        self.audit_path.parent.mkdir()
+        self.lock_outs_path = folder / "lock-outs.json"
+        self.audit_file = AuditFile(self.audit_path, writing)
+        self.audit = Witness(self.audit_file, self.pbx.happened)
+        self.pins = PinGuard(pin_policy, LockOutFile(self.lock_outs_path), lambda: self.now, at_once, at_once)
+        self.call: SpyCall | None = None
+        self.when_quiet: Callable[[], int | None] = self.supervisor_hangs_up
+        """What happens during ChanSpy once no more keys are pressed; None goes on, a number ends it with that."""
+        self.at_key: Callable[[str], None] = lambda key: None
+        """Called when a key ends ChanSpy."""
+
+    # ---- what people do --------------------------------------------------------------------------------
+
+    def supervisor_hangs_up(self) -> int | None:
+        """The supervisor hangs up while ChanSpy runs."""
+        self.pbx.hang_up()
+        return None
+
+    def agent_hangs_up(self) -> int | None:
+        """The agent's call ends while it is heard: ChanSpy ends because of its option E."""
+        self.channel_of(SPYEE_UNIQUEID).alive = False
+        self.when_quiet = self.supervisor_hangs_up
+        return 0
+
+    def stopped_on_the_pbx(self) -> int | None:
+        """ChanSpy ends although both channels live."""
+        self.when_quiet = self.supervisor_hangs_up
+        return 0
+
+    def channel_of(self, uniqueid: str) -> FakeChannel:
+        """Return a channel of the PBX."""
+        (channel,) = [channel for channel in self.pbx.channels if channel.uniqueid == uniqueid]
+        return channel
+
+    def _chanspy(self, pbx: FakeAsterisk, channel: FakeChannel, argument: str) -> Any:
+        # As app_chanspy.c with the options u, E, S and X: one exact channel, keys leave to the exit context.
+        spied, _, _ = argument.partition(",")
+        if not any(other.alive and other.uniqueid == spied for other in pbx.channels):
+            return -1
+        while key := pbx.next_key():
+            if key in "456*" and channel.variables.get("SPY_EXIT_CONTEXT") == chanspy.EXIT_CONTEXT:
+                channel.context, channel.extension = chanspy.EXIT_CONTEXT, key
+                self.at_key(key)
+                return 0
+        result = self.when_quiet()
+        return BLOCKS if result is None else result
+
+    # ---- the story -------------------------------------------------------------------------------------
+
+    async def serve(self, session: Session) -> None:
+        """Tell the story of this call."""
+        request = session.request
+        self.call = SpyCall(
+            session,
+            Dialled(request.channel, request.uniqueid, request.extension, request.language),
+            lambda: self.policy,
+            self.pins,
+            DeviceChannelsOverAgi(session, "default"),
+            self.audit,
+            lambda: self.now,
+        )
+        await self.call.run()
+
+    def run(self, keys: str = f"{PIN}#") -> Desk:
+        """Let the supervisor dial, press these keys and hear the story to its end."""
+        self.pbx.keys(keys)
+        self.pbx.run(self.serve)
+        return self
+
+    def change(self, **changes: object) -> None:
+        """Load another configuration."""
+        self.policy = replace(self.policy, **changes)  # type: ignore[arg-type]  # the fields of Policy
+
+    # ---- what is left ----------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> list[Mapping[str, object]]:
+        """What the audit holds, on disk or waiting for it."""
+        written = self.audit_path.read_text().splitlines() if self.audit_path.exists() else []
+        return [json.loads(line) for line in [*written, *self.audit_file.unwritten()]]
+
+    def recorded(self, *keys: str) -> list[tuple[object, ...]]:
+        """Return the given keys of every record."""
+        return [tuple(record.get(key) for key in keys) for record in self.records]
+
+    @property
+    def spies(self) -> list[str]:
+        """The argument texts that ChanSpy was executed with."""
+        return [argument for application, argument in self.pbx.executed if application == "ChanSpy"]

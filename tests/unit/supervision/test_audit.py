@@ -1,0 +1,116 @@
+"""What a record looks like."""
+
+from __future__ import annotations
+
+import json
+import typing
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from agi_monitor.model import Mode, Reason
+from agi_monitor.supervision import audit
+from agi_monitor.supervision.audit import (
+    CallFact,
+    ConfigReloaded,
+    End,
+    Fact,
+    LockedOut,
+    Refused,
+    ServerStarted,
+    ServerStopped,
+    SpyEnded,
+    SpyStarted,
+)
+
+AT = datetime(2026, 3, 29, 1, 30, 0, 250_000, UTC)
+STAMP = "2026-03-29T01:30:00.250+00:00"
+CALL = {
+    "call": "c-1",
+    "endpoint": "PJSIP/2001",
+    "spyer": "PJSIP/2001-00000001",
+    "spyer_uniqueid": "1700000000.1",
+    "supervisor": "anna",
+}
+
+RECORDS = [
+    (
+        Refused(at=AT, **CALL, reason=Reason.MODE_DENIED, mode=Mode.BARGE, extension="1001", detail="rule x"),
+        {"fact": "refused", "at": STAMP, **CALL}
+        | {"reason": "mode_denied", "mode": "barge", "extension": "1001", "detail": "rule x"},
+    ),
+    (LockedOut(at=AT, **CALL, until=AT), {"fact": "locked_out", "at": STAMP, **CALL, "until": STAMP}),
+    (
+        SpyStarted(
+            at=AT,
+            **CALL,
+            grant=1,
+            extension="1001",
+            mode=Mode.LISTEN,
+            spyee="PJSIP/1001-0000000a",
+            spyee_uniqueid="1700000000.10",
+            rule="r",
+        ),
+        {"fact": "spy_started", "at": STAMP, **CALL}
+        | {"grant": 1, "extension": "1001", "mode": "listen", "spyee": "PJSIP/1001-0000000a"}
+        | {"spyee_uniqueid": "1700000000.10", "rule": "r"},
+    ),
+    (
+        SpyEnded(at=AT, **CALL, grant=1, extension="1001", mode=Mode.LISTEN, why=End.CALL_OVER, seconds=2.5),
+        {"fact": "spy_ended", "at": STAMP, **CALL}
+        | {"grant": 1, "extension": "1001", "mode": "listen", "why": "call_over", "seconds": 2.5},
+    ),
+    (ServerStarted(at=AT, version="1"), {"fact": "server_started", "at": STAMP, "version": "1"}),
+    (ServerStopped(at=AT), {"fact": "server_stopped", "at": STAMP}),
+    (ConfigReloaded(at=AT, digest="ab"), {"fact": "config_reloaded", "at": STAMP, "digest": "ab"}),
+]
+
+
+def every_fact() -> list[type[Fact]]:
+    """All kinds of facts."""
+    kinds = [kind for kind in vars(audit).values() if isinstance(kind, type) and issubclass(kind, Fact)]
+    return [kind for kind in kinds if "name" in vars(kind)]
+
+
+@pytest.mark.parametrize(("fact", "record"), RECORDS, ids=[type(fact).__name__ for fact, _ in RECORDS])
+def test_writes_a_record(fact: Fact, record: dict[str, object]) -> None:
+    """Its name first, then its fields in their order, as plain JSON."""
+    assert list(fact.record().items()) == list(record.items())
+    assert json.loads(json.dumps(fact.record())) == record
+
+
+def test_every_fact_is_shown_above() -> None:
+    """A new kind of fact needs its example."""
+    assert {type(fact).name for fact, _ in RECORDS} == {kind.name for kind in every_fact()}
+
+
+def test_times_are_utc() -> None:
+    """A time of another zone is written in UTC: records of a night when the clock changes stay in order."""
+    summer = timezone(timedelta(hours=2))
+    fact = ServerStopped(at=AT.astimezone(summer))
+    assert fact.record()["at"] == STAMP
+
+
+def test_only_a_grant_gates() -> None:
+    """Nothing is heard before its grant is on disk; whatever else is told has happened already."""
+    assert {kind.name for kind in every_fact() if kind.gates} == {"spy_started"}
+
+
+def test_names_are_slugs_and_differ() -> None:
+    """A record's name is its kind."""
+    names = [kind.name for kind in every_fact()]
+    assert len(set(names)) == len(names)
+    assert all(name.isidentifier() and name == name.lower() for name in names)
+
+
+@pytest.mark.parametrize("kind", every_fact(), ids=lambda kind: str(kind.name))
+def test_no_field_has_room_for_a_pin(kind: type[Fact]) -> None:
+    """Fields are named here one by one: what is keyed in is not among them."""
+    texts = {name for name, type_ in typing.get_type_hints(kind).items() if "str" in str(type_)}
+    own = {field.name for field in fields(kind)} & texts
+    assert own <= {
+        *CALL,
+        *("extension", "detail", "spyee", "spyee_uniqueid", "rule", "version", "digest"),
+    }
+    assert issubclass(kind, CallFact) or not own & set(CALL)

@@ -1,0 +1,93 @@
+"""ChanSpy's arguments: one exact channel, and no option that lets a listener do more."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agi_monitor.model import Mode
+from agi_monitor.supervision import chanspy
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        (Mode.LISTEN, "1700000000.10,uqESX"),
+        (Mode.WHISPER, "1700000000.10,uqESXw"),
+        (Mode.BARGE, "1700000000.10,uqESXB"),
+    ],
+)
+def test_writes_the_arguments(mode: Mode, expected: str) -> None:
+    """The channel by its uniqueid, then the options of the mode."""
+    assert chanspy.arguments("1700000000.10", mode) == expected
+
+
+@pytest.mark.parametrize("uniqueid", ["1.1", "pbx-1700000000.10", "pbx-2.north_1-1700000000.10", "1-1700000000.10"])
+def test_takes_the_uniqueids_of_the_pbx(uniqueid: str) -> None:
+    """With and without a system name before it."""
+    assert chanspy.is_uniqueid(uniqueid)
+    assert chanspy.arguments(uniqueid, Mode.LISTEN) == f"{uniqueid},uqESX"
+
+
+REFUSED = [
+    "",
+    " ",
+    ".",
+    "1700000000",
+    "1700000000.",
+    ".10",
+    "-1700000000.10",
+    "a1.2",
+    "PJSIP/1001",
+    "PJSIP/1001-0000000a",
+    "all",
+    "1700000000.10,d",
+    "1700000000.10,uqESXB",
+    ",",
+    "1700000000.10\n",
+    "1700000000.10 ",
+    " 1700000000.10",
+    "1700000000.10&1700000000.11",
+    "1700000000.10|q",
+    "${CHANNEL}-1.1",
+    "1700000000.١",
+    "１７.１",
+    "pbx 1-1700000000.10",
+    '"-1.1',
+    "1" * 21 + ".1",
+    "x" * 101 + "-1.1",
+]
+
+
+@pytest.mark.parametrize("uniqueid", REFUSED)
+@pytest.mark.parametrize("mode", Mode)
+def test_refuses_what_is_no_uniqueid(uniqueid: str, mode: Mode) -> None:
+    """Nothing else reaches ChanSpy: an empty channel would be every channel of the PBX."""
+    assert not chanspy.is_uniqueid(uniqueid)
+    with pytest.raises(ValueError, match=r"^not the uniqueid of a channel$"):
+        chanspy.arguments(uniqueid, mode)
+
+
+@given(st.one_of(st.text(), st.from_regex(r"[\w.,-]*[0-9]+\.[0-9]+")), st.sampled_from(Mode))
+def test_any_text_is_refused_or_one_exact_channel(uniqueid: str, mode: Mode) -> None:
+    """What is written has one comma, one channel, ``u`` and ``E``, and none of the options d, e, r and W."""
+    try:
+        written = chanspy.arguments(uniqueid, mode)
+    except ValueError:
+        return
+    channel, _, options = written.partition(",")
+    assert channel == uniqueid
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", channel)
+    assert {"u", "E", "X"} <= set(options)
+    assert set(options).isdisjoint("derW,")
+    assert ("w" in options, "B" in options) == (mode is Mode.WHISPER, mode is Mode.BARGE)
+
+
+def test_every_key_is_an_extension_of_the_exit_context() -> None:
+    """The keys that leave ChanSpy are the mode keys and the one that leaves the agent, and no key stands for none."""
+    assert chanspy.MODE_KEYS == {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE}
+    assert chanspy.LEAVE_KEY not in chanspy.MODE_KEYS
+    assert re.fullmatch("[0-9*#]", chanspy.NO_KEY) is None

@@ -1,0 +1,265 @@
+"""What the PBX is asked about an agent's devices, and what strange answers come to."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agi_monitor.agi.session import ChannelState as AgiState
+from agi_monitor.agi.session import Session
+from agi_monitor.model import Agent
+from agi_monitor.supervision.device_channels import MAX_DEVICES, MAX_NUMBER_DIGITS, DeviceChannelsOverAgi
+from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel
+from agi_monitor.testing import FakeAsterisk
+
+Result = TypeVar("Result")
+
+DETAILS = "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${CONNECTEDLINE(num)}|${BRIDGEPEER}"
+NAME = "PJSIP/1001-0000000a"
+PEER = "PJSIP/trunk-0000000b"
+
+BEN = Agent("1001", frozenset(), ("PJSIP/1001",))
+
+
+class Answers:
+    """Answers expressions from a table; what is not in it is empty, and a channel that is not in it is gone."""
+
+    def __init__(self, own: Mapping[str, str], channels: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        self.own = own
+        self.channels = channels or {}
+        self.asked: list[tuple[str, str | None]] = []
+
+    async def get_full_variable(self, expression: str, channel: str | None = None) -> str | None:
+        """Look the expression up."""
+        self.asked.append((expression, channel))
+        if channel is None:
+            return self.own.get(expression, "")
+        answers = self.channels.get(channel)
+        return None if answers is None else answers.get(expression, "")
+
+
+def finish(story: Coroutine[object, None, Result]) -> Result:
+    """Run a coroutine that waits for nothing."""
+    try:
+        story.send(None)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    raise AssertionError("it waits")
+
+
+def one_channel(answer: str, name: str = NAME) -> Answers:
+    """A PBX on which the agent has one channel, and this is what it says of it."""
+    return Answers(
+        {"${DEVICE_STATE(PJSIP/1001)}": "INUSE", "${CHANNELS(^PJSIP/1001-[0-9a-f]+$)}": name},
+        {name: {DETAILS: answer}, PEER: {"${CHANNEL(onhold)}": "0"}},
+    )
+
+
+def look_up(answers: Answers, agent: Agent = BEN) -> AgentDevices:
+    """Ask for the agent's devices."""
+    return finish(DeviceChannelsOverAgi(answers, "hints").devices_of(agent))
+
+
+def test_reads_a_call() -> None:
+    """A channel with its state, its peer and the other party's number."""
+    assert look_up(one_channel(f"1700000000.10|Up|0|+49 30 1234|{PEER}")) == AgentDevices(
+        ("PJSIP/1001",),
+        (DeviceChannel(NAME, "1700000000.10", ChannelState.UP, (PEER,), on_hold=False, number="49301234"),),
+        reachable=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("agent", "found"),
+    [
+        ("PJSIP/100", ["PJSIP/100-00000001"]),
+        ("PJSIP/1001", ["PJSIP/1001-00000002"]),
+        ("PJSIP/1001-mobile", ["PJSIP/1001-mobile-00000003"]),
+        ("PJSIP/1001-a", ["PJSIP/1001-a-00000004"]),
+        ("PJSIP/a.b+c", ["PJSIP/a.b+c-00000005"]),
+        ("PJSIP/lower", ["PJSIP/lower-00000007"]),
+        ("SIP/1001", ["SIP/1001-00000009"]),
+    ],
+)
+def test_finds_the_channels_of_exactly_one_device(agent: str, found: list[str]) -> None:
+    """A name that begins or ends like another's, or differs only in case, is another device."""
+    pbx = FakeAsterisk()
+    pbx.functions["CONNECTEDLINE"] = lambda channel, argument: ""
+    for name in (
+        "PJSIP/100-00000001",
+        "PJSIP/1001-00000002",
+        "PJSIP/1001-mobile-00000003",
+        "PJSIP/1001-a-00000004",
+        "PJSIP/a.b+c-00000005",
+        "PJSIP/aXbbc-00000006",
+        "PJSIP/lower-00000007",
+        "PJSIP/LOWER-00000008",
+        "SIP/1001-00000009",
+        "Local/1001@agents-0000000a;1",
+        "PJSIP/91001-0000000b",
+        "Snoop/PJSIP/1001-0000000c",
+    ):
+        pbx.add_channel(name, state=AgiState.UP)
+    known: list[AgentDevices] = []
+
+    async def story(session: Session) -> None:
+        known.append(await DeviceChannelsOverAgi(session, "hints").devices_of(Agent("1", frozenset(), (agent,))))
+
+    pbx.run(story)
+    assert [channel.name for channel in known[0].channels] == found
+
+
+@pytest.mark.parametrize(
+    ("hint", "endpoints"),
+    [
+        ("", ()),
+        ("PJSIP/1001", ("PJSIP/1001",)),
+        ("PJSIP/1001&SIP/1001-desk", ("PJSIP/1001", "SIP/1001-desk")),
+        ("PJSIP/1001&PJSIP/1001", ("PJSIP/1001",)),
+        ("PJSIP/1001&Custom:DND1001", ("PJSIP/1001",)),
+        ("PJSIP/1001,CustomPresence:1001", ("PJSIP/1001",)),
+        ("PJSIP/1001&Custom:DND1001,CustomPresence:1001", ("PJSIP/1001",)),
+        ("Custom:DND1001", ()),
+        ("Local/1001@agents", ()),
+        ("PJSIP/${GLOBAL(x)}&PJSIP/1001", ("PJSIP/1001",)),
+        ("PJSIP/.*)}&PJSIP/10 01&/1001&PJSIP/", ()),
+        ("PJSIP/1001\n", ()),
+        ("&".join(f"PJSIP/{number}" for number in range(40)), tuple(f"PJSIP/{n}" for n in range(MAX_DEVICES))),
+    ],
+)
+def test_reads_the_hint_of_an_agent_without_endpoints(hint: str, endpoints: tuple[str, ...]) -> None:
+    """Devices are taken from the hint; what is no device, or could be read as an expression, is left out."""
+    answers = Answers({"${HINT(1001@hints)}": hint})
+    assert look_up(answers, Agent("1001", frozenset())).endpoints == endpoints
+
+
+def test_configured_endpoints_need_no_hint() -> None:
+    """The hint is not even asked for."""
+    answers = one_channel("")
+    look_up(answers)
+    assert [expression for expression, _ in answers.asked if "HINT" in expression] == []
+
+
+@pytest.mark.parametrize(
+    ("state", "reachable"),
+    [
+        ("NOT_INUSE", True),
+        ("INUSE", True),
+        ("BUSY", True),
+        ("RINGING", True),
+        ("ONHOLD", True),
+        ("UNAVAILABLE", False),
+        ("INVALID", False),
+        ("UNKNOWN", False),
+        ("", False),
+    ],
+)
+def test_says_whether_a_device_can_be_reached(state: str, reachable: bool) -> None:
+    """A device that is not registered, or not known, cannot."""
+    assert look_up(Answers({"${DEVICE_STATE(PJSIP/1001)}": state})) == AgentDevices(("PJSIP/1001",), (), reachable)
+
+
+def test_one_reachable_device_is_enough() -> None:
+    """An agent whose mobile is off but whose desk phone is on is reachable."""
+    answers = Answers({"${DEVICE_STATE(PJSIP/a)}": "UNAVAILABLE", "${DEVICE_STATE(PJSIP/b)}": "NOT_INUSE"})
+    for endpoints in (("PJSIP/a", "PJSIP/b"), ("PJSIP/b", "PJSIP/a")):
+        assert look_up(answers, Agent("1", frozenset(), endpoints)).reachable is True
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "held"),
+    [("0", "0", False), ("1", "0", True), ("0", "1", True), ("", "", False)],
+)
+def test_a_call_is_on_hold_from_either_side(own: str, others: str, held: bool) -> None:
+    """Asterisk marks the channel that was put on hold, so both are looked at."""
+    answers = one_channel(f"1700000000.10|Up|{own}|555|{PEER}")
+    answers.channels = {**answers.channels, PEER: {"${CHANNEL(onhold)}": others}}
+    assert look_up(answers).channels[0].on_hold is held
+
+
+def test_a_peer_that_is_gone_holds_nothing() -> None:
+    """The other side may hang up between two questions."""
+    answers = one_channel("1700000000.10|Up|0|555|PJSIP/gone-00000001")
+    assert look_up(answers).channels[0].on_hold is False
+
+
+@pytest.mark.parametrize("text", ["Down", "Rsrvd", "Dialing", "Busy", "", "up", "Up ", "other"])
+def test_any_other_state_is_no_conversation(text: str) -> None:
+    """Only ``Up`` talks."""
+    (channel,) = look_up(one_channel(f"1700000000.10|{text}|0|555|{PEER}")).channels
+    assert channel.state is ChannelState.OTHER
+    assert not channel.talking
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["|||||", "1|Up|1|2|PJSIP/evil-00000001", "a|b", "|", '"', "${UNIQUEID}", "]", ")", "PJSIP/evil-1,PJSIP/evil-2"],
+)
+def test_what_somebody_calls_themselves_shifts_nothing(number: str) -> None:
+    """Whatever the other party's number holds, the uniqueid, the state and the peers are what the PBX said."""
+    (channel,) = look_up(one_channel(f"1700000000.10|Up|0|{number}|{PEER}")).channels
+    assert (channel.uniqueid, channel.state, channel.peers, channel.on_hold) == (
+        "1700000000.10",
+        ChannelState.UP,
+        (PEER,),
+        False,
+    )
+    assert all(digit in "0123456789" for digit in channel.number)
+
+
+def test_an_endless_number_is_cut() -> None:
+    """The number is spoken to the supervisor: nobody waits for four thousand digits."""
+    (channel,) = look_up(one_channel(f"1700000000.10|Up|0|{'7' * 4000}|{PEER}")).channels
+    assert channel.number == "7" * MAX_NUMBER_DIGITS
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "|",
+        "|||",
+        "||||",
+        "1700000000.10",
+        "1700000000.10|Up",
+        "1700000000.10|Up|0",
+        "|Up|0|555|PJSIP/trunk-0000000b",
+        "my-own-id|Up|0|555|PJSIP/trunk-0000000b",
+        "1700000000.10,d|Up|0|555|PJSIP/trunk-0000000b",
+        "1700000000|Up|0|555|PJSIP/trunk-0000000b",
+    ],
+)
+def test_a_channel_that_cannot_be_named_exactly_is_not_used(answer: str) -> None:
+    """An answer that is cut off, or a uniqueid that ChanSpy cannot be given, is as if the channel were gone."""
+    assert look_up(one_channel(answer)).channels == ()
+
+
+@given(st.text())
+def test_no_answer_raises(answer: str) -> None:
+    """Whatever a channel is said to be, there is at most this one channel."""
+    assert [channel.name for channel in look_up(one_channel(answer)).channels] in ([], [NAME])
+
+
+@given(st.text())
+def test_no_list_of_channels_raises(names: str) -> None:
+    """Names that are no channels of the device are left out."""
+    answers = one_channel(f"1700000000.10|Up|0||{PEER}")
+    answers.own = {**answers.own, "${CHANNELS(^PJSIP/1001-[0-9a-f]+$)}": names}
+    assert look_up(answers).channels == ()
+
+
+def test_a_channel_that_hangs_up_meanwhile_is_gone() -> None:
+    """A name from the list may be no channel any more when it is asked about."""
+    answers = one_channel("", name=f"{NAME} PJSIP/1001-000000")
+    assert look_up(answers).channels == ()
+
+
+def test_a_conference_has_all_its_peers() -> None:
+    """Several bridge peers are several parties."""
+    (channel,) = look_up(one_channel(f"1700000000.10|Up|0||{PEER},PJSIP/1002-00000001")).channels
+    assert channel.peers == (PEER, "PJSIP/1002-00000001")

@@ -1,0 +1,83 @@
+"""Which of an agent's channels is meant."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from agi_monitor.model import Mode, Reason, Refusal
+from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, candidates, possible
+
+SPYER = "PJSIP/2001"
+
+
+def channel(
+    name: str = "PJSIP/1001-0000000a",
+    uniqueid: str = "1700000000.10",
+    state: ChannelState = ChannelState.UP,
+    peers: tuple[str, ...] = ("PJSIP/trunk-0000000b",),
+    on_hold: bool = False,
+) -> DeviceChannel:
+    """One leg of an agent on a call."""
+    return DeviceChannel(name, uniqueid, state, peers, on_hold)
+
+
+def devices(*channels: DeviceChannel, reachable: bool = True) -> AgentDevices:
+    """An agent with one phone."""
+    return AgentDevices(("PJSIP/1001",), channels, reachable)
+
+
+TALKING = channel()
+RINGING = channel("PJSIP/1001-0000000c", "1700000000.12", ChannelState.RINGING, ())
+CALLING = channel("PJSIP/1001-0000000d", "1700000000.13", ChannelState.RING, ())
+UP_ALONE = channel("PJSIP/1001-0000000e", "1700000000.14", ChannelState.UP, ())
+BUSY = channel("PJSIP/1001-0000000f", "1700000000.15", ChannelState.OTHER, ())
+RINGING_IN_BRIDGE = channel("PJSIP/1001-00000010", "1700000000.16", ChannelState.RINGING)
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [
+        (devices(), Reason.NO_CALL),
+        (devices(reachable=False), Reason.UNAVAILABLE),
+        (AgentDevices((), (), reachable=False), Reason.UNAVAILABLE),
+        (devices(RINGING), Reason.RINGING),
+        (devices(CALLING), Reason.RINGING),
+        (devices(RINGING_IN_BRIDGE), Reason.RINGING),
+        (devices(UP_ALONE), Reason.NO_CALL),
+        (devices(BUSY), Reason.NO_CALL),
+        (devices(BUSY, reachable=False), Reason.NO_CALL),
+        (devices(UP_ALONE, RINGING), Reason.RINGING),
+        (devices(RINGING, reachable=False), Reason.RINGING),
+        (AgentDevices(("PJSIP/1001", SPYER), (TALKING,), reachable=True), Reason.SELF_SPY),
+    ],
+)
+def test_says_why_there_is_no_call(known: AgentDevices, reason: Reason) -> None:
+    """Each state of the devices without a conversation has its reason, and one's own phone comes first."""
+    assert candidates(known, SPYER) == Refusal(reason)
+
+
+@pytest.mark.parametrize("others", list(itertools.permutations([RINGING, CALLING, UP_ALONE, BUSY], 2)))
+def test_a_conversation_is_found_beside_other_legs(others: tuple[DeviceChannel, ...]) -> None:
+    """Only the leg that talks is a candidate."""
+    assert candidates(devices(*others, TALKING), SPYER) == (TALKING,)
+
+
+def test_the_order_is_the_same_every_time() -> None:
+    """Calls that are not on hold come first, then the older one, by number and not by text."""
+    old = channel("PJSIP/1001-1", "pbx-2-999999999.9")
+    newer = channel("PJSIP/1001-2", "pbx-2-1000000000.9")
+    newest = channel("PJSIP/1001-3", "pbx-2-1000000000.10")
+    held = channel("PJSIP/1001-4", "pbx-2-1.1", on_hold=True)
+    for order in itertools.permutations([old, newer, newest, held]):
+        assert candidates(devices(*order), SPYER) == (old, newer, newest, held)
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("parties", [1, 2, 3])
+def test_only_barging_needs_a_call_of_two(mode: Mode, parties: int) -> None:
+    """In a conference one may listen and whisper, but not barge."""
+    call = channel(peers=tuple(f"PJSIP/trunk-{number:08x}" for number in range(parties)))
+    refused = mode is Mode.BARGE and parties > 1
+    assert possible(call, mode) == (Refusal(Reason.CONFERENCE) if refused else None)

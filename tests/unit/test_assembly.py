@@ -1,0 +1,103 @@
+"""The configuration in the words of the rooms."""
+
+from __future__ import annotations
+
+import pytest
+
+from agi_monitor import assembly
+from agi_monitor.config import Config, parse
+from agi_monitor.dialplan.site import PermissionGroup
+from agi_monitor.errors import RenderError
+from agi_monitor.model import Agent, Cue, Mode, Supervisor
+from agi_monitor.supervision.authorization import Effect, Rule
+from agi_monitor.supervision.pins import PinPolicy
+from tests.unit.supervision.desk import PIN_HASH
+
+TEXT = f"""\
+fastagi: {{listen: 127.0.0.2, port: 4574, address: 192.0.2.1, secret: abcdefghijklmnop}}
+codes: {{listen: "*1", whisper: "*2", barge: "*3"}}
+supervisors:
+  anna: {{endpoints: [PJSIP/2001, SIP/2001], pin: "{PIN_HASH}", groups: [leads, evening], name: Anna, language: de}}
+  bert: {{endpoints: [PJSIP/2002], pin: "{PIN_HASH}", groups: [trainees]}}
+  carl: {{endpoints: [PJSIP/2003], pin: "{PIN_HASH}"}}
+agents:
+  0100: {{groups: [sales], endpoints: [PJSIP/0100], name: Ben}}
+  1002: {{}}
+rules:
+  - {{name: one, allow: [listen, barge], supervisors: [leads], agents: [sales]}}
+  - {{name: two, deny: [whisper], supervisors: [all], agents: [1002]}}
+  - {{name: three, allow: [listen], supervisors: [bert], agents: [all]}}
+pins: {{attempts: 2, lock_after: 4, lock_seconds: 30, max_lock_seconds: 90, remember_minutes: 1.5}}
+prompts: {{goodbye: [bye]}}
+languages: {{de: {{goodbye: [tschuess]}}}}
+"""
+
+
+@pytest.fixture
+def config() -> Config:
+    """A configuration in which everything differs from the defaults."""
+    return parse(TEXT.encode(), "test.yaml")
+
+
+def test_a_supervisor_stands_at_each_of_their_endpoints(config: Config) -> None:
+    """People by phone, as they are looked up."""
+    policy = assembly.policy(config)
+    anna = Supervisor(
+        "anna", frozenset({"PJSIP/2001", "SIP/2001"}), frozenset({"leads", "evening"}), PIN_HASH, "Anna", "de"
+    )
+    assert policy.supervisors["PJSIP/2001"] == policy.supervisors["SIP/2001"] == anna
+    assert {endpoint: person.id for endpoint, person in policy.supervisors.items()} == {
+        "PJSIP/2001": "anna",
+        "SIP/2001": "anna",
+        "PJSIP/2002": "bert",
+        "PJSIP/2003": "carl",
+    }
+
+
+def test_agents_by_extension(config: Config) -> None:
+    """The extension is text: a leading zero stays."""
+    assert assembly.policy(config).agents == {
+        "0100": Agent("0100", frozenset({"sales"}), ("PJSIP/0100",), "Ben"),
+        "1002": Agent("1002", frozenset()),
+    }
+
+
+def test_rules_in_their_order(config: Config) -> None:
+    """An allow allows, a deny denies."""
+    assert assembly.policy(config).rules == (
+        Rule("one", Effect.ALLOW, frozenset({Mode.LISTEN, Mode.BARGE}), frozenset({"leads"}), frozenset({"sales"})),
+        Rule("two", Effect.DENY, frozenset({Mode.WHISPER}), frozenset({"all"}), frozenset({"1002"})),
+        Rule("three", Effect.ALLOW, frozenset({Mode.LISTEN}), frozenset({"bert"}), frozenset({"all"})),
+    )
+
+
+def test_codes_and_words(config: Config) -> None:
+    """What is dialled and what is said."""
+    policy = assembly.policy(config)
+    assert policy.codes == {Mode.LISTEN: "*1", Mode.WHISPER: "*2", Mode.BARGE: "*3"}
+    assert policy.prompts.words(Cue.GOODBYE, "de_AT") == ("tschuess",)
+    assert policy.prompts.words(Cue.GOODBYE, "en") == ("bye",)
+
+
+def test_how_often_a_pin_may_be_wrong(config: Config) -> None:
+    """Minutes become seconds."""
+    assert assembly.pin_policy(config) == PinPolicy(2, 4, 30.0, 90.0, 90.0)
+
+
+def test_the_site_of_the_dialplan(config: Config) -> None:
+    """Each group gets the modes that a rule allows any of its members; a deny takes no door away."""
+    site = assembly.site(config)
+    assert (site.fastagi_host, site.fastagi_port, site.secret) == ("192.0.2.1", 4574, "abcdefghijklmnop")
+    assert site.agents == assembly.agents(config)
+    assert site.codes == assembly.policy(config).codes
+    assert site.groups == (
+        PermissionGroup("evening", frozenset({Mode.LISTEN, Mode.BARGE}), ("Anna",)),
+        PermissionGroup("leads", frozenset({Mode.LISTEN, Mode.BARGE}), ("Anna",)),
+        PermissionGroup("trainees", frozenset({Mode.LISTEN}), ("bert",)),
+    )
+
+
+def test_groups_that_asterisk_cannot_tell_apart_make_no_dialplan() -> None:
+    """Asterisk compares section names without regard to case."""
+    with pytest.raises(RenderError, match="group name"):
+        assembly.site(parse(TEXT.replace("evening", "Leads").encode(), "test.yaml"))

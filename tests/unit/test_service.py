@@ -1,0 +1,389 @@
+"""The server as a process of its own: it starts, takes calls, reloads and stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import pytest
+
+from agi_monitor import __version__
+from tests.unit.supervision.desk import PIN, PIN_HASH
+
+WAIT_SECONDS = 30.0
+"""A test that waits so long for something has failed."""
+
+CONFIG = f"""\
+fastagi: {{port: PORT}}
+supervisors:
+  anna: {{endpoints: [PJSIP/2001], pin: "{PIN_HASH}", groups: [leads]}}
+agents:
+  1001: {{endpoints: [PJSIP/1001]}}
+rules:
+  - {{name: one, allow: [listen], supervisors: [leads], agents: [all]}}
+audit: {{file: FOLDER/log/audit.jsonl}}
+state: {{directory: FOLDER/state}}
+log: {{format: json}}
+stop: {{seconds: 5}}
+"""
+
+ANSWERS = {
+    "ANSWER": "200 result=0",
+    "GET DATA": f"200 result={PIN}",
+    "${DEVICE_STATE(PJSIP/1001)}": "200 result=1 (INUSE)",
+    "${CHANNELS(": "200 result=1 (PJSIP/1001-0000000a)",
+    "${UNIQUEID}|": "200 result=1 (1700000000.10|Up|0||PJSIP/trunk-0000000b)",
+    "${CHANNEL(onhold)}": "200 result=1 (0)",
+    "SET VARIABLE": "200 result=1",
+}
+"""What the PBX says on the way to ChanSpy, by words of the command; the first that fits."""
+
+
+class Server:
+    """``agi-monitor serve`` in a folder of its own."""
+
+    def __init__(self, folder: Path, text: str, port: int) -> None:
+        self.config = folder / "agi-monitor.yaml"
+        self.write(text)
+        self.port = port
+        self.folder = folder
+        self.lines: list[Mapping[str, Any]] = []
+        self._arrived: Queue[str | None] = Queue()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "agi_monitor", "serve", "-c", str(self.config)],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def write(self, text: str) -> None:
+        """Change the configuration."""
+        self.config.write_text(text)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._arrived.put(line)
+        self._arrived.put(None)
+
+    def logs(self, event: str) -> Mapping[str, Any]:
+        """Wait for a log line."""
+        while (line := self._arrived.get(timeout=WAIT_SECONDS)) is not None:
+            self.lines.append(json.loads(line))
+            if self.lines[-1]["event"] == event:
+                return self.lines[-1]
+        raise AssertionError(f"it ended without {event}: {self.lines}")
+
+    def ends(self) -> tuple[int, str]:
+        """Wait for the end: the exit code, and what was written since the last log line that was waited for."""
+        code = self.process.wait(WAIT_SECONDS)
+        rest = ""
+        while (line := self._arrived.get(timeout=WAIT_SECONDS)) is not None:
+            rest += line
+        return code, rest
+
+    def stop(self) -> tuple[int, str]:
+        """SIGTERM, and wait for the end."""
+        self.process.terminate()
+        return self.ends()
+
+    def hang_up(self) -> None:
+        """SIGHUP: read the configuration again."""
+        self.process.send_signal(signal.SIGHUP)
+
+    @property
+    def facts(self) -> list[Mapping[str, Any]]:
+        """What the audit holds."""
+        return [json.loads(line) for line in (self.folder / "log" / "audit.jsonl").read_text().splitlines()]
+
+    def close(self) -> None:
+        """End it, whatever it is doing."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(WAIT_SECONDS)
+        self._reader.join(WAIT_SECONDS)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+class Call:
+    """A PBX's side of one FastAGI conversation, over a socket."""
+
+    def __init__(self, server: Server, extension: str = "*2221001", channel: str = "PJSIP/2001-00000001") -> None:
+        self._socket = socket.create_connection(("127.0.0.1", server.port), WAIT_SECONDS)
+        self._file = self._socket.makefile("rw", encoding="utf-8", newline="\n")
+        environment = {
+            "network": "yes",
+            "network_script": "spy",
+            "request": "agi://127.0.0.1/spy",
+            "channel": channel,
+            "language": "en",
+            "type": "PJSIP",
+            "uniqueid": "1700000000.1",
+            "version": "22.10.1",
+            "callerid": "2001",
+            "context": "default",
+            "extension": extension,
+            "priority": "1",
+        }
+        self.say(*(f"agi_{name}: {value}" for name, value in environment.items()), "")
+
+    def say(self, *lines: str) -> None:
+        """Send lines."""
+        self._file.write("".join(f"{line}\n" for line in lines))
+        self._file.flush()
+
+    def hear(self) -> str:
+        """Wait for a command; empty when the server has closed the connection."""
+        return self._file.readline().rstrip("\n")
+
+    def answer_until(self, wanted: str) -> str:
+        """Answer commands as the PBX would, up to one of this kind."""
+        while wanted not in (command := self.hear()):
+            answers = [answer for words, answer in ANSWERS.items() if words in command]
+            assert answers, f"no answer to {command!r}"
+            self.say(answers[0])
+        return command
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self._file.close()
+        self._socket.close()
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def text(tmp_path: Path, port: int) -> str:
+    """A configuration whose folders are there."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "state").mkdir()
+    return CONFIG.replace("PORT", str(port)).replace("FOLDER", str(tmp_path))
+
+
+@pytest.fixture
+def start(tmp_path: Path, text: str, port: int) -> Iterator[Callable[..., Server]]:
+    """Start servers; all are gone afterwards."""
+    servers: list[Server] = []
+
+    def begin(text: str = text) -> Server:
+        servers.append(Server(tmp_path, text, port))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def server(start: Callable[..., Server]) -> Server:
+    """A server that serves."""
+    server = start()
+    server.logs("serving")
+    return server
+
+
+Dial = Callable[..., Call]
+
+
+@pytest.fixture
+def dial() -> Iterator[Dial]:
+    """Make calls; all are over afterwards."""
+    calls: list[Call] = []
+
+    def begin(server: Server, **dialled: str) -> Call:
+        calls.append(Call(server, **dialled))
+        return calls[-1]
+
+    yield begin
+    for call in calls:
+        call.close()
+
+
+@pytest.fixture
+def call(server: Server, dial: Dial) -> Call:
+    """A supervisor's call."""
+    return dial(server)
+
+
+def test_starts_serves_and_stops(server: Server, call: Call) -> None:
+    """A call gets as far as ChanSpy; the audit has the server's life and the call's, in order."""
+    assert call.answer_until("EXEC") == 'EXEC "ChanSpy" "1700000000.10,uqESX"'
+    assert [fact["fact"] for fact in server.facts] == ["server_started", "spy_started"]
+    call.say("HANGUP", "200 result=-1")
+    assert call.hear() in ("", "CHANNEL STATUS")
+    call.close()
+    server.logs("agi_session_ended")
+
+    code, rest = server.stop()
+    assert code == 0
+    assert '"event": "stopped"' in rest
+    assert [fact["fact"] for fact in server.facts] == ["server_started", "spy_started", "spy_ended", "server_stopped"]
+    assert server.facts[0]["version"] == __version__
+
+
+def test_refuses_who_keys_in_nothing_right(server: Server, dial: Dial) -> None:
+    """A stranger's phone is asked, refused and hung up."""
+    call = dial(server, channel="PJSIP/6666-00000001")
+    assert call.hear() == "ANSWER"
+    call.say("200 result=0")
+    for _ in range(3):
+        assert call.hear().startswith("GET DATA ")
+        call.say("200 result=0000")
+    assert call.hear() == 'STREAM FILE "vm-invalidpassword" "" "0"'
+    assert server.logs("refused")["reason"] == "endpoint_unknown"
+    lock_outs = json.loads((server.folder / "state" / "lock-outs.json").read_text())
+    assert lock_outs["endpoint:PJSIP/6666"]["failures"] == 3
+
+
+# ---- reload ------------------------------------------------------------------------------------------------
+
+
+def test_reloads_a_right_file(server: Server, text: str, dial: Dial) -> None:
+    """The next call is decided by the new file, and the audit says which one that is."""
+    server.write(text.replace("  1001: {endpoints: [PJSIP/1001]}", "  1002: {endpoints: [PJSIP/1001]}"))
+    server.hang_up()
+    assert (server.logs("reloaded")["agents"], server.facts[-1]["fact"]) == (1, "config_reloaded")
+    assert dial(server, extension="*2221002").answer_until("EXEC") == 'EXEC "ChanSpy" "1700000000.10,uqESX"'
+
+
+def test_a_wrong_file_changes_nothing(server: Server, text: str, dial: Dial) -> None:
+    """The problems are in the log, and calls go on as before."""
+    server.write(text.replace("allow: [listen]", "allow: [lisen]"))
+    server.hang_up()
+    (problem,) = server.logs("reload_refused")["problems"]
+    assert problem.startswith(f"{server.config}:7: rules[0].allow[0]: must be")
+    assert dial(server).answer_until("EXEC") == 'EXEC "ChanSpy" "1700000000.10,uqESX"'
+
+
+def test_says_what_a_reload_cannot_change(server: Server, text: str) -> None:
+    """The sections that need a restart are named, and keep what they had."""
+    server.write(text.replace("{format: json}", "{format: json, level: debug}").replace("seconds: 5", "seconds: 6"))
+    server.hang_up()
+    assert server.logs("reload_needs_restart")["sections"] == ["log"]
+    server.logs("reloaded")
+
+
+# ---- stop --------------------------------------------------------------------------------------------------
+
+
+def test_a_call_at_a_prompt_ends_with_the_server(server: Server, call: Call) -> None:
+    """Nobody is left waiting at a prompt; no spy was begun."""
+    call.answer_until("GET DATA")
+    code, _ = server.stop()
+    assert (code, call.hear()) == (0, "")
+    assert [fact["fact"] for fact in server.facts] == ["server_started", "server_stopped"]
+
+
+def test_a_spy_is_left_running_on_record(server: Server, call: Call) -> None:
+    """By default the supervisor goes on hearing the call, and the audit says that nobody watches any more."""
+    call.answer_until("EXEC")
+    code, _ = server.stop()
+    assert code == 0
+    assert [(fact["fact"], fact.get("why")) for fact in server.facts[-2:]] == [
+        ("spy_ended", "left_running"),
+        ("server_stopped", None),
+    ]
+
+
+def test_a_spy_is_ended_by_the_command_of_the_site(
+    start: Callable[..., Server], dial: Dial, text: str, tmp_path: Path
+) -> None:
+    """With ``spies: end`` the site's command gets the channel; the server waits for the hang-up and takes no call."""
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    command = f"[sh, -c, 'echo {{channel}} > {told}']"
+    server = start(text.replace("{seconds: 5}", f"{{spies: end, seconds: 20, hangup_command: {command}}}"))
+    server.logs("serving")
+    call = dial(server)
+    call.answer_until("EXEC")
+    reader = os.open(told, os.O_RDONLY | os.O_NONBLOCK)
+    server.process.terminate()
+    assert select.select([reader], [], [], WAIT_SECONDS)[0] == [reader]
+    assert os.read(reader, 100) == b"PJSIP/2001-00000001\n"
+    os.close(reader)
+    with pytest.raises(ConnectionRefusedError):
+        dial(server)
+    call.say("HANGUP", "200 result=-1")
+    assert server.ends()[0] == 0
+    assert [(fact["fact"], fact.get("why")) for fact in server.facts[-2:]] == [
+        ("spy_ended", "server_stopping"),
+        ("server_stopped", None),
+    ]
+
+
+# ---- what keeps it from starting ---------------------------------------------------------------------------
+
+
+def test_a_second_server_on_the_same_state_is_refused(
+    server: Server, start: Callable[..., Server], tmp_path: Path
+) -> None:
+    """It ends at once with one sentence, and the first one's audit knows nothing of it."""
+    second = start()
+    assert second.ends() == (1, f"{tmp_path}/state: another agi-monitor uses this folder\n")
+    assert [fact["fact"] for fact in server.facts] == ["server_started"]
+
+
+def test_a_port_that_is_taken_is_named(start: Callable[..., Server], port: int) -> None:
+    """Exit code 1, and the log says which port."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        server = start()
+        assert re.search(rf"Couldn't listen on 127.0.0.1:{port}: .*in use", server.logs("start_failed")["error"])
+        assert server.ends()[0] == 1
+
+
+def test_a_missing_state_folder_is_named(start: Callable[..., Server], tmp_path: Path) -> None:
+    """With what to do about it."""
+    (tmp_path / "state").rmdir()
+    assert start().ends() == (
+        1,
+        f"{tmp_path}/state: No such file or directory. Make the folder, owned by the user that runs the server\n",
+    )
+
+
+def test_a_missing_audit_folder_is_named(start: Callable[..., Server], tmp_path: Path) -> None:
+    """A server that may not let anybody spy does not start."""
+    (tmp_path / "log").rmdir()
+    server = start()
+    assert server.logs("start_failed")["error"] == (
+        f"{tmp_path}/log/audit.jsonl: the audit cannot be written: No such file or directory"
+    )
+    assert server.ends()[0] == 1
+
+
+def test_torn_lock_outs_are_named(start: Callable[..., Server], tmp_path: Path) -> None:
+    """They are kept for whoever mends them."""
+    path = tmp_path / "state" / "lock-outs.json"
+    path.write_text("{")
+    code, message = start().ends()
+    assert (code, message.startswith(f"{path}: the lock-outs cannot be read")) == (1, True)
+    assert path.read_text() == "{"
+
+
+def test_starts_again_after_it_was_killed(server: Server, start: Callable[..., Server]) -> None:
+    """What a killed server leaves behind is in nobody's way."""
+    server.process.kill()
+    server.process.wait(WAIT_SECONDS)
+    start().logs("serving")
+    assert [fact["fact"] for fact in server.facts] == ["server_started"] * 2

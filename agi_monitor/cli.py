@@ -193,8 +193,10 @@ def serve(config_path: Path) -> None:
         _fail(str(error))
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(server.stop()))
     reactor.callWhenRunning(lambda: Deferred.fromCoroutine(server.start()).addErrback(failed))
-    for number, action in ((signal.SIGHUP, reload_config), (signal.SIGTERM, stop), (signal.SIGINT, stop)):
-        reactor.callWhenRunning(on, number, action)
+    on(signal.SIGHUP, reload_config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Later: Twisted takes these two when it starts to run.
+        reactor.callWhenRunning(on, number, stop)
     reactor.run()
     sys.exit(exit_code)
 

@@ -389,8 +389,9 @@ def _tree(content: bytes, lines: dict[Path_, int]) -> object:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "is not YAML"
         raise _Unreadable(mark.line + 1 if mark else 1, str(problem)) from None
-    except (AssertionError, RuntimeError, ValueError):
-        # ruamel.yaml raises these as well: %YAML 1.0, nesting deeper than Python's stack, numbers in directives.
+    except Exception:
+        # ruamel.yaml lets through whatever its own code trips over: AssertionError and KeyError for %YAML 1.0 and
+        # 0.0, RecursionError for deep nesting, ValueError for characters that do not exist.
         raise _Unreadable(1, "is not YAML that a configuration needs") from None
     return _Reader(lines).value(node, ()) if node is not None else None
 

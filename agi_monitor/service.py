@@ -98,8 +98,7 @@ class Server:
         store = LockOutFile(self.config.state.directory / "lock-outs.json")
         self._pins = PinGuard(assembly.pin_policy(self.config), store, clock, self._hashing, self._files)
         self._audit = AuditFile(self.config.audit.file, self._files)
-        self._calls: dict[str, SpyCall] = {}
-        self._sessions: dict[str, Session] = {}
+        self._calls: dict[Session, SpyCall] = {}
         self._port: IListeningPort | None = None
         self._retry = task.LoopingCall(self._write_waiting)
         self._retry.clock = reactor
@@ -151,13 +150,11 @@ class Server:
             self._audit,
             self._clock,
         )
-        self._calls[session.id] = call
-        self._sessions[session.id] = session
+        self._calls[session] = call
         try:
             await call.run()
         finally:
-            del self._calls[session.id]
-            del self._sessions[session.id]
+            del self._calls[session]
 
     # ---- reload ----------------------------------------------------------------------------------------
 
@@ -187,25 +184,24 @@ class Server:
         self._factory.drain()
         if self._port is not None:
             await defer.maybeDeferred(self._port.stopListening)
-        for session in list(self._sessions.values()):
-            call = self._calls[session.id]
+        for session, call in list(self._calls.items()):
             if not call.spying:
                 call.ended_by_server = End.SERVER_STOPPING
                 session.end(EndReason.SHUTDOWN)
         if self.config.stop.spies is StopSpies.END:
-            for session in self._sessions.values():
-                self._calls[session.id].ended_by_server = End.SERVER_STOPPING
+            for session, call in self._calls.items():
+                call.ended_by_server = End.SERVER_STOPPING
                 defer.Deferred.fromCoroutine(self._hang_up(session.request.channel)).addErrback(_log_failure)
             await self._idle_within(self.config.stop.seconds)
-        for session in list(self._sessions.values()):
-            self._calls[session.id].ended_by_server = End.LEFT_RUNNING
+        for session, call in list(self._calls.items()):
+            call.ended_by_server = End.LEFT_RUNNING
             session.end(EndReason.SHUTDOWN)
         await self._idle_within(self.config.limits.cleanup_seconds)
         await self._close_audit()
         self._hashing.stop()
         self._files.stop()
         self._state.release()
-        log.info("stopped")
+        log.info("stopped", **{count.value: number for count, number in self._factory.counters.items()})
 
     async def _hang_up(self, channel: str) -> None:
         program, *arguments = [part.replace("{channel}", channel) for part in self.config.stop.hangup_command]
@@ -222,7 +218,7 @@ class Server:
         try:
             await self._factory.idle().addTimeout(seconds, self._reactor)
         except defer.TimeoutError:
-            log.warning("stop_timed_out", seconds=seconds, sessions=len(self._sessions))
+            log.warning("stop_timed_out", seconds=seconds, sessions=len(self._calls))
 
     async def _close_audit(self) -> None:
         if self._retry.running:

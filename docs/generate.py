@@ -86,7 +86,7 @@ EVENTS = {
     "audit_write_failed": "The audit cannot be written, so nobody can begin to spy. `waiting` facts are kept.",
     "audit_caught_up": "All facts that waited are on disk.",
     "audit_record_unwritten": "The server exits and this fact is not in the audit file: put `record` there by hand.",
-    "call_started": "Somebody dialled a feature code; `extension` is empty when it is no agent's, for it might be a PIN.",
+    "call_started": "Somebody dialled a feature code; `extension` is empty when it is no agent's: it might be a PIN.",
     "call_ended": "That call is over.",
     "supervisor_identified": "The PIN was right, or is remembered.",
     "pin_prompted": "A PIN is asked for.",

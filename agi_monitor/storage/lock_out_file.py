@@ -33,7 +33,7 @@ class LockOutFile:
                 everybody who is locked out could go on guessing.
         """
         try:
-            entries = json.loads(self._path.read_bytes(), parse_constant=_no_number)
+            entries = json.loads(self._path.read_bytes())
             return {who: _lock_out(**entry) for who, entry in entries.items()}
         except FileNotFoundError:
             return {}
@@ -67,7 +67,3 @@ def _time(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MAX_TIME:
         raise ValueError("a time must be seconds since 1970")
     return float(value)
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number")

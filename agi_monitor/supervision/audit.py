@@ -19,6 +19,8 @@ class End(StrEnum):
 
     SUPERVISOR_HUNG_UP = "supervisor_hung_up"
     """The supervisor's channel is gone."""
+    CONNECTION_LOST = "connection_lost"
+    """Asterisk no longer talks to the server. The spy may go on until the call ends."""
     SUPERVISOR_LEFT = "supervisor_left"
     """The ``*`` key."""
     CALL_OVER = "call_over"

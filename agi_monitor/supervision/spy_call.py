@@ -78,6 +78,8 @@ class Caller(Protocol):
 
     @property
     def id(self) -> str: ...
+    @property
+    def hung_up(self) -> bool: ...
     async def answer(self) -> None: ...
     async def get_data(self, prompt: str, timeout: float, max_digits: int) -> Digits: ...
     async def stream_file(self, name: str, escape_digits: str = "") -> Playback: ...
@@ -395,7 +397,7 @@ class SpyCall:
             on_record = False
             return Refusal(Reason.AUDIT_UNAVAILABLE, str(error))
         except CallEnded:
-            why = self.ended_by_server or End.SUPERVISOR_HUNG_UP
+            why = self.ended_by_server or (End.SUPERVISOR_HUNG_UP if self._caller.hung_up else End.CONNECTION_LOST)
             raise
         finally:
             self.spying = False

@@ -24,7 +24,7 @@ from contrib.lab.errors import LabError, Unclear
 from contrib.lab.pbx import VERSIONS, Lab
 from contrib.lab.progress import Progress
 from contrib.lab.server import PINS, MonitorServer
-from contrib.lab.sound import HEARD_DBFS, SILENT_DBFS, Hearing
+from contrib.lab.sound import FLOOR_DBFS, HEARD_DBFS, SILENT_DBFS, Hearing
 
 CUSTOMER, AGENT, SUPERVISOR = "3001", "1001", "2001"
 ROLES = {CUSTOMER: "customer 3001", AGENT: "agent 1001", SUPERVISOR: "supervisor 2001"}
@@ -98,7 +98,9 @@ def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
         records = server.audit()
     console = Console(width=None if sys.stdout.isatty() else 100)
     right = [_show(console, mode, hearing) for mode, hearing in heard.items()]
-    console.print(f"\nMeasured on {version}: the level of each phone's tone in what every phone was sent.")
+    console.print(
+        f"\n✓ as expected. Measured on {version}: the level of each phone's tone in what every phone was sent."
+    )
     console.print(f"Heard is {HEARD_DBFS:g} dBFS and more, silent {SILENT_DBFS:g} and less; a tone is sent at -12.")
     console.print(f"The audit of this call has {len(records)} records; the first spy in it:")
     console.print_json(data=next(record for record in records if record["fact"] == "spy_started"))
@@ -111,9 +113,9 @@ def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
 
 def _show(console: Console, mode: str, hearing: Hearing) -> bool:
     table = Table(title=f"[bold]{mode}[/]", title_justify="left")
-    table.add_column("who listens")
+    table.add_column("who hears ...")
     for speaker in ROLES.values():
-        table.add_column(f"hears {speaker}", justify="right")
+        table.add_column(f"... {speaker}", justify="right")
     all_right = True
     for listener, role in ROLES.items():
         cells = []
@@ -122,9 +124,11 @@ def _show(console: Console, mode: str, hearing: Hearing) -> bool:
             right = _heard(hearing, listener, speaker) is wanted
             all_right = all_right and right
             level = hearing.level(listener, speaker)
-            seen = f"{level:6.1f} dB" if level > SILENT_DBFS else "silent"
-            mark = "[green]as expected[/]" if right else f"[bold red]expected {'sound' if wanted else 'silence'}[/]"
-            cells.append("-" if listener == speaker and right else f"{seen}  {mark}")
+            sound = "no sound" if level == FLOOR_DBFS else f"{level:.1f} dB"
+            expected = "heard" if wanted else "silent"
+            cells.append(
+                f"{sound} [green]{expected} ✓[/]" if right else f"{sound} [bold red]✗ expected {expected}[/]"
+            )
         table.add_row(role, *cells)
     console.print(table)
     return all_right

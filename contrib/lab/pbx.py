@@ -391,9 +391,7 @@ class Lab:
             )
         )
         if self.publish is not None:
-            for port in (5060, *PUBLISHED_RTP):
-                # docker takes an address with the port; the annotation of testcontainers knows the port alone.
-                pbx_container.with_bind_ports(f"{port}/udp", (self.publish, port))  # type: ignore[arg-type]
+            self._publish(self.publish, network, pbx_container)
         capture_file = self.folder / "phones" / "rtp.pcap"
         last_port = RTP_PORT + RTP_PORTS_EACH * (len(ENDPOINTS) + 1) - 1
         phone_container = (
@@ -449,15 +447,24 @@ class Lab:
                 for name, password in self.passwords.items()
             )
         )
-        if self.publish is not None:
-            # Softphones elsewhere must be told this host's address, not the container's; each port that is
-            # published costs the engine a process, so there are few.
-            (lab / "pjsip_transport.conf").write_text(
-                f"external_media_address = {self.publish}\nexternal_signaling_address = {self.publish}\n"
-                "local_net = 172.16.0.0/12\nlocal_net = 192.168.0.0/20\n"
-            )
-            (lab / "rtp.conf").write_text(f"rtpend = {PUBLISHED_RTP[-1]}\n")
         _write_wave(lab / "music" / "music.wav", sine(MUSIC_TONE_HZ, 1), repeat=60)
+
+    def _publish(self, address: str, network: Network, pbx: DockerContainer) -> None:
+        """Let softphones on other machines in, by an address of this host."""
+        client = engine_client()
+        try:
+            subnet = client.networks.get(network.name).attrs["IPAM"]["Config"][0]["Subnet"]
+        finally:
+            client.close()
+        lab = self.folder / "pbx" / "lab"
+        # They must be told this host's address, not the container's, unless they are in the laboratory.
+        (lab / "pjsip_transport.conf").write_text(
+            f"external_media_address = {address}\nexternal_signaling_address = {address}\nlocal_net = {subnet}\n"
+        )
+        (lab / "rtp.conf").write_text(f"rtpend = {PUBLISHED_RTP[-1]}\n")
+        # docker takes an address with the port; testcontainers' own method takes the port alone.
+        ports: dict[str, Any] = pbx.ports
+        ports.update({f"{port}/udp": (address, port) for port in (5060, *PUBLISHED_RTP)})
 
     def _wait_for_packets(self, moment: float) -> None:
         """Wait until everything that arrived before a moment (seconds since 1970) is in the capture file."""

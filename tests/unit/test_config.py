@@ -371,6 +371,7 @@ YAML_PIECES = [
     )
 )
 @example(b"%YAML 1.0\n---\n")
+@example(b":\n%YAML 0.0")
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_are_a_configuration_or_a_config_error(content: bytes) -> None:
     """Nothing else comes out of any file, and every problem begins with the file's name."""

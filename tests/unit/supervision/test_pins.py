@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
-from argon2 import extract_parameters
+from argon2 import PasswordHasher, extract_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -140,6 +140,13 @@ def test_no_other_text_is_the_pin(digits: str) -> None:
 def test_a_broken_record_matches_nothing(record: str) -> None:
     """Nobody gets in by a record that argon2 cannot read."""
     assert not pins.matches(record, PIN)
+
+
+@pytest.mark.parametrize("digits", ["", "abcd", "123"])
+def test_a_record_of_nothing_lets_nobody_in(digits: str) -> None:
+    """Keying in nothing, or no PIN, is wrong even where the record is one of an empty text."""
+    empty = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("")
+    assert not pins.matches(empty, digits)
 
 
 def test_a_stranger_waits_as_long_as_a_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ from contrib.lab.waiting import wait_until
 
 START_SECONDS = 60.0
 APT_SECONDS = 600.0
+APT_LOCK_SECONDS = 120
+"""So long apt waits for another apt of this machine, such as its unattended upgrades."""
 LOG_TAIL_LINES = 25
 DAEMON_PID_FILE = Path("/var/run/docker.pid")
+
+_installing = threading.Lock()
 
 
 def engine_client() -> Any:
@@ -66,6 +71,12 @@ def ensure_programs(packages: dict[str, str], cache: Path, say: Say) -> None:
     :param cache: folder for apt's log
     :raises EngineError: not root, or apt failed
     """
+    # One at a time: images are made side by side, and apt has one lock.
+    with _installing:
+        _install_missing(packages, cache, say)
+
+
+def _install_missing(packages: dict[str, str], cache: Path, say: Say) -> None:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     missing = sorted({package for program, package in packages.items() if not shutil.which(program, path=path)})
     if not missing:
@@ -79,6 +90,7 @@ def ensure_programs(packages: dict[str, str], cache: Path, say: Say) -> None:
     with step(say, f"installing {', '.join(missing)}"):
         # A list that is a little too old is still a list: the mirror may lag behind its own validity date.
         apt = ["apt-get", "-o", "Acquire::Check-Valid-Until=false", "-o", "Acquire::Retries=3"]
+        apt += ["-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}"]
         _run_logged([*apt, "update"], log)
         _run_logged([*apt, "install", "-y", "--no-install-recommends", *missing], log)
 

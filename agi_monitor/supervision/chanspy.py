@@ -31,11 +31,15 @@ OPTIONS = "uqESX"
 """``u`` one exact channel, ``q`` no beep, ``E`` ends with the spyee's hang-up and does not move to another
 call, ``S`` does not wait for a channel that is gone, ``X`` leaves on a key of the exit context."""
 
-_UNIQUEID = re.compile(r"(?:[A-Za-z0-9_.\-]{1,100}-)?[0-9]{1,20}\.[0-9]{1,20}")
+_UNIQUEID = re.compile(r"(?!(?i:all)\Z)(?=.*[0-9])[A-Za-z0-9_.\-]{1,150}")
 
 
 def is_uniqueid(text: str) -> bool:
-    """Say whether the text is ``[systemname-]epoch.sequence`` (channel.c): nothing else may reach ChanSpy."""
+    """Say whether the text can be nothing but one channel's uniqueid: nothing else may reach ChanSpy.
+
+    That is ``[systemname-]epoch.sequence`` (channel.c), or up to 149 characters that ARI or AMI Originate chose as
+    the ``ChannelId``. No comma, no space, never empty, never ``all``: with option ``u`` it is compared as a whole.
+    """
     return _UNIQUEID.fullmatch(text) is not None
 
 

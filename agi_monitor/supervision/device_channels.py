@@ -87,7 +87,7 @@ class DeviceChannelsOverAgi:
         # shift the fields before them.
         fields = answer.split("|", 3)
         if len(fields) != 4 or not chanspy.is_uniqueid(fields[0]):
-            # Cut off, or a channel with an identifier of its own: ChanSpy could not be told exactly this one.
+            # Cut off: ChanSpy could not be told exactly this one.
             return None
         uniqueid, state, on_hold, rest = fields
         number, _, peers_text = rest.rpartition("|")

@@ -132,6 +132,7 @@ class Policy:
 class _Permitted:
     """A yes of the rules, before anybody looked for a call."""
 
+    supervisor: Supervisor
     agent: Agent
     rule: str
 
@@ -296,7 +297,7 @@ class SpyCall:
         permitted = self._permitted(extension, mode)
         if isinstance(permitted, Refusal):
             return permitted
-        calls = targets.candidates(await self._devices.devices_of(permitted.agent), self._endpoint)
+        calls = targets.candidates(await self._devices.devices_of(permitted.agent), permitted.supervisor.endpoints)
         if isinstance(calls, Refusal):
             return calls
         spyee: DeviceChannel | None = calls[0]
@@ -323,9 +324,7 @@ class SpyCall:
         verdict = decide(self._policy().rules, supervisor, agent, mode)
         if isinstance(verdict, Refusal):
             return verdict
-        if not supervisor.endpoints.isdisjoint(agent.endpoints):
-            return Refusal(Reason.SELF_SPY)
-        return _Permitted(agent, verdict.rule)
+        return _Permitted(supervisor, agent, verdict.rule)
 
     def _grant(self, permitted: _Permitted, spyee: DeviceChannel, mode: Mode) -> _Grant | Refusal:
         refusal = targets.possible(spyee, mode)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from agi_monitor.model import Agent, Mode, Reason, Refusal
+
+_AGE = re.compile(r"(?:^|-)([0-9]{1,20})\.([0-9]{1,20})\Z")
+"""When a channel began and which one it was, at the end of its uniqueid (channel.c)."""
 
 
 class ChannelState(StrEnum):
@@ -70,16 +75,16 @@ class DeviceLookup(Protocol):
         ...
 
 
-def candidates(devices: AgentDevices, spyer_endpoint: str) -> tuple[DeviceChannel, ...] | Refusal:
+def candidates(devices: AgentDevices, own: frozenset[str]) -> tuple[DeviceChannel, ...] | Refusal:
     """Return the calls that may be meant, the most likely one first, or say why there is none.
 
     The order is the same every time: calls that are not on hold first, then the older one.
 
     Parameters:
         devices: the agent's devices at this moment.
-        spyer_endpoint: the supervisor's own device: nobody spies on themselves.
+        own: the supervisor's own devices: nobody spies on themselves, from whichever phone.
     """
-    if spyer_endpoint in devices.endpoints:
+    if not own.isdisjoint(devices.endpoints):
         return Refusal(Reason.SELF_SPY)
     talking = sorted((channel for channel in devices.channels if channel.talking), key=_order)
     if talking:
@@ -100,5 +105,6 @@ def possible(channel: DeviceChannel, mode: Mode) -> Refusal | None:
 
 
 def _order(channel: DeviceChannel) -> tuple[bool, Sequence[int], str]:
-    epoch, _, sequence = channel.uniqueid.rpartition("-")[2].partition(".")
-    return channel.on_hold, (int(epoch), int(sequence)), channel.name
+    age = _AGE.search(channel.uniqueid)
+    # An identifier that somebody chose tells no age: behind those that do.
+    return channel.on_hold, (int(age[1]), int(age[2])) if age else (sys.maxsize, 0), channel.name

@@ -406,8 +406,11 @@ class Lab:
         )
         with ThreadPoolExecutor(2) as pool:
             started = [pool.submit(self._stack.enter_context, one) for one in (pbx_container, phone_container)]
-        for one in started:
-            one.result()
+        try:
+            for one in started:
+                one.result()
+        except TimeoutError as error:
+            raise LabError(f"Asterisk {self.version} or its phones did not start: {str(error)[:500]}") from error
         # What root in the containers wrote must not stay undeletable for another user.
         self._stack.callback(_open_to_all, pbx_container, "/var/log/asterisk")
         self._stack.callback(_open_to_all, phone_container, "/phones")

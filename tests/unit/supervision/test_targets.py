@@ -9,7 +9,7 @@ import pytest
 from agi_monitor.model import Mode, Reason, Refusal
 from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, candidates, possible
 
-SPYER = "PJSIP/2001"
+SPYER = frozenset({"PJSIP/2001"})
 
 
 def channel(
@@ -50,7 +50,7 @@ RINGING_IN_BRIDGE = channel("PJSIP/1001-00000010", "1700000000.16", ChannelState
         (devices(BUSY, reachable=False), Reason.NO_CALL),
         (devices(UP_ALONE, RINGING), Reason.RINGING),
         (devices(RINGING, reachable=False), Reason.RINGING),
-        (AgentDevices(("PJSIP/1001", SPYER), (TALKING,), reachable=True), Reason.SELF_SPY),
+        (AgentDevices(("PJSIP/1001", *SPYER), (TALKING,), reachable=True), Reason.SELF_SPY),
     ],
 )
 def test_says_why_there_is_no_call(known: AgentDevices, reason: Reason) -> None:
@@ -69,9 +69,16 @@ def test_the_order_is_the_same_every_time() -> None:
     old = channel("PJSIP/1001-1", "pbx-2-999999999.9")
     newer = channel("PJSIP/1001-2", "pbx-2-1000000000.9")
     newest = channel("PJSIP/1001-3", "pbx-2-1000000000.10")
+    ageless = channel("PJSIP/1001-5", "click-to-dial-7")
     held = channel("PJSIP/1001-4", "pbx-2-1.1", on_hold=True)
-    for order in itertools.permutations([old, newer, newest, held]):
-        assert candidates(devices(*order), SPYER) == (old, newer, newest, held)
+    for order in itertools.permutations([old, newer, newest, ageless, held]):
+        assert candidates(devices(*order), SPYER) == (old, newer, newest, ageless, held)
+
+
+def test_a_supervisors_other_phone_is_their_own_as_well() -> None:
+    """Nobody spies on themselves, from whichever of their phones."""
+    own = frozenset({"PJSIP/2001", "PJSIP/1001"})
+    assert candidates(AgentDevices(("PJSIP/1001",), (TALKING,), reachable=True), own) == Refusal(Reason.SELF_SPY)
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from agi_monitor.dialplan.parse import parse
 from tests.golden.sites import HERE
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-NEEDED = ("jinja2", "pyst2")
-"""What rendering imports; the other dependencies are not needed for it and would only make this slow."""
-
 RENDER = """
 import sys
 from pathlib import Path
@@ -35,15 +33,16 @@ write(render(site), Path.cwd())
 """
 
 
-def run(*command: str | Path, cwd: Path) -> None:
-    """Run a command without this process's Python settings; its output is in the error when it fails."""
+def run(*command: str | Path, cwd: Path, typed: str = "") -> str:
+    """Run a command without this process's Python settings, and return what it prints; an error shows it as well."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
     }
     done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        list(map(str, command)), cwd=cwd, env=environment, input=typed, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +73,30 @@ def test_templates_are_in_the_wheel(wheel: Path) -> None:
     assert expected
 
 
-def test_installed_package_renders_the_golden_file(wheel: Path, tmp_path: Path) -> None:
-    """From an installed wheel, in a folder of its own, the files are byte for byte those of the checkout."""
-    environment, folder = tmp_path / "venv", tmp_path / "folder"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with nothing in it but the wheel and what it depends on; its folder of programs."""
+    environment = tmp_path_factory.mktemp("venv")
     venv.create(environment, with_pip=True)
-    python = environment / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", *NEEDED, cwd=folder)
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel, cwd=folder)
-    run(python, "-c", RENDER, cwd=folder)
-    assert (folder / "agi-monitor.conf").read_bytes() == (HERE / "one-group.conf").read_bytes()
+    run(environment / "bin" / "python", "-m", "pip", "install", "--quiet", wheel, cwd=environment)
+    return environment / "bin"
+
+
+def test_installed_package_renders_the_golden_file(installed: Path, tmp_path: Path) -> None:
+    """From an installed wheel, in a folder of its own, the files are byte for byte those of the checkout."""
+    run(installed / "python", "-c", RENDER, cwd=tmp_path)
+    assert (tmp_path / "agi-monitor.conf").read_bytes() == (HERE / "one-group.conf").read_bytes()
+
+
+def test_installed_command_goes_from_nothing_to_a_dialplan(installed: Path, tmp_path: Path) -> None:
+    """The sample with a PIN in it is right, and gives a dialplan with its codes and its group."""
+    command = installed / "agi-monitor"
+    run(command, "init", "site.yaml", cwd=tmp_path)
+    record = run(command, "pin", cwd=tmp_path, typed="4711\n").strip()
+    config = tmp_path / "site.yaml"
+    config.write_text(config.read_text().replace("REPLACE-ME", record))
+    run(command, "check-config", "--config", "site.yaml", cwd=tmp_path)
+    (tmp_path / "out").mkdir()
+    run(command, "render", "--config", "site.yaml", "--out", "out", cwd=tmp_path)
+    contexts = {context.name for context in parse((tmp_path / "out" / "agi-monitor.conf").read_text()).contexts}
+    assert contexts == {"agi-monitor", "agi-monitor-group-leads", "agi-monitor-call", "agi-monitor-mode"}

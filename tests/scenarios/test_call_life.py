@@ -104,12 +104,13 @@ def test_an_attended_transfer_by_the_agent_ends_the_spy(house: House) -> None:
 
 
 def test_a_transfer_by_the_customer_leaves_the_spy_on_the_agent(house: House) -> None:
-    """The agent's channel stays, so the supervisor hears the agent with the new party."""
+    """The agent's channel stays: the new party is heard, and hears a barging supervisor after the key is pressed."""
     house.lab.connect("3001", "1001")
-    house.spy()
+    house.spy("barge")
+    house.hears(heard_in("barge"))
     house.lab.phone("3002").set_auto_answer(True)
     house.lab.phone("3001").transfer("3002")
-    house.hears(heard_in("listen", customer="3002"))
+    house.lab.wait_for_hearing({"2001": {"1001", "3002"}}, others_silent=False)
     house.change_mode("barge")
     house.hears(heard_in("barge", customer="3002"))
 

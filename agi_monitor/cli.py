@@ -81,8 +81,8 @@ def check_config(config_path: Path, as_json: bool) -> None:
         click.echo("\n".join(problems), err=True)
     else:
         click.echo(
-            f"{config_path}: right. {len(config.supervisors)} supervisors, {len(config.agents)} agents, "
-            f"{len(config.rules)} rules"
+            f"{config_path}: right. Supervisors: {len(config.supervisors)}, agents: {len(config.agents)}, "
+            f"rules: {len(config.rules)}"
         )
     sys.exit(1 if problems else 0)
 

@@ -35,10 +35,6 @@ DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md
 LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]+`")
-NOT_FOR_READERS = re.compile(
-    r"/work\b|\bissue #?\d+|\b(claude|chatgpt|copilot|LLM)\b|\b(pypi|debian|docker|ubuntu)\.(org|io|com)\b",
-    re.IGNORECASE,
-)
 LOG_METHODS = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
 EXAMPLE_SECONDS = 20.0
 
@@ -294,17 +290,6 @@ def test_a_missing_target_or_file_is_found() -> None:
     makefile = "demo: images\n\t@true\nPYTHON := x\n"
     assert unknown_make_targets("`make demo`, `make coffee`\n\n```sh\nmake tea\n```\n", makefile) == ["tea", "coffee"]
     assert missing_files("`docs/generate.py` and `docs/nothing.py`", REPOSITORY) == ["docs/nothing.py"]
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
-def test_documents_speak_of_the_project_alone(document: Path) -> None:
-    """No document names somebody's machine, a package archive or a ticket."""
-    assert NOT_FOR_READERS.findall(text(document)) == []
-
-
-def test_a_word_that_is_not_for_readers_is_found() -> None:
-    """A path of a workplace and the host of an archive are found."""
-    assert len(list(NOT_FOR_READERS.finditer("see /work/x and deb.debian.org, issue 12"))) == 3
 
 
 # ---- numbers -------------------------------------------------------------------------------------------

@@ -245,11 +245,11 @@ class SpyCall:
             if self._pins.locked_until(who) is not None:
                 return Refusal(Reason.PIN_LOCKED)
             self._log.info("pin_prompted", attempt=attempt)
-            keyed = await self._caller.get_data(self._prompt(prompt), timeout=PIN_SECONDS, max_digits=PIN_DIGITS)
-            refusal = await self._pins.verify(supervisor, self._endpoint, keyed.digits) if keyed.digits else None
-            if keyed.digits and refusal is None:
+            digits = await self._ask(prompt, PIN_SECONDS, PIN_DIGITS)
+            refusal = await self._pins.verify(supervisor, self._endpoint, digits) if digits else None
+            if digits and refusal is None:
                 return None
-            self._log.info("pin_refused", attempt=attempt, empty=not keyed.digits)
+            self._log.info("pin_refused", attempt=attempt, empty=not digits)
             until = self._pins.locked_until(who)
             if until is not None and refusal is not None and refusal.reason is Reason.PIN_WRONG:
                 await self._locked_out(supervisor, until)
@@ -280,10 +280,7 @@ class SpyCall:
     async def _ask_extension(self) -> str:
         longest = max((len(extension) for extension in self._policy().agents), default=1)
         self._log.info("extension_prompted")
-        keyed = await self._caller.get_data(
-            self._prompt(Cue.ASK_EXTENSION), timeout=EXTENSION_SECONDS, max_digits=longest
-        )
-        return keyed.digits
+        return await self._ask(Cue.ASK_EXTENSION, EXTENSION_SECONDS, longest)
 
     async def _spy_on(self, extension: str, mode: Mode) -> Refusal | None:
         outcome: _Grant | Refusal | None = await self._choose(extension, mode)
@@ -462,8 +459,16 @@ class SpyCall:
                 return pressed
         return ""
 
-    def _prompt(self, moment: Cue) -> str:
-        return self._policy().prompts.words(moment, self._language)[0]
+    async def _ask(self, moment: Cue, seconds: float, most: int) -> str:
+        """Play a prompt that keys may interrupt, and return what is keyed in."""
+        (file,) = self._policy().prompts.words(moment, self._language)
+        # GET DATA does not wait for keys when its file is missing, but answers -1 at once.
+        for sound in (file, "beep"):
+            try:
+                return (await self._caller.get_data(sound, timeout=seconds, max_digits=most)).digits
+            except CommandFailed:
+                self._log.warning("prompt_missing", file=sound, language=self._language)
+        return (await self._caller.get_data("", timeout=seconds, max_digits=most)).digits
 
     def _started(self, grant: _Grant) -> SpyStarted:
         return SpyStarted(

@@ -467,8 +467,8 @@ class FakeAsterisk:
         if not 1 <= len(arguments) <= 3:
             return USAGE.format("GET DATA <file> [timeout] [maxdigits]")
         most = int(arguments[2]) if len(arguments) > 2 else 1024
-        if arguments[0]:
-            self._play(arguments[0])
+        if arguments[0] and not self._play(arguments[0]):
+            return "200 result=-1"
         digits = ""
         while self.channel.alive and self._keys and len(digits) < most:
             key = self._keys.popleft()

@@ -167,13 +167,19 @@ def test_two_supervisors_on_one_agent(house: House) -> None:
 
 
 def test_a_missing_sound_file_does_not_end_the_call(house: House) -> None:
-    """What cannot be played is passed over, the rest is said, and the call goes on."""
-    house.server.configure(prompts={"no_call": ["no-such-file", "beep"]})
+    """What cannot be played is passed over, the rest is said, keys are waited for all the same, the call goes on."""
+    prompts = {
+        "no_call": ["no-such-file", "beep"],
+        "ask_pin": ["no-such-pin"],
+        "ask_extension": ["no-such-extension"],
+    }
+    house.server.configure(prompts=prompts)
     house.server.reload()
     house.server.wait_for("reloaded")
     house.lab.connect("3001", "1001")
     house.identify("*222100")
-    house.server.wait_for("prompt_missing", file="no-such-file")
+    for words in prompts.values():
+        house.server.wait_for("prompt_missing", file=words[0])
     house.server.wait_for("extension_prompted")
     mark = house.server.mark()
     house.lab.phone("2001").press("1001")

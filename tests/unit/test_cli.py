@@ -105,7 +105,7 @@ def test_init_names_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_check_config_says_what_is_there(config: Path) -> None:
     """How many people and rules."""
     result = run("check-config", "-c", config)
-    assert (result.exit_code, result.stdout) == (0, f"{config}: right. 1 supervisors, 2 agents, 2 rules\n")
+    assert (result.exit_code, result.stdout) == (0, f"{config}: right. Supervisors: 1, agents: 2, rules: 2\n")
 
 
 def test_check_config_tells_the_problems(config: Path) -> None:

@@ -721,7 +721,16 @@ def test_missing_sounds_stop_nothing(desk: Desk) -> None:
         desk.run(f"{PIN}#1001")
 
     assert desk.spies == [f"{SPYEE_UNIQUEID},uqESX"]
-    assert [line["file"] for line in logs if line["event"] == "prompt_missing"] == ["feature-not-avail-line"]
+    missing = [line["file"] for line in logs if line["event"] == "prompt_missing"]
+    assert missing == ["agent-pass", "feature-not-avail-line"]
+
+
+def test_keys_are_waited_for_without_any_sound(desk: Desk) -> None:
+    """Not even a beep is there: what is keyed in counts all the same."""
+    desk.pbx.missing_sounds = {"agent-pass", "beep"}
+    desk.run(f"{PIN}#")
+
+    assert desk.spies == [f"{SPYEE_UNIQUEID},uqESX"]
 
 
 def test_a_placeholder_without_a_value_says_nothing(desk: Desk) -> None:

@@ -13,15 +13,21 @@
     ├── CommandFailed          Asterisk answered a command with an error
     │   ├── InvalidCommand         510: this Asterisk does not know the command
     │   └── WrongUsage             520: it knows the command, not these arguments
-    └── CallEnded              the caller is gone; ends a handler, and is no fault
+    ├── CallEnded              the caller is gone; ends a handler, and is no fault
+    ├── ActionFailed           Asterisk answered an AMI action with an error
+    │   └── PermissionDenied       the AMI account lacks a class
+    ├── Disconnected           there is no AMI connection, or it was lost before the answer
+    ├── NoAnswer               an AMI action was not answered in time
+    └── LoginRefused           the AMI account cannot be used; nobody tries again
 
-The ones a script meets on the wire are pyst2's exceptions as well (``asterisk.agi``), so that
-``except AGIHangup`` of somebody who comes from there goes on working.
+The ones a script meets on the wire are pyst2's exceptions as well (``asterisk.agi``, ``asterisk.manager``), so
+that ``except AGIHangup`` of somebody who comes from there goes on working.
 """
 
 from __future__ import annotations
 
 from asterisk.agi import AGIAppError, AGIError, AGIHangup, AGIInvalidCommand, AGIUsageError
+from asterisk.manager import ManagerAuthException, ManagerException, ManagerSocketException
 
 
 class AgiMonitorError(Exception):
@@ -53,7 +59,7 @@ class StateUnavailable(AgiMonitorError):
 
 
 class ProtocolError(AgiMonitorError):
-    """The AGI conversation cannot go on. Always one of the two below."""
+    """The conversation with Asterisk cannot go on. Always one of the two below."""
 
 
 class LocalProtocolError(ProtocolError, AGIError):  # type: ignore[misc]  # pyst2 is untyped
@@ -61,7 +67,7 @@ class LocalProtocolError(ProtocolError, AGIError):  # type: ignore[misc]  # pyst
 
 
 class RemoteProtocolError(ProtocolError, AGIError):  # type: ignore[misc]  # pyst2 is untyped
-    """The peer sent something that is not AGI, or more than the limits allow."""
+    """The peer sent something that is not AGI or AMI, or more than the limits allow."""
 
 
 class CommandFailed(AgiMonitorError, AGIAppError):  # type: ignore[misc]  # pyst2 is untyped
@@ -90,3 +96,56 @@ class WrongUsage(CommandFailed, AGIUsageError):  # type: ignore[misc]  # pyst2 i
 
 class CallEnded(AgiMonitorError, AGIHangup):  # type: ignore[misc]  # pyst2 is untyped
     """The caller hung up, or the connection to Asterisk is gone. Ends a handler; no fault of anybody."""
+
+
+class ActionFailed(AgiMonitorError, ManagerException):  # type: ignore[misc]  # pyst2 is untyped
+    """Asterisk answered an AMI action with an error.
+
+    Parameters:
+        action: the action's name only: its headers may be secrets.
+        text: what Asterisk said.
+    """
+
+    def __init__(self, action: str, text: str) -> None:
+        super().__init__(f"{action}: Asterisk answered {text or 'with an error'}")
+        self.action = action
+        self.text = text
+
+
+class PermissionDenied(ActionFailed):
+    """The AMI account may not do this. Give it one of the classes in ``write=`` of manager.conf, and log in again:
+    a session keeps the permissions it began with.
+
+    Parameters:
+        action: the action's name.
+        text: what Asterisk said.
+        classes: any one of them will do; empty when it is not known which.
+    """
+
+    def __init__(self, action: str, text: str, classes: tuple[str, ...]) -> None:
+        super().__init__(action, text)
+        self.classes = classes
+        if classes:
+            self.args = (f"{self.args[0]}: the account needs write={' or '.join(classes)}",)
+
+
+class Disconnected(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
+    """There is no AMI connection, or it was lost before the answer came: the action may have been done or not."""
+
+
+class NoAnswer(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
+    """An AMI action was not answered in time: it may have been done or not.
+
+    Parameters:
+        action: the action's name.
+        seconds: how long was waited.
+    """
+
+    def __init__(self, action: str, seconds: float) -> None:
+        super().__init__(f"{action}: no answer within {seconds:g} s")
+        self.action = action
+        self.seconds = seconds
+
+
+class LoginRefused(AgiMonitorError, ManagerAuthException):  # type: ignore[misc]  # pyst2 is untyped
+    """The AMI account cannot be used: Asterisk refused it, or its secret is one that anybody would guess."""

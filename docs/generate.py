@@ -100,6 +100,11 @@ EVENTS = {
     "prompt_missing": "Asterisk could not play this sound file; it was passed over.",
     "pbx_error": "Asterisk refused a command.",
     "state_unavailable": "The lock-outs could not be written, so no PIN is accepted.",
+    "ami_up": "Logged in to the manager interface of the PBX; `version` is the interface's.",
+    "ami_down": "No connection to the manager interface; the next attempt comes in `retry_in` seconds.",
+    "ami_refused": "The PBX refused the login to its manager interface. Nobody tries again before a restart.",
+    "ami_action_unanswered": "An action was not answered in time; whether the PBX did it is not known.",
+    "ami_callback_failed": "Part of this program could not use an event. At most ten lines a minute.",
     "twisted": "Twisted itself has something to report. Its text is left out: it may hold what a peer sent.",
 }
 """What the events mean that are logged by a plain name."""

@@ -30,6 +30,8 @@ ARROWS: dict[str, set[str]] = {
     "supervision.prompts": VOCABULARY,
     "supervision.targets": VOCABULARY,
     "supervision.device_channels": VOCABULARY | {"supervision.chanspy", "supervision.targets"},
+    "supervision.calls": VOCABULARY | {"supervision.chanspy", "supervision.device_channels", "supervision.targets"},
+    "supervision.channels": VOCABULARY | {"supervision.calls", "supervision.targets"},
     "supervision.spy_call": VOCABULARY
     | {
         "supervision.audit",
@@ -86,6 +88,11 @@ NO_TWISTED = {
     "supervision",
     "agi.messages",
     "agi.connection",
+    "ami.connection",
+    "ami.limits",
+    "ami.messages",
+    "ami.permissions",
+    "ami.states",
     "dialplan",
     "storage",
     "config",
@@ -102,9 +109,9 @@ LIBRARIES: dict[str, set[str]] = {
     "pydantic": {"config"},
     "rich": {"cli"},
     "ruamel": {"config"},
-    "structlog": {"agi", "cli", "logs", "service", "storage.audit_file", "supervision.spy_call", "testing"},
-    "twisted": {"agi", "cli", "logs", "service", "testing"},
-    "zope": {"agi", "logs", "service", "testing"},
+    "structlog": {"agi", "ami", "cli", "logs", "service", "storage.audit_file", "supervision.spy_call", "testing"},
+    "twisted": {"agi", "ami", "cli", "logs", "service", "testing"},
+    "zope": {"agi", "ami", "logs", "service", "testing"},
 }
 """Library -> the rooms and modules it may be imported in. One that is missing here belongs nowhere."""
 
@@ -214,8 +221,8 @@ def test_the_table_has_no_circle() -> None:
 
 
 def test_the_table_names_only_what_there_is() -> None:
-    """A module that was renamed or removed leaves the table as well; ``ami`` is still to come."""
-    named = {*ARROWS, *NO_TWISTED, *(room for rooms in LIBRARIES.values() for room in rooms)} - {"ami"}
+    """A module that was renamed or removed leaves the table as well."""
+    named = {*ARROWS, *NO_TWISTED, *(room for rooms in LIBRARIES.values() for room in rooms)}
     assert {name for name in named if not any(inside(module, {name}) for module in MODULES)} == set()
 
 
@@ -249,6 +256,7 @@ def test_the_table_names_only_what_there_is() -> None:
         ("ami.protocol", "from agi_monitor.agi.messages import Command", "ami may not import agi.messages"),
         ("agi.connection", "from twisted.internet.defer import Deferred", "no Twisted here"),
         ("agi.messages", "import twisted", "no Twisted here"),
+        ("ami.connection", "import twisted", "no Twisted here"),
         ("agi.protocol", "from twisted.internet import reactor", "the reactor comes in"),
         ("service", "import twisted.internet.reactor", "the reactor comes in"),
         (

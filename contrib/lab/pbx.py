@@ -62,6 +62,9 @@ SETTLE_SECONDS = 0.3
 LISTEN_SECONDS = 0.6
 LATE_SECONDS = 0.1
 """How long a packet may take from the wire into the capture file."""
+MANAGER_PORT = 5038
+MANAGER_ACCOUNTS = {"monitor": "call,reporting,user", "caller": "call"}
+"""Accounts of the manager interface, each with the classes of what it may do; all of them may see the same."""
 PUBLISHED_RTP = range(10_000, 10_032)
 """UDP ports for sound when softphones of other machines take part: two a call leg."""
 SPEECH_SECONDS = 900
@@ -250,6 +253,8 @@ class Lab:
         self.phones: dict[str, Phone] = {}
         self.passwords: dict[str, str] = {}
         """Of the SIP accounts, by name; new for each start."""
+        self.manager_secrets: dict[str, str] = {}
+        """Of the accounts of the manager interface, by name; new for each start."""
 
     def __enter__(self) -> Self:
         try:
@@ -376,6 +381,7 @@ class Lab:
             self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             (self.folder / OWNER).write_text(_labels()[LABEL])
         self.passwords = {name: secrets.token_urlsafe(12) for name in ENDPOINTS}
+        self.manager_secrets = {name: secrets.token_urlsafe(24) for name in MANAGER_ACCOUNTS}
         self._write_pbx_folder()
         network = Network(docker_network_kw={"driver": "bridge", "labels": _labels()})
         self._stack.enter_context(network)
@@ -448,6 +454,12 @@ class Lab:
             "".join(
                 f"[{name}]\ntype = auth\nauth_type = userpass\nusername = {name}\npassword = {password}\n\n"
                 for name, password in self.passwords.items()
+            )
+        )
+        (lab / "manager_accounts.conf").write_text(
+            "".join(
+                f"[{name}]\nsecret = {secret}\nread = call,agent,user,system\nwrite = {MANAGER_ACCOUNTS[name]}\n\n"
+                for name, secret in self.manager_secrets.items()
             )
         )
         _write_wave(lab / "music" / "music.wav", sine(MUSIC_TONE_HZ, 1), repeat=60)

@@ -1,0 +1,596 @@
+"""Who talks to whom on one PBX, told by its events and lists.
+
+Two rules for every later edit: each event sets what it says and never counts or toggles, so that hearing it twice,
+or once more after a list that was newer, ends the same; and nothing is kept that no live channel holds on to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from agi_monitor.model import endpoint_of
+from agi_monitor.supervision import chanspy
+from agi_monitor.supervision.device_channels import MAX_NUMBER_DIGITS
+from agi_monitor.supervision.targets import ChannelState, DeviceChannel
+
+MAX_CHANNELS = 20_000
+"""Live channels of one PBX: a large one carries a few thousand. With more, events are not what they seem."""
+
+MAX_TEXT = 256
+"""Characters of a name or an identifier; Asterisk's own end at 150 (AST_MAX_UNIQUEID) and below."""
+
+HOLDING = "holding_bridge"
+"""The technology of a bridge whose members do not hear each other (bridge_holding.c)."""
+
+PARKING = "parking"
+"""The type of a bridge of parked calls, which is a holding one (res_parking, parking_bridge.c)."""
+
+UNKNOWN = "<unknown>"
+"""How a number or a name that is not there is written (manager_channels.c, manager_bridges.c)."""
+
+
+class Headers(Protocol):
+    """An event or a list item: whatever has ``get``. It is not changed after it was handed over."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return the header, or None."""
+        ...
+
+
+class Outcome(StrEnum):
+    """What became of an event."""
+
+    TAKEN = "taken"
+    """It was about something known, or made it known."""
+    LATE = "late"
+    """It was about a channel that is not there any more, or not yet."""
+    IGNORED = "ignored"
+    """It is no event that changes a call."""
+    MALFORMED = "malformed"
+    """Its headers are missing, or longer than anything Asterisk writes."""
+    TOO_MANY = "too_many"
+    """It told of one channel more than there may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One leg as the PBX tells it.
+
+    What stands after ``bridge_id`` is told by events only, never by a list.
+
+    Parameters:
+        uniqueid: on this PBX.
+        name: such as ``PJSIP/1001-0000002a``.
+        endpoint: the device behind it; None for a Local half.
+        state: of this leg.
+        number: of whoever is behind this channel; may be empty.
+        connected_number: of the other party; may be empty.
+        linkedid: of the call that it is part of. It changes when calls join, without an event of its own.
+        bridge_id: the bridge it is in, or None.
+        holds: its device has put the other side on hold.
+        queue: the queue that gave this caller to an agent, or empty.
+        parking_space: where it is parked, or empty.
+        dialed_by: the uniqueid of the channel that is calling it, until it answers, or empty.
+    """
+
+    uniqueid: str
+    name: str
+    endpoint: str | None
+    state: ChannelState
+    number: str = ""
+    connected_number: str = ""
+    linkedid: str = ""
+    bridge_id: str | None = None
+    holds: bool = False
+    queue: str = ""
+    parking_space: str = ""
+    dialed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """What joins channels.
+
+    Parameters:
+        id: on this PBX.
+        kind: the type, such as ``basic``, ``base`` (a conference) or ``parking``; empty while untold.
+        name: such as the number of a conference; may be empty.
+        holding: its members do not hear each other.
+        members: uniqueids of the channels in it, without Asterisk's internal ones, of which nothing is told.
+    """
+
+    id: str
+    kind: str
+    name: str
+    holding: bool
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Channels that belong together: by a bridge in which people hear each other, by a Local channel, by a dial.
+
+    Parameters:
+        channels: in the order of their names.
+        queue: the queue that one of them was given out by, or empty.
+    """
+
+    channels: tuple[Channel, ...]
+    queue: str
+
+
+@dataclass(slots=True)
+class _Leg:
+    uniqueid: str
+    name: str
+    endpoint: str | None
+    state: ChannelState = ChannelState.OTHER
+    number: str = ""
+    connected_number: str = ""
+    linkedid: str = ""
+    bridge_id: str | None = None
+    holds: bool = False
+    queue: str = ""
+    parking_space: str = ""
+    dialed_by: str = ""
+
+    def forget_told(self) -> None:
+        self.holds, self.queue, self.parking_space, self.dialed_by = False, "", "", ""
+
+    def keep_told(self, before: _Leg) -> None:
+        self.holds, self.queue = before.holds, before.queue
+        self.parking_space, self.dialed_by = before.parking_space, before.dialed_by
+
+
+@dataclass(slots=True)
+class _Bridge:
+    id: str
+    kind: str = ""
+    name: str = ""
+    holding: bool = False
+    members: dict[str, None] = field(default_factory=dict)
+
+
+class _Names(NamedTuple):
+    """The headers of a channel snapshot (manager_channels.c), which may stand behind a prefix."""
+
+    channel: str
+    uniqueid: str
+    state: str
+    number: str
+    connected_number: str
+    linkedid: str
+
+
+def _names(prefix: str) -> _Names:
+    suffixes = ("Channel", "Uniqueid", "ChannelStateDesc", "CallerIDNum", "ConnectedLineNum", "Linkedid")
+    return _Names(*(prefix + suffix for suffix in suffixes))
+
+
+PLAIN = _names("")
+DEST = _names("Dest")
+LOCAL_HALVES = (_names("LocalOne"), _names("LocalTwo"))
+
+
+class NodeCalls:
+    """Every channel and every bridge of one PBX at this moment."""
+
+    def __init__(self) -> None:
+        self._legs: dict[str, _Leg] = {}
+        self._by_name: dict[str, _Leg] = {}
+        self._by_endpoint: dict[str, dict[str, _Leg]] = {}
+        self._bridges: dict[str, _Bridge] = {}
+
+    def __len__(self) -> int:
+        """Count the live channels."""
+        return len(self._legs)
+
+    # ---- what is told ----------------------------------------------------------------------------------
+
+    def apply(self, event: Headers) -> Outcome:
+        """Take in one event. Never raises, whatever it holds."""
+        event_name = event.get("Event")
+        taker = _TAKERS.get(event_name) if event_name else None
+        return Outcome.IGNORED if taker is None else taker(self, event)
+
+    def replace(self, channels: Iterable[Headers], bridges: Iterable[Headers]) -> bool:
+        """Put a list in the place of everything that was known; what lists do not tell stays.
+
+        Who is in which bridge is taken from the channels alone: that list is one moment, while each BridgeInfo is
+        asked for later, when channels may have moved on. The bridges tell what they are.
+
+        Parameters:
+            channels: the items of CoreShowChannels (or of Status).
+            bridges: the items of BridgeList, or the BridgeInfoComplete of each BridgeInfo; others are passed over.
+
+        Returns:
+            False: there are more than ``MAX_CHANNELS``, and those above are left out.
+        """
+        legs_before, bridges_before = self._legs, self._bridges
+        self._legs, self._by_name, self._by_endpoint, self._bridges = {}, {}, {}, {}
+        complete = True
+        for item in channels:
+            leg = self._made(item, PLAIN)
+            if isinstance(leg, Outcome):
+                complete = complete and leg is not Outcome.TOO_MANY
+                continue
+            if (before := legs_before.get(leg.uniqueid)) is not None:
+                leg.keep_told(before)
+            bridge_id = _bridge_id(item)
+            if bridge_id is None:
+                self._leave(leg)
+            else:
+                bridge = self._enter(leg, bridge_id)
+                if (bridge_before := bridges_before.get(bridge_id)) is not None:
+                    bridge.kind, bridge.name, bridge.holding = _nature(bridge_before)
+        for item in bridges:
+            bridge_id = _bridge_id(item)
+            if bridge_id in self._bridges:
+                _describe(self._bridges[bridge_id], item)
+        return complete
+
+    def forget_told(self) -> None:
+        """Forget what only events tell: some were missed."""
+        for leg in self._legs.values():
+            leg.forget_told()
+
+    # ---- what is asked ---------------------------------------------------------------------------------
+
+    def channels_of(self, endpoint: str) -> tuple[Channel, ...]:
+        """Return the legs of one device, in the order of their names."""
+        return tuple(_value(leg) for leg in self._legs_of(endpoint))
+
+    def device_channels(self, endpoint: str) -> Iterator[DeviceChannel]:
+        """Yield the legs of one device that ChanSpy can be told exactly, with whom they talk to."""
+        for leg in self._legs_of(endpoint):
+            if chanspy.is_uniqueid(leg.uniqueid):
+                peers = self._peers(leg)
+                # In a call of two either side may hold; in a conference only a member's own hold parts it from all.
+                on_hold = leg.holds or (len(peers) == 1 and peers[0].holds)
+                names = tuple(sorted(peer.name for peer in peers))
+                number = re.sub(r"[^0-9]", "", leg.connected_number)[:MAX_NUMBER_DIGITS]
+                yield DeviceChannel(leg.name, leg.uniqueid, leg.state, names, on_hold, number)
+
+    def bridge_of(self, uniqueid: str) -> Bridge | None:
+        """Return the bridge of a channel; None when it is in none, or is not known."""
+        leg = self._legs.get(uniqueid)
+        bridge = None if leg is None else self._bridge(leg)
+        return None if bridge is None else Bridge(bridge.id, *_nature(bridge), tuple(sorted(bridge.members)))
+
+    def calls(self) -> tuple[Call, ...]:
+        """Return all calls, in the order of the names of their first channels."""
+        found: list[Call] = []
+        dialed: dict[str, list[_Leg]] = {}
+        for leg in self._legs.values():
+            if leg.dialed_by:
+                dialed.setdefault(leg.dialed_by, []).append(leg)
+        left = dict(self._legs)
+        bridges_left = {bridge.id: bridge for bridge in self._bridges.values() if not bridge.holding}
+        while left:
+            together = [left.popitem()[1]]
+            for leg in together:  # grows while it is walked
+                bridge = bridges_left.pop(leg.bridge_id or "", None)
+                half = self._half(leg)
+                joined = [*(() if bridge is None else bridge.members), leg.dialed_by]
+                joined += [other.uniqueid for other in dialed.get(leg.uniqueid, ())]
+                joined += [] if half is None else [half.uniqueid]
+                together += [left.pop(uniqueid) for uniqueid in joined if uniqueid in left]
+            channels = tuple(_value(leg) for leg in sorted(together, key=lambda leg: leg.name))
+            found.append(Call(channels, next((channel.queue for channel in channels if channel.queue), "")))
+        return tuple(sorted(found, key=lambda call: call.channels[0].name))
+
+    def _legs_of(self, endpoint: str) -> list[_Leg]:
+        return sorted(self._by_endpoint.get(endpoint, {}).values(), key=lambda leg: leg.name)
+
+    def _peers(self, leg: _Leg) -> list[_Leg]:
+        """Who hears this leg: the others in its bridge, with each Local channel followed to its far end."""
+        found: dict[str, _Leg] = {}
+        followed = {leg.bridge_id}
+        ways = [leg]
+        for way in ways:  # grows while it is walked
+            bridge = self._bridge(way)
+            if bridge is None or bridge.holding:
+                continue
+            for member in bridge.members:
+                other = self._legs[member]
+                if other is way or other is leg:
+                    continue
+                far = self._half(other)
+                far_bridge = None if far is None else self._bridge(far)
+                if far is None or far_bridge is None or far_bridge.holding:
+                    # A device; or a Local channel that ends in an application, which is the party then.
+                    found[member] = other
+                elif far.bridge_id not in followed:
+                    followed.add(far.bridge_id)
+                    ways.append(far)
+        return list(found.values())
+
+    def _bridge(self, leg: _Leg) -> _Bridge | None:
+        return None if leg.bridge_id is None else self._bridges[leg.bridge_id]
+
+    def _half(self, leg: _Leg) -> _Leg | None:
+        # core_unreal.c, ast_unreal_new_channels: both halves have one name, up to ;1 and ;2. LocalBridge says the
+        # same later, and no list says it, so the name is all that is needed.
+        if not leg.name.startswith("Local/"):
+            return None
+        name, mark, half = leg.name.rpartition(";")
+        return self._by_name.get(name + mark + {"1": "2", "2": "1"}.get(half, ""))
+
+    # ---- channels and bridges --------------------------------------------------------------------------
+
+    def _made(self, headers: Headers, names: _Names) -> _Leg | Outcome:
+        """Find the channel that the headers are about, or make it; and take in what they say of it."""
+        uniqueid, name = _text(headers, names.uniqueid), _text(headers, names.channel)
+        if not uniqueid or not name:
+            return Outcome.MALFORMED
+        leg = self._legs.get(uniqueid)
+        if leg is None:
+            if len(self._legs) >= MAX_CHANNELS:
+                return Outcome.TOO_MANY
+            leg = self._legs[uniqueid] = _Leg(uniqueid, "", None)
+        self._update(leg, headers, names)
+        return leg
+
+    def _known(self, headers: Headers, names: _Names) -> _Leg | None:
+        """Find the channel that the headers are about, and take in what they say of it."""
+        leg = self._legs.get(headers.get(names.uniqueid) or "")
+        if leg is not None:
+            self._update(leg, headers, names)
+        return leg
+
+    def _update(self, leg: _Leg, headers: Headers, names: _Names) -> None:
+        name = _text(headers, names.channel)
+        if name and name != leg.name:
+            self._rename(leg, name)
+        if (state := headers.get(names.state)) is not None:
+            leg.state = _STATES.get(state, ChannelState.OTHER)
+        if (number := headers.get(names.number)) is not None:
+            leg.number = _known_text(number)
+        if (number := headers.get(names.connected_number)) is not None:
+            leg.connected_number = _known_text(number)
+        if linkedid := _text(headers, names.linkedid):
+            leg.linkedid = linkedid
+
+    def _rename(self, leg: _Leg, name: str) -> None:
+        self._unname(leg)
+        leg.name, leg.endpoint = name, endpoint_of(name)
+        self._by_name[name] = leg
+        if leg.endpoint is not None:
+            self._by_endpoint.setdefault(leg.endpoint, {})[leg.uniqueid] = leg
+
+    def _unname(self, leg: _Leg) -> None:
+        if self._by_name.get(leg.name) is leg:
+            del self._by_name[leg.name]
+        if leg.endpoint is not None:
+            legs = self._by_endpoint[leg.endpoint]
+            del legs[leg.uniqueid]
+            if not legs:
+                del self._by_endpoint[leg.endpoint]
+
+    def _enter(self, leg: _Leg, bridge_id: str) -> _Bridge:
+        if leg.bridge_id != bridge_id:
+            self._leave(leg)
+        bridge = self._bridges.get(bridge_id)
+        if bridge is None:
+            bridge = self._bridges[bridge_id] = _Bridge(bridge_id)
+        bridge.members[leg.uniqueid] = None
+        leg.bridge_id = bridge_id
+        return bridge
+
+    def _leave(self, leg: _Leg) -> None:
+        bridge = self._bridge(leg)
+        if bridge is not None:
+            del bridge.members[leg.uniqueid]
+            leg.bridge_id = None
+            if not bridge.members:
+                # Every BridgeEnter describes its bridge, so an empty one needs no memory.
+                del self._bridges[bridge.id]
+
+    # ---- one method for each kind of event -------------------------------------------------------------
+
+    def _take_channel(self, event: Headers) -> Outcome:
+        leg = self._made(event, PLAIN)
+        return leg if isinstance(leg, Outcome) else Outcome.TAKEN
+
+    def _take_update(self, event: Headers) -> Outcome:
+        return Outcome.LATE if self._known(event, PLAIN) is None else Outcome.TAKEN
+
+    def _take_rename(self, event: Headers) -> Outcome:
+        leg, name = self._legs.get(event.get("Uniqueid") or ""), _text(event, "Newname")
+        if leg is None:
+            return Outcome.LATE
+        if not name:
+            return Outcome.MALFORMED
+        if name != leg.name:
+            self._rename(leg, name)
+        return Outcome.TAKEN
+
+    def _take_hangup(self, event: Headers) -> Outcome:
+        leg = self._legs.pop(event.get("Uniqueid") or "", None)
+        if leg is None:
+            return Outcome.LATE
+        self._leave(leg)
+        self._unname(leg)
+        return Outcome.TAKEN
+
+    def _take_hold(self, event: Headers) -> Outcome:
+        # bridge_channel.c, ast_bridge_channel_write_hold: the channel of the event is the one that holds the other.
+        leg = self._known(event, PLAIN)
+        if leg is None:
+            return Outcome.LATE
+        leg.holds = event.get("Event") == "Hold"
+        return Outcome.TAKEN
+
+    def _take_dial(self, event: Headers) -> Outcome:
+        # An Originate dials without a caller: then only the Dest headers are there (manager_channels.c).
+        caller, dest = self._known(event, PLAIN), self._known(event, DEST)
+        if dest is None:
+            return Outcome.LATE if caller is None else Outcome.TAKEN
+        event_name = event.get("Event")
+        if event_name == "DialEnd":
+            dest.dialed_by = ""
+        elif event_name == "DialBegin":
+            dest.dialed_by = _text(event, PLAIN.uniqueid)
+        return Outcome.TAKEN
+
+    def _take_local(self, event: Headers) -> Outcome:
+        # After LocalOptimizationEnd too there is nothing to unstitch: what took the place of the halves came
+        # with BridgeEnter and its SwapUniqueid, or left and entered in a merge; the halves themselves hang up.
+        known = [self._known(event, names) for names in LOCAL_HALVES]
+        return Outcome.TAKEN if any(known) else Outcome.LATE
+
+    def _take_enter(self, event: Headers) -> Outcome:
+        bridge_id = _bridge_id(event)
+        if bridge_id is None:
+            return Outcome.MALFORMED
+        leg = self._made(event, PLAIN)
+        if isinstance(leg, Outcome):
+            return leg
+        _describe(self._enter(leg, bridge_id), event)
+        # bridge_channel.c, bridge_channel_internal_push_full: the other's BridgeLeave follows. Without looking
+        # ahead there would be one party too many until then.
+        swapped = self._legs.get(event.get("SwapUniqueid") or "")
+        if swapped is not None and swapped is not leg and swapped.bridge_id == bridge_id:
+            self._leave(swapped)
+        return Outcome.TAKEN
+
+    def _take_leave(self, event: Headers) -> Outcome:
+        leg, bridge_id = self._known(event, PLAIN), _bridge_id(event)
+        if leg is None:
+            return Outcome.LATE
+        if bridge_id is None:
+            return Outcome.MALFORMED
+        if leg.bridge_id == bridge_id:
+            self._leave(leg)
+        if _is_holding(event):
+            # A list may have told already that it is elsewhere, but not that its space is free.
+            leg.parking_space = ""
+        return Outcome.TAKEN
+
+    def _take_destroy(self, event: Headers) -> Outcome:
+        bridge = self._bridges.get(_bridge_id(event) or "")
+        if bridge is None:
+            return Outcome.LATE
+        for member in list(bridge.members):
+            self._leave(self._legs[member])
+        return Outcome.TAKEN
+
+    def _take_report(self, event: Headers) -> Outcome:
+        # A transfer and a merge move channels by BridgeLeave and BridgeEnter. Their own event only reports it:
+        # the channels in it are as they were before (bridge.c), and a merge may leave some of them behind.
+        return Outcome.TAKEN
+
+    def _take_queue(self, event: Headers) -> Outcome:
+        # app_queue.c: the plain headers are the caller's. They are not taken over: the report of an agent who
+        # hung up is written later than it was made.
+        leg, queue = self._legs.get(event.get("Uniqueid") or ""), _text(event, "Queue")
+        if leg is None:
+            return Outcome.LATE
+        if not queue:
+            return Outcome.MALFORMED
+        if event.get("Event") == "AgentConnect":
+            leg.queue = queue
+        elif leg.queue == queue:  # and not another one that has the caller by now
+            leg.queue = ""
+        return Outcome.TAKEN
+
+    def _take_parking(self, event: Headers) -> Outcome:
+        # res_parking: the parked channel stands behind Parkee, and ParkedCall comes before its BridgeEnter.
+        leg, space = self._legs.get(event.get("ParkeeUniqueid") or ""), _text(event, "ParkingSpace")
+        if leg is None:
+            return Outcome.LATE
+        leg.parking_space = space if event.get("Event") in ("ParkedCall", "ParkedCallSwap") else ""
+        return Outcome.TAKEN
+
+
+_STATES = {state.value: state for state in ChannelState if state is not ChannelState.OTHER}
+
+_TAKERS: dict[str, Callable[[NodeCalls, Headers], Outcome]] = {
+    # Those that make a channel known. A dead one is never told of in them: AgentComplete, by contrast, may
+    # come after the Hangup of the agent's leg, and would leave a channel that nothing removes.
+    "Newchannel": NodeCalls._take_channel,
+    "Newstate": NodeCalls._take_channel,
+    "BridgeEnter": NodeCalls._take_enter,
+    # Those that need one.
+    "NewCallerid": NodeCalls._take_update,
+    "NewConnectedLine": NodeCalls._take_update,
+    "NewAccountCode": NodeCalls._take_update,
+    "HangupRequest": NodeCalls._take_update,
+    "SoftHangupRequest": NodeCalls._take_update,
+    "MusicOnHoldStart": NodeCalls._take_update,
+    "MusicOnHoldStop": NodeCalls._take_update,
+    "Rename": NodeCalls._take_rename,
+    "Hangup": NodeCalls._take_hangup,
+    "Hold": NodeCalls._take_hold,
+    "Unhold": NodeCalls._take_hold,
+    "DialBegin": NodeCalls._take_dial,
+    "DialState": NodeCalls._take_dial,
+    "DialEnd": NodeCalls._take_dial,
+    "LocalBridge": NodeCalls._take_local,
+    "LocalOptimizationBegin": NodeCalls._take_local,
+    "LocalOptimizationEnd": NodeCalls._take_local,
+    "BridgeLeave": NodeCalls._take_leave,
+    "BridgeDestroy": NodeCalls._take_destroy,
+    "BridgeCreate": NodeCalls._take_report,
+    "BridgeMerge": NodeCalls._take_report,
+    "BlindTransfer": NodeCalls._take_report,
+    "AttendedTransfer": NodeCalls._take_report,
+    "AgentConnect": NodeCalls._take_queue,
+    "AgentComplete": NodeCalls._take_queue,
+    "ParkedCall": NodeCalls._take_parking,
+    "ParkedCallSwap": NodeCalls._take_parking,
+    "UnParkedCall": NodeCalls._take_parking,
+    "ParkedCallTimeOut": NodeCalls._take_parking,
+    "ParkedCallGiveUp": NodeCalls._take_parking,
+}
+
+
+def _value(leg: _Leg) -> Channel:
+    return Channel(
+        leg.uniqueid,
+        leg.name,
+        leg.endpoint,
+        leg.state,
+        leg.number,
+        leg.connected_number,
+        leg.linkedid,
+        leg.bridge_id,
+        leg.holds,
+        leg.queue,
+        leg.parking_space,
+        leg.dialed_by,
+    )
+
+
+def _nature(bridge: _Bridge) -> tuple[str, str, bool]:
+    return bridge.kind, bridge.name, bridge.holding
+
+
+def _describe(bridge: _Bridge, headers: Headers) -> None:
+    # All three stay the same as long as the bridge lives. Its technology does not: the third party changes it.
+    bridge.kind = _text(headers, "BridgeType")
+    bridge.name = _text(headers, "BridgeName")
+    bridge.holding = _is_holding(headers)
+
+
+def _is_holding(headers: Headers) -> bool:
+    return headers.get("BridgeType") == PARKING or headers.get("BridgeTechnology") == HOLDING
+
+
+def _bridge_id(headers: Headers) -> str | None:
+    # Events, CoreShowChannels and Status write it in three ways (manager_bridges.c, manager.c).
+    return _text(headers, "BridgeUniqueid") or _text(headers, "BridgeId") or _text(headers, "BridgeID") or None
+
+
+def _text(headers: Headers, name: str) -> str:
+    """A header, empty when it is absent, unknown, or longer than anything of its kind."""
+    text = headers.get(name)
+    return "" if text is None or text == UNKNOWN or len(text) > MAX_TEXT else text
+
+
+def _known_text(text: str) -> str:
+    return "" if text == UNKNOWN else text[:MAX_TEXT]

@@ -97,7 +97,7 @@ def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
         server.wait_for_audit("spy_ended", len(STEPS))
         records = server.audit()
     console = Console(width=None if sys.stdout.isatty() else 100)
-    right = [_show(console, mode, hearing) for mode, hearing in heard.items()]
+    right = [show(console, mode, hearing) for mode, hearing in heard.items()]
     console.print(
         f"\n✓ as expected. Measured on {version}: the level of each phone's tone in what every phone was sent."
     )
@@ -111,7 +111,8 @@ def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
     return 1
 
 
-def _show(console: Console, mode: str, hearing: Hearing) -> bool:
+def show(console: Console, mode: str, hearing: Hearing) -> bool:
+    """Print who hears whom in a mode, and tell whether all of it is as it should be."""
     table = Table(title=f"[bold]{mode}[/]", title_justify="left")
     table.add_column("who hears ...")
     for speaker in ROLES.values():

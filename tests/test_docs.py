@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.config import Config
 from agi_monitor.limits import Limits
 from agi_monitor.supervision import audit
+from contrib.lab.waiting import wait_until
 from docs import generate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -351,14 +351,17 @@ def free_port() -> int:
 
 def connected(port: int, server: subprocess.Popen[str]) -> socket.socket:
     """A connection to the server, as soon as it listens."""
-    deadline = time.monotonic() + EXAMPLE_SECONDS
-    while True:
+
+    def look() -> socket.socket | None:
+        assert server.poll() is None, "the example ended by itself"
         try:
             return socket.create_connection(("127.0.0.1", port), timeout=EXAMPLE_SECONDS)
-        except OSError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+        except ConnectionRefusedError:
+            return None
+
+    found = wait_until(look, EXAMPLE_SECONDS, "the example to listen")
+    assert found is not None
+    return found
 
 
 def conversation(port: int, server: subprocess.Popen[str], replies: list[str]) -> list[str]:

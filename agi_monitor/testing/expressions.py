@@ -55,7 +55,7 @@ def function(fake: FakeAsterisk, channel: FakeChannel, name: str, argument: str)
     """The value of one dialplan function.
 
     Raises:
-        NotImplementedError: the fake does not know it; teach it with ``fake.functions``.
+        LookupError: the fake does not know it, and an empty answer would be a lie.
     """
     if name in fake.functions:
         return fake.functions[name](channel, argument)
@@ -82,4 +82,4 @@ def function(fake: FakeAsterisk, channel: FakeChannel, name: str, argument: str)
         }
         if argument in answers:
             return answers[argument]
-    raise NotImplementedError(f"FakeAsterisk does not know ${{{name}({argument})}}")
+    raise LookupError(f"FakeAsterisk does not know ${{{name}({argument})}}; teach it: fake.functions[{name!r}] = ...")

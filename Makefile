@@ -4,12 +4,13 @@
 
 PYTHON = .venv/bin/python
 
-.PHONY: help demo demo-phones test quick lint types format images benchmark clean
+.PHONY: help demo demo-phones test quick lint types format images fuzz benchmark clean
 
 help:
 	@sed -n 's/^# //p' Makefile
 	@echo "make demo-phones  leaves the PBX up, for a softphone of your own (BIND=address)"
 	@echo "make quick        everything that needs no PBX"
+	@echo "make fuzz         random values for every test that takes them, for FUZZ_SECONDS=60"
 	@echo "make benchmark    speed, as ratios against other servers in the same run"
 	@echo "make clean        removes what was built here; images and packages stay"
 
@@ -40,7 +41,12 @@ quick: lint types
 	@$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab
 
 test: lint types images
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup
+	@$(PYTHON) -m pytest --numprocesses 4 --dist loadgroup
+
+FUZZ_SECONDS = 60
+
+fuzz: .venv/ready
+	@HYPOTHESIS_PROFILE=fuzz $(PYTHON) -m pytest -m fuzz --numprocesses auto --fuzz-seconds $(FUZZ_SECONDS)
 
 benchmark: .venv/ready
 	@for benchmark in benchmarks/*.py; do $(PYTHON) $$benchmark || exit 1; done

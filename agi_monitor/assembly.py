@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 
-from agi_monitor.config import Config
-from agi_monitor.dialplan.site import PermissionGroup, Site
-from agi_monitor.model import Agent, Supervisor
-from agi_monitor.supervision.authorization import Effect, Rule
+from agi_monitor.config import AMI, Config, RuleCalls, RuleEntry, RuleMode, RuleTerms, RuleTimes
+from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Site
+from agi_monitor.model import Agent, Mode, Supervisor
+from agi_monitor.supervision import hours
+from agi_monitor.supervision.authorization import Calls, Effect, Rule, Terms
+from agi_monitor.supervision.hours import When
 from agi_monitor.supervision.pins import PinPolicy
+from agi_monitor.supervision.policy import Notice, Policy
 from agi_monitor.supervision.prompts import Prompts
-from agi_monitor.supervision.spy_call import Policy
+from agi_monitor.supervision.protected import Protected
 
 
 def policy(config: Config) -> Policy:
@@ -33,6 +37,17 @@ def policy(config: Config) -> Policy:
         agents={agent.extension: agent for agent in agents(config)},
         rules=rules(config),
         prompts=Prompts(config.prompts, config.languages),
+        barge=config.spies.barge,
+        follow=config.spies.follow,
+        scan_order=config.spies.scan_order,
+        protected=Protected(frozenset(config.protected.endpoints), config.protected.numbers),
+        notice=None
+        if config.notice is None
+        else Notice(frozenset(config.notice.modes), frozenset(config.notice.agents)),
+        hint_context=config.dialplan.hint_context,
+        rogue=config.spies.rogue,
+        orphans=config.spies.orphans,
+        exceptions=frozenset(config.spies.rogue_exceptions),
     )
 
 
@@ -46,16 +61,39 @@ def agents(config: Config) -> tuple[Agent, ...]:
 
 def rules(config: Config) -> tuple[Rule, ...]:
     """Return the permissions."""
-    return tuple(
-        Rule(
-            name=entry.name,
-            effect=Effect.ALLOW if entry.allow else Effect.DENY,
-            modes=frozenset(entry.allow or entry.deny),
-            supervisors=frozenset(entry.supervisors),
-            agents=frozenset(entry.agents),
-        )
-        for entry in config.rules
+    return tuple(_rule(entry) for entry in config.rules)
+
+
+def _rule(entry: RuleEntry) -> Rule:
+    named = entry.allow or entry.deny
+    return Rule(
+        name=entry.name,
+        effect=Effect.ALLOW if entry.allow else Effect.DENY,
+        modes=frozenset(Mode(one) for one in named if one is not RuleMode.SCAN),
+        supervisors=frozenset(entry.supervisors),
+        agents=frozenset(entry.agents),
+        scan=RuleMode.SCAN in named,
+        when=None if entry.when is None else _when(entry.when),
+        calls=None if entry.calls is None else _calls(entry.calls),
+        terms=None if entry.terms is None else _terms(entry.terms),
     )
+
+
+def _when(entry: RuleTimes) -> When:
+    return When(
+        zone=hours.zone(entry.zone),
+        hours=tuple(hours.hours(text) for text in entry.hours),
+        dates=tuple(hours.dates(text) for text in entry.dates),
+        not_on=tuple(hours.dates(text) for text in entry.not_on),
+    )
+
+
+def _calls(entry: RuleCalls) -> Calls:
+    return Calls(frozenset(entry.queues), entry.direction)
+
+
+def _terms(entry: RuleTerms) -> Terms:
+    return Terms(entry.reason_required, entry.max_minutes, entry.max_listeners)
 
 
 def pin_policy(config: Config) -> PinPolicy:
@@ -84,7 +122,36 @@ def site(config: Config) -> Site:
         fastagi_host=config.fastagi.dialplan_address,
         fastagi_port=config.fastagi.port,
         secret=config.fastagi.secret,
+        notice=() if config.notice is None else config.notice.sounds,
+        manager=None if config.ami is None else manager_account(config.ami, config.fastagi.dialplan_address),
     )
+
+
+def manager_account(ami: AMI, server: str) -> ManagerAccount:
+    """Return the account for manager.conf.
+
+    Parameters:
+        ami: the manager interface.
+        server: the address of this server as the PBX sees it.
+
+    Raises:
+        RenderError: a value could break a line of the file.
+    """
+    loopback = ("127.0.0.1", "::1")
+    address = _address(ami.host)
+    if ami.host == "localhost" or (address is not None and address.is_loopback):
+        return ManagerAccount(ami.username, ami.secret, loopback)
+    if ipaddress.ip_address(server).is_loopback:
+        # The PBX is on this machine and is reached by an outer address of it, which is then our own as well.
+        return ManagerAccount(ami.username, ami.secret, loopback if address is None else (*loopback, str(address)))
+    return ManagerAccount(ami.username, ami.secret, (server,))
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _permission_group(group: str, people: Iterable[Supervisor], permissions: tuple[Rule, ...]) -> PermissionGroup:
@@ -93,6 +160,6 @@ def _permission_group(group: str, people: Iterable[Supervisor], permissions: tup
         mode
         for rule in permissions
         if rule.effect is Effect.ALLOW and any(rule.names_supervisor(member) for member in members)
-        for mode in rule.modes
+        for mode in rule.speaks_of
     )
     return PermissionGroup(group, modes, tuple(member.name or member.id for member in members))

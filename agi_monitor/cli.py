@@ -13,12 +13,20 @@ from typing import Any, NoReturn, cast
 
 import click
 import structlog
+from rich.console import Console, RenderableType
 
-from agi_monitor import __version__, assembly, logs
+from agi_monitor import __version__, assembly, logs, tables
+from agi_monitor.audit_cli import audit
 from agi_monitor.config import Config, load
+from agi_monitor.control import client
+from agi_monitor.control.messages import Ask, Request
+from agi_monitor.control.overview import Row
+from agi_monitor.control.socket_file import socket_path
+from agi_monitor.dialplan.render import MANAGER
 from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.dialplan.write import write
 from agi_monitor.errors import AgiMonitorError, ConfigError
+from agi_monitor.explain_cli import explain
 from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.state_folder import StateFolder
 from agi_monitor.supervision.pins import make_hash
@@ -36,6 +44,20 @@ _config_option = click.option(
     show_envvar=True,
     help="The configuration file.",
 )
+
+
+_socket_option = click.option(
+    "--socket",
+    # Not click's own look whether it may be read: it says less than what comes of the attempt.
+    type=click.Path(readable=False, path_type=Path),
+    envvar="AGI_MONITOR_SOCKET",
+    show_envvar=True,
+    help="The control socket of the server. Without it the configuration says where it is.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+PIPE_COLUMNS = 200
+"""The width of a table that goes into a pipe or a file, which has no width of its own."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -113,7 +135,7 @@ def pin() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def render(config_path: Path, out: Path, as_json: bool) -> None:
-    """Write the dialplan files. Files that would not change are left alone."""
+    """Write the dialplan files, and the account for manager.conf. Files that would not change are left alone."""
     try:
         config = load(config_path).config
         files = render_dialplan(assembly.site(config), config.dialplan.templates)
@@ -127,10 +149,14 @@ def render(config_path: Path, out: Path, as_json: bool) -> None:
         return
     for name, state in states.items():
         click.echo(f"{name}: {state}")
-    if changed:
+    if {path.name for path in changed} - {MANAGER}:
         click.echo(
             "Next: asterisk -rx 'dialplan reload'; extensions.conf.sample shows which context to include where"
         )
+    if out / MANAGER in changed:
+        click.echo(f"Next: asterisk -rx 'manager reload'; {MANAGER} says how to include it, once")
+    elif MANAGER not in files and (out / MANAGER).exists():
+        click.echo(f"{MANAGER}: is left from a configuration with ami; remove it, then asterisk -rx 'manager reload'")
 
 
 @main.command()
@@ -161,6 +187,8 @@ def serve(config_path: Path) -> None:
 
     from agi_monitor.service import Reactor, Server
 
+    # Twisted's timers go by the time of day: set back by an hour, every deadline would come an hour late.
+    twisted_reactor.seconds = time.monotonic  # type: ignore[method-assign]  # a function as well
     reactor = cast(Reactor, twisted_reactor)
     log = structlog.get_logger()
     exit_code = 0
@@ -199,6 +227,122 @@ def serve(config_path: Path) -> None:
         reactor.callWhenRunning(on, number, stop)
     reactor.run()
     sys.exit(exit_code)
+
+
+main.add_command(_config_option(_json_option(explain)))
+for command in audit.commands.values():
+    has_json = any(parameter.name == "as_json" for parameter in command.params)
+    _config_option(command if has_json else _json_option(command))
+main.add_command(audit)
+
+
+# ---- what a running server is asked --------------------------------------------------------------------
+
+
+@main.command()
+@_config_option
+@_socket_option
+@_json_option
+def status(config_path: Path, socket: Path | None, as_json: bool) -> None:
+    """Show how the running server is. Exit code 1 when the live picture of the PBX is not to be trusted."""
+    found = cast(Row, _ask(config_path, socket, Request(Ask.STATUS))["status"])
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        _show(tables.status_table(found))
+    sys.exit(0 if tables.is_well(found) else 1)
+
+
+@main.command()
+@_config_option
+@_socket_option
+@_json_option
+def calls(config_path: Path, socket: Path | None, as_json: bool) -> None:
+    """Show the calls that are on now: agents, other party, state, duration, queue, and who hears them."""
+    found = cast(list[Row], _ask(config_path, socket, Request(Ask.CALLS))["calls"])
+    if as_json:
+        click.echo(json.dumps({"calls": found}, indent=1))
+    elif found:
+        _show(tables.calls_table(found))
+    else:
+        click.echo("no calls", err=True)
+
+
+@main.command()
+@_config_option
+@_socket_option
+@_json_option
+def spies(config_path: Path, socket: Path | None, as_json: bool) -> None:
+    """Show who hears whom now, also by ways other than this server. Spies that nobody granted are red."""
+    found = cast(list[Row], _ask(config_path, socket, Request(Ask.SPIES))["spies"])
+    if as_json:
+        click.echo(json.dumps({"spies": found}, indent=1))
+    elif found:
+        _show(tables.spies_table(found))
+    else:
+        click.echo("no spies", err=True)
+
+
+@main.group()
+def spy() -> None:
+    """Do something about one spy."""
+
+
+@spy.command()
+@click.argument("id")
+@_config_option
+@_socket_option
+@_json_option
+def kill(id: str, config_path: Path, socket: Path | None, as_json: bool) -> None:
+    """End the spy ID of 'agi-monitor spies'. The audit says who did it."""
+    ended = cast(Row, _ask(config_path, socket, Request(Ask.KILL, id))["ended"])
+    if as_json:
+        click.echo(json.dumps({"ended": ended}, indent=1))
+    else:
+        click.echo(f"ended: {tables.spy_line(ended)}")
+
+
+@main.command()
+@_config_option
+@_socket_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def events(config_path: Path, socket: Path | None, as_json: bool) -> None:
+    """Show every record of the audit as it is written, until Ctrl-C."""
+    console = _console()
+    try:
+        for record in client.follow(_socket(config_path, socket)):
+            if as_json:
+                click.echo(json.dumps(record))
+            else:
+                console.print(tables.event_line(record), soft_wrap=True)
+    except AgiMonitorError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        # The only way to end it, and so no failure.
+        sys.exit(0)
+
+
+def _ask(config_path: Path, socket: Path | None, request: Request) -> Row:
+    try:
+        return client.ask(_socket(config_path, socket), request)
+    except AgiMonitorError as error:
+        _fail(str(error))
+
+
+def _socket(config_path: Path, given: Path | None) -> Path:
+    if given is not None:
+        return given
+    config = _load(config_path)
+    return socket_path(config.control.socket, config.state.directory)
+
+
+def _console() -> Console:
+    # rich takes 80 columns where there is no terminal, and cuts what is longer.
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+
+
+def _show(what: RenderableType) -> None:
+    _console().print(what)
 
 
 def _load(path: Path) -> Config:

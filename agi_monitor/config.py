@@ -21,13 +21,17 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from agi_monitor.errors import ConfigError
 from agi_monitor.limits import Limits
-from agi_monitor.model import ONE_FILE, Cue, Mode, Reason
+from agi_monitor.model import ONE_FILE, Barge, Cue, Direction, Follow, Mode, Orphans, Reason, RogueSpies, ScanOrder
+from agi_monitor.supervision import hours, patterns
 
 MAX_BYTES = 16_777_216
 """Ten thousand people fit into 3 MiB."""
 
 MAX_NODES = 250_000
 """Aliases of aliases grow without end. Ten thousand people have about 150,000 values."""
+
+MIN_DIFFERENT = 6
+"""Different characters in the secret of the manager account, as many as its login asks for."""
 
 Path_ = tuple[str | int, ...]
 Value = TypeVar("Value")
@@ -44,6 +48,17 @@ def _matching(pattern: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _read_by(read: Callable[[str], object], what: str) -> AfterValidator:
+    def check(text: str) -> str:
+        try:
+            read(text)
+        except ValueError:
+            raise ValueError(what) from None
+        return text
+
+    return AfterValidator(check)
+
+
 def _address(text: str) -> str:
     try:
         ipaddress.ip_address(text)
@@ -54,6 +69,12 @@ def _address(text: str) -> str:
 
 def _network(text: str) -> str:
     ipaddress.ip_network(text)
+    return text
+
+
+def _loopback(text: str) -> str:
+    if not ipaddress.ip_address(text).is_loopback:
+        raise ValueError("must be an address of the loopback interface, such as 127.0.0.1: there is no login here")
     return text
 
 
@@ -91,6 +112,39 @@ Word = Annotated[
 ]
 Words = Annotated[tuple[Word, ...], Field(min_length=1)]
 Secret = Annotated[str, _matching(r"[A-Za-z0-9_-]{16,128}", "must be 16 to 128 letters, digits, - and _")]
+Host = Annotated[str, _matching(r"[A-Za-z0-9:._-]{1,253}", "must be a host name or an IP address")]
+Account = Annotated[
+    str, _matching(r"(?!general$)[A-Za-z0-9_-]{1,40}", "must be letters, digits, - and _, at most 40")
+]
+ManagerSecret = Annotated[
+    str, _matching(r"[!-:<-~]{16,128}", "must be 16 to 128 visible characters without spaces and semicolons")
+]
+Loopback = Annotated[Address, AfterValidator(_loopback)]
+Sound = Annotated[
+    str,
+    _matching(
+        r"(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", "must be a sound file without its ending, such as beep"
+    ),
+]
+NumberPattern = Annotated[
+    str, _matching(r"\+?[0-9]{1,20}\*?", "must be a number of up to 20 digits, or its beginning with a * behind it")
+]
+AgentName = Annotated[
+    str,
+    _matching(
+        f"{NAME}|{patterns.PATTERN}",
+        "must be letters, digits, - and _, at most 40 of them, or a pattern such as _10XX",
+    ),
+]
+Zone = Annotated[str, _read_by(hours.zone, "must be a time zone that this system knows, such as Europe/Berlin")]
+Hours = Annotated[
+    str, _read_by(hours.hours, "must be hours such as 'mon-fri 08:00-18:00', 'sat,sun 22:00-06:00' or '00:00-24:00'")
+]
+Dates = Annotated[
+    str,
+    _read_by(hours.dates, "must be a date such as 2026-12-25, or 12-25 for every year, or two such as 12-24..12-26"),
+]
+Queue = Annotated[str, _matching(r"[A-Za-z0-9_.@+/-]{1,80}", "must be a queue: letters, digits and _ . @ + / -")]
 
 
 class _Section(BaseModel):
@@ -158,24 +212,102 @@ class AgentEntry(_Section):
     """For people: comments in the dialplan."""
 
 
+class RuleMode(StrEnum):
+    """What a rule allows or denies."""
+
+    LISTEN = "listen"
+    """Hear agent and customer, dialled or by the scan."""
+    WHISPER = "whisper"
+    """The agent hears the supervisor as well."""
+    BARGE = "barge"
+    """Agent and customer hear the supervisor."""
+    TAKE_OVER = "take_over"
+    """The supervisor goes on with the customer, and the agent is released."""
+    SCAN = "scan"
+    """Allowed: hear them when the scan comes to them. Denied: the scan leaves them out."""
+
+
+class RuleTimes(_Section):
+    """When a rule holds."""
+
+    zone: Zone
+    """Whose clock is meant. There is no default: the clock of a server is often not the one on the wall."""
+    hours: tuple[Hours, ...] = ()
+    """Hours of the week; without any, all hours. The end is not included. Hours that end before they begin go past
+    midnight, and belong to the day on which they begin. Without days they are those of every day."""
+    dates: tuple[Dates, ...] = ()
+    """The dates on which it holds; without any, on every day."""
+    not_on: tuple[Dates, ...] = ()
+    """Dates on which it does not hold, such as holidays."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.hours or self.dates or self.not_on):
+            raise ValueError("needs hours, dates or not_on")
+        return self
+
+
+class RuleCalls(_Section):
+    """Which calls a rule speaks of."""
+
+    queues: tuple[Queue, ...] = ()
+    """Queues that gave the call to the agent; without any, all calls."""
+    direction: Direction | None = None
+    """Who called whom; both, when not given."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.queues and self.direction is None:
+            raise ValueError("needs queues or direction")
+        return self
+
+
+class RuleTerms(_Section):
+    """On which terms a rule allows."""
+
+    reason_required: bool = False
+    """The supervisor has to give a reason."""
+    max_minutes: Annotated[float | None, Field(ge=0.1, le=1_440, allow_inf_nan=False)] = None
+    """So long one spy may take."""
+    max_listeners: Annotated[int | None, Field(ge=1, le=100)] = None
+    """So many may hear one call at the same time, whoever allowed the others."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.reason_required and self.max_minutes is None and self.max_listeners is None:
+            raise ValueError("needs reason_required, max_minutes or max_listeners")
+        return self
+
+
 class RuleEntry(_Section):
-    """One permission. A rule either allows or denies; deny beats allow, and nothing is allowed without a rule."""
+    """One permission. A rule either allows or denies; deny beats allow, and nothing is allowed without a rule.
+    [Rights](../topics/rights.md) has the whole of it."""
 
     name: Name
     """How the audit calls it."""
-    allow: tuple[Mode, ...] = ()
-    """The modes it allows: listen, whisper, barge."""
-    deny: tuple[Mode, ...] = ()
-    """The modes it denies."""
+    allow: tuple[RuleMode, ...] = ()
+    """The modes it allows. `scan` lets the scan come to these agents, to listen, though they may not be dialled;
+    whoever may listen may scan as well."""
+    deny: tuple[RuleMode, ...] = ()
+    """The modes it denies. `scan` keeps the scan from these agents, in every mode."""
     supervisors: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Supervisor groups, supervisor ids, or `all`."""
-    agents: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Agent groups, extensions, or `all`."""
+    agents: Annotated[tuple[AgentName, ...], Field(min_length=1)]
+    """Agent groups, extensions, patterns of extensions as in the dialplan, such as `_10XX`, or `all`."""
+    when: RuleTimes | None = None
+    """When it holds, by the clock on the wall in `zone`; always, when not given."""
+    calls: RuleCalls | None = None
+    """Which calls it speaks of; all, when not given. Where that is not known of a call, as without `ami`, a rule that
+    allows does not allow, and one that denies does deny."""
+    terms: RuleTerms | None = None
+    """On which terms it allows; for a rule with `allow` only."""
 
     @model_validator(mode="after")
     def _allows_or_denies(self) -> Self:
         if bool(self.allow) == bool(self.deny):
             raise ValueError("needs either allow or deny, with at least one mode")
+        if self.deny and self.terms is not None:
+            raise ValueError("terms belong to a rule that allows; one that denies has none")
         return self
 
 
@@ -214,7 +346,7 @@ class State(_Section):
     """What survives a restart."""
 
     directory: Path = Path("/var/lib/agi-monitor")
-    """Holds the lock-outs. The folder must exist."""
+    """Holds the lock-outs, the keys of server and audit, and where the audit ends. The folder must exist."""
 
 
 class LogLevel(StrEnum):
@@ -256,20 +388,101 @@ class Stop(_Section):
 
     spies: StopSpies = StopSpies.KEEP
     """`keep`: running spies go on until the call ends or the supervisor hangs up, without mode keys.
-    `end`: they are hung up with `hangup_command`."""
+    `end`: they are hung up, over AMI or with `hangup_command`."""
     seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 10.0
     """With `spies: end`, so long the server waits for them to be gone. What is being tidied up then may take
     `limits.cleanup_seconds` more."""
     hangup_command: tuple[str, ...] = ()
-    """Ends a channel: a program and its arguments, `{channel}` stands for the name. Needed for `spies: end`,
-    because a FastAGI server cannot end a running application:
-    `[asterisk, -rx, "channel request hangup {channel}"]`."""
+    """Ends a channel where there is no `ami`: a program and its arguments, `{channel}` stands for the name. A FastAGI
+    server cannot end a running application: `[asterisk, -rx, "channel request hangup {channel}"]`."""
 
-    @model_validator(mode="after")
-    def _can_end(self) -> Self:
-        if self.spies is StopSpies.END and not any("{channel}" in part for part in self.hangup_command):
-            raise ValueError("spies: end needs a hangup_command with {channel} in it")
-        return self
+
+class TLS(_Section):
+    """Encryption of the manager interface; the certificate of the PBX is always verified."""
+
+    ca_file: Path | None = None
+    """The certificates that are trusted, in PEM. Without it those of the system."""
+    name: Host | None = None
+    """The name in the certificate, when it is not the same as `ami.host`."""
+
+
+class AMI(_Section):
+    """The manager interface of the PBX: the live picture of its calls. Without this section every look-up goes over
+    AGI, and nothing is known of spies that others start."""
+
+    node: Name = "pbx"
+    """How the audit, the metrics and the command line call this PBX."""
+    host: Host = "127.0.0.1"
+    """Where the manager interface listens."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 5038
+    """Its TCP port; Asterisk's default is 5038, with TLS 5039."""
+    username: Account = "agi-monitor"
+    """The account's section in manager.conf."""
+    secret: ManagerSecret
+    """The account's secret."""
+    tls: TLS | None = None
+    """Encryption; needed unless the network between is nobody else's."""
+    resync_minutes: Annotated[float, Field(ge=0.1, le=1_440, allow_inf_nan=False)] = 10.0
+    """So often the picture is held against a fresh list, and differences are counted."""
+
+
+class Spies(_Section):
+    """How spies behave, and what happens to those that nobody granted."""
+
+    barge: Barge = Barge.CHANSPY
+    """What carries a barge."""
+    follow: Follow = Follow.AGENT
+    """Whom a supervisor stays with when a call that is heard ends. Needs `ami`; without it `none`."""
+    scan_order: ScanOrder = ScanOrder.LONGEST
+    """Which call the scan takes next."""
+    rogue: RogueSpies = RogueSpies.ALARM
+    """What happens to a spy that nobody granted."""
+    rogue_exceptions: tuple[Endpoint, ...] = ()
+    """Devices that may spy without a grant, such as a recorder's: no alarm for them."""
+    orphans: Orphans = Orphans.ADOPT
+    """What happens to a spy of ours whose server died, when a server is back."""
+    key: Secret | None = None
+    """Signs grants, so that several servers of one PBX know each other's spies. Without it each server makes one of
+    its own, kept in `state.directory`, and takes the others' spies for rogue."""
+
+
+class Notice(_Section):
+    """Tells the agent, and nobody else on the call, before the supervisor hears anything. Needs `ami`, and the
+    dialplan rendered anew."""
+
+    sounds: Annotated[tuple[Sound, ...], Field(min_length=1)] = ("beep",)
+    """Sound files without their endings, played one after the other."""
+    modes: Annotated[tuple[Mode, ...], Field(min_length=1)] = (Mode.LISTEN, Mode.WHISPER, Mode.BARGE, Mode.TAKE_OVER)
+    """Before which modes."""
+    agents: Annotated[tuple[Name, ...], Field(min_length=1)] = ("all",)
+    """Agent groups, extensions, or `all`."""
+
+
+class Protected(_Section):
+    """Calls that nobody may hear, whoever's. An agent is protected by a rule with `deny`. A call is also protected
+    by the channel variable AGI_MONITOR_PROTECTED on the agent's channel, with any value but empty, 0 or no."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    """Devices; nobody hears a call that one of them takes part in."""
+    numbers: tuple[NumberPattern, ...] = ()
+    """Numbers of the other party; with a `*` behind it, every number that begins so."""
+
+
+class Control(_Section):
+    """The socket that `agi-monitor calls`, `spies`, `spy` and `events` speak to."""
+
+    socket: Path | None = None
+    """Its path; `control.sock` in `state.directory` when not given. Whoever may open it sees all calls and may end
+    spies: it belongs to the server's user and group (0660)."""
+
+
+class Metrics(_Section):
+    """Numbers for Prometheus, over HTTP on the loopback interface."""
+
+    listen: Loopback = "127.0.0.1"
+    """The address, of the loopback interface."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 9573
+    """The TCP port."""
 
 
 class Config(_Section):
@@ -297,6 +510,18 @@ class Config(_Section):
     """The record of who heard whom."""
     state: State = State()
     """What survives a restart."""
+    ami: AMI | None = None
+    """The manager interface of the PBX: the live picture of its calls."""
+    spies: Spies = Spies()
+    """How spies behave, and what happens to those that nobody granted."""
+    notice: Notice | None = None
+    """Tells the agent, and nobody else on the call, before the supervisor hears anything."""
+    protected: Protected = Protected()
+    """Calls that nobody may hear, whoever's."""
+    control: Control = Control()
+    """The socket that `agi-monitor calls`, `spies`, `spy` and `events` speak to."""
+    metrics: Metrics | None = None
+    """Numbers for Prometheus, over HTTP on the loopback interface."""
     log: Log = Log()
     """Logs go to standard error."""
     stop: Stop = Stop()
@@ -472,12 +697,20 @@ def _rules_name_somebody(config: Config) -> Iterator[Problem]:
     agent_groups = {group for entry in config.agents.values() for group in entry.groups}
     supervisors = {"all", *supervisor_groups, *config.supervisors}
     agents = {"all", *agent_groups, *config.agents}
+    named = dict.fromkeys(name for rule in config.rules for name in rule.agents if patterns.is_pattern(name))
+    bits = {name: 1 << position for position, name in enumerate(named)}
+    table, fitting = patterns.PatternTable(bits.items()), 0
+    for extension in config.agents:
+        fitting |= table.fitting(extension)
     for position, rule in enumerate(config.rules):
         for name in rule.supervisors:
             if name not in supervisors:
                 yield ("rules", position, "supervisors"), f"{name} is no supervisor and no group of one"
         for name in rule.agents:
-            if name not in agents:
+            if patterns.is_pattern(name):
+                if not fitting & bits[name]:
+                    yield ("rules", position, "agents"), f"{name} fits the extension of no agent"
+            elif name not in agents:
                 yield ("rules", position, "agents"), f"{name} is no agent and no group of one"
 
 
@@ -517,12 +750,36 @@ _ALIKE = ((Reason.PIN_WRONG, Reason.ENDPOINT_UNKNOWN), (Reason.MODE_DENIED, Reas
 def _placeholders(moment: str) -> frozenset[str]:
     if moment == Cue.CHOOSE_CALL:
         return frozenset({"{choice}", "{number}"})
-    return frozenset({"{extension}"} if moment in set(Reason) else ())
+    return frozenset({"{extension}"} if moment in {Cue.SCANNED, *Reason} else ())
 
 
 def _locks_grow(config: Config) -> Iterator[Problem]:
     if config.pins.max_lock_seconds < config.pins.lock_seconds:
         yield ("pins",), "max_lock_seconds is shorter than lock_seconds, the first lock-out"
+
+
+def _stop_can_end(config: Config) -> Iterator[Problem]:
+    command = config.stop.hangup_command
+    if config.stop.spies is StopSpies.END and config.ami is None and not any("{channel}" in part for part in command):
+        yield ("stop",), "spies: end needs ami, or a hangup_command with {channel} in it"
+
+
+def _secret_is_no_default(config: Config) -> Iterator[Problem]:
+    if config.ami is not None and config.ami.secret.lower() == config.ami.username.lower():
+        yield ("ami", "secret"), "is the user name, which is tried first"
+    elif config.ami is not None and len(set(config.ami.secret)) < MIN_DIFFERENT:
+        yield ("ami", "secret"), f"has fewer than {MIN_DIFFERENT} different characters: MD5 of it is soon guessed"
+
+
+def _notice_can_be_given(config: Config) -> Iterator[Problem]:
+    if config.notice is None:
+        return
+    if config.ami is None:
+        yield ("notice",), "needs ami: without it nobody knows when the agent has been told"
+    known = {"all", *config.agents, *(group for entry in config.agents.values() for group in entry.groups)}
+    for name in config.notice.agents:
+        if name not in known:
+            yield ("notice", "agents"), f"{name} is no agent and no group of one"
 
 
 def _address_is_reachable(config: Config) -> Iterator[Problem]:
@@ -539,6 +796,9 @@ _CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _prompts_are_known,
     _locks_grow,
     _address_is_reachable,
+    _stop_can_end,
+    _secret_is_no_default,
+    _notice_can_be_given,
 )
 
 
@@ -554,6 +814,7 @@ _SENTENCES = {
     "model_type": "must be a mapping, one key a line",
     "dataclass_type": "must be a mapping, one key a line",
     "string_type": "must be a text",
+    "bool_parsing": "must be true or false",
 }
 
 

@@ -17,8 +17,11 @@
     ├── ActionFailed           Asterisk answered an AMI action with an error
     │   └── PermissionDenied       the AMI account lacks a class
     ├── Disconnected           there is no AMI connection, or it was lost before the answer
+    ├── CertificateRefused     the certificate of the PBX is not to be trusted; nothing was sent
     ├── NoAnswer               an AMI action was not answered in time
-    └── LoginRefused           the AMI account cannot be used; nobody tries again
+    ├── LoginRefused           the AMI account cannot be used; nobody tries again
+    ├── Unavailable            there is no picture of the PBX to be trusted at this moment
+    └── ControlFailed          the control socket cannot be used, or the server said no
 
 The ones a script meets on the wire are pyst2's exceptions as well (``asterisk.agi``, ``asterisk.manager``), so
 that ``except AGIHangup`` of somebody who comes from there goes on working.
@@ -133,6 +136,11 @@ class Disconnected(AgiMonitorError, ManagerSocketException):  # type: ignore[mis
     """There is no AMI connection, or it was lost before the answer came: the action may have been done or not."""
 
 
+class CertificateRefused(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
+    """The certificate of the PBX is expired, signed by somebody who is not trusted, or for another host. Nothing was
+    sent. The connection is tried again: a certificate can be replaced while we run."""
+
+
 class NoAnswer(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
     """An AMI action was not answered in time: it may have been done or not.
 
@@ -149,3 +157,20 @@ class NoAnswer(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  
 
 class LoginRefused(AgiMonitorError, ManagerAuthException):  # type: ignore[misc]  # pyst2 is untyped
     """The AMI account cannot be used: Asterisk refused it, or its secret is one that anybody would guess."""
+
+
+class Unavailable(AgiMonitorError):
+    """What was asked needs the live picture of the PBX, and there is none to be trusted at this moment."""
+
+
+class ControlFailed(AgiMonitorError):
+    """The control socket cannot be made or used, or the server behind it said no.
+
+    Parameters:
+        text: what, where, and how to mend it.
+        problem: the server's slug, or empty when no server answered.
+    """
+
+    def __init__(self, text: str, problem: str = "") -> None:
+        super().__init__(text)
+        self.problem = problem

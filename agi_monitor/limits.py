@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 MAX_ENVIRONMENT_LINES = 256
 """Asterisk sends 26 lines and at most 127 ``agi_arg_N`` (res_agi.c: MAX_ARGS 128); twice that is no Asterisk."""
@@ -47,6 +48,20 @@ MAX_SESSIONS_PER_PEER = 500
 """One PBX is one peer: half of all, so that a second PBX always gets in."""
 
 
+def require_positive(limits: Any) -> None:
+    """Refuse limits of which one is none.
+
+    Parameters:
+        limits: a dataclass of numbers.
+
+    Raises:
+        ValueError: a field is 0, negative, infinite or no number.
+    """
+    for field in fields(limits):
+        if not 0 < getattr(limits, field.name) < math.inf:
+            raise ValueError(f"{field.name} must be more than 0 and finite")
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of one FastAGI server. Sizes in bytes, times in seconds."""
@@ -66,6 +81,4 @@ class Limits:
     max_sessions_per_peer: int = MAX_SESSIONS_PER_PEER
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not 0 < getattr(self, field.name) < math.inf:
-                raise ValueError(f"{field.name} must be more than 0 and finite")
+        require_positive(self)

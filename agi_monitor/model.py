@@ -16,6 +16,65 @@ class Mode(StrEnum):
     """The agent hears the supervisor as well, the customer does not."""
     BARGE = "barge"
     """Agent and customer hear the supervisor."""
+    TAKE_OVER = "take_over"
+    """The supervisor goes on with the customer, and the agent is released. Reached from another mode only."""
+
+
+class Direction(StrEnum):
+    """Who called whom, as the agent sees it."""
+
+    IN = "in"
+    """The agent was called, also out of a queue."""
+    OUT = "out"
+    """The agent called."""
+
+
+class RogueSpies(StrEnum):
+    """What happens to a spy that nobody granted."""
+
+    ALARM = "alarm"
+    """It is recorded and told."""
+    HANG_UP = "hang_up"
+    """Its channel is hung up as well."""
+
+
+class Orphans(StrEnum):
+    """What happens to a spy of ours whose server died, when a server is back."""
+
+    ADOPT = "adopt"
+    """It goes on, is listed, and its end is recorded."""
+    END = "end"
+    """It is hung up."""
+
+
+class Follow(StrEnum):
+    """Whom a supervisor stays with when a call that is heard ends."""
+
+    AGENT = "agent"
+    """The agent: the next call of the same extension, until the star key."""
+    CUSTOMER = "customer"
+    """The customer, through transfer and hold, as long as the new agent may be heard as well."""
+    NONE = "none"
+    """Nobody: the next extension is asked for."""
+
+
+class ScanOrder(StrEnum):
+    """Which call a scan takes next."""
+
+    LONGEST = "longest"
+    """The one that has lasted longest."""
+    RANDOM = "random"
+    """Any."""
+
+
+class Barge(StrEnum):
+    """What carries a barge."""
+
+    CHANSPY = "chanspy"
+    """ChanSpy: keys go on working; it reaches one other party, and stays with the one that it began with."""
+    CONFERENCE = "conference"
+    """The supervisor joins the call: any number of parties, through transfers, also when the agent leaves. Keys do
+    nothing until the supervisor hangs up."""
 
 
 class Reason(StrEnum):
@@ -50,7 +109,15 @@ class Reason(StrEnum):
     TARGET_GONE = "target_gone"
     """The call ended between the decision and the first sound."""
     CONFERENCE = "conference"
-    """Barging reaches one other party only; this call has more."""
+    """Barging and taking over reach one other party only; this call has more."""
+    PROTECTED = "protected"
+    """Nobody may hear this call, whoever's it is."""
+    REVOKED = "revoked"
+    """The spy was ended from outside: the right was taken away, or somebody said so."""
+    STALE = "stale"
+    """This needs the live picture of the PBX, and there is none to be trusted now."""
+    NOTICE_FAILED = "notice_failed"
+    """The agent was to be told first, and could not be."""
     AUDIT_UNAVAILABLE = "audit_unavailable"
     """The record could not be written, so nobody may spy."""
     STATE_UNAVAILABLE = "state_unavailable"
@@ -72,6 +139,10 @@ class Cue(StrEnum):
     """Once for each of an agent's calls."""
     CALL_OVER = "call_over"
     """The agent's call ended while the supervisor was on it."""
+    WAITING = "waiting"
+    """The supervisor stays, and waits for the next call."""
+    SCANNED = "scanned"
+    """The scan comes to an agent, whose extension is said first."""
     GOODBYE = "goodbye"
     """Before hanging up."""
 
@@ -100,10 +171,12 @@ class SpyRequest:
     Parameters:
         mode: the mode of the feature code.
         extension: the agent's extension, or None when it has to be asked for.
+        scan: one call after the other, of all agents that may be heard.
     """
 
     mode: Mode
     extension: str | None
+    scan: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,11 @@ agents:
 
 rules:                       # deny beats allow; nothing is allowed without a rule
   - name: leads-supervise-sales
-    allow: [listen, whisper, barge]
+    allow: [listen, whisper, barge]   # and take_over
     supervisors: [leads]     # groups, ids, or all
     agents: [sales]          # groups, extensions, or all
   - name: nobody-hears-the-protected
-    deny: [listen, whisper, barge]
+    deny: [listen, whisper, barge, take_over]
     supervisors: [all]
     agents: [protected]
 
@@ -46,6 +46,14 @@ pins:
   attempts: 3                # in one call
   lock_after: 3              # wrong ones in a row, over all calls
   lock_seconds: 60           # doubles with every further one
+
+# ami:                       # the live picture of all calls: docs/howto/connect-ami.md
+#   host: 127.0.0.1
+#   secret: REPLACE-ME       # the output of:  openssl rand -hex 16
+#
+# spies:
+#   rogue: hang_up           # a spy that nobody granted; alarm only records it
+#   follow: agent            # after a call: wait for the agent's next one; or customer, or none
 
 dialplan:
   hint_context: default      # where the hints of the agents' extensions are

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,25 +15,40 @@ from typing import TypeVar, cast
 import structlog
 from twisted.internet import defer, task
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
-from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorProcess, IReactorThreads, IReactorTime
+from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorProcess
 from twisted.internet.threads import deferToThreadPool
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from agi_monitor import __version__, assembly
+from agi_monitor import __version__, assembly, metrics_page
 from agi_monitor.agi.protocol import FastAGIFactory
 from agi_monitor.agi.routing import Router
 from agi_monitor.agi.session import EndReason, Session
-from agi_monitor.config import LogLevel, StopSpies, load
-from agi_monitor.errors import AuditUnavailable, ConfigError
+from agi_monitor.ami.endpoints import Verification, endpoint
+from agi_monitor.ami.protocol import Account
+from agi_monitor.bulletin import Bulletin
+from agi_monitor.config import AMI, LogLevel, StopSpies, load
+from agi_monitor.control import protocol as control
+from agi_monitor.control.socket_file import socket_path
+from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError
+from agi_monitor.metrics import Metrics, Readings
+from agi_monitor.overview import ServerOverview
+from agi_monitor.pbx import Pbx
+from agi_monitor.spy_watch import SpyWatch
 from agi_monitor.storage.audit_file import MAX_WAITING, AuditFile
+from agi_monitor.storage.audit_key_file import audit_key
 from agi_monitor.storage.lock_out_file import LockOutFile
+from agi_monitor.storage.server_key_file import server_key
 from agi_monitor.storage.state_folder import StateFolder
 from agi_monitor.supervision.audit import ConfigReloaded, End, ServerStarted, ServerStopped
 from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
+from agi_monitor.supervision.line import Dialled
+from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.pins import PinGuard
-from agi_monitor.supervision.spy_call import Dialled, SpyCall
+from agi_monitor.supervision.proof import Signer
+from agi_monitor.supervision.spy_call import SpyCall
+from agi_monitor.supervision.targets import Source
 
 SCRIPT = "spy"
 """The name in ``agi://host/spy``, as the generated dialplan has it."""
@@ -46,7 +64,7 @@ Result = TypeVar("Result")
 log = structlog.get_logger()
 
 
-class Reactor(IReactorCore, IReactorTime, IReactorThreads, IReactorProcess):
+class Reactor(IReactorCore, IReactorProcess, metrics_page.Reactor, control.Reactor):
     """What the server needs of Twisted."""
 
 
@@ -97,9 +115,18 @@ class Server:
         self._state.take()
         store = LockOutFile(self.config.state.directory / "lock-outs.json")
         self._pins = PinGuard(assembly.pin_policy(self.config), store, clock, self._hashing, self._files)
-        self._audit = AuditFile(self.config.audit.file, self._files)
+        state = self.config.state.directory
+        self._audit_file = AuditFile(self.config.audit.file, self._files, state=state, signer=audit_key(state))
+        self._audit = Bulletin(self._audit_file)
+        self._pbx = None if self.config.ami is None else self._make_pbx(self.config.ami)
+        self._watch = None if self._pbx is None else self._make_watch(self._pbx)
+        self.overview = ServerOverview(self._pbx, self._watch, lambda: self._policy, self._audit, clock)
         self._calls: dict[Session, SpyCall] = {}
+        self._look_ups: Counter[Source] = Counter()
+        self._reloads = {"done": 0, "refused": 0}
         self._port: IListeningPort | None = None
+        self._metrics_port: IListeningPort | None = None
+        self._control: control.ControlSocket | None = None
         self._retry = task.LoopingCall(self._write_waiting)
         self._retry.clock = reactor
         router = Router()
@@ -113,6 +140,27 @@ class Server:
             transcript=self.config.log.level is LogLevel.DEBUG,
         )
 
+    def _make_pbx(self, ami: AMI) -> Pbx:
+        tls = None if ami.tls is None else Verification(ami.tls.ca_file, ami.tls.name)
+        return Pbx(
+            ami.node,
+            endpoint(self._reactor, ami.host, ami.port, tls),
+            Account(ami.username, ami.secret),
+            self._reactor,
+            self._clock,
+            lambda: self._policy.hint_context,
+            self._audit,
+            ami.resync_minutes * 60.0,
+        )
+
+    def _make_watch(self, pbx: Pbx) -> SpyWatch:
+        own = server_key(self.config.state.directory / "server-key.json")
+        shared = self.config.spies.key
+        signer = Signer(own.server, secrets.token_hex(8), own.key if shared is None else shared.encode())
+        watch = SpyWatch(pbx, self._reactor, self._clock, signer, lambda: self._policy, self._audit)
+        pbx.watcher = watch
+        return watch
+
     async def start(self) -> None:
         """Begin to serve.
 
@@ -122,9 +170,13 @@ class Server:
         """
         self._hashing.start()
         self._files.start()
+        self._audit_file.take()
         await self._audit.append(ServerStarted(at=self._now(), version=__version__))
-        await self._audit.write_waiting()
+        await self._audit_file.write_waiting()
+        if self._pbx is not None:
+            self._pbx.start()
         self._port = await self._listen()
+        await self._show()
         self._retry.start(AUDIT_RETRY_SECONDS, now=False)
         log.info("serving", address=self.config.fastagi.listen, port=self.config.fastagi.port, version=__version__)
 
@@ -135,9 +187,32 @@ class Server:
         listening = endpoint.listen(self._factory)  # type: ignore[no-untyped-call]  # untyped in Twisted
         return cast(IListeningPort, await listening)
 
+    async def _show(self) -> None:
+        """Open the control socket and the metrics."""
+        config = self.config
+        path = socket_path(config.control.socket, config.state.directory)
+        self._control = control.listen(self._reactor, path, self.overview)
+        if config.metrics is not None:
+            metrics = Metrics(self._readings)
+            self._audit.subscribe(metrics.fact)
+            self._metrics_port = await metrics_page.listen(
+                self._reactor, config.metrics.listen, config.metrics.port, metrics
+            )
+
+    def _readings(self) -> Readings:
+        return Readings(
+            version=__version__,
+            pbxs=self.overview.readings(),
+            look_ups={source.value: number for source, number in self._look_ups.items()},
+            agi={count.value: number for count, number in self._factory.counters.items()},
+            agi_sessions=len(self._calls),
+            audit_waiting=self._audit_file.waiting,
+            config_reloads=self._reloads,
+        )
+
     async def _serve(self, session: Session) -> None:
-        if self._audit.waiting >= MAX_WAITING:
-            log.error("audit_full", waiting=self._audit.waiting)
+        if self._audit_file.waiting >= MAX_WAITING:
+            log.error("audit_full", waiting=self._audit_file.waiting)
             session.refuse()
             return
         request = session.request
@@ -146,15 +221,20 @@ class Server:
             Dialled(request.channel, request.uniqueid, request.extension, request.language),
             lambda: self._policy,
             self._pins,
-            DeviceChannelsOverAgi(session, self.config.dialplan.hint_context),
+            Devices(self._pbx, DeviceChannelsOverAgi(session, self.config.dialplan.hint_context), self._answered),
             self._audit,
             self._clock,
+            self._pbx,
+            self._watch,
         )
         self._calls[session] = call
         try:
             await call.run()
         finally:
             del self._calls[session]
+
+    def _answered(self, source: Source) -> None:
+        self._look_ups[source] += 1
 
     # ---- reload ----------------------------------------------------------------------------------------
 
@@ -164,16 +244,21 @@ class Server:
             loaded = load(self._config_path)
             policy = assembly.policy(loaded.config)
         except ConfigError as error:
+            self._reloads["refused"] += 1
             log.error("reload_refused", problems=error.problems)
             return
-        fixed = [name for name in _FIXED if getattr(loaded.config, name) != getattr(self.config, name)]
+        fixed = ["spies.key"] if loaded.config.spies.key != self.config.spies.key else []
+        fixed += [name for name in _FIXED if getattr(loaded.config, name) != getattr(self.config, name)]
         if fixed:
             log.warning("reload_needs_restart", sections=fixed)
         keep = {name: getattr(self.config, name) for name in _FIXED}
         self.config = loaded.config.model_copy(update=keep)
         self._policy = policy
         self._pins.policy = assembly.pin_policy(self.config)
+        if self._watch is not None:
+            self._watch.recheck()
         await self._audit.append(ConfigReloaded(at=self._now(), digest=loaded.digest))
+        self._reloads["done"] += 1
         log.info("reloaded", supervisors=len(self.config.supervisors), agents=len(self.config.agents))
 
     # ---- stop ------------------------------------------------------------------------------------------
@@ -186,17 +271,25 @@ class Server:
             await defer.maybeDeferred(self._port.stopListening)
         for session, call in list(self._calls.items()):
             if not call.spying:
-                call.ended_by_server = End.SERVER_STOPPING
+                call.ends_by_server(End.SERVER_STOPPING)
                 session.end(EndReason.SHUTDOWN)
         if self.config.stop.spies is StopSpies.END:
             for session, call in self._calls.items():
-                call.ended_by_server = End.SERVER_STOPPING
+                call.ends_by_server(End.SERVER_STOPPING)
                 defer.Deferred.fromCoroutine(self._hang_up(session.request.channel)).addErrback(_log_failure)
             await self._idle_within(self.config.stop.seconds)
         for session, call in list(self._calls.items()):
-            call.ended_by_server = End.LEFT_RUNNING
+            call.ends_by_server(End.LEFT_RUNNING)
             session.end(EndReason.SHUTDOWN)
         await self._idle_within(self.config.limits.cleanup_seconds)
+        if self._metrics_port is not None:
+            await defer.maybeDeferred(self._metrics_port.stopListening)
+        if self._control is not None:
+            await self._control.stop()
+        if self._watch is not None:
+            await self._watch.idle()
+        if self._pbx is not None:
+            await self._pbx.stop()
         await self._close_audit()
         self._hashing.stop()
         self._files.stop()
@@ -204,6 +297,14 @@ class Server:
         log.info("stopped", **{count.value: number for count, number in self._factory.counters.items()})
 
     async def _hang_up(self, channel: str) -> None:
+        if self._pbx is not None:
+            try:
+                await self._pbx.hang_up(channel)
+                return
+            except AgiMonitorError as error:
+                log.error("hangup_failed", channel=channel, error=str(error))
+        if not self.config.stop.hangup_command:
+            return
         program, *arguments = [part.replace("{channel}", channel) for part in self.config.stop.hangup_command]
         path = shutil.which(program) or program
         _, errors, code = await getProcessOutputAndValue(  # type: ignore[no-untyped-call]  # untyped in Twisted
@@ -224,17 +325,20 @@ class Server:
         if self._retry.running:
             self._retry.stop()
         await self._audit.append(ServerStopped(at=self._now()))
-        for line in self._audit.unwritten():
+        await self._audit_file.close(self._now())
+        for line in self._audit_file.unwritten():
             # The last place left for them; a journal keeps it.
             log.error("audit_record_unwritten", record=line)
 
     async def _write_waiting_now(self) -> None:
-        if self._audit.waiting:
+        if self._audit_file.waiting:
             try:
-                await self._audit.write_waiting()
+                await self._audit_file.write_waiting()
             except AuditUnavailable:
                 return
             log.info("audit_caught_up")
+        with contextlib.suppress(AuditUnavailable):
+            await self._audit_file.checkpoint(self._now())
 
     def _write_waiting(self) -> defer.Deferred[None]:
         return defer.Deferred.fromCoroutine(self._write_waiting_now())
@@ -243,7 +347,7 @@ class Server:
         return datetime.fromtimestamp(self._clock(), UTC)
 
 
-_FIXED = ("fastagi", "audit", "state", "log", "limits")
+_FIXED = ("fastagi", "audit", "state", "ami", "control", "metrics", "log", "limits")
 """Sections that only a restart changes."""
 
 

@@ -3,9 +3,11 @@
     python benchmarks/channel_index.py [--lookups 20000] [--repeat 5]
 
 Everything is measured in this process, in one run, in CPU time; each number is the median of the repeats. A look-up
-answers whom a supervisor may hear: a device's channel, its peer behind a Local channel, its number. The ratio to the
-smallest index says whether it depends on the number of calls. Events are whole lives of queue calls, told while so
-many other channels are there.
+answers whom a supervisor may hear: the hint's device, the queues' devices, its channel, its peer behind a Local
+channel, its number. It is measured with another agent each time, which finds less in the processor's cache the more
+there are, and with one agent all the time, which tells the work alone; the ratios to the smallest index say whether
+they depend on the number of calls. Events are whole lives of queue calls, told while so many other channels are
+there.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from agi_monitor.supervision.channels import ChannelIndex
+from agi_monitor.model import Agent
+from agi_monitor.supervision.channels import ChannelIndex, Lists
 from agi_monitor.supervision.targets import AgentDevices
 
 NODE = "pbx-1"
@@ -60,9 +63,27 @@ def life(number: int) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 
 
 def filled(channels: int) -> ChannelIndex:
-    """An index with so many channels, four to a call."""
+    """An index with so many channels, four to a call; each agent has a hint, a state, and two queues."""
     index = ChannelIndex()
-    index.snapshot(NODE, [], [], index.resync(NODE))
+    agents = range(channels // 4)
+    lists = Lists(
+        [],
+        [],
+        [{"Device": f"PJSIP/{agent}", "State": "INUSE"} for agent in agents],
+        [{"Exten": str(agent), "Context": "hints", "Hint": f"PJSIP/{agent}"} for agent in agents],
+        [
+            {
+                "Event": "QueueMember",
+                "Queue": queue,
+                "Name": f"Agent {agent}",
+                "Location": f"Local/{agent}@agents/n",
+                "StateInterface": f"PJSIP/{agent}",
+            }
+            for agent in agents
+            for queue in ("sales", "help")
+        ],
+    )
+    index.snapshot(NODE, lists, index.resync(NODE))
     for number in range(channels // 4):
         for event in life(number)[0]:
             index.apply(NODE, event)
@@ -76,11 +97,10 @@ def cpu(work: Callable[[], int]) -> float:
     return (time.process_time() - started) / done
 
 
-def look_up(index: ChannelIndex, channels: int, lookups: int) -> int:
+def look_up(index: ChannelIndex, agents: int, lookups: int) -> int:
     """Look up one agent after the other."""
-    calls = channels // 4
     for number in range(lookups):
-        found = index.devices(NODE, (f"PJSIP/{number * 7919 % calls}",), reachable=True)
+        found = index.devices_of(NODE, Agent(str(number * 7919 % agents), frozenset()), "hints")
         if not isinstance(found, AgentDevices) or not found.channels[0].peers[0].startswith("PJSIP/trunk-"):
             raise SystemExit(f"a wrong answer: {found}")
     return lookups
@@ -102,17 +122,24 @@ def main() -> None:
         return len(events)
 
     lookups: dict[int, list[float]] = {size: [] for size in SIZES}
+    same: dict[int, list[float]] = {size: [] for size in SIZES}
     taken: dict[int, list[float]] = {size: [] for size in SIZES}
     for _ in range(options.repeat):
         for size, index in indexes.items():
-            lookups[size].append(cpu(lambda index=index, size=size: look_up(index, size, options.lookups)))  # type: ignore[misc]
+            lookups[size].append(cpu(lambda index=index, size=size: look_up(index, size // 4, options.lookups)))  # type: ignore[misc]
+            same[size].append(cpu(lambda index=index: look_up(index, 1, options.lookups)))  # type: ignore[misc]
             taken[size].append(cpu(lambda index=index: take_in(index)))  # type: ignore[misc]
     smallest = SIZES[0]
-    print(f"{'channels':>10}{'look-up us':>12}{'of smallest':>13}{'events/CPU s':>14}{'of smallest':>13}")  # noqa: T201
+    heads = ("look-up us", "of smallest", "one agent us", "of smallest", "events/CPU s", "of smallest")
+    print(f"{'channels':>10}" + "".join(f"{head:>14}" for head in heads))  # noqa: T201
     for size in SIZES:
-        lookup, event_cost = median(lookups[size]), median(taken[size])
-        ratios = lookup / median(lookups[smallest]), median(taken[smallest]) / event_cost
-        print(f"{size:10}{lookup * 1e6:12.2f}{ratios[0]:13.2f}{1 / event_cost:14.0f}{ratios[1]:13.2f}")  # noqa: T201
+        row: list[str] = []
+        for costs in (lookups, same):
+            cost = median(costs[size])
+            row += [f"{cost * 1e6:.2f}", f"{cost / median(costs[smallest]):.2f}"]
+        event_cost = median(taken[size])
+        row += [f"{1 / event_cost:.0f}", f"{median(taken[smallest]) / event_cost:.2f}"]
+        print(f"{size:10}" + "".join(f"{cell:>14}" for cell in row))  # noqa: T201
 
 
 if __name__ == "__main__":

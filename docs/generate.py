@@ -30,9 +30,9 @@ from pydantic_core import PydanticUndefined
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from agi_monitor import cli, config, limits, model  # noqa: E402 - the line above must come first
+from agi_monitor import cli, config, limits, metrics, model  # noqa: E402 - the line above must come first
 from agi_monitor.agi import log_events, session  # noqa: E402
-from agi_monitor.supervision import audit, prompts  # noqa: E402
+from agi_monitor.supervision import audit, audit_chain, prompts  # noqa: E402
 
 PACKAGE = REPOSITORY / "agi_monitor"
 REFERENCE = REPOSITORY / "docs" / "reference"
@@ -62,6 +62,7 @@ SPOKEN = {
     "one-moment-please": "One moment, please.",
     "vm-isunavail": "is unavailable.",
     "conf-hasleft": "has left the conference.",
+    "conf-kicked": "You have been kicked from this conference.",
     "conf-locked": "This conference is locked!",
     "im-sorry": "I'm sorry.",
     "something-terribly-wrong": "Something is terribly wrong!",
@@ -85,7 +86,13 @@ EVENTS = {
     "audit_full": "A call was refused: too many facts already wait for the disk.",
     "audit_write_failed": "The audit cannot be written, so nobody can begin to spy. `waiting` facts are kept.",
     "audit_caught_up": "All facts that waited are on disk.",
-    "audit_record_unwritten": "The server exits and this fact is not in the audit file: put `record` there by hand.",
+    "audit_record_unwritten": "The server exits and this fact is not in the audit. Keep `record` elsewhere: "
+    "put into the file by hand it would be found as an inserted line.",
+    "audit_checkpoint": "A signed record stands for all before it. A copy of `seq` and `hash` on another machine "
+    "shows later whether the audit is still [the same](../howto/verify-the-audit.md#keep-checkpoints-elsewhere).",
+    "audit_file_changed": "The audit file is not as this server left it. Somebody wrote to it or cut it: "
+    "[verify it](../howto/verify-the-audit.md).",
+    "audit_head_unwritten": "The record is on disk; that it is the last could not be noted in the state folder.",
     "call_started": "Somebody dialled a feature code; `extension` is empty when it is no agent's: it might be a PIN.",
     "call_ended": "That call is over.",
     "supervisor_identified": "The PIN was right, or is remembered.",
@@ -100,11 +107,34 @@ EVENTS = {
     "prompt_missing": "Asterisk could not play this sound file; it was passed over.",
     "pbx_error": "Asterisk refused a command.",
     "state_unavailable": "The lock-outs could not be written, so no PIN is accepted.",
+    "waiting": "A supervisor stays and waits for the next call.",
+    "scanned": "The scan comes to this agent.",
+    "notice_begun": "The agent on `spyee` is about to be told that somebody listens.",
+    "notice_given": "The agent has heard the notice to its end.",
+    "notice_failed": "The agent could not be told, so nobody hears the call.",
+    "rogue_spy": "Somebody hears a call without a grant. `why` says what is wrong, `action` what is done about it.",
+    "spy_exempt": "Somebody hears a call without a grant and may: `why` says by what right.",
+    "spy_adopted": "A spy of an earlier run of this server is still on. It goes on, or is ended, as `policy` says.",
+    "spy_revoked": "A spy is being ended from outside; `by` is empty where this server decided it.",
+    "grant_not_signed": "The grant is too long to be signed: another run of a server takes the spy for rogue.",
+    "spy_watch_failed": "A spy could not be looked at or ended, mostly for want of a connection. It is tried again.",
+    "pbx_synced": "The live picture of the PBX is complete: look-ups are answered from it.",
+    "pbx_lost": "The live picture is not to be trusted until the next list: look-ups go over AGI.",
+    "pbx_failed": "Something went wrong that concerns the live picture, which is a fault of this program.",
+    "index_not_listed": "The PBX did not give all of its lists. They are asked for again after two seconds.",
+    "index_difference": "A fresh list and what events had told disagreed here; the list holds.",
+    "hangup_failed": "A channel could not be hung up over the manager interface.",
     "ami_up": "Logged in to the manager interface of the PBX; `version` is the interface's.",
     "ami_down": "No connection to the manager interface; the next attempt comes in `retry_in` seconds.",
     "ami_refused": "The PBX refused the login to its manager interface. Nobody tries again before a restart.",
+    "ami_class_missing": "The account lacks one of these classes in this line (`read` or `write`) of manager.conf. "
+    "[What to do](../howto/connect-ami.md#when-a-class-is-missing).",
+    "ami_action_missing": "The PBX does not have this action: the module that brings it is not loaded.",
     "ami_action_unanswered": "An action was not answered in time; whether the PBX did it is not known.",
     "ami_callback_failed": "Part of this program could not use an event. At most ten lines a minute.",
+    "control_kill": "A user of the system wanted a spy to be ended; `ended` is false when there was no such spy.",
+    "control_failed": "A request over the control socket met a fault of this program.",
+    "metrics_failed": "The numbers could not be read, which is a fault of this program.",
     "twisted": "Twisted itself has something to report. Its text is left out: it may hold what a peer sent.",
 }
 """What the events mean that are logged by a plain name."""
@@ -228,7 +258,7 @@ def configuration() -> Iterator[str]:
         yield from section(name, field)
 
 
-DIALPLAN_SECTIONS = ("fastagi", "codes", "supervisors", "agents", "rules", "dialplan")
+DIALPLAN_SECTIONS = ("fastagi", "codes", "supervisors", "agents", "rules", "notice", "ami", "dialplan")
 """What ``assembly.site`` reads."""
 
 
@@ -242,10 +272,12 @@ def fixed_sections() -> tuple[str, ...]:
 
 def section(name: str, field: FieldInfo) -> Iterator[str]:
     yield f"## {name}"
-    kind = field.annotation
+    kind = section_of(field) or field.annotation
     description = field.description or ""
     longer = inspect.cleandoc(kind.__doc__ or "") if inspect.isclass(kind) else ""
     yield longer if longer.startswith(description) else description
+    if field.default is None:
+        yield "The whole section may be left out."
     if kind is limits.Limits:
         yield from limit_entries()
         return
@@ -274,12 +306,27 @@ def keys(prefix: str, kind: type[BaseModel]) -> Iterator[str]:
         yield note
     for name, field in kind.model_fields.items():
         yield f"### `{prefix}.{name}`"
+        inner = section_of(field)
+        if inner is not None:
+            yield f"A section. {need(field)}"
+            yield field.description or ""
+            yield from keys(f"{prefix}.{name}", inner)
+            continue
         yield f"{sentence(form(annotations[name], field))}. {need(field)}"
         yield field.description or ""
         if inspect.isclass(field.annotation) and issubclass(field.annotation, Enum):
             docs = member_docs(field.annotation)
             if any(docs.values()):
                 yield "\n".join(f"- `{value}`: {text}" for value, text in docs.items())
+
+
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The section that a field is, if it is one; it may be left out of the file altogether."""
+    optional = typing.get_origin(field.annotation) in (types.UnionType, typing.Union)
+    for kind in (field.annotation, *(typing.get_args(field.annotation) if optional else ())):
+        if inspect.isclass(kind) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def limit_entries() -> Iterator[str]:
@@ -310,6 +357,8 @@ def plain(value: object) -> str:
         return str(value.value)
     if isinstance(value, tuple):
         return "[" + ", ".join(plain(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, str) and value.startswith(("*", "#")):
@@ -340,16 +389,30 @@ def form_of(kind: object) -> str:
 
 WORDS = {
     "Address": "an IP address",
+    "Loopback": "an IP address of the loopback interface",
     "Network": "an IP address or network",
     "Words": "a list of sound files and placeholders",
     "Path": "a path",
     "str": "a text",
     "int": "a whole number",
+    "bool": "`true` or `false`",
     "float": "a number",
-    "Mode": "`listen`, `whisper` or `barge`",
+    "Mode": "`listen`, `whisper`, `barge` or `take_over`",
     "LogLevel": "one of " + ", ".join(f"`{one.value}`" for one in config.LogLevel),
     "LogFormat": "one of " + ", ".join(f"`{one.value}`" for one in config.LogFormat),
-    "StopSpies": "one of " + ", ".join(f"`{one.value}`" for one in config.StopSpies),
+    **{
+        kind.__name__: "one of " + ", ".join(f"`{one.value}`" for one in kind)
+        for kind in (
+            config.RuleMode,
+            config.StopSpies,
+            model.Barge,
+            model.Direction,
+            model.Follow,
+            model.Orphans,
+            model.RogueSpies,
+            model.ScanOrder,
+        )
+    },
 }
 
 
@@ -483,6 +546,7 @@ def audit_page() -> Iterator[str]:
         "lists below call None is `null` in the file; times are ISO 8601 in UTC."
     )
     yield "`spy_started` gates: the supervisor hears nothing before it is on disk. All other facts have happened."
+    yield from audit_chain_part()
     for kind in facts():
         yield f"## `{kind.name}`"
         yield summary_of(kind)
@@ -500,6 +564,52 @@ def audit_page() -> Iterator[str]:
     ).replace("``", "`")
 
 
+def audit_chain_part() -> Iterator[str]:
+    yield "## The chain"
+    yield (
+        "Behind what a fact says, every record has its place in one chain, through all files that rotation makes. "
+        "[Verify the audit](../howto/verify-the-audit.md) has how to look at it, also without this program."
+    )
+    yield "\n".join(
+        [
+            "- `seq`: the number of the record, from 1.",
+            "- `prev`: SHA-256 of the line before, without its line end; of all lines before it in the same file, "
+            "each with its line end, where the chain begins in a file that has some; 64 zeros in a new file.",
+            "- `torn`: only behind a line that a crash left unfinished: SHA-256 of that line, which counts for "
+            "nothing else.",
+        ]
+    )
+    yield f"### `{audit_chain.CHECKPOINT}`"
+    yield (
+        f"A signed record, which stands for all before it. It comes after {audit_chain.CHECKPOINT_RECORDS} records, "
+        f"when the oldest record without one is {audit_chain.CHECKPOINT_SECONDS:.0f} s old, when the server stops, "
+        "and with the first record behind an earlier run."
+    )
+    signature = [
+        "- `key`: the public key, Ed25519, in hexadecimal digits.",
+        '- `signature`: over the line up to `,"signature"`, in hexadecimal digits.',
+    ]
+    yield "\n".join(signature)
+    yield f"### `{audit_chain.REMOVED}`"
+    yield (
+        "Stands for records that [`agi-monitor audit retain`](cli.md#agi-monitor-audit-retain) removed: those with "
+        "the numbers from `first` to `seq`. The chain goes through it."
+    )
+    yield "\n".join(
+        [
+            "- `at`: when they were removed.",
+            "- `by`: the user of the system who did it.",
+            "- `why`: in a few words.",
+            "- `count`: how many records they were.",
+            "- `since`, `until`: when the first and the last of them happened.",
+            "- `first`, `seq`: the numbers of the first and the last of them.",
+            "- `prev`: that of the first of them.",
+            "- `hash`: SHA-256 of the last of them, which the record behind has as `prev`.",
+            *signature,
+        ]
+    )
+
+
 def cli_page() -> Iterator[str]:
     yield "# The command agi-monitor"
     yield NOTE
@@ -507,10 +617,18 @@ def cli_page() -> Iterator[str]:
     group = cli.main
     yield group.help or ""
     yield from option_list(group)
-    for name, command in sorted(group.commands.items()):
+    for name, command in commands(group):
         yield f"## `agi-monitor {name}`"
         yield inspect.cleandoc(command.help or "")
         yield from option_list(command)
+
+
+def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """Every command with its whole name, those inside of others behind them."""
+    for name, command in sorted(group.commands.items()):
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {below}", one) for below, one in commands(command))
 
 
 def option_list(command: click.Command) -> Iterator[str]:
@@ -522,7 +640,10 @@ def parameter_line(parameter: click.Parameter) -> str:
     """One option or argument. Not click's own words for it, which differ from release to release."""
     names = ", ".join(f"`{name}`" for name in parameter.opts)
     if isinstance(parameter, click.Argument):
-        return f"- `{(parameter.name or '').upper()}`: An argument. Default: `{parameter.default}`."
+        need = "Required." if parameter.required else f"Default: `{parameter.default}`."
+        if parameter.nargs == -1:
+            need = "As many as wanted."
+        return f"- `{(parameter.name or '').upper()}`: An argument. {need}"
     assert isinstance(parameter, click.Option)  # noqa: S101 - there is no third kind
     text = f"- {names}: {parameter.help}"
     if parameter.required:
@@ -532,6 +653,27 @@ def parameter_line(parameter: click.Parameter) -> str:
     return text + (f" Environment: `{parameter.envvar}`." if isinstance(parameter.envvar, str) else "")
 
 
+def metrics_page() -> Iterator[str]:
+    yield "# Metrics"
+    yield NOTE
+    yield (
+        "With the section [`metrics`](configuration.md#metrics) in the configuration, "
+        "`http://127.0.0.1:9573/metrics` has these numbers in the form that Prometheus reads; "
+        "[how to use them](../howto/metrics.md). Counters begin at 0 when the server starts. No label names a "
+        "person, an extension, a number or a channel. `node` is the name of the PBX in the configuration; where "
+        "there is no section `ami`, the numbers with this label are not there. The label value `other` is a value "
+        "that this version does not know."
+    )
+    yield (
+        "Prometheus' own numbers about the process are there as well: `process_resident_memory_bytes`, "
+        "`process_cpu_seconds_total`, `process_open_fds` and the rest of their kind."
+    )
+    for number in metrics.NUMBERS:
+        yield f"## `{number.name}`"
+        labels = ", ".join(f"`{label}`" for label in number.labels)
+        yield f"{sentence(number.kind.value)}. {number.text}" + (f" Labels: {labels}." if labels else "")
+
+
 PAGES: Mapping[str, typing.Callable[[], Iterator[str]]] = {
     "configuration.md": configuration,
     "refusal-reasons.md": refusal_reasons,
@@ -539,6 +681,7 @@ PAGES: Mapping[str, typing.Callable[[], Iterator[str]]] = {
     "log-events.md": log_page,
     "audit.md": audit_page,
     "cli.md": cli_page,
+    "metrics.md": metrics_page,
 }
 
 

@@ -4,37 +4,84 @@
 
     pytest --asterisk 22        only that version
     pytest --keep-lab           keep the folders with logs and packets below .cache/lab
+
+Every test that Hypothesis draws values for has the mark `fuzz`:
+
+    pytest -m fuzz --fuzz-seconds 600       these alone, again and again, all together for so long
+
+HYPOTHESIS_PROFILE=fuzz draws many more values each time. `make fuzz` does both.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import time
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 if TYPE_CHECKING:
     from contrib.lab.pbx import Lab
 
 FAILURES = Path(__file__).resolve().parents[1] / ".cache" / "failures"
 VERSIONS = ("16", "22")
+LABORATORIES = 2
+"""Of each version; a test run has as many processes as laboratories (Makefile)."""
 REPORTS = pytest.StashKey[dict[str, pytest.TestReport]]()
+FUZZ_SECONDS = pytest.StashKey[float]()
+"""How long each of the random tests goes on."""
+
+# A slow machine is no fault of the code: nothing here depends on how long an example takes.
+settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fuzz", settings.get_profile("quick"), max_examples=300, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("laboratory")
     group.addoption("--asterisk", choices=VERSIONS, help="run the tests that need a PBX on this version only")
     group.addoption("--keep-lab", action="store_true", help="keep the laboratory's folders")
+    parser.addoption("--fuzz-seconds", type=float, default=0.0, help="go on with the random tests for so long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    random = [item for item in items if is_random(item)]
+    for item in random:
+        item.add_marker("fuzz")
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    config.stash[FUZZ_SECONDS] = config.getoption("--fuzz-seconds") * workers / max(1, len(random))
+
+
+def is_random(item: pytest.Item) -> bool:
+    """Whether Hypothesis draws the values of a test: one with `@given`, or a state machine."""
+    test = getattr(item, "obj", None)
+    return is_hypothesis_test(test) or is_hypothesis_test(getattr(test, "__func__", None))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    deadline = time.monotonic() + item.config.stash[FUZZ_SECONDS]
+    yield
+    while item.get_closest_marker("fuzz") is not None and time.monotonic() < deadline:
+        item.runtest()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "asterisk_version" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--asterisk")
-        # One laboratory for each version, and both at the same time: scenarios mostly wait for people to speak.
+        # A few laboratories for each version, all at the same time: scenarios mostly wait for people to speak. All
+        # cases of one test share one.
+        name = f"{metafunc.module.__name__}.{metafunc.function.__name__}"
+        laboratory = zlib.crc32(name.encode()) % LABORATORIES
         versions = [
-            pytest.param(version, id=f"asterisk{version}", marks=pytest.mark.xdist_group(f"asterisk{version}"))
+            pytest.param(
+                version, id=f"asterisk{version}", marks=pytest.mark.xdist_group(f"asterisk{version}-{laboratory}")
+            )
             for version in (VERSIONS if chosen is None else (chosen,))
         ]
         metafunc.parametrize("asterisk_version", versions, scope="session")

@@ -19,7 +19,7 @@ from typing import Any
 import click
 import pytest
 
-from agi_monitor import cli, model
+from agi_monitor import cli, metrics, model
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.config import Config
 from agi_monitor.limits import Limits
@@ -146,7 +146,7 @@ def test_every_log_event_has_an_entry() -> None:
 def options_without_entry(group: click.Group, markdown: str) -> list[str]:
     """The commands and options that the page does not list."""
     missing = []
-    for name, command in {"": group, **group.commands}.items():
+    for name, command in [("", group), *generate.commands(group)]:
         heading = f"## `agi-monitor {name}`" if name else "# The command agi-monitor"
         part = markdown.partition(f"{heading}\n")[2].partition("\n## ")[0]
         if not part:
@@ -162,6 +162,15 @@ def test_every_command_and_option_has_an_entry() -> None:
     assert options_without_entry(cli.main, text(REFERENCE / "cli.md")) == []
 
 
+def test_every_metric_and_label_has_an_entry() -> None:
+    """A metric without a heading in the reference, or a label that its part does not name, is a mistake."""
+    page = text(REFERENCE / "metrics.md")
+    assert without_entry([number.name for number in metrics.NUMBERS], page) == []
+    for number in metrics.NUMBERS:
+        part = page.partition(f"## `{number.name}`\n")[2].partition("\n## ")[0]
+        assert [label for label in number.labels if f"`{label}`" not in part] == []
+
+
 def test_a_missing_entry_is_found() -> None:
     """What was left out of a page is named, be it a key, a field, an event or an option."""
     assert without_entry(["a.b", "a.c"], "### `a.b`\n\n```sh\n# a.c\n```\n") == ["a.c"]
@@ -173,9 +182,13 @@ def test_a_missing_entry_is_found() -> None:
     page = "## `server_started`\n\n- `fact`: x\n- `at`: x\n\n## Other\n\n- `version`: x\n"
     assert fields_without_entry(audit.ServerStarted, page) == ["version"]
     assert list(log_events("self._log.error('lost', why=1)\nother.error('not logged')")) == ["lost"]
-    group = click.Group("main", commands={"go": click.Command("go", params=[click.Option(["--far"])])})
+    go = click.Command("go", params=[click.Option(["--far"])])
+    group = click.Group("main", commands={"go": go, "then": click.Group("then", commands={"go": go})})
     assert options_without_entry(group, "# The command agi-monitor\n\nx\n\n## `agi-monitor go`\n\nx\n") == [
-        "go --far"
+        "go --far",
+        "then",
+        "then go",
+        "then go --far",
     ]
 
 
@@ -298,6 +311,13 @@ PROMISED = {
     "docs/topics/security.md": {
         "tried again every {:g} seconds": ("service.py", "AUDIT_RETRY_SECONDS"),
         "after {:,} of them calls are refused": ("storage/audit_file.py", "MAX_WAITING"),
+    },
+    "docs/topics/audit-threats.md": {
+        "no more than {} records without one": ("supervision/audit_chain.py", "CHECKPOINT_RECORDS"),
+        "by more than {} seconds, `verify` notes it": ("supervision/audit_verification.py", "CLOCK_SECONDS"),
+    },
+    "docs/howto/verify-the-audit.md": {
+        "after every {} records at most": ("supervision/audit_chain.py", "CHECKPOINT_RECORDS")
     },
     "docs/topics/way-of-a-call.md": {"After {} seconds without a key": ("supervision/spy_call.py", "CHOICE_SECONDS")},
     "docs/reference/log-events.md": {"written {} times a minute at most": ("agi/protocol.py", "LOG_LINES")},

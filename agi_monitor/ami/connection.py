@@ -27,6 +27,10 @@ END = b"\r\n\r\n"
 EVENT = b"Event: "
 ACTION_ID = b"\r\nActionID: "
 
+COMPLETE = "complete"
+ENDS = frozenset({COMPLETE, "cancelled", "canceled"})
+"""What ``EventList`` says at the end of a list, in lower case."""
+
 
 class _NeedData(Enum):
     NEED_DATA = "NEED_DATA"
@@ -92,6 +96,19 @@ class ListDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ListBroken:
+    """Asterisk has broken off a list: what came of it is not the whole, and is dropped.
+
+    Parameters:
+        response: the answer that announced it.
+        end: the event that said so.
+    """
+
+    response: Response
+    end: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The peer has closed the connection. Reported once, always the last event.
 
@@ -102,7 +119,7 @@ class Closed:
     received: int
 
 
-AMIEvent = Greeting | Response | Event | ListDone | Closed
+AMIEvent = Greeting | Response | Event | ListDone | ListBroken | Closed
 
 
 @dataclass(slots=True)
@@ -237,7 +254,7 @@ class AMIConnection:
         self._forget_everything()
         return Closed(self._received)
 
-    def _message(self, data: bytes) -> Response | Event | ListDone | None:
+    def _message(self, data: bytes) -> Response | Event | ListDone | ListBroken | None:
         if self._wanted is not None and data.startswith(EVENT):
             end = data.find(b"\r\n")
             name = data[len(EVENT) : end] if end >= 0 else data[len(EVENT) :]
@@ -263,12 +280,15 @@ class AMIConnection:
             self.forget(asked.action)
         return asked.response
 
-    def _event(self, event: Event, size: int) -> Event | ListDone | None:
+    def _event(self, event: Event, size: int) -> Event | ListDone | ListBroken | None:
         asked = self._asked.get(event.message.action_id) if self._lists else None
         if asked is not None and asked.response is not None and asked.as_list:
-            if event.message.text("EventList").lower() == "complete":
+            state = event.message.text("EventList").lower()
+            if state in ENDS:
                 self.forget(asked.action)
-                return ListDone(asked.response, tuple(asked.items), event)
+                if state == COMPLETE:
+                    return ListDone(asked.response, tuple(asked.items), event)
+                return ListBroken(asked.response, event)
             asked.size += size
             self._list_bytes += size
             if len(asked.items) >= self._limits.max_list_items or self._list_bytes > self._limits.max_list_bytes:
@@ -287,7 +307,8 @@ class AMIConnection:
 
         Parameters:
             action: with an ActionID that no other action in flight has.
-            as_list: Asterisk answers with a list: ``ListDone`` follows its ``Response`` unless that is an error.
+            as_list: Asterisk answers with a list: ``ListDone`` or ``ListBroken`` follows its ``Response`` unless that
+                is an error.
 
         Raises:
             LocalProtocolError: it cannot be sent, or too many are without an answer.

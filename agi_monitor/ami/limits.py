@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+
+from agi_monitor.limits import require_positive
 
 MAX_GREETING_BYTES = 256
 """``Asterisk Call Manager/9.0.0`` is 27 bytes; whoever says more before the first line end is no Asterisk."""
@@ -71,6 +72,4 @@ class AMILimits:
     close_seconds: float = CLOSE_SECONDS
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not 0 < getattr(self, field.name) < math.inf:
-                raise ValueError(f"{field.name} must be more than 0 and finite")
+        require_positive(self)

@@ -1,8 +1,14 @@
-"""Which class an action needs in ``write=`` of manager.conf: Asterisk says no more than "Permission denied"."""
+"""Which class an action needs in ``write=`` of manager.conf, and what an account has.
+
+Asterisk says no to an action in English and without the class. What it offers to an account it tells in a form that
+can be read, as the answer to ListCommands: ``Hangup: Hangup channel.  (Priv: system,call,all)``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -55,3 +61,42 @@ _FOLDED = {name.lower(): classes for name, classes in CLASSES.items()}
 def classes_for(action: str) -> tuple[str, ...]:
     """The classes of which any one allows an action; none when it is not in the table. Any case."""
     return _FOLDED.get(action.lower(), ())
+
+
+ANY = "all"
+"""Stands among the classes of every action that needs one."""
+
+PRIVILEGES = re.compile(r"\(Priv: ([a-z,]*|<none>)\)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """The actions that Asterisk offers to an account.
+
+    Parameters:
+        classes: by the action's name in lower case, its classes of which the account has at least one.
+    """
+
+    classes: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def from_headers(cls, headers: Iterable[tuple[str, str]]) -> Offers:
+        """Read the answer to ListCommands; what is no line of it is passed over."""
+        found = {}
+        for name, value in headers:
+            privileges = PRIVILEGES.fullmatch(value, max(0, value.rfind("(Priv: ")))
+            if privileges is not None:
+                found[name.lower()] = frozenset(privileges[1].split(",")) - {ANY, "<none>"}
+        return cls(MappingProxyType(found))
+
+    def __contains__(self, action: str) -> bool:
+        return action.lower() in self.classes
+
+    def lack_class(self, action: str) -> bool:
+        """Whether the account lacks the class for an action. False also when the PBX does not have the action: then
+        the account may do others of the same class."""
+        needed = frozenset(classes_for(action))
+        return action not in self and bool(needed) and not any(one and one <= needed for one in self.classes.values())
+
+
+NOTHING = Offers(MappingProxyType({}))

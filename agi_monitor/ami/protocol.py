@@ -4,9 +4,15 @@ Two rules: no decision about bytes is made here (``connection`` does), none abou
 (whoever gave the callbacks does).
 
 How a connection ends
-    It is lost, the peer breaks the protocol, the login or a Ping is not answered in time: the state is ``Down``,
-    ``on_down`` is called, every action without an answer fails with ``Disconnected``, and after a growing, random
-    wait there is another attempt. Asterisk refuses the login: the state is ``Refused`` and nobody tries again.
+    It is lost, its certificate is refused, the peer breaks the protocol, the login or a Ping is not answered in
+    time: the state is ``Down``, ``on_down`` is called, every action without an answer fails with ``Disconnected``,
+    and after a growing, random wait there is another attempt. Asterisk refuses the login: the state is ``Refused``
+    and nobody tries again.
+
+What a no means
+    Asterisk says it in English, which is passed on to people and never read here. A no to ``Challenge`` passes: the
+    account has another session and may have one only, or the PBX is being stopped. A no to ``Login`` does not. For
+    every other action that is refused ``ListCommands`` tells whether the account has it at all.
 
 Who may be slow
     Asterisk throws out a client that does not read for 100 ms (writetimeout, manager.conf). So reading never pauses:
@@ -49,12 +55,14 @@ from agi_monitor.ami.connection import (
     Closed,
     Event,
     Greeting,
+    ListBroken,
     ListDone,
     Response,
 )
+from agi_monitor.ami.endpoints import why_lost
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import FORBIDDEN, Action, action
-from agi_monitor.ami.permissions import classes_for
+from agi_monitor.ami.permissions import NOTHING, Offers, classes_for
 from agi_monitor.ami.states import Connecting, Down, LoggingIn, Refused, State, Up
 from agi_monitor.errors import (
     ActionFailed,
@@ -66,18 +74,21 @@ from agi_monitor.errors import (
     RemoteProtocolError,
 )
 
-LIFE_EVENTS = frozenset({"FullyBooted", "Shutdown", "Reload"})
+BOOTED = "FullyBooted"
+LIFE_EVENTS = frozenset({BOOTED, "Shutdown", "Reload"})
 """Events that are always wanted: after them an index of channels may be wrong."""
 
 MIN_SECRET = 12
-"""Letters of a secret. Whoever listens to one login can try secrets at home: MD5 is fast."""
+MIN_DIFFERENT = 6
+"""Letters of a secret, and different ones among them. Whoever listens to one login can try secrets at home: MD5 is
+fast."""
 
 DEFAULT_SECRETS = frozenset({"secret", "password", "amp111", "mysecret", "secret5"})
 """Secrets of sample files and of FreePBX, which are tried first."""
 
-IN_USE = "login already in use"
-"""What Asterisk says with ``allowmultiplelogin = no``, even about a session of ours that is dead and not yet noticed.
-The only refusal that waiting helps against."""
+CHALLENGE = "Challenge"
+FREE = frozenset({"Ping", "ListCommands"})
+"""Actions that every account has."""
 
 LOG_LINES = 10
 LOG_SECONDS = 60.0
@@ -93,8 +104,8 @@ class Account:
         secret: its secret, which must be there in plain text for the MD5 login.
 
     Raises:
-        LoginRefused: the secret is missing, a well-known one, the user's name, or too short. The AMI can do
-            everything on a PBX: that is worth a real secret.
+        LoginRefused: the secret is missing, a well-known one, the user's name, too short, or one letter over and
+            over. The AMI can end every call of a PBX: that is worth a real secret.
     """
 
     username: str
@@ -111,6 +122,8 @@ class Account:
             raise LoginRefused("the AMI secret is the user name")
         if len(self.secret) < MIN_SECRET:
             raise LoginRefused(f"the AMI secret is shorter than {MIN_SECRET} letters")
+        if len(set(self.secret)) < MIN_DIFFERENT:
+            raise LoginRefused(f"the AMI secret has fewer than {MIN_DIFFERENT} different letters")
 
     def key(self, challenge: str) -> str:
         """What answers a challenge."""
@@ -173,6 +186,9 @@ class AMIProtocol(Protocol):
         self._before_ping: set[str] = set()
         self._reason = ""
         self._version = ""
+        self._is_up = False
+        self._offers = NOTHING  # until ListCommands is asked
+        self._checked = False
 
     # -- what Twisted calls --
 
@@ -182,7 +198,7 @@ class AMIProtocol(Protocol):
         if transport is not None and ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
-        self._timer = self._clock.callLater(self._limits.login_seconds, self._abort, "the login took too long")
+        self._timer = self._clock.callLater(self._limits.login_seconds, self._login_too_slow)
         self._client._made(self)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 (Twisted's name)
@@ -199,20 +215,24 @@ class AMIProtocol(Protocol):
     def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: N802 (Twisted's name)
         self._open = False
         self._stop_timers()
-        error = None if reason is None else reason.value
-        lost = "the connection was lost" + ("" if error is None else f" ({type(error).__name__})")
-        self._client._lost(self, self._reason or lost)
-        self._release(self._reason or lost)
+        if not self._reason:
+            self._reason = "the connection was lost" + ("" if reason is None else f" ({why_lost(reason.value)})")
+        self._client._lost(self, self._reason)
+        self._release(self._reason)
 
     # -- events --
 
     def _take(self, event: AMIEvent) -> None:
         if type(event) is Event:
+            if event.name == BOOTED:
+                self._check_account()
             self._client._tell("on_event", event)
         elif type(event) is Response:
             self._answered(event)
         elif type(event) is ListDone:
             self._settle(event.response, event.items)
+        elif type(event) is ListBroken:
+            self._list_broken(event)
         elif type(event) is Greeting:
             self._version = event.version
             self._log_in()
@@ -230,16 +250,41 @@ class AMIProtocol(Protocol):
             return
         if response.message.is_success:
             pending.deferred.callback(ListAnswer(response, items))
-        else:
+        elif not self._is_up or response.action.name in FREE or response.action.name in self._offers:
             pending.deferred.errback(_failure(response))
+        else:
+            listing = self.perform(action("ListCommands"), self._limits.action_seconds)
+            listing.addCallbacks(self._take_offers, lambda _: None)
+            listing.addCallback(lambda _: self._refused(pending, response))
+
+    def _list_broken(self, event: ListBroken) -> None:
+        pending = self._take_pending(event.response.action.action_id)
+        if pending is not None:
+            text = f"with a list and broke it off ({event.end.name})"
+            pending.deferred.errback(ActionFailed(pending.action.name, text))
+
+    def _take_offers(self, answer: ListAnswer) -> None:
+        """What a session may do never changes; modules that bring actions can be loaded meanwhile."""
+        self._offers = Offers.from_headers(answer.response.message.headers)
+
+    def _refused(self, pending: _Pending, response: Response) -> None:
+        """The account has this action or not: only now is it known which error this is."""
+        if pending.deferred.called:
+            return  # nobody waits any more
+        # Without offers nobody answered ListCommands, and nothing is known.
+        lacks = self._offers is not NOTHING and self._offers.lack_class(response.action.name)
+        pending.deferred.errback(_missing_class(response) if lacks else _failure(response))
 
     # -- login --
 
     def _log_in(self) -> None:
-        seconds = self._limits.login_seconds
-        challenge = self.perform(action("Challenge", ("AuthType", "MD5")), seconds)
-        challenge.addCallback(self._challenged)
-        challenge.addCallbacks(self._logged_in, self._not_logged_in)
+        login = succeed(None).addCallback(self._ask_for_challenge).addCallback(self._challenged)
+        login.addCallbacks(self._logged_in, self._not_logged_in)
+
+    def _ask_for_challenge(self, _: None) -> Deferred[ListAnswer]:
+        # With the name, Asterisk says here already whether the account may have one more session.
+        challenge = action(CHALLENGE, ("AuthType", "MD5"), ("Username", self._client.account.username))
+        return self.perform(challenge, self._limits.login_seconds)
 
     def _challenged(self, answer: ListAnswer) -> Deferred[ListAnswer]:
         account = self._client.account
@@ -255,20 +300,46 @@ class AMIProtocol(Protocol):
     def _logged_in(self, _: ListAnswer) -> None:
         if not self._open:
             return
+        self._is_up = True
         self._set_timer(self._limits.ping_seconds, self._ping)
         self._client._up(self, self._version)
 
     def _not_logged_in(self, failure: Failure) -> None:
         error = failure.value
         if isinstance(error, ActionFailed):
-            if error.text.lower().startswith(IN_USE):
-                self._close(f"Asterisk answered {error.text}")
+            reason = f"Asterisk answered {error.text or 'with an error'}"
+            if error.action == CHALLENGE:
+                self._close(reason)
             else:
-                self._client._refuse(f"Asterisk answered {error.text or 'with an error'}")
+                self._client._refuse(reason)
         elif isinstance(error, LocalProtocolError):
             self._client._refuse(str(error))
         elif not isinstance(error, Disconnected):
             self._abort("the login was not answered")
+
+    def _login_too_slow(self) -> None:
+        self._timer = None
+        self._abort(
+            "the login took too long" if self._version else "no greeting came: a port that wants TLS is silent"
+        )
+
+    # -- what the account may do --
+
+    def _check_account(self) -> None:
+        """Ask which of the needed actions the account has: now, not when the first one is needed."""
+        if not self._checked and self._client.needs:
+            self._checked = True
+            listing = self.perform(action("ListCommands"), self._limits.action_seconds)
+            listing.addCallback(self._take_offers)
+            listing.addCallbacks(self._tell_missing, lambda _: None)
+
+    def _tell_missing(self, _: None) -> None:
+        for name in sorted(self._client.needs):
+            if self._offers.lack_class(name):
+                classes = " or ".join(classes_for(name))
+                self._client.log.error("ami_class_missing", line="write", classes=classes, needed_for=name)
+            elif name not in self._offers:
+                self._client.log.warning("ami_action_missing", action=name)
 
     # -- keep-alive --
 
@@ -281,6 +352,10 @@ class AMIProtocol(Protocol):
     def _ping_answered(self, _: object) -> None:
         if self._open:
             self._set_timer(self._limits.ping_seconds, self._ping)
+            if not self._checked and self._client.needs:
+                # Whoever reads the class system is told FullyBooted at the login, or when the PBX has started.
+                self._client.log.error("ami_class_missing", line="read", classes="system", needed_for=BOOTED)
+                self._check_account()
 
     def _ping_failed(self, failure: Failure) -> None:
         if isinstance(failure.value, ActionFailed):
@@ -380,11 +455,17 @@ class AMIProtocol(Protocol):
 
 
 def _failure(response: Response) -> ActionFailed:
-    """The error that a response is."""
-    name, text = response.action.name, response.message.text("Message")[:200]
-    if text.lower() == "permission denied":
-        return PermissionDenied(name, text, classes_for(name))
-    return ActionFailed(name, text)
+    return ActionFailed(response.action.name, _said(response))
+
+
+def _missing_class(response: Response) -> PermissionDenied:
+    name = response.action.name
+    return PermissionDenied(name, _said(response), classes_for(name))
+
+
+def _said(response: Response) -> str:
+    """Asterisk's own words, for people."""
+    return response.message.text("Message")[:200]
 
 
 @implementer(IStreamClientEndpoint)
@@ -422,12 +503,14 @@ class AMIClient(Service):
     """Keeps one AMI connection up, tells what happens on the PBX, and takes actions.
 
     Parameters:
-        endpoint: where Asterisk listens. The login does not hide what follows it: anything but a private network
-            needs an endpoint with TLS (``twisted.internet.endpoints.wrapClientTLS``).
+        endpoint: where Asterisk listens, from ``endpoints.endpoint``. The login does not hide what follows it:
+            anything but a private network needs TLS.
         clock: the reactor, or a ``Clock``.
         account: who logs in.
         callbacks: who is told what.
         wanted: the names of events for ``on_event``; ``LIFE_EVENTS`` come in any case.
+        needs: the names of actions that will be asked for. What the account or the PBX lacks for them is logged soon
+            after the login, and so is the class ``system`` in ``read=``, without which ``LIFE_EVENTS`` do not come.
         event_classes: classes of events that Asterisk sends to this session at all, such as ``call,system``; ``on``
             is everything that ``read=`` of the account allows.
         limits: sizes and times that the peer is held to.
@@ -445,6 +528,7 @@ class AMIClient(Service):
         callbacks: Callbacks | None = None,
         *,
         wanted: Iterable[str] = (),
+        needs: Iterable[str] = (),
         event_classes: str = "on",
         limits: AMILimits | None = None,
         jitter: Callable[[], float] = random.random,
@@ -455,6 +539,7 @@ class AMIClient(Service):
         self.account = account
         self.callbacks = callbacks or Callbacks()
         self.wanted = frozenset(wanted) | LIFE_EVENTS
+        self.needs = frozenset(needs)
         self.event_classes = event_classes
         self.limits = limits or AMILimits()
         self.log: FilteringBoundLogger = log or structlog.get_logger()
@@ -502,7 +587,7 @@ class AMIClient(Service):
 
         Raises:
             PermissionDenied: the account lacks a class; the error names it.
-            ActionFailed: Asterisk answered with an error.
+            ActionFailed: Asterisk answered with an error, broke off its list, or does not have this action.
             NoAnswer: the deadline passed.
             Disconnected: there is no connection, or it was lost meanwhile.
             LocalProtocolError: too many actions are without an answer; nothing was sent.
@@ -553,7 +638,7 @@ class AMIClient(Service):
 
     def _not_connected(self, failure: Failure) -> None:
         if self.running:
-            self._down(f"cannot connect ({type(failure.value).__name__})")
+            self._down(f"cannot connect ({why_lost(failure.value)})")
 
     def _made(self, protocol: AMIProtocol) -> None:
         self._protocol = protocol

@@ -1,4 +1,4 @@
-"""The only ways for a value into a dialplan. Each place has one filter; a filter changes or refuses.
+"""The only ways for a value into a dialplan or manager.conf. Each place has one filter; a filter changes or refuses.
 
 A refusal names the value by its key, never by its text: it may be a secret, or itself full of control characters.
 """
@@ -9,7 +9,7 @@ import ipaddress
 import unicodedata
 from collections.abc import Callable, Mapping
 
-from agi_monitor.dialplan.site import CODE, PREFIX
+from agi_monitor.dialplan.site import CODE, PREFIX, SECTION
 
 COMMENT_LENGTH = 60
 """A longer name is cut: comments are read on a terminal, and a line of more than 8,191 bytes is skipped."""
@@ -139,6 +139,43 @@ def context(value: str) -> str:
     return str(value)
 
 
+def section(value: str) -> str:
+    """A value as the name of an account's section in manager.conf, between the brackets.
+
+    Raises:
+        RefusedValue: it holds something else than letters, digits, ``_`` and ``-``, or is ``general``.
+    """
+    if SECTION.fullmatch(value) is None or value.lower() == "general":
+        raise RefusedValue(
+            value, "is no name for an account: use letters, digits, _ and -, at most 40; not 'general'"
+        )
+    return str(value)
+
+
+def setting(value: str) -> str:
+    """A value behind ``name = ``, which Asterisk takes as it is: nothing is quoted, escaped or substituted.
+
+    Raises:
+        RefusedValue: the value is empty, begins or ends with a space, or holds a ``;`` or a control character.
+    """
+    refuse_controls(value)
+    if not value or value != value.strip():
+        raise RefusedValue(value, "is empty, or begins or ends with a space, which Asterisk would take away")
+    if ";" in value:
+        raise RefusedValue(value, "holds ;, which begins a comment: leave it out")
+    return str(value)
+
+
+def host_network(value: str) -> str:
+    """An IP address as the network of this one host, for ``permit`` and ``deny``: ``127.0.0.1/32``.
+
+    Raises:
+        RefusedValue: the value is no IP address.
+    """
+    host(value)
+    return ipaddress.ip_network(str(value)).with_prefixlen
+
+
 CONTEXT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
@@ -175,5 +212,8 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "argument": argument,
     "host": host,
     "context": context,
+    "section": section,
+    "setting": setting,
+    "host_network": host_network,
 }
 """Under these names the templates know them."""

@@ -67,10 +67,15 @@ class Source:
 
 def lint(text: str) -> tuple[Problem, ...]:
     """Everything that is wrong with this text, in the order of its lines; empty when it may be written."""
-    lines = tuple(text.removesuffix("\n").split("\n"))
-    source = Source(lines, tuple(without_comments(line, 0)[0] for line in lines), parse(text))
+    source = source_of(text)
     problems = [problem for rule in RULES for problem in rule(source)]
     return tuple(sorted(problems, key=lambda problem: problem.line))
+
+
+def source_of(text: str) -> Source:
+    """This text, line by line."""
+    lines = tuple(text.removesuffix("\n").split("\n"))
+    return Source(lines, tuple(without_comments(line, 0)[0] for line in lines), parse(text))
 
 
 def control_characters(source: Source) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""From a site to the text of its dialplan files."""
+"""From a site to the text of its dialplan files and of its account for manager.conf."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from jinja2 import Environment, StrictUndefined, TemplateError, TemplateNotFound
 
 from agi_monitor.dialplan.filters import FILTERS, RefusedValue, Text
 from agi_monitor.dialplan.lint import lint
+from agi_monitor.dialplan.lint_account import lint_account
 from agi_monitor.dialplan.loader import TemplateLoader
 from agi_monitor.dialplan.site import Site
 from agi_monitor.dialplan.view import view
 from agi_monitor.errors import RenderError
 
-FILES = ("agi-monitor.conf", "extensions.conf.sample")
-"""What is rendered, each from the template of its name with ``.j2`` behind it. The sample is not called ``.conf``,
-so that ``#include "agi-monitor/*.conf"`` does not load it."""
+DIALPLAN = "agi-monitor.conf"
+SAMPLE = "extensions.conf.sample"
+MANAGER = "manager.conf.include"
+FILES = (DIALPLAN, SAMPLE, MANAGER)
+"""What is rendered, each from the template of its name with ``.j2`` behind it; the last one for a site that has an
+account. Only the first is called ``.conf``, so that ``#include "agi-monitor/*.conf"`` loads nothing else."""
 
 
 def render(site: Site, template_directory: Path | None = None) -> Mapping[str, str]:
-    """The text of every dialplan file of this site, checked by ``lint``.
+    """The text of every file of this site, checked by ``lint`` or ``lint_account``.
 
     Parameters:
         site: what the files are made from.
@@ -40,7 +44,8 @@ def render(site: Site, template_directory: Path | None = None) -> Mapping[str, s
     environment = dialplan_environment(loader)
     seen = view(site)
     values = {field.name: getattr(seen, field.name) for field in fields(seen)}
-    files = {name: render_one(environment, loader, name, values) for name in FILES}
+    wanted = [name for name in FILES if name != MANAGER or site.manager is not None]
+    files = {name: render_one(environment, loader, name, values) for name in wanted}
     for template in loader.unused():
         known = ", ".join(f"{name}.j2" for name in FILES)
         raise RenderError(f"{template}: no template asks for this one; is its name misspelled? Known are {known}")
@@ -105,8 +110,8 @@ def place_of(error: BaseException, loader: TemplateLoader, template: str) -> str
 
 
 def refuse_problems(environment: Environment, name: str, text: str) -> None:
-    """Refuse a text that ``lint`` finds something in."""
-    if problems := lint(text):
+    """Refuse a text that is found to have something wrong with it."""
+    if problems := lint_account(text) if name == MANAGER else lint(text):
         template = environment.get_template(f"{name}.j2").filename
         raise RenderError(
             "\n".join(f"{name} line {problem.line} (made by {template}): {problem.text}" for problem in problems)

@@ -23,6 +23,12 @@ PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 """A section name has at most 79 bytes (config.c, ast_category: name[80]): 32 + ``-group-`` + 40 is exactly that."""
 SECRET = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 """Nothing that ends an argument, is quoted, escaped or substituted: no comma, quote, backslash, semicolon, dollar."""
+SECTION = re.compile(r"[A-Za-z0-9_-]{1,40}")
+MANAGER_SECRET = re.compile(r"[!-:<-~]{1,128}")
+"""manager.conf takes a value as it is up to the first semicolon, for which there is no escape behind a backslash."""
+
+
+SOUND = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,34 @@ class PermissionGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class ManagerAccount:
+    """The account that the server logs in with at the manager interface.
+
+    Parameters:
+        username: the name of its section in manager.conf.
+        secret: visible ASCII characters without a semicolon, at most 128.
+        addresses: where the server connects from, IPv4 or IPv6; nobody may log in from elsewhere.
+
+    Raises:
+        RenderError: one of them could break a line of the file, or nobody could log in.
+    """
+
+    username: str
+    secret: str = field(repr=False)
+    addresses: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require(SECTION, self.username, f"the AMI user name {self.username!r}", "letters, digits, _ and -, up to 40")
+        if self.username.lower() == "general":
+            raise RenderError("the AMI user name 'general' is the section of the manager interface: choose another")
+        require(MANAGER_SECRET, self.secret, "the AMI secret", "visible ASCII characters without ;, at most 128")
+        if not self.addresses:
+            raise RenderError("nobody could use the AMI account: say where the server connects from")
+        for address in self.addresses:
+            require_address(address, "the server's address")
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One PBX, as far as its dialplan goes.
 
@@ -61,6 +95,8 @@ class Site:
             not people with access to the PBX: Asterisk shows arguments in its verbose log, in ``dialplan show`` and
             in the event Newexten.
         context: the name that all contexts begin with.
+        notice: sound files that an agent hears before a supervisor does; none when agents are not told.
+        manager: the account for manager.conf; None when the server uses no manager interface.
 
     Raises:
         RenderError: one of them could break a line of the dialplan, or two of them collide.
@@ -73,6 +109,8 @@ class Site:
     fastagi_port: int = 4573
     secret: str | None = field(default=None, repr=False)
     context: str = "agi-monitor"
+    notice: tuple[str, ...] = ()
+    manager: ManagerAccount | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -84,9 +122,11 @@ class Site:
         require_once((agent.extension for agent in self.agents), "the agent's extension")
         # Asterisk compares section names without regard to case (config.c), context names with (pbx.c).
         require_once((group.name.lower() for group in self.groups), "but for upper and lower case the group name")
-        require_address(self.fastagi_host)
+        require_address(self.fastagi_host, "the FastAGI host")
         if not 0 < self.fastagi_port < 65536:
             raise RenderError(f"the FastAGI port {self.fastagi_port} is none: write a number from 1 to 65535")
+        for sound in self.notice:
+            require(SOUND, sound, f"the sound {sound!r} of the notice", "letters, digits and _ . - /")
         if self.secret is not None:
             require(SECRET, self.secret, "the shared secret", "letters, digits and . _ ~ -, at most 128")
 
@@ -122,7 +162,7 @@ def require_codes(codes: Mapping[Mode, str]) -> None:
                 )
 
 
-def require_address(host: str) -> None:
+def require_address(host: str, what: str) -> None:
     """Refuse what is no IP address; also one with a zone (``%eth0``), which is no part of a URL's host."""
     try:
         address = ipaddress.ip_address(host)
@@ -130,6 +170,6 @@ def require_address(host: str) -> None:
         address = None
     if address is None or "%" in host:
         raise RenderError(
-            f"the FastAGI host {host!r} is no IP address: write one such as 127.0.0.1 or ::1"
+            f"{what} {host!r} is no IP address: write one such as 127.0.0.1 or ::1"
             " (a name would be looked up while the caller waits)"
         )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agi_monitor.dialplan.filters import Text
-from agi_monitor.dialplan.site import Site
+from agi_monitor.dialplan.site import ManagerAccount, Site
 from agi_monitor.model import Mode
+
+SCAN = "*"
+"""Behind a feature code, in the place of an extension: one call after the other."""
 
 EXPLANATIONS = {
     Mode.LISTEN: "hear agent and customer; nobody hears the supervisor",
@@ -22,11 +25,13 @@ class CodeView:
     Parameters:
         mode: ``listen``, ``whisper`` or ``barge``.
         digits: what is dialled.
+        scan: what is dialled for one call after the other.
         explanation: what the mode is, for people.
     """
 
     mode: str
     digits: Text
+    scan: Text
     explanation: str
 
 
@@ -56,6 +61,21 @@ class GroupView:
 
 
 @dataclass(frozen=True, slots=True)
+class ManagerView:
+    """The account for manager.conf.
+
+    Parameters:
+        username: the name of its section.
+        secret: in plain text.
+        addresses: where the server connects from.
+    """
+
+    username: Text
+    secret: Text
+    addresses: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything that a template can use, each field under its own name.
 
@@ -70,6 +90,9 @@ class View:
         fastagi_host: an IP address.
         fastagi_port: a number.
         secret: None without a shared secret.
+        notice_context: where the notice to agents is played.
+        notice: sound files; none when agents are not told.
+        manager: None when the server uses no manager interface.
     """
 
     context: Text
@@ -82,12 +105,20 @@ class View:
     fastagi_host: Text
     fastagi_port: int
     secret: Text | None
+    notice_context: Text
+    notice: tuple[Text, ...]
+    manager: ManagerView | None
 
 
 def view(site: Site) -> View:
     """What the templates see of this site."""
     codes = {
-        mode: CodeView(mode.value, Text(site.codes[mode], f"the feature code for {mode}"), EXPLANATIONS[mode])
+        mode: CodeView(
+            mode.value,
+            Text(site.codes[mode], f"the feature code for {mode}"),
+            Text(site.codes[mode] + SCAN, f"the feature code for {mode}"),
+            EXPLANATIONS[mode],
+        )
         for mode in Mode
         if mode in site.codes
     }
@@ -119,4 +150,16 @@ def view(site: Site) -> View:
         fastagi_host=Text(site.fastagi_host, "the FastAGI host"),
         fastagi_port=site.fastagi_port,
         secret=None if site.secret is None else Text(site.secret, "the shared secret"),
+        notice_context=Text(f"{site.context}-notice", "the context"),
+        notice=tuple(Text(sound, "a sound of the notice") for sound in site.notice),
+        manager=None if site.manager is None else manager_view(site.manager),
+    )
+
+
+def manager_view(account: ManagerAccount) -> ManagerView:
+    """What the templates see of the account."""
+    return ManagerView(
+        username=Text(account.username, "the AMI user name"),
+        secret=Text(account.secret, "the AMI secret"),
+        addresses=tuple(Text(address, "the server's address") for address in account.addresses),
     )

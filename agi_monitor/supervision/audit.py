@@ -28,9 +28,12 @@ class End(StrEnum):
     TARGET_GONE = "target_gone"
     """The spyee was gone before the first sound."""
     MODE_KEY = "mode_key"
-    """A mode key was pressed. A record of its own says which mode begins, or goes on after a refusal."""
+    """A mode key, or that of the take-over, was pressed. A record of its own says which mode begins, or goes on
+    after a refusal."""
     PBX_ENDED = "pbx_ended"
     """ChanSpy ended although both channels live: somebody stopped it on the PBX."""
+    REVOKED = "revoked"
+    """It was ended from outside; a record ``spy_revoked`` says by whom and why."""
     SERVER_STOPPING = "server_stopping"
     """The server was told to stop and ended the spy."""
     LEFT_RUNNING = "left_running"
@@ -117,10 +120,14 @@ class SpyStarted(CallFact):
     Parameters:
         grant: numbers the spies of this call, from 1.
         extension: the agent.
-        mode: listen, whisper or barge.
+        mode: listen, whisper, barge or take_over.
         spyee: the agent's channel.
         spyee_uniqueid: the same channel's uniqueid.
         rule: the rule that allowed it.
+        source: who knew the channel: the live ``index``, or ``agi`` where there is none to be trusted.
+        stale: why the index was not asked, or empty.
+        because: why it is this channel.
+        told: the agent was told before.
     """
 
     name: ClassVar[str] = "spy_started"
@@ -132,6 +139,10 @@ class SpyStarted(CallFact):
     spyee: str
     spyee_uniqueid: str
     rule: str
+    source: str
+    stale: str
+    because: str
+    told: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +164,122 @@ class SpyEnded(CallFact):
     mode: Mode
     why: End
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpyRevoked(CallFact):
+    """A grant is being ended from outside.
+
+    Parameters:
+        grant: as in ``spy_started``.
+        extension: the agent.
+        why: a refusal's reason, ``killed`` when somebody said so, or ``orphaned`` when its server had died.
+        by: who said so, or empty where it was this server.
+    """
+
+    name: ClassVar[str] = "spy_revoked"
+
+    grant: int
+    extension: str
+    why: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpyAdopted(CallFact):
+    """A spy of an earlier run of this server is still on, and is watched over again.
+
+    Parameters:
+        grant: as in ``spy_started``.
+        extension: the agent.
+        mode: as in ``spy_started``.
+        spyee: the agent's channel.
+        spyee_uniqueid: the same channel's uniqueid.
+    """
+
+    name: ClassVar[str] = "spy_adopted"
+
+    grant: int
+    extension: str
+    mode: Mode
+    spyee: str
+    spyee_uniqueid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RogueSpy(Fact):
+    """Somebody hears somebody without a grant.
+
+    Parameters:
+        node: the PBX.
+        spyer: the channel that hears.
+        spyer_uniqueid: the same channel's uniqueid.
+        spyee: the channel that is heard; empty where the PBX does not tell.
+        spyee_uniqueid: the same channel's uniqueid.
+        why: what is wrong with it.
+        action: ``alarm``, or ``hang_up`` when its channel is hung up.
+    """
+
+    name: ClassVar[str] = "rogue_spy"
+
+    node: str
+    spyer: str
+    spyer_uniqueid: str
+    spyee: str
+    spyee_uniqueid: str
+    why: str
+    action: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RogueSpyEnded(Fact):
+    """It is over.
+
+    Parameters:
+        node: the PBX.
+        spyer: as in ``rogue_spy``.
+        spyer_uniqueid: as in ``rogue_spy``.
+        seconds: how long it was seen.
+        by: who ended it on the command line, or empty.
+    """
+
+    name: ClassVar[str] = "rogue_spy_ended"
+
+    node: str
+    spyer: str
+    spyer_uniqueid: str
+    seconds: float
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PbxSynced(Fact):
+    """The live picture of a PBX is complete after it was not: look-ups are answered from it from now on.
+
+    Parameters:
+        node: the PBX.
+        channels: how many it has.
+    """
+
+    name: ClassVar[str] = "pbx_synced"
+
+    node: str
+    channels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PbxLost(Fact):
+    """The live picture of a PBX is not to be trusted: look-ups go over AGI, and nobody knows of rogue spies.
+
+    Parameters:
+        node: the PBX.
+        why: in a few words.
+    """
+
+    name: ClassVar[str] = "pbx_lost"
+
+    node: str
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,52 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import NamedTuple
 
 from agi_monitor.model import endpoint_of
-from agi_monitor.supervision import chanspy
+from agi_monitor.supervision import chanspy, devices
 from agi_monitor.supervision.device_channels import MAX_NUMBER_DIGITS
-from agi_monitor.supervision.targets import ChannelState, DeviceChannel
+from agi_monitor.supervision.headers import MAX_TEXT, UNKNOWN, Headers, Outcome, text
+from agi_monitor.supervision.targets import ChannelState, DeviceChannel, KnownBy
 
 MAX_CHANNELS = 20_000
 """Live channels of one PBX: a large one carries a few thousand. With more, events are not what they seem."""
 
-MAX_TEXT = 256
-"""Characters of a name or an identifier; Asterisk's own end at 150 (AST_MAX_UNIQUEID) and below."""
-
 HOLDING = "holding_bridge"
 """The technology of a bridge whose members do not hear each other (bridge_holding.c)."""
 
+CONFERENCE = "base"
+"""The type of a bridge that is a conference (app_confbridge.c and app_page.c, ast_bridge_base_new)."""
+
 PARKING = "parking"
 """The type of a bridge of parked calls, which is a holding one (res_parking, parking_bridge.c)."""
-
-UNKNOWN = "<unknown>"
-"""How a number or a name that is not there is written (manager_channels.c, manager_bridges.c)."""
-
-
-class Headers(Protocol):
-    """An event or a list item: whatever has ``get``. It is not changed after it was handed over."""
-
-    def get(self, name: str, /) -> str | None:
-        """Return the header, or None."""
-        ...
-
-
-class Outcome(StrEnum):
-    """What became of an event."""
-
-    TAKEN = "taken"
-    """It was about something known, or made it known."""
-    LATE = "late"
-    """It was about a channel that is not there any more, or not yet."""
-    IGNORED = "ignored"
-    """It is no event that changes a call."""
-    MALFORMED = "malformed"
-    """Its headers are missing, or longer than anything Asterisk writes."""
-    TOO_MANY = "too_many"
-    """It told of one channel more than there may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +47,7 @@ class Channel:
         linkedid: of the call that it is part of. It changes when calls join, without an event of its own.
         bridge_id: the bridge it is in, or None.
         holds: its device has put the other side on hold.
-        queue: the queue that gave this caller to an agent, or empty.
+        queue: the queue that this caller waits in, or that gave them to an agent; or empty.
         parking_space: where it is parked, or empty.
         dialed_by: the uniqueid of the channel that is calling it, until it answers, or empty.
     """
@@ -116,7 +91,7 @@ class Call:
 
     Parameters:
         channels: in the order of their names.
-        queue: the queue that one of them was given out by, or empty.
+        queue: the queue that one of them waits in or was given out by, or empty.
     """
 
     channels: tuple[Channel, ...]
@@ -176,6 +151,33 @@ DEST = _names("Dest")
 LOCAL_HALVES = (_names("LocalOne"), _names("LocalTwo"))
 
 
+Facts = dict[str, tuple[str, tuple[str, ...]]]
+"""Channels by their uniqueid: the name, and what ``FACTS`` names."""
+
+FACTS = ("state", "bridge", "number", "connected number")
+
+
+def differences(told: Facts, listed: Facts) -> Iterator[str]:
+    """Say where events and lists disagree, a line for each; numbers are people's and are not said."""
+    for uniqueid, (name, facts) in told.items():
+        if uniqueid not in listed:
+            yield f"channel {name}: no list has it"
+            continue
+        listed_name, listed_facts = listed[uniqueid]
+        if listed_name != name:
+            yield f"channel {name}: the list says {listed_name}"
+        for what, known, found in zip(FACTS, facts, listed_facts, strict=True):
+            if known == found:
+                continue
+            if what.endswith("number"):
+                yield f"channel {name}: another {what} in the list"
+            else:
+                yield f"channel {name}: {what} {known or 'none'}, the list says {found or 'none'}"
+    for uniqueid, (name, _) in listed.items():
+        if uniqueid not in told:
+            yield f"channel {name}: no event told of it"
+
+
 class NodeCalls:
     """Every channel and every bridge of one PBX at this moment."""
 
@@ -197,7 +199,9 @@ class NodeCalls:
         taker = _TAKERS.get(event_name) if event_name else None
         return Outcome.IGNORED if taker is None else taker(self, event)
 
-    def replace(self, channels: Iterable[Headers], bridges: Iterable[Headers]) -> bool:
+    def replace(
+        self, channels: Iterable[Headers], bridges: Iterable[Headers], queues: Iterable[Headers] = ()
+    ) -> bool:
         """Put a list in the place of everything that was known; what lists do not tell stays.
 
         Who is in which bridge is taken from the channels alone: that list is one moment, while each BridgeInfo is
@@ -206,6 +210,7 @@ class NodeCalls:
         Parameters:
             channels: the items of CoreShowChannels (or of Status).
             bridges: the items of BridgeList, or the BridgeInfoComplete of each BridgeInfo; others are passed over.
+            queues: the items of QueueStatus, which has those who wait.
 
         Returns:
             False: there are more than ``MAX_CHANNELS``, and those above are left out.
@@ -231,7 +236,18 @@ class NodeCalls:
             bridge_id = _bridge_id(item)
             if bridge_id in self._bridges:
                 _describe(self._bridges[bridge_id], item)
+        for item in queues:
+            waiting = self._legs.get(item.get("Uniqueid") or "")
+            if waiting is not None and item.get("Event") == "QueueEntry":
+                waiting.queue = text(item, "Queue")
         return complete
+
+    def facts(self) -> Facts:
+        """Return what lists tell of each channel, to be compared; other than the linked id, which changes untold."""
+        return {
+            leg.uniqueid: (leg.name, (leg.state, leg.bridge_id or "", leg.number, leg.connected_number))
+            for leg in self._legs.values()
+        }
 
     def forget_told(self) -> None:
         """Forget what only events tell: some were missed."""
@@ -240,11 +256,22 @@ class NodeCalls:
 
     # ---- what is asked ---------------------------------------------------------------------------------
 
+    def channel(self, uniqueid: str) -> Channel | None:
+        """Return a channel; None when there is no such one."""
+        leg = self._legs.get(uniqueid)
+        return None if leg is None else _value(leg)
+
     def channels_of(self, endpoint: str) -> tuple[Channel, ...]:
         """Return the legs of one device, in the order of their names."""
         return tuple(_value(leg) for leg in self._legs_of(endpoint))
 
-    def device_channels(self, endpoint: str) -> Iterator[DeviceChannel]:
+    def peers_of(self, uniqueid: str) -> tuple[Channel, ...]:
+        """Return who hears a channel, in the order of their names; Local channels are followed to their far end."""
+        leg = self._legs.get(uniqueid)
+        peers = [] if leg is None else sorted(self._peers(leg), key=lambda peer: peer.name)
+        return tuple(_value(peer) for peer in peers)
+
+    def device_channels(self, endpoint: str, known_by: KnownBy) -> Iterator[DeviceChannel]:
         """Yield the legs of one device that ChanSpy can be told exactly, with whom they talk to."""
         for leg in self._legs_of(endpoint):
             if chanspy.is_uniqueid(leg.uniqueid):
@@ -253,7 +280,11 @@ class NodeCalls:
                 on_hold = leg.holds or (len(peers) == 1 and peers[0].holds)
                 names = tuple(sorted(peer.name for peer in peers))
                 number = re.sub(r"[^0-9]", "", leg.connected_number)[:MAX_NUMBER_DIGITS]
-                yield DeviceChannel(leg.name, leg.uniqueid, leg.state, names, on_hold, number)
+                bridge = self._bridge(leg)
+                in_conference = bridge is not None and bridge.kind == CONFERENCE
+                yield DeviceChannel(
+                    leg.name, leg.uniqueid, leg.state, names, on_hold, number, known_by, in_conference
+                )
 
     def bridge_of(self, uniqueid: str) -> Bridge | None:
         """Return the bridge of a channel; None when it is in none, or is not known."""
@@ -324,7 +355,7 @@ class NodeCalls:
 
     def _made(self, headers: Headers, names: _Names) -> _Leg | Outcome:
         """Find the channel that the headers are about, or make it; and take in what they say of it."""
-        uniqueid, name = _text(headers, names.uniqueid), _text(headers, names.channel)
+        uniqueid, name = text(headers, names.uniqueid), text(headers, names.channel)
         if not uniqueid or not name:
             return Outcome.MALFORMED
         leg = self._legs.get(uniqueid)
@@ -343,7 +374,7 @@ class NodeCalls:
         return leg
 
     def _update(self, leg: _Leg, headers: Headers, names: _Names) -> None:
-        name = _text(headers, names.channel)
+        name = text(headers, names.channel)
         if name and name != leg.name:
             self._rename(leg, name)
         if (state := headers.get(names.state)) is not None:
@@ -352,7 +383,7 @@ class NodeCalls:
             leg.number = _known_text(number)
         if (number := headers.get(names.connected_number)) is not None:
             leg.connected_number = _known_text(number)
-        if linkedid := _text(headers, names.linkedid):
+        if linkedid := text(headers, names.linkedid):
             leg.linkedid = linkedid
 
     def _rename(self, leg: _Leg, name: str) -> None:
@@ -400,7 +431,7 @@ class NodeCalls:
         return Outcome.LATE if self._known(event, PLAIN) is None else Outcome.TAKEN
 
     def _take_rename(self, event: Headers) -> Outcome:
-        leg, name = self._legs.get(event.get("Uniqueid") or ""), _text(event, "Newname")
+        leg, name = self._legs.get(event.get("Uniqueid") or ""), text(event, "Newname")
         if leg is None:
             return Outcome.LATE
         if not name:
@@ -434,12 +465,12 @@ class NodeCalls:
         if event_name == "DialEnd":
             dest.dialed_by = ""
         elif event_name == "DialBegin":
-            dest.dialed_by = _text(event, PLAIN.uniqueid)
+            dest.dialed_by = text(event, PLAIN.uniqueid)
         return Outcome.TAKEN
 
     def _take_local(self, event: Headers) -> Outcome:
         # After LocalOptimizationEnd too there is nothing to unstitch: what took the place of the halves came
-        # with BridgeEnter and its SwapUniqueid, or left and entered in a merge; the halves themselves hang up.
+        # with BridgeLeave and BridgeEnter, as in a merge; the halves themselves hang up.
         known = [self._known(event, names) for names in LOCAL_HALVES]
         return Outcome.TAKEN if any(known) else Outcome.LATE
 
@@ -451,11 +482,7 @@ class NodeCalls:
         if isinstance(leg, Outcome):
             return leg
         _describe(self._enter(leg, bridge_id), event)
-        # bridge_channel.c, bridge_channel_internal_push_full: the other's BridgeLeave follows. Without looking
-        # ahead there would be one party too many until then.
-        swapped = self._legs.get(event.get("SwapUniqueid") or "")
-        if swapped is not None and swapped is not leg and swapped.bridge_id == bridge_id:
-            self._leave(swapped)
+        # Of one whose place it takes (SwapUniqueid) the BridgeLeave has come just before.
         return Outcome.TAKEN
 
     def _take_leave(self, event: Headers) -> Outcome:
@@ -487,12 +514,12 @@ class NodeCalls:
     def _take_queue(self, event: Headers) -> Outcome:
         # app_queue.c: the plain headers are the caller's. They are not taken over: the report of an agent who
         # hung up is written later than it was made.
-        leg, queue = self._legs.get(event.get("Uniqueid") or ""), _text(event, "Queue")
+        leg, queue = self._legs.get(event.get("Uniqueid") or ""), text(event, "Queue")
         if leg is None:
             return Outcome.LATE
         if not queue:
             return Outcome.MALFORMED
-        if event.get("Event") == "AgentConnect":
+        if event.get("Event") in ("QueueCallerJoin", "AgentConnect"):
             leg.queue = queue
         elif leg.queue == queue:  # and not another one that has the caller by now
             leg.queue = ""
@@ -500,7 +527,7 @@ class NodeCalls:
 
     def _take_parking(self, event: Headers) -> Outcome:
         # res_parking: the parked channel stands behind Parkee, and ParkedCall comes before its BridgeEnter.
-        leg, space = self._legs.get(event.get("ParkeeUniqueid") or ""), _text(event, "ParkingSpace")
+        leg, space = self._legs.get(event.get("ParkeeUniqueid") or ""), text(event, "ParkingSpace")
         if leg is None:
             return Outcome.LATE
         leg.parking_space = space if event.get("Event") in ("ParkedCall", "ParkedCallSwap") else ""
@@ -539,6 +566,8 @@ _TAKERS: dict[str, Callable[[NodeCalls, Headers], Outcome]] = {
     "BridgeMerge": NodeCalls._take_report,
     "BlindTransfer": NodeCalls._take_report,
     "AttendedTransfer": NodeCalls._take_report,
+    "QueueCallerJoin": NodeCalls._take_queue,
+    "QueueCallerLeave": NodeCalls._take_queue,
     "AgentConnect": NodeCalls._take_queue,
     "AgentComplete": NodeCalls._take_queue,
     "ParkedCall": NodeCalls._take_parking,
@@ -548,22 +577,15 @@ _TAKERS: dict[str, Callable[[NodeCalls, Headers], Outcome]] = {
     "ParkedCallGiveUp": NodeCalls._take_parking,
 }
 
+EVENTS = frozenset(_TAKERS) | devices.EVENTS
+"""The names of all events that a picture of a PBX is made of, those of its devices too."""
+
+
+_fields = attrgetter(*(each.name for each in fields(Channel)))
+
 
 def _value(leg: _Leg) -> Channel:
-    return Channel(
-        leg.uniqueid,
-        leg.name,
-        leg.endpoint,
-        leg.state,
-        leg.number,
-        leg.connected_number,
-        leg.linkedid,
-        leg.bridge_id,
-        leg.holds,
-        leg.queue,
-        leg.parking_space,
-        leg.dialed_by,
-    )
+    return Channel(*_fields(leg))
 
 
 def _nature(bridge: _Bridge) -> tuple[str, str, bool]:
@@ -572,8 +594,8 @@ def _nature(bridge: _Bridge) -> tuple[str, str, bool]:
 
 def _describe(bridge: _Bridge, headers: Headers) -> None:
     # All three stay the same as long as the bridge lives. Its technology does not: the third party changes it.
-    bridge.kind = _text(headers, "BridgeType")
-    bridge.name = _text(headers, "BridgeName")
+    bridge.kind = text(headers, "BridgeType")
+    bridge.name = text(headers, "BridgeName")
     bridge.holding = _is_holding(headers)
 
 
@@ -583,14 +605,8 @@ def _is_holding(headers: Headers) -> bool:
 
 def _bridge_id(headers: Headers) -> str | None:
     # Events, CoreShowChannels and Status write it in three ways (manager_bridges.c, manager.c).
-    return _text(headers, "BridgeUniqueid") or _text(headers, "BridgeId") or _text(headers, "BridgeID") or None
+    return text(headers, "BridgeUniqueid") or text(headers, "BridgeId") or text(headers, "BridgeID") or None
 
 
-def _text(headers: Headers, name: str) -> str:
-    """A header, empty when it is absent, unknown, or longer than anything of its kind."""
-    text = headers.get(name)
-    return "" if text is None or text == UNKNOWN or len(text) > MAX_TEXT else text
-
-
-def _known_text(text: str) -> str:
-    return "" if text == UNKNOWN else text[:MAX_TEXT]
+def _known_text(found: str) -> str:
+    return "" if found == UNKNOWN else found[:MAX_TEXT]

@@ -2,10 +2,10 @@
 
 The wire subscribes to events first and asks for the lists then::
 
-    listing = index.resync(node)                        # before CoreShowChannels is sent
-    index.apply(node, event)                            # each event, as it comes, all the time
-    index.snapshot(node, channels, bridges, listing)    # when the lists are there
-    index.lost(node)                                    # when the connection is not
+    listing = index.resync(node)              # before CoreShowChannels is sent
+    index.apply(node, event)                  # each event, as it comes, all the time
+    index.snapshot(node, lists, listing)      # when the lists are there
+    index.lost(node)                          # when the connection is not
 
 Events that come after ``resync`` are applied at once and kept, and applied again on top of the list. So it matters
 neither how much newer they are than the list nor, because each of them only sets what it says, how much older.
@@ -14,14 +14,24 @@ neither how much newer they are than the list nor, because each of them only set
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-from agi_monitor.supervision.calls import Bridge, Call, Channel, Headers, NodeCalls, Outcome
-from agi_monitor.supervision.targets import AgentDevices
+from agi_monitor.model import Agent
+from agi_monitor.supervision.calls import Bridge, Call, Channel, NodeCalls, differences
+from agi_monitor.supervision.device_channels import MAX_DEVICES
+from agi_monitor.supervision.devices import NodeDevices
+from agi_monitor.supervision.headers import Headers, Outcome
+from agi_monitor.supervision.targets import AgentDevices, KnownBy, Source
 
 MAX_KEPT_EVENTS = 50_000
 """Events kept while a list is on its way: some ten seconds of a PBX that sets up a hundred calls a second."""
+
+SETTLE_SECONDS = 1.0
+"""How long a wire that counts differences waits, after the lists have come, for events that are older than they are.
+Events pass through threads of the PBX: under load some come a tenth of a second after the list that knew, on an
+overloaded machine more than a second."""
 
 
 class Stale(StrEnum):
@@ -32,7 +42,28 @@ class Stale(StrEnum):
     LOST = "lost"
     """The connection was lost, and no list has come since."""
     TOO_MANY = "too_many"
-    """It has more channels than are kept, so some are missing."""
+    """It has more channels, devices, hints or queue members than are kept, so some are missing."""
+    RELOADED = "reloaded"
+    """Its dialplan was loaded again, so the hints may be others. All else is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """What a PBX says of itself when it is asked.
+
+    Parameters:
+        channels: the items of CoreShowChannels: channels, and which bridge each is in.
+        bridges: the items of BridgeList, or the BridgeInfoComplete of each BridgeInfo: what each bridge is.
+        device_states: the items of DeviceStateList.
+        hints: the items of ExtensionStateList.
+        queues: the items of QueueStatus: members, and callers who wait.
+    """
+
+    channels: Sequence[Headers]
+    bridges: Sequence[Headers]
+    device_states: Sequence[Headers] = ()
+    hints: Sequence[Headers] = ()
+    queues: Sequence[Headers] = ()
 
 
 class ChannelIndex:
@@ -59,6 +90,7 @@ class ChannelIndex:
         """
         self._listings += 1
         known = self._node(node)
+        known.doubts_asked = known.devices.doubts
         known.listing = self._listings
         return self._listings
 
@@ -75,33 +107,30 @@ class ChannelIndex:
                 known.kept.append(event)
             else:
                 known.listing, known.kept = None, []
-        return known.apply(event)
+        outcome = known.apply(event)
+        known.counts[outcome] += 1
+        return outcome
 
-    def snapshot(self, node: str, channels: Iterable[Headers], bridges: Iterable[Headers], listing: int) -> bool:
+    def snapshot(self, node: str, lists: Lists, listing: int) -> tuple[str, ...] | None:
         """Take in the lists, and on top of them every event that came since they were asked for.
 
-        Events that are older than the list but come after it may let a channel step back for a moment, until the last
-        of them has come. A wire that sends Ping behind the lists, and waits for the answer before it calls this,
-        has them all (manager.c sends queued events between two actions).
+        Events that are older than the list but come after this call may let a channel step back for a moment, until
+        the last of them has come, and look like differences. A wire that sends Ping behind the lists, and waits for
+        the answer, has those that were queued (manager.c sends them between two actions); one that then waits for
+        ``SETTLE_SECONDS`` has them all. Meanwhile the answers are those of the events, so nobody waits with it.
 
         Parameters:
             node: the PBX that they are of.
-            channels: the items of CoreShowChannels: channels, and which bridge each is in.
-            bridges: the items of BridgeList, or the BridgeInfoComplete of each BridgeInfo: what each bridge is.
+            lists: what it answered.
             listing: what ``resync`` returned.
 
         Returns:
-            False: the list was given up (another was asked for, the connection was lost, or more than
-            ``MAX_KEPT_EVENTS`` came meanwhile). Nothing has changed; ask again.
+            where the lists and what events had told disagreed, a line for each; empty when there was nothing to
+            compare with. None: the list was given up (another was asked for, the connection was lost, or more than
+            ``MAX_KEPT_EVENTS`` came meanwhile). Nothing has changed then; ask again.
         """
         known = self._node(node)
-        if known.listing != listing:
-            return False
-        kept, known.listing, known.kept = known.kept, None, []
-        known.stale = None if known.calls.replace(channels, bridges) else Stale.TOO_MANY
-        for event in kept:
-            known.apply(event, again=True)
-        return True
+        return known.take(lists) if known.listing == listing else None
 
     def lost(self, node: str) -> None:
         """Say that the connection is lost: events are missed, and no answer is given until the next list."""
@@ -118,44 +147,73 @@ class ChannelIndex:
         known = self._nodes.get(node)
         return Stale.NEVER_LISTED if known is None else known.stale
 
+    def wants_lists(self, node: str) -> bool:
+        """Say whether something has happened of which only the next lists tell, though all calls are known.
+
+        The dialplan was loaded again. Until then nothing is said of agents whose devices a hint would tell.
+        """
+        known = self._nodes.get(node)
+        return known is not None and known.stale is None and known.doubts_hints
+
     def is_stale(self, node: str) -> bool:
         """Say whether the picture of this PBX must not be trusted."""
         return self.stale(node) is not None
 
-    def devices(self, node: str, endpoints: tuple[str, ...], *, reachable: bool) -> AgentDevices | Stale:
+    def devices_of(self, node: str, agent: Agent, hint_context: str) -> AgentDevices | Stale:
         """Return what an agent's devices are doing, as ``targets.candidates`` takes it.
 
-        As ``device_channels`` finds it over AGI, with one difference: where a Local channel is in the bridge, the
-        peers are those at its far end, unless it ends in an application.
+        As ``device_channels`` finds it over AGI, with one difference: the devices that a queue watches for this
+        extension are the agent's as well.
 
         Parameters:
             node: the PBX.
-            endpoints: the agent's devices.
-            reachable: one of them is registered. The index knows calls and no registrations; a device on a call
-                is reachable in any case.
+            agent: whose devices.
+            hint_context: where the hint is, for an agent without configured endpoints. Of a hint in a context that
+                this one includes, or of one that is a pattern, nothing is known here.
         """
-        calls = self._trusted(node)
-        if isinstance(calls, Stale):
-            return calls
+        known = self._trusted(node)
+        if isinstance(known, Stale):
+            return known
+        devices = dict.fromkeys(agent.endpoints, KnownBy.CONFIGURED)
+        if not devices:
+            if known.doubts_hints:
+                return Stale.RELOADED
+            devices = dict.fromkeys(known.devices.hinted(agent.extension, hint_context), KnownBy.HINT)
+        for device in known.devices.logged_in(agent.extension):
+            if len(devices) < MAX_DEVICES:
+                devices.setdefault(device, KnownBy.QUEUE)
         channels = tuple(
-            channel for endpoint in dict.fromkeys(endpoints) for channel in calls.device_channels(endpoint)
+            channel
+            for device, known_by in devices.items()
+            for channel in known.calls.device_channels(device, known_by)
         )
-        return AgentDevices(endpoints, channels, reachable or bool(channels))
+        reachable = bool(channels) or any(known.devices.is_reachable(device) for device in devices)
+        return AgentDevices(tuple(devices), channels, reachable, Source.INDEX)
+
+    def channel(self, node: str, uniqueid: str) -> Channel | Stale | None:
+        """Return a channel; None when there is no such one."""
+        known = self._trusted(node)
+        return known if isinstance(known, Stale) else known.calls.channel(uniqueid)
+
+    def peers_of(self, node: str, uniqueid: str) -> tuple[Channel, ...] | Stale:
+        """Return who hears a channel, none when it is unknown; Local channels are followed to their far end."""
+        known = self._trusted(node)
+        return known if isinstance(known, Stale) else known.calls.peers_of(uniqueid)
 
     def channels_of(self, node: str, endpoint: str) -> tuple[Channel, ...] | Stale:
         """Return the legs of one device, in the order of their names."""
-        calls = self._trusted(node)
-        return calls if isinstance(calls, Stale) else calls.channels_of(endpoint)
+        known = self._trusted(node)
+        return known if isinstance(known, Stale) else known.calls.channels_of(endpoint)
 
     def bridge_of(self, node: str, uniqueid: str) -> Bridge | Stale | None:
         """Return the bridge of a channel; None when it is in none, or there is no such channel."""
-        calls = self._trusted(node)
-        return calls if isinstance(calls, Stale) else calls.bridge_of(uniqueid)
+        known = self._trusted(node)
+        return known if isinstance(known, Stale) else known.calls.bridge_of(uniqueid)
 
     def calls(self, node: str) -> tuple[Call, ...] | Stale:
         """Return all calls of a PBX. The only answer whose time grows with their number."""
-        calls = self._trusted(node)
-        return calls if isinstance(calls, Stale) else calls.calls()
+        known = self._trusted(node)
+        return known if isinstance(known, Stale) else known.calls.calls()
 
     def counts(self, node: str) -> Mapping[Outcome, int]:
         """Count the events of a PBX by what became of them."""
@@ -168,25 +226,45 @@ class ChannelIndex:
             known = self._nodes[node] = _Node()
         return known
 
-    def _trusted(self, node: str) -> NodeCalls | Stale:
+    def _trusted(self, node: str) -> _Node | Stale:
         known = self._nodes.get(node)
         if known is None:
             return Stale.NEVER_LISTED
-        return known.calls if known.stale is None else known.stale
+        return known if known.stale is None else known.stale
 
 
 class _Node:
     def __init__(self) -> None:
         self.calls = NodeCalls()
+        self.devices = NodeDevices()
         self.stale: Stale | None = Stale.NEVER_LISTED
         self.counts: Counter[Outcome] = Counter()
         self.listing: int | None = None
         self.kept: list[Headers] = []
+        self.doubts_asked = self.doubts_listed = 0
+        """How many doubts there had been when the last lists were asked for, and when those that came were."""
 
-    def apply(self, event: Headers, *, again: bool = False) -> Outcome:
+    @property
+    def doubts_hints(self) -> bool:
+        return self.devices.doubts != self.doubts_listed
+
+    def apply(self, event: Headers) -> Outcome:
         outcome = self.calls.apply(event)
-        if not again:
-            self.counts[outcome] += 1
+        if outcome is Outcome.IGNORED:
+            outcome = self.devices.apply(event)
         if outcome is Outcome.TOO_MANY and self.stale is None:
             self.stale = Stale.TOO_MANY
         return outcome
+
+    def take(self, lists: Lists) -> tuple[str, ...]:
+        told = None if self.stale is not None else self.calls.facts()
+        kept, self.listing, self.kept = self.kept, None, []
+        doubts, self.doubts_listed = self.devices.doubts, self.doubts_asked
+        complete = self.calls.replace(lists.channels, lists.bridges, lists.queues)
+        complete = self.devices.replace(lists.device_states, lists.hints, lists.queues) and complete
+        self.stale = None if complete else Stale.TOO_MANY
+        for event in kept:
+            self.apply(event)
+        # What is heard again says nothing new of itself.
+        self.devices.doubts = doubts
+        return () if told is None or self.stale is not None else tuple(differences(told, self.calls.facts()))

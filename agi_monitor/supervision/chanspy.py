@@ -21,11 +21,15 @@ EXIT_CONTEXT = "agi-monitor-mode"
 NO_KEY = "s"
 """The extension that stands for no key; never one that can be pressed."""
 
-MODE_KEYS = {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE}
-"""Keys that change the mode while spying; the ones that option ``d`` uses, so hands know them."""
+MODE_KEYS = {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE, "7": Mode.TAKE_OVER}
+"""Keys that change the mode while spying; the first three are those that option ``d`` uses, so hands know them."""
 
 LEAVE_KEY = "*"
 """Leaves this agent and asks for the next one."""
+
+END_KEY = "D"
+"""Pressed by the server in the supervisor's place when a spy has to end. Most phones do not have it, and who presses
+it only ends the own spy."""
 
 OPTIONS = "uqESX"
 """``u`` one exact channel, ``q`` no beep, ``E`` ends with the spyee's hang-up and does not move to another
@@ -49,9 +53,24 @@ def arguments(uniqueid: str, mode: Mode) -> str:
     Raises:
         ValueError: the uniqueid is not one.
     """
+    if not is_uniqueid(uniqueid) or mode not in _MODE_OPTION:
+        raise ValueError("not the uniqueid of a channel, or no mode of ChanSpy's")
+    return f"{uniqueid},{OPTIONS}{_MODE_OPTION[mode]}"
+
+
+def notice(uniqueid: str, context: str) -> str:
+    """Return the arguments of Originate for a helper that plays the notice to one exact channel, and to nobody else.
+
+    Parameters:
+        uniqueid: of the agent's channel.
+        context: the generated one that plays it.
+
+    Raises:
+        ValueError: the uniqueid is not one.
+    """
     if not is_uniqueid(uniqueid):
         raise ValueError("not the uniqueid of a channel")
-    return f"{uniqueid},{OPTIONS}{_MODE_OPTION[mode]}"
+    return f"Local/notice@{context}/n,app,{APPLICATION},{uniqueid}\\,uqESw"
 
 
 _MODE_OPTION = {Mode.LISTEN: "", Mode.WHISPER: "w", Mode.BARGE: "B"}

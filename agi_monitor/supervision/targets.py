@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from agi_monitor.model import Agent, Mode, Reason, Refusal
+from agi_monitor.model import Agent, Barge, Mode, Reason, Refusal
+from agi_monitor.supervision import bridging
 
 _AGE = re.compile(r"(?:^|-)([0-9]{1,20})\.([0-9]{1,20})\Z")
 """When a channel began and which one it was, at the end of its uniqueid (channel.c)."""
@@ -26,6 +27,26 @@ class ChannelState(StrEnum):
     OTHER = "other"
 
 
+class KnownBy(StrEnum):
+    """Why a device counts as this agent's."""
+
+    CONFIGURED = "configured"
+    """The configuration names it."""
+    HINT = "hint"
+    """The hint of the extension names it."""
+    QUEUE = "queue"
+    """A queue watches it for this extension: the agent is logged in there."""
+
+
+class Source(StrEnum):
+    """Who answered."""
+
+    INDEX = "index"
+    """The live picture of the PBX, over AMI."""
+    AGI = "agi"
+    """The PBX itself, asked on the supervisor's own call."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceChannel:
     """One leg of an agent's device.
@@ -37,6 +58,8 @@ class DeviceChannel:
         peers: the channels that share its bridge; none while nobody talks.
         on_hold: one side of the conversation is hearing music instead of the other.
         number: the other party's number as the PBX shows it, for people; may be empty.
+        known_by: why its device is the agent's.
+        in_conference: its bridge is a conference, also while there is one peer only.
     """
 
     name: str
@@ -45,6 +68,8 @@ class DeviceChannel:
     peers: tuple[str, ...] = ()
     on_hold: bool = False
     number: str = ""
+    known_by: KnownBy = KnownBy.CONFIGURED
+    in_conference: bool = False
 
     @property
     def talking(self) -> bool:
@@ -60,11 +85,13 @@ class AgentDevices:
         endpoints: the agent's devices.
         channels: the legs of these devices, and of no other.
         reachable: at least one device is known and registered.
+        source: who said so.
     """
 
     endpoints: tuple[str, ...]
     channels: tuple[DeviceChannel, ...]
     reachable: bool
+    source: Source = Source.AGI
 
 
 class DeviceLookup(Protocol):
@@ -96,15 +123,44 @@ def candidates(devices: AgentDevices, own: frozenset[str]) -> tuple[DeviceChanne
     return Refusal(Reason.UNAVAILABLE)
 
 
-def possible(channel: DeviceChannel, mode: Mode) -> Refusal | None:
-    """Say what stands against this mode on this very call, or None."""
-    if mode is Mode.BARGE and len(channel.peers) > 1:
-        # app_chanspy.c, attach_barge: the peer is found in a bridge of exactly two channels only.
+def possible(channel: DeviceChannel, mode: Mode, barge: Barge = Barge.CHANSPY) -> Refusal | None:
+    """Say what stands against this mode on this very call, or None.
+
+    Parameters:
+        channel: the agent's.
+        mode: how it would be heard.
+        barge: what carries a barge.
+    """
+    if mode is Mode.BARGE and barge is Barge.CHANSPY and (channel.in_conference or len(channel.peers) > 1):
+        # app_chanspy.c, attach_barge: the peer is found in a bridge of exactly two channels only, and a conference
+        # has its announcer in it as well.
         return Refusal(Reason.CONFERENCE)
+    if mode is Mode.BARGE and barge is Barge.CONFERENCE and not bridging.is_device_channel(channel.name):
+        return Refusal(Reason.CONFERENCE, "its name is none that can be told exactly")
+    if mode is Mode.TAKE_OVER and not (len(channel.peers) == 1 and bridging.is_device_channel(channel.peers[0])):
+        return Refusal(Reason.CONFERENCE, f"{len(channel.peers)} other parties")
     return None
 
 
-def _order(channel: DeviceChannel) -> tuple[bool, Sequence[int], str]:
-    age = _AGE.search(channel.uniqueid)
-    # An identifier that somebody chose tells no age: behind those that do.
-    return channel.on_hold, (int(age[1]), int(age[2])) if age else (sys.maxsize, 0), channel.name
+def because(chosen: DeviceChannel, calls: Sequence[DeviceChannel]) -> str:
+    """Say why it is this channel, for the audit: such as ``hint, chosen of 3``.
+
+    Parameters:
+        chosen: the channel that is heard.
+        calls: what ``candidates`` returned.
+    """
+    which = "only call" if len(calls) == 1 else f"chosen of {len(calls)}"
+    return f"{_DEVICE[chosen.known_by]}, {which}"
+
+
+_DEVICE = {KnownBy.CONFIGURED: "configured device", KnownBy.HINT: "hint", KnownBy.QUEUE: "queue login"}
+
+
+def age(uniqueid: str) -> tuple[int, int]:
+    """Return what sorts channels by their age, the oldest first. One that tells no age comes last."""
+    found = _AGE.search(uniqueid)
+    return (int(found[1]), int(found[2])) if found else (sys.maxsize, 0)
+
+
+def _order(channel: DeviceChannel) -> tuple[bool, tuple[int, int], str]:
+    return channel.on_hold, age(channel.uniqueid), channel.name

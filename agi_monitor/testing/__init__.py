@@ -9,9 +9,11 @@
         assert fake.played == ["agent-pass", "auth-thankyou"]
 
 ``FakeAsterisk`` speaks real AGI bytes to the real ``FastAGIProtocol``, on a clock of its own: no socket, no reactor.
+``FakeManager`` does the same for ``AMIClient``.
 """
 
 from agi_monitor.testing.fake_asterisk import BLOCKS, FakeAsterisk
 from agi_monitor.testing.fake_channel import FakeChannel
+from agi_monitor.testing.fake_manager import FakeManager
 
-__all__ = ["BLOCKS", "FakeAsterisk", "FakeChannel"]
+__all__ = ["BLOCKS", "FakeAsterisk", "FakeChannel", "FakeManager"]

@@ -1,4 +1,4 @@
-"""The product for people: a real PBX, three SIP phones, and a table of who hears whom in every mode.
+"""The product for people: a real PBX, SIP phones, a table of who hears whom in every mode, and a rogue spy caught.
 
 python -m contrib.lab.demo             the table; exits with 1 when it is not what it should be
 python -m contrib.lab.demo --phones    leaves the PBX up, for softphones of your own
@@ -14,7 +14,9 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -26,7 +28,7 @@ from contrib.lab.progress import Progress
 from contrib.lab.server import PINS, MonitorServer
 from contrib.lab.sound import FLOOR_DBFS, HEARD_DBFS, SILENT_DBFS, Hearing
 
-CUSTOMER, AGENT, SUPERVISOR = "3001", "1001", "2001"
+CUSTOMER, AGENT, SUPERVISOR, STRANGER = "3001", "1001", "2001", "2999"
 ROLES = {CUSTOMER: "customer 3001", AGENT: "agent 1001", SUPERVISOR: "supervisor 2001"}
 EXPECTED: dict[str, dict[str, set[str]]] = {
     "listen": {CUSTOMER: {AGENT}, AGENT: {CUSTOMER}, SUPERVISOR: {CUSTOMER, AGENT}},
@@ -35,6 +37,12 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
 }
 STEPS = (("listen", "dials *2221001 and gives the PIN"), ("whisper", "presses 5"), ("barge", "presses 6"))
 KEYS = {"whisper": "5", "barge": "6"}
+ROGUE_CODE = "*900"
+ROGUE = f"""; What many guides show: everybody who dials it hears the agent, and nobody knows.
+[lab-tests]
+exten => {ROGUE_CODE},1,ChanSpy(PJSIP/{AGENT},q)
+ same => n,Hangup()
+"""
 
 
 def main() -> int:
@@ -66,17 +74,17 @@ def _address(text: str) -> str:
 
 @contextmanager
 def _site(lab: Lab, folder: Path, say: Progress) -> Iterator[MonitorServer]:
-    server = MonitorServer(lab, folder)
+    server = MonitorServer(lab, folder, spies={"rogue": "hang_up"})
     server.render()
-    say("the dialplan is rendered and loaded")
+    say("the dialplan and the manager account are rendered and loaded")
     with server:
-        say("the FastAGI server serves")
+        say("the server serves, and knows every call on the PBX")
         yield server
 
 
 def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
-    say(f"starting Asterisk {options.asterisk} and three phones")
-    with Lab(options.asterisk, (CUSTOMER, AGENT, SUPERVISOR)) as lab, _site(lab, folder, say) as server:
+    say(f"starting Asterisk {options.asterisk} and four phones")
+    with Lab(options.asterisk, (CUSTOMER, AGENT, SUPERVISOR, STRANGER)) as lab, _site(lab, folder, say) as server:
         version = lab.pbx.cli("core show version").split(" built")[0]
         lab.connect(CUSTOMER, AGENT)
         say("the customer calls the agent, the agent answers; each phone sends a tone of its own")
@@ -96,6 +104,8 @@ def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
         lab.phone(SUPERVISOR).hang_up()
         server.wait_for_audit("spy_ended", len(STEPS))
         records = server.audit()
+        say(f"a phone of nobody dials {ROGUE_CODE}, where somebody has put a ChanSpy of their own into the dialplan")
+        caught = _rogue(lab, server)
     console = Console(width=None if sys.stdout.isatty() else 100)
     right = [show(console, mode, hearing) for mode, hearing in heard.items()]
     console.print(
@@ -104,11 +114,36 @@ def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
     console.print(f"Heard is {HEARD_DBFS:g} dBFS and more, silent {SILENT_DBFS:g} and less; a tone is sent at -12.")
     console.print(f"The audit of this call has {len(records)} records; the first spy in it:")
     console.print_json(data=next(record for record in records if record["fact"] == "spy_started"))
+    console.print("\nA rogue spy, which no grant explains:")
+    console.print_json(data=caught.record)
+    if caught.silent:
+        console.print(f"[bold green]It was noticed and hung up; {STRANGER} hears nothing any more.[/]")
+    else:
+        console.print(f"[bold red]It was noticed, but {STRANGER} still hears something.[/]")
     if all(right):
         console.print("[bold green]Everybody hears exactly whom they should, in every mode.[/]")
-        return 0
-    console.print("[bold red]Somebody hears what they should not, or does not hear what they should.[/]")
-    return 1
+    else:
+        console.print("[bold red]Somebody hears what they should not, or does not hear what they should.[/]")
+    return 0 if all(right) and caught.silent else 1
+
+
+@dataclass(frozen=True)
+class Caught:
+    """A rogue spy that was caught."""
+
+    record: dict[str, Any]
+    """What the audit says of it."""
+    silent: bool
+    """Whether nothing reaches its phone any more."""
+
+
+def _rogue(lab: Lab, server: MonitorServer) -> Caught:
+    lab.pbx.write_dialplan("rogue", ROGUE)
+    lab.phone(STRANGER).dial(ROGUE_CODE)
+    (record,) = server.wait_for_audit("rogue_spy")
+    lab.phone(STRANGER).wait_until_idle()
+    hearing = lab.hear()
+    return Caught(record, all(_heard(hearing, STRANGER, speaker) is False for speaker in ROLES))
 
 
 def show(console: Console, mode: str, hearing: Hearing) -> bool:

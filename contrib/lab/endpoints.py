@@ -16,6 +16,11 @@ RTP_PORTS_EACH = 100
 MUSIC = "music"
 """The name under which hold music appears as a speaker."""
 MUSIC_TONE_HZ = 3156
+NOTICE = "notice"
+"""The name under which the sound file NOTICE_SOUND appears as a speaker."""
+NOTICE_TONE_HZ = 2856
+NOTICE_SOUND = "lab/notice"
+"""A sound file of the PBX, for a notice to the agent: one tone, longer than a measurement."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,11 @@ ENDPOINTS: dict[str, Endpoint] = {
     )
 }
 
-TONES_HZ: dict[str, int] = {**{name: one.tone_hz for name, one in ENDPOINTS.items()}, MUSIC: MUSIC_TONE_HZ}
+TONES_HZ: dict[str, int] = {
+    **{name: one.tone_hz for name, one in ENDPOINTS.items()},
+    MUSIC: MUSIC_TONE_HZ,
+    NOTICE: NOTICE_TONE_HZ,
+}
 """Everything that can be heard, by name."""
 
 ALWAYS_ON: tuple[str, ...] = tuple(name for name in ENDPOINTS if name != "1001-mobile")

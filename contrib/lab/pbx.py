@@ -19,9 +19,9 @@ import tempfile
 import time
 import wave
 from array import array
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,16 +29,20 @@ from typing import Any, Self, TypeVar
 
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its reaper image is in no registry within reach
 
+from docker.errors import NotFound  # type: ignore[import-untyped]  # the client library carries no type information
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import ExecWaitStrategy, FileExistsWaitStrategy
 
 from contrib.lab import waiting
 from contrib.lab.capture import PAYLOAD_ULAW, RtpCapture
+from contrib.lab.certificates import Authority
 from contrib.lab.endpoints import (
     ALWAYS_ON,
     ENDPOINTS,
     MUSIC_TONE_HZ,
+    NOTICE_SOUND,
+    NOTICE_TONE_HZ,
     RTP_PORT,
     RTP_PORTS_EACH,
     TONES_HZ,
@@ -48,7 +52,7 @@ from contrib.lab.engine import engine_client
 from contrib.lab.errors import LabError, PhoneError, Unclear, WaitTimeout
 from contrib.lab.images import ASTERISK, CACHE, PHONES, ensure_images
 from contrib.lab.phone import Phone
-from contrib.lab.sound import Hearing, measure, sine, ulaw_to_linear
+from contrib.lab.sound import Hearing, measure, sine, tones_in, ulaw_to_linear
 
 VERSIONS = tuple(ASTERISK)
 LABEL = "agi-monitor-lab"
@@ -56,6 +60,8 @@ LABEL_HOST = "agi-monitor-lab.host"
 OWNER = "owner"
 """A file in a laboratory's folder that names its program; a folder that is to be kept has none."""
 ASTERISK_START_SECONDS = 60
+CONSOLE_TRIES = 3
+"""The console of a busy 16 was seen to show nothing at all, and to show everything when it was asked again."""
 CLEAN_SECONDS = 10.0
 SETTLE_SECONDS = 0.3
 """After a moment of interest old sound is still under way, most of it in ChanSpy's queue of 100 ms."""
@@ -63,7 +69,10 @@ LISTEN_SECONDS = 0.6
 LATE_SECONDS = 0.1
 """How long a packet may take from the wire into the capture file."""
 MANAGER_PORT = 5038
-MANAGER_ACCOUNTS = {"monitor": "call,reporting,user", "caller": "call"}
+MANAGER_TLS_PORT = 5039
+MANAGER_NAME = "pbx.example"
+"""A host name that the manager interface's certificate is for, besides the PBX's address."""
+MANAGER_ACCOUNTS = {"monitor": "call,reporting,user", "caller": "call", "dialler": "call,originate"}
 """Accounts of the manager interface, each with the classes of what it may do; all of them may see the same."""
 PUBLISHED_RTP = range(10_000, 10_032)
 """UDP ports for sound when softphones of other machines take part: two a call leg."""
@@ -106,18 +115,22 @@ class Asterisk:
         self.log = folder / "log" / "full"
         """The full log, without digits."""
         self.generated = folder / "agi-monitor"
-        """Mounted as /etc/asterisk/agi-monitor; extensions.conf includes its *.conf."""
+        """Mounted as /etc/asterisk/agi-monitor; extensions.conf includes its *.conf, manager.conf the account."""
+        self._manager_accounts = folder / "lab" / "manager_accounts.conf"
 
     def cli(self, command: str) -> str:
         """Run a command of Asterisk's console and return what it prints.
 
         :raises LabError: the console cannot be reached
         """
-        done = self.container.exec(["asterisk", "-rx", command])
-        text = done.output.decode(errors="replace")
-        if done.exit_code != 0:
-            raise LabError(f"Asterisk {self.version}, `{command}` ended with {done.exit_code}: {text.strip()}")
-        return text
+        for _ in range(CONSOLE_TRIES):
+            done = self.container.exec(["asterisk", "-rx", command])
+            text = done.output.decode(errors="replace")
+            if done.exit_code != 0:
+                raise LabError(f"Asterisk {self.version}, `{command}` ended with {done.exit_code}: {text.strip()}")
+            if text.strip() or " show " not in command:
+                return text
+        return ""
 
     def channels(self) -> tuple[Channel, ...]:
         """List the channels that exist now."""
@@ -185,12 +198,55 @@ class Asterisk:
         if complaints:
             raise LabError(f"Asterisk {self.version} complains about the dialplan:\n" + "\n".join(complaints))
 
+    @contextmanager
+    def manager_accounts(self, text: str) -> Iterator[None]:
+        """Put accounts where `agi-monitor render` puts its own, and load them; afterwards all is as it was.
+
+        :param text: the whole file
+        :raises LabError: Asterisk did not load it
+        """
+        path = self.generated / "manager.conf.include"
+        before = path.read_text() if path.exists() else None
+        path.write_text(text)
+        try:
+            self.reload_manager()
+            yield
+        finally:
+            if before is None:
+                path.unlink()
+            else:
+                path.write_text(before)
+            self.reload_manager()
+
+    def reload_manager(self) -> None:
+        """Load manager.conf, what it includes, and the certificate again. Whoever is logged in stays it.
+
+        :raises LabError: Asterisk logged an error or a warning about it
+        """
+        mark = self.log_mark()
+        # A certificate is read again only when one of the files has changed.
+        self._manager_accounts.touch()
+        self.cli("manager reload")
+        self.wait_for_log(r" tcptls\.c: ", since=mark)
+        complaints = [
+            line
+            for line in self.log_since(mark).splitlines()
+            # A client that refuses the certificate is no fault of the file.
+            if re.search(r"(WARNING|ERROR)\[.* (manager|config|tcptls|acl)\.c: ", line) and "with peer" not in line
+        ]
+        if complaints:
+            raise LabError(f"Asterisk {self.version} complains about manager.conf:\n" + "\n".join(complaints))
+
     def hangup_all(self, timeout: float = CLEAN_SECONDS) -> None:
         """End every channel and wait until none is left."""
-        if not self.channels():
+        if self.is_quiet():
             return
         self.cli("channel request hangup all")
-        self.wait_until(lambda: not self.channels(), timeout, "all channels to end")
+        self.wait_until(self.is_quiet, timeout, "all channels to end")
+
+    def is_quiet(self) -> bool:
+        """Tell whether there is no channel."""
+        return re.search(r"^0 active channels", self.cli("core show channels count"), re.M) is not None
 
     def log_mark(self) -> int:
         """Remember the end of the log, for `log_since`."""
@@ -255,6 +311,8 @@ class Lab:
         """Of the SIP accounts, by name; new for each start."""
         self.manager_secrets: dict[str, str] = {}
         """Of the accounts of the manager interface, by name; new for each start."""
+        self.authority = Authority("agi-monitor laboratory")
+        """Signs the certificate of the manager interface."""
 
     def __enter__(self) -> Self:
         try:
@@ -283,6 +341,21 @@ class Lab:
         self.phones[name].switch_on()
         return self.phones[name]
 
+    @property
+    def ca_file(self) -> Path:
+        """The certificate of `authority`, for whoever connects to the manager interface with TLS."""
+        return self.folder / "ca.pem"
+
+    def present(self, certificate: str | None = None) -> None:
+        """Let the manager interface show this certificate from now on.
+
+        :param certificate: with its key, in PEM; by default one that is right for the PBX's address and MANAGER_NAME
+        """
+        if certificate is None:
+            certificate = self.authority.issue(self.pbx.address, MANAGER_NAME)
+        (self.folder / "pbx" / "lab" / "manager.pem").write_text(certificate)
+        self.pbx.reload_manager()
+
     def connect(self, caller: str, number: str, callee: str | None = None) -> None:
         """Make a call between two phones and return when both sides are connected to each other.
 
@@ -308,10 +381,32 @@ class Lab:
         :returns: one row for every phone that is switched on
         """
         begin = time.time() + settle
-        self._wait_for_packets(begin + seconds)
-        sounds = self.capture.sound_at(begin, seconds)
+        return self.heard_between(begin, begin + seconds)
+
+    def heard_between(self, begin: float, end: float) -> Hearing:
+        """Measure who heard whom between two moments (seconds since 1970), of which the second may be to come.
+
+        :returns: one row for every phone that is switched on
+        """
+        self._wait_for_packets(end)
+        sounds = self.capture.sound_at(begin, end - begin)
         listeners = {name: sounds.get(name, []) for name, phone in self.phones.items() if phone.is_on}
-        return measure(listeners, TONES_HZ, seconds)
+        return measure(listeners, TONES_HZ, end - begin)
+
+    def last_heard(self, listener: str, speakers: Collection[str], since: float) -> float:
+        """Tell when a phone was last sent a packet with the tone of one of these speakers, in seconds since 1970.
+
+        :param since: a moment; it is returned when there was no such packet after it
+        """
+        self._wait_for_packets(time.time())
+        heard = [
+            packet.arrived
+            for packet in self.capture.packets_since(since)
+            if endpoint_of_rtp_port(packet.destination_port) == listener
+            and packet.payload_type == PAYLOAD_ULAW
+            and not tones_in(ulaw_to_linear(packet.payload), TONES_HZ).isdisjoint(speakers)
+        ]
+        return max(heard, default=since)
 
     def wait_for_hearing(
         self, expected: Mapping[str, Collection[str]], timeout: float = 5.0, *, others_silent: bool = True
@@ -388,6 +483,7 @@ class Lab:
         pbx_container = (
             _container(images[ASTERISK[self.version]], network)
             .with_volume_mapping(str(self.folder / "pbx" / "lab"), "/etc/asterisk/lab", "ro")
+            .with_volume_mapping(str(self.folder / "pbx" / "sounds" / "lab"), "/usr/share/asterisk/sounds/lab", "ro")
             .with_volume_mapping(str(self.folder / "pbx" / "agi-monitor"), "/etc/asterisk/agi-monitor", "ro")
             .with_volume_mapping(str(self.folder / "pbx" / "log"), "/var/log/asterisk", "rw")
             .waiting_for(
@@ -422,6 +518,7 @@ class Lab:
         self._stack.callback(_open_to_all, phone_container, "/phones")
         address, gateway = _addresses(pbx_container, network)
         self.pbx = Asterisk(pbx_container, self.version, address, gateway, self.folder / "pbx")
+        self.present()
         self.capture = RtpCapture(capture_file)
         phones_address, _ = _addresses(phone_container, network)
         for name, endpoint in ENDPOINTS.items():
@@ -462,7 +559,13 @@ class Lab:
                 for name, secret in self.manager_secrets.items()
             )
         )
+        self.ca_file.write_text(self.authority.pem)
+        # Its address is not known before it runs.
+        (lab / "manager.pem").write_text(self.authority.issue(MANAGER_NAME))
         _write_wave(lab / "music" / "music.wav", sine(MUSIC_TONE_HZ, 1), repeat=60)
+        notice = self.folder / "pbx" / "sounds" / f"{NOTICE_SOUND}.wav"
+        notice.parent.mkdir(parents=True)
+        _write_wave(notice, sine(NOTICE_TONE_HZ, 1))
 
     def _publish(self, address: str, network: Network, pbx: DockerContainer) -> None:
         """Let softphones on other machines in, by an address of this host."""
@@ -499,12 +602,15 @@ def remove_leftovers() -> None:
         client = engine_client()
         try:
             mine = {"label": [LABEL, f"{LABEL_HOST}={socket.gethostname()}"]}
-            for container in client.containers.list(all=True, filters=mine):
+            # A laboratory of another checkout may be going away at this moment.
+            for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
                 if not _is_alive(container.labels.get(LABEL, "")):
-                    container.remove(force=True, v=True)
+                    with suppress(NotFound):
+                        container.remove(force=True, v=True)
             for network in client.networks.list(filters=mine):
                 if not _is_alive(network.attrs.get("Labels", {}).get(LABEL, "")):
-                    network.remove()
+                    with suppress(NotFound):
+                        network.remove()
         finally:
             client.close()
     for owner in CACHE.glob(f"*/{OWNER}"):

@@ -28,6 +28,15 @@ EVENT_SECONDS = 15.0
 PINS: Mapping[str, str] = {"2001": "8305917", "2002": "6194038", "2003": "7420586"}
 """The supervisors' PINs by phone: long enough not to turn up anywhere by chance."""
 
+ANOTHER_CLOCK = """\
+import pathlib, sys, time
+ahead, right = pathlib.Path(sys.argv.pop(1)), time.time
+time.time = lambda: right() + float(ahead.read_text())
+from agi_monitor.cli import main
+main()
+"""
+"""`agi-monitor` with a time of day of its own; whatever asks for the time is told the wrong one."""
+
 SITE: Mapping[str, Any] = {
     "supervisors": {
         "anna": {"name": "Anna", "endpoints": ["PJSIP/2001"], "groups": ["leads"]},
@@ -43,14 +52,14 @@ SITE: Mapping[str, Any] = {
     "rules": [
         {
             "name": "leads-on-sales",
-            "allow": ["listen", "whisper", "barge"],
+            "allow": ["listen", "whisper", "barge", "take_over"],
             "supervisors": ["leads"],
             "agents": ["sales"],
         },
         {"name": "listeners-on-sales", "allow": ["listen"], "supervisors": ["listeners"], "agents": ["sales"]},
         {
             "name": "protected",
-            "deny": ["listen", "whisper", "barge"],
+            "deny": ["listen", "whisper", "barge", "take_over"],
             "supervisors": ["all"],
             "agents": ["protected"],
         },
@@ -75,6 +84,8 @@ class MonitorServer:
         self.config = folder / "agi-monitor.yaml"
         self.log = folder / "server.log"
         self.audit_file = folder / "audit" / "audit.jsonl"
+        self.clock_ahead: Path | None = None
+        """A file with the seconds that the server's time of day is ahead of ours, from its next start on."""
         self._process: subprocess.Popen[bytes] | None = None
         for part in ("audit", "state"):
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -93,8 +104,13 @@ class MonitorServer:
     # Configuration
 
     def configure(self, **changes: Any) -> None:
-        """Write the configuration: `SITE` with whole sections replaced. It takes effect at start or reload."""
-        site: dict[str, Any] = {**copy.deepcopy(dict(SITE)), **changes}
+        """Write the configuration: `SITE` with whole sections replaced. It takes effect at start or reload.
+
+        A section that is None is left out: `ami=None` is a server without the manager interface.
+        """
+        ami = {"host": self._lab.pbx.address, "secret": self._lab.manager_secrets["monitor"]}
+        site: dict[str, Any] = {"ami": ami, **copy.deepcopy(dict(SITE)), **changes}
+        site = {name: section for name, section in site.items() if section is not None}
         reached = {"listen": self._lab.gateway, "port": PORT, "peers": [self._lab.pbx.address]}
         site["fastagi"] = {**reached, **site.get("fastagi", {})}
         site.setdefault("audit", {"file": str(self.audit_file)})
@@ -105,9 +121,10 @@ class MonitorServer:
         self.config.write_text(json.dumps(site, indent=1))
 
     def render(self) -> str:
-        """Write the dialplan into the PBX with `agi-monitor render` and load it."""
+        """Write dialplan and manager account into the PBX with `agi-monitor render` and load them."""
         said = self.command("render", "--config", str(self.config), "--out", str(self._lab.pbx.generated))
         self._lab.pbx.reload_dialplan()
+        self._lab.pbx.reload_manager()
         return said
 
     def reload(self) -> None:
@@ -131,18 +148,21 @@ class MonitorServer:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
-        """Start the server and wait until it serves.
+    def start(self, *, synced: bool = True) -> None:
+        """Start the server and wait until it serves, and knows all calls where it has the manager interface.
 
+        :param synced: False where the manager interface is not to be waited for
         :raises LabError: it ended instead
         """
         mark = self.mark()
+        events = ["serving", "pbx_synced"] if synced and "ami" in json.loads(self.config.read_text()) else ["serving"]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                _agi_monitor("serve", "--config", str(self.config)), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            command = _agi_monitor("serve", "--config", str(self.config))
+            if self.clock_ahead is not None:
+                command[1:3] = ["-c", ANOTHER_CLOCK, str(self.clock_ahead)]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(
-            lambda: not self.is_running or self.events("serving", since=mark),
+            lambda: not self.is_running or all(self.events(event, since=mark) for event in events),
             START_SECONDS,
             "the server to serve",
             describe=self._log_tail,
@@ -192,11 +212,15 @@ class MonitorServer:
         return found[0]
 
     def audit(self, fact: str | None = None) -> list[dict[str, Any]]:
-        """Read the audit, all of it or one kind of fact."""
+        """Read the audit, all of it or one kind of fact. Its checkpoints are left out."""
         if not self.audit_file.exists():
             return []
         records = [json.loads(line) for line in self.audit_file.read_text().splitlines()]
-        return [record for record in records if fact is None or record["fact"] == fact]
+        return [
+            record
+            for record in records
+            if record["fact"] == fact or (fact is None and record["fact"] != "checkpoint")
+        ]
 
     def wait_for_audit(self, fact: str, count: int = 1, timeout: float = EVENT_SECONDS) -> list[dict[str, Any]]:
         """Wait until the audit holds so many facts of a kind, and return them."""

@@ -34,6 +34,8 @@ SHOWN_DBFS = -75.0
 """Below, the matrix for people shows a dash."""
 
 FULL_SCALE = 32768.0
+PURE = 0.7
+"""Known tones that hold this part of a packet's power are all that is in it; in speech no three bins do."""
 PARTLY_COVERED = 0.7
 """A listener who was sent sound for less than this part of the time was cut off in the middle: unclear."""
 
@@ -59,6 +61,22 @@ def tone_level(samples: Sequence[int], frequency_hz: float) -> float:
         return FLOOR_DBFS
     mean = sum(powers) / len(powers)
     return max(FLOOR_DBFS, 10 * math.log10(mean)) if mean > 0 else FLOOR_DBFS
+
+
+def tones_in(samples: Sequence[int], tones_hz: Mapping[str, int]) -> frozenset[str]:
+    """Name the speakers whose tones make up one packet; nobody when it is silent, or holds anything else.
+
+    In a packet's 20 ms a bin is 50 Hz wide: enough to tell the tones apart, and to tell them from a spoken prompt.
+
+    :param samples: 16 bit samples at 8 kHz
+    :param tones_hz: speaker -> frequency
+    """
+    window = _hann(len(samples))
+    power = sum((sample * weight) ** 2 for sample, weight in zip(samples, window, strict=True)) / FULL_SCALE**2
+    powers = {speaker: _bin_power(samples, hz) for speaker, hz in tones_hz.items()}
+    heard = {speaker for speaker, one in powers.items() if one >= 10 ** (HEARD_DBFS / 10)}
+    whole = 2 * power / sum(weight**2 for weight in window)
+    return frozenset(heard if sum(powers[speaker] for speaker in heard) >= PURE * whole else ())
 
 
 def sine(frequency_hz: float, seconds: float, amplitude: float = 0.25) -> list[int]:
@@ -161,7 +179,7 @@ def measure(streams: Mapping[str, Iterable[Sequence[int]]], tones_hz: Mapping[st
 
 def _bin_power(window: Sequence[int], frequency_hz: float) -> float:
     """Squared amplitude of one bin under a Hann window, 1.0 for a sine of full scale."""
-    cosines, sines = _windowed_wave(frequency_hz)
+    cosines, sines = _windowed_wave(frequency_hz, len(window))
     real = sum(map(_multiply, window, cosines))
     imaginary = sum(map(_multiply, window, sines))
     return (real * real + imaginary * imaginary) / FULL_SCALE**2
@@ -172,15 +190,20 @@ def _multiply(one: float, other: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _windowed_wave(frequency_hz: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _windowed_wave(frequency_hz: float, length: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     step = 2 * math.pi * frequency_hz / SAMPLE_RATE_HZ
     # The Hann window's mean is one half and a sine's bin holds half its amplitude: together a factor of four.
-    turn = 2 * math.pi / WINDOW_SAMPLES
-    hann = [(2 - 2 * math.cos(turn * n)) / WINDOW_SAMPLES for n in range(WINDOW_SAMPLES)]
+    window = [4 * weight / length for weight in _hann(length)]
     return (
-        tuple(weight * math.cos(step * n) for n, weight in enumerate(hann)),
-        tuple(weight * math.sin(step * n) for n, weight in enumerate(hann)),
+        tuple(weight * math.cos(step * n) for n, weight in enumerate(window)),
+        tuple(weight * math.sin(step * n) for n, weight in enumerate(window)),
     )
+
+
+@lru_cache(maxsize=4)
+def _hann(length: int) -> tuple[float, ...]:
+    turn = 2 * math.pi / length
+    return tuple((1 - math.cos(turn * n)) / 2 for n in range(length))
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Record what a real Asterisk says over AGI, byte for byte.
+"""Record what a real Asterisk says, over AGI byte for byte, and over AMI event by event.
 
 `python -m contrib.lab.transcripts` writes tests/transcripts/agi-<situation>-<version>.txt. The lines of a file:
 
@@ -9,25 +9,52 @@
     X:                                                  Asterisk closed the connection
 
 Bytes that are no printable ASCII stand as \\xNN, a backslash as \\x5c.
+
+And tests/transcripts/ami-calls-<version>.txt, many calls one after the other. A line is a comment or one of these, in
+JSON and in the order of the wire, with the headers that tell of calls and devices:
+
+    {"event": {...}}                                    an event
+    {"asked": "<moment>"}                               the lists are about to be asked for
+    {"moment": "<moment>", "quiet": true, "lists": {}}  they have come, and so has all that is older; quiet: nothing
+                                                        happened between the question and the answer
 """
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from agi_monitor.dialplan.parse import parse
+from contrib.lab.manager import Manager, Message
 from contrib.lab.pbx import VERSIONS, Lab
+from contrib.lab.waiting import wait_until
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests" / "transcripts"
+GOLDEN_DIALPLAN = FOLDER.parent / "golden" / "three-groups.conf"
 PHONE = "2001"
 EXTENSION = "7900"
 REPLY_SECONDS = 15.0
 LONGEST_LINE_BYTES = 8192
+QUIET_SECONDS = 20.0
+LATE_EVENTS_SECONDS = 0.3
+NO_CALLS = frozenset({"FullyBooted", "ContactStatus", "PeerStatus"})
+"""Events that tell of no call and of no device's state; the second tells addresses."""
+NOISE = re.compile(
+    r"Privilege|ActionID|Application(Data)?|Duration|CID-CallingPres|MusicClass|DialString|\w*Cause\S*|StatusText|"
+    r"Bridge(Creator|NumChannels|VideoSource\w*)|Weight|Service\w+|(Talk|Hold|Login|Ring)Time|Holdtime|Strategy|Max|"
+    r"Completed|Abandoned|CallsTaken|LastCall|LastPause|Wrapuptime|Penalty|PausedReason|Ringinuse|"
+    r"(Dest|LocalOne|LocalTwo|Transfer\w*|Orig\w*|Second\w*|Park\w*|Retriever)?"
+    r"(ChannelState|CallerIDName|ConnectedLineName|Language|AccountCode|Priority)"
+)
+"""Headers that say nothing of who talks to whom, or of who people are."""
 
 
 class Conversation:
@@ -238,6 +265,150 @@ SITUATIONS: tuple[Callable[[Conversation], None], ...] = (
 )
 
 
+class Calls:
+    """What the manager interface tells of many calls, written down.
+
+    :param lab: whose calls
+    :param manager: logged in
+    """
+
+    def __init__(self, lab: Lab, manager: Manager) -> None:
+        self.lab = lab
+        self.lines: list[str] = []
+        self._manager = manager
+
+    def quiet(self, moment: str) -> None:
+        """Write down the lists as soon as nothing happens any more."""
+
+        def look() -> bool:
+            self._hear()
+            before = len(self.lines)
+            lists = self._listed(moment)
+            if len(self.lines) > before + 1:  # beside the question itself
+                del self.lines[before]
+                return False
+            self._write(moment=moment, quiet=True, lists=lists)
+            return True
+
+        wait_until(look, QUIET_SECONDS, f"quiet after {moment}")
+
+    def busy(self, moment: str) -> None:
+        """Write down the lists as soon as something happens, in the middle of it."""
+        before = len(self.lines)
+
+        def look() -> bool:
+            self._hear()
+            return len(self.lines) > before
+
+        wait_until(look, QUIET_SECONDS, f"something to happen {moment}")
+        self._write(moment=moment, quiet=False, lists=self._listed(moment))
+
+    def _listed(self, moment: str) -> dict[str, list[Message]]:
+        self._write(asked=moment)
+        lists = {action: [_without_noise(item) for item in items] for action, items in self._manager.lists().items()}
+        until = time.monotonic() + LATE_EVENTS_SECONDS
+        wait_until(lambda: time.monotonic() >= until, 2 * LATE_EVENTS_SECONDS + 1.0, "late events to come")
+        self._hear()
+        return lists
+
+    def _hear(self) -> None:
+        for event in self._manager.heard():
+            if event["Event"] not in NO_CALLS:
+                self._write(event=_without_noise(event))
+
+    def _write(self, **line: object) -> None:
+        self.lines.append(json.dumps(line, separators=(",", ":")))
+
+
+def _without_noise(message: Message) -> Message:
+    found = {name: value for name, value in message.items() if NOISE.fullmatch(name) is None}
+    if message.get("Event") != "ExtensionStatus":
+        for name in [name for name in found if name.endswith(("Context", "Exten"))]:
+            del found[name]
+    return found
+
+
+def call_lives(calls: Calls) -> None:
+    """Calls of every kind, from the first ring to the last hang-up."""
+    lab = calls.lab
+    agent, colleague, customer = lab.phone("1001"), lab.phone("1002"), lab.phone("3001")
+
+    def over() -> None:
+        lab.pbx.hangup_all()
+        for phone in (agent, colleague, customer):
+            phone.wait_until_idle()
+        calls.quiet("all is over")
+
+    calls.quiet("nothing has happened")
+    customer.dial("1001")
+    agent.wait_for_incoming()
+    calls.quiet("the agent's phone rings")
+    agent.answer()
+    calls.quiet("the agent talks")
+    agent.hold()
+    calls.quiet("the agent holds the customer")
+    agent.resume()
+    calls.quiet("the agent talks again")
+    lab.connect("1001", "1002")
+    calls.quiet("the agent asks the colleague")
+    customers, colleagues = agent.calls
+    agent.transfer_attended(customers, colleagues)
+    calls.quiet("the colleague has the customer")
+    colleague.transfer("700")
+    calls.quiet("the customer is parked")
+    agent.call("701")
+    calls.quiet("the agent has fetched the customer")
+    colleague.set_auto_answer(True)
+    agent.transfer("1002")
+    calls.quiet("the colleague has the customer unasked")
+    colleague.set_auto_answer(False)
+    over()
+    for queue in ("500", "501"):
+        lab.connect("3001", queue, "1001")
+        calls.quiet(f"the agent talks to a caller of queue {queue}")
+        over()
+    lab.pbx.cli("queue add member Local/1001@agents-at-desks/n to 502 penalty 0 as Desk state_interface PJSIP/1002")
+    calls.quiet("the agent is logged in at the colleague's desk")
+    lab.connect("3001", "502", "1002")
+    calls.quiet("the agent talks at the colleague's desk")
+    lab.pbx.cli("queue remove member Local/1001@agents-at-desks/n from 502")
+    over()
+    for number, how in (
+        ("600", "in a ring group"),
+        ("610", "forwarded"),
+        ("611", "forwarded for good"),
+        ("620", "found"),
+    ):
+        lab.connect("3001", number, "1002")
+        calls.quiet(f"the colleague is {how}")
+        over()
+    for phone in (agent, customer):
+        phone.call("800")
+    colleague.call("801")
+    calls.quiet("three are in a conference")
+    over()
+    quick = "for i in 1 2 3; do " + " & ".join(
+        f"asterisk -rx 'channel originate Local/{extension}@load application Wait 1'"
+        for extension in ("near", "optimised")
+    )
+    load = threading.Thread(target=lab.pbx.container.exec, args=(["sh", "-c", f"{quick} & wait; done"],))
+    load.start()
+    calls.busy("at the first of the quick calls")
+    calls.busy("in the middle of quick calls")
+    load.join()
+    lab.pbx.wait_until(lambda: not lab.pbx.channels(), QUIET_SECONDS, "the quick calls to end")
+    over()
+
+
+def record_calls(lab: Lab) -> str:
+    """Play all kinds of calls on a laboratory and return the transcript."""
+    with Manager(lab) as manager:
+        calls = Calls(lab, manager)
+        call_lives(calls)
+    heading = f"# {call_lives.__doc__} Asterisk {lab.pbx.cli('core show version').split()[1]}"
+    return "\n".join([heading, *calls.lines]) + "\n"
+
+
 def record(lab: Lab, situation: Callable[[Conversation], None]) -> str:
     """Play one situation on a laboratory and return the transcript."""
     name = situation.__name__.replace("_", "-")
@@ -255,6 +426,16 @@ def record(lab: Lab, situation: Callable[[Conversation], None]) -> str:
             lab.pbx.remove_dialplan("lab-transcripts")
     heading = f"# {(situation.__doc__ or '').strip()} Asterisk {lab.pbx.cli('core show version').split()[1]}"
     return "\n".join([heading, *talk.lines]) + "\n"
+
+
+def record_dialplan(lab: Lab) -> str:
+    """Load a golden dialplan on a laboratory and return what Asterisk says it holds."""
+    text = GOLDEN_DIALPLAN.read_text(encoding="utf-8")
+    lab.pbx.write_dialplan("agi-monitor", text)
+    try:
+        return "".join(lab.pbx.dialplan_show(context.name) for context in parse(text).contexts)
+    finally:
+        lab.pbx.remove_dialplan("agi-monitor")
 
 
 def comparable(transcript: str) -> str:
@@ -278,6 +459,12 @@ def main() -> int:
                 path = FOLDER / f"agi-{situation.__name__.replace('_', '-')}-{version}.txt"
                 path.write_text(record(lab, situation))
                 print(path)
+            path = FOLDER / f"dialplan-show-{version}.txt"
+            path.write_text(record_dialplan(lab))
+            print(path)
+            path = FOLDER / f"ami-calls-{version}.txt"
+            path.write_text(record_calls(lab))
+            print(path)
     return 0
 
 

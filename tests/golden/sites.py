@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agi_monitor.dialplan.site import PermissionGroup, Site
+from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Site
 from agi_monitor.model import Agent, Mode
 
 HERE = Path(__file__).parent
@@ -50,6 +50,7 @@ SITES: Mapping[str, GoldenSite] = {
             fastagi_host="2001:db8::5",
             fastagi_port=4574,
             secret="s3cret_of-this.PBX~",
+            manager=ManagerAccount("agi-monitor", "not-a-secret#of=[this]PBX", ("2001:db8::5",)),
         )
     ),
     "own-template": GoldenSite(Site(agents=(ANNA,), groups=(LEADS,)), templates=HERE / "own-template"),

@@ -10,7 +10,11 @@ from tests.golden.sites import HERE, SITES
 
 CASES = [
     pytest.param(site, file, id=f"{site}-{file}")
-    for site, file in [(site, "agi-monitor.conf") for site in SITES] + [("three-groups", "extensions.conf.sample")]
+    for site, file in [
+        *((site, "agi-monitor.conf") for site in SITES),
+        ("three-groups", "extensions.conf.sample"),
+        ("ipv6-and-secret", "manager.conf.include"),
+    ]
 ]
 
 

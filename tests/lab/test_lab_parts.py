@@ -12,7 +12,7 @@ from contrib.lab.capture import FILE_HEADER, MAGIC_MICROSECONDS, PACKET_HEADER, 
 from contrib.lab.endpoints import ENDPOINTS, TONES_HZ, endpoint_of_rtp_port
 from contrib.lab.errors import LabError, PhoneError, Unclear, WaitTimeout
 from contrib.lab.phone import parse_netstrings
-from contrib.lab.sound import BIN_HZ, FLOOR_DBFS, Hearing, measure, sine, tone_level, ulaw_to_linear
+from contrib.lab.sound import BIN_HZ, FLOOR_DBFS, Hearing, measure, sine, tone_level, tones_in, ulaw_to_linear
 from contrib.lab.waiting import wait_until
 
 HANN_WIDTH_HZ = 3 * BIN_HZ
@@ -44,6 +44,19 @@ def test_a_tone_measures_what_it_is() -> None:
 
 def test_less_than_a_window_is_silence() -> None:
     assert tone_level(sine(1648, 0.2), 1648) == FLOOR_DBFS
+
+
+@pytest.mark.parametrize("speakers", [(), ("1001",), ("2001", "3001"), ("1001", "1001-mobile", "3002")])
+def test_a_packet_names_its_tones(speakers: tuple[str, ...]) -> None:
+    """In 20 ms every tone is found, alone and together, and no other one."""
+    tones = [sine(TONES_HZ[speaker], 0.02, 0.25) for speaker in speakers]
+    assert tones_in([sum(parts) for parts in zip([0] * 160, *tones, strict=True)], TONES_HZ) == frozenset(speakers)
+
+
+def test_a_packet_of_speech_names_nobody() -> None:
+    """A voice has harmonics, some of which are as loud as a tone and in its place."""
+    voice = [sine(hz, 0.02, 0.1) for hz in range(206, 2500, 206)]
+    assert tones_in([sum(parts) for parts in zip(*voice, strict=True)], TONES_HZ) == frozenset()
 
 
 def test_mulaw_decodes_to_the_known_values() -> None:

@@ -1,22 +1,24 @@
 """An AMI client of this project in a process of its own, driven by JSON lines on stdin and stdout.
 
-The first line configures it: ``{"host", "port", "username", "secret", "limits", "wanted"}``. Each further line is an
-action: ``{"action", "headers", "as_list"}``. It tells its states, its events and the answers, a line each.
+The first line configures it: ``{"host", "port", "tls", "username", "secret", "limits", "wanted", "needs"}``. Each
+further line is an action: ``{"action", "headers", "as_list"}``. It tells its states, its events and the answers, a
+line each.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import structlog
 from twisted.internet import reactor, stdio
 from twisted.internet.defer import ensureDeferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.protocols.basic import LineOnlyReceiver
 
 from agi_monitor.ami.connection import Event
+from agi_monitor.ami.endpoints import Verification, endpoint
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import action
 from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
@@ -65,12 +67,15 @@ class Orders(LineOnlyReceiver):
 def start(order: dict[str, Any]) -> AMIClient:
     """Make a client and start it."""
     clock: Any = reactor
+    tls = order["tls"]
+    verification = None if tls is None else Verification(Path(tls["ca_file"]), tls.get("name"))
     client = AMIClient(
-        HostnameEndpoint(clock, order["host"], order["port"], timeout=2),
+        endpoint(clock, order["host"], order["port"], verification, seconds=2),
         clock,
         Account(order["username"], order["secret"]),
         Callbacks(say_event, lambda: say("up"), lambda: say("down"), say_state),
         wanted=order["wanted"],
+        needs=order["needs"],
         limits=AMILimits(**order["limits"]),
     )
     client.startService()

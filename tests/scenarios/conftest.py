@@ -15,10 +15,17 @@ from tests.scenarios.house import House
 
 
 @pytest.fixture
+def own_dialplan(lab: Lab) -> Iterator[Lab]:
+    """A scenario that renders another dialplan; the next one renders its own again."""
+    yield lab
+    lab.pbx.remove_dialplan("agi-monitor")
+
+
+@pytest.fixture
 def house(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
     """The laboratory with our dialplan and a server that runs; what a failed scenario leaves is kept."""
     server = MonitorServer(lab, tmp_path)
-    if not (lab.pbx.generated / "agi-monitor.conf").exists():
+    if any(not (lab.pbx.generated / name).exists() for name in ("agi-monitor.conf", "manager.conf.include")):
         server.render()
     with server:
         house = House(lab, server)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from contrib.lab.endpoints import endpoint_of_rtp_port
 from contrib.lab.pbx import Lab
 from contrib.lab.phone import Call
 from contrib.lab.server import PINS, MonitorServer
 from contrib.lab.sound import Hearing
+from contrib.lab.waiting import wait_until
 
 CODES = {"listen": "*222", "whisper": "*223", "barge": "*224"}
-KEYS = {"listen": "4", "whisper": "5", "barge": "6"}
+RESYNC_SECONDS = 20.0
+KEYS = {"listen": "4", "whisper": "5", "barge": "6", "take_over": "7"}
 
 
 def heard_in(mode: str, customer: str = "3001", agent: str = "1001", supervisor: str = "2001") -> dict[str, set[str]]:
@@ -23,21 +29,45 @@ def heard_in(mode: str, customer: str = "3001", agent: str = "1001", supervisor:
     return expected
 
 
+SOUND_SECONDS = 10.0
+"""From the record of a spy to its sound; 0.15 s were seen."""
+
+
+def moment(event: Mapping[str, Any]) -> float:
+    """Tell when something was logged, in seconds since 1970."""
+    return datetime.fromisoformat(event["timestamp"]).timestamp()
+
+
 class House:
     """A PBX with phones and our server.
 
     :param lab: the PBX and the phones
     :param server: our server
+    :param codes: the feature code of each mode
     """
 
-    def __init__(self, lab: Lab, server: MonitorServer) -> None:
+    def __init__(self, lab: Lab, server: MonitorServer, codes: Mapping[str, str] = CODES) -> None:
         self.lab = lab
         self.server = server
+        self._codes = codes
 
     @property
     def generated(self) -> str:
         """The dialplan as `agi-monitor render` wrote it."""
         return (self.lab.pbx.generated / "agi-monitor.conf").read_text()
+
+    def reconfigure(self, **changes: Any) -> None:
+        """Replace sections of the configuration, tell the running server, and wait until they hold."""
+        mark = self.server.mark()
+        self.server.configure(**changes)
+        self.server.reload()
+        self.server.wait_for("reloaded", mark)
+
+    def restart(self, **changes: Any) -> None:
+        """Stop the server, replace sections of the configuration, and start it again."""
+        self.server.stop()
+        self.server.configure(**changes)
+        self.server.start()
 
     def dial(self, number: str, supervisor: str = "2001") -> Call:
         """Dial from a supervisor's phone and wait until the server asks for the PIN."""
@@ -71,11 +101,17 @@ class House:
         return self.identify(number, supervisor)
 
     def spy(self, mode: str = "listen", extension: str = "1001", supervisor: str = "2001") -> Call:
-        """Dial, give the right PIN and wait until the spy has begun."""
+        """Dial, give the right PIN and wait until the supervisor is sent what is heard."""
         mark = self.server.mark()
-        call = self.identify(CODES[mode] + extension, supervisor)
-        self.server.wait_for("spy_started", mark, mode=mode)
+        call = self.identify(self._codes[mode] + extension, supervisor)
+        began = moment(self.server.wait_for("spy_started", mark, mode=mode))
+        # The record comes first; ChanSpy needs some 150 ms more, and a call that ends meanwhile was never heard.
+        wait_until(lambda: self._is_sent_sound(supervisor, began), SOUND_SECONDS, f"{supervisor} to be sent sound")
         return call
+
+    def _is_sent_sound(self, phone: str, since: float) -> bool:
+        packets = self.lab.capture.packets_since(since)
+        return any(endpoint_of_rtp_port(packet.destination_port) == phone for packet in packets)
 
     def change_mode(self, mode: str, supervisor: str = "2001") -> None:
         """Press the key of a mode and wait until it has begun."""
@@ -99,6 +135,29 @@ class House:
     def hears(self, expected: dict[str, set[str]]) -> Hearing:
         """Wait until exactly these listeners hear exactly these speakers, and every other phone nothing."""
         return self.lab.wait_for_hearing(expected)
+
+    def ami(self, **changes: Any) -> dict[str, Any]:
+        """Return the section `ami` with other values."""
+        return {"host": self.lab.pbx.address, "secret": self.lab.manager_secrets["monitor"], **changes}
+
+    def resync(self) -> None:
+        """Let the server hold its picture against the lists of the PBX, from this moment on."""
+        before = self.asks("status")["resyncs"]
+        self.lab.pbx.cli("module reload cdr")  # of which the PBX tells its clients
+        wait_until(lambda: self.asks("status")["resyncs"] > before, RESYNC_SECONDS, "one more list", interval=0.3)
+
+    def asks(self, command: str) -> Any:
+        """Ask the running server for `status`, `calls` or `spies`."""
+        return json.loads(self.server.command(command, "--json", "--config", str(self.server.config)))
+
+    def kill(self, spy: str) -> None:
+        """End a spy with `agi-monitor spy kill`."""
+        self.server.command("spy", "kill", spy, "--config", str(self.server.config))
+
+    def assert_no_alarm(self) -> None:
+        """Nobody was taken for a rogue spy."""
+        assert not self.server.events("rogue_spy")
+        assert not self.server.audit("rogue_spy")
 
     def assert_no_pin_anywhere(self) -> None:
         """No PIN stands in our log, audit or state, nor in the log of the PBX."""

@@ -2,169 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import re
-import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Self
 
 import pytest
 
 from agi_monitor.ami.permissions import CLASSES
 from contrib.lab.errors import LabError
-from contrib.lab.pbx import MANAGER_PORT, Lab
+from contrib.lab.faulty_way import FaultyWay
+from contrib.lab.pbx import Lab
 from contrib.lab.waiting import wait_until
+from tests.scenarios.ami_monitor import SECONDS, Monitor
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-SECONDS = 20.0
-STOP_SECONDS = 10
-WANTED = ["Newchannel", "Hangup", "ChanSpyStart", "ChanSpyStop"]
+ONE_SESSION = """\
+[single]
+secret = only-one-session
+allowmultiplelogin = no
+read = call
+write = call
+"""
 SPY = """\
 [lab-tests]
 exten => 7991,1,Answer()
  same => n,ChanSpy(PJSIP/1001-,q)
  same => n,Hangup()
 """
-
-
-class Wire:
-    """A way to the PBX that can be cut: a port of this host that leads to its manager interface."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._ends: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept)]
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self.cut()
-        for thread in self._threads:
-            thread.join()
-        for one in (self._listener, *self._ends):
-            one.close()
-
-    def cut(self) -> None:
-        """End every connection that there is."""
-        for end in list(self._ends):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return  # the end
-            pbx = socket.create_connection((self._address, MANAGER_PORT))
-            self._ends += [client, pbx]
-            for source, sink in ((client, pbx), (pbx, client)):
-                thread = threading.Thread(target=self._copy, args=(source, sink))
-                self._threads.append(thread)
-                thread.start()
-
-    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65_536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-
-class Monitor:
-    """A client in a process of its own, and everything it told."""
-
-    def __init__(
-        self,
-        lab: Lab,
-        username: str = "monitor",
-        secret: str | None = None,
-        port: int | None = None,
-        **limits: float,
-    ) -> None:
-        self._order = {
-            "host": lab.pbx.address if port is None else "127.0.0.1",
-            "port": MANAGER_PORT if port is None else port,
-            "username": username,
-            "secret": lab.manager_secrets[username] if secret is None else secret,
-            "wanted": WANTED,
-            "limits": {"max_retry_seconds": 2, **limits},
-        }
-        self._told: list[dict[str, Any]] = []
-        self._process: subprocess.Popen[str]
-        self._reader: threading.Thread
-        self.errors = ""
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.scenarios.ami_client"],
-            cwd=REPOSITORY,
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        self._send(self._order)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(STOP_SECONDS)
-        finally:
-            self._process.kill()
-            self._process.wait()
-            self._reader.join()
-            assert self._process.stdout is not None
-            assert self._process.stderr is not None
-            self.errors = self._process.stderr.read()
-            self._process.stdout.close()
-            self._process.stderr.close()
-        assert self._process.returncode == 0, self.errors
-        assert "Traceback" not in self.errors, self.errors
-        assert str(self._order["secret"]) not in self.errors
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._told.append(json.loads(line))
-
-    def _send(self, order: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-
-    def mark(self) -> int:
-        """The number of lines told so far."""
-        return len(self._told)
-
-    def told(self, since: int = 0, **keys: Any) -> list[dict[str, Any]]:
-        """The lines with these keys."""
-        return [line for line in self._told[since:] if all(line.get(key) == value for key, value in keys.items())]
-
-    def wait_for(self, since: int = 0, **keys: Any) -> dict[str, Any]:
-        """The first line with these keys, as soon as it is there."""
-        return wait_until(
-            lambda: self.told(since, **keys), SECONDS, f"the client to tell {keys}", describe=lambda: str(self._told)
-        )[0]
-
-    def asks(self, action: str, *headers: Sequence[str], as_list: bool = False) -> dict[str, Any]:
-        """Perform an action; its answer or its error."""
-        mark = self.mark()
-        self._send({"action": action, "headers": headers, "as_list": as_list})
-        return wait_until(lambda: self.told(mark, action=action), SECONDS, f"an answer to {action}")[0]
 
 
 @pytest.fixture
@@ -233,6 +97,35 @@ def test_a_wrong_secret_is_final(lab: Lab) -> None:
     assert len(re.findall("failed to authenticate", lab.pbx.log_since(mark))) == 1
 
 
+def test_an_account_for_one_session_waits_its_turn(lab: Lab) -> None:
+    """With allowmultiplelogin = no the second client tries until the first is gone."""
+    with lab.pbx.manager_accounts(ONE_SESSION), Monitor(lab, "single", "only-one-session") as first:
+        first.wait_for(told="up")
+        with Monitor(lab, "single", "only-one-session", retry_seconds=0.1) as second:
+            reason = second.wait_for(told="state", state="Down")["reason"]
+            assert reason == "Asterisk answered Login Already In Use"
+            first.stop()
+            second.wait_for(told="up")
+
+
+def test_a_pbx_that_is_being_stopped_is_tried_again(lab: Lab, monitor: Monitor) -> None:
+    """A graceful stop waits for the last call and refuses every login until then, or until it is called off."""
+    lab.connect("3001", "1001")
+    stopping = threading.Thread(target=lab.pbx.cli, args=("core stop gracefully",))
+    stopping.start()
+    try:
+        wait_until(lambda: "error" in monitor.asks("Ping"), SECONDS, "the stop to begin")
+        assert "shutting down" in monitor.asks("CoreShowChannels", as_list=True)["text"]
+        with Monitor(lab, retry_seconds=0.1) as late:
+            assert "shutting down" in late.wait_for(told="state", state="Down")["reason"]
+            lab.pbx.cli("core abort shutdown")
+            late.wait_for(told="up")
+    finally:
+        lab.pbx.cli("core abort shutdown")
+        stopping.join()
+    assert "error" not in monitor.asks("CoreShowChannels", as_list=True)
+
+
 def test_a_missing_class_is_named(lab: Lab) -> None:
     """An account without the class gets an error that says which to add; another action still works."""
     with Monitor(lab, "caller") as monitor:
@@ -272,10 +165,10 @@ def test_the_longest_action_is_taken(monitor: Monitor) -> None:
 
 def test_a_connection_that_is_cut_comes_back(lab: Lab) -> None:
     """The way to the PBX breaks in the middle; the client logs in again and is as useful as before."""
-    with Wire(lab.pbx.address) as wire, Monitor(lab, port=wire.port) as monitor:
+    with FaultyWay(lab.pbx.address) as way, Monitor(lab, port=way.port) as monitor:
         monitor.wait_for(told="up")
         mark = monitor.mark()
-        wire.cut()
+        way.cut()
         assert monitor.wait_for(mark, told="state", state="Down")["retry_in"] > 0
         monitor.wait_for(mark, told="down")
         monitor.wait_for(mark, told="up")

@@ -10,13 +10,15 @@ from tests.scenarios.house import House, heard_in
 
 @pytest.mark.parametrize("who", ["3001", "1001"])
 def test_the_call_ends_while_it_is_heard(house: House, who: str) -> None:
-    """Whoever hangs up: the spy ends, and the supervisor is asked for the next extension, not for the PIN."""
+    """Whoever hangs up: the spy ends, and the supervisor may ask for the next extension without the PIN."""
     house.lab.connect("3001", "1001")
     house.lab.connect("3002", "100")
     house.spy()
     mark = house.server.mark()
     house.lab.phone(who).hang_up()
     house.server.wait_for("spy_ended", mark, why="call_over")
+    house.server.wait_for("waiting", mark)
+    house.lab.phone("2001").press("*")
     house.server.wait_for("extension_prompted", mark)
     house.lab.phone("2001").press("100#")
     house.server.wait_for("spy_started", mark)
@@ -75,14 +77,16 @@ def test_hanging_up_at_a_prompt_leaves_nothing(house: House, prompt: str) -> Non
 
 
 def test_a_blind_transfer_by_the_agent_ends_the_spy(house: House) -> None:
-    """The customer goes to a protected agent: the supervisor hears nothing of that call."""
+    """The customer goes to a protected agent: the supervisor, who stays with the first one, hears nothing of it."""
     house.lab.connect("3001", "1001")
     house.spy()
     mark = house.server.mark()
     house.lab.phone("1002").set_auto_answer(True)
     house.lab.phone("1001").transfer("1002")
     house.server.wait_for("spy_ended", mark, why="call_over")
-    house.lab.wait_for_hearing({"3001": {"1002"}, "1002": {"3001"}}, others_silent=False)
+    house.server.wait_for("waiting", mark)
+    house.lab.wait_for_hearing({"3001": {"1002"}, "1002": {"3001"}, "2001": set()}, 15.0)
+    house.lab.phone("2001").press("*")
     house.server.wait_for("extension_prompted", mark)
     house.lab.phone("2001").press("1002#")
     house.server.wait_for("refused", mark, reason="mode_denied")

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from contrib.lab.pbx import Lab
 from tests.scenarios.house import House, heard_in
 
 SECRET = "a-shared-secret-of-the-lab"
-
-
-@pytest.fixture
-def own_dialplan(lab: Lab) -> Iterator[Lab]:
-    """A scenario that renders another dialplan; the next one renders its own again."""
-    yield lab
-    lab.pbx.remove_dialplan("agi-monitor")
 
 
 def test_a_phone_outside_the_groups_cannot_dial_a_code(house: House) -> None:

@@ -75,6 +75,12 @@ class Line:
         self.says(f"Response: {response}", f"ActionID: {asked.action_id}", *more)
         return asked
 
+    def refuses(self, name: str, text: str, *offered: str) -> None:
+        """Asterisk says no to the one action that came, and to the question what it offers, these actions."""
+        self.answers(name, f"Message: {text}", response="Error")
+        lines = [(name, classes or "<none>") for name, _, classes in (one.partition(" ") for one in offered)]
+        self.answers("ListCommands", *(f"{name}: What it does.  (Priv: {classes})" for name, classes in lines))
+
     def logs_in(self) -> None:
         """The whole login."""
         self.sends(GREETING)
@@ -158,7 +164,8 @@ def test_a_login_answers_the_challenge() -> None:
     line = site.start()
     assert line.asked() == []
     line.sends(GREETING)
-    assert line.answers("Challenge", "Challenge: 123").get("AuthType") == "MD5"
+    challenge = line.answers("Challenge", "Challenge: 123")
+    assert (challenge.get("AuthType"), challenge.get("Username")) == ("MD5", "monitor")
     (login,) = line.asked()
     assert login.headers == (
         ("Action", "Login"),
@@ -187,17 +194,15 @@ def test_the_login_byte_by_byte() -> None:
     assert isinstance(site.client.state, Up)
 
 
-@pytest.mark.parametrize("at", ["Challenge", "Login"])
-def test_a_refused_login_is_final(at: str) -> None:
+def test_a_refused_login_is_final() -> None:
     """Said once in the log, to the state and to who waits; nobody connects again."""
     site = Site()
     waiting = site.client.when_up()
     with capture_logs() as logs:
         line = site.start()
         line.sends(GREETING)
-        if at == "Login":
-            line.answers("Challenge", "Challenge: 1")
-        line.answers(at, "Message: Authentication failed", response="Error")
+        line.answers("Challenge", "Challenge: 1")
+        line.answers("Login", "Message: Authentication failed", response="Error")
         assert line.transport.disconnecting
         line.breaks()
         site.reactor.advance(3_600)
@@ -217,7 +222,8 @@ def test_a_refused_client_can_be_stopped_and_started() -> None:
     site = Site()
     line = site.start()
     line.sends(GREETING)
-    line.answers("Challenge", "Message: no", response="Error")
+    line.answers("Challenge", "Challenge: 1")
+    line.answers("Login", "Message: no", response="Error")
     line.breaks()
     site.client.stopService()
     assert isinstance(site.client.state, Refused)
@@ -226,15 +232,18 @@ def test_a_refused_client_can_be_stopped_and_started() -> None:
     assert isinstance(site.client.state, Up)
 
 
-def test_a_second_login_of_the_same_account_is_tried_again() -> None:
-    """A session of ours that is dead and not yet noticed passes."""
+@pytest.mark.parametrize("text", ["Login Already In Use", "Asterisk is shutting down", "whatever"])
+def test_a_refused_challenge_is_tried_again(text: str) -> None:
+    """A session of ours that is dead and not yet noticed passes, and so does a PBX that is being stopped."""
     site = Site()
     line = site.start()
     line.sends(GREETING)
-    line.answers("Challenge", "Challenge: 1")
-    line.answers("Login", "Message: Login Already In Use", response="Error")
+    line.answers("Challenge", f"Message: {text}", response="Error")
+    assert line.transport.disconnecting
     line.breaks()
-    assert site.client.state == Down("Asterisk answered Login Already In Use", 1.0)
+    assert site.client.state == Down(f"Asterisk answered {text}", 1.0)
+    site.reactor.advance(1)
+    site.accept().logs_in()
 
 
 @pytest.mark.parametrize("greets", [False, True])
@@ -247,17 +256,21 @@ def test_a_silent_login_is_given_up(greets: bool) -> None:
     site.reactor.advance(LIMITS.login_seconds)
     assert line.transport.aborted
     line.breaks()
-    assert isinstance(site.client.state, Down)
+    reason = "the login took too long" if greets else "no greeting came: a port that wants TLS is silent"
+    assert site.client.state == Down(reason, 1.0)
     site.reactor.advance(1)
     assert site.attempts == 2
 
 
 @pytest.mark.parametrize(
     "secret",
-    ["", "secret", "password", "PassWord", "amp111", "mysecret", "monitoring-pbx", "Monitoring-PBX", "elevenchars"],
+    [
+        *["", "secret", "password", "PassWord", "amp111", "mysecret", "monitoring-pbx", "Monitoring-PBX"],
+        *["elevenchars", "xxxxxxxxxxxxxxxx", "1212121212121212"],
+    ],
 )
 def test_a_weak_secret_is_refused_before_connecting(secret: str) -> None:
-    """An empty, well-known or short secret, or the user's name, makes no account; the error does not repeat it."""
+    """An empty, well-known, short or monotonous secret, or the user's name, is none; the error does not repeat it."""
     with pytest.raises(LoginRefused) as caught:
         Account("monitoring-pbx", secret)
     assert len(secret) < 9 or secret not in str(caught.value)
@@ -275,7 +288,6 @@ def test_a_user_name_that_is_too_long_is_final() -> None:
     site = Site(account=Account("x" * 2_000, SECRET))
     line = site.start()
     line.sends(GREETING)
-    line.answers("Challenge", "Challenge: 1")
     assert isinstance(site.client.state, Refused)
 
 
@@ -285,7 +297,7 @@ def test_the_secret_is_nowhere() -> None:
     with capture_logs() as logs:
         line = site.up()
         found = site.run(site.client.perform(action("Setvar", ("Value", SECRET))))
-        line.answers("Setvar", "Message: no", response="Error")
+        line.refuses("Setvar", "no", "Setvar call,all")
         line.breaks()
         site.reactor.advance(1)
         site.refuse()
@@ -512,12 +524,12 @@ def test_a_list_is_complete_or_an_error() -> None:
 
 @pytest.mark.parametrize("as_list", [False, True])
 def test_a_missing_class_is_named(as_list: bool) -> None:
-    """Permission denied becomes an error that says what to write into manager.conf."""
+    """An action that Asterisk does not offer becomes an error that says what to write into manager.conf."""
     site = Site()
     line = site.up()
     perform: Callable[..., Coroutine[Any, Any, Any]] = site.client.perform_list if as_list else site.client.perform
     found = site.run(perform(action("CoreShowChannels")))
-    line.answers("CoreShowChannels", "Message: Permission denied", response="Error")
+    line.refuses("CoreShowChannels", "Permission denied", "Ping", "Hangup system,call,all", "Setvar call,all")
     (error,) = found
     assert isinstance(error, PermissionDenied)
     assert error.classes == ("system", "reporting")
@@ -526,14 +538,109 @@ def test_a_missing_class_is_named(as_list: bool) -> None:
     )
 
 
-def test_another_error_is_no_missing_class() -> None:
-    """What Asterisk said is in the error."""
+@pytest.mark.parametrize("text", ["No such channel", "Permission denied"])
+def test_another_error_is_no_missing_class(text: str) -> None:
+    """What Asterisk said is in the error and decides nothing; what it offers is asked for once."""
     site = Site()
     line = site.up()
-    found = site.run(site.client.perform(action("Hangup", ("Channel", "x"))))
-    line.answers("Hangup", "Message: No such channel", response="Error")
-    assert type(found[0]) is ActionFailed
-    assert (found[0].action, found[0].text) == ("Hangup", "No such channel")
+    first = site.run(site.client.perform(action("Hangup", ("Channel", "x"))))
+    line.refuses("Hangup", text, "Ping", "hangup system,call,all")
+    second = site.run(site.client.perform(action("Hangup", ("Channel", "y"))))
+    line.answers("Hangup", f"Message: {text}", response="Error")
+    for (error,) in (first, second):
+        assert (type(error), error.action, error.text) == (ActionFailed, "Hangup", text)
+
+
+@pytest.mark.parametrize("name", ["DeviceStateList", "QueueStatus"])
+def test_a_missing_module_is_no_missing_class(name: str) -> None:
+    """The account may do others of the same class, or the action needs none: the PBX does not have it."""
+    site = Site()
+    line = site.up()
+    found = site.run(site.client.perform_list(action(name)))
+    line.refuses(name, "Invalid/unknown command", "Ping", "Getvar call,reporting,all")
+    assert [type(error) for error in found] == [ActionFailed]
+
+
+@pytest.mark.parametrize("how", ["refused", "silent", "lost", "cancelled"])
+def test_an_error_comes_also_when_nobody_says_what_is_offered(how: str) -> None:
+    """A PBX that is being stopped refuses ListCommands as well: one error all the same, and no circle."""
+    site = Site(limits=AMILimits(ping_seconds=1_000))
+    line = site.up()
+    deferred = ensureDeferred(site.client.perform(action("Hangup", ("Channel", "x"))))
+    found: list[Any] = []
+    deferred.addErrback(lambda failure: found.append(failure.value))
+    line.answers("Hangup", "Message: Asterisk is shutting down", response="Error")
+    if how == "refused":
+        line.answers("ListCommands", "Message: Asterisk is shutting down", response="Error")
+    elif how == "silent":
+        site.reactor.advance(LIMITS.action_seconds)
+    elif how == "lost":
+        line.breaks()
+    else:
+        deferred.cancel()
+        line.answers("ListCommands", "Hangup: Hangup channel.  (Priv: call,all)")
+    assert [type(error) for error in found] == [CancelledError if how == "cancelled" else ActionFailed]
+    unanswered = ["ListCommands"] if how in ("silent", "lost") else []
+    assert [one.get("Action") for one in line.asked()] == unanswered
+
+
+def test_a_list_that_is_broken_off_is_an_error_at_once() -> None:
+    """Nobody waits for the deadline, and half a list is none."""
+    site = Site()
+    line = site.up()
+    found = site.run(site.client.perform_list(action("CoreShowChannels")))
+    asked = line.answers("CoreShowChannels", "EventList: start")
+    line.says("Event: CoreShowChannel", f"ActionID: {asked.action_id}", "Channel: a")
+    line.says("Event: CoreShowChannelsComplete", f"ActionID: {asked.action_id}", "EventList: cancelled")
+    assert [type(error) for error in found] == [ActionFailed]
+    assert "broke it off" in str(found[0])
+    line.says("Event: CoreShowChannelsComplete", f"ActionID: {asked.action_id}", "EventList: Complete")
+    assert len(found) == 1
+
+
+# -- what the account may do ------------------------------------------------------------------------------------
+
+
+def missing(logs: list[Any]) -> list[tuple[str, str, str]]:
+    """What was logged about missing classes."""
+    return [(log["line"], log["classes"], log["needed_for"]) for log in logs if log["event"] == "ami_class_missing"]
+
+
+def test_what_the_account_lacks_is_logged_at_the_login() -> None:
+    """Each needed action that Asterisk does not offer, with its classes, as soon as the PBX has started; once."""
+    site = Site(needs={"CoreShowChannels", "Ping", "Setvar", "QueueStatus"})
+    with capture_logs() as logs:
+        line = site.up()
+        line.says("Event: FullyBooted")
+        line.answers("ListCommands", "Ping: x  (Priv: <none>)", "CoreShowChannels: x  (Priv: system,reporting,all)")
+        line.says("Event: FullyBooted")
+        site.reactor.advance(LIMITS.ping_seconds)
+        line.answers("Ping")
+    assert missing(logs) == [("write", "call", "Setvar")]
+    assert [log["action"] for log in logs if log["event"] == "ami_action_missing"] == ["QueueStatus"]
+
+
+def test_a_missing_class_system_is_logged() -> None:
+    """Without FullyBooted until the first Ping, ``read=`` lacks the class; the actions are looked at then."""
+    site = Site(needs={"Ping"})
+    with capture_logs() as logs:
+        line = site.up()
+        site.reactor.advance(LIMITS.ping_seconds)
+        line.answers("Ping")
+        line.answers("ListCommands", "Ping: Keepalive command.  (Priv: <none>)")
+        site.reactor.advance(LIMITS.ping_seconds)
+        line.answers("Ping")
+    assert missing(logs) == [("read", "system", "FullyBooted")]
+
+
+def test_an_account_that_cannot_be_looked_at_is_left_alone() -> None:
+    """No answer about what is offered says nothing about the account."""
+    site = Site(needs={"Ping"})
+    with capture_logs() as logs:
+        line = site.up()
+        line.says("Event: FullyBooted")
+        line.answers("ListCommands", "Message: no", response="Error")
+    assert missing(logs) == []
 
 
 @pytest.mark.parametrize("as_list", [False, True])

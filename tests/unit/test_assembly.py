@@ -6,11 +6,13 @@ import pytest
 
 from agi_monitor import assembly
 from agi_monitor.config import Config, parse
-from agi_monitor.dialplan.site import PermissionGroup
+from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup
 from agi_monitor.errors import RenderError
-from agi_monitor.model import Agent, Cue, Mode, Supervisor
+from agi_monitor.model import Agent, Barge, Cue, Follow, Mode, Orphans, RogueSpies, ScanOrder, Supervisor
 from agi_monitor.supervision.authorization import Effect, Rule
 from agi_monitor.supervision.pins import PinPolicy
+from agi_monitor.supervision.policy import Notice
+from agi_monitor.supervision.protected import Protected
 from tests.unit.supervision.desk import PIN_HASH
 
 TEXT = f"""\
@@ -101,3 +103,72 @@ def test_groups_that_asterisk_cannot_tell_apart_make_no_dialplan() -> None:
     """Asterisk compares section names without regard to case."""
     with pytest.raises(RenderError, match="group name"):
         assembly.site(parse(TEXT.replace("evening", "Leads").encode(), "test.yaml"))
+
+
+AMI_SECRET = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("host", "server", "addresses"),
+    [
+        ("127.0.0.1", "192.0.2.1", ("127.0.0.1", "::1")),
+        ("::1", "127.0.0.1", ("127.0.0.1", "::1")),
+        ("localhost", "127.0.0.1", ("127.0.0.1", "::1")),
+        ("192.0.2.9", "192.0.2.1", ("192.0.2.1",)),
+        ("pbx.example", "2001:db8::1", ("2001:db8::1",)),
+        ("192.0.2.9", "127.0.0.1", ("127.0.0.1", "::1", "192.0.2.9")),
+        ("pbx.example", "127.0.0.1", ("127.0.0.1", "::1")),
+    ],
+)
+def test_only_the_server_may_log_in(host: str, server: str, addresses: tuple[str, ...]) -> None:
+    """By the loopback where both are on one machine, otherwise from the address that the PBX calls."""
+    text = TEXT.replace("address: 192.0.2.1", f'address: "{server}"')
+    text += f'ami: {{host: "{host}", username: spy, secret: {AMI_SECRET}}}\n'
+    assert assembly.site(parse(text.encode(), "test.yaml")).manager == ManagerAccount("spy", AMI_SECRET, addresses)
+
+
+def test_without_ami_there_is_no_account(config: Config) -> None:
+    """Nobody gets a secret that nothing uses."""
+    assert assembly.site(config).manager is None
+
+
+# ---- the live picture --------------------------------------------------------------------------------------
+
+LIVE = """\
+dialplan: {hint_context: hints}
+ami: {host: 192.0.2.9, username: watch, secret: correct-horse-battery}
+spies:
+  barge: conference
+  follow: customer
+  scan_order: random
+  rogue: hang_up
+  rogue_exceptions: [PJSIP/900]
+  orphans: end
+notice: {sounds: [beep, custom/heard], modes: [whisper], agents: [sales]}
+protected: {endpoints: [PJSIP/9000], numbers: ["+4930*"]}
+"""
+
+
+def test_how_spies_behave() -> None:
+    """Every key of ``spies``, ``notice`` and ``protected`` that concerns a decision."""
+    policy = assembly.policy(parse(f"{TEXT}{LIVE}".encode(), "test.yaml"))
+    assert (policy.barge, policy.follow, policy.scan_order) == (Barge.CONFERENCE, Follow.CUSTOMER, ScanOrder.RANDOM)
+    assert (policy.rogue, policy.orphans) == (RogueSpies.HANG_UP, Orphans.END)
+    assert policy.exceptions == frozenset({"PJSIP/900"})
+    assert policy.notice == Notice(frozenset({Mode.WHISPER}), frozenset({"sales"}))
+    assert policy.protected == Protected(frozenset({"PJSIP/9000"}), ("+4930*",))
+    assert policy.hint_context == "hints"
+
+
+def test_without_these_sections_nothing_is_told_and_nobody_protected() -> None:
+    """The defaults."""
+    policy = assembly.policy(parse(TEXT.encode(), "test.yaml"))
+    assert (policy.barge, policy.follow, policy.scan_order) == (Barge.CHANSPY, Follow.AGENT, ScanOrder.LONGEST)
+    assert (policy.rogue, policy.orphans, policy.exceptions) == (RogueSpies.ALARM, Orphans.ADOPT, frozenset())
+    assert (policy.notice, policy.protected, policy.hint_context) == (None, Protected(), "default")
+
+
+def test_the_notice_of_the_site() -> None:
+    """Its sounds are in the dialplan; without a notice there are none."""
+    assert assembly.site(parse(f"{TEXT}{LIVE}".encode(), "test.yaml")).notice == ("beep", "custom/heard")
+    assert assembly.site(parse(TEXT.encode(), "test.yaml")).notice == ()

@@ -198,6 +198,29 @@ def test_render_for_machines(config: Path, tmp_path: Path) -> None:
     assert set(files.values()) == {"written"}
 
 
+def test_render_writes_the_account(config: Path, tmp_path: Path) -> None:
+    """With ami, for Asterisk's group alone; what is left of it afterwards is named."""
+    out = tmp_path / "out"
+    out.mkdir()
+    plain = config.read_text()
+    config.write_text(plain + "\nami: {secret: 0123456789abcdef}\n")
+    result = run("render", "-c", config, "--out", out)
+    account = out / "manager.conf.include"
+    assert result.stdout.splitlines()[2:] == [
+        f"{account}: written",
+        "Next: asterisk -rx 'dialplan reload'; extensions.conf.sample shows which context to include where",
+        "Next: asterisk -rx 'manager reload'; manager.conf.include says how to include it, once",
+    ]
+    assert "secret = 0123456789abcdef" in account.read_text()
+    assert stat.S_IMODE(account.stat().st_mode) == 0o640
+    assert "0123456789abcdef" not in result.output
+    config.write_text(plain)
+    left = run("render", "-c", config, "--out", out).stdout.splitlines()[-1]
+    assert left.startswith("manager.conf.include: is left from a configuration with ami; remove it")
+    account.unlink()
+    assert "manager" not in run("render", "-c", config, "--out", out).stdout
+
+
 def test_render_with_a_mistake_writes_nothing(config: Path, tmp_path: Path) -> None:
     """The dialplan of before stays."""
     config.write_text(config.read_text().replace("port: 4573", "port: x"))

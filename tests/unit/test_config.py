@@ -38,6 +38,9 @@ rules:
 """
 """The least that is a configuration; its 16 lines are counted on below."""
 
+MANAGER_SECRET = "secret: correct-horse-battery"
+WITH_AMI = f"ami: {{{MANAGER_SECRET}}}\n"
+
 
 def problems(text: str | bytes) -> tuple[str, ...]:
     """What is wrong with a text."""
@@ -107,7 +110,7 @@ MISTAKES = [
     (edited("  bert:", "  be rt:"), "6: supervisors.be rt: must be letters, digits, - and _"),
     (edited("[leads]\n  bert", "[all]\n  bert"), "5: supervisors.anna.groups[0]: must be letters"),
     (edited("[sales]}", "['1001']}"), "10: agents.1001.groups[0]: must be letters"),
-    (edited("[listen,", "[listn,"), "14: rules[0].allow[0]: must be 'listen', 'whisper' or 'barge'"),
+    (edited("[listen,", "[listn,"), "14: rules[0].allow[0]: must be 'listen', 'whisper', 'barge', 'take_over'"),
     (TEXT + 'codes: {listen: "*22x"}\n', "17: codes.listen: must be 1 to 8 of the keys"),
     (TEXT + "fastagi: {listen: localhost}\n", "17: fastagi.listen: must be an IP address"),
     (TEXT + "fastagi: {peers: [10.0.0.1/8]}\n", "17: fastagi.peers[0]: 10.0.0.1/8 has host bits set"),
@@ -139,8 +142,11 @@ MISTAKES = [
     (TEXT + 'codes: {whisper: "*222"}\n', "17: codes.whisper: *222 begins with *222, the code of listen"),
     (TEXT + "fastagi: {listen: 0.0.0.0}\n", "17: fastagi: address must say how Asterisk reaches the server"),
     (TEXT + "fastagi: {listen: '::'}\n", "17: fastagi: address must say how Asterisk reaches the server"),
-    (TEXT + "stop: {spies: end}\n", "17: stop: spies: end needs a hangup_command"),
-    (TEXT + "stop: {spies: end, hangup_command: [asterisk]}\n", "17: stop: spies: end needs a hangup_command"),
+    (TEXT + "stop: {spies: end}\n", "17: stop: spies: end needs ami, or a hangup_command with"),
+    (
+        TEXT + "stop: {spies: end, hangup_command: [asterisk]}\n",
+        "17: stop: spies: end needs ami, or a hangup_command with",
+    ),
     (TEXT + "pins: {lock_seconds: 4000}\n", "17: pins: max_lock_seconds is shorter than lock_seconds"),
     (TEXT + "prompts: {hello: [hi]}\n", "17: prompts.hello: is no refusal reason and no cue"),
     (TEXT + "languages: {de: {hello: [hi]}}\n", "17: languages.de.hello: is no refusal reason and no cue"),
@@ -156,6 +162,49 @@ MISTAKES = [
         TEXT + "languages: {de: {mode_denied: [no], agent_unknown: [nobody]}}\n",
         "17: languages.de.mode_denied: mode_denied and agent_unknown must be given the same words",
     ),
+    # the live picture
+    (TEXT + "ami: {}\n", "17: ami.secret: is missing"),
+    (TEXT + "ami: {secret: short}\n", "17: ami.secret: must be 16 to 128 visible characters"),
+    (TEXT + "ami: {secret: 'with a space in the middle'}\n", "17: ami.secret: must be 16 to 128 visible characters"),
+    (TEXT + "ami: {secret: 'with;semicolon-in-it'}\n", "17: ami.secret: must be 16 to 128 visible characters"),
+    (TEXT + "ami: {secret: aaaaabbbbbcccccddddd}\n", "17: ami.secret: has fewer than 6 different characters"),
+    (
+        TEXT + "ami: {username: the-monitor-account, secret: The-Monitor-Account}\n",
+        "17: ami.secret: is the user name, which is tried first",
+    ),
+    (TEXT + f"ami: {{username: general, {MANAGER_SECRET}}}\n", "17: ami.username: must be letters, digits"),
+    (TEXT + f"ami: {{username: a b, {MANAGER_SECRET}}}\n", "17: ami.username: must be letters, digits"),
+    (TEXT + f"ami: {{node: a/b, {MANAGER_SECRET}}}\n", "17: ami.node: must be letters, digits, - and _"),
+    (TEXT + f"ami: {{host: 'a b', {MANAGER_SECRET}}}\n", "17: ami.host: must be a host name or an IP address"),
+    (TEXT + f"ami: {{port: 0, {MANAGER_SECRET}}}\n", "17: ami.port: must be greater than or equal to 1"),
+    (TEXT + f"ami: {{resync_minutes: 0, {MANAGER_SECRET}}}\n", "17: ami.resync_minutes: must be greater than"),
+    (TEXT + f"ami: {{resync_minutes: .inf, {MANAGER_SECRET}}}\n", "17: ami.resync_minutes: must be a valid number"),
+    (TEXT + f"ami: {{tls: {{verify: no}}, {MANAGER_SECRET}}}\n", "17: ami.tls.verify: is not a key of this section"),
+    (TEXT + f"ami: {{tls: {{name: ''}}, {MANAGER_SECRET}}}\n", "17: ami.tls.name: must be a host name"),
+    (TEXT + "spies: {barge: bridge}\n", "17: spies.barge: must be 'chanspy' or 'conference'"),
+    (TEXT + "spies: {follow: caller}\n", "17: spies.follow: must be 'agent', 'customer' or 'none'"),
+    (TEXT + "spies: {scan_order: shortest}\n", "17: spies.scan_order: must be 'longest' or 'random'"),
+    (TEXT + "spies: {rogue: ignore}\n", "17: spies.rogue: must be 'alarm' or 'hang_up'"),
+    (TEXT + "spies: {rogue_exceptions: [900]}\n", "17: spies.rogue_exceptions[0]: must be technology/name"),
+    (TEXT + "spies: {orphans: leave}\n", "17: spies.orphans: must be 'adopt' or 'end'"),
+    (TEXT + "spies: {key: short}\n", "17: spies.key: must be 16 to 128 letters"),
+    (TEXT + "notice: {}\n", "17: notice: needs ami: without it nobody knows when the agent has been told"),
+    (TEXT + f"{WITH_AMI}notice: {{sounds: []}}\n", "18: notice.sounds: Tuple should have at least 1 item"),
+    (TEXT + f"{WITH_AMI}notice: {{sounds: [../x]}}\n", "18: notice.sounds[0]: must be a sound file"),
+    (TEXT + f"{WITH_AMI}notice: {{sounds: ['{{extension}}']}}\n", "18: notice.sounds[0]: must be a sound file"),
+    (TEXT + f"{WITH_AMI}notice: {{modes: []}}\n", "18: notice.modes: Tuple should have at least 1 item"),
+    (TEXT + f"{WITH_AMI}notice: {{modes: [spy]}}\n", "18: notice.modes[0]: must be 'listen', 'whisper'"),
+    (TEXT + f"{WITH_AMI}notice: {{agents: [leads]}}\n", "18: notice.agents: leads is no agent and no group of one"),
+    (TEXT + f"{WITH_AMI}notice: {{agents: [1003]}}\n", "18: notice.agents: 1003 is no agent and no group of one"),
+    (TEXT + "protected: {endpoints: [9000]}\n", "17: protected.endpoints[0]: must be technology/name"),
+    (TEXT + "protected: {numbers: ['49 30']}\n", "17: protected.numbers[0]: must be a number of up to 20 digits"),
+    (TEXT + "protected: {numbers: ['4*9']}\n", "17: protected.numbers[0]: must be a number of up to 20 digits"),
+    (TEXT + "protected: {numbers: ['*']}\n", "17: protected.numbers[0]: must be a number of up to 20 digits"),
+    (TEXT + "metrics: {listen: 192.0.2.1}\n", "17: metrics.listen: must be an address of the loopback interface"),
+    (TEXT + "metrics: {listen: localhost}\n", "17: metrics.listen: must be an IP address"),
+    (TEXT + "metrics: {port: 0}\n", "17: metrics.port: must be greater than or equal to 1"),
+    (TEXT + "control: {path: /x}\n", "17: control.path: is not a key of this section"),
+    (TEXT + "prompts: {waiting: ['{extension}']}\n", "17: prompts.waiting: {extension} has no value at this moment"),
     # no YAML, or more of it than a configuration needs
     (edited("[leads]\n  bert", "[leads\n  bert"), "6: expected ',' or ']', but got"),
     (TEXT + "\tx: 1\n", "17: found character '\\t' that cannot start any token"),
@@ -233,6 +282,18 @@ def test_texts_stay_texts() -> None:
     assert config.audit.file == Path("2026-01-01")
 
 
+def test_what_is_said_when_a_scan_comes_to_an_agent_may_name_the_extension() -> None:
+    """As the default does."""
+    config = parse(f"{TEXT}prompts: {{scanned: ['{{extension}}', beep]}}\n".encode(), "c.yaml")
+    assert config.prompts == {"scanned": ("{extension}", "beep")}
+
+
+def test_spies_can_be_ended_over_the_manager_interface() -> None:
+    """No command of the site is needed then."""
+    config = parse(f"{TEXT}{WITH_AMI}stop: {{spies: end}}\n".encode(), "c.yaml")
+    assert config.stop.hangup_command == ()
+
+
 # ---- secrets -----------------------------------------------------------------------------------------------
 
 SECRET = "s3cret-Hash0fSomebody"
@@ -248,6 +309,12 @@ SECRET = "s3cret-Hash0fSomebody"
         TEXT + f"fastagi: {{secret: '{SECRET}!'}}\n",
         TEXT + f"fastagi: {{secret: [{SECRET}]}}\n",
         TEXT + f"fastagi: '{SECRET}'\n",
+        TEXT + f"ami: {{secret: '{SECRET} with a space'}}\n",
+        TEXT + f"ami: {{secret: [{SECRET}]}}\n",
+        TEXT + f"ami: {{username: {SECRET}, secret: {SECRET}}}\n",
+        TEXT + f"ami: '{SECRET}'\n",
+        TEXT + f"spies: {{key: '{SECRET}!'}}\n",
+        TEXT + f"spies: {{key: [{SECRET}]}}\n",
         TEXT + f"stop: {{spies: end, hangup_command: [{SECRET}]}}\n",
     ],
 )

@@ -45,6 +45,7 @@ ANSWERS = {
     "${CHANNELS(": "200 result=1 (PJSIP/1001-0000000a)",
     "${UNIQUEID}|": "200 result=1 (1700000000.10|Up|0||PJSIP/trunk-0000000b)",
     "${CHANNEL(onhold)}": "200 result=1 (0)",
+    "${AGI_MONITOR_PROTECTED}": "200 result=1 ()",
     "SET VARIABLE": "200 result=1",
 }
 """What the PBX says on the way to ChanSpy, by words of the command; the first that fits."""
@@ -106,8 +107,9 @@ class Server:
 
     @property
     def facts(self) -> list[Mapping[str, Any]]:
-        """What the audit holds."""
-        return [json.loads(line) for line in (self.folder / "log" / "audit.jsonl").read_text().splitlines()]
+        """What the audit holds; its checkpoints are left out."""
+        records = map(json.loads, (self.folder / "log" / "audit.jsonl").read_text().splitlines())
+        return [record for record in records if record["fact"] != "checkpoint"]
 
     def close(self) -> None:
         """End it, whatever it is doing."""
@@ -340,6 +342,20 @@ def test_a_second_server_on_the_same_state_is_refused(
     """It ends at once with one sentence, and the first one's audit knows nothing of it."""
     second = start()
     assert second.ends() == (1, f"{tmp_path}/state: another agi-monitor uses this folder\n")
+    assert [fact["fact"] for fact in server.facts] == ["server_started"]
+
+
+def test_a_second_server_on_the_same_audit_is_refused(
+    server: Server, start: Callable[..., Server], text: str, tmp_path: Path, port: int
+) -> None:
+    """With a state of its own, and another port: it ends, and no record of it comes between those of the first."""
+    (tmp_path / "other").mkdir()
+    second = start(
+        text.replace(f"{tmp_path}/state", f"{tmp_path}/other").replace(f"port: {port}", f"port: {port + 1}")
+    )
+    error = second.logs("start_failed")["error"]
+    assert error == f"{tmp_path}/log/audit.jsonl: another agi-monitor writes to this file"
+    assert second.ends()[0] == 1
     assert [fact["fact"] for fact in server.facts] == ["server_started"]
 
 

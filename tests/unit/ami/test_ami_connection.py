@@ -16,6 +16,7 @@ from agi_monitor.ami.connection import (
     Closed,
     Event,
     Greeting,
+    ListBroken,
     ListDone,
     Response,
 )
@@ -91,6 +92,8 @@ def shape(events: Iterable[AMIEvent]) -> list[tuple[str, ...]]:
         elif isinstance(event, ListDone):
             texts = [one.message.text("Text") for one in event.items]
             found.append(("list", event.response.action.action_id, *texts))
+        elif isinstance(event, ListBroken):
+            found.append(("broken", event.response.action.action_id))
         elif isinstance(event, Event):
             found.append(("event", event.name))
         else:
@@ -171,6 +174,17 @@ def test_a_list_that_is_refused_is_one_answer() -> None:
     assert isinstance(answer, Response)
     assert not answer.message.is_success
     assert connection.in_flight == 0
+
+
+@pytest.mark.parametrize("word", ["cancelled", "Cancelled", "Canceled"])
+def test_a_list_that_is_broken_off_is_told(word: str) -> None:
+    """What came of it is dropped, and nothing more belongs to it."""
+    connection = ready(wanted=frozenset())
+    ask(connection, "a", as_list=True)
+    end = message("Event: AskComplete", "ActionID: a", f"EventList: {word}")
+    assert shape(feed(connection, success("a") + item("a", "1") + end)) == [("response", "a"), ("broken", "a")]
+    assert connection.in_flight == connection.buffered == 0
+    assert feed(connection, item("a", "2") + done("a")) == []
 
 
 def test_two_lists_at_once() -> None:

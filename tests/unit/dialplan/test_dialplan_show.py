@@ -39,14 +39,16 @@ def test_every_kind_of_difference_is_told() -> None:
             Extension("4", (Priority(1, "Hangup", "21"),)),
             Extension("5", (Priority(1, "Hangup", ""),)),
             Extension("6", (Priority(1, "Hangup", ""), Priority(2, "Hangup", "", "end"))),
-            Extension("7", (Priority(1, "Hangup", ""),)),
+            Extension("8", (Priority(1, "Hangup", ""),)),
         ),
     )
     assert differences(text, wanted) == [
         "* was not written",
         "4 is 1. Hangup() instead of 1. Hangup(21)",
         "6 is 1. Hangup() instead of 1. Hangup() 2(end). Hangup()",
-        "7 is missing",
+        "7 was not written",
+        "8 is missing",
+        "D was not written",
         "s was not written",
     ]
     assert differences(text, replace(wanted, name="other")) == ["context agi-monitor-mode instead of other"]

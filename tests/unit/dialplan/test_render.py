@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from agi_monitor.dialplan.parse import Dialplan, parse
 from agi_monitor.dialplan.render import FILES, render
-from agi_monitor.dialplan.site import PermissionGroup, Site
+from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Site
 from agi_monitor.errors import RenderError
 from agi_monitor.model import Agent, Mode
 
@@ -53,8 +54,10 @@ def error_of(folder: Path, text: str, wanted: Site | None = None) -> str:
 
 
 def test_files() -> None:
-    """Two files are made, and only one of them is loaded by ``*.conf``."""
-    assert tuple(render(site())) == FILES
+    """Only one of them is loaded by ``*.conf``; that of the manager interface is made where there is an account."""
+    account = ManagerAccount("monitor", "correct-horse-battery", ("127.0.0.1",))
+    assert tuple(render(replace(site(), manager=account))) == FILES
+    assert tuple(render(site())) == FILES[:2]
     assert [name for name in FILES if name.endswith(".conf")] == [MAIN]
 
 
@@ -66,7 +69,7 @@ def test_same_site_same_text() -> None:
 def test_group_has_only_its_own_codes() -> None:
     """A group that may listen reaches the code for listening and no other."""
     patterns = {extension.pattern for extension in PLAIN[MAIN].context("agi-monitor-group-quality").extensions}
-    assert patterns == {"*222", "_*222XXXX"}
+    assert patterns == {"*222", "*222*", "_*222XXXX"}
 
 
 def test_every_code_leads_to_one_place_with_the_number_as_dialled() -> None:
@@ -94,7 +97,25 @@ def test_keys_during_a_spy_end_the_call() -> None:
     context = PLAIN[MAIN].context("agi-monitor-mode")
     assert {
         extension.pattern: extension.priorities[0].application for extension in context.extensions
-    } == dict.fromkeys("456*s", "Hangup")
+    } == dict.fromkeys("4567*Ds", "Hangup")
+
+
+def test_without_a_notice_nothing_plays_one() -> None:
+    """The context of the notice is made for a site that has one only."""
+    assert "agi-monitor-notice" not in render(site())[MAIN]
+
+
+def test_the_notice_is_answered_played_and_over() -> None:
+    """The helper answers, plays the site's sounds without another answer, and hangs up."""
+    text = render(replace(site(), notice=("beep", "custom/you-are-heard")))[MAIN]
+    (extension,) = meaning(text).context("agi-monitor-notice").extensions
+    assert extension.pattern == "notice"
+    assert [(priority.application, priority.arguments) for priority in extension.priorities] == [
+        ("Answer", ""),
+        ("Playback", "beep,noanswer"),
+        ("Playback", "custom/you-are-heard,noanswer"),
+        ("Hangup", ""),
+    ]
 
 
 def test_secret_is_the_first_argument() -> None:
@@ -107,9 +128,8 @@ def test_no_agents() -> None:
     """A site without agents has the codes alone."""
     text = render(Site(agents=(), groups=()))[MAIN]
     assert {extension.pattern for extension in parse(text).context("agi-monitor").extensions} == {
-        "*222",
-        "*223",
-        "*224",
+        *("*222", "*223", "*224"),
+        *("*222*", "*223*", "*224*"),
     }
 
 

@@ -58,7 +58,8 @@ def started(call: str) -> SpyStarted:
     """A fact that gates."""
     who = {"endpoint": "PJSIP/2001", "spyer": "PJSIP/2001-1", "spyer_uniqueid": "1.1", "supervisor": "anna"}
     what = {"extension": "1001", "spyee": "PJSIP/1001-1", "spyee_uniqueid": "1.2", "rule": "r"}
-    return SpyStarted(at=AT, call=call, grant=1, mode=Mode.LISTEN, **who, **what)
+    why = {"source": "agi", "stale": "", "because": "hint, only call"}
+    return SpyStarted(at=AT, call=call, grant=1, mode=Mode.LISTEN, told=False, **who, **what, **why)
 
 
 class Log:
@@ -116,9 +117,10 @@ def test_writes_one_line_each_in_order(log: Log) -> None:
 
 
 def test_a_line_is_the_record(log: Log) -> None:
-    """As it is, with letters of every language, and compact."""
+    """As it is, with letters of every language, and compact; its place in the chain behind it."""
     log.append(ServerStarted(at=AT, version="ü"))
-    assert log.path.read_text() == '{"fact":"server_started","at":"2026-01-01T00:00:00.000+00:00","version":"ü"}\n'
+    record = '{"fact":"server_started","at":"2026-01-01T00:00:00.000+00:00","version":"ü"'
+    assert log.path.read_text() == f'{record},"seq":1,"prev":"{"0" * 64}"}}\n'
 
 
 @pytest.mark.parametrize("detail", ["a\nb", "a\r\nb", "\u2028", '"}', "\ud800", "\0"])

@@ -6,6 +6,7 @@ The fake's ``happened`` also tells when a record is on disk, so that one list sh
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,18 @@ from agi_monitor.storage.lock_out_file import LockOutFile
 from agi_monitor.supervision import chanspy
 from agi_monitor.supervision.audit import Fact
 from agi_monitor.supervision.authorization import Effect, Rule
+from agi_monitor.supervision.calls import Channel
+from agi_monitor.supervision.channels import ChannelIndex, Lists, Stale
 from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
+from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.line import Dialled
+from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.pins import InThread, PinGuard, PinPolicy
-from agi_monitor.supervision.spy_call import Dialled, Policy, SpyCall
+from agi_monitor.supervision.policy import Policy
+from agi_monitor.supervision.spy_call import SpyCall
+from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.testing import BLOCKS, FakeAsterisk, FakeChannel
+from agi_monitor.testing.fake_channel import STATE_NAMES
 
 Result = TypeVar("Result")
 
@@ -65,6 +74,7 @@ PIN_POLICY = PinPolicy(attempts=3, lock_after=5, lock_seconds=60.0, max_lock_sec
 SPYEE = "PJSIP/1001-0000000a"
 CUSTOMER = "PJSIP/trunk-0000000b"
 SPYEE_UNIQUEID = "1700000000.10"
+CUSTOMER_UNIQUEID = "1700000000.11"
 
 
 async def at_once(function: Callable[[], Result], /) -> Result:
@@ -99,6 +109,141 @@ class Witness:
         self._happened.append(f"record {fact.name}")
 
 
+class Phone(FakeAsterisk):
+    """A PBX on which time passes while the supervisor waits for a key: each wait is one step of what is planned."""
+
+    plan: deque[Callable[[], object]] | None = None
+
+    def next_key(self) -> str:
+        """Take the next key; without one the next step happens, and after the last of them a hang-up."""
+        key = super().next_key()
+        if not key and self.plan is not None:
+            step = self.plan.popleft() if self.plan else self.hang_up
+            step()
+        return key
+
+    def pressed(self) -> str:
+        """Take the next key without any step."""
+        return super().next_key()
+
+
+class LiveHouse:
+    """``LivePbx``: the real index, listed anew at every question, of what the fake PBX is at that moment."""
+
+    def __init__(self, pbx: FakeAsterisk) -> None:
+        self._pbx = pbx
+        self.lost = False
+
+    def _index(self) -> ChannelIndex:
+        index = ChannelIndex()
+        listing = index.resync("pbx")
+        channels = [
+            {
+                "Channel": channel.name,
+                "Uniqueid": channel.uniqueid,
+                "ChannelStateDesc": STATE_NAMES[channel.state],
+                "BridgeId": self._bridge(channel),
+                "ConnectedLineNum": channel.variables.get("connected number", ""),
+            }
+            for channel in self._pbx.channels
+            if channel.alive
+        ]
+        bridges = {channel["BridgeId"] for channel in channels if channel["BridgeId"]}
+        states = [{"Device": device, "State": state} for device, state in self._pbx.device_states.items()]
+        kinds = [{"BridgeUniqueid": bridge, "BridgeType": "basic"} for bridge in bridges]
+        index.snapshot("pbx", Lists(channels, kinds, states), listing)
+        for channel in self._pbx.channels:
+            if channel.on_hold:
+                index.apply("pbx", {"Event": "Hold", "Channel": channel.name, "Uniqueid": channel.uniqueid})
+        if self.lost:
+            index.lost("pbx")
+        return index
+
+    def _bridge(self, channel: FakeChannel) -> str:
+        peers = [name for name in channel.bridge_peer.split(",") if name]
+        return min([channel.name, *peers]) if peers else ""
+
+    def stale(self) -> Stale | None:
+        """Whether the picture is lost."""
+        return self._index().stale("pbx")
+
+    def devices_of(self, agent: Agent) -> AgentDevices | Stale:
+        """What the index says."""
+        return self._index().devices_of("pbx", agent, "default")
+
+    def channel(self, uniqueid: str) -> Channel | Stale | None:
+        """What the index says."""
+        return self._index().channel("pbx", uniqueid)
+
+    def partners_of(self, uniqueid: str) -> tuple[Channel, ...] | Stale:
+        """What the index says."""
+        return self._index().peers_of("pbx", uniqueid)
+
+
+class Watch:
+    """``GrantWatch`` that writes down what it is told.
+
+    Parameters:
+        happened: the one list.
+    """
+
+    def __init__(self, happened: list[str]) -> None:
+        self._happened = happened
+        self.grants: list[Grant] = []
+        """All that were opened."""
+        self.open: list[Grant] = []
+        self.reasons: dict[str, str] = {}
+        """Why a grant was revoked."""
+        self.gives = True
+        """Whether a notice reaches its agent."""
+        self.notices: list[int] = []
+        """Those that are expected."""
+        self.meanwhile: Callable[[], object] = lambda: None
+        """Called while an agent is told."""
+        self.count = 0
+
+    def opened(self, grant: Grant) -> str:
+        """A grant begins."""
+        self.grants.append(grant)
+        self.open.append(grant)
+        self._happened.append(f"opened {grant.id}")
+        return f"proof of {grant.id}"
+
+    def closed(self, grant: Grant) -> None:
+        """It is over, whether it began or not."""
+        self._happened.append(f"closed {grant.id}")
+        self.open = [one for one in self.open if one.id != grant.id]
+
+    def left_alone(self, grant: Grant) -> None:
+        """Its story has lost the connection."""
+        self._happened.append(f"left alone {grant.id}")
+
+    async def silenced(self, grant: Grant) -> None:
+        """Nothing is on its way here."""
+        self._happened.append(f"silenced {grant.id}")
+
+    def revoked(self, grant: Grant) -> str | None:
+        """Why it was ended."""
+        return self.reasons.get(grant.id)
+
+    def notice_expected(self, spyee_uniqueid: str) -> int:
+        """Somebody is about to be told."""
+        self.count += 1
+        self.notices.append(self.count)
+        self._happened.append(f"notice to {spyee_uniqueid}")
+        return self.count
+
+    async def notice_given(self, notice: int) -> bool:
+        """They were, or not."""
+        assert notice in self.notices
+        self.meanwhile()
+        return self.gives
+
+    def notice_over(self, notice: int) -> None:
+        """Nobody waits for it any more."""
+        self.notices.remove(notice)
+
+
 class Desk:
     """A supervisor's phone, a PBX with one call of agent 1001, and the server's parts.
 
@@ -125,13 +270,17 @@ class Desk:
     ) -> None:
         self.now = NOW
         self.policy = POLICY
-        self.pbx = FakeAsterisk(channel, extension=dialled, script="spy", language=language, transcript=True)
+        self.pbx = Phone(channel, extension=dialled, script="spy", language=language, transcript=True)
         self.pbx.functions["CONNECTEDLINE"] = lambda channel, _: channel.variables.get("connected number", "")
         self.pbx.application("ChanSpy", self._chanspy)
+        for application in ("Bridge", "BridgeAdd", "Originate"):
+            self.pbx.application(application, lambda *_, application=application: self._other(application))
+        self.live: LiveHouse | None = None
+        self.watch: Watch | None = None
         self.pbx.device_states["PJSIP/1001"] = "INUSE" if talking else "NOT_INUSE"
         if talking:
             self.pbx.add_channel(SPYEE, SPYEE_UNIQUEID, bridge_peer=CUSTOMER)
-            self.pbx.add_channel(CUSTOMER, "1700000000.11", bridge_peer=SPYEE)
+            self.pbx.add_channel(CUSTOMER, CUSTOMER_UNIQUEID, bridge_peer=SPYEE)
         self.audit_path = folder / "log" / "audit.jsonl"
         self.audit_path.parent.mkdir()
         self.lock_outs_path = folder / "lock-outs.json"
@@ -162,6 +311,27 @@ class Desk:
         self.when_quiet = self.supervisor_hangs_up
         return 0
 
+    def connect(self) -> Watch:
+        """Give the server a manager interface."""
+        self.live, self.watch = LiveHouse(self.pbx), Watch(self.pbx.happened)
+        self.pbx.plan = deque()
+        return self.watch
+
+    def then(self, *steps: Callable[[], object]) -> None:
+        """What happens while the supervisor waits, one step for each look."""
+        assert self.pbx.plan is not None
+        self.pbx.plan.extend(steps)
+
+    def revoked_while_heard(self) -> int | None:
+        """The grant is revoked: the channel falls silent and the server's key ends ChanSpy."""
+        assert self.watch is not None
+        (grant,) = self.watch.open
+        self.watch.reasons[grant.id] = "killed"
+        self.pbx.channel.variables.update({"MUTEAUDIO(out)": "on", "MUTEAUDIO(in)": "on"})
+        self.pbx.channel.context, self.pbx.channel.extension = chanspy.EXIT_CONTEXT, chanspy.END_KEY
+        self.when_quiet = self.supervisor_hangs_up
+        return 0
+
     def channel_of(self, uniqueid: str) -> FakeChannel:
         """Return a channel of the PBX."""
         (channel,) = [channel for channel in self.pbx.channels if channel.uniqueid == uniqueid]
@@ -172,12 +342,23 @@ class Desk:
         spied, _, _ = argument.partition(",")
         if not any(other.alive and other.uniqueid == spied for other in pbx.channels):
             return -1
-        while key := pbx.next_key():
-            if key in "456*" and channel.variables.get("SPY_EXIT_CONTEXT") == chanspy.EXIT_CONTEXT:
+        while key := self.pbx.pressed():
+            if (
+                key in {*chanspy.MODE_KEYS, chanspy.LEAVE_KEY, chanspy.END_KEY}
+                and channel.variables.get("SPY_EXIT_CONTEXT") == chanspy.EXIT_CONTEXT
+            ):
                 channel.context, channel.extension = chanspy.EXIT_CONTEXT, key
                 self.at_key(key)
                 return 0
         result = self.when_quiet()
+        return BLOCKS if result is None else result
+
+    def _other(self, application: str) -> Any:
+        if application == "Originate":
+            return 0
+        result = self.when_quiet()
+        if application == "Bridge" and result == 0:
+            self.pbx.channel.variables["BRIDGERESULT"] = "SUCCESS"
         return BLOCKS if result is None else result
 
     # ---- the story -------------------------------------------------------------------------------------
@@ -190,9 +371,12 @@ class Desk:
             Dialled(request.channel, request.uniqueid, request.extension, request.language),
             lambda: self.policy,
             self.pins,
-            DeviceChannelsOverAgi(session, "default"),
+            Devices(self.live, DeviceChannelsOverAgi(session, "default")),
             self.audit,
             lambda: self.now,
+            self.live,
+            self.watch,
+            lambda calls: calls[-1],
         )
         await self.call.run()
 

@@ -17,10 +17,16 @@ from agi_monitor.supervision.audit import (
     End,
     Fact,
     LockedOut,
+    PbxLost,
+    PbxSynced,
     Refused,
+    RogueSpy,
+    RogueSpyEnded,
     ServerStarted,
     ServerStopped,
+    SpyAdopted,
     SpyEnded,
+    SpyRevoked,
     SpyStarted,
 )
 
@@ -33,6 +39,8 @@ CALL = {
     "spyer_uniqueid": "1700000000.1",
     "supervisor": "anna",
 }
+SPYEE = {"spyee": "PJSIP/1001-0000000a", "spyee_uniqueid": "1700000000.10"}
+ROGUE = {"spyer": "PJSIP/6666-00000001", "spyer_uniqueid": "1700000000.66"}
 
 RECORDS = [
     (
@@ -51,15 +59,46 @@ RECORDS = [
             spyee="PJSIP/1001-0000000a",
             spyee_uniqueid="1700000000.10",
             rule="r",
+            source="agi",
+            stale="lost",
+            because="hint, only call",
+            told=True,
         ),
         {"fact": "spy_started", "at": STAMP, **CALL}
         | {"grant": 1, "extension": "1001", "mode": "listen", "spyee": "PJSIP/1001-0000000a"}
-        | {"spyee_uniqueid": "1700000000.10", "rule": "r"},
+        | {"spyee_uniqueid": "1700000000.10", "rule": "r", "source": "agi", "stale": "lost"}
+        | {"because": "hint, only call", "told": True},
     ),
     (
         SpyEnded(at=AT, **CALL, grant=1, extension="1001", mode=Mode.LISTEN, why=End.CALL_OVER, seconds=2.5),
         {"fact": "spy_ended", "at": STAMP, **CALL}
         | {"grant": 1, "extension": "1001", "mode": "listen", "why": "call_over", "seconds": 2.5},
+    ),
+    (
+        SpyRevoked(at=AT, **CALL, grant=1, extension="1001", why="killed", by="root"),
+        {"fact": "spy_revoked", "at": STAMP, **CALL}
+        | {"grant": 1, "extension": "1001", "why": "killed", "by": "root"},
+    ),
+    (
+        SpyAdopted(at=AT, **CALL, grant=1, extension="1001", mode=Mode.WHISPER, **SPYEE),
+        {"fact": "spy_adopted", "at": STAMP, **CALL} | {"grant": 1, "extension": "1001", "mode": "whisper", **SPYEE},
+    ),
+    (
+        RogueSpy(at=AT, node="pbx", **ROGUE, **SPYEE, why="nobody granted it", action="alarm"),
+        {"fact": "rogue_spy", "at": STAMP, "node": "pbx", **ROGUE, **SPYEE}
+        | {"why": "nobody granted it", "action": "alarm"},
+    ),
+    (
+        RogueSpyEnded(at=AT, node="pbx", **ROGUE, seconds=2.5, by="root"),
+        {"fact": "rogue_spy_ended", "at": STAMP, "node": "pbx", **ROGUE, "seconds": 2.5, "by": "root"},
+    ),
+    (
+        PbxSynced(at=AT, node="pbx", channels=7),
+        {"fact": "pbx_synced", "at": STAMP, "node": "pbx", "channels": 7},
+    ),
+    (
+        PbxLost(at=AT, node="pbx", why="the connection is lost"),
+        {"fact": "pbx_lost", "at": STAMP, "node": "pbx", "why": "the connection is lost"},
     ),
     (ServerStarted(at=AT, version="1"), {"fact": "server_started", "at": STAMP, "version": "1"}),
     (ServerStopped(at=AT), {"fact": "server_stopped", "at": STAMP}),
@@ -112,5 +151,6 @@ def test_no_field_has_room_for_a_pin(kind: type[Fact]) -> None:
     assert own <= {
         *CALL,
         *("extension", "detail", "spyee", "spyee_uniqueid", "rule", "version", "digest"),
+        *("source", "stale", "because", "why", "by", "node", "action"),
     }
-    assert issubclass(kind, CallFact) or not own & set(CALL)
+    assert issubclass(kind, CallFact) or not own & {"call", "endpoint", "supervisor"}

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agi_monitor.model import Reason, Refusal
+from agi_monitor.model import Agent, Reason, Refusal
 from agi_monitor.supervision import calls as calls_module
 from agi_monitor.supervision import channels as channels_module
-from agi_monitor.supervision.calls import Bridge, Channel, Outcome
-from agi_monitor.supervision.channels import ChannelIndex, Stale
+from agi_monitor.supervision.calls import Bridge, Channel
+from agi_monitor.supervision.channels import ChannelIndex, Lists, Stale
 from agi_monitor.supervision.device_channels import MAX_NUMBER_DIGITS
-from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, candidates
+from agi_monitor.supervision.headers import Outcome
+from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, Source, candidates
 from tests.unit.supervision.test_channels_pbx import SmallPbx
 
 NODE = "pbx-1"
 BEN, MOBILE, CARA, TRUNK, BOSS = "PJSIP/1001", "PJSIP/1001-mobile", "PJSIP/1002", "PJSIP/trunk", "PJSIP/2001"
 SPYER = frozenset({BOSS})
+NOTHING = Lists([], [])
 
 
 def empty_index(*nodes: str) -> ChannelIndex:
     """An index that knows of each PBX that it has no calls."""
     index = ChannelIndex()
     for node in nodes or (NODE,):
-        assert index.snapshot(node, [], [], index.resync(node))
+        assert index.snapshot(node, NOTHING, index.resync(node)) == ()
     return index
+
+
+def lists_of(pbx: SmallPbx) -> Lists:
+    """What the PBX says of itself at this moment."""
+    return Lists(pbx.channels_list(), pbx.bridges_list(), queues=pbx.queues_list())
 
 
 def told(pbx: SmallPbx) -> ChannelIndex:
@@ -42,7 +50,7 @@ def told(pbx: SmallPbx) -> ChannelIndex:
 def listed(pbx: SmallPbx) -> ChannelIndex:
     """An index that has seen the lists and no event."""
     index = ChannelIndex()
-    assert index.snapshot(NODE, pbx.channels_list(), pbx.bridges_list(), index.resync(NODE))
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == () == ()
     return index
 
 
@@ -60,7 +68,7 @@ def told_while_listing(pbx: SmallPbx) -> ChannelIndex:
     listing = index.resync(NODE)
     for event in pbx.wire:
         index.apply(NODE, event)
-    assert index.snapshot(NODE, [], [], listing)
+    assert index.snapshot(NODE, NOTHING, listing) == ()
     return index
 
 
@@ -79,7 +87,7 @@ EVENT_WAYS = (told, told_after_the_list, told_while_listing, told_twice)
 
 def devices(index: ChannelIndex, *endpoints: str) -> AgentDevices:
     """What an agent's devices are doing."""
-    found = index.devices(NODE, endpoints, reachable=True)
+    found = index.devices_of(NODE, Agent("1001", frozenset(), endpoints), "hints")
     assert isinstance(found, AgentDevices)
     return found
 
@@ -281,7 +289,9 @@ def test_gives_what_is_given_over_agi() -> None:
     channel = DeviceChannel(
         pbx.legs[agent].name, agent, ChannelState.UP, (pbx.legs[customer].name,), on_hold=False, number="49301234"
     )
-    assert devices(told(pbx), BEN, MOBILE) == AgentDevices((BEN, MOBILE), (channel,), reachable=True)
+    assert devices(told(pbx), BEN, MOBILE) == AgentDevices(
+        (BEN, MOBILE), (channel,), reachable=True, source=Source.INDEX
+    )
     pbx.connect_number(agent, "7" * 4000)
     assert devices(told(pbx), BEN).channels[0].number == "7" * MAX_NUMBER_DIGITS
     pbx.connect_number(agent, "")
@@ -327,25 +337,22 @@ def test_another_device_is_another_device(endpoint: str) -> None:
     assert devices(told(pbx), endpoint).channels == ()
 
 
-def test_an_idle_device_is_as_reachable_as_the_caller_says() -> None:
-    """The index knows no registrations; but a device with a channel is there."""
+def test_a_device_with_a_channel_is_reachable() -> None:
+    """Whatever its state is said to be: somebody is on it."""
     pbx = SmallPbx()
-    index = told(pbx)
-    for reachable in (True, False):
-        assert index.devices(NODE, (BEN,), reachable=reachable) == AgentDevices((BEN,), (), reachable)
+    assert not devices(told(pbx), BEN).reachable
     ringing(pbx)
-    found = told(pbx).devices(NODE, (BEN,), reachable=False)
-    assert isinstance(found, AgentDevices)
+    found = devices(told(pbx), BEN)
     assert found.reachable
     assert candidates(found, SPYER) == Refusal(Reason.RINGING)
 
 
 def test_a_device_that_is_named_twice_has_its_calls_once() -> None:
-    """The agent's endpoints are given back as they came."""
+    """Nobody is offered the same call as two."""
     pbx = SmallPbx()
     incoming(pbx)
     found = devices(told(pbx), BEN, BEN)
-    assert found.endpoints == (BEN, BEN)
+    assert found.endpoints == (BEN,)
     assert len(found.channels) == 1
 
 
@@ -356,6 +363,35 @@ def test_a_channel_that_cannot_be_named_exactly_is_no_target() -> None:
     assert index.apply(NODE, event) is Outcome.TAKEN
     assert devices(index, BEN).channels == ()
     assert index.channels_of(NODE, BEN) == (Channel("my-own-id", f"{BEN}-0000000a", BEN, ChannelState.UP),)
+
+
+def test_a_look_up_does_the_same_work_however_many_calls_there_are() -> None:
+    """As many function calls on a busy PBX as on a quiet one: nothing is searched through."""
+
+    def work(others: int) -> int:
+        pbx = SmallPbx()
+        queue_call(pbx)
+        for number in range(others):
+            pbx.call(f"PJSIP/5{number:04}", TRUNK)
+        index = told(pbx)
+        made = 0
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal made
+            made += 1
+
+        agent = Agent("1001", frozenset(), (BEN,))
+        index.devices_of(NODE, agent, "hints")  # what is done once, such as compiling an expression, is done here
+        sys.setprofile(count)
+        try:
+            found = index.devices_of(NODE, agent, "hints")
+        finally:
+            sys.setprofile(None)
+        assert isinstance(found, AgentDevices)
+        assert len(found.channels) == 1
+        return made
+
+    assert work(0) == work(300) > 10
 
 
 # ---- the view ------------------------------------------------------------------------------------------
@@ -370,6 +406,18 @@ def test_a_queue_is_told_while_it_has_the_caller() -> None:
     assert [call.queue for call in all_calls(told(pbx))] == ["sales"]
     pbx.complete_queue(caller, "sales")
     assert [call.queue for call in all_calls(told(pbx))] == [""]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_caller_who_waits_is_in_the_queue(way: Callable[[SmallPbx], ChannelIndex]) -> None:
+    """The lists know those who wait as well as the events do; whoever gave up is in no queue."""
+    pbx = SmallPbx()
+    waiting, gone = pbx.create(TRUNK, "Up"), pbx.create(TRUNK, "Up")
+    for caller in (waiting, gone):
+        pbx.wait_in_queue(caller, "sales")
+    pbx.leave_queue(gone)
+    known = {channel.uniqueid: channel.queue for call in all_calls(way(pbx)) for channel in call.channels}
+    assert known == {waiting: "sales", gone: ""}
 
 
 def test_parked_calls_are_calls_of_their_own() -> None:
@@ -402,7 +450,7 @@ def test_a_bridge_is_spelled_in_three_ways(spelling: str) -> None:
     """Events, CoreShowChannels and Status name it differently."""
     index = ChannelIndex()
     channel = {"Uniqueid": "1700000000.1", "Channel": f"{BEN}-0000000a", "ChannelStateDesc": "Up"}
-    assert index.snapshot(NODE, [{**channel, spelling: "b1"}], [], index.resync(NODE))
+    assert index.snapshot(NODE, Lists([{**channel, spelling: "b1"}], []), index.resync(NODE)) == ()
     assert index.bridge_of(NODE, "1700000000.1") == Bridge("b1", "", "", False, ("1700000000.1",))
     assert index.bridge_of(NODE, "1700000000.2") is None
 
@@ -436,23 +484,10 @@ def test_a_list_leaves_what_only_events_tell() -> None:
     parked(pbx)
     index = told(pbx)
     before = index.calls(NODE), index.bridge_of(NODE, caller)
-    assert index.snapshot(NODE, pbx.channels_list(), [], index.resync(NODE))
+    assert index.snapshot(NODE, Lists(pbx.channels_list(), []), index.resync(NODE)) == ()
     assert (index.calls(NODE), index.bridge_of(NODE, caller)) == before
     assert {channel.parking_space for call in all_calls(index) for channel in call.channels} == {"", "701", "702"}
     assert any(channel.holds for call in all_calls(index) for channel in call.channels)
-
-
-def test_one_who_takes_a_place_leaves_no_third_party_for_a_moment() -> None:
-    """SwapUniqueid is the one that goes; its BridgeLeave is not waited for."""
-    pbx = SmallPbx()
-    customer, agent = pbx.call(TRUNK, BEN)
-    room = pbx.legs[customer].bridge
-    assert room is not None
-    pbx.enter(pbx.create(CARA, "Up"), room, swap=agent)
-    assert pbx.wire.pop()["Event"] == "BridgeLeave"
-    index = told(pbx)
-    assert talks(index, CARA) == [(TRUNK,)]
-    assert talks(index, BEN) == []
 
 
 def test_leaving_another_bridge_is_nothing() -> None:
@@ -477,7 +512,9 @@ def answers(index: ChannelIndex, node: str) -> set[object]:
     """Everything that the index can be asked, asked of one PBX."""
     return {
         index.stale(node),
-        index.devices(node, (BEN,), reachable=True),
+        index.devices_of(node, Agent("1001", frozenset(), (BEN,)), "hints"),
+        index.channel(node, "1700000000.1"),
+        index.peers_of(node, "1700000000.1"),
         index.channels_of(node, BEN),
         index.bridge_of(node, "1700000000.1"),
         index.calls(node),
@@ -510,7 +547,7 @@ def test_nothing_is_said_after_a_loss_until_the_next_list() -> None:
     index.apply(NODE, pbx.wire[0])
     listing = index.resync(NODE)
     assert answers(index, NODE) == {Stale.LOST}
-    assert index.snapshot(NODE, pbx.channels_list(), pbx.bridges_list(), listing)
+    assert index.snapshot(NODE, lists_of(pbx), listing) == ()
     assert not index.is_stale(NODE)
     assert talks(index, BEN) == [(TRUNK,)]
     assert not devices(index, BEN).channels[0].on_hold
@@ -536,14 +573,14 @@ def test_a_list_that_was_given_up_changes_nothing() -> None:
     index = empty_index()
     first = index.resync(NODE)
     second = index.resync(NODE)
-    assert not index.snapshot(NODE, [], [], first)
-    assert index.snapshot(NODE, [], [], second)
-    assert not index.snapshot(NODE, [], [], second)
+    assert index.snapshot(NODE, NOTHING, first) is None
+    assert index.snapshot(NODE, NOTHING, second) == ()
+    assert index.snapshot(NODE, NOTHING, second) is None
     third = index.resync(NODE)
     index.lost(NODE)
-    assert not index.snapshot(NODE, [], [], third)
+    assert index.snapshot(NODE, NOTHING, third) is None
     assert index.stale(NODE) is Stale.LOST
-    assert not index.snapshot("pbx-2", [], [], index.resync(NODE))
+    assert index.snapshot("pbx-2", NOTHING, index.resync(NODE)) is None
 
 
 def test_asking_twice_keeps_what_came_after_the_first_time() -> None:
@@ -556,7 +593,7 @@ def test_asking_twice_keeps_what_came_after_the_first_time() -> None:
     index.resync(NODE)
     for event in pbx.wire[before:]:
         assert index.apply(NODE, event) is Outcome.LATE
-    assert index.snapshot(NODE, pbx.channels_list(), pbx.bridges_list(), index.resync(NODE))
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == ()
     assert devices(index, BEN).channels[0].on_hold
 
 
@@ -569,9 +606,9 @@ def test_a_list_that_too_much_overtook_is_given_up(monkeypatch: pytest.MonkeyPat
     listing = index.resync(NODE)
     for event in pbx.wire:
         index.apply(NODE, event)
-    assert not index.snapshot(NODE, [], [], listing)
+    assert index.snapshot(NODE, NOTHING, listing) is None
     assert talks(index, BEN) == [(TRUNK,)]
-    assert index.snapshot(NODE, pbx.channels_list(), pbx.bridges_list(), index.resync(NODE))
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == ()
     assert talks(index, BEN) == [(TRUNK,)]
 
 
@@ -586,7 +623,7 @@ def test_more_channels_than_are_kept_are_not_trusted(monkeypatch: pytest.MonkeyP
     pbx.hang_up(legs[0])
     index.apply(NODE, pbx.wire[-1])
     assert answers(index, NODE) == {Stale.TOO_MANY}
-    assert index.snapshot(NODE, pbx.channels_list(), [], index.resync(NODE))
+    assert index.snapshot(NODE, Lists(pbx.channels_list(), []), index.resync(NODE)) == ()
     assert len(devices(index, BEN).channels) == 3
 
 
@@ -605,6 +642,92 @@ def test_nothing_is_left_of_calls_that_are_over() -> None:
     assert kept == {}
 
 
+# ---- where lists and events disagree ---------------------------------------------------------------
+
+
+def test_no_difference_where_everything_was_told() -> None:
+    """Neither hold, queue, parking and dials, which no list tells, nor a linked id that changed untold, is one."""
+    pbx = SmallPbx()
+    for happens in (queue_call, consultation, conference, parked, ringing, blind_transfer):
+        happens(pbx)
+    index = told(pbx)
+    first = next(iter(pbx.legs))
+    pbx.legs[first].linkedid = "another"
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == ()
+    found = index.channel(NODE, first)
+    assert isinstance(found, Channel)
+    assert found.linkedid == "another"
+
+
+LOST = [
+    ("Newchannel", "channel AGENT: no event told of it"),
+    ("Newstate", "channel AGENT: state other, the list says Up"),
+    ("BridgeEnter", "channel AGENT: bridge none, the list says ROOM"),
+    ("BridgeLeave", "channel AGENT: bridge ROOM, the list says none"),
+    ("NewConnectedLine", "channel AGENT: another connected number in the list"),
+    ("NewCallerid", "channel AGENT: another number in the list"),
+    ("Rename", "channel AGENT: the list says PJSIP/1001-000000ff"),
+    ("Hangup", "channel AGENT: no list has it"),
+]
+
+
+def lost(pbx: SmallPbx, name: str) -> tuple[str, ...]:
+    """The differences to the list of an index that never hears this event of the agent's channel."""
+    agent = next(event["Uniqueid"] for event in pbx.wire if event.get("Channel", "").startswith(f"{BEN}-"))
+    index = empty_index()
+    for event in pbx.wire:
+        if (event["Event"], event.get("Uniqueid")) != (name, agent):
+            index.apply(NODE, event)
+    differences = index.snapshot(NODE, lists_of(pbx), index.resync(NODE))
+    assert differences is not None
+    assert all_calls(index) == all_calls(listed(pbx))
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == ()
+    return differences
+
+
+@pytest.mark.parametrize(("name", "difference"), LOST, ids=[name for name, _ in LOST])
+def test_an_event_that_was_lost_is_a_difference(name: str, difference: str) -> None:
+    """It is said once, with the channel and what differs but without anybody's number; then the list is believed."""
+    pbx = SmallPbx()
+    customer, agent = pbx.create(TRUNK, "Up"), pbx.create(BEN, "Down")
+    if name != "Newchannel":
+        pbx.set_state(agent, "Up")
+    room = pbx.talk(customer, agent) if name in ("BridgeEnter", "BridgeLeave") else ""
+    match name:
+        case "BridgeLeave":
+            pbx.leave(agent)
+        case "NewConnectedLine":
+            pbx.connect_number(agent, "49301234")
+        case "NewCallerid":
+            pbx.caller_number(agent, "49301234")
+        case "Rename":
+            pbx.rename(agent, f"{BEN}-000000ff")
+        case "Hangup":
+            pbx.hang_up(agent)
+    said = difference.replace("AGENT", f"{BEN}-00000003").replace("ROOM", room)
+    assert lost(pbx, name) == (said,)
+
+
+def test_what_was_not_trusted_is_compared_with_nothing() -> None:
+    """After a loss and before the first list there is nothing to be held against the list."""
+    pbx = SmallPbx()
+    incoming(pbx)
+    index = empty_index()
+    index.lost(NODE)
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == ()
+
+
+def test_events_on_their_way_are_no_difference() -> None:
+    """What the list has already, and is told before the list is taken in, is known to both."""
+    pbx = SmallPbx()
+    index = told(pbx)
+    listing = index.resync(NODE)
+    incoming(pbx)
+    for event in pbx.wire:
+        index.apply(NODE, event)
+    assert index.snapshot(NODE, lists_of(pbx), listing) == ()
+
+
 # ---- strange events ------------------------------------------------------------------------------------
 
 
@@ -615,13 +738,13 @@ def test_a_hangup_before_the_list_and_after_it() -> None:
     index = empty_index()
     assert index.apply(NODE, {"Event": "Hangup", "Uniqueid": legs[1]}) is Outcome.LATE
     listing = index.resync(NODE)
-    lists = pbx.channels_list(), pbx.bridges_list()
+    lists = lists_of(pbx)
     before = len(pbx.wire)
     for leg in legs:
         pbx.hang_up(leg)
     for event in pbx.wire[before:]:
         index.apply(NODE, event)
-    assert index.snapshot(NODE, *lists, listing)
+    assert index.snapshot(NODE, lists, listing) == ()
     assert index.calls(NODE) == ()
 
 
@@ -715,17 +838,17 @@ GARBAGE = st.builds(
 
 @given(st.lists(GARBAGE), st.lists(GARBAGE), st.lists(GARBAGE), st.lists(GARBAGE))
 def test_no_garbage_raises(
-    before: Iterable[dict[str, str]],
-    channels: Iterable[dict[str, str]],
-    bridges: Iterable[dict[str, str]],
-    after: Iterable[dict[str, str]],
+    before: Sequence[dict[str, str]],
+    channels: Sequence[dict[str, str]],
+    bridges: Sequence[dict[str, str]],
+    after: Sequence[dict[str, str]],
 ) -> None:
     """Whatever events and lists hold, the index goes on, answers, and lets go of everything with the channels."""
     index = empty_index()
     listing = index.resync(NODE)
     for event in before:
         index.apply(NODE, event)
-    assert index.snapshot(NODE, channels, bridges, listing)
+    assert index.snapshot(NODE, Lists(channels, bridges), listing) is not None
     for event in after:
         index.apply(NODE, event)
     for call in all_calls(index):

@@ -8,9 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from agi_monitor.supervision.calls import Outcome
-from agi_monitor.supervision.channels import ChannelIndex
-from agi_monitor.supervision.targets import AgentDevices
+from agi_monitor.model import Agent
+from agi_monitor.supervision.channels import ChannelIndex, Lists
+from agi_monitor.supervision.headers import Outcome
+from agi_monitor.supervision.targets import AgentDevices, Source
 from tests.unit.supervision.test_channels_pbx import SmallPbx
 
 NODE = "pbx-1"
@@ -24,8 +25,9 @@ def assert_same(index: ChannelIndex, pbx: SmallPbx, told: bool = True) -> None:
     assert index.stale(NODE) is None
     for endpoint in ENDPOINTS:
         channels = pbx.device_channels(endpoint, told)
-        assert index.devices(NODE, (endpoint,), reachable=False) == AgentDevices(
-            (endpoint,), channels, bool(channels)
+        agent = Agent("1001", frozenset(), (endpoint,))
+        assert index.devices_of(NODE, agent, "hints") == AgentDevices(
+            (endpoint,), channels, bool(channels), Source.INDEX
         )
         expected = [pbx.channel(channel.uniqueid, told) for channel in channels]
         assert index.channels_of(NODE, endpoint) == tuple(expected)
@@ -50,9 +52,9 @@ class Lives(RuleBasedStateMachine):
         self.index = ChannelIndex()
         self.read = self.connected_at = 0
         self.listing: int | None = None
-        self.lists: tuple[list[dict[str, str]], list[dict[str, str]]] | None = None
+        self.lists: Lists | None = None
         listing = self.index.resync(NODE)
-        assert self.index.snapshot(NODE, [], [], listing)
+        assert self.index.snapshot(NODE, Lists([], []), listing) == ()
 
     def leg(self, pick: int) -> str:
         """One of the live channels."""
@@ -65,6 +67,10 @@ class Lives(RuleBasedStateMachine):
     def space_left(self) -> bool:
         """Whether two more channels may live."""
         return len(self.pbx.legs) <= MAX_LEGS - 2
+
+    def lists_now(self) -> Lists:
+        """What the PBX says of itself at this moment."""
+        return Lists(self.pbx.channels_list(), self.pbx.bridges_list(), queues=self.pbx.queues_list())
 
     # ---- calls -----------------------------------------------------------------------------------------
 
@@ -169,6 +175,14 @@ class Lives(RuleBasedStateMachine):
             self.pbx.connect_queue(self.leg(caller), self.leg(agent), queue)
 
     @precondition(any_leg)
+    @rule(caller=PICK, queue=st.sampled_from(["sales", "help", None]))
+    def wait_in_queue(self, caller: int, queue: str | None) -> None:
+        if queue is None:
+            self.pbx.leave_queue(self.leg(caller))
+        else:
+            self.pbx.wait_in_queue(self.leg(caller), queue)
+
+    @precondition(any_leg)
     @rule(pick=PICK, event=st.sampled_from(["UnParkedCall", "ParkedCallTimeOut", "ParkedCallGiveUp", None]))
     def park(self, pick: int, event: str | None) -> None:
         leg = self.leg(pick)
@@ -203,14 +217,14 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: self.listing is not None and self.lists is None)
     @rule()
     def lists_are_made(self) -> None:
-        self.lists = self.pbx.channels_list(), self.pbx.bridges_list()
+        self.lists = self.lists_now()
 
     @precondition(lambda self: self.lists is not None)
     @rule()
     def lists_come(self) -> None:
         assert self.listing is not None
         assert self.lists is not None
-        assert self.index.snapshot(NODE, *self.lists, self.listing)
+        assert self.index.snapshot(NODE, self.lists, self.listing) is not None
         self.listing = self.lists = None
 
     @rule()
@@ -227,11 +241,12 @@ class Lives(RuleBasedStateMachine):
         assert self.index.is_stale(NODE)
         assert self.index.calls(NODE) == self.index.stale(NODE)
         for leg in self.pbx.legs.values():
-            leg.holds, leg.queue, leg.space, leg.dialed_by = False, "", "", ""
+            leg.holds, leg.space, leg.dialed_by = False, "", ""
+            leg.queue = leg.queue if leg.waits else ""
         # Events that were written while nobody was there.
         self.read = self.connected_at = len(self.pbx.wire)
         self.listing = self.index.resync(NODE)
-        self.lists = self.pbx.channels_list(), self.pbx.bridges_list()
+        self.lists = self.lists_now()
 
     @rule()
     def everything_is_told(self) -> None:
@@ -245,7 +260,7 @@ class Lives(RuleBasedStateMachine):
         assert_same(self.index, self.pbx)
         fresh = ChannelIndex()
         listing = fresh.resync(NODE)
-        assert fresh.snapshot(NODE, self.pbx.channels_list(), self.pbx.bridges_list(), listing)
+        assert fresh.snapshot(NODE, self.lists_now(), listing) == ()
         assert_same(fresh, self.pbx, told=False)
 
     def teardown(self) -> None:

@@ -26,6 +26,7 @@ class Leg:
     bridge: str | None = None
     holds: bool = False
     queue: str = ""
+    waits: bool = False
     space: str = ""
     dialed_by: str = ""
 
@@ -118,9 +119,9 @@ class SmallPbx:
             self.leave(leg)
         self.legs[leg].bridge = room
         swapped = {} if swap is None else {"SwapUniqueid": swap}
-        self._tell("BridgeEnter", self._bridge_headers(room), self._headers(leg), swapped)
         if swap is not None:
             self.leave(swap)
+        self._tell("BridgeEnter", self._bridge_headers(room), self._headers(leg), swapped)
 
     def leave(self, leg: str) -> None:
         """A channel leaves its bridge."""
@@ -169,13 +170,28 @@ class SmallPbx:
         self.legs[leg].holds = on
         self._tell("Hold" if on else "Unhold", self._headers(leg))
 
+    def wait_in_queue(self, caller: str, queue: str) -> None:
+        """A caller begins to wait."""
+        self.leave_queue(caller)
+        self.legs[caller].queue, self.legs[caller].waits = queue, True
+        self._tell("QueueCallerJoin", self._headers(caller), Queue=queue)
+
+    def leave_queue(self, caller: str) -> None:
+        """A caller who waits gives up, or is about to be given to an agent."""
+        leg = self.legs[caller]
+        if leg.waits:
+            queue, leg.queue, leg.waits = leg.queue, "", False
+            self._tell("QueueCallerLeave", self._headers(caller), Queue=queue)
+
     def connect_queue(self, caller: str, agent: str, queue: str) -> None:
         """A queue gives a caller to an agent."""
+        self.leave_queue(caller)
         self.legs[caller].queue = queue
         self._tell("AgentConnect", self._headers(caller), self._headers(agent, "Dest"), Queue=queue)
 
     def complete_queue(self, caller: str, queue: str) -> None:
         """A queue is done with a caller."""
+        self.leave_queue(caller)
         if self.legs[caller].queue == queue:
             self.legs[caller].queue = ""
         self._tell("AgentComplete", self._headers(caller), Queue=queue)
@@ -240,6 +256,7 @@ class SmallPbx:
             leg.connected,
             leg.linkedid,
             leg.bridge,
+            queue=leg.queue if leg.waits else "",
         )
         if not told:
             return known
@@ -289,7 +306,18 @@ class SmallPbx:
                 names = tuple(sorted(one.name for one in hears))
                 digits = re.sub("[^0-9]", "", leg.connected)
                 state = STATES.get(leg.state, ChannelState.OTHER)
-                found.append(DeviceChannel(leg.name, leg.uniqueid, state, names, held, digits))
+                room = self.rooms.get(leg.bridge or "")
+                found.append(
+                    DeviceChannel(
+                        leg.name,
+                        leg.uniqueid,
+                        state,
+                        names,
+                        held,
+                        digits,
+                        in_conference=room is not None and room.kind == "base",
+                    )
+                )
         return tuple(found)
 
     def together(self, told: bool = True) -> set[frozenset[str]]:
@@ -311,6 +339,14 @@ class SmallPbx:
     def bridges_list(self) -> list[dict[str, str]]:
         """The items of BridgeList at this moment."""
         return [{"Event": "BridgeListItem", **self._bridge_headers(room)} for room in self.rooms]
+
+    def queues_list(self) -> list[dict[str, str]]:
+        """The items of QueueStatus at this moment, as far as they are about callers."""
+        return [
+            {"Event": "QueueEntry", "Queue": leg.queue, "Channel": leg.name, "Uniqueid": leg.uniqueid}
+            for leg in self.legs.values()
+            if leg.waits
+        ]
 
     def _is_open(self, room: str) -> bool:
         return self.rooms[room].technology != "holding_bridge"

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agi_monitor.dialplan.parse import parse
+from agi_monitor.dialplan.render import render
+from agi_monitor.dialplan.site import Site
 from agi_monitor.model import Mode
 from agi_monitor.supervision import chanspy
 
@@ -63,8 +66,23 @@ REFUSED = [
 def test_refuses_what_is_no_uniqueid(uniqueid: str, mode: Mode) -> None:
     """Nothing else reaches ChanSpy: an empty channel would be every channel of the PBX."""
     assert not chanspy.is_uniqueid(uniqueid)
-    with pytest.raises(ValueError, match=r"^not the uniqueid of a channel$"):
+    with pytest.raises(ValueError, match=r"^not the uniqueid of a channel"):
         chanspy.arguments(uniqueid, mode)
+    with pytest.raises(ValueError, match=r"^not the uniqueid of a channel$"):
+        chanspy.notice(uniqueid, "agi-monitor-notice")
+
+
+def test_a_take_over_is_no_mode_of_chanspy() -> None:
+    """Another application carries it: ChanSpy would only listen, on a record that says otherwise."""
+    with pytest.raises(ValueError, match="no mode of ChanSpy"):
+        chanspy.arguments("1700000000.10", Mode.TAKE_OVER)
+
+
+def test_the_notice_reaches_one_exact_channel() -> None:
+    """A helper of ours whispers to the agent: ``u`` one channel, ``w`` to it alone, and never a barge."""
+    assert chanspy.notice("1700000000.10", "agi-monitor-notice") == (
+        "Local/notice@agi-monitor-notice/n,app,ChanSpy,1700000000.10\\,uqESw"
+    )
 
 
 @given(st.one_of(st.text(), st.from_regex(r"[\w.,-]*[0-9]+\.[0-9]+")), st.sampled_from(Mode))
@@ -83,7 +101,11 @@ def test_any_text_is_refused_or_one_exact_channel(uniqueid: str, mode: Mode) -> 
 
 
 def test_every_key_is_an_extension_of_the_exit_context() -> None:
-    """The keys that leave ChanSpy are the mode keys and the one that leaves the agent, and no key stands for none."""
-    assert chanspy.MODE_KEYS == {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE}
-    assert chanspy.LEAVE_KEY not in chanspy.MODE_KEYS
+    """The keys that leave ChanSpy are the mode keys, the one that leaves the agent and the one that the server
+    presses; they differ, and no key stands for none."""
+    context = parse(render(Site(agents=(), groups=()))["agi-monitor.conf"]).context(chanspy.EXIT_CONTEXT)
+    keys = [*chanspy.MODE_KEYS, chanspy.LEAVE_KEY, chanspy.END_KEY, chanspy.NO_KEY]
+    assert chanspy.MODE_KEYS == {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE, "7": Mode.TAKE_OVER}
+    assert sorted(extension.pattern for extension in context.extensions) == sorted(keys)
+    assert re.fullmatch("[A-D]", chanspy.END_KEY)
     assert re.fullmatch("[0-9*#]", chanspy.NO_KEY) is None

@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from agi_monitor.agi.session import ChannelState as AgiState
 from agi_monitor.agi.session import Session
 from agi_monitor.model import Agent
-from agi_monitor.supervision.device_channels import MAX_DEVICES, MAX_NUMBER_DIGITS, DeviceChannelsOverAgi
-from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel
+from agi_monitor.supervision.device_channels import (
+    MAX_CHANNELS,
+    MAX_DEVICES,
+    MAX_NUMBER_DIGITS,
+    DeviceChannelsOverAgi,
+)
+from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy, Source
 from agi_monitor.testing import FakeAsterisk
 
 Result = TypeVar("Result")
@@ -188,6 +193,42 @@ def test_a_peer_that_is_gone_holds_nothing() -> None:
     assert look_up(answers).channels[0].on_hold is False
 
 
+LOCAL = "Local/1001@agents-00000001"
+
+
+@pytest.mark.parametrize(
+    ("behind", "peers"),
+    [
+        ({f"{LOCAL};1": "PJSIP/trunk-0000000b"}, (PEER,)),
+        ({f"{LOCAL};1": "Local/7@way-00000002;1", "Local/7@way-00000002;2": f"{LOCAL};1,{PEER}"}, (PEER,)),
+        ({f"{LOCAL};1": f"CBAnn/800-00000001;2,{PEER},PJSIP/3002-0000000c"}, (PEER, "PJSIP/3002-0000000c")),
+        ({f"{LOCAL};1": ""}, (f"{LOCAL};2",)),
+        ({}, (f"{LOCAL};2",)),
+        ({f"{LOCAL};1": NAME}, ()),
+    ],
+    ids=["a device", "one behind another", "a conference", "an application", "gone meanwhile", "itself"],
+)
+def test_a_local_channel_is_followed_to_whoever_is_behind_it(
+    behind: Mapping[str, str], peers: tuple[str, ...]
+) -> None:
+    """Who talks to the agent is a device, not the way to it; a way in a circle ends."""
+    answers = one_channel(f"1700000000.10|Up|0|555|{LOCAL};2")
+    answers.channels = {**answers.channels, **{name: {"${BRIDGEPEER}": text} for name, text in behind.items()}}
+    (channel,) = look_up(answers).channels
+    assert channel.peers == peers
+    assert channel.in_conference is False
+
+
+def test_endless_local_channels_come_to_an_end() -> None:
+    """Not more of them are followed than an agent may have channels."""
+    answers = one_channel("1700000000.10|Up|0|555|Local/0@way-00000000;2")
+    ways = {f"Local/{n}@way-00000000;1": {"${BRIDGEPEER}": f"Local/{n + 1}@way-00000000;2"} for n in range(200)}
+    answers.channels = {**answers.channels, **ways}
+    (channel,) = look_up(answers).channels
+    assert len(channel.peers) == 1
+    assert len(answers.asked) < 2 * MAX_CHANNELS
+
+
 @pytest.mark.parametrize("text", ["Down", "Rsrvd", "Dialing", "Busy", "", "up", "Up ", "other"])
 def test_any_other_state_is_no_conversation(text: str) -> None:
     """Only ``Up`` talks."""
@@ -262,3 +303,36 @@ def test_a_conference_has_all_its_peers() -> None:
     """Several bridge peers are several parties."""
     (channel,) = look_up(one_channel(f"1700000000.10|Up|0||{PEER},PJSIP/1002-00000001")).channels
     assert channel.peers == (PEER, "PJSIP/1002-00000001")
+
+
+@pytest.mark.parametrize(
+    ("members", "peers", "in_conference", "talking"),
+    [
+        (PEER, (PEER,), False, True),
+        (f"CBAnn/800-00000001;2,{PEER}", (PEER,), True, True),
+        ("CBAnn/800-00000001;2", (), True, False),
+        (
+            f"CBAnn/800-00000001;2,CBRec/800-00000002,{PEER},PJSIP/1002-00000001",
+            (PEER, "PJSIP/1002-00000001"),
+            True,
+            True,
+        ),
+        ("Surrogate/PJSIP/1001-00000001", (), True, False),
+    ],
+)
+def test_nobody_is_behind_the_internal_channels_of_a_conference(
+    members: str, peers: tuple[str, ...], in_conference: bool, talking: bool
+) -> None:
+    """Whoever waits alone in a conference talks to nobody, and its announcer is no party."""
+    (channel,) = look_up(one_channel(f"1700000000.10|Up|0|555|{members}")).channels
+    assert (channel.peers, channel.in_conference, channel.talking) == (peers, in_conference, talking)
+
+
+@pytest.mark.parametrize(("endpoints", "known_by"), [(("PJSIP/1001",), KnownBy.CONFIGURED), ((), KnownBy.HINT)])
+def test_says_why_a_device_is_the_agents(endpoints: tuple[str, ...], known_by: KnownBy) -> None:
+    """The configuration names it, or the hint does."""
+    answers = one_channel(f"1700000000.10|Up|0|555|{PEER}")
+    answers.own = {**answers.own, "${HINT(1001@hints)}": "PJSIP/1001"}
+    found = look_up(answers, Agent("1001", frozenset(), endpoints))
+    assert [channel.known_by for channel in found.channels] == [known_by]
+    assert found.source is Source.AGI

@@ -24,6 +24,9 @@ CODES = {Mode.LISTEN: "*222", Mode.WHISPER: "*223", Mode.BARGE: "**4"}
         ("**41001", SpyRequest(Mode.BARGE, "1001")),
         ("*222", SpyRequest(Mode.LISTEN, None)),
         ("*222" + "1" * 20, SpyRequest(Mode.LISTEN, "1" * 20)),
+        ("*222*", SpyRequest(Mode.LISTEN, None, scan=True)),
+        ("*223*", SpyRequest(Mode.WHISPER, None, scan=True)),
+        ("**4*", SpyRequest(Mode.BARGE, None, scan=True)),
     ],
 )
 def test_reads_mode_and_extension(dialled: str, request_: SpyRequest) -> None:
@@ -41,6 +44,9 @@ def test_reads_mode_and_extension(dialled: str, request_: SpyRequest) -> None:
         "*222" + "1" * 21,
         "*2221001#",
         "*2221001*",
+        "*222**",
+        "*222*1001",
+        "*222*\n",
         "*222-1001",
         "*2221001\n",
         "\n*2221001",
@@ -62,9 +68,9 @@ def test_refuses_what_is_no_code(dialled: str) -> None:
 def test_any_text_is_a_request_or_a_refusal(dialled: str) -> None:
     """No text raises, and an extension is never anything but ASCII digits."""
     match feature_code.parse(dialled, CODES):
-        case SpyRequest(mode, None):
-            assert dialled == CODES[mode]
-        case SpyRequest(mode, str(extension)):
+        case SpyRequest(mode, None, scan):
+            assert dialled == CODES[mode] + "*" * scan
+        case SpyRequest(mode, str(extension), False):
             assert dialled == CODES[mode] + extension
             assert re.fullmatch("[0-9]{1,20}", extension)
         case refusal:

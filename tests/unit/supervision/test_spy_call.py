@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 
 from agi_monitor.agi.session import EndReason
-from agi_monitor.model import Cue, Mode, Reason
-from agi_monitor.supervision.audit import End
+from agi_monitor.model import Agent, Cue, Mode, Reason
+from agi_monitor.supervision.audit import End, Fact
 from agi_monitor.supervision.pins import PinPolicy
+from agi_monitor.supervision.policy import Notice
 from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION, Prompts
+from agi_monitor.supervision.protected import Protected
 from agi_monitor.supervision.spy_call import MAX_MISSES
 from agi_monitor.testing import FakeAsterisk, FakeChannel
 from tests.unit.supervision.desk import (
@@ -24,6 +27,7 @@ from tests.unit.supervision.desk import (
     CUSTOMER,
     PIN,
     PIN_POLICY,
+    POLICY,
     RULES,
     SPYEE,
     SPYEE_UNIQUEID,
@@ -200,6 +204,43 @@ def test_a_rule_taken_away_ends_the_spy_at_the_next_key(desk: Desk) -> None:
     assert desk.pbx.played == ["agent-pass", *spoken(Reason.MODE_DENIED) * 2, "vm-enter-num-to-call", "vm-goodbye"]
 
 
+SHARED = {**POLICY.agents, "1003": Agent("1003", frozenset({"protected"}), ("PJSIP/1003", "PJSIP/1001"))}
+"""The phone of 1001 is also 1003's, whom Anna may not hear."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"rules": ()}, "mode_denied"),
+        ({"supervisors": {}}, "mode_denied"),
+        ({"agents": {}}, "agent_unknown"),
+        ({"agents": SHARED}, "mode_denied"),
+        ({"protected": Protected(frozenset({"PJSIP/trunk"}))}, "protected"),
+    ],
+    ids=["rule", "supervisor", "agent", "another-owner", "protected"],
+)
+def test_a_reload_while_the_record_is_written_gives_no_sound(
+    desk: Desk, changes: dict[str, object], detail: str
+) -> None:
+    """Without a manager interface as with one: the grant is on record, and its end, and nothing was executed."""
+    append = desk.audit.append
+
+    async def slow(fact: Fact) -> None:
+        await append(fact)
+        if fact.name == "spy_started":
+            desk.change(**changes)
+
+    desk.audit.append = slow  # type: ignore[method-assign]
+    desk.run()
+
+    assert desk.pbx.executed == []
+    assert desk.recorded("fact", "why", "reason", "detail")[:3] == [
+        ("spy_started", None, None, None),
+        ("spy_ended", "revoked", None, None),
+        ("refused", None, "revoked", detail),
+    ]
+
+
 @pytest.mark.parametrize(
     "supervisors",
     [{}, {"PJSIP/2001": replace(ANNA, id="mallory")}],
@@ -241,7 +282,7 @@ def test_a_call_that_ends_with_the_mode_key_is_gone(desk: Desk) -> None:
     desk.run(f"{PIN}#5")
 
     assert desk.recorded("fact", "why", "reason")[-2:] == [
-        ("spy_ended", "target_gone", None),
+        ("spy_ended", "mode_key", None),
         ("refused", None, "target_gone"),
     ]
 
@@ -348,6 +389,27 @@ def no_state(desk: Desk) -> None:
     desk.run()
 
 
+def call_of_the_board(desk: Desk) -> None:
+    desk.change(protected=Protected(frozenset({"PJSIP/trunk"})))
+    desk.run()
+
+
+def taken_away(desk: Desk) -> None:
+    desk.connect()
+    desk.when_quiet = desk.revoked_while_heard
+    desk.run()
+
+
+def no_picture(desk: Desk) -> None:
+    desk.pbx.channel.extension = "*222*"
+    desk.run()
+
+
+def not_told(desk: Desk) -> None:
+    desk.change(notice=Notice(frozenset(Mode), frozenset({"all"})))
+    desk.run()
+
+
 def no_chanspy(desk: Desk) -> None:
     del desk.pbx.applications["chanspy"]
     desk.run()
@@ -369,14 +431,18 @@ STORIES: dict[Reason, Callable[[Desk], None]] = {
     Reason.AMBIGUOUS: undecided,
     Reason.TARGET_GONE: gone,
     Reason.CONFERENCE: conference,
+    Reason.PROTECTED: call_of_the_board,
+    Reason.REVOKED: taken_away,
+    Reason.STALE: no_picture,
+    Reason.NOTICE_FAILED: not_told,
     Reason.AUDIT_UNAVAILABLE: no_record,
     Reason.STATE_UNAVAILABLE: no_state,
     Reason.PBX_ERROR: no_chanspy,
 }
 """How each refusal comes about."""
 
-AFTER_A_SPY = {Reason.TARGET_GONE, Reason.PBX_ERROR}
-"""Here ChanSpy was executed, and gave no sound."""
+AFTER_A_SPY = {Reason.TARGET_GONE, Reason.PBX_ERROR, Reason.REVOKED}
+"""Here ChanSpy was executed, and gave no sound or none any more."""
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -521,7 +587,7 @@ def test_no_digit_of_a_pin_is_in_an_error(desk: Desk) -> None:
 # ---- hang-ups, and a disk that fails -----------------------------------------------------------------------
 
 LONG_STORY = f"{PIN}#56*1001*"
-COMMANDS_OF_LONG_STORY = 36
+COMMANDS_OF_LONG_STORY = 40
 
 
 def test_the_long_story_has_so_many_commands(desk: Desk) -> None:
@@ -629,7 +695,7 @@ def test_a_server_that_stops_is_no_hang_up(desk: Desk, why: End) -> None:
     def stop() -> int | None:
         assert desk.call is not None
         assert desk.call.spying
-        desk.call.ended_by_server = why
+        desk.call.ends_by_server(why)
         return None
 
     desk.when_quiet = stop
@@ -676,6 +742,37 @@ def test_a_rule_taken_away_during_the_question_holds(desk: Desk) -> None:
 
     assert refusals(desk)[0] == "mode_denied"
     assert desk.spies == []
+
+
+@pytest.mark.parametrize("reason", [Reason.TARGET_GONE, Reason.ON_HOLD, Reason.PROTECTED])
+def test_a_call_that_changes_during_the_question_is_looked_at_again(desk: Desk, reason: Reason) -> None:
+    """It ends, is put on hold, or somebody joins whom nobody may hear: what it is after the answer decides."""
+    desk.change(protected=Protected(frozenset({"PJSIP/9000"})))
+    desk.pbx.add_channel("PJSIP/9000-00000040")
+
+    def change() -> None:
+        call = desk.channel_of("1700000000.30")
+        if reason is Reason.TARGET_GONE:
+            call.alive = False
+        elif reason is Reason.ON_HOLD:
+            call.on_hold = True
+        else:
+            call.bridge_peer += ",PJSIP/9000-00000040"
+        desk.pbx.keys("2")
+
+    desk.pbx.plan = deque([change])
+    two_calls(desk, f"{PIN}#")
+
+    assert refusals(desk)[0] == reason
+    assert desk.pbx.executed == []
+
+
+def test_a_call_that_did_not_change_during_the_question_is_heard(desk: Desk) -> None:
+    """The same question, and nothing happened meanwhile."""
+    desk.pbx.plan = deque([lambda: desk.pbx.keys("2")])
+    two_calls(desk, f"{PIN}#")
+
+    assert desk.spies == ["1700000000.30,uqESX"]
 
 
 def test_no_more_choices_than_keys(desk: Desk) -> None:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from agi_monitor.model import Mode, Reason, Refusal
-from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, candidates, possible
+from agi_monitor.model import Barge, Mode, Reason, Refusal
+from agi_monitor.supervision.targets import (
+    AgentDevices,
+    ChannelState,
+    DeviceChannel,
+    KnownBy,
+    because,
+    candidates,
+    possible,
+)
 
 SPYER = frozenset({"PJSIP/2001"})
 
@@ -83,8 +92,42 @@ def test_a_supervisors_other_phone_is_their_own_as_well() -> None:
 
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("parties", [1, 2, 3])
-def test_only_barging_needs_a_call_of_two(mode: Mode, parties: int) -> None:
-    """In a conference one may listen and whisper, but not barge."""
+def test_only_barging_and_taking_over_need_a_call_of_two(mode: Mode, parties: int) -> None:
+    """With several parties one may listen and whisper, but neither barge by ChanSpy nor take over."""
     call = channel(peers=tuple(f"PJSIP/trunk-{number:08x}" for number in range(parties)))
-    refused = mode is Mode.BARGE and parties > 1
-    assert possible(call, mode) == (Refusal(Reason.CONFERENCE) if refused else None)
+    refused = mode in (Mode.BARGE, Mode.TAKE_OVER) and parties > 1
+    found = possible(call, mode)
+    assert (None if found is None else found.reason) == (Reason.CONFERENCE if refused else None)
+
+
+def test_a_conference_of_two_is_a_conference() -> None:
+    """ChanSpy finds nobody to barge to there; whoever joins the conference themselves needs no ChanSpy."""
+    call = replace(TALKING, in_conference=True)
+    assert possible(call, Mode.BARGE) == Refusal(Reason.CONFERENCE)
+    assert possible(call, Mode.BARGE, Barge.CONFERENCE) is None
+    assert possible(call, Mode.WHISPER) is None
+
+
+@pytest.mark.parametrize("name", ["PJSIP/1001", "PJSIP/1001-1", "PJSIP/1001-0000000a;2", "Local/1001@x-0000000a"])
+def test_a_conference_is_joined_by_a_whole_name_only(name: str) -> None:
+    """BridgeAdd takes the beginning of a name, too: without its eight digits it may be another call's."""
+    call = replace(TALKING, name=name)
+    found = possible(call, Mode.BARGE, Barge.CONFERENCE)
+    assert found is not None
+    assert found.reason is Reason.CONFERENCE
+    assert possible(call, Mode.BARGE) is None
+    assert possible(call, Mode.LISTEN, Barge.CONFERENCE) is None
+
+
+@pytest.mark.parametrize(
+    ("known_by", "calls", "why"),
+    [
+        (KnownBy.CONFIGURED, 1, "configured device, only call"),
+        (KnownBy.HINT, 2, "hint, chosen of 2"),
+        (KnownBy.QUEUE, 3, "queue login, chosen of 3"),
+    ],
+)
+def test_says_why_it_is_this_channel(known_by: KnownBy, calls: int, why: str) -> None:
+    """How the device is known, and how many calls there were to choose from."""
+    chosen = replace(TALKING, known_by=known_by)
+    assert because(chosen, [chosen] * calls) == why

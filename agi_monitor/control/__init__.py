@@ -1,0 +1,13 @@
+"""The control socket: what the command line asks of a running server, and whom it may ask.
+
+One JSON object a line, both ways, on a socket that the owner and the group of the server may open::
+
+    -> {"ask": "calls"}                    <- {"ok": true, "calls": [...]}
+    -> {"ask": "kill", "id": "..."}        <- {"ok": true, "ended": {...}}
+    -> {"ask": "events"}                   <- {"ok": true}, then {"ok": true, "event": {...}} for each
+    -> {"ask": "coffee"}                   <- {"ok": false, "problem": "unknown_ask", "text": "..."}
+
+``messages`` and ``lines`` are pure: bytes in, requests out. ``protocol`` puts them on Twisted, ``socket_file`` says
+where the socket is and who may have its place, ``client`` asks without Twisted. ``overview`` is what the server must
+offer, ``limits`` what a client may cost.
+"""

@@ -1,0 +1,171 @@
+"""Asks a running server, without Twisted: blocking, with a time limit. Every failure says how to mend it."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import json
+import os
+import pwd
+import socket
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from agi_monitor.control.limits import ANSWER_SECONDS, MAX_ANSWER_BYTES
+from agi_monitor.control.messages import Ask, Request
+from agi_monitor.control.overview import Row
+from agi_monitor.control.socket_file import MAX_PATH_BYTES
+from agi_monitor.errors import ControlFailed
+
+
+def ask(path: Path, request: Request, seconds: float = ANSWER_SECONDS) -> Row:
+    """Ask once and return the answer.
+
+    Parameters:
+        path: the socket of the server.
+        request: anything but ``Ask.EVENTS``.
+        seconds: how long to wait.
+
+    Raises:
+        ControlFailed: there is no answer, or it is a no.
+    """
+    with _connected(path, seconds) as (connection, lines):
+        return _asked(path, connection, lines, request)
+
+
+def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:
+    """Yield every record of the audit from now on, as it is written. Ends by an exception only.
+
+    Parameters:
+        path: the socket of the server.
+        seconds: how long to wait for the beginning.
+
+    Raises:
+        ControlFailed: there is no server, it has stopped, or it has cut us off.
+    """
+    with _connected(path, seconds) as (connection, lines):
+        _asked(path, connection, lines, Request(Ask.EVENTS))
+        connection.settimeout(None)
+        while True:
+            event = _next(path, lines).get("event")
+            if not isinstance(event, dict):
+                raise _no_answer(path)
+            yield event
+
+
+@contextmanager
+def _connected(path: Path, seconds: float) -> Iterator[tuple[socket.socket, BinaryIO]]:
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        raise ControlFailed(f"{path}: longer than the {MAX_PATH_BYTES} bytes of a socket. Set control.socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        # Not settimeout: with that, Linux does not wait at all for a server that has no time to accept.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *_timeval(seconds)))
+        try:
+            connection.connect(str(path))
+        except OSError as error:
+            raise ControlFailed(_why_not(path, error)) from error
+        connection.settimeout(seconds)
+        with connection.makefile("rb") as lines:
+            yield connection, lines
+
+
+def _timeval(seconds: float) -> tuple[int, int]:
+    whole = int(seconds)
+    return whole, int((seconds - whole) * 1_000_000)
+
+
+def _asked(path: Path, connection: socket.socket, lines: BinaryIO, request: Request) -> Row:
+    try:
+        connection.sendall(request.to_wire())
+    except TimeoutError:
+        raise _silent(path) from None
+    except OSError:
+        # The server has closed; the line that says why may be there all the same.
+        pass
+    return _next(path, lines)
+
+
+def _next(path: Path, lines: BinaryIO) -> Row:
+    try:
+        line = lines.readline(MAX_ANSWER_BYTES)
+    except TimeoutError:
+        raise _silent(path) from None
+    except ConnectionError:
+        line = b""
+    if not line:
+        raise ControlFailed(f"{path}: the server has closed the connection; its log says why")
+    try:
+        said = json.loads(line)
+    except ValueError:
+        raise _no_answer(path) from None
+    if not isinstance(said, dict) or not isinstance(said.get("ok"), bool):
+        raise _no_answer(path)
+    if not said["ok"]:
+        raise ControlFailed(str(said.get("text")), str(said.get("problem")))
+    return said
+
+
+def _silent(path: Path) -> ControlFailed:
+    return ControlFailed(f"{path}: the server does not answer. If that goes on, restart it and look at its log")
+
+
+def _no_answer(path: Path) -> ControlFailed:
+    return ControlFailed(f"{path}: what came is no answer of agi-monitor; another program or version listens there")
+
+
+def _why_not(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{path}: there is no such socket, so no server runs with it. Start one with: agi-monitor serve"
+    if isinstance(error, PermissionError):
+        return f"{path}: {error.strerror}. {_whose(path)}"
+    if error.errno == errno.EAGAIN:
+        return str(_silent(path))
+    if isinstance(error, ConnectionRefusedError):
+        if not _is_socket(path):
+            return f"{path}: is no socket. Give the one of the server with --socket, or correct control.socket"
+        return (
+            f"{path}: no server listens there; this file was left behind by one that is gone. "
+            "Start one with: agi-monitor serve. It replaces the file"
+        )
+    return f"{path}: {error.strerror}"
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return stat.S_ISSOCK(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _whose(path: Path) -> str:
+    """Who may open the socket, or the folder that hides it."""
+    for place in (path, *path.absolute().parents):
+        try:
+            found = place.stat()
+        except OSError:
+            continue
+        if place != path and os.access(place, os.X_OK):
+            break
+        return (
+            f"{place} is for the user {_name_of_user(found.st_uid)} and the group {_name_of_group(found.st_gid)}: "
+            "become a member of the group, or use sudo"
+        )
+    return "Become a member of the server's group, or use sudo"
+
+
+def _name_of_user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _name_of_group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -1,0 +1,93 @@
+"""The command ``agi-monitor explain``: what the rules of a configuration say of one request, and why."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from agi_monitor import assembly
+from agi_monitor.config import load
+from agi_monitor.errors import ConfigError
+from agi_monitor.model import Direction, Mode
+from agi_monitor.supervision.authorization import Allowed, Request, Rights
+from agi_monitor.supervision.explain import explain as explain_request
+from agi_monitor.supervision.explain import lines, record
+
+FIRST_YEAR, LAST_YEAR = 1970, 9_000
+"""Beyond them no clock on a wall can be worked out."""
+
+
+def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time such as 2026-12-24T10:00 or 2026-12-24T10:00+01:00") from None
+    if not FIRST_YEAR < found.year < LAST_YEAR:
+        raise click.BadParameter(f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
+    return found if found.utcoffset() is not None else found.astimezone()
+
+
+@click.command()
+@click.argument("supervisor")
+@click.argument("mode", type=click.Choice([mode.value for mode in Mode]))
+@click.argument("agent")
+@click.option("--at", callback=_moment, help="When, such as 2026-12-24T10:00, by the clock of this machine; now.")
+@click.option("--queue", help="The queue that gave the call to the agent; an empty text for a call of no queue.")
+@click.option("--direction", type=click.Choice([one.value for one in Direction]), help="Who called whom.")
+@click.option("--scan", is_flag=True, help="The scan comes to the agent, nobody dialled the extension.")
+@click.option("--reason/--no-reason", default=None, help="Whether the supervisor gave a reason; not known.")
+@click.option("--listeners", type=click.IntRange(0), default=0, help="Others who hear the call already; none.")
+@click.option("--minutes", type=click.FloatRange(0), default=0.0, help="So long the call was heard already; 0.")
+def explain(
+    config_path: Path,
+    as_json: bool,
+    supervisor: str,
+    mode: str,
+    agent: str,
+    at: datetime,
+    queue: str | None,
+    direction: str | None,
+    scan: bool,
+    reason: bool | None,
+    listeners: int,
+    minutes: float,
+) -> None:
+    """Say whether SUPERVISOR may use MODE on AGENT, which rule decides, and why the other rules about them do not.
+
+    Only the rules are asked, in the file, not the running server. Exit code 1 when it is not allowed.
+    """
+    try:
+        config = load(config_path).config
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    policy = assembly.policy(config)
+    person = next((one for one in policy.supervisors.values() if one.id == supervisor), None)
+    if person is None:
+        raise click.BadParameter(f"{supervisor!r} is no supervisor of {config_path}", param_hint="SUPERVISOR")
+    if agent not in policy.agents:
+        raise click.BadParameter(f"{agent!r} is no agent of {config_path}", param_hint="AGENT")
+    request = Request(
+        supervisor=person,
+        agent=policy.agents[agent],
+        mode=Mode(mode),
+        scan=scan,
+        at=at,
+        queue=queue,
+        direction=None if direction is None else Direction(direction),
+        reason=reason,
+        listeners=listeners,
+        heard_seconds=minutes * 60.0,
+    )
+    explanation = explain_request(Rights(policy.rules), request)
+    if as_json:
+        click.echo(json.dumps(record(explanation), indent=1))
+    else:
+        click.echo("\n".join(lines(explanation)))
+    sys.exit(0 if isinstance(explanation.verdict, Allowed) else 1)

@@ -1,0 +1,355 @@
+"""One PBX through its manager interface: the connection, the index that it keeps true, and what can be done there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from agi_monitor.ami.connection import Event
+from agi_monitor.ami.limits import AMILimits
+from agi_monitor.ami.messages import Message, action
+from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
+from agi_monitor.ami.states import State, Up
+from agi_monitor.errors import ActionFailed, AgiMonitorError, NoAnswer, PermissionDenied
+from agi_monitor.model import Agent
+from agi_monitor.supervision.audit import AuditLog, Fact, PbxLost, PbxSynced
+from agi_monitor.supervision.calls import EVENTS, Channel
+from agi_monitor.supervision.channels import SETTLE_SECONDS, ChannelIndex, Lists, Stale
+from agi_monitor.supervision.targets import AgentDevices
+from agi_monitor.under_way import UnderWay
+
+EVENT_CLASSES = "call,agent,system"
+"""Classes of events that are asked for: calls, queues, and the life of the PBX."""
+
+SPY_EVENTS = frozenset({"ChanSpyStart", "ChanSpyStop"})
+
+RESYNC_EVENTS = frozenset({"FullyBooted", "Shutdown", "Reload"})
+"""After these the lists are asked for again."""
+
+ACTIONS = (
+    "Ping",
+    "CoreShowChannels",
+    "BridgeList",
+    "DeviceStateList",
+    "ExtensionStateList",
+    "QueueStatus",
+    "Getvar",
+    "Setvar",
+    "PlayDTMF",
+    "Hangup",
+    "BridgeKick",
+)
+"""What the account must be allowed to do; what is missing is logged at the login."""
+
+MODULE_LISTS = frozenset({"DeviceStateList", "QueueStatus"})
+"""Lists of modules that a PBX may be without: then there is nothing to be listed."""
+
+RETRY_SECONDS = 2.0
+"""After a list that did not come, and after an event of which only the lists tell the outcome."""
+
+MAX_IN_FLIGHT = 16_384
+"""Actions without an answer: Asterisk takes some thousand a second."""
+
+MAX_LOGGED = 10
+"""Differences of one list that are logged; all are counted."""
+
+log = structlog.get_logger()
+
+
+class Watcher(Protocol):
+    """Who is told what the index does not need. ``spy_watch.SpyWatch`` fits it."""
+
+    def take(self, name: str, event: Message) -> None:
+        """An event came, and the index has it."""
+        ...
+
+    def listed(self, channels: Sequence[Message], asked_at: float) -> None:
+        """The lists came, and the index has them.
+
+        Parameters:
+            channels: the items of CoreShowChannels.
+            asked_at: when they were asked for, in seconds since 1970.
+        """
+        ...
+
+
+class Pbx:
+    """One PBX. Fits ``supervision.live_pbx.LivePbx``.
+
+    Parameters:
+        node: how it is called.
+        endpoint: where its manager interface is.
+        account: who logs in there.
+        reactor: Twisted's, or a ``Clock``.
+        clock: seconds since 1970.
+        hint_context: returns where the hints of the agents' extensions are.
+        audit: where facts go.
+        resync_seconds: so often the index is held against a fresh list.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        endpoint: IStreamClientEndpoint,
+        account: Account,
+        reactor: IReactorTime,
+        clock: Callable[[], float],
+        hint_context: Callable[[], str],
+        audit: AuditLog,
+        resync_seconds: float,
+    ) -> None:
+        self.node = node
+        self.index = ChannelIndex()
+        self.watcher: Watcher | None = None
+        self.resyncs = 0
+        """Lists that the index was held against."""
+        self.differences = 0
+        """What they found wrong in it."""
+        self._reactor = reactor
+        self._clock = clock
+        self._hint_context = hint_context
+        self._audit = audit
+        self._resync_seconds = resync_seconds
+        self._stopping = False
+        self._syncing = False
+        self._sync_running: Deferred[None] | None = None
+        self._sync_again = False
+        self._next_sync: IDelayedCall | None = None
+        self._under_way = UnderWay(self._failed)
+        self._client = AMIClient(
+            endpoint,
+            reactor,
+            account,
+            Callbacks(self._on_event, self._on_up, self._on_down),
+            wanted=EVENTS | SPY_EVENTS,
+            event_classes=EVENT_CLASSES,
+            needs=ACTIONS,
+            # A reload may revoke many spies at once, with three actions each.
+            limits=AMILimits(max_in_flight=MAX_IN_FLIGHT),
+            log=log.bind(node=node),
+        )
+
+    # ---- life ------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Connect, and stay connected."""
+        self._client.startService()
+
+    async def stop(self) -> None:
+        """Disconnect. Nobody waits for lists that are on their way: a PBX that hangs does not hold up a stop."""
+        self._stopping = True
+        self._cancel_sync()
+        if self._sync_running is not None:
+            self._sync_running.cancel()
+        await self._client.stopService()
+        await self._under_way.idle()
+
+    @property
+    def state(self) -> State:
+        """How the connection stands."""
+        return self._client.state
+
+    # ---- what is asked ---------------------------------------------------------------------------------
+
+    def stale(self) -> Stale | None:
+        """Say why the live picture is not to be trusted, or None."""
+        return self.index.stale(self.node)
+
+    def devices_of(self, agent: Agent) -> AgentDevices | Stale:
+        """Say what an agent's devices are doing."""
+        return self.index.devices_of(self.node, agent, self._hint_context())
+
+    def channel(self, uniqueid: str) -> Channel | Stale | None:
+        """Return a channel; None when there is no such one."""
+        return self.index.channel(self.node, uniqueid)
+
+    def partners_of(self, uniqueid: str) -> tuple[Channel, ...] | Stale:
+        """Return who hears a channel and is heard by it."""
+        return self.index.peers_of(self.node, uniqueid)
+
+    def bridge_of(self, uniqueid: str) -> str | None:
+        """Return the bridge that a channel is in, as far as is known."""
+        bridge = self.index.bridge_of(self.node, uniqueid)
+        return None if bridge is None or isinstance(bridge, Stale) else bridge.id
+
+    async def variable(self, channel: str, name: str) -> str | None:
+        """Return a variable of a channel; empty when it is not set, None when there is no such channel.
+
+        Raises:
+            Disconnected, NoAnswer: the PBX could not be asked.
+        """
+        try:
+            answer = await self._client.perform(action("Getvar", ("Channel", channel), ("Variable", name)))
+        except PermissionDenied:
+            raise
+        except ActionFailed:
+            return None
+        return answer.message.text("Value")
+
+    # ---- what is done ----------------------------------------------------------------------------------
+
+    async def hang_up(self, channel: str) -> None:
+        """Hang a channel up.
+
+        Raises:
+            Disconnected, NoAnswer, ActionFailed: the PBX could not be told, or there is no such channel.
+        """
+        await self._client.perform(action("Hangup", ("Channel", channel)))
+
+    async def mute(self, channel: str, direction: str) -> None:
+        """Silence a channel until MUTEAUDIO is set to off, whatever application runs on it.
+
+        Parameters:
+            channel: its name.
+            direction: ``out`` for what its device hears, ``in`` for what it says.
+
+        Raises:
+            as ``hang_up``.
+        """
+        variable = f"MUTEAUDIO({direction})"
+        await self._client.perform(action("Setvar", ("Channel", channel), ("Variable", variable), ("Value", "on")))
+
+    async def press(self, channel: str, key: str) -> None:
+        """Press a key as if the channel's device had.
+
+        Raises:
+            as ``hang_up``.
+        """
+        where = ("Channel", channel)
+        await self._client.perform(action("PlayDTMF", where, ("Digit", key), ("Duration", "80"), ("Receive", "true")))
+
+    async def remove(self, channel: str, bridge: str) -> None:
+        """Take a channel out of a bridge; what runs on it goes on behind that.
+
+        Raises:
+            as ``hang_up``.
+        """
+        await self._client.perform(action("BridgeKick", ("BridgeUniqueid", bridge), ("Channel", channel)))
+
+    # ---- the connection --------------------------------------------------------------------------------
+
+    def _on_up(self) -> None:
+        self._sync_now()
+
+    def _on_down(self) -> None:
+        self._cancel_sync()
+        self._distrust("the connection is lost")
+
+    def _distrust(self, why: str) -> None:
+        was_true = self.stale() is None
+        self.index.lost(self.node)
+        if was_true and not self._stopping:
+            log.warning("pbx_lost", node=self.node, why=why)
+            self._record(PbxLost(at=self._now(), node=self.node, why=why))
+
+    def _on_event(self, event: Event) -> None:
+        self.index.apply(self.node, event.message)
+        if self.watcher is not None:
+            self.watcher.take(event.name, event.message)
+        if event.name in RESYNC_EVENTS:
+            self._sync_now()
+        elif not self._syncing and self.index.wants_lists(self.node):
+            self._sync_within(RETRY_SECONDS)
+
+    # ---- the lists -------------------------------------------------------------------------------------
+
+    def _sync_now(self) -> None:
+        self._cancel_sync()
+        if self._syncing:
+            self._sync_again = True
+            return
+        self._syncing = True
+        self._sync_running = self._under_way.begin(self._sync())
+
+    async def _sync(self) -> None:
+        seconds = self._resync_seconds
+        try:
+            await self._sync_once()
+        except AgiMonitorError as error:
+            seconds = RETRY_SECONDS
+            log.warning("index_not_listed", node=self.node, error=str(error))
+            if isinstance(error, NoAnswer):
+                # Whoever does not answer may not tell what happens either.
+                self._distrust("no answer")
+        finally:
+            self._syncing = False
+        if self._sync_again:
+            self._sync_again = False
+            self._sync_now()
+        elif isinstance(self.state, Up):
+            if self.index.wants_lists(self.node):
+                seconds = RETRY_SECONDS
+            self._next_sync = self._reactor.callLater(seconds, self._sync_now)
+
+    async def _sync_once(self) -> None:
+        was_stale = self.stale() is not None
+        asked_at = self._clock()
+        listing = self.index.resync(self.node)
+        channels = await self._list("CoreShowChannels")
+        lists = Lists(
+            channels,
+            await self._list("BridgeList"),
+            await self._list("DeviceStateList"),
+            await self._list("ExtensionStateList"),
+            await self._list("QueueStatus"),
+        )
+        # Events that were made before the lists and not yet sent come before this answer.
+        await self._client.perform(action("Ping"))
+        if not was_stale:
+            # Answers come from the events meanwhile; nobody waits with us.
+            await deferLater(self._reactor, SETTLE_SECONDS)
+        differences = self.index.snapshot(self.node, lists, listing)
+        if differences is None:
+            self._sync_again = isinstance(self.state, Up)
+            return
+        self.resyncs += 1
+        self.differences += len(differences)
+        for difference in differences[:MAX_LOGGED]:
+            log.warning("index_difference", node=self.node, difference=difference)
+        if was_stale and self.stale() is None:
+            log.info("pbx_synced", node=self.node, channels=len(channels))
+            self._record(PbxSynced(at=self._now(), node=self.node, channels=len(channels)))
+        if self.watcher is not None:
+            self.watcher.listed(channels, asked_at)
+
+    async def _list(self, name: str) -> tuple[Message, ...]:
+        try:
+            answer = await self._client.perform_list(action(name))
+        except PermissionDenied:
+            raise
+        except ActionFailed:
+            if name not in MODULE_LISTS:
+                raise
+            return ()
+        return tuple(item.message for item in answer.items)
+
+    def _sync_within(self, seconds: float) -> None:
+        """A dialplan that was loaded again is told of by many events, and all of them want the same lists."""
+        coming = self._next_sync
+        if coming is None or not coming.active() or coming.getTime() - self._reactor.seconds() > seconds:
+            self._cancel_sync()
+            self._next_sync = self._reactor.callLater(seconds, self._sync_now)
+
+    def _cancel_sync(self) -> None:
+        if self._next_sync is not None and self._next_sync.active():
+            self._next_sync.cancel()
+        self._next_sync = None
+
+    # ---- inside ----------------------------------------------------------------------------------------
+
+    def _record(self, fact: Fact) -> None:
+        self._under_way.begin(self._audit.append(fact))
+
+    def _failed(self, failure: Failure) -> None:
+        if not isinstance(failure.value, CancelledError):
+            log.error("pbx_failed", node=self.node, error=failure.getErrorMessage())
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)

@@ -1,0 +1,172 @@
+"""The files of an audit, read line by line: the current one, and those that rotation left, compressed or not."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median_low
+from typing import BinaryIO, Protocol, cast
+
+from agi_monitor.errors import AuditUnavailable
+from agi_monitor.supervision.audit_chain import read
+
+MAX_LINE = 1_048_576
+"""What is longer is no record; it is passed over and not kept in memory."""
+
+PROGRESS_LINES = 2_000
+"""So often somebody is told how far it went."""
+
+PROBE_LINES = 5_000
+PROBE_RECORDS = 9
+"""So much of a file is looked at to find its place among the others."""
+
+Progress = Callable[[int], None]
+"""Takes how many bytes of the files on disk are read."""
+
+
+class _Opener(Protocol):
+    def __call__(self, file: BinaryIO, /, mode: str) -> object: ...
+
+
+_OPENERS: dict[str, _Opener] = {
+    ".gz": cast(_Opener, gzip.open),
+    ".bz2": cast(_Opener, bz2.open),
+    ".xz": cast(_Opener, lzma.open),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a file.
+
+    Parameters:
+        number: from 1.
+        content: without its line end.
+        finished: it has a line end.
+    """
+
+    number: int
+    content: bytes
+    finished: bool
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the audit file and what rotation made of it: ``audit.jsonl.1``, ``audit.jsonl-20260131.gz``,
+    ``audit-20260131.jsonl``.
+
+    Parameters:
+        path: the file of the configuration.
+
+    Raises:
+        AuditUnavailable: its folder cannot be read.
+    """
+    try:
+        names = sorted(path.parent.iterdir())
+    except OSError as error:
+        raise AuditUnavailable(f"{path.parent}: {error.strerror}") from None
+    return [one for one in names if _belongs(one.name, path) and one.is_file()]
+
+
+def _belongs(name: str, path: Path) -> bool:
+    if name == path.name:
+        return True
+    plain = name.removesuffix(next((ending for ending in _OPENERS if name.endswith(ending)), ""))
+    behind, between = plain.removeprefix(path.name), plain.removeprefix(path.stem).removesuffix(path.suffix)
+    return any(
+        rest != plain and rest[:1] in (".", "-") and any(letter.isdigit() for letter in rest)
+        for rest in (behind, between)
+    )
+
+
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Return the files in the order of their records; those without any come first.
+
+    Raises:
+        AuditUnavailable: one cannot be read.
+    """
+    return sorted(paths, key=lambda path: (_first_of(path), str(path)))
+
+
+def _first_of(path: Path) -> int:
+    found: list[int] = []
+    for line in lines(path):
+        record = read(line.content)
+        if record is not None:
+            found.append(record.first)
+        if len(found) == PROBE_RECORDS or line.number == PROBE_LINES:
+            break
+    # Not simply the first: it may be the one that somebody moved.
+    return median_low(found) if found else 0
+
+
+def lines(path: Path, progress: Progress | None = None) -> Iterator[Line]:
+    """Read a file, line by line.
+
+    Parameters:
+        path: the file; ``.gz``, ``.bz2`` and ``.xz`` are unpacked.
+        progress: told now and then.
+
+    Raises:
+        AuditUnavailable: it cannot be read, or not be unpacked.
+    """
+    try:
+        with path.open("rb") as raw, opened(raw, path) as file:
+            number = 0
+            while content := file.readline(MAX_LINE):
+                number += 1
+                finished = content.endswith(b"\n")
+                if not finished and len(content) == MAX_LINE:
+                    finished = _pass_over(file)
+                yield Line(number, content.removesuffix(b"\n"), finished)
+                if progress is not None and number % PROGRESS_LINES == 0:
+                    progress(raw.tell())
+            if progress is not None:
+                progress(raw.tell())
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it cannot be unpacked"
+        raise AuditUnavailable(f"{path}: cannot be read: {why}") from None
+
+
+def _pass_over(file: BinaryIO) -> bool:
+    while rest := file.readline(MAX_LINE):
+        if rest.endswith(b"\n"):
+            return True
+    return False
+
+
+@contextmanager
+def opened(raw: BinaryIO, path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
+    """Pack or unpack what goes through an open file, as its name says.
+
+    Parameters:
+        raw: the file as it is on disk; it stays open.
+        path: whose ending says how it is packed.
+        mode: ``rb`` or ``wb``.
+    """
+    opener = _OPENERS.get(path.suffix)
+    if opener is None:
+        yield raw
+        return
+    with cast(BinaryIO, opener(raw, mode)) as file:
+        yield file
+
+
+def rows(paths: Iterable[Path], progress: Progress | None = None) -> Iterator[tuple[Line, dict[str, object] | None]]:
+    """Read all records of several files, each with its line; None where the line is no JSON object.
+
+    Raises:
+        AuditUnavailable: a file cannot be read.
+    """
+    for path in paths:
+        for line in lines(path, progress):
+            try:
+                found = json.loads(line.content)
+            except (ValueError, RecursionError):
+                found = None
+            yield line, found if isinstance(found, dict) else None

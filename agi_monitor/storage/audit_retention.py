@@ -1,0 +1,232 @@
+"""Takes old records out of the audit. A signed line stays in their place, so that the chain goes on through it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from agi_monitor.errors import AuditUnavailable
+from agi_monitor.storage import durable
+from agi_monitor.storage.audit_reading import Line, lines, opened
+from agi_monitor.supervision.audit_chain import REMOVED, Record, Signer, digest, read, removed
+from agi_monitor.supervision.audit_selection import Row, Selection, time_of
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be removed.
+
+    Parameters:
+        before: only what happened before.
+        holds: what one of these wants stays, however old.
+        by: who says so.
+        why: in a few words.
+        at: now.
+    """
+
+    before: datetime
+    holds: Sequence[Selection]
+    by: str
+    why: str
+    at: datetime
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one file.
+
+    Parameters:
+        path: the file.
+        records: how many it had.
+        removed: how many of them go, or are gone.
+        held: how many are old enough and are held.
+        unchained: old lines from before there was a chain, which are left alone.
+    """
+
+    path: Path
+    records: int = 0
+    removed: int = 0
+    held: int = 0
+    unchained: int = 0
+
+
+@dataclass(slots=True)
+class _Removed:
+    """Records that follow one another and go.
+
+    Parameters:
+        first: of them.
+        last: of them.
+        count: how many records there are in it.
+        since: when the first of them happened.
+        until: when the last one did.
+        lines: as they stand there, as long as all of them were removed before.
+    """
+
+    first: Record
+    last: Record
+    count: int
+    since: str
+    until: str
+    lines: list[Line]
+
+
+def retain(path: Path, order: Order, signer: Signer | None) -> Outcome:
+    """Remove what is to be removed from one file. Nobody may write to it at the same time.
+
+    Parameters:
+        path: the file; it is replaced as a whole.
+        order: what is to be removed.
+        signer: None counts only, and changes nothing.
+
+    Raises:
+        AuditUnavailable: the file cannot be read or replaced, or is no chain. Nothing changed.
+    """
+    outcome = Outcome(path)
+    if signer is None:
+        _Pass(order, outcome, None, lambda line: None).run(path)
+        return outcome
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        before = _identity(path)
+        with os.fdopen(handle, "w+b") as raw:
+            with opened(raw, path, "wb") as file:
+                _Pass(order, outcome, signer, _writer(file)).run(path)
+            if outcome.removed:
+                _replace(path, before, Path(temporary), raw)
+    except OSError as error:
+        raise AuditUnavailable(f"{path}: cannot be replaced: {error.strerror}") from error
+    finally:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+    return outcome
+
+
+def _writer(file: BinaryIO) -> Callable[[Line], None]:
+    def write(line: Line) -> None:
+        file.write(line.content + b"\n" if line.finished else line.content)
+
+    return write
+
+
+def _identity(path: Path) -> tuple[int, int, int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _replace(path: Path, before: tuple[int, int, int, int], temporary: Path, raw: BinaryIO) -> None:
+    shutil.copystat(path, temporary)
+    status = path.stat()
+    if os.geteuid() == 0:
+        os.chown(temporary, status.st_uid, status.st_gid)
+    raw.flush()
+    os.fsync(raw.fileno())
+    if _identity(path) != before:
+        raise AuditUnavailable(f"{path}: was rotated or written to at the same time. Nothing was removed; come again")
+    temporary.replace(path)
+    durable.sync_folder(path.parent)
+
+
+class _Pass:
+    """Goes through one file.
+
+    Parameters:
+        order: what is to be removed.
+        outcome: what is counted.
+        signer: signs the lines that stand for what is removed; None where nothing is written.
+        write: takes a line that stays.
+    """
+
+    def __init__(self, order: Order, outcome: Outcome, signer: Signer | None, write: Callable[[Line], None]) -> None:
+        self._order = order
+        self._outcome = outcome
+        self._signer = signer
+        self._write = write
+        self._removed: _Removed | None = None
+        self._before: Line | None = None
+
+    def run(self, path: Path) -> None:
+        """All lines."""
+        for line in lines(path):
+            self._line(line)
+        self._stay()
+
+    def _line(self, line: Line) -> None:
+        record = read(line.content)
+        if record is None:
+            self._keep_for_now(line)
+            return
+        row: Row = json.loads(line.content)
+        self._outcome.records += record.fact != REMOVED
+        if self._goes(record, row):
+            self._remove(line, record, row)
+        else:
+            self._stay()
+            self._write(line)
+
+    def _goes(self, record: Record, row: Row) -> bool:
+        at = time_of({"at": row.get("until")} if record.fact == REMOVED else row)
+        if at is None or at >= self._order.before:
+            return False
+        if record.fact != REMOVED and any(hold.wants(row) for hold in self._order.holds):
+            self._outcome.held += 1
+            return False
+        return True
+
+    def _remove(self, line: Line, record: Record, row: Row) -> None:
+        if self._before is not None:
+            if record.torn != digest(self._before.content):
+                self._stay()
+            # Otherwise it goes with the record that knows what it was.
+            self._before = None
+        again = record.fact == REMOVED
+        count = int(str(row["count"])) if again else 1
+        since, until = (str(row["since"]), str(row["until"])) if again else (record.at, record.at)
+        gone, first_time = self._removed, self._removed is None or bool(self._removed.lines)
+        if gone is None:
+            self._removed = gone = _Removed(record, record, count, since, until, [])
+        elif record.first == gone.last.seq + 1 and record.prev == gone.last.hash:
+            gone.last, gone.count, gone.until = record, gone.count + count, until
+        else:
+            raise AuditUnavailable(f"{self._outcome.path}: record {record.seq} does not fit the one before it")
+        if again and first_time:
+            gone.lines.append(line)
+        elif not again:
+            self._outcome.removed += 1
+            gone.lines.clear()
+
+    def _keep_for_now(self, line: Line) -> None:
+        """No record: it may be what a crash left before one that goes."""
+        if self._before is not None:
+            self._stay()
+        if self._removed is None and not self._outcome.records:
+            self._outcome.unchained += 1
+        self._before = line
+
+    def _stay(self) -> None:
+        """What comes now stays: put the line for what is removed before it."""
+        gone, self._removed = self._removed, None
+        before, self._before = self._before, None
+        if gone is not None and gone.lines:
+            for line in gone.lines:
+                self._write(line)
+        elif gone is not None and self._signer is not None:
+            what = {
+                "by": self._order.by,
+                "why": self._order.why,
+                "count": gone.count,
+                "since": gone.since,
+                "until": gone.until,
+            }
+            content = removed(gone.first, gone.last, what, self._order.at, self._signer)
+            self._write(Line(0, content, finished=True))
+        if before is not None:
+            self._write(before)

@@ -1,0 +1,180 @@
+"""Which devices an extension is at, told by one PBX: its hints, its queue members and the states of its devices.
+
+A hint says which devices are an extension's; a queue member says which device the calls of an extension are sent to
+now, which is another one when somebody is logged in elsewhere. Each event sets what it says, so it may come twice.
+
+When the dialplan is loaded again, no event says so, and hints may name other devices from then on. All that is told
+is every hint once more, with its text of before: whoever hears a hint that has nothing to say doubts all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from agi_monitor.supervision.device_channels import ENDPOINT, MAX_DEVICES, UNREACHABLE, hinted
+from agi_monitor.supervision.headers import MAX_TEXT, Headers, Outcome, text
+
+MAX_DEVICE_STATES = 50_000
+"""Devices of one PBX whose state is kept: a large one has some ten thousand phones."""
+
+MAX_HINTS = 50_000
+"""Hints of one PBX: about one for each extension."""
+
+MAX_MEMBERS = 50_000
+"""Queue members of one PBX: each agent counts once for each queue."""
+
+MAX_HINT_TEXT = MAX_DEVICES * MAX_TEXT
+"""Characters of a hint: it may name several devices."""
+
+RINGING = 8
+"""The bit of a hint's status that is told again for each further ring (AST_EXTENSION_RINGING, pbx.h)."""
+
+_LOCAL_MEMBER = re.compile(r"Local/(?P<extension>[^@/]+)@[^/]+(?:/[a-z]*)?", re.IGNORECASE)
+_HINT_STATE = re.compile(r"hint:(?P<extension>[^@]+)@(?P<context>.+)", re.IGNORECASE)
+
+
+class _Hint(NamedTuple):
+    devices: tuple[str, ...]
+    status: str
+
+
+class _Member(NamedTuple):
+    extensions: tuple[str, ...]
+    state_of: str
+
+
+class NodeDevices:
+    """Every hint, queue member and device state of one PBX at this moment."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+        self._hints: dict[tuple[str, str], _Hint] = {}
+        self._members: dict[tuple[str, str], _Member] = {}
+        self._members_of: dict[str, dict[tuple[str, str], str]] = {}
+        self.doubts = 0
+        """Counts the events after which the hints that are known may be others."""
+
+    # ---- what is told ----------------------------------------------------------------------------------
+
+    def apply(self, event: Headers) -> Outcome:
+        """Take in one event. Never raises, whatever it holds."""
+        event_name = event.get("Event")
+        taker = _TAKERS.get(event_name) if event_name else None
+        return Outcome.IGNORED if taker is None else taker(self, event)
+
+    def replace(self, device_states: Iterable[Headers], hints: Iterable[Headers], queues: Iterable[Headers]) -> bool:
+        """Put the lists in the place of everything that was known.
+
+        Parameters:
+            device_states: the items of DeviceStateList.
+            hints: the items of ExtensionStateList.
+            queues: the items of QueueStatus; only the members are looked at.
+
+        Returns:
+            False: there is more than is kept, and what is above is left out.
+        """
+        self._states, self._hints, self._members, self._members_of = {}, {}, {}, {}
+        outcomes = {self._take_state(item) for item in device_states}
+        outcomes |= {self._take_listed_hint(item) for item in hints}
+        outcomes |= {self._take_member(item) for item in queues if item.get("Event") == "QueueMember"}
+        return Outcome.TOO_MANY not in outcomes
+
+    # ---- what is asked ---------------------------------------------------------------------------------
+
+    def hinted(self, extension: str, context: str) -> tuple[str, ...]:
+        """Return the devices that a hint names, in its order; none when there is no such hint."""
+        hint = self._hints.get((context, extension))
+        return () if hint is None else hint.devices
+
+    def logged_in(self, extension: str) -> Iterator[str]:
+        """Yield the devices that the queues watch for this extension; a device may come several times."""
+        for state_of in self._members_of.get(extension, {}).values():
+            hint = _HINT_STATE.fullmatch(state_of)
+            if hint is not None:
+                yield from self.hinted(hint["extension"], hint["context"])
+            else:
+                yield state_of
+
+    def is_reachable(self, device: str) -> bool:
+        """Say whether the PBX knows the device and it is registered."""
+        return self._states.get(device, "") not in UNREACHABLE
+
+    # ---- one method for each kind of event -------------------------------------------------------------
+
+    def _take_state(self, event: Headers) -> Outcome:
+        device, state = text(event, "Device"), text(event, "State")
+        if not device or not state:
+            return Outcome.MALFORMED
+        if ENDPOINT.fullmatch(device) is None:
+            # Local channels, queues, custom devices, presences: nobody talks on them.
+            return Outcome.IGNORED
+        if device not in self._states and len(self._states) >= MAX_DEVICE_STATES:
+            return Outcome.TOO_MANY
+        self._states[device] = state
+        return Outcome.TAKEN
+
+    def _take_hint(self, event: Headers) -> Outcome:
+        known = self._hints.get((text(event, "Context"), text(event, "Exten")))
+        status = text(event, "Status")
+        if not event.get("Hint"):
+            # One that has just been made has its text only later.
+            self.doubts += 1
+            return Outcome.TAKEN
+        if known is not None and known.status == status and not (status.isdecimal() and int(status) & RINGING):
+            self.doubts += 1
+        return self._take_listed_hint(event)
+
+    def _take_listed_hint(self, item: Headers) -> Outcome:
+        extension, context, hint = text(item, "Exten"), text(item, "Context"), item.get("Hint") or ""
+        if not extension or not context or len(hint) > MAX_HINT_TEXT:
+            return Outcome.MALFORMED
+        key = context, extension
+        if key not in self._hints and len(self._hints) >= MAX_HINTS:
+            return Outcome.TOO_MANY
+        self._hints[key] = _Hint(hinted(hint), text(item, "Status"))
+        return Outcome.TAKEN
+
+    def _take_member(self, event: Headers) -> Outcome:
+        # The list says Name and Location, the events MemberName and Interface (app_queue.c).
+        queue, interface = text(event, "Queue"), text(event, "Interface") or text(event, "Location")
+        if not queue or not interface:
+            return Outcome.MALFORMED
+        key = queue, interface
+        self._forget_member(key)
+        if event.get("Event") == "QueueMemberRemoved":
+            return Outcome.TAKEN
+        state_of = text(event, "StateInterface") or interface
+        if ENDPOINT.fullmatch(state_of) is None and _HINT_STATE.fullmatch(state_of) is None:
+            # A member whose own Local channel is watched: where it ends is not told.
+            return Outcome.TAKEN
+        local = _LOCAL_MEMBER.fullmatch(interface)
+        named = (text(event, "MemberName") or text(event, "Name"), local["extension"] if local else "")
+        extensions = tuple(dict.fromkeys(name for name in named if name))
+        if len(self._members) >= MAX_MEMBERS:
+            return Outcome.TOO_MANY
+        self._members[key] = _Member(extensions, state_of)
+        for extension in extensions:
+            self._members_of.setdefault(extension, {})[key] = state_of
+        return Outcome.TAKEN
+
+    def _forget_member(self, key: tuple[str, str]) -> None:
+        member = self._members.pop(key, None)
+        for extension in () if member is None else member.extensions:
+            members = self._members_of[extension]
+            del members[key]
+            if not members:
+                del self._members_of[extension]
+
+
+_TAKERS: dict[str, Callable[[NodeDevices, Headers], Outcome]] = {
+    "DeviceStateChange": NodeDevices._take_state,
+    "ExtensionStatus": NodeDevices._take_hint,
+    "QueueMemberAdded": NodeDevices._take_member,
+    "QueueMemberRemoved": NodeDevices._take_member,
+    "QueueMemberStatus": NodeDevices._take_member,
+}
+
+EVENTS = frozenset(_TAKERS)
+"""The names of the events that are taken in."""

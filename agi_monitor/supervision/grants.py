@@ -1,0 +1,368 @@
+"""Grants that are on now, held against what the PBX says is heard: what is heard without a grant is rogue.
+
+::
+
+    the story of a call   opened(grant) ............................ closed(grant)
+    the PBX                       ChanSpyStart ... ChanSpyStop, Hangup
+    and at every list                    channels that run an application that spies
+
+Events and stories come over different connections, in any order: a start that comes late is held against the grants
+that were closed a moment ago, too. A start without a stop ends with the hang-up of either party, or with a list in
+which nobody spies any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from agi_monitor.model import Mode, endpoint_of
+from agi_monitor.supervision import bridging
+from agi_monitor.supervision.headers import Headers, text
+
+APPLICATIONS = frozenset({"ChanSpy", "ExtenSpy", "DAHDIScan"})
+"""Applications that let one channel hear another (app_chanspy.c)."""
+
+JOINING = frozenset({bridging.JOIN, bridging.TAKE})
+"""Applications by which a supervisor of ours joins a call, or takes it over."""
+
+EXCEPTED = "excepted by the configuration"
+
+SNOOP = "Snoop/"
+"""How the name of a channel begins that ARI made to hear another (res_stasis_snoop.c)."""
+
+HOOKS = "Local/hook@__func_periodic_hook_context__-"
+"""How the helpers of PERIODIC_HOOK and MixMonitor's option B are called, which play a beep (func_periodic_hook.c)."""
+
+NOTICE = "Local/notice@agi-monitor-notice-"
+"""How our own helper is called that tells an agent."""
+
+OUR_CONTEXTS = frozenset({"agi-monitor-call", "agi-monitor-mode"})
+"""Where the calls of our supervisors stand. A list goes on naming the last application that AGI has executed there,
+also when it is over; only the proof on the channel tells."""
+
+LATE_SECONDS = 10.0
+"""So long after its end a grant still explains a start that comes late."""
+
+MAX_SPIES = 10_000
+"""Spies of others that are kept. Each is a channel, and more than that a PBX does not carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The decision that one spyer may spy on one spyee in one mode, until it is revoked.
+
+    Parameters:
+        call: the supervisor's call.
+        number: numbers the grants of this call, from 1.
+        supervisor: who.
+        endpoint: the supervisor's device.
+        spyer: the supervisor's channel.
+        spyer_uniqueid: of that channel.
+        extension: the agent.
+        spyee: the agent's channel.
+        spyee_uniqueid: of that channel.
+        mode: how.
+        rule: the rule that allowed it.
+        began: seconds since 1970.
+    """
+
+    call: str
+    number: int
+    supervisor: str
+    endpoint: str
+    spyer: str
+    spyer_uniqueid: str
+    extension: str
+    spyee: str
+    spyee_uniqueid: str
+    mode: Mode
+    rule: str
+    began: float
+
+    @property
+    def id(self) -> str:
+        """What it is called on the command line."""
+        return f"{self.call}.{self.number}"
+
+
+class Kind(StrEnum):
+    """By what right somebody hears somebody."""
+
+    GRANTED = "granted"
+    """By a grant of this server, which its story watches over."""
+    ADOPTED = "adopted"
+    """By a grant of this server, whose story died with an earlier run of it."""
+    OTHERS = "others"
+    """By a grant of another server of this PBX."""
+    EXEMPT = "exempt"
+    """It is a helper of Asterisk's or of ours, or a device that the configuration excepts."""
+    UNPROVEN = "unproven"
+    """Its channel is being asked for a grant."""
+    ROGUE = "rogue"
+    """By none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spy:
+    """Somebody who hears somebody at this moment.
+
+    Parameters:
+        kind: by what right.
+        spyer: the channel that hears; ``spyer_uniqueid`` is its identifier.
+        spyee: the channel that is heard, or empty where a list does not tell; ``spyee_uniqueid`` likewise.
+        since: seconds since 1970.
+        grant: the grant, where there is one.
+        why: for a rogue or exempt one, in a few words.
+        idle: a list names it, but it may be over: it is one only with a proof.
+    """
+
+    kind: Kind
+    spyer: str
+    spyer_uniqueid: str
+    spyee: str
+    spyee_uniqueid: str
+    since: float
+    grant: Grant | None = None
+    why: str = ""
+    idle: bool = False
+
+    @property
+    def id(self) -> str:
+        """What it is called on the command line."""
+        return self.grant.id if self.grant is not None else self.spyer_uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a list changed.
+
+    Parameters:
+        found: spies that no event had told of.
+        ended: spies of whose end no event had told.
+    """
+
+    found: tuple[Spy, ...]
+    ended: tuple[Spy, ...]
+
+
+class Grants:
+    """Who hears whom on one PBX, and by what right.
+
+    Parameters:
+        exceptions: devices that may spy without a grant.
+    """
+
+    def __init__(self, exceptions: Iterable[str] = ()) -> None:
+        self.exceptions = frozenset(exceptions)
+        self._open: dict[str, Grant] = {}
+        self._by_spyer: dict[str, Grant] = {}
+        self._closed: deque[tuple[float, tuple[str, str]]] = deque()
+        self._observed: dict[str, Spy] = {}
+        self._notices: Counter[str] = Counter()
+
+    # ---- what the story of a call tells ----------------------------------------------------------------
+
+    def opened(self, grant: Grant) -> None:
+        """A grant begins; its record is on disk."""
+        before = self._observed.get(grant.spyer_uniqueid)
+        if before is not None and before.idle:
+            # A list took this supervisor, at a prompt until now, for one who spies.
+            del self._observed[before.spyer_uniqueid]
+        self._open[grant.id] = self._by_spyer[grant.spyer_uniqueid] = grant
+
+    def closed(self, grant: Grant, now: float) -> None:
+        """It is over."""
+        self._open.pop(grant.id, None)
+        if self._by_spyer.get(grant.spyer_uniqueid) == grant:
+            del self._by_spyer[grant.spyer_uniqueid]
+        self._closed.append((now, (grant.spyer_uniqueid, grant.spyee_uniqueid)))
+        self._forget(now)
+
+    def left_alone(self, grant: Grant, now: float) -> None:
+        """Its story is over, and it goes on."""
+        self._observed[grant.spyer_uniqueid] = Spy(
+            Kind.ADOPTED, grant.spyer, grant.spyer_uniqueid, grant.spyee, grant.spyee_uniqueid, now, grant
+        )
+
+    def notice_expected(self, spyee_uniqueid: str) -> None:
+        """Our helper is about to tell this channel's agent."""
+        self._notices[spyee_uniqueid] += 1
+
+    def notice_over(self, spyee_uniqueid: str, now: float) -> None:
+        """Nobody waits for it any more; a helper that is on its way may still begin."""
+        self._notices[spyee_uniqueid] -= 1
+        self._notices = +self._notices
+        self._closed.append((now, (NOTICE, spyee_uniqueid)))
+        self._forget(now)
+
+    # ---- what the PBX tells ----------------------------------------------------------------------------
+
+    def started(self, event: Headers, now: float) -> Spy | None:
+        """Take in a ChanSpyStart.
+
+        Returns:
+            None when a grant explains it, or it is known. Otherwise the spy: ``UNPROVEN`` is to be settled by
+            ``proved``.
+        """
+        spyer, spyer_uniqueid = text(event, "SpyerChannel"), text(event, "SpyerUniqueid")
+        spyee, spyee_uniqueid = text(event, "SpyeeChannel"), text(event, "SpyeeUniqueid")
+        if not spyer_uniqueid:
+            return None
+        grant = self._by_spyer.get(spyer_uniqueid)
+        if grant is not None and grant.spyee_uniqueid == spyee_uniqueid:
+            return None
+        if self._was_closed(spyer_uniqueid, spyee_uniqueid, now):
+            return None
+        known = self._observed.get(spyer_uniqueid)
+        if known is not None and not known.idle and known.spyee_uniqueid in ("", spyee_uniqueid):
+            # A list was faster than the event.
+            return None
+        kind, why = Kind.UNPROVEN, ""
+        if grant is not None:
+            kind, why = Kind.ROGUE, "another channel than the one that was granted"
+        elif exempt := self._exempt(spyer, spyee_uniqueid, now):
+            kind, why = Kind.EXEMPT, exempt
+        return self._keep(Spy(kind, spyer, spyer_uniqueid, spyee, spyee_uniqueid, now, None, why))
+
+    def stopped(self, event: Headers) -> Spy | None:
+        """Take in a ChanSpyStop. Returns the spy of others that has ended."""
+        spy = self._observed.get(text(event, "SpyerUniqueid"))
+        spyee_uniqueid = text(event, "SpyeeUniqueid")
+        if spy is None or (spy.spyee_uniqueid and spyee_uniqueid and spy.spyee_uniqueid != spyee_uniqueid):
+            return None
+        return self._observed.pop(spy.spyer_uniqueid)
+
+    def gone(self, uniqueid: str) -> tuple[Spy, ...]:
+        """A channel is hung up: whoever spied from it or on it does so no more."""
+        ended = [spy for spy in self._observed.values() if uniqueid in (spy.spyer_uniqueid, spy.spyee_uniqueid)]
+        for spy in ended:
+            del self._observed[spy.spyer_uniqueid]
+        return tuple(ended)
+
+    def listed(self, channels: Sequence[Headers], asked_at: float, now: float) -> Listed:
+        """Take in the items of CoreShowChannels: what was missed while there was no connection.
+
+        Parameters:
+            channels: the items.
+            asked_at: when they were asked for; what began later may be missing in them.
+            now: seconds since 1970.
+        """
+        spying = {text(item, "Uniqueid"): item for item in channels if _spies(item)}
+        ended = tuple(
+            spy for spy in self._observed.values() if spy.since < asked_at and spy.spyer_uniqueid not in spying
+        )
+        for spy in ended:
+            del self._observed[spy.spyer_uniqueid]
+        names = {text(item, "Uniqueid"): text(item, "Channel") for item in channels}
+        found = []
+        for uniqueid, item in spying.items():
+            if not uniqueid or uniqueid in self._by_spyer or uniqueid in self._observed:
+                continue
+            spyer, spyee_uniqueid = text(item, "Channel"), _target(item, names)
+            if self._was_closed(uniqueid, spyee_uniqueid, now):
+                continue
+            exempt = self._exempt(spyer, spyee_uniqueid, now)
+            kind = Kind.EXEMPT if exempt else Kind.UNPROVEN
+            spyee = names.get(spyee_uniqueid, "")
+            idle = item.get("Context") in OUR_CONTEXTS
+            found.append(self._keep(Spy(kind, spyer, uniqueid, spyee, spyee_uniqueid, now, None, exempt, idle)))
+        return Listed(tuple(found), ended)
+
+    def dropped(self, spy: Spy) -> None:
+        """It is no spy, or none any more."""
+        if self._observed.get(spy.spyer_uniqueid) == spy:
+            del self._observed[spy.spyer_uniqueid]
+
+    def proved(self, spy: Spy, kind: Kind, grant: Grant | None, why: str = "") -> Spy | None:
+        """Settle an ``UNPROVEN`` spy. Returns it as it is now; None when it has ended meanwhile."""
+        if self._observed.get(spy.spyer_uniqueid) != spy:
+            return None
+        return self._keep(replace(spy, kind=kind, grant=grant, why=why))
+
+    # ---- what is asked ---------------------------------------------------------------------------------
+
+    def granted(self) -> tuple[Grant, ...]:
+        """Return the grants of this server whose stories are on."""
+        return tuple(self._open.values())
+
+    def adopted(self) -> tuple[Grant, ...]:
+        """Return the grants of an earlier run of this server that are still on."""
+        return tuple(spy.grant for spy in self._observed.values() if spy.kind is Kind.ADOPTED and spy.grant)
+
+    def no_longer_exempt(self) -> None:
+        """Doubt the spies of devices that the configuration has excepted and does not any more."""
+        for spy in list(self._observed.values()):
+            if spy.why == EXCEPTED and endpoint_of(spy.spyer) not in self.exceptions:
+                self._observed[spy.spyer_uniqueid] = replace(spy, kind=Kind.UNPROVEN, why="")
+
+    def rogues(self) -> tuple[Spy, ...]:
+        """Return the spies that nobody granted."""
+        return tuple(spy for spy in self._observed.values() if spy.kind is Kind.ROGUE)
+
+    def unproven(self) -> tuple[Spy, ...]:
+        """Return the spies whose channels have not said yet what right they have."""
+        return tuple(spy for spy in self._observed.values() if spy.kind is Kind.UNPROVEN)
+
+    def of_others(self) -> tuple[Spy, ...]:
+        """Return the spies by grants of other servers."""
+        return tuple(spy for spy in self._observed.values() if spy.kind is Kind.OTHERS)
+
+    def spies(self) -> tuple[Spy, ...]:
+        """Return everybody who hears somebody, in the order of their beginning."""
+        ours = [
+            Spy(Kind.GRANTED, one.spyer, one.spyer_uniqueid, one.spyee, one.spyee_uniqueid, one.began, one)
+            for one in self._open.values()
+        ]
+        return tuple(sorted([*ours, *self._observed.values()], key=lambda spy: spy.since))
+
+    def find(self, identifier: str) -> Spy | None:
+        """Return the spy that is called so."""
+        return next((spy for spy in self.spies() if spy.id == identifier), None)
+
+    # ---- inside ----------------------------------------------------------------------------------------
+
+    def _exempt(self, spyer: str, spyee_uniqueid: str, now: float) -> str:
+        if spyer.startswith(HOOKS):
+            return "a beep of Asterisk's own"
+        if spyer.startswith(NOTICE) and (
+            self._notices[spyee_uniqueid] > 0 or self._was_closed(NOTICE, spyee_uniqueid, now)
+        ):
+            return "our own notice to the agent"
+        if endpoint_of(spyer) in self.exceptions:
+            return EXCEPTED
+        return ""
+
+    def _was_closed(self, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> bool:
+        self._forget(now)
+        return any(pair == (spyer_uniqueid, spyee_uniqueid) for _, pair in self._closed)
+
+    def _forget(self, now: float) -> None:
+        while self._closed and (len(self._closed) > MAX_SPIES or self._closed[0][0] < now - LATE_SECONDS):
+            self._closed.popleft()
+
+    def _keep(self, spy: Spy) -> Spy:
+        if len(self._observed) < MAX_SPIES or spy.spyer_uniqueid in self._observed:
+            self._observed[spy.spyer_uniqueid] = spy
+        return spy
+
+
+def _spies(item: Headers) -> bool:
+    if item.get("Application") in JOINING:
+        # Anybody may join calls; a supervisor in our context who does has, or had, a grant.
+        return item.get("Context") in OUR_CONTEXTS
+    return item.get("Application") in APPLICATIONS or text(item, "Channel").startswith(SNOOP)
+
+
+def _target(item: Headers, names: dict[str, str]) -> str:
+    """The uniqueid of the channel that is heard, where the application's arguments or the channel's name tell."""
+    if item.get("Application") in APPLICATIONS:
+        target = text(item, "ApplicationData").partition(",")[0]
+    elif item.get("Application") in JOINING:
+        return ""
+    else:
+        # Snoop/<uniqueid>-<eight digits>
+        target = text(item, "Channel").removeprefix(SNOOP).rpartition("-")[0]
+    return target if target in names else ""

@@ -1,0 +1,173 @@
+"""The supervisor on the line: what is said to them, what they key in, and what is recorded about their call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import structlog
+
+from agi_monitor.errors import CommandFailed
+from agi_monitor.model import Cue, Mode, Reason, Refusal, Supervisor, endpoint_of
+from agi_monitor.supervision.audit import AuditLog, Refused
+from agi_monitor.supervision.policy import Policy
+from agi_monitor.supervision.prompts import EXTENSION, PLACEHOLDERS
+
+log = structlog.get_logger()
+
+
+class Digits(Protocol):
+    """What was keyed in."""
+
+    @property
+    def digits(self) -> str:
+        """The keys, without the ``#`` that ended them."""
+        ...
+
+
+class Playback(Protocol):
+    """How a sound file ended."""
+
+    @property
+    def digit(self) -> str:
+        """The key that interrupted it, or an empty text."""
+        ...
+
+    @property
+    def found(self) -> bool:
+        """Whether the file could be played at all."""
+        ...
+
+
+class Caller(Protocol):
+    """The supervisor on the line: what the story needs of an AGI session. ``agi.session.Session`` fits it.
+
+    Every verb raises CallEnded when the supervisor hangs up, CommandFailed when Asterisk refuses.
+    """
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def hung_up(self) -> bool: ...
+    async def answer(self) -> None: ...
+    async def get_data(self, prompt: str, timeout: float, max_digits: int) -> Digits: ...
+    async def stream_file(self, name: str, escape_digits: str = "") -> Playback: ...
+    async def say_digits(self, digits: str, escape_digits: str = "") -> str: ...
+    async def wait_for_digit(self, timeout: float) -> str: ...
+    async def get_full_variable(self, expression: str, channel: str | None = None) -> str | None: ...
+    async def set_variable(self, name: str, value: str) -> None: ...
+    async def set_extension(self, extension: str) -> None: ...
+    async def execute(self, application: str, arguments: str = "") -> int: ...
+    async def hangup(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """What the environment of the AGI session says.
+
+    Parameters:
+        channel: the supervisor's channel. Its endpoint is who they are; the caller id is nobody's proof.
+        uniqueid: of that channel.
+        extension: the digits that were dialled.
+        language: of the channel.
+    """
+
+    channel: str
+    uniqueid: str
+    extension: str
+    language: str = "en"
+
+
+class Line:
+    """One supervisor's line.
+
+    Parameters:
+        caller: the AGI session.
+        dialled: its environment.
+        policy: returns what the configuration says now.
+        audit: where facts go.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        dialled: Dialled,
+        policy: Callable[[], Policy],
+        audit: AuditLog,
+        clock: Callable[[], float],
+    ) -> None:
+        self.caller = caller
+        self.dialled = dialled
+        self.policy = policy
+        self.audit = audit
+        self.clock = clock
+        self.endpoint = endpoint_of(dialled.channel) or dialled.channel
+        self.supervisor: Supervisor | None = None
+        """Who it is, once the PIN was right."""
+        self.log = log.bind(call=caller.id, endpoint=self.endpoint)
+        self._language = dialled.language
+
+    def identified(self, supervisor: Supervisor | None) -> None:
+        """Note who it is."""
+        self.supervisor = supervisor
+        self.log = self.log.bind(supervisor=supervisor.id if supervisor else None)
+        self.log.info("supervisor_identified")
+
+    async def speak(self, language: str) -> None:
+        """Speak another language from now on."""
+        await self.caller.set_variable("CHANNEL(language)", language)
+        self._language = language
+
+    async def say(self, moment: Cue | Reason, values: Mapping[str, str] | None = None, keys: str = "") -> str:
+        """Play what is to be said; returns the key that interrupted it. A missing file is passed over."""
+        for word in self.policy().prompts.words(moment, self._language):
+            if word in PLACEHOLDERS:
+                digits = (values or {}).get(word, "")
+                pressed = await self.caller.say_digits(digits, keys) if digits else ""
+            else:
+                playback = await self.caller.stream_file(word, keys)
+                pressed = playback.digit
+                if not playback.found:
+                    self.log.warning("prompt_missing", file=word, language=self._language)
+            if pressed:
+                return pressed
+        return ""
+
+    async def ask(self, moment: Cue, seconds: float, most: int) -> str:
+        """Play a prompt that keys may interrupt, and return what is keyed in."""
+        (file,) = self.policy().prompts.words(moment, self._language)
+        # GET DATA does not wait for keys when its file is missing, but answers -1 at once.
+        for sound in (file, "beep"):
+            try:
+                return (await self.caller.get_data(sound, timeout=seconds, max_digits=most)).digits
+            except CommandFailed:
+                self.log.warning("prompt_missing", file=sound, language=self._language)
+        return (await self.caller.get_data("", timeout=seconds, max_digits=most)).digits
+
+    async def refuse(self, refusal: Refusal, mode: Mode | None = None, extension: str | None = None) -> None:
+        """Record a refusal, and say it."""
+        await self.audit.append(
+            Refused(
+                **self.common(self.supervisor or self.policy().supervisors.get(self.endpoint)),
+                reason=refusal.reason,
+                mode=mode,
+                extension=self.policy().agents_digits(extension),
+                detail=refusal.detail,
+            )
+        )
+        self.log.info("refused", reason=refusal.reason, mode=mode, detail=refusal.detail)
+        await self.say(refusal.reason, {EXTENSION: extension or ""})
+
+    def common(self, supervisor: Supervisor | None) -> dict[str, Any]:
+        """Return the fields that every fact of this call has."""
+        return {
+            "at": datetime.fromtimestamp(self.clock(), UTC),
+            "call": self.caller.id,
+            "endpoint": self.endpoint,
+            "spyer": self.dialled.channel,
+            "spyer_uniqueid": self.dialled.uniqueid,
+            "supervisor": supervisor.id if supervisor else None,
+        }

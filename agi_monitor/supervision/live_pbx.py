@@ -1,0 +1,94 @@
+"""The PBX as its manager interface shows it: what the decisions need of it, and a look-up that falls back on AGI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from agi_monitor.model import Agent
+from agi_monitor.supervision.calls import Channel
+from agi_monitor.supervision.channels import Stale
+from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.targets import AgentDevices, DeviceLookup, Source
+
+
+class LivePbx(Protocol):
+    """What is going on on the PBX at this moment. ``pbx.Pbx`` fits it."""
+
+    def stale(self) -> Stale | None:
+        """Say why the live picture is not to be trusted, or None."""
+        ...
+
+    def devices_of(self, agent: Agent) -> AgentDevices | Stale:
+        """Say what an agent's devices are doing."""
+        ...
+
+    def channel(self, uniqueid: str) -> Channel | Stale | None:
+        """Return a channel; None when there is no such one."""
+        ...
+
+    def partners_of(self, uniqueid: str) -> tuple[Channel, ...] | Stale:
+        """Return who hears a channel and is heard by it."""
+        ...
+
+
+class GrantWatch(Protocol):
+    """Who holds grants against what is heard on the PBX. ``spy_watch.SpyWatch`` fits it."""
+
+    def opened(self, grant: Grant) -> str:
+        """A grant begins. Returns its proof, for the supervisor's channel."""
+        ...
+
+    def closed(self, grant: Grant) -> None:
+        """It is over."""
+        ...
+
+    def left_alone(self, grant: Grant) -> None:
+        """Its story has lost the connection, and it goes on. ``closed`` follows."""
+        ...
+
+    def revoked(self, grant: Grant) -> str | None:
+        """Say why a grant was ended from outside, or None."""
+        ...
+
+    async def silenced(self, grant: Grant) -> None:
+        """Wait until nothing more is on its way that silences the supervisor's channel."""
+        ...
+
+    def notice_expected(self, spyee_uniqueid: str) -> int:
+        """The agent on this channel is about to be told. Returns what the notice is called."""
+        ...
+
+    async def notice_given(self, notice: int) -> bool:
+        """Wait until the agent has been told. False: it did not come to that."""
+        ...
+
+    def notice_over(self, notice: int) -> None:
+        """Nobody waits for it any more."""
+        ...
+
+
+class Devices:
+    """``targets.DeviceLookup``: the live index, and AGI wherever the index is not to be trusted.
+
+    Parameters:
+        live: the PBX; None where there is no manager interface.
+        over_agi: asks on the supervisor's own call.
+        answered: told each time who answered.
+    """
+
+    def __init__(
+        self, live: LivePbx | None, over_agi: DeviceLookup, answered: Callable[[Source], object] = lambda _: None
+    ) -> None:
+        self._live = live
+        self._over_agi = over_agi
+        self._answered = answered
+
+    async def devices_of(self, agent: Agent) -> AgentDevices:
+        """Look the agent up."""
+        found = self._live.devices_of(agent) if self._live is not None else None
+        # A hint in a context that another one includes, or by a pattern, is known to the PBX alone.
+        if found is None or isinstance(found, Stale) or not found.endpoints:
+            found = await self._over_agi.devices_of(agent)
+        self._answered(found.source)
+        return found

@@ -1,0 +1,98 @@
+"""Who may do what and how spies behave, as the configuration says at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agi_monitor.model import Agent, Barge, Follow, Mode, Orphans, Reason, Refusal, RogueSpies, ScanOrder, Supervisor
+from agi_monitor.supervision.authorization import ALL, Rule, decide
+from agi_monitor.supervision.prompts import Prompts
+from agi_monitor.supervision.protected import Protected
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """A yes of the rules, before anybody looked for a call."""
+
+    supervisor: Supervisor
+    agent: Agent
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Which agents are told before a supervisor hears them.
+
+    Parameters:
+        modes: before which modes.
+        agents: agent groups, extensions, or ``all``.
+    """
+
+    modes: frozenset[Mode]
+    agents: frozenset[str]
+
+    def concerns(self, agent: Agent, mode: Mode) -> bool:
+        """Say whether this agent is to be told."""
+        return mode in self.modes and not self.agents.isdisjoint({ALL, agent.extension, *agent.groups})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may do what, as the configuration says at this moment.
+
+    Parameters:
+        codes: the feature code of each mode.
+        supervisors: by endpoint.
+        agents: by extension.
+        rules: the permissions.
+        prompts: what is said.
+        barge: what carries a barge.
+        follow: whom a supervisor stays with.
+        scan_order: which call a scan takes next.
+        protected: calls that nobody may hear.
+        notice: which agents are told; None for nobody.
+        hint_context: where the hints of the agents' extensions are.
+        rogue: what happens to a spy that nobody granted.
+        orphans: what happens to a spy of ours whose server died.
+        exceptions: devices that may spy without a grant.
+    """
+
+    codes: Mapping[Mode, str]
+    supervisors: Mapping[str, Supervisor]
+    agents: Mapping[str, Agent]
+    rules: tuple[Rule, ...]
+    prompts: Prompts = field(default_factory=Prompts)
+    barge: Barge = Barge.CHANSPY
+    follow: Follow = Follow.AGENT
+    scan_order: ScanOrder = ScanOrder.LONGEST
+    protected: Protected = field(default_factory=Protected)
+    notice: Notice | None = None
+    hint_context: str = "default"
+    rogue: RogueSpies = RogueSpies.ALARM
+    orphans: Orphans = Orphans.ADOPT
+    exceptions: frozenset[str] = frozenset()
+
+    def permitted(self, endpoint: str, supervisor_id: str | None, extension: str, mode: Mode) -> Permitted | Refusal:
+        """Decide whether somebody may hear an agent; somebody taken out of the configuration is nobody at once.
+
+        Parameters:
+            endpoint: the supervisor's device.
+            supervisor_id: who gave the PIN; None for nobody.
+            extension: the agent.
+            mode: how.
+        """
+        supervisor = self.supervisors.get(endpoint)
+        agent = self.agents.get(extension)
+        if supervisor is None or supervisor.id != supervisor_id:
+            return Refusal(Reason.MODE_DENIED, "the supervisor is no longer configured")
+        if agent is None:
+            return Refusal(Reason.AGENT_UNKNOWN)
+        verdict = decide(self.rules, supervisor, agent, mode)
+        if isinstance(verdict, Refusal):
+            return verdict
+        return Permitted(supervisor, agent, verdict.rule)
+
+    def agents_digits(self, extension: str | None) -> str | None:
+        """Only an agent's digits are written down: somebody may key in, or even dial, the PIN in their place."""
+        return extension if extension in self.agents else None

@@ -1,0 +1,96 @@
+"""A grant, signed, as it stands on the supervisor's channel: it outlives the server that wrote it.
+
+With it a server that is back knows the spies of its earlier run, and several servers of one PBX know each other's.
+It names the spyer and the spyee by uniqueid, so on any other channel, or for any other call, it proves nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass, fields
+
+from agi_monitor.model import Mode, endpoint_of
+from agi_monitor.supervision.grants import Grant
+
+VARIABLE = "AGI_MONITOR_GRANT"
+"""The channel variable that it stands in."""
+
+MAX_CHARACTERS = 1_023
+"""The manager's Getvar cuts what is longer (manager.c, action_getvar); seen on 16.28 and 22.10."""
+
+
+_NAMES = tuple(field.name for field in fields(Grant) if field.name != "endpoint")
+"""What is signed; the endpoint stands in the name of the spyer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signs.
+
+    Parameters:
+        server: this server, through all its runs.
+        run: this run of it.
+        key: the secret that all servers of the PBX share.
+    """
+
+    server: str
+    run: str
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"<Signer {self.server} {self.run}>"
+
+    def sign(self, grant: Grant) -> str:
+        """Return the text for the channel variable.
+
+        Raises:
+            ValueError: it would be longer than can be read back.
+        """
+        values = [getattr(grant, name) for name in _NAMES]
+        body = _encode(
+            json.dumps([self.server, self.run, *values], separators=(",", ":"), ensure_ascii=False).encode()
+        )
+        signed = f"{body}.{_encode(self._digest(body))}"
+        if len(signed) > MAX_CHARACTERS:
+            raise ValueError("the grant is too long to be signed")
+        return signed
+
+    def read(self, text: str) -> Proof | None:
+        """Return what a signed text says, or None for anything that this key has not signed."""
+        body, _, signature = text.partition(".")
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), _encode(self._digest(body)).encode()):
+            return None
+        try:
+            server, run, *rest = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+            values = dict(zip(_NAMES, rest, strict=True))
+            values["mode"] = Mode(values["mode"])
+            return Proof(Grant(**values, endpoint=endpoint_of(values["spyer"]) or values["spyer"]), server, run)
+        except (binascii.Error, ValueError, TypeError):
+            # Signed by a server of another version, whose grants have other fields.
+            return None
+
+    def _digest(self, text: str) -> bytes:
+        return hmac.new(self.key, text.encode("utf-8", "replace"), hashlib.sha256).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A grant that somebody signed.
+
+    Parameters:
+        grant: the grant.
+        server: whose it is.
+        run: the run of that server.
+    """
+
+    grant: Grant
+    server: str
+    run: str
+
+
+def _encode(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()

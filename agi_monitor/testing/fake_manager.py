@@ -1,0 +1,398 @@
+"""The manager interface of a PBX in memory, as Asterisk 16 to 22 speak it (manager.c), quirks included.
+
+Two rules: everything that happens is in ``happened``, in order; whatever goes wrong inside the fake, an action that
+it does not know above all, comes out of ``check``, which every method that lets something happen calls.
+
+It is an endpoint: give it to ``AMIClient`` in the place of a real one, with ``fake.clock`` as the clock. Answers come
+at once unless their action is in ``held``, and time stands still unless ``advance`` is called::
+
+    fake = FakeManager("monitor", "correct-horse-battery")
+    fake.add_channel("PJSIP/1001-00000001", "1700000000.1")
+    client = AMIClient(fake, fake.clock, Account("monitor", "correct-horse-battery"))
+    client.startService()
+    fake.advance(0.0)
+    assert fake.names == ["Challenge", "Login"]
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Final
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from agi_monitor.ami.limits import AMILimits
+from agi_monitor.ami.messages import Message
+from agi_monitor.testing.fake_transport import FakeTransport
+
+GREETING = b"Asterisk Call Manager/9.0.0\r\n"
+CHALLENGE = "314159265"
+LIMITS = AMILimits()
+
+Answer = Callable[["FakeManager", Message], "Mapping[str, str] | str"]
+"""What an action does: returns the headers of its Success, or the text of its Error."""
+
+Items = list[dict[str, str]]
+"""What a list has, a mapping of headers each; one that has an ``Event`` is told under that name."""
+
+LISTS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "CoreShowChannels": ("channels", "CoreShowChannel", "CoreShowChannelsComplete"),
+    "BridgeList": ("bridges", "BridgeListItem", "BridgeListComplete"),
+    "DeviceStateList": ("device_states", "DeviceStateChange", "DeviceStateListComplete"),
+    "ExtensionStateList": ("hints", "ExtensionStatus", "ExtensionStateListComplete"),
+    "QueueStatus": ("queues", "QueueMember", "QueueStatusComplete"),
+}
+"""Action -> where its items stand here, how each is called, and what ends the list."""
+
+
+@implementer(IStreamClientEndpoint)
+class FakeManager:
+    """A PBX with an account.
+
+    Parameters:
+        username: of the account.
+        secret: of the account.
+    """
+
+    def __init__(self, username: str, secret: str) -> None:
+        self.clock = Clock()
+        self.listening = True
+        """Whether the PBX takes connections."""
+        self.channels: Items = []
+        self.bridges: Items = []
+        self.device_states: Items = []
+        self.hints: Items = []
+        self.queues: Items = []
+        self.variables: dict[tuple[str, str], str] = {}
+        """By the name of the channel and of the variable."""
+        self.answers: dict[str, Answer] = dict(_ANSWERS)
+        """What each action does; add others, or change these."""
+        self.refused: dict[str, str] = {}
+        """Action -> the text of the Error that it is answered with."""
+        self.held: set[str] = set()
+        """Actions that are not answered before ``answer_held``."""
+        self.actions: list[Message] = []
+        self.happened: list[str] = []
+        self.error: BaseException | None = None
+        self._username = username
+        self._secret = secret
+        self._protocol: IProtocol | None = None
+        self._transport: FakeTransport | None = None
+        self._lines: list[bytes] = []
+        self._logged_in = False
+        self._steps: deque[Callable[[], None]] = deque()
+        self._pumping = False
+        self._waiting: list[Message] = []
+
+    # -- arranging and acting --
+
+    def add_channel(
+        self, name: str, uniqueid: str, bridge: str = "", state: str = "Up", **headers: str
+    ) -> dict[str, str]:
+        """A channel begins. Returns its item in CoreShowChannels, to be changed at any time.
+
+        Parameters:
+            name: such as ``PJSIP/1001-00000001``.
+            uniqueid: such as ``1700000000.1``.
+            bridge: the identifier of the bridge that it is in.
+            state: of the channel.
+            headers: more of them, such as ``Application``.
+        """
+        channel = {
+            "Channel": name,
+            "ChannelStateDesc": state,
+            "CallerIDNum": "<unknown>",
+            "ConnectedLineNum": "<unknown>",
+            "Context": "default",
+            "Uniqueid": uniqueid,
+            "Linkedid": uniqueid,
+            "BridgeId": bridge,
+            "Application": "",
+            "ApplicationData": "",
+            **headers,
+        }
+        self.channels.append(channel)
+        self.event("Newchannel", **channel)
+        if bridge:
+            self.enter(name, bridge)
+        return channel
+
+    def enter(self, name: str, bridge: str) -> None:
+        """A channel joins a bridge."""
+        channel = self._channel(name)
+        channel["BridgeId"] = bridge
+        if all(known["BridgeUniqueid"] != bridge for known in self.bridges):
+            self.bridges.append(
+                {"BridgeUniqueid": bridge, "BridgeType": "basic", "BridgeTechnology": "simple_bridge"}
+            )
+        (known,) = (known for known in self.bridges if known["BridgeUniqueid"] == bridge)
+        self.event("BridgeEnter", **known, **_plain(channel))
+
+    def leave(self, name: str) -> None:
+        """A channel leaves its bridge."""
+        channel = self._channel(name)
+        bridge, channel["BridgeId"] = channel["BridgeId"], ""
+        if bridge:
+            self.event("BridgeLeave", BridgeUniqueid=bridge, **_plain(channel))
+
+    def hang_up(self, name: str) -> None:
+        """A channel ends; whoever spies from it or on it does so no more."""
+        channel = self._channel(name)
+        self.leave(name)
+        self.channels.remove(channel)
+        self.event("Hangup", **_plain(channel))
+
+    def start_spying(self, spyer: str, spyee: str, application: str = "ChanSpy") -> None:
+        """One channel begins to hear another."""
+        hears, heard = self._channel(spyer), self._channel(spyee)
+        hears["Application"], hears["ApplicationData"] = application, f"{heard['Uniqueid']},uqESX"
+        self.event("ChanSpyStart", **_spy(hears, heard))
+
+    def stop_spying(self, spyer: str, spyee: str) -> None:
+        """One channel no longer hears another. A list goes on naming the application, as behind AGI."""
+        self.event("ChanSpyStop", **_spy(self._channel(spyer), self._channel(spyee)))
+
+    def event(self, name: str, **headers: str) -> None:
+        """Tell an event; nobody hears it before the login."""
+        if self._logged_in:
+            self.happened.append(f"< {name}")
+            self._send([("Event", name), *headers.items()])
+        self.check()
+
+    def answer_held(self) -> None:
+        """Answer every action that was held, in their order, and hold no more."""
+        self.held.clear()
+        waiting, self._waiting = self._waiting, []
+        for asked in waiting:
+            self._later(partial(self._answer, asked))
+        self.check()
+
+    def lose_connection(self) -> None:
+        """The connection breaks, without a word."""
+        self._later(self._disconnected)
+        self.check()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.advance(seconds)
+        self.check()
+
+    def check(self) -> None:
+        """Raise what went wrong so far in the fake, such as an action that it does not know."""
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
+    # -- looking --
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all actions so far."""
+        return [asked.text("Action") for asked in self.actions]
+
+    def asked(self, name: str) -> list[dict[str, str]]:
+        """The headers of each action of this name, without its name and its ActionID."""
+        return [
+            {header: value for header, value in action.headers if header not in ("Action", "ActionID")}
+            for action in self.actions
+            if action.text("Action") == name
+        ]
+
+    # -- the wire --
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803 (Twisted's name)
+        """Take a connection. What Twisted calls."""
+        if not self.listening:
+            return fail(ConnectionRefusedError())  # type: ignore[no-untyped-call]  # Twisted's own
+        protocol = protocolFactory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 5038))
+        assert protocol is not None  # noqa: S101 (AMIClient takes every peer)
+        self._protocol, self._lines, self._logged_in = protocol, [], False
+        self._transport = FakeTransport(self._received, self._closed)
+        self.happened.append("connected")
+        protocol.makeConnection(self._transport)
+        # Not before the client knows that it is connected.
+        self.clock.callLater(0.0, self._send_bytes, protocol, GREETING)
+        return succeed(protocol)
+
+    def _later(self, step: Callable[[], None]) -> None:
+        """One thing after the other, however deep the client is in its own calls."""
+        self._steps.append(step)
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._steps:
+                self._steps.popleft()()
+        finally:
+            self._pumping = False
+
+    def _closed(self) -> None:
+        self._later(self._disconnected)
+
+    def _disconnected(self) -> None:
+        if self._protocol is not None:
+            protocol, self._protocol, self._logged_in = self._protocol, None, False
+            self._waiting.clear()
+            self.happened.append("disconnected")
+            protocol.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]  # Twisted's own
+
+    def _received(self, line: bytes) -> None:
+        if line != b"\r":
+            self._lines.append(line.removesuffix(b"\r"))
+            return
+        lines, self._lines = self._lines, []
+        self._later(partial(self._take, Message.from_wire(b"\r\n".join(lines), LIMITS)))
+
+    def _take(self, asked: Message) -> None:
+        if self._protocol is None:
+            return
+        name = asked.text("Action")
+        self.actions.append(asked)
+        self.happened.append(f"> {name}")
+        if name in self.held:
+            self._waiting.append(asked)
+        else:
+            self._answer(asked)
+
+    def _answer(self, asked: Message) -> None:
+        name = asked.text("Action")
+        if name in self.refused:
+            self._reply(asked, "Error", {"Message": self.refused[name]})
+        elif not self._logged_in and name not in ("Challenge", "Login"):
+            self._reply(asked, "Error", {"Message": "Permission denied"})
+        elif name in LISTS:
+            self._answer_list(asked)
+        elif name not in self.answers:
+            self.error = self.error or LookupError(f"{name}: give the fake an answer: fake.answers[{name!r}] = ...")
+            self._reply(asked, "Error", {"Message": "Invalid/unknown command"})
+        else:
+            answer = self.answers[name](self, asked)
+            if isinstance(answer, str):
+                self._reply(asked, "Error", {"Message": answer})
+            else:
+                self._reply(asked, "Success", answer)
+            if name == "Login" and self._logged_in:
+                self.event("FullyBooted", Status="Fully Booted")
+
+    def _answer_list(self, asked: Message) -> None:
+        attribute, item, end = LISTS[asked.text("Action")]
+        items: Items = getattr(self, attribute)
+        self._reply(asked, "Success", {"EventList": "start", "Message": "A list will follow"})
+        action_id = ("ActionID", asked.action_id)
+        for headers in items:
+            rest = [(name, value) for name, value in headers.items() if name != "Event"]
+            self._send([("Event", headers.get("Event", item)), action_id, *rest])
+        self._send([("Event", end), action_id, ("EventList", "Complete"), ("ListItems", str(len(items)))])
+
+    def _reply(self, asked: Message, response: str, headers: Mapping[str, str]) -> None:
+        self._send([("Response", response), ("ActionID", asked.action_id), *headers.items()])
+
+    def _send(self, headers: Iterable[tuple[str, str]]) -> None:
+        text = "".join(f"{name}: {value}\r\n" for name, value in headers) + "\r\n"
+        protocol = self._protocol
+        if protocol is not None:
+            self._send_bytes(protocol, text.encode())
+
+    def _send_bytes(self, protocol: IProtocol, data: bytes) -> None:
+        self._later(partial(self._deliver, protocol, data))
+
+    def _deliver(self, protocol: IProtocol, data: bytes) -> None:
+        if protocol is self._protocol:
+            protocol.dataReceived(data)
+
+    # -- the actions --
+
+    def _channel(self, name: str) -> dict[str, str]:
+        found = self._find(name)
+        if found is None:
+            raise LookupError(f"there is no channel {name}")
+        return found
+
+    def _find(self, name: str) -> dict[str, str] | None:
+        return next((channel for channel in self.channels if channel["Channel"] == name), None)
+
+    def _challenge(self, asked: Message) -> Mapping[str, str] | str:
+        return {"Challenge": CHALLENGE}
+
+    def _login(self, asked: Message) -> Mapping[str, str] | str:
+        key = hashlib.md5((CHALLENGE + self._secret).encode(), usedforsecurity=False).hexdigest()
+        if asked.text("Username") != self._username or asked.text("Key") != key:
+            return "Authentication failed"
+        self._logged_in = True
+        return {"Message": "Authentication accepted"}
+
+    def _ping(self, asked: Message) -> Mapping[str, str] | str:
+        return {"Ping": "Pong"}
+
+    def _list_commands(self, asked: Message) -> Mapping[str, str] | str:
+        return {name: "What it does.  (Priv: all)" for name in [*self.answers, *LISTS] if name != "Login"}
+
+    def _getvar(self, asked: Message) -> Mapping[str, str] | str:
+        channel, variable = asked.text("Channel"), asked.text("Variable")
+        if self._find(channel) is None:
+            return "No such channel"
+        # It reads into 1,024 bytes (manager.c, action_getvar).
+        return {"Variable": variable, "Value": self.variables.get((channel, variable), "")[:1_023]}
+
+    def _setvar(self, asked: Message) -> Mapping[str, str] | str:
+        channel = asked.text("Channel")
+        if self._find(channel) is None:
+            return "No such channel"
+        self.variables[channel, asked.text("Variable")] = asked.text("Value")
+        return {"Message": "Variable Set"}
+
+    def _play_dtmf(self, asked: Message) -> Mapping[str, str] | str:
+        if self._find(asked.text("Channel")) is None:
+            return "Channel not found"
+        return {"Message": "DTMF successfully queued"}
+
+    def _hangup(self, asked: Message) -> Mapping[str, str] | str:
+        name = asked.text("Channel")
+        if self._find(name) is None:
+            return "No such channel"
+        self._later(partial(self.hang_up, name))
+        return {"Message": "Channel Hungup"}
+
+    def _bridge_kick(self, asked: Message) -> Mapping[str, str] | str:
+        channel = self._find(asked.text("Channel"))
+        if channel is None or channel["BridgeId"] != asked.text("BridgeUniqueid"):
+            return "Channel is not in the bridge"
+        self._later(partial(self.leave, asked.text("Channel")))
+        return {"Message": "Channel has been kicked"}
+
+
+_ANSWERS: Final[Mapping[str, Answer]] = {
+    "BridgeKick": FakeManager._bridge_kick,
+    "Challenge": FakeManager._challenge,
+    "Getvar": FakeManager._getvar,
+    "Hangup": FakeManager._hangup,
+    "ListCommands": FakeManager._list_commands,
+    "Login": FakeManager._login,
+    "Ping": FakeManager._ping,
+    "PlayDTMF": FakeManager._play_dtmf,
+    "Setvar": FakeManager._setvar,
+}
+
+
+def _plain(channel: Mapping[str, str]) -> dict[str, str]:
+    """The headers by which an event tells of a channel."""
+    names = ("Channel", "ChannelStateDesc", "CallerIDNum", "ConnectedLineNum", "Uniqueid", "Linkedid")
+    return {name: channel[name] for name in names}
+
+
+def _spy(spyer: Mapping[str, str], spyee: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "SpyerChannel": spyer["Channel"],
+        "SpyerUniqueid": spyer["Uniqueid"],
+        "SpyeeChannel": spyee["Channel"],
+        "SpyeeUniqueid": spyee["Uniqueid"],
+    }

@@ -1,0 +1,52 @@
+"""The time of day jumps while somebody is heard, as when a machine without a battery finds its time server."""
+
+from __future__ import annotations
+
+import pytest
+
+from contrib.lab.server import PINS
+from tests.scenarios.house import House, heard_in
+
+HOURS = 3_600.0
+
+
+def jump(house: House, seconds: float) -> None:
+    """Set the server's time of day."""
+    assert house.server.clock_ahead is not None
+    new = house.server.clock_ahead.with_suffix(".new")
+    new.write_text(str(seconds))
+    new.replace(house.server.clock_ahead)
+
+
+@pytest.fixture
+def clocked(house: House) -> House:
+    """The house with a server whose time of day can be set."""
+    house.server.stop()
+    house.server.clock_ahead = house.server.folder / "clock-ahead"
+    house.server.clock_ahead.write_text("0")
+    house.server.start()
+    return house
+
+
+@pytest.mark.parametrize("hours", [2, -2], ids=["ahead", "back"])
+def test_a_clock_that_jumps_changes_nothing(clocked: House, hours: int) -> None:
+    """Spy, keys, lists, revocation and the next spy go on; nobody is taken for rogue, and no deadline comes late."""
+    house = clocked
+    house.lab.connect("3001", "1001")
+    house.spy()
+    jump(house, hours * HOURS)
+    house.change_mode("whisper")
+    house.hears(heard_in("whisper"))
+    house.resync()
+    (spy,) = house.asks("spies")["spies"]
+    mark = house.server.mark()
+    house.kill(spy["id"])
+    house.server.wait_for("spy_ended", mark, why="revoked")
+    # The prompt for the next extension ends by its deadline alone, and the call with it.
+    house.server.wait_for("extension_prompted", mark)
+    house.lab.phone("2001").wait_until_idle(30)
+    house.spy("barge")
+    house.hears(heard_in("barge"))
+    house.assert_no_alarm()
+    assert len(house.server.events("pin_prompted")) == 2
+    assert PINS["2001"] not in house.server.log.read_text()

@@ -1,0 +1,89 @@
+"""A process that writes an audit and says what is on disk, so that somebody may kill it.
+
+It is told folders on standard input. For each it forks a writer, tells its process id, and when the writer is gone
+the word ``over``. The writer tells the call of every spy whose record is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import structlog
+
+from agi_monitor.model import Mode, Reason
+from agi_monitor.storage.audit_file import AuditFile
+from agi_monitor.storage.audit_key_file import audit_key
+from agi_monitor.supervision.audit import Refused, SpyStarted
+
+Result = TypeVar("Result")
+
+CALL = {"endpoint": "PJSIP/2001", "spyer": "PJSIP/2001-1", "spyer_uniqueid": "1.1", "supervisor": "anna"}
+
+
+async def at_once(function: Callable[[], Result], /) -> Result:
+    """Run a function here and now."""
+    return function()
+
+
+def finish(story: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine that waits for nothing."""
+    try:
+        story.send(None)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    raise AssertionError("it waits")
+
+
+def spy(call: str) -> SpyStarted:
+    """A fact that gates."""
+    what = {"extension": "1001", "spyee": "PJSIP/1001-1", "spyee_uniqueid": "1.2", "rule": "r"}
+    why = {"source": "agi", "stale": "", "because": "hint, only call"}
+    return SpyStarted(at=datetime.now(UTC), call=call, grant=1, mode=Mode.LISTEN, told=False, **CALL, **what, **why)
+
+
+def refusal(call: str) -> Refused:
+    """A fact that does not."""
+    return Refused(at=datetime.now(UTC), call=call, reason=Reason.NO_CALL, mode=None, extension=None, **CALL)
+
+
+def write_for_ever(folder: Path) -> None:
+    """Write, and say what is written."""
+    audit = AuditFile(folder / "audit.jsonl", at_once, state=folder, signer=audit_key(folder))
+    audit.take()
+    number = 0
+    while True:
+        number += 1
+        call = f"{os.getpid()}.{number}"
+        if number % 3:
+            finish(audit.append(refusal(call)))
+        else:
+            finish(audit.append(spy(call)))
+            os.write(1, f"{call}\n".encode())
+
+
+def drop(*_: object) -> NoReturn:
+    """Log nothing."""
+    raise structlog.DropEvent
+
+
+def main() -> None:
+    """Fork writers."""
+    # Standard output is for what is told.
+    structlog.configure(processors=[drop])
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            write_for_ever(Path(line.rstrip("\n")))
+        os.write(1, f"{child}\n".encode())
+        os.waitpid(child, 0)
+        os.write(1, b"over\n")
+
+
+if __name__ == "__main__":
+    main()

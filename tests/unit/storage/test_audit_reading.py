@@ -1,0 +1,117 @@
+"""The files of an audit: found, put in order, and read without being held in memory."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agi_monitor.errors import AuditUnavailable
+from agi_monitor.storage.audit_reading import MAX_LINE, PROGRESS_LINES, Line, files_of, in_order, lines, rows
+from tests.unit.supervision.audit_lines import audit
+
+PACKERS: list[tuple[str, Callable[[bytes], bytes]]] = [
+    (".gz", gzip.compress),
+    (".bz2", bz2.compress),
+    (".xz", lzma.compress),
+]
+
+
+def put(path: Path, *content: bytes) -> Path:
+    """Write lines."""
+    path.write_bytes(b"".join(line + b"\n" for line in content))
+    return path
+
+
+def test_finds_what_rotation_left(tmp_path: Path) -> None:
+    """Under the names that logrotate gives, and nothing else."""
+    ours = [
+        "audit-20260101.jsonl",
+        "audit-20260101.jsonl.gz",
+        "audit.jsonl",
+        "audit.jsonl-20260101.xz",
+        "audit.jsonl.1",
+        "audit.jsonl.2.gz",
+    ]
+    others = [".audit.jsonl.1", "audit.jsonl.lock", "audit.json", "audit.jsonl~", "audit-notes.jsonl", "x.jsonl", "a"]
+    for name in [*ours, *others]:
+        put(tmp_path / name)
+    (tmp_path / "audit.jsonl.3").mkdir()
+    assert [path.name for path in files_of(tmp_path / "audit.jsonl")] == ours
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    """One sentence."""
+    with pytest.raises(AuditUnavailable, match="gone: No such file or directory"):
+        files_of(tmp_path / "gone" / "audit.jsonl")
+
+
+def test_puts_files_in_order(tmp_path: Path) -> None:
+    """By their records, whatever their names; the first line may be one that somebody moved there."""
+    content = audit(30)
+    last = put(tmp_path / "a", content[0], *content[21:])
+    first = put(tmp_path / "z", *content[1:10])
+    middle = tmp_path / "m.gz"
+    middle.write_bytes(gzip.compress(b"".join(line + b"\n" for line in content[10:20])))
+    old = put(tmp_path / "old", b"{}")
+    assert in_order([last, middle, first, old]) == [old, first, middle, last]
+
+
+@pytest.mark.parametrize(("ending", "pack"), PACKERS, ids=[ending for ending, _ in PACKERS])
+def test_unpacks(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
+    """What rotation packed."""
+    path = tmp_path / f"audit.jsonl.1{ending}"
+    path.write_bytes(pack(b"one\ntwo\nthr"))
+    assert list(lines(path)) == [Line(1, b"one", True), Line(2, b"two", True), Line(3, b"thr", False)]
+
+
+@pytest.mark.parametrize(("ending", "pack"), PACKERS, ids=[ending for ending, _ in PACKERS])
+def test_a_file_that_cannot_be_unpacked_is_named(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
+    """Cut, or never packed."""
+    path = tmp_path / f"audit.jsonl.1{ending}"
+    for content in (pack(b"one\n" * 1000)[:-20], b"plain\n"):
+        path.write_bytes(content)
+        with pytest.raises(AuditUnavailable, match=rf"^{path}: cannot be read: "):
+            list(lines(path))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """With what the system says."""
+    with pytest.raises(AuditUnavailable, match="gone: cannot be read: No such file or directory"):
+        list(lines(tmp_path / "gone"))
+
+
+def test_a_line_without_end_is_not_held_in_memory(tmp_path: Path) -> None:
+    """It is no record, and the next line is read as the next."""
+    path = tmp_path / "audit.jsonl"
+    with path.open("wb") as file:
+        for _ in range(64):
+            file.write(b"x" * MAX_LINE)
+        file.write(b"\nlast\n")
+    tracemalloc.start()
+    try:
+        found = [(line.number, len(line.content), line.finished) for line in lines(path)]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == [(1, MAX_LINE, True), (2, 4, True)]
+    assert peak < 8 * MAX_LINE
+
+
+def test_tells_how_far_it_is(tmp_path: Path) -> None:
+    """Now and then, and at the end all of it."""
+    path = put(tmp_path / "audit.jsonl", *[b"line"] * (PROGRESS_LINES * 2 + 1))
+    told: list[int] = []
+    list(lines(path, told.append))
+    assert (len(told), told[-1], told == sorted(told)) == (3, path.stat().st_size, True)
+
+
+def test_reads_records_and_tells_what_is_none(tmp_path: Path) -> None:
+    """Anything may stand in a file."""
+    strange = [b"", b"{", b"[]", b"1", b"\xff", b"[" * 100_000, b'{"a":1}']
+    assert [row for _, row in rows([put(tmp_path / "audit.jsonl", *strange)])] == [*[None] * 6, {"a": 1}]

@@ -1,0 +1,212 @@
+"""Old records go, what is held stays, and the chain goes on through what is gone."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import stat
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agi_monitor.errors import AuditUnavailable
+from agi_monitor.storage.audit_reading import lines
+from agi_monitor.storage.audit_retention import Order, Outcome, retain
+from agi_monitor.supervision.audit_chain import Chain, Head
+from agi_monitor.supervision.audit_selection import Selection
+from tests.unit.supervision.audit_lines import BEGIN, SEAL, Seal, audit, chained, head_of, record, verify
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def order(second: float, *holds: Selection, at: datetime = NOW) -> Order:
+    """Remove what happened before this second of the audit."""
+    return Order(BEGIN + timedelta(seconds=second), holds, "root", "older than 90 days", at)
+
+
+def put(path: Path, content: list[bytes]) -> Path:
+    """Write lines."""
+    path.write_bytes(b"".join(line + b"\n" for line in content))
+    return path
+
+
+def content_of(path: Path) -> list[bytes]:
+    """Read lines."""
+    return [line.content for line in lines(path)]
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    """Read records."""
+    return [json.loads(line) for line in content_of(path)]
+
+
+def test_old_records_are_replaced_by_one_line(tmp_path: Path) -> None:
+    """It says by whom, when, why, how many and of what time; the chain is whole."""
+    before = audit(10)
+    path = put(tmp_path / "audit.jsonl.1", before)
+    assert retain(path, order(6), SEAL) == Outcome(path, records=10, removed=6)
+    gone, *rest = rows(path)
+    assert {name: gone[name] for name in ("fact", "at", "by", "why", "count", "first", "seq", "since", "until")} == {
+        "fact": "removed",
+        "at": "2026-06-01T00:00:00.000+00:00",
+        "by": "root",
+        "why": "older than 90 days",
+        "count": 6,
+        "first": 1,
+        "seq": 6,
+        "since": "2026-01-01T00:00:00.000+00:00",
+        "until": "2026-01-01T00:00:05.000+00:00",
+    }
+    assert content_of(path)[1:] == before[6:]
+    verdict = verify(content_of(path), [head_of(before)])
+    assert (verdict.findings, verdict.removed, len(rest)) == ((), 6, 4)
+
+
+def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
+    """And counts the same."""
+    path = put(tmp_path / "audit.jsonl.1", audit(10))
+    before = path.read_bytes()
+    assert retain(path, order(6), None).removed == 6
+    assert (path.read_bytes(), [one.name for one in tmp_path.iterdir()]) == (before, ["audit.jsonl.1"])
+
+
+def test_nothing_old_is_left_alone(tmp_path: Path) -> None:
+    """The file is not even replaced."""
+    path = put(tmp_path / "audit.jsonl.1", audit(3))
+    before = path.stat().st_ino
+    assert (retain(path, order(0), SEAL).removed, path.stat().st_ino) == (0, before)
+
+
+def test_what_is_held_stays(tmp_path: Path) -> None:
+    """However old; what is between goes."""
+    before = audit(10)
+    path = put(tmp_path / "audit.jsonl.1", before)
+    outcome = retain(path, order(10, Selection(supervisors=frozenset({"s1"}))), SEAL)
+    assert (outcome.removed, outcome.held) == (7, 3)
+    assert [row["seq"] for row in rows(path) if row["fact"] != "removed"] == [2, 5, 8]
+    assert verify(content_of(path), [head_of(before)]).ok
+
+
+def test_the_second_time_is_as_good_as_the_first(tmp_path: Path) -> None:
+    """What is gone stays counted, neighbours become one line, and the same again changes nothing."""
+    before = audit(10)
+    path = put(tmp_path / "audit.jsonl.1", before)
+    hold = Selection(supervisors=frozenset({"s1"}))
+    retain(path, order(5, hold), SEAL)
+    again = path.read_bytes()
+    assert retain(path, order(5, hold, at=NOW + timedelta(days=1)), SEAL).removed == 0
+    assert path.read_bytes() == again
+    retain(path, order(10), SEAL)
+    (gone,) = rows(path)
+    assert (gone["first"], gone["seq"], gone["count"]) == (1, 10, 10)
+    assert verify(content_of(path), [head_of(before)]).ok
+
+
+@given(st.lists(st.tuples(st.integers(0, 14), st.sets(st.sampled_from(["s0", "s1", "s2"]))), max_size=4))
+def test_any_row_of_removals_leaves_a_good_chain(steps: list[tuple[int, set[str]]]) -> None:
+    """Whatever is removed and held, again and again: nothing is found, and nothing but old records is gone."""
+    before = audit(12, every=5)
+    with tempfile.TemporaryDirectory() as folder:
+        path = put(Path(folder) / "audit.jsonl.1", before)
+        gone = 0
+        for second, held in steps:
+            chosen = [Selection(supervisors=frozenset({one})) for one in sorted(held)]
+            gone += retain(path, order(second, *chosen), SEAL).removed
+            verdict = verify(content_of(path), [head_of(before)])
+            assert (verdict.findings, verdict.removed) == ((), gone)
+        assert verdict_records(path) + gone == len(before)
+
+
+def verdict_records(path: Path) -> int:
+    """How many records are left."""
+    return sum(row["fact"] != "removed" for row in rows(path))
+
+
+def test_what_a_crash_left_goes_with_its_record(tmp_path: Path) -> None:
+    """An unfinished line that nobody knows of any more would look like one that somebody put there."""
+    chain = Chain(Head(), SEAL)
+    first = chained([record(0)], chain)
+    linked = chain.link(b'{"fact":"refused","at":"2026-01-01T00:00:01.000+00:00"}', BEGIN, torn=b'{"fact":"x')
+    chain.accept(linked)
+    before = [*first, b'{"fact":"x', linked.content.rstrip(b"\n"), *chained([record(2)], chain)]
+    path = put(tmp_path / "audit.jsonl.1", before)
+    retain(path, order(2), SEAL)
+    assert [row.get("seq") for row in rows(path)] == [2, 3]
+    assert verify(content_of(path), [chain.head]).ok
+    put(path, before)
+    retain(path, order(1), SEAL)
+    assert content_of(path)[1:] == before[1:]
+
+
+def test_old_lines_are_left_alone(tmp_path: Path) -> None:
+    """The chain begins with what they were."""
+    old = b'{"fact":"refused","at":"2025-01-01T00:00:00.000+00:00"}'
+    path = put(tmp_path / "audit.jsonl.1", [old, *audit(3)])
+    outcome = retain(path, order(3), SEAL)
+    assert (outcome.unchained, outcome.removed, content_of(path)[0]) == (1, 3, old)
+
+
+def test_a_packed_file_stays_packed(tmp_path: Path) -> None:
+    """And keeps its mode."""
+    before = audit(10)
+    path = tmp_path / "audit.jsonl.1.gz"
+    path.write_bytes(gzip.compress(b"".join(line + b"\n" for line in before)))
+    path.chmod(0o640)
+    retain(path, order(6), SEAL)
+    assert gzip.decompress(path.read_bytes()).count(b"\n") == 5
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert verify(content_of(path), [head_of(before)]).ok
+
+
+def test_records_that_do_not_fit_are_not_signed_away(tmp_path: Path) -> None:
+    """Nobody gets a signature over a change."""
+    before = audit(6)
+    del before[2]
+    path = put(tmp_path / "audit.jsonl.1", before)
+    content = path.read_bytes()
+    with pytest.raises(AuditUnavailable, match="record 4 does not fit the one before it"):
+        retain(path, order(6), SEAL)
+    assert (path.read_bytes(), [one.name for one in tmp_path.iterdir()]) == (content, ["audit.jsonl.1"])
+
+
+class Rotator(Seal):
+    """Signs, and rotates at the same moment."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def sign(self, content: bytes) -> str:
+        """Sign."""
+        self._path.rename(self._path.with_suffix(".2"))
+        put(self._path, [b"what is current"])
+        return super().sign(content)
+
+
+def test_a_rotation_at_the_same_time_loses_nothing(tmp_path: Path) -> None:
+    """Another file has the name now: it is not the one that was read."""
+    before = audit(6)
+    path = put(tmp_path / "audit.jsonl.1", before)
+    with pytest.raises(AuditUnavailable, match="rotated or written to at the same time"):
+        retain(path, order(6), Rotator(path))
+    assert (content_of(path), content_of(path.with_suffix(".2"))) == ([b"what is current"], before)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, and nothing beside it."""
+    path = put(tmp_path / "audit.jsonl.1", audit(6))
+    content = path.read_bytes()
+
+    def fail(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(AuditUnavailable, match="cannot be replaced: No space left on device"):
+        retain(path, order(6), SEAL)
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (content, ["audit.jsonl.1"])  # noqa: PTH208 - names

@@ -1,0 +1,508 @@
+"""Who hears whom by what right: nothing rogue is lost, nothing granted is an alarm, nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from agi_monitor.model import Mode
+from agi_monitor.supervision.grants import LATE_SECONDS, MAX_SPIES, Grant, Grants, Kind, Spy
+
+NOW = 1_700_000_000.0
+
+GRANT = Grant(
+    call="c-1",
+    number=1,
+    supervisor="anna",
+    endpoint="PJSIP/2001",
+    spyer="PJSIP/2001-00000001",
+    spyer_uniqueid="1.1",
+    extension="1001",
+    spyee="PJSIP/1001-0000000a",
+    spyee_uniqueid="1.10",
+    mode=Mode.LISTEN,
+    rule="leads",
+    began=NOW,
+)
+
+HELPER = "Local/notice@agi-monitor-notice-00000001;1"
+HOOK = "Local/hook@__func_periodic_hook_context__-00000001;2"
+
+
+def event(spyer: str, spyee: str) -> Mapping[str, str]:
+    """A ChanSpyStart or ChanSpyStop between two uniqueids."""
+    return {
+        "SpyerChannel": f"PJSIP/spyer-{spyer.replace('.', ''):0>8}",
+        "SpyerUniqueid": spyer,
+        "SpyeeChannel": f"PJSIP/spyee-{spyee.replace('.', ''):0>8}",
+        "SpyeeUniqueid": spyee,
+    }
+
+
+def named(spyer: str, spyee: str = "1.10") -> Mapping[str, str]:
+    """The same for a spyer with this name."""
+    return {**event("1.5", spyee), "SpyerChannel": spyer}
+
+
+def item(
+    uniqueid: str, application: str = "", data: str = "", context: str = "default", name: str = ""
+) -> dict[str, str]:
+    """An item of CoreShowChannels."""
+    return {
+        "Channel": name or f"PJSIP/any-{uniqueid.replace('.', ''):0>8}",
+        "Uniqueid": uniqueid,
+        "Application": application,
+        "ApplicationData": data,
+        "Context": context,
+    }
+
+
+def is_known(grants: Grants, uniqueid: str) -> bool:
+    """Whether somebody who spies from this channel is known."""
+    return any(spy.spyer_uniqueid == uniqueid for spy in grants.spies())
+
+
+# ---- a start ------------------------------------------------------------------------------------------------
+
+
+def test_a_grant_explains_its_start() -> None:
+    """Exactly its spyer on exactly its spyee, as long as it is open and a moment longer."""
+    grants = Grants()
+    grants.opened(GRANT)
+    assert grants.started(event("1.1", "1.10"), NOW) is None
+    grants.closed(GRANT, NOW)
+    assert grants.started(event("1.1", "1.10"), NOW + LATE_SECONDS) is None
+    assert grants.started(event("1.1", "1.10"), NOW + LATE_SECONDS + 0.1) is not None
+
+
+@pytest.mark.parametrize(
+    ("spyer", "spyee", "kind"),
+    [("1.1", "1.11", Kind.ROGUE), ("1.2", "1.10", Kind.UNPROVEN), ("1.10", "1.1", Kind.UNPROVEN)],
+)
+def test_a_grant_explains_nothing_else(spyer: str, spyee: str, kind: Kind) -> None:
+    """Another spyee is rogue at once; another spyer may have a grant of somebody else."""
+    grants = Grants()
+    grants.opened(GRANT)
+    spy = grants.started(event(spyer, spyee), NOW)
+    assert spy is not None
+    assert (spy.kind, spy.spyer_uniqueid, spy.spyee_uniqueid, spy.since) == (kind, spyer, spyee, NOW)
+
+
+def test_the_next_mode_is_a_grant_of_its_own() -> None:
+    """One closes and the next opens before any event comes: both are explained, and only the next is on."""
+    grants = Grants()
+    second = replace(GRANT, number=2, mode=Mode.WHISPER)
+    grants.opened(GRANT)
+    grants.closed(GRANT, NOW)
+    grants.opened(second)
+    assert grants.started(event("1.1", "1.10"), NOW) is None
+    assert grants.stopped(event("1.1", "1.10")) is None
+    assert grants.started(event("1.1", "1.10"), NOW) is None
+    assert grants.granted() == (second,)
+    grants.closed(GRANT, NOW)
+    assert grants.granted() == (second,)
+    other = grants.started(event("1.1", "1.11"), NOW)
+    assert other is not None
+    assert other.kind is Kind.ROGUE
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {**event("1.5", "1.10"), "SpyerUniqueid": ""}, {**event("1.5", "1.10"), "SpyerUniqueid": "x" * 300}],
+    ids=["empty", "nobody", "too-long"],
+)
+def test_an_event_of_nobody_is_nothing(headers: Mapping[str, str]) -> None:
+    """Headers that name no channel neither raise nor are kept."""
+    grants = Grants()
+    assert grants.started(headers, NOW) is None
+    assert grants.stopped(headers) is None
+    assert grants.spies() == ()
+
+
+def test_a_list_that_was_faster_than_the_event() -> None:
+    """A spy that a list has told of is no second one when its event comes."""
+    grants = Grants()
+    (found,) = grants.listed([item("1.5", "ChanSpy", "1.10"), item("1.10")], NOW, NOW).found
+    assert grants.started(event("1.5", "1.10"), NOW) is None
+    rogue = grants.proved(found, Kind.ROGUE, None, "nobody granted it")
+    assert grants.started(event("1.5", "1.10"), NOW) is None
+    assert grants.spies() == (rogue,)
+
+
+def test_an_event_says_that_an_idle_channel_spies_after_all() -> None:
+    """What a list could not tell, ChanSpyStart does: the answer to the earlier question changes nothing."""
+    grants = Grants()
+    (idle,) = grants.listed([item("1.5", "ChanSpy", "1.10", "agi-monitor-call"), item("1.10")], NOW, NOW).found
+    assert idle.idle
+    spy = grants.started(event("1.5", "1.10"), NOW)
+    assert spy is not None
+    assert not spy.idle
+    grants.dropped(idle)
+    assert grants.proved(idle, Kind.OTHERS, None) is None
+    assert grants.spies() == (spy,)
+
+
+# ---- exemptions ---------------------------------------------------------------------------------------------
+
+
+def test_a_beep_is_exempt() -> None:
+    """The helpers of PERIODIC_HOOK and MixMonitor, and nobody whose name only looks like theirs."""
+    spy = Grants().started(named(HOOK), NOW)
+    assert spy is not None
+    assert (spy.kind, spy.why) == (Kind.EXEMPT, "a beep of Asterisk's own")
+    other = Grants().started(named("PJSIP/hook@__func_periodic_hook_context__-00000001"), NOW)
+    assert other is not None
+    assert other.kind is Kind.UNPROVEN
+
+
+def test_our_helper_is_exempt_while_it_is_expected() -> None:
+    """For the agent who is to be told only, once for each that waits, and a moment longer."""
+    grants = Grants()
+
+    def kind(spyee: str = "1.10", later: float = 0.0) -> Kind:
+        spy = grants.started(named(HELPER, spyee), NOW + later)
+        assert spy is not None
+        grants.gone("1.5")
+        return spy.kind
+
+    assert kind() is Kind.UNPROVEN
+    grants.notice_expected("1.10")
+    grants.notice_expected("1.10")
+    assert (kind(), kind("1.11")) == (Kind.EXEMPT, Kind.UNPROVEN)
+    grants.notice_over("1.10", NOW)
+    assert kind(later=LATE_SECONDS + 1.0) is Kind.EXEMPT
+    grants.notice_over("1.10", NOW + LATE_SECONDS)
+    assert kind(later=2 * LATE_SECONDS) is Kind.EXEMPT
+    assert kind(later=2 * LATE_SECONDS + 0.1) is Kind.UNPROVEN
+
+
+def test_devices_of_the_configuration_are_exempt() -> None:
+    """The whole name of the device: one that begins like it is another one."""
+    grants = Grants({"PJSIP/900"})
+    exempt = grants.started(named("PJSIP/900-00000001"), NOW)
+    other = grants.started({**named("PJSIP/9001-00000001"), "SpyerUniqueid": "1.6"}, NOW)
+    assert exempt is not None
+    assert other is not None
+    assert (exempt.kind, other.kind) == (Kind.EXEMPT, Kind.UNPROVEN)
+
+
+def test_an_exception_takes_no_right_for_another_call() -> None:
+    """Whoever has a grant and hears another channel is rogue, excepted or not."""
+    grants = Grants({"PJSIP/spyer"})
+    grants.opened(GRANT)
+    spy = grants.started(event("1.1", "1.11"), NOW)
+    assert spy is not None
+    assert spy.kind is Kind.ROGUE
+
+
+# ---- ends ---------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_ends_it() -> None:
+    """That of the same pair, or one that does not say whom it was about (Asterisk 16.16)."""
+    for stop in (event("1.5", "1.10"), {"SpyerUniqueid": "1.5"}):
+        grants = Grants()
+        spy = grants.started(event("1.5", "1.10"), NOW)
+        assert grants.stopped(event("1.5", "1.11")) is None
+        assert grants.stopped(event("1.6", "1.10")) is None
+        assert grants.stopped(stop) == spy
+        assert grants.stopped(stop) is None
+        assert grants.spies() == ()
+
+
+def test_a_hang_up_ends_all_that_it_concerns() -> None:
+    """Everybody who heard the channel, and the one who heard from it; nobody else."""
+    grants = Grants()
+    first = grants.started(event("1.5", "1.10"), NOW)
+    second = grants.started(event("1.6", "1.10"), NOW)
+    third = grants.started(event("1.10", "1.11"), NOW)
+    other = grants.started(event("1.7", "1.11"), NOW)
+    assert set(grants.gone("1.10")) == {first, second, third}
+    assert grants.spies() == (other,)
+    assert grants.gone("1.10") == ()
+
+
+def test_a_proof_that_comes_late_settles_nothing() -> None:
+    """The spy has ended, or another one has begun on its channel, while its channel was asked."""
+    grants = Grants()
+    first = grants.started(event("1.5", "1.10"), NOW)
+    assert first is not None
+    grants.stopped(event("1.5", "1.10"))
+    assert grants.proved(first, Kind.OTHERS, GRANT) is None
+    second = grants.started(event("1.5", "1.11"), NOW)
+    assert grants.proved(first, Kind.OTHERS, GRANT) is None
+    grants.dropped(first)
+    assert grants.spies() == (second,)
+
+
+# ---- lists --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("application", ["ChanSpy", "ExtenSpy", "DAHDIScan"])
+def test_a_list_tells_who_spies(application: str) -> None:
+    """Every application by which one channel hears another."""
+    found = (
+        Grants().listed([item("1.5", application, "1.10,uqES"), item("1.10"), item("1.6", "Dial")], NOW, NOW).found
+    )
+    assert [(spy.kind, spy.spyer_uniqueid, spy.spyee_uniqueid) for spy in found] == [(Kind.UNPROVEN, "1.5", "1.10")]
+    assert found[0].spyee == "PJSIP/any-00000110"
+
+
+def test_a_list_tells_of_a_snoop() -> None:
+    """A channel that ARI made to hear another has that one's identifier in its name."""
+    (spy,) = Grants().listed([item("1.5", "Stasis", name="Snoop/1.10-00000001"), item("1.10")], NOW, NOW).found
+    assert (spy.kind, spy.spyee_uniqueid) == (Kind.UNPROVEN, "1.10")
+
+
+@pytest.mark.parametrize("application", ["BridgeAdd", "Bridge"])
+@pytest.mark.parametrize(
+    ("context", "known"), [("agi-monitor-call", True), ("agi-monitor-mode", True), ("default", False)]
+)
+def test_a_list_tells_of_a_supervisor_on_a_call(application: str, context: str, known: bool) -> None:
+    """Only where our calls stand may joining a call be one of ours; the proof on the channel tells whether it is."""
+    listed = Grants().listed([item("1.5", application, "PJSIP/any-00000110", context), item("1.10")], NOW, NOW)
+    assert [(spy.kind, spy.idle, spy.spyee_uniqueid) for spy in listed.found] == (
+        [(Kind.UNPROVEN, True, "")] if known else []
+    )
+
+
+def test_a_grant_takes_the_place_of_a_doubt() -> None:
+    """A list took the supervisor at a prompt for one who spies: with the grant that is settled."""
+    grants = Grants()
+    (idle,) = grants.listed([item("1.1", "ChanSpy", "1.10", "agi-monitor-call"), item("1.10")], NOW, NOW).found
+    grants.opened(GRANT)
+    assert [spy.kind for spy in grants.spies()] == [Kind.GRANTED]
+    assert grants.proved(idle, Kind.ROGUE, None) is None
+
+
+def test_a_spy_without_its_story_stays_one() -> None:
+    """Left alone and closed, it is adopted until its end comes, once."""
+    grants = Grants()
+    grants.opened(GRANT)
+    grants.left_alone(GRANT, NOW)
+    grants.closed(GRANT, NOW)
+    (spy,) = grants.spies()
+    assert (spy.kind, spy.id, grants.adopted(), grants.granted()) == (Kind.ADOPTED, "c-1.1", (GRANT,), ())
+    assert grants.listed([item("1.1", "ChanSpy", "1.10", "agi-monitor-call")], NOW + 1.0, NOW + 1.0).ended == ()
+    assert grants.stopped(event("1.1", "1.10")) == spy
+    assert grants.gone("1.1") == ()
+
+
+def test_an_exception_that_is_taken_away_leaves_a_doubt() -> None:
+    """The helpers of Asterisk's are exempt for another reason, and stay so."""
+    grants = Grants({"PJSIP/900"})
+    grants.started(named("PJSIP/900-00000001"), NOW)
+    grants.started({**named(HOOK), "SpyerUniqueid": "1.6"}, NOW)
+    grants.no_longer_exempt()
+    assert grants.unproven() == ()
+    grants.exceptions = frozenset()
+    grants.no_longer_exempt()
+    assert [(spy.spyer_uniqueid, spy.why) for spy in grants.unproven()] == [("1.5", "")]
+
+
+@pytest.mark.parametrize("data", ["", "PJSIP/1001,q", ",d", "1.99"])
+def test_a_list_that_does_not_tell_whom(data: str) -> None:
+    """A name, a part of one or nothing at all is no identifier: whom they hear stays open."""
+    (spy,) = Grants().listed([item("1.5", "ChanSpy", data), item("1.10")], NOW, NOW).found
+    assert (spy.spyee, spy.spyee_uniqueid) == ("", "")
+    assert spy.id == "1.5"
+
+
+def test_a_list_shows_a_granted_spy_without_an_alarm() -> None:
+    """While its grant is open and a moment longer; the list is older than what the story knows."""
+    grants = Grants()
+    channels = [item("1.1", "ChanSpy", "1.10,uqESX"), item("1.10")]
+    grants.opened(GRANT)
+    assert grants.listed(channels, NOW, NOW).found == ()
+    grants.closed(GRANT, NOW)
+    assert grants.listed(channels, NOW, NOW + LATE_SECONDS).found == ()
+    assert len(grants.listed(channels, NOW, NOW + LATE_SECONDS + 0.1).found) == 1
+
+
+def test_a_list_ends_what_it_does_not_show() -> None:
+    """Except what began after it was asked for."""
+    grants = Grants()
+    old = grants.started(event("1.5", "1.10"), NOW - 1.0)
+    young = grants.started(event("1.6", "1.10"), NOW + 1.0)
+    assert grants.listed([item("1.10")], NOW, NOW + 2.0).ended == (old,)
+    assert grants.spies() == (young,)
+
+
+# ---- what is asked ------------------------------------------------------------------------------------------
+
+
+def test_shows_everybody_in_the_order_of_their_beginning() -> None:
+    """Granted ones with their grant, others by their channel, each under a name of its own."""
+    grants = Grants()
+    grants.opened(replace(GRANT, began=NOW + 1.0))
+    first = grants.started(event("1.5", "1.10"), NOW)
+    last = grants.started(event("1.6", "1.10"), NOW + 2.0)
+    assert first is not None
+    assert last is not None
+    shown = grants.spies()
+    assert [(spy.kind, spy.id) for spy in shown] == [
+        (Kind.UNPROVEN, "1.5"),
+        (Kind.GRANTED, "c-1.1"),
+        (Kind.UNPROVEN, "1.6"),
+    ]
+    assert [grants.find(spy.id) for spy in shown] == list(shown)
+    assert grants.find("1.7") is None
+
+
+def test_tells_its_own_from_those_of_others() -> None:
+    """Adopted ones are watched over as granted ones are; those of others are not."""
+    grants = Grants()
+    for uniqueid, kind in (("1.5", Kind.ADOPTED), ("1.6", Kind.OTHERS), ("1.7", Kind.ROGUE)):
+        spy = grants.started(event(uniqueid, "1.10"), NOW)
+        assert spy is not None
+        grants.proved(spy, kind, None if kind is Kind.ROGUE else GRANT)
+    left = grants.started(event("1.8", "1.10"), NOW)
+    assert grants.adopted() == (GRANT,)
+    assert [spy.spyer_uniqueid for spy in grants.of_others()] == ["1.6"]
+    assert grants.unproven() == (left,)
+
+
+def test_a_flood_is_bounded() -> None:
+    """More spies than a PBX can have channels are all told, and not all kept."""
+    grants = Grants()
+    for number in range(MAX_SPIES + 10):
+        assert grants.started(event(f"9.{number}", "1.10"), NOW) is not None
+    assert len(grants.spies()) == MAX_SPIES
+    for number in range(MAX_SPIES + 10):
+        grants.closed(replace(GRANT, number=number, spyer_uniqueid=f"8.{number}"), NOW)
+    assert grants.started(event("8.0", "1.10"), NOW) is not None
+    assert grants.started(event(f"8.{MAX_SPIES + 9}", "1.10"), NOW) is None
+
+
+# ---- any order ----------------------------------------------------------------------------------------------
+
+SPYERS = ("1.1", "1.2", "1.3")
+SPYEES = ("1.10", "1.11")
+spyers, spyees = st.sampled_from(SPYERS), st.sampled_from(SPYEES)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Stories and events in any order, held against a plain account of who has which right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grants = Grants()
+        self.now = NOW
+        self.open: dict[str, Grant] = {}
+        self.closed: list[tuple[float, str, str]] = []
+        self.heard: dict[str, Spy] = {}
+        self.number = 0
+
+    def granted(self, spyer: str, spyee: str) -> bool:
+        """Whether a grant explains it, or did a moment ago."""
+        grant = self.open.get(spyer)
+        return (grant is not None and grant.spyee_uniqueid == spyee) or any(
+            (one, other) == (spyer, spyee) and at >= self.now - LATE_SECONDS for at, one, other in self.closed
+        )
+
+    @rule(spyer=spyers, spyee=spyees)
+    def opens(self, spyer: str, spyee: str) -> None:
+        """A story has at most one grant at a time."""
+        if spyer not in self.open:
+            self.number += 1
+            grant = replace(GRANT, number=self.number, spyer_uniqueid=spyer, spyee_uniqueid=spyee, began=self.now)
+            self.open[spyer] = grant
+            self.grants.opened(grant)
+
+    @rule(spyer=spyers)
+    def closes(self, spyer: str) -> None:
+        """A story closes its grant."""
+        grant = self.open.pop(spyer, None)
+        if grant is not None:
+            self.closed.append((self.now, spyer, grant.spyee_uniqueid))
+            self.grants.closed(grant, self.now)
+
+    @rule(spyer=spyers, spyee=spyees)
+    def starts(self, spyer: str, spyee: str) -> None:
+        """A start without a right is told exactly once, one with a right never."""
+        known = self.heard.get(spyer)
+        told_already = known is not None and known.spyee_uniqueid in ("", spyee)
+        spy = self.grants.started(event(spyer, spyee), self.now)
+        assert (spy is None) is (self.granted(spyer, spyee) or told_already)
+        if spy is not None:
+            assert spy.kind is (Kind.ROGUE if spyer in self.open else Kind.UNPROVEN)
+            self.heard[spyer] = spy
+
+    @rule(spyer=spyers, kind=st.sampled_from([Kind.ROGUE, Kind.OTHERS, Kind.ADOPTED]))
+    def is_proved(self, spyer: str, kind: Kind) -> None:
+        """A channel has answered."""
+        spy = self.heard.get(spyer)
+        if spy is not None and spy.kind is Kind.UNPROVEN:
+            proved = self.grants.proved(spy, kind, None)
+            assert proved == replace(spy, kind=kind)
+            self.heard[spyer] = proved
+
+    @rule(spyer=spyers, spyee=spyees)
+    def stops(self, spyer: str, spyee: str) -> None:
+        """The end of what was told is told."""
+        known = self.heard.get(spyer)
+        expected = known if known is not None and known.spyee_uniqueid in ("", spyee) else None
+        assert self.grants.stopped(event(spyer, spyee)) == expected
+        if expected is not None:
+            del self.heard[spyer]
+
+    @rule(uniqueid=st.sampled_from([*SPYERS, *SPYEES]))
+    def hangs_up(self, uniqueid: str) -> None:
+        """Whoever hangs up neither hears nor is heard."""
+        ended = {spyer: spy for spyer, spy in self.heard.items() if uniqueid in (spyer, spy.spyee_uniqueid)}
+        assert set(self.grants.gone(uniqueid)) == set(ended.values())
+        for spyer in ended:
+            del self.heard[spyer]
+
+    @rule(spying=st.dictionaries(spyers, st.sampled_from([*SPYEES, ""])), ago=st.sampled_from([0.0, 1.0, 5.0]))
+    def is_listed(self, spying: Mapping[str, str], ago: float) -> None:
+        """A list adds who was missed, and ends whom it does not show."""
+        asked_at = self.now - ago
+        channels = [item(spyer, "ChanSpy", spying[spyer]) if spyer in spying else item(spyer) for spyer in SPYERS]
+        listed = self.grants.listed([*channels, *map(item, SPYEES)], asked_at, self.now)
+        ended = {spyer for spyer, spy in self.heard.items() if spyer not in spying and spy.since < asked_at}
+        assert {spy.spyer_uniqueid for spy in listed.ended} == ended
+        for spyer in ended:
+            del self.heard[spyer]
+        missed = {
+            spyer
+            for spyer, spyee in spying.items()
+            if spyer not in self.heard and spyer not in self.open and not self.granted(spyer, spyee)
+        }
+        assert {spy.spyer_uniqueid for spy in listed.found} == missed
+        self.heard.update({spy.spyer_uniqueid: spy for spy in listed.found})
+
+    @rule(seconds=st.sampled_from([0.1, 4.0, LATE_SECONDS]))
+    def time_passes(self, seconds: float) -> None:
+        """A grant that is over explains less and less."""
+        self.now += seconds
+
+    @invariant()
+    def knows_who_hears(self) -> None:
+        """What is shown is what was told."""
+        assert set(self.grants.granted()) == set(self.open.values())
+        shown: dict[Any, Any] = {spy.id: spy.kind for spy in self.grants.spies()}
+        told = {spy.id: spy.kind for spy in self.heard.values()}
+        assert shown == {**{grant.id: Kind.GRANTED for grant in self.open.values()}, **told}
+
+    def teardown(self) -> None:
+        """When everybody has hung up and every story is over, nothing is kept."""
+        for spyer in SPYERS:
+            self.closes(spyer)
+        for uniqueid in (*SPYERS, *SPYEES):
+            self.hangs_up(uniqueid)
+        self.now += LATE_SECONDS + 1.0
+        self.grants.listed([], self.now, self.now)
+        assert self.grants.started(event("1.99", "1.10"), self.now) is not None
+        self.grants.gone("1.99")
+        assert [name for name, kept in vars(self.grants).items() if kept] == []
+
+
+AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyOrder: Any = AnyOrder.TestCase

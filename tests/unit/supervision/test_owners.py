@@ -1,0 +1,89 @@
+"""A device that is several agents': whoever hears it may hear a call of any of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agi_monitor.model import Agent, Mode, Reason, Refusal
+from agi_monitor.supervision.authorization import Effect, Rule
+from agi_monitor.supervision.calls import Channel
+from agi_monitor.supervision.channels import Stale
+from agi_monitor.supervision.owners import other_owner_refuses
+from agi_monitor.supervision.targets import AgentDevices, Source
+from tests.unit.supervision.desk import ANNA, POLICY
+
+SALES = Agent("1001", frozenset({"sales"}), ("PJSIP/1001",))
+BOARD = Agent("1003", frozenset({"protected"}), ("PJSIP/1003",))
+SPYEE = "PJSIP/1001-0000000a"
+
+
+class Live:
+    """A live picture that knows these devices, or one that is not to be trusted."""
+
+    def __init__(self, *, stale: Stale | None = None, **devices: tuple[str, ...]) -> None:
+        self._stale = stale
+        self._devices = devices
+
+    def stale(self) -> Stale | None:
+        return self._stale
+
+    def devices_of(self, agent: Agent) -> AgentDevices | Stale:
+        endpoints = self._devices.get(f"at_{agent.extension}", ())
+        return self._stale or AgentDevices(endpoints, (), reachable=True, source=Source.INDEX)
+
+    def channel(self, uniqueid: str) -> Channel | Stale | None:
+        return None
+
+    def partners_of(self, uniqueid: str) -> tuple[Channel, ...] | Stale:
+        return ()
+
+
+def refusal(*agents: Agent, live: Live | None = None, mode: Mode = Mode.LISTEN) -> Refusal | None:
+    """What stands against Anna hearing 1001 when these are the agents."""
+    policy = replace(POLICY, agents={agent.extension: agent for agent in agents})
+    return other_owner_refuses(policy, live, "PJSIP/2001", ANNA.id, "1001", mode, SPYEE)
+
+
+@pytest.mark.parametrize(
+    ("other", "live"),
+    [
+        (replace(BOARD, endpoints=("PJSIP/1003", "PJSIP/1001")), None),
+        (replace(BOARD, endpoints=("PJSIP/1003", "PJSIP/1001")), Live(stale=Stale.LOST)),
+        (replace(BOARD, endpoints=("PJSIP/1001",)), Live(at_1003=("PJSIP/1003",))),
+        (replace(BOARD, endpoints=()), Live(at_1003=("PJSIP/1001",))),
+        (BOARD, Live(at_1003=("PJSIP/1003", "PJSIP/1001"))),
+    ],
+    ids=["configured", "configured-and-lost", "configured-and-logged-in-elsewhere", "hint", "logged-in"],
+)
+def test_the_right_for_every_owner_is_needed(other: Agent, live: Live | None) -> None:
+    """By the configuration, by a hint, by a login, also of somebody who has a phone of their own."""
+    refused = refusal(SALES, other, live=live)
+    assert refused is not None
+    assert refused.reason is Reason.MODE_DENIED
+    assert refused.detail.startswith("PJSIP/1001 is also the phone of 1003: ")
+
+
+@pytest.mark.parametrize(
+    "live", [None, Live(at_1001=("PJSIP/1001",), at_1003=("PJSIP/1003",)), Live(stale=Stale.LOST)]
+)
+def test_another_phone_is_no_matter(live: Live | None) -> None:
+    """Somebody whom nobody may hear protects their own phones, not those of others."""
+    assert refusal(SALES, BOARD, live=live) is None
+
+
+def test_who_may_hear_both_hears_the_device_of_both() -> None:
+    """A shared phone of two colleagues is heard by whoever has both rights, and no longer without one of them."""
+    colleague = replace(SALES, extension="1002")
+    assert refusal(SALES, colleague) is None
+    assert refusal(SALES, replace(colleague, groups=frozenset({"support"}))) is not None
+
+
+def test_the_right_is_for_the_mode() -> None:
+    """Who may only listen to the other owner does not whisper into their phone."""
+    support = Agent("1002", frozenset({"support"}), ("PJSIP/1001",))
+    listen = Rule("hear", Effect.ALLOW, frozenset({Mode.LISTEN}), frozenset({"leads"}), frozenset({"support"}))
+    policy = replace(POLICY, agents={"1001": SALES, "1002": support}, rules=(*POLICY.rules, listen))
+    refused = [other_owner_refuses(policy, None, "PJSIP/2001", "anna", "1001", mode, SPYEE) for mode in Mode]
+    assert [found is not None for found in refused] == [mode is not Mode.LISTEN for mode in Mode]

@@ -1,0 +1,212 @@
+"""When, for which calls and on which terms a rule holds: as it stands in the file, and as it is decided by."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from agi_monitor import assembly
+from agi_monitor.config import Config, parse
+from agi_monitor.errors import ConfigError
+from agi_monitor.model import Direction, Mode
+from agi_monitor.supervision.authorization import Calls, Effect, Rule, Terms
+from agi_monitor.supervision.hours import Dates, Hours, When
+from tests.unit.supervision.desk import PIN_HASH
+
+PEOPLE = f"""\
+supervisors:
+  anna: {{endpoints: [PJSIP/2001], pin: "{PIN_HASH}", groups: [leads]}}
+agents:
+  1001: {{groups: [sales]}}
+  1002: {{groups: [10xx]}}
+rules:
+"""
+LEAST = PEOPLE + "  - {name: r, allow: [listen], supervisors: [leads], agents: [sales]"
+"""The rule is in line 7."""
+
+
+def with_rule(more: str) -> str:
+    """The least, and more in its rule."""
+    return f"{LEAST}, {more}}}\n"
+
+
+def problem(text: str) -> str:
+    """The one thing that is wrong with a text."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text.encode(), "c.yaml")
+    (found,) = caught.value.problems
+    return found
+
+
+FULL = (
+    PEOPLE
+    + """\
+  - name: everything
+    allow: [listen, scan]
+    supervisors: [leads]
+    agents: [sales, _10XX, _1.]
+    when:
+      zone: Europe/Berlin
+      hours: [mon-fri 08:00-18:00, 22:00-6:00]
+      dates: [2026-12-01..2026-12-24, 06-01..08-31]
+      not_on: [12-06, 2026-12-08]
+    calls: {queues: [sales, "400"], direction: in}
+    terms: {reason_required: yes, max_minutes: 2.5, max_listeners: 2}
+  - {name: no-scan, deny: [scan], supervisors: [all], agents: [10xx]}
+"""
+)
+
+
+@pytest.fixture
+def config() -> Config:
+    """Rules with all there is."""
+    return parse(FULL.encode(), "c.yaml")
+
+
+def test_rules_as_they_are_decided_by(config: Config) -> None:
+    """Every key of the file has its place, and a group may be called as a pattern is without its underscore."""
+    everything, no_scan = assembly.rules(config)
+    assert everything == Rule(
+        "everything",
+        Effect.ALLOW,
+        frozenset({Mode.LISTEN}),
+        frozenset({"leads"}),
+        frozenset({"sales", "_10XX", "_1."}),
+        scan=True,
+        when=When(
+            ZoneInfo("Europe/Berlin"),
+            (Hours(frozenset(range(5)), 480, 1080), Hours(frozenset(range(7)), 1320, 360)),
+            (Dates((2026, 12, 1), (2026, 12, 24)), Dates((6, 1), (8, 31))),
+            (Dates((12, 6), (12, 6)), Dates((2026, 12, 8), (2026, 12, 8))),
+        ),
+        calls=Calls(frozenset({"sales", "400"}), Direction.IN),
+        terms=Terms(True, 2.5, 2),
+    )
+    assert no_scan == Rule("no-scan", Effect.DENY, frozenset(), frozenset({"all"}), frozenset({"10xx"}), scan=True)
+
+
+@pytest.mark.parametrize(
+    ("allow", "modes"),
+    [
+        ("scan", {Mode.LISTEN}),
+        ("listen", {Mode.LISTEN}),
+        ("scan, whisper", {Mode.LISTEN, Mode.WHISPER}),
+        ("barge", {Mode.BARGE}),
+    ],
+)
+def test_who_may_scan_has_the_code_for_it(allow: str, modes: set[Mode]) -> None:
+    """A scan is dialled with the code for listening."""
+    text = LEAST.replace("[listen]", f"[{allow}]") + "}\n"
+    (group,) = assembly.site(parse(text.encode(), "c.yaml")).groups
+    assert group.modes == modes
+
+
+def test_a_rule_without_conditions_means_what_it_meant() -> None:
+    """No key that was left out stands in the way."""
+    (rule,) = assembly.rules(parse(f"{LEAST}}}\n".encode(), "c.yaml"))
+    assert rule == Rule("r", Effect.ALLOW, frozenset({Mode.LISTEN}), frozenset({"leads"}), frozenset({"sales"}))
+
+
+RIGHTS = Path(__file__).resolve().parents[2] / "docs" / "topics" / "rights.md"
+
+
+def test_the_examples_of_the_document_are_right() -> None:
+    """The rules as they stand there, and one list of holidays for two of them."""
+    rules, holidays = re.findall(r"^```yaml\n(.*?)^```", RIGHTS.read_text(), re.MULTILINE | re.DOTALL)
+    config = parse((PEOPLE + rules.partition("rules:\n")[2]).encode(), "rights.md")
+    assert [rule.name for rule in config.rules] == ["leads-supervise-sales", "nobody-hears-the-helpline"]
+    one, _, other = (line.strip() for line in holidays.strip().splitlines())
+    people = "allow: [listen], supervisors: [leads], agents: [sales]"
+    lines = [f"  - {{name: {name}, {people}, {line}}}\n" for name, line in (("a", one), ("b", other))]
+    first, second = parse((PEOPLE + "".join(lines)).encode(), "rights.md").rules
+    assert first.when == second.when
+
+
+MISTAKES = [
+    # when
+    ("when: {}", "when.zone: is missing"),
+    ("when: {hours: [08:00-18:00]}", "when.zone: is missing"),
+    ("when: {zone: UTC}", "when: needs hours, dates or not_on"),
+    ("when: {zone: UTC, hours: []}", "when: needs hours, dates or not_on"),
+    ("when: {zone: Berlin, hours: [08:00-18:00]}", "when.zone: must be a time zone that this system knows"),
+    ("when: {zone: Europe, hours: [08:00-18:00]}", "when.zone: must be a time zone that this system knows"),
+    ("when: {zone: UTC, hours: 08:00-18:00}", "when.hours: must be a list"),
+    ("when: {zone: UTC, hours: [8-18]}", "when.hours[0]: must be hours such as 'mon-fri 08:00-18:00'"),
+    ("when: {zone: UTC, hours: [08:00-18:00, mon]}", "when.hours[1]: must be hours such as"),
+    ("when: {zone: UTC, hours: [08:00-08:00]}", "when.hours[0]: must be hours such as"),
+    ("when: {zone: UTC, dates: [2027-02-29]}", "when.dates[0]: must be a date such as 2026-12-25"),
+    ("when: {zone: UTC, dates: [2026-12-24..2026-12-01]}", "when.dates[0]: must be a date such as"),
+    ("when: {zone: UTC, not_on: [christmas]}", "when.not_on[0]: must be a date such as"),
+    ("when: {zone: UTC, on: [12-25]}", "when.on: is not a key of this section"),
+    ("when: 08:00-18:00", "when: must be a mapping, one key a line"),
+    # calls
+    ("calls: {}", "calls: needs queues or direction"),
+    ("calls: {queues: []}", "calls: needs queues or direction"),
+    ("calls: {queues: sales}", "calls.queues: must be a list"),
+    ("calls: {queues: [two words]}", "calls.queues[0]: must be a queue"),
+    ("calls: {direction: both}", "calls.direction: must be 'in' or 'out'"),
+    # terms
+    ("terms: {}", "terms: needs reason_required, max_minutes or max_listeners"),
+    ("terms: {reason_required: no}", "terms: needs reason_required, max_minutes or max_listeners"),
+    ("terms: {reason_required: perhaps}", "terms.reason_required: must be true or false"),
+    ("terms: {max_minutes: 0}", "terms.max_minutes: must be greater than or equal to 0.1"),
+    ("terms: {max_minutes: .inf}", "terms.max_minutes: must be"),
+    ("terms: {max_minutes: nan}", "terms.max_minutes: must be"),
+    ("terms: {max_listeners: 0}", "terms.max_listeners: must be greater than or equal to 1"),
+    ("terms: {max_listeners: 1.5}", "terms.max_listeners: must be"),
+    ("terms: {listeners: 1}", "terms.listeners: is not a key of this section"),
+    ("if: {queues: [a]}", "if: is not a key of this section"),
+]
+
+
+@pytest.mark.parametrize(("more", "message"), MISTAKES, ids=[more for more, _ in MISTAKES])
+def test_a_mistake_names_its_line_and_key(more: str, message: str) -> None:
+    """As everywhere in the file."""
+    assert problem(with_rule(more)).startswith(f"c.yaml:7: rules[0].{message}")
+
+
+def test_a_mistake_names_its_own_line() -> None:
+    """Not that of the rule, where a rule has several."""
+    assert problem(FULL.replace("12-06", "12-32")).startswith("c.yaml:15: rules[0].when.not_on[0]: must be a date")
+
+
+def test_a_rule_that_denies_has_no_terms() -> None:
+    """Nobody could say what they mean."""
+    text = with_rule("terms: {max_minutes: 5}").replace("allow", "deny")
+    assert problem(text) == "c.yaml:7: rules[0]: terms belong to a rule that allows; one that denies has none"
+
+
+@pytest.mark.parametrize(
+    ("agents", "message"),
+    [
+        ("_2XXX", "agents: _2XXX fits the extension of no agent"),
+        ("_100", "agents: _100 fits the extension of no agent"),
+        ("_10XX, _N.", "agents: _N. fits the extension of no agent"),
+        ("_", "agents[0]: must be letters, digits, - and _"),
+        ("'_10[1-3]X'", "agents[0]: must be letters, digits, - and _"),
+        ("_10.X", "agents[0]: must be letters, digits, - and _"),
+        ("_10XX-", "agents[0]: must be letters, digits, - and _"),
+        ("_XXXXXXXXXXXXXXXXXXXXX", "agents[0]: must be letters, digits, - and _"),
+    ],
+)
+def test_a_pattern_must_fit_somebody(agents: str, message: str) -> None:
+    """A mistake in the pattern of a deny would protect nobody."""
+    text = LEAST.replace("agents: [sales]", f"agents: [{agents}]") + "}\n"
+    assert problem(text).startswith(f"c.yaml:7: rules[0].{message}")
+
+
+def test_supervisors_have_no_patterns() -> None:
+    """They have no extension."""
+    text = LEAST.replace("[leads], agents", "[_10XX], agents") + "}\n"
+    assert problem(text).startswith("c.yaml:7: rules[0].supervisors[0]: must be letters, digits, - and _")
+
+
+@pytest.mark.parametrize("pattern", ["_1001", "_1002", "_100X", "_1."])
+def test_a_pattern_that_fits_anybody_is_right(pattern: str) -> None:
+    """The first agent, the last, or both."""
+    text = LEAST.replace("agents: [sales]", f"agents: [{pattern}]") + "}\n"
+    (rule,) = parse(text.encode(), "c.yaml").rules
+    assert rule.agents == (pattern,)

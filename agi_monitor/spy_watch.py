@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.errors import AgiMonitorError
-from agi_monitor.model import Orphans, Refusal, RogueSpies
+from agi_monitor.model import Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.pbx import Pbx
 from agi_monitor.supervision import chanspy, proof
 from agi_monitor.supervision.audit import (
@@ -105,6 +105,10 @@ class SpyWatch:
         self._closing: dict[str, list[Deferred[None]]] = {}
         self._ended: deque[tuple[float, str]] = deque()
         self._ending: dict[str, tuple[Mapping[str, End], Deferred[End]]] = {}
+        self._other_party: dict[str, str] = {}
+        """By grant, the uniqueid of the only other party of the call that is heard, once it was known."""
+        self._anew: set[str] = set()
+        """Grants whose spies were told to begin anew."""
         self._notices: dict[int, _Notice] = {}
         self._notice_count = 0
         self._proving: set[Spy] = set()
@@ -119,6 +123,7 @@ class SpyWatch:
     def opened(self, grant: Grant) -> str:
         """A grant begins. Returns its proof, for the supervisor's channel."""
         self.grants.opened(grant)
+        self._note_party(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)
         try:
@@ -135,6 +140,8 @@ class SpyWatch:
             return  # it was left alone
         self._revoked.pop(grant.id, None)
         self._telling.pop(grant.id, None)
+        self._other_party.pop(grant.id, None)
+        self._anew.discard(grant.id)
         for waiting in self._closing.pop(grant.id, []):
             waiting.callback(None)
 
@@ -152,6 +159,10 @@ class SpyWatch:
     def revoked(self, grant: Grant) -> str | None:
         """Say why a grant was ended from outside, or None."""
         return self._revoked.get(grant.id)
+
+    def begins_anew(self, grant: Grant) -> bool:
+        """Say whether a spy was told to begin anew, because another party is on the call."""
+        return grant.id in self._anew
 
     def notice_expected(self, spyee_uniqueid: str) -> int:
         """The agent on this channel is about to be told. Returns what the notice is called."""
@@ -194,6 +205,7 @@ class SpyWatch:
             for grant in self._ours():
                 if event.text("Uniqueid") in self._on_the_call(grant):
                     self._recheck(grant)
+                    self._follow_party(grant)
         elif name == "NewConnectedLine":
             # After a transfer the other party's number comes behind the other party.
             for grant in self._ours():
@@ -282,6 +294,28 @@ class SpyWatch:
         number = re.sub(r"[^0-9]", "", spyee.connected_number)
         channel = DeviceChannel(spyee.name, spyee.uniqueid, spyee.state, names, number=number)
         return self._policy().protected.refusal(channel)
+
+    def _note_party(self, grant: Grant) -> bool:
+        """Note who the other party is. True: it is another one than before."""
+        partners = self._pbx.partners_of(grant.spyee_uniqueid)
+        if isinstance(partners, Stale) or len(partners) != 1:
+            return False
+        before = self._other_party.get(grant.id)
+        self._other_party[grant.id] = partners[0].uniqueid
+        return before not in (None, partners[0].uniqueid)
+
+    def _follow_party(self, grant: Grant) -> None:
+        """Begin the spy anew when another party is on the call, as after a transfer by the customer.
+
+        ChanSpy goes on and gives the agent alone: Asterisk 22.10 drops what the new party says as long as its RTP
+        numbers are lower than those of the party before. A barge stays with the party before (app_chanspy.c).
+        """
+        if not self._note_party(grant) or grant.id in self._revoked or grant not in self.grants.granted():
+            return
+        if grant.mode is not Mode.TAKE_OVER and self._pbx.bridge_of(grant.spyer_uniqueid) is None:
+            log.info("spy_begins_anew", node=self._pbx.node, grant=grant.id)
+            self._anew.add(grant.id)
+            self._under_way.begin(self._pbx.press(grant.spyer, chanspy.END_KEY))
 
     def _on_the_call(self, grant: Grant) -> frozenset[str]:
         """The channels that a supervisor hears by this grant, as far as is known, and both of its own."""

@@ -115,6 +115,7 @@ EVENTS = {
     "rogue_spy": "Somebody hears a call without a grant. `why` says what is wrong, `action` what is done about it.",
     "spy_exempt": "Somebody hears a call without a grant and may: `why` says by what right.",
     "spy_adopted": "A spy of an earlier run of this server is still on. It goes on, or is ended, as `policy` says.",
+    "spy_begins_anew": "Another party is on the call, as after a transfer: ChanSpy is started again for them.",
     "spy_revoked": "A spy is being ended from outside; `by` is empty where this server decided it.",
     "grant_not_signed": "The grant is too long to be signed: another run of a server takes the spy for rogue.",
     "spy_watch_failed": "A spy could not be looked at or ended, mostly for want of a connection. It is tried again.",

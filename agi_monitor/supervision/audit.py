@@ -30,6 +30,9 @@ class End(StrEnum):
     MODE_KEY = "mode_key"
     """A mode key, or that of the take-over, was pressed. A record of its own says which mode begins, or goes on
     after a refusal."""
+    PARTY_CHANGED = "party_changed"
+    """Another party came to the call, as after a transfer: the spy begins anew, so that they are heard. A record of
+    its own says so, or why not."""
     PBX_ENDED = "pbx_ended"
     """ChanSpy ended although both channels live: somebody stopped it on the PBX."""
     REVOKED = "revoked"

@@ -28,8 +28,8 @@ LEAVE_KEY = "*"
 """Leaves this agent and asks for the next one."""
 
 END_KEY = "D"
-"""Pressed by the server in the supervisor's place when a spy has to end. Most phones do not have it, and who presses
-it only ends the own spy."""
+"""Pressed by the server in the supervisor's place when a spy has to end, or to begin anew. Most phones do not have
+it, and who presses it only does that to the own spy."""
 
 OPTIONS = "uqESX"
 """``u`` one exact channel, ``q`` no beep, ``E`` ends with the spyee's hang-up and does not move to another

@@ -51,6 +51,10 @@ class GrantWatch(Protocol):
         """Say why a grant was ended from outside, or None."""
         ...
 
+    def begins_anew(self, grant: Grant) -> bool:
+        """Say whether a spy was told to begin anew, because another party is on the call."""
+        ...
+
     async def silenced(self, grant: Grant) -> None:
         """Wait until nothing more is on its way that silences the supervisor's channel."""
         ...

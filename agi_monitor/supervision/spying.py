@@ -92,12 +92,12 @@ class Spying:
             if isinstance(step, Refusal):
                 return step
             wanted = chanspy.MODE_KEYS.get(step.pressed)
-            if wanted is None and step.why is End.MODE_KEY:
-                wanted = grant.mode  # a key that means nothing, before ChanSpy could pass over it
+            if wanted is None and step.why in (End.MODE_KEY, End.PARTY_CHANGED):
+                wanted = grant.mode  # also for a key that means nothing, before ChanSpy could pass over it
             if wanted is None:
                 return step.why
             granted = await self._again(spyee, wanted)
-            if isinstance(granted, Refusal) and granted.reason is not Reason.TARGET_GONE:
+            if isinstance(granted, Refusal) and granted.reason is not Reason.TARGET_GONE and wanted is not grant.mode:
                 await self._line.refuse(granted, wanted, spyee.agent.extension)
                 granted = await self._again(spyee, grant.mode)
             if isinstance(granted, Refusal):
@@ -281,7 +281,8 @@ class Spying:
         if pressed == chanspy.LEAVE_KEY:
             return End.SUPERVISOR_LEFT
         if pressed:
-            return End.MODE_KEY
+            anew = pressed == chanspy.END_KEY and self._watch is not None and self._watch.begins_anew(grant)
+            return End.PARTY_CHANGED if anew else End.MODE_KEY
         if grant.mode is Mode.TAKE_OVER:
             # features.c, bridge_exec: SUCCESS also at the end of a bridge that was made.
             made = await self._caller.get_full_variable("${BRIDGERESULT}")

@@ -38,6 +38,14 @@ def dialplan(lab: Lab) -> Lab:
     return lab
 
 
+def wait_for_no_leak(lab: Lab, expected: dict[str, set[str]]) -> None:
+    """Wait until nobody else is heard, not even faintly: a packet that is lost on a busy machine is a click, which
+    holds every tone for a moment; what leaks goes on."""
+    lab.pbx.wait_until(
+        lambda: lab.wait_for_hearing(expected).loudest_leak(expected) < LEAK_LIMIT_DBFS, 10, "a matrix without a leak"
+    )
+
+
 def test_the_version_is_the_one_asked_for(lab: Lab) -> None:
     assert f"Asterisk {lab.version}." in lab.pbx.cli("core show version")
 
@@ -50,9 +58,8 @@ def test_every_phone_is_registered(lab: Lab) -> None:
 
 def test_two_phones_hear_each_other_and_nobody_else(lab: Lab) -> None:
     lab.connect("3001", "1001")
-    expected = {"3001": {"1001"}, "1001": {"3001"}}
-    hearing = lab.wait_for_hearing(expected)
-    assert hearing.loudest_leak(expected) < LEAK_LIMIT_DBFS < SILENT_DBFS
+    wait_for_no_leak(lab, {"3001": {"1001"}, "1001": {"3001"}})
+    assert LEAK_LIMIT_DBFS < SILENT_DBFS
     assert lab.pbx.bridged("3001", "1001")
 
 
@@ -92,8 +99,7 @@ def test_chanspy_gives_the_known_matrix(dialplan: Lab, extension: str, expected:
     spyee = dialplan.pbx.channels_of("1001")[0]
     dialplan.pbx.cli(f"dialplan set global SPYEE {spyee.unique_id}")
     dialplan.phone("2001").call(extension)
-    hearing = dialplan.wait_for_hearing(expected)
-    assert hearing.loudest_leak(expected) < LEAK_LIMIT_DBFS
+    wait_for_no_leak(dialplan, expected)
 
 
 def test_a_second_call_puts_the_first_on_hold(lab: Lab) -> None:

@@ -1018,6 +1018,67 @@ def test_a_hang_up_that_failed_is_tried_again(site: Site) -> None:
     assert site.watch.revoked(GRANT) == "mode_denied"
 
 
+# ---- another party ------------------------------------------------------------------------------------------
+
+NEW_PARTY, NEW_PARTY_UNIQUEID = "PJSIP/3002-00000015", "1700000000.15"
+BEGUN_ANEW = {"Channel": SPYER, "Digit": "D", "Duration": "80", "Receive": "true"}
+
+
+def transfer(site: Site, bridge: str = "b-9") -> None:
+    """The customer sends the agent on to somebody else."""
+    site.fake.hang_up(CUSTOMER)
+    site.fake.leave(SPYEE)
+    site.fake.add_channel(NEW_PARTY, NEW_PARTY_UNIQUEID, bridge)
+    site.fake.enter(SPYEE, bridge)
+
+
+@pytest.mark.parametrize("mode", [Mode.LISTEN, Mode.WHISPER, Mode.BARGE])
+def test_a_spy_begins_anew_with_another_party(site: Site, mode: Mode) -> None:
+    """Asterisk may give the agent alone after a transfer; the key is pressed once, and nobody is refused anything."""
+    site.open(replace(GRANT, mode=mode))
+    transfer(site)
+    assert site.fake.asked("PlayDTMF") == [BEGUN_ANEW]
+    assert site.watch.revoked(GRANT) is None
+    assert site.facts == []
+
+
+def test_whoever_joins_a_call_of_two_does_not_begin_the_spy_anew(site: Site) -> None:
+    """In a conference Asterisk mixes, and loses nobody; hold and retrieve bring nobody new."""
+    site.open()
+    site.fake.add_channel(NEW_PARTY, NEW_PARTY_UNIQUEID, "b-1")
+    site.fake.hang_up(NEW_PARTY)
+    site.fake.leave(CUSTOMER)
+    site.fake.enter(CUSTOMER, "b-1")
+    assert site.fake.asked("PlayDTMF") == []
+
+
+def test_the_last_of_a_conference_is_another_party(site: Site) -> None:
+    """Of three the customer leaves: who is left is not the one that the spy began with."""
+    site.open()
+    site.fake.add_channel(NEW_PARTY, NEW_PARTY_UNIQUEID, "b-1")
+    site.fake.hang_up(CUSTOMER)
+    site.fake.leave(NEW_PARTY)
+    site.fake.enter(NEW_PARTY, "b-1")
+    assert site.fake.asked("PlayDTMF") == [BEGUN_ANEW]
+
+
+def test_another_party_that_nobody_may_hear_ends_the_spy(site: Site) -> None:
+    """It is revoked, and does not begin anew."""
+    site.open()
+    site.change(protected=Protected(frozenset({"PJSIP/3002"})))
+    transfer(site)
+    assert [record["why"] for record in site.records("spy_revoked")] == ["protected"]
+    assert len(site.fake.asked("PlayDTMF")) == 1
+
+
+def test_a_conference_and_a_take_over_do_not_begin_anew(site: Site) -> None:
+    """The supervisor is in the call itself there, and a key would do nothing, or leave it."""
+    site.watch.opened(replace(GRANT, mode=Mode.BARGE))
+    site.fake.enter(SPYER, "b-9")
+    transfer(site)
+    assert site.fake.asked("PlayDTMF") == []
+
+
 # ---- who joins, and whose phone it is ----------------------------------------------------------------------
 
 DOCTOR = "PJSIP/9000-00000013"

@@ -194,6 +194,8 @@ class Watch:
         self.open: list[Grant] = []
         self.reasons: dict[str, str] = {}
         """Why a grant was revoked."""
+        self.anew: set[str] = set()
+        """Grants that are told to begin anew."""
         self.gives = True
         """Whether a notice reaches its agent."""
         self.notices: list[int] = []
@@ -217,6 +219,10 @@ class Watch:
     def left_alone(self, grant: Grant) -> None:
         """Its story has lost the connection."""
         self._happened.append(f"left alone {grant.id}")
+
+    def begins_anew(self, grant: Grant) -> bool:
+        """Whether another party came."""
+        return grant.id in self.anew
 
     async def silenced(self, grant: Grant) -> None:
         """Nothing is on its way here."""

@@ -822,6 +822,30 @@ def test_the_servers_key_on_a_phone_changes_nothing(desk: Desk) -> None:
     assert refusals(desk) == []
 
 
+def test_a_spy_that_is_told_to_begin_anew_goes_on_with_the_new_party(desk: Desk) -> None:
+    """The server pressed the key: it is on record as what it is, and the same mode is decided again."""
+    assert desk.watch is not None
+    desk.watch.anew.add("fake-1.1")
+    desk.run(f"{PIN}#D")
+    assert ends(desk) == ["party_changed", "supervisor_hung_up"]
+    assert desk.spies == [f"{SPYEE_UNIQUEID},uqESX"] * 2
+    assert refusals(desk) == []
+
+
+def test_a_right_that_is_gone_when_a_spy_begins_anew_is_refused_once(desk: Desk) -> None:
+    """There is no other mode to go back to."""
+    assert desk.watch is not None
+
+    def begins_anew(grant: Grant) -> bool:
+        desk.change(rules=())
+        return True
+
+    desk.watch.begins_anew = begins_anew  # type: ignore[method-assign]
+    desk.run(f"{PIN}#D")
+    assert refusals(desk) == ["mode_denied"]
+    assert desk.spies == [f"{SPYEE_UNIQUEID},uqESX"]
+
+
 def test_a_right_that_is_taken_away_while_the_record_is_written_gives_no_sound(desk: Desk) -> None:
     """The last look is the one before the application: the grant is closed, and on record as revoked."""
     assert desk.watch is not None

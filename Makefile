@@ -4,7 +4,7 @@
 
 PYTHON = .venv/bin/python
 
-.PHONY: help demo demo-phones test quick lint types format images fuzz benchmark clean
+.PHONY: help demo demo-phones test quick lint types format images postgresql fuzz benchmark clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -37,10 +37,13 @@ format: .venv/ready
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
-quick: lint types
+postgresql: .venv/ready
+	@$(PYTHON) -m contrib.lab.postgresql
+
+quick: lint types postgresql
 	@$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab
 
-test: lint types images
+test: lint types postgresql images
 	@$(PYTHON) -m pytest --numprocesses 4 --dist loadgroup
 
 FUZZ_SECONDS = 60

@@ -111,6 +111,13 @@ Word = Annotated[
     ),
 ]
 Words = Annotated[tuple[Word, ...], Field(min_length=1)]
+StoreUrl = Annotated[
+    str,
+    _matching(r"(sqlite:///|postgresql://)\S{1,900}", "must be postgresql://user@host/name or sqlite:///path"),
+]
+NodeName = Annotated[
+    str, _matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "must be letters, digits, _ . and -, at most 64")
+]
 Secret = Annotated[str, _matching(r"[A-Za-z0-9_-]{16,128}", "must be 16 to 128 letters, digits, - and _")]
 Host = Annotated[str, _matching(r"[A-Za-z0-9:._-]{1,253}", "must be a host name or an IP address")]
 Account = Annotated[
@@ -349,6 +356,15 @@ class State(_Section):
     """Holds the lock-outs, the keys of server and audit, and where the audit ends. The folder must exist."""
 
 
+class Store(_Section):
+    """The database. Without anything here it is a file in `state.directory`, and needs no set-up."""
+
+    url: StoreUrl | None = None
+    """`postgresql://user:password@host/name`, or `sqlite:///path`. Several servers can share one PostgreSQL."""
+    node: NodeName | None = None
+    """How this server is called there; the name of the machine, when not given."""
+
+
 class LogLevel(StrEnum):
     """How much is logged."""
 
@@ -510,6 +526,8 @@ class Config(_Section):
     """The record of who heard whom."""
     state: State = State()
     """What survives a restart."""
+    store: Store = Store()
+    """The database."""
     ami: AMI | None = None
     """The manager interface of the PBX: the live picture of its calls."""
     spies: Spies = Spies()

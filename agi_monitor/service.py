@@ -38,6 +38,7 @@ from agi_monitor.pbx import Pbx
 from agi_monitor.spy_watch import SpyWatch
 from agi_monitor.storage.audit_file import MAX_WAITING, AuditFile
 from agi_monitor.storage.audit_key_file import audit_key
+from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_file import LockOutFile
 from agi_monitor.storage.server_key_file import server_key
 from agi_monitor.storage.state_folder import StateFolder
@@ -110,9 +111,12 @@ class Server:
         self._policy = assembly.policy(self.config)
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
         self._files = Threads(reactor, 1, "files")
+        self._store = Threads(reactor, 1, "store")
         self._state = StateFolder(self.config.state.directory)
-        # Before the lock-outs are read: the server before us may still write them.
+        # Before anything is read: the server before us may still write it.
         self._state.take()
+        self._database = Database(self.config.store.url or file_url(self.config.state.directory))
+        self._database.upgrade()
         store = LockOutFile(self.config.state.directory / "lock-outs.json")
         self._pins = PinGuard(assembly.pin_policy(self.config), store, clock, self._hashing, self._files)
         state = self.config.state.directory
@@ -170,6 +174,7 @@ class Server:
         """
         self._hashing.start()
         self._files.start()
+        self._store.start()
         self._audit_file.take()
         await self._audit.append(ServerStarted(at=self._now(), version=__version__))
         await self._audit_file.write_waiting()
@@ -293,6 +298,8 @@ class Server:
         await self._close_audit()
         self._hashing.stop()
         self._files.stop()
+        self._store.stop()
+        self._database.close()
         self._state.release()
         log.info("stopped", **{count.value: number for count, number in self._factory.counters.items()})
 
@@ -347,7 +354,7 @@ class Server:
         return datetime.fromtimestamp(self._clock(), UTC)
 
 
-_FIXED = ("fastagi", "audit", "state", "ami", "control", "metrics", "log", "limits")
+_FIXED = ("fastagi", "audit", "state", "store", "ami", "control", "metrics", "log", "limits")
 """Sections that only a restart changes."""
 
 

@@ -224,9 +224,11 @@ LIBRARIES: dict[str, set[str]] = {
     "jinja2": {"dialplan"},
     "prometheus_client": {"metrics"},
     "pydantic": {"config"},
+    "alembic": {"storage.database", "storage.migrations"},
     "rich": {"audit_cli", "audit_tables", "cli", "tables"},
     "ruamel": {"config"},
     "service_identity": {"ami.endpoints"},
+    "sqlalchemy": {"storage"},
     "structlog": {
         "agi",
         "ami",

@@ -73,14 +73,19 @@ def ensure_programs(packages: dict[str, str], cache: Path, say: Say) -> None:
     """
     # One at a time: images are made side by side, and apt has one lock.
     with _installing:
-        _install_missing(packages, cache, say)
+        path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+        missing = {package for program, package in packages.items() if not shutil.which(program, path=path)}
+        if missing:
+            install_packages(sorted(missing), cache, say)
 
 
-def _install_missing(packages: dict[str, str], cache: Path, say: Say) -> None:
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    missing = sorted({package for program, package in packages.items() if not shutil.which(program, path=path)})
-    if not missing:
-        return
+def install_packages(missing: list[str], cache: Path, say: Say) -> None:
+    """Install Debian packages.
+
+    :param missing: their names
+    :param cache: folder for apt's log
+    :raises EngineError: not root, or apt failed
+    """
     if os.geteuid() != 0:
         raise EngineError(f"missing: {', '.join(missing)}; install them (apt-get install {' '.join(missing)})")
     if not shutil.which("apt-get"):

@@ -1,0 +1,219 @@
+"""The store: one database, SQLite in a file or PostgreSQL. Everything in here blocks: call it in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from agi_monitor.errors import StateUnavailable
+
+FILE = "agi-monitor.db"
+"""The name of the embedded database in the folder of the state."""
+
+BUSY_SECONDS = 5.0
+"""So long a statement waits for another program that writes, before it is an error."""
+
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 10
+"""A server that answers nothing for so long is treated as gone: nobody waits for it in silence."""
+
+UPGRADE_LOCK = 4_573_222
+"""Names the lock of PostgreSQL that two servers agree on while one of them changes the tables."""
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class Database:
+    """A database, and how it is spoken to.
+
+    Parameters:
+        url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+
+    Raises:
+        StateUnavailable: it is no such address, or the driver is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = _with_driver(make_url(url))
+            self._engine = _engine(self.url)
+        except (ArgumentError, NoSuchModuleError):
+            # Not what was given: a password may stand in it.
+            raise StateUnavailable("store: url must be sqlite:///path or postgresql://user@host/name") from None
+        except ImportError as error:
+            raise StateUnavailable(
+                f"store: {error.name} is not installed; install it with: pip install 'agi-monitor[postgresql]'"
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"<Database {self.shown}>"
+
+    @property
+    def shown(self) -> str:
+        """Its address for people, without a password."""
+        return str(self.url.database) if self.is_sqlite else self.url.render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of this machine."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Do several things or none of them; nobody else's come between.
+
+        Raises:
+            StateUnavailable: the database could not do it, and nothing was changed.
+        """
+        try:
+            self._make_file()
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StateUnavailable(f"{self.shown}: {_why(error)}") from error
+        except OSError as error:
+            raise StateUnavailable(f"{self.shown}: {error.strerror}") from error
+
+    def upgrade(self) -> None:
+        """Make the tables, or bring them up to this version of the program. Leaves either the old or the new ones.
+
+        Raises:
+            StateUnavailable: that is not possible, or a newer version has made them.
+        """
+        # Only here: it takes longer to import than all the rest of the store.
+        from alembic import command
+        from alembic.config import Config
+        from alembic.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+        from alembic.util.exc import CommandError
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        scripts = ScriptDirectory.from_config(config)
+        known = {script.revision for script in scripts.walk_revisions()}
+        with self.transaction() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
+            found = MigrationContext.configure(connection).get_current_revision()
+            if found == scripts.get_current_head():
+                return
+            if found is not None and found not in known:
+                raise StateUnavailable(
+                    f"{self.shown}: its tables are of another version of agi-monitor ({found}). "
+                    "Use that version, or restore a copy from before it"
+                )
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise StateUnavailable(f"{self.shown}: the tables cannot be brought up to date: {error}") from error
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._engine.dispose()
+
+    def _make_file(self) -> None:
+        """Make the file readable by its owner alone: PIN records stand in it. It belongs to whom the folder does."""
+        path = Path(self.url.database or "")
+        if not self.is_sqlite or path.exists():
+            return
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            os.close(handle)
+            # The journal stays as it is chosen here; chosen later, it would be refused while somebody else writes.
+            with contextlib.closing(sqlite3.connect(temporary)) as made:
+                made.execute("PRAGMA journal_mode = WAL")
+            if os.geteuid() == 0:
+                folder = path.absolute().parent.stat()
+                os.chown(temporary, folder.st_uid, folder.st_gid)
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(temporary)
+        finally:
+            Path(temporary).unlink()
+
+
+def file_url(directory: Path) -> str:
+    """Return the address of the embedded database.
+
+    Parameters:
+        directory: the folder of the state.
+    """
+    return URL.create("sqlite", database=str(directory / FILE)).render_as_string()
+
+
+def _with_driver(url: URL) -> URL:
+    if url.drivername not in ("sqlite", "postgresql") or not url.database or url.database == ":memory:":
+        raise ArgumentError
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        limits = f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={STATEMENT_SECONDS}s"
+        arguments: dict[str, Any] = {
+            "application_name": "agi-monitor",
+            "connect_timeout": CONNECT_SECONDS,
+            "keepalives_idle": CONNECT_SECONDS,
+            "tcp_user_timeout": STATEMENT_SECONDS * 1000,
+            "options": f"{limits} -c idle_in_transaction_session_timeout={3 * STATEMENT_SECONDS}s",
+        }
+        return create_engine(
+            url, connect_args=arguments, pool_pre_ping=True, pool_size=2, pool_timeout=10, hide_parameters=True
+        )
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        # The driver begins no transactions of its own then; "begun" does, also before what changes tables.
+        connection.isolation_level = None
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        # At once, not with the first write: two who have read the same cannot both write.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+_MENDS = (
+    ("database or disk is full", "the disk is full; make room"),
+    ("No space left on device", "its disk is full; make room"),
+    ("database is locked", "another program has been writing to it for too long; end that one"),
+    ("attempt to write a readonly", "it may not be written; give the file, its folder, -wal and -shm to the user"),
+    ("unable to open database", "it cannot be opened; the folder must exist and belong to the user of the server"),
+    ("file is not a database", "it is no database of SQLite; move it away, or restore a copy"),
+    ("disk image is malformed", "it is damaged; move it away and restore a copy"),
+    ("no such table", "its tables are missing; start the server, which makes them"),
+    ("does not exist", "it does not exist there; make the database and its user"),
+    ("password authentication failed", "the password is not accepted"),
+    ("no password supplied", "a password is needed"),
+    ("Connection refused", "nobody listens there; start PostgreSQL"),
+    ("statement timeout", "it did not answer in time"),
+    ("lock timeout", "it was locked by another program for too long"),
+    ("could not translate host name", "the host has no address"),
+    ("timeout expired", "it did not answer in time"),
+)
+"""What the drivers say, and what to do. Anything else is given by its kind alone, never with values."""
+
+
+def _why(error: SQLAlchemyError) -> str:
+    said = str(getattr(error, "orig", None) or error)
+    for words, mend in _MENDS:
+        if words in said:
+            return mend
+    first = re.sub(r"\s+", " ", said.split("DETAIL:")[0].split("[SQL:")[0]).strip()
+    # PostgreSQL puts the offending row into DETAIL, which is left out here.
+    return f"{type(error).__name__}: {first[:200]}"

@@ -1,0 +1,261 @@
+"""agi_monitor.storage.database on SQLite and on PostgreSQL: tables, transactions, and everything that breaks."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import delete, func, insert, inspect, select, text, update
+
+from agi_monitor.errors import StateUnavailable
+from agi_monitor.storage import database as module
+from agi_monitor.storage.database import Database, file_url
+from agi_monitor.storage.schema import agent, agent_group, audit_record, lock_out, metadata, supervisor_endpoint
+from contrib.lab.postgresql import PostgreSQL
+
+LOCKED = {"who": "supervisor:anna", "failures": 1, "last": 1.5, "until": 0.0}
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Database]:
+    """A database that is closed again."""
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def count(database: Database) -> int:
+    """How many lock-outs there are."""
+    with database.transaction() as connection:
+        return connection.execute(select(func.count()).select_from(lock_out)).scalar_one()
+
+
+# ---- tables --------------------------------------------------------------------------------------------------
+
+
+def test_the_steps_lead_to_the_tables_of_the_schema(database: Database) -> None:
+    """Whoever changes the schema and forgets the step is told."""
+    with database.transaction() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
+
+
+def test_an_upgrade_of_what_is_up_to_date_changes_nothing(database: Database) -> None:
+    """Every start asks for it."""
+    with database.transaction() as connection:
+        connection.execute(insert(lock_out).values(LOCKED))
+    database.upgrade()
+    assert count(database) == 1
+
+
+def test_two_servers_that_start_together_make_the_tables_once(url: str) -> None:
+    """The second one waits for the first, and finds them made."""
+
+    def start(_: int) -> int:
+        with opened(url) as database:
+            database.upgrade()
+            return count(database)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(start, range(4))) == [0] * 4
+
+
+def test_tables_of_a_newer_version_are_not_touched(database: Database) -> None:
+    """What nobody here knows may mean anything."""
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StateUnavailable, match="of another version of agi-monitor"):
+        database.upgrade()
+
+
+def test_half_a_step_leaves_nothing(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A step that breaks in the middle, and the next start: neither half the tables nor an error."""
+    steps = tmp_path / "migrations"
+    versions = steps / "versions"
+    versions.mkdir(parents=True)
+    (steps / "env.py").write_text((module.MIGRATIONS / "env.py").read_text())
+    step = (module.MIGRATIONS / "versions" / "0001_first_tables.py").read_text()
+    (versions / "0001_first_tables.py").write_text(f"{step}    op.execute('SELECT this is no SQL')\n")
+    with opened(url) as database:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "MIGRATIONS", steps)
+            with pytest.raises(StateUnavailable):
+                database.upgrade()
+        with database.transaction() as connection:
+            assert inspect(connection).get_table_names() == []
+        database.upgrade()
+        assert count(database) == 0
+
+
+# ---- transactions --------------------------------------------------------------------------------------------
+
+
+def test_a_transaction_is_done_whole_or_not_at_all(database: Database) -> None:
+    """Whatever goes wrong in it."""
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        connection.execute(insert(lock_out).values(LOCKED))
+        raise ZeroDivisionError
+    assert count(database) == 0
+
+
+def test_two_who_read_and_write_do_not_lose_each_others_writes(database: Database) -> None:
+    """Forty additions by four threads are forty."""
+    with database.transaction() as connection:
+        connection.execute(insert(lock_out).values({**LOCKED, "failures": 0}))
+
+    def add(_: int) -> None:
+        with database.transaction() as connection:
+            found = connection.execute(select(lock_out.c.failures).with_for_update()).scalar_one()
+            connection.execute(update(lock_out).values(failures=found + 1))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add, range(40)))
+    with database.transaction() as connection:
+        assert connection.execute(select(lock_out.c.failures)).scalar_one() == 40
+
+
+def test_what_refers_to_nobody_is_refused(database: Database) -> None:
+    """Foreign keys are checked, also by SQLite, which does so only when it is told."""
+    with pytest.raises(StateUnavailable), database.transaction() as connection:
+        connection.execute(insert(supervisor_endpoint).values(endpoint="PJSIP/1", supervisor="nobody", position=0))
+
+
+def test_what_belongs_to_somebody_goes_with_them(database: Database) -> None:
+    """An agent's groups are gone when the agent is."""
+    ben = {"extension": "1001", "name": "", "disabled": False, "protected": False, "told_text": ""}
+    with database.transaction() as connection:
+        connection.execute(insert(agent).values(ben))
+        connection.execute(insert(agent_group).values(agent="1001", name="sales"))
+        connection.execute(delete(agent))
+        assert connection.execute(select(agent_group)).all() == []
+
+
+def test_a_record_of_the_audit_is_never_changed(database: Database) -> None:
+    """The database itself refuses it."""
+    record = {"node": "pbx", "seq": 1, "at": "2026-01-01", "fact": "refused", "line": "{}"}
+    with database.transaction() as connection:
+        connection.execute(insert(audit_record).values(record))
+    refused = pytest.raises(StateUnavailable, match="a record of the audit is never changed")
+    with refused, database.transaction() as connection:
+        connection.execute(update(audit_record).values(line='{"changed":1}'))
+
+
+# ---- what breaks ---------------------------------------------------------------------------------------------
+
+
+def test_values_are_in_no_error(database: Database) -> None:
+    """Neither in the message nor in what caused it: a PIN record may be among them."""
+    values = {**LOCKED, "who": "argon2id-record"}
+    with pytest.raises(StateUnavailable) as raised, database.transaction() as connection:
+        connection.execute(insert(lock_out).values(values))
+        connection.execute(insert(lock_out).values(values))
+    assert "argon2id-record" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "anna", "mysql://anna:secret@host/name", "sqlite://", "sqlite:///:memory:", "postgresql://anna:secret@h"],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
+    """The message says what is wanted."""
+    with pytest.raises(StateUnavailable, match="sqlite:///path or postgresql://user@host/name") as raised:
+        Database(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_password_is_not_shown() -> None:
+    """Neither in messages nor in the program's own view of it."""
+    database = Database("postgresql://anna:secret@host/name")
+    assert "secret" not in f"{database.shown} {database!r}"
+    database.close()
+
+
+def test_a_full_disk_is_said_and_changes_nothing(tmp_path: Path) -> None:
+    """SQLite is told that the disk ends here."""
+    with opened(file_url(tmp_path)) as database:
+        database.upgrade()
+        refused = pytest.raises(StateUnavailable, match="the disk is full; make room")
+        with refused, database.transaction() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            for number in range(2_000):
+                connection.execute(insert(lock_out).values({**LOCKED, "who": f"{number:0200}"}))
+        with database.transaction() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count = 4294967294")
+        assert count(database) == 0
+
+
+def test_a_locked_database_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program writes, and does not end."""
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
+    with opened(file_url(tmp_path)) as database, opened(file_url(tmp_path)) as other:
+        database.upgrade()
+        with other.transaction(), pytest.raises(StateUnavailable, match="another program has been writing"):
+            count(database)
+        assert count(database) == 0
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """With the way to it."""
+    refused = pytest.raises(StateUnavailable, match=r"none/agi-monitor.db: No such file or directory")
+    with opened(file_url(tmp_path / "none")) as database, refused:
+        database.upgrade()
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    """It is left as it is."""
+    (tmp_path / module.FILE).write_bytes(b"something else\n" * 100)
+    refused = pytest.raises(StateUnavailable, match="it is no database of SQLite")
+    with opened(file_url(tmp_path)) as database, refused:
+        database.upgrade()
+    assert (tmp_path / module.FILE).read_bytes() == b"something else\n" * 100
+
+
+def test_tables_that_are_missing_are_said(url: str) -> None:
+    """A command before the first start."""
+    with opened(url) as database, pytest.raises(StateUnavailable, match=r"start the server|does not exist"):
+        count(database)
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """PIN records stand in it; it belongs to the one whose the folder is, also when root has made it."""
+    tmp_path.chmod(0o750)
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 4573, 4573)
+    with opened(file_url(tmp_path)) as database:
+        database.upgrade()
+        for path in tmp_path.iterdir():
+            found = path.stat()
+            assert stat.S_IMODE(found.st_mode) == 0o600, path.name
+            assert found.st_uid == tmp_path.stat().st_uid, path.name
+
+
+def test_a_server_that_is_gone_is_said_and_taken_again_when_it_is_back() -> None:
+    """The connection that is dead is not handed out."""
+    with PostgreSQL() as cluster, opened(cluster.database()) as database:
+        database.upgrade()
+        assert count(database) == 0
+        cluster.stop()
+        with pytest.raises(StateUnavailable):
+            count(database)
+        cluster.start()
+        assert count(database) == 0
+
+
+def test_nobody_is_waited_for_in_silence(postgresql: PostgreSQL) -> None:
+    """Statements, locks and idle transactions all have an end."""
+    with opened(postgresql.database()) as database, database.transaction() as connection:
+        shown = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        ]
+    assert shown == ["10s", "10s", "30s"]

@@ -5,16 +5,23 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from agi_monitor.config import AMI, Config, RuleCalls, RuleEntry, RuleMode, RuleTerms, RuleTimes
+from agi_monitor.config import AMI, Config
 from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Site
 from agi_monitor.model import Agent, Mode, Supervisor
+from agi_monitor.people import RuleCalls, RuleEntry, RuleMode, RuleTerms, RuleTimes
 from agi_monitor.supervision import hours
-from agi_monitor.supervision.authorization import Calls, Effect, Rule, Terms
+from agi_monitor.supervision.authorization import ALL, Calls, Effect, Rule, Terms
 from agi_monitor.supervision.hours import When
 from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice, Policy
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
+
+PROTECTED = "protected agents"
+"""The rule that denies agents with ``protected``. No rule of a site is called so: of the spaces."""
+
+UNTOLD = "not acknowledged"
+"""The rule that denies agents who have not acknowledged the text."""
 
 
 def policy(config: Config) -> Policy:
@@ -24,11 +31,12 @@ def policy(config: Config) -> Policy:
             id=name,
             endpoints=frozenset(entry.endpoints),
             groups=frozenset(entry.groups),
-            pin_hash=entry.pin,
+            pin_hash=entry.pin or "",
             name=entry.name,
             language=entry.language,
         )
         for name, entry in config.supervisors.items()
+        if not entry.disabled
         for endpoint in entry.endpoints
     }
     return Policy(
@@ -56,12 +64,23 @@ def agents(config: Config) -> tuple[Agent, ...]:
     return tuple(
         Agent(extension, frozenset(entry.groups), entry.endpoints, entry.name)
         for extension, entry in config.agents.items()
+        if not entry.disabled
     )
 
 
 def rules(config: Config) -> tuple[Rule, ...]:
-    """Return the permissions."""
-    return tuple(_rule(entry) for entry in config.rules)
+    """Return the permissions. Agents who are protected, or have not been told, are denied by rules of their own."""
+    protected = [extension for extension, entry in config.agents.items() if entry.protected]
+    untold: list[str] = []
+    if config.acknowledgement is not None:
+        text = config.acknowledgement.text
+        untold = [name for name, entry in config.agents.items() if entry.told is None or entry.told_text != text]
+    own = [_denial(name, agents) for name, agents in ((PROTECTED, protected), (UNTOLD, untold)) if agents]
+    return (*own, *(_rule(entry) for entry in config.rules))
+
+
+def _denial(name: str, agents: Iterable[str]) -> Rule:
+    return Rule(name, Effect.DENY, frozenset(Mode), frozenset({ALL}), frozenset(agents), scan=True)
 
 
 def _rule(entry: RuleEntry) -> Rule:

@@ -30,7 +30,7 @@ from pydantic_core import PydanticUndefined
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from agi_monitor import cli, config, limits, metrics, model  # noqa: E402 - the line above must come first
+from agi_monitor import cli, config, limits, metrics, model, people  # noqa: E402 - the line above must come first
 from agi_monitor.agi import log_events, session  # noqa: E402
 from agi_monitor.supervision import audit, audit_chain, prompts  # noqa: E402
 
@@ -404,7 +404,7 @@ WORDS = {
     **{
         kind.__name__: "one of " + ", ".join(f"`{one.value}`" for one in kind)
         for kind in (
-            config.RuleMode,
+            people.RuleMode,
             config.StopSpies,
             model.Barge,
             model.Direction,
@@ -429,9 +429,9 @@ def word_of(annotation: str) -> str:
 
 
 def type_messages() -> dict[str, str]:
-    """What ``config.py`` says of a value that is not of the type, by the type's name: ``must be ...``."""
+    """What ``config`` and ``people`` say of a value that is not of the type, by its name: ``must be ...``."""
     found: dict[str, str] = {}
-    for statement in ast.parse(inspect.getsource(config)).body:
+    for statement in (*ast.parse(inspect.getsource(people)).body, *ast.parse(inspect.getsource(config)).body):
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Subscript):
             for node in ast.walk(statement.value):
                 if isinstance(node, ast.Constant) and str(node.value).startswith("must be "):

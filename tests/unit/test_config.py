@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from agi_monitor.config import MAX_BYTES, Config, load, parse
+from agi_monitor.config import Config, load, parse
+from agi_monitor.document import MAX_BYTES
 from agi_monitor.errors import ConfigError
 from agi_monitor.limits import Limits
 from agi_monitor.model import Mode

@@ -1,0 +1,341 @@
+"""People and rules, as a site writes them down: in the configuration file, or in a file that is taken into the store.
+
+What is read here is checked for what it says; what is decided with it is decided in ``supervision/``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from agi_monitor.document import Problem, Section, matching, read_by
+from agi_monitor.model import Direction
+from agi_monitor.supervision import hours, patterns
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError
+    return found
+
+
+def _day(text: str) -> date:
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text) is None:
+        raise ValueError
+    return date.fromisoformat(text)
+
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
+Name = Annotated[str, matching(NAME, "must be letters, digits, - and _, at most 40 of them")]
+GroupName = Annotated[
+    str, matching(rf"(?!all$)(?![0-9]+$){NAME}", "must be letters, digits, - and _; not only digits, and not 'all'")
+]
+ExtensionNumber = Annotated[str, matching(r"[0-9]{1,20}", "must be 1 to 20 digits")]
+Endpoint = Annotated[
+    str,
+    matching(
+        r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@-]{1,80}",
+        "must be technology/name such as PJSIP/1001, with letters, digits and _ . + @ - in the name",
+    ),
+]
+Language = Annotated[str, matching(r"[A-Za-z]{2,3}(_[A-Za-z0-9]{2,8})?", "must be a language such as de or en_GB")]
+PinHash = Annotated[
+    str,
+    matching(
+        r"\$argon2id\$v=19\$m=[0-9]{1,7},t=[0-9]{1,3},p=[0-9]{1,3}\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}",
+        "must be an argon2id record; make one with: agi-monitor pin",
+    ),
+]
+AgentName = Annotated[
+    str,
+    matching(
+        f"{NAME}|{patterns.PATTERN}",
+        "must be letters, digits, - and _, at most 40 of them, or a pattern such as _10XX",
+    ),
+]
+Zone = Annotated[str, read_by(hours.zone, "must be a time zone that this system knows, such as Europe/Berlin")]
+Hours = Annotated[
+    str, read_by(hours.hours, "must be hours such as 'mon-fri 08:00-18:00', 'sat,sun 22:00-06:00' or '00:00-24:00'")
+]
+Dates = Annotated[
+    str,
+    read_by(hours.dates, "must be a date such as 2026-12-25, or 12-25 for every year, or two such as 12-24..12-26"),
+]
+Moment = Annotated[str, read_by(_moment, "must be a time with its offset, such as 2026-11-25T10:00:00+00:00")]
+Day = Annotated[str, read_by(_day, "must be a date such as 2026-11-25")]
+TextVersion = Annotated[
+    str, matching(r"[A-Za-z0-9 ._/-]{0,40}", "must be letters, digits, spaces and . _ / -, at most 40")
+]
+Queue = Annotated[str, matching(r"[A-Za-z0-9_.@+/-]{1,80}", "must be a queue: letters, digits and _ . @ + / -")]
+
+
+class SupervisorEntry(Section):
+    """Somebody who may ask to hear calls. The key is the id that rules and the audit use."""
+
+    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)]
+    """The devices they dial from. A supervisor is known by the endpoint, never by the caller id."""
+    pin: PinHash | None = None
+    """The argon2id record of their PIN, from `agi-monitor pin`. Needed where people live in the file; in the store
+    somebody without one can hear nobody."""
+    pin_set: Moment | None = None
+    """When that was made, such as `2026-11-25T10:00:00+00:00`; `pins.max_days` counts from then on."""
+    pin_must_change: bool = False
+    """The PIN has to be changed on the phone before anything is heard. In the store only."""
+    groups: tuple[GroupName, ...] = ()
+    """The supervisor groups they are in; each is also a dialplan context."""
+    name: str = ""
+    """For people: comments in the dialplan."""
+    language: Language | None = None
+    """Language of the prompts; without it the channel's own."""
+    disabled: bool = False
+    """They are nobody, until this is taken back."""
+
+
+class AgentEntry(Section):
+    """Somebody whose calls may be heard. The key is the extension."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    """Their devices. Without any, the PBX is asked for the hint of the extension in `dialplan.hint_context`."""
+    groups: tuple[GroupName, ...] = ()
+    """The agent groups they are in."""
+    name: str = ""
+    """For people: comments in the dialplan."""
+    disabled: bool = False
+    """They are no agent, until this is taken back."""
+    protected: bool = False
+    """Nobody may hear them, whatever the rules allow."""
+    told: Day | None = None
+    """The date on which they were told that calls are monitored, such as `2026-11-25`."""
+    told_text: TextVersion = ""
+    """Which text they were given; see `acknowledgement.text`."""
+
+
+class RuleMode(StrEnum):
+    """What a rule allows or denies."""
+
+    LISTEN = "listen"
+    """Hear agent and customer, dialled or by the scan."""
+    WHISPER = "whisper"
+    """The agent hears the supervisor as well."""
+    BARGE = "barge"
+    """Agent and customer hear the supervisor."""
+    TAKE_OVER = "take_over"
+    """The supervisor goes on with the customer, and the agent is released."""
+    SCAN = "scan"
+    """Allowed: hear them when the scan comes to them. Denied: the scan leaves them out."""
+
+
+class RuleTimes(Section):
+    """When a rule holds."""
+
+    zone: Zone
+    """Whose clock is meant. There is no default: the clock of a server is often not the one on the wall."""
+    hours: tuple[Hours, ...] = ()
+    """Hours of the week; without any, all hours. The end is not included. Hours that end before they begin go past
+    midnight, and belong to the day on which they begin. Without days they are those of every day."""
+    dates: tuple[Dates, ...] = ()
+    """The dates on which it holds; without any, on every day."""
+    not_on: tuple[Dates, ...] = ()
+    """Dates on which it does not hold, such as holidays."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.hours or self.dates or self.not_on):
+            raise ValueError("needs hours, dates or not_on")
+        return self
+
+
+class RuleCalls(Section):
+    """Which calls a rule speaks of."""
+
+    queues: tuple[Queue, ...] = ()
+    """Queues that gave the call to the agent; without any, all calls."""
+    direction: Direction | None = None
+    """Who called whom; both, when not given."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.queues and self.direction is None:
+            raise ValueError("needs queues or direction")
+        return self
+
+
+class RuleTerms(Section):
+    """On which terms a rule allows."""
+
+    reason_required: bool = False
+    """The supervisor has to give a reason."""
+    max_minutes: Annotated[float | None, Field(ge=0.1, le=1_440, allow_inf_nan=False)] = None
+    """So long one spy may take."""
+    max_listeners: Annotated[int | None, Field(ge=1, le=100)] = None
+    """So many may hear one call at the same time, whoever allowed the others."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.reason_required and self.max_minutes is None and self.max_listeners is None:
+            raise ValueError("needs reason_required, max_minutes or max_listeners")
+        return self
+
+
+class RuleEntry(Section):
+    """One permission. A rule either allows or denies; deny beats allow, and nothing is allowed without a rule.
+    [Rights](../topics/rights.md) has the whole of it."""
+
+    name: Name
+    """How the audit calls it."""
+    allow: tuple[RuleMode, ...] = ()
+    """The modes it allows. `scan` lets the scan come to these agents, to listen, though they may not be dialled;
+    whoever may listen may scan as well."""
+    deny: tuple[RuleMode, ...] = ()
+    """The modes it denies. `scan` keeps the scan from these agents, in every mode."""
+    supervisors: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Supervisor groups, supervisor ids, or `all`."""
+    agents: Annotated[tuple[AgentName, ...], Field(min_length=1)]
+    """Agent groups, extensions, patterns of extensions as in the dialplan, such as `_10XX`, or `all`."""
+    when: RuleTimes | None = None
+    """When it holds, by the clock on the wall in `zone`; always, when not given."""
+    calls: RuleCalls | None = None
+    """Which calls it speaks of; all, when not given. Where that is not known of a call, as without `ami`, a rule that
+    allows does not allow, and one that denies does deny."""
+    terms: RuleTerms | None = None
+    """On which terms it allows; for a rule with `allow` only."""
+
+    @model_validator(mode="after")
+    def _allows_or_denies(self) -> Self:
+        if bool(self.allow) == bool(self.deny):
+            raise ValueError("needs either allow or deny, with at least one mode")
+        if self.deny and self.terms is not None:
+            raise ValueError("terms belong to a rule that allows; one that denies has none")
+        return self
+
+
+class People(Section):
+    """Who there is, and who may hear whom."""
+
+    supervisors: dict[Name, SupervisorEntry] = Field(default_factory=dict)
+    """Who may ask to hear calls, by id."""
+    agents: dict[ExtensionNumber, AgentEntry] = Field(default_factory=dict)
+    """Whose calls may be heard, by extension."""
+    rules: tuple[RuleEntry, ...] = ()
+    """Who may hear whom, and how."""
+
+
+class Kind(StrEnum):
+    """What a change is about."""
+
+    SUPERVISOR = "supervisor"
+    AGENT = "agent"
+    RULE = "rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry is another than before.
+
+    Parameters:
+        kind: what it is.
+        key: its id, extension or name.
+        before: as in a document, without a PIN; None when it was not there.
+        after: likewise; None when it is gone. Where only the order of the rules changed, both are the same.
+    """
+
+    kind: Kind
+    key: str
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
+
+
+def differences(before: People, after: People) -> tuple[Change, ...]:
+    """Return what changed between two states, entry by entry. A PIN shows only that it is another one."""
+    found = []
+    for kind, was, now in (
+        (Kind.SUPERVISOR, before.supervisors, after.supervisors),
+        (Kind.AGENT, before.agents, after.agents),
+        (Kind.RULE, _by_name(before), _by_name(after)),
+    ):
+        for name in dict.fromkeys((*was, *now)):
+            one, other = was.get(name), now.get(name)
+            if one != other:
+                found.append(Change(kind, name, *_shown(one, other)))
+    return tuple(found)
+
+
+def _by_name(people: People) -> dict[str, RuleEntry]:
+    return {rule.name: rule for rule in people.rules}
+
+
+def _shown(
+    before: Section | None, after: Section | None
+) -> tuple[Mapping[str, object] | None, Mapping[str, object] | None]:
+    """Both as in a document. The record of a PIN would be tried out by whoever reads it."""
+    was, now = plain(before), plain(after)
+    pin_before, pin_after = (was or {}).pop("pin", None), (now or {}).pop("pin", None)
+    if was is not None and pin_before is not None:
+        was["pin"] = "set"
+    if now is not None and pin_after is not None:
+        now["pin"] = "changed" if was is not None and pin_before not in (None, pin_after) else "set"
+    return was, now
+
+
+def plain(entry: Section | None) -> dict[str, object] | None:
+    """Return an entry as it stands in a document, without what is as by default."""
+    return None if entry is None else entry.model_dump(mode="json", exclude_defaults=True)
+
+
+def problems(people: People) -> Iterator[Problem]:
+    """Find what only the whole can show."""
+    for check in (_endpoints_belong_to_one, _rule_names_differ, _rules_name_somebody, _names_mean_one_thing):
+        yield from check(people)
+
+
+def _endpoints_belong_to_one(people: People) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, supervisor in people.supervisors.items():
+        for endpoint in supervisor.endpoints:
+            owner = owners.setdefault(endpoint, name)
+            if owner != name:
+                yield ("supervisors", name, "endpoints"), f"{endpoint} is already the phone of {owner}"
+
+
+def _rule_names_differ(people: People) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for position, rule in enumerate(people.rules):
+        if rule.name in seen:
+            yield ("rules", position, "name"), f"another rule is called {rule.name}"
+        seen.add(rule.name)
+
+
+def _rules_name_somebody(people: People) -> Iterator[Problem]:
+    supervisor_groups = {group for entry in people.supervisors.values() for group in entry.groups}
+    agent_groups = {group for entry in people.agents.values() for group in entry.groups}
+    supervisors = {"all", *supervisor_groups, *people.supervisors}
+    agents = {"all", *agent_groups, *people.agents}
+    named = dict.fromkeys(name for rule in people.rules for name in rule.agents if patterns.is_pattern(name))
+    bits = {name: 1 << position for position, name in enumerate(named)}
+    table, fitting = patterns.PatternTable(bits.items()), 0
+    for extension in people.agents:
+        fitting |= table.fitting(extension)
+    for position, rule in enumerate(people.rules):
+        for name in rule.supervisors:
+            if name not in supervisors:
+                yield ("rules", position, "supervisors"), f"{name} is no supervisor and no group of one"
+        for name in rule.agents:
+            if patterns.is_pattern(name):
+                if not fitting & bits[name]:
+                    yield ("rules", position, "agents"), f"{name} fits the extension of no agent"
+            elif name not in agents:
+                yield ("rules", position, "agents"), f"{name} is no agent and no group of one"
+
+
+def _names_mean_one_thing(people: People) -> Iterator[Problem]:
+    groups = {group for entry in people.supervisors.values() for group in entry.groups}
+    for name in people.supervisors:
+        if name in groups or name == "all":
+            yield ("supervisors", name), "is also the name of a group: a rule could mean both"

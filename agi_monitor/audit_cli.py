@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import pwd
 import re
 import sys
 import time
@@ -33,6 +31,7 @@ from agi_monitor.supervision.audit_chain import Head
 from agi_monitor.supervision.audit_report import Minutes, Sampling
 from agi_monitor.supervision.audit_selection import Row, Selection, hold, holds, moment
 from agi_monitor.supervision.audit_verification import Verdict, Verification
+from agi_monitor.whoami import whoami
 
 PIPE_COLUMNS = 200
 """The width of a table that goes into a pipe or a file, which has no width of its own."""
@@ -284,7 +283,7 @@ def retain(
     """
     kept = _holds(texts, hold_file)
     now = datetime.fromtimestamp(time.time(), UTC)
-    order = Order(now - timedelta(days=days), kept, _user(), f"older than {days} days", now)
+    order = Order(now - timedelta(days=days), kept, whoami(), f"older than {days} days", now)
     with _failing():
         config = _config(config_path)
         state = config.state.directory
@@ -378,16 +377,6 @@ def _tell(outcomes: Sequence[Outcome], applied: bool, as_json: bool, left: Path 
         click.echo(f"{left}: left alone, a server writes to it. Rotate it, then come again")
     if not applied:
         click.echo("Nothing was changed; --apply does it")
-
-
-def _user() -> str:
-    uid = os.getuid()
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    behind = os.environ.get("SUDO_USER", "")
-    return f"{behind} as {name}" if behind and behind != name else name
 
 
 @contextmanager

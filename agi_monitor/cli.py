@@ -27,6 +27,9 @@ from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.dialplan.write import write
 from agi_monitor.errors import AgiMonitorError, ConfigError
 from agi_monitor.explain_cli import explain
+from agi_monitor.people_cli import add as people_add
+from agi_monitor.people_cli import people, rules
+from agi_monitor.people_source import load_with_people
 from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.state_folder import StateFolder
 from agi_monitor.supervision.pins import make_hash
@@ -91,7 +94,7 @@ def check_config(config_path: Path, as_json: bool) -> None:
     """Check the configuration and the dialplan that comes out of it."""
     problems: tuple[str, ...] = ()
     try:
-        config = load(config_path).config
+        config = load_with_people(config_path)
         render_dialplan(assembly.site(config), config.dialplan.templates)
     except ConfigError as error:
         problems = error.problems
@@ -137,7 +140,7 @@ def pin() -> None:
 def render(config_path: Path, out: Path, as_json: bool) -> None:
     """Write the dialplan files, and the account for manager.conf. Files that would not change are left alone."""
     try:
-        config = load(config_path).config
+        config = load_with_people(config_path)
         files = render_dialplan(assembly.site(config), config.dialplan.templates)
         changed = write(files, out)
     except AgiMonitorError as error:
@@ -230,10 +233,13 @@ def serve(config_path: Path) -> None:
 
 
 main.add_command(_config_option(_json_option(explain)))
-for command in audit.commands.values():
-    has_json = any(parameter.name == "as_json" for parameter in command.params)
-    _config_option(command if has_json else _json_option(command))
-main.add_command(audit)
+for group in (audit, people, people_add, rules):
+    for command in group.commands.values():
+        if not isinstance(command, click.Group):
+            has_json = any(parameter.name == "as_json" for parameter in command.params)
+            _config_option(command if has_json else _json_option(command))
+for group in (audit, people, rules):
+    main.add_command(group)
 
 
 # ---- what a running server is asked --------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from io import StringIO
 from typing import TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -105,6 +106,18 @@ def place(where: Path_) -> str:
     """Return a place in a document as people write it, such as ``rules[2].when``."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in where if part != "[key]"]
     return "".join(parts).removeprefix(".") or "the file"
+
+
+def text(tree: object) -> str:
+    """Return a document as YAML: mappings, lists and texts, in their order."""
+    out = StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.allow_unicode = True
+    yaml.width = 118
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as what it is by default
+    yaml.dump(tree, out)
+    return out.getvalue()
 
 
 # ---- YAML, with lines ----------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from agi_monitor import assembly
-from agi_monitor.config import load
-from agi_monitor.errors import ConfigError
+from agi_monitor.errors import AgiMonitorError
 from agi_monitor.model import Direction, Mode
+from agi_monitor.people_source import load_with_people
 from agi_monitor.supervision.authorization import Allowed, Request, Rights
 from agi_monitor.supervision.explain import explain as explain_request
 from agi_monitor.supervision.explain import lines, record
@@ -63,8 +63,8 @@ def explain(
     Only the rules are asked, in the file, not the running server. Exit code 1 when it is not allowed.
     """
     try:
-        config = load(config_path).config
-    except ConfigError as error:
+        config = load_with_people(config_path)
+    except AgiMonitorError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     policy = assembly.policy(config)

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agi_monitor.document import Problem, Section, matching, read_by
 from agi_monitor.model import Direction
@@ -76,7 +76,14 @@ TextVersion = Annotated[
 Queue = Annotated[str, matching(r"[A-Za-z0-9_.@+/-]{1,80}", "must be a queue: letters, digits and _ . @ + / -")]
 
 
-class SupervisorEntry(Section):
+class _Person(Section):
+    @field_validator("endpoints", "groups", check_fields=False)
+    @classmethod
+    def _once_each(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(names))
+
+
+class SupervisorEntry(_Person):
     """Somebody who may ask to hear calls. The key is the id that rules and the audit use."""
 
     endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)]
@@ -98,7 +105,7 @@ class SupervisorEntry(Section):
     """They are nobody, until this is taken back."""
 
 
-class AgentEntry(Section):
+class AgentEntry(_Person):
     """Somebody whose calls may be heard. The key is the extension."""
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -243,13 +250,17 @@ class Change:
         kind: what it is.
         key: its id, extension or name.
         before: as in a document, without a PIN; None when it was not there.
-        after: likewise; None when it is gone. Where only the order of the rules changed, both are the same.
+        after: likewise; None when it is gone.
     """
 
     kind: Kind
     key: str
     before: Mapping[str, object] | None
     after: Mapping[str, object] | None
+
+
+ORDER = "(order)"
+"""The key of a change of nothing but the order of the rules; the first one that allows is named in the audit."""
 
 
 def differences(before: People, after: People) -> tuple[Change, ...]:
@@ -264,6 +275,9 @@ def differences(before: People, after: People) -> tuple[Change, ...]:
             one, other = was.get(name), now.get(name)
             if one != other:
                 found.append(Change(kind, name, *_shown(one, other)))
+    order, new_order = ([rule.name for rule in one.rules] for one in (before, after))
+    if sorted(order) == sorted(new_order) and order != new_order:
+        found.append(Change(Kind.RULE, ORDER, {"rules": order}, {"rules": new_order}))
     return tuple(found)
 
 
@@ -287,6 +301,52 @@ def _shown(
 def plain(entry: Section | None) -> dict[str, object] | None:
     """Return an entry as it stands in a document, without what is as by default."""
     return None if entry is None else entry.model_dump(mode="json", exclude_defaults=True)
+
+
+def taken_in(before: People, given: People, *, replace: bool) -> People:
+    """Return what shall be when a document is taken in.
+
+    Parameters:
+        before: what is.
+        given: the document. Who has no PIN in it keeps the one they have.
+        replace: what is not in the document goes; otherwise it stays.
+    """
+    supervisors = {name: _with_pin(entry, before.supervisors.get(name)) for name, entry in given.supervisors.items()}
+    if replace:
+        return given.model_copy(update={"supervisors": supervisors})
+    names = {rule.name: rule for rule in given.rules}
+    rules = [names.pop(rule.name, rule) for rule in before.rules]
+    return People.model_construct(
+        supervisors={**before.supervisors, **supervisors},
+        agents={**before.agents, **given.agents},
+        rules=(*rules, *names.values()),
+    )
+
+
+def _with_pin(entry: SupervisorEntry, before: SupervisorEntry | None) -> SupervisorEntry:
+    if entry.pin is not None or before is None:
+        return entry
+    kept = {"pin": before.pin, "pin_set": before.pin_set, "pin_must_change": before.pin_must_change}
+    return entry.model_copy(update=kept)
+
+
+def without_pins(people: People) -> People:
+    """Return the same people, without anything about their PINs."""
+    nothing = {"pin": None, "pin_set": None, "pin_must_change": False}
+    return people.model_copy(
+        update={
+            "supervisors": {name: one.model_copy(update=nothing) for name, one in people.supervisors.items()},
+        }
+    )
+
+
+def tree(people: People) -> dict[str, object]:
+    """Return people as they stand in a document."""
+    return {
+        "supervisors": {name: plain(entry) for name, entry in people.supervisors.items()},
+        "agents": {name: plain(entry) for name, entry in people.agents.items()},
+        "rules": [plain(rule) for rule in people.rules],
+    }
 
 
 def problems(people: People) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import socket
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -28,25 +29,28 @@ from agi_monitor.agi.session import EndReason, Session
 from agi_monitor.ami.endpoints import Verification, endpoint
 from agi_monitor.ami.protocol import Account
 from agi_monitor.bulletin import Bulletin
-from agi_monitor.config import AMI, LogLevel, StopSpies, load
+from agi_monitor.config import AMI, Config, LogLevel, StopSpies, load
 from agi_monitor.control import protocol as control
 from agi_monitor.control.socket_file import socket_path
-from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError
+from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError, StateUnavailable
 from agi_monitor.metrics import Metrics, Readings
 from agi_monitor.overview import ServerOverview
 from agi_monitor.pbx import Pbx
+from agi_monitor.people import Change, People, differences
 from agi_monitor.spy_watch import SpyWatch
 from agi_monitor.storage.audit_file import MAX_WAITING, AuditFile
 from agi_monitor.storage.audit_key_file import audit_key
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_file import LockOutFile
+from agi_monitor.storage.people_table import PeopleTable
 from agi_monitor.storage.server_key_file import server_key
 from agi_monitor.storage.state_folder import StateFolder
-from agi_monitor.supervision.audit import ConfigReloaded, End, ServerStarted, ServerStopped
+from agi_monitor.supervision.audit import ConfigReloaded, End, PeopleChanged, ServerStarted, ServerStopped
 from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.pins import PinGuard
+from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
 from agi_monitor.supervision.spy_call import SpyCall
 from agi_monitor.supervision.targets import Source
@@ -59,6 +63,9 @@ PIN_THREADS = 2
 
 AUDIT_RETRY_SECONDS = 5.0
 """So often facts that wait for the disk are tried again."""
+
+PEOPLE_SECONDS = 1.0
+"""So often the store is asked whether people have changed: what is no longer allowed ends within a second or two."""
 
 Result = TypeVar("Result")
 
@@ -108,7 +115,6 @@ class Server:
         self._reactor = reactor
         self._clock = clock
         self.config = load(config_path).config
-        self._policy = assembly.policy(self.config)
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
         self._files = Threads(reactor, 1, "files")
         self._store = Threads(reactor, 1, "store")
@@ -117,6 +123,15 @@ class Server:
         self._state.take()
         self._database = Database(self.config.store.url or file_url(self.config.state.directory))
         self._database.upgrade()
+        self._node = self.config.store.node or socket.gethostname()
+        self._people = PeopleTable(self._database)
+        self._people_lost = False
+        self._people_seen = 0
+        """The last change of people in the store that holds here."""
+        if self.config.store.people:
+            self._people_seen = self._people.last_change()
+            self.config = self.config.with_people(self._people.load())
+        self._policy = assembly.policy(self.config)
         store = LockOutFile(self.config.state.directory / "lock-outs.json")
         self._pins = PinGuard(assembly.pin_policy(self.config), store, clock, self._hashing, self._files)
         state = self.config.state.directory
@@ -133,6 +148,8 @@ class Server:
         self._control: control.ControlSocket | None = None
         self._retry = task.LoopingCall(self._write_waiting)
         self._retry.clock = reactor
+        self._look = task.LoopingCall(self._look_for_people)
+        self._look.clock = reactor
         router = Router()
         router.add(SCRIPT, self._serve)
         self._factory = FastAGIFactory(
@@ -178,6 +195,9 @@ class Server:
         self._audit_file.take()
         await self._audit.append(ServerStarted(at=self._now(), version=__version__))
         await self._audit_file.write_waiting()
+        if self.config.store.people:
+            await self._record_people(None)
+            self._look.start(PEOPLE_SECONDS, now=False)
         if self._pbx is not None:
             self._pbx.start()
         self._port = await self._listen()
@@ -247,24 +267,102 @@ class Server:
         """Read the configuration again. A file with a mistake changes nothing, and the log says what is wrong."""
         try:
             loaded = load(self._config_path)
-            policy = assembly.policy(loaded.config)
+            config = loaded.config
+            seen = self._people_seen
+            if self.config.store.people:
+                seen, people = await self._store(self._read_people)
+                config = config.with_people(people)
+            policy = assembly.policy(config)
         except ConfigError as error:
             self._reloads["refused"] += 1
             log.error("reload_refused", problems=error.problems)
             return
-        fixed = ["spies.key"] if loaded.config.spies.key != self.config.spies.key else []
-        fixed += [name for name in _FIXED if getattr(loaded.config, name) != getattr(self.config, name)]
+        except StateUnavailable as error:
+            self._reloads["refused"] += 1
+            log.error("reload_refused", problems=(str(error),))
+            return
+        fixed = ["spies.key"] if config.spies.key != self.config.spies.key else []
+        fixed += [name for name in _FIXED if getattr(config, name) != getattr(self.config, name)]
         if fixed:
             log.warning("reload_needs_restart", sections=fixed)
+        before = self.config.people
         keep = {name: getattr(self.config, name) for name in _FIXED}
-        self.config = loaded.config.model_copy(update=keep)
-        self._policy = policy
+        if config.store.people != self.config.store.people:
+            # Who people are is not known of the other place before a restart.
+            keep |= {name: getattr(self.config, name) for name in ("supervisors", "agents", "rules")}
+            policy = assembly.policy(config.model_copy(update=keep))
+        self._put_in_force(config.model_copy(update=keep), policy, seen)
         self._pins.policy = assembly.pin_policy(self.config)
-        if self._watch is not None:
-            self._watch.recheck()
         await self._audit.append(ConfigReloaded(at=self._now(), digest=loaded.digest))
+        await self._record_people(before)
         self._reloads["done"] += 1
         log.info("reloaded", supervisors=len(self.config.supervisors), agents=len(self.config.agents))
+
+    def _put_in_force(self, config: Config, policy: Policy, people_seen: int) -> None:
+        self.config, self._policy, self._people_seen = config, policy, people_seen
+        if self._watch is not None:
+            self._watch.recheck()
+
+    # ---- people in the store ---------------------------------------------------------------------------
+
+    def _read_people(self) -> tuple[int, People]:
+        # In this order: a change in between is seen once more, and none is missed.
+        return self._people.last_change(), self._people.load()
+
+    def _look_for_people(self) -> defer.Deferred[None]:
+        return defer.Deferred.fromCoroutine(self._take_new_people())
+
+    async def _take_new_people(self) -> None:
+        """Let changes of people hold here, and end what they no longer allow."""
+        try:
+            if await self._store(self._people.last_change) == self._people_seen:
+                return
+            seen, people = await self._store(self._read_people)
+        except StateUnavailable as error:
+            # Those who are known stay in force; without the store no PIN is accepted anyway.
+            if not self._people_lost:
+                log.error("people_unreadable", error=str(error))
+            self._people_lost = True
+            return
+        self._people_lost = False
+        before = self.config.people
+        config = self.config.with_people(people)
+        self._put_in_force(config, await self._store(lambda: assembly.policy(config)), seen)
+        log.info("people_changed", supervisors=len(people.supervisors), agents=len(people.agents))
+        await self._record_people(before)
+
+    async def _record_people(self, before: People | None) -> None:
+        """Put into the audit what changed of people, and who did it.
+
+        Parameters:
+            before: who there was; None when that is not known, at the start.
+        """
+        changes = () if before is None else differences(before, self.config.people)
+        if not self.config.store.people:
+            for change in changes:
+                await self._audit.append(self._people_changed(change, "file"))
+            return
+        try:
+            noted = await self._store(lambda: self._people.noted(self._node))
+            made = await self._store(lambda: self._people.changes_since(noted))
+            for one in made:
+                await self._audit.append(self._people_changed(one.change, one.by))
+            if made:
+                await self._store(lambda: self._people.note(self._node, made[-1].number))
+        except StateUnavailable as error:
+            # They have rows of their own, and are recorded with the next change, or at the next start.
+            log.error("people_unreadable", error=str(error))
+            return
+        said = {(one.change.kind, one.change.key) for one in made}
+        for change in changes:
+            if (change.kind, change.key) not in said:
+                log.warning("people_changed_by_another_way", kind=change.kind, entry=change.key)
+                await self._audit.append(self._people_changed(change, ""))
+
+    def _people_changed(self, change: Change, by: str) -> PeopleChanged:
+        return PeopleChanged(
+            at=self._now(), kind=change.kind, entry=change.key, by=by, before=change.before, after=change.after
+        )
 
     # ---- stop ------------------------------------------------------------------------------------------
 
@@ -329,6 +427,8 @@ class Server:
             log.warning("stop_timed_out", seconds=seconds, sessions=len(self._calls))
 
     async def _close_audit(self) -> None:
+        if self._look.running:
+            self._look.stop()
         if self._retry.running:
             self._retry.stop()
         await self._audit.append(ServerStopped(at=self._now()))

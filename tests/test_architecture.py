@@ -113,6 +113,7 @@ ARROWS: dict[str, set[str]] = {
     # Files: no wire.
     "dialplan": VOCABULARY | {"dialplan", "templates"},
     "storage": VOCABULARY | {"storage", "supervision.audit", "supervision.audit_chain", "supervision.pins"},
+    "storage.people_table": VOCABULARY | {"", "document", "people", "storage"},
     "storage.audit_retention": VOCABULARY | {"storage", "supervision.audit_chain", "supervision.audit_selection"},
     # The configuration, and what it is translated into.
     "document": VOCABULARY,
@@ -121,6 +122,12 @@ ARROWS: dict[str, set[str]] = {
     "sample": set(),
     "logs": set(),
     "tables": {"control.overview"},
+    "whoami": set(),
+    "people_source": {"config", "storage"},
+    "people_csv": VOCABULARY | {"", "document", "people"},
+    "people_tables": {"people", "tables"},
+    "people_cli": VOCABULARY
+    | {"", "config", "document", "people", "people_csv", "people_source", "people_tables", "storage", "whoami"},
     "audit_tables": VOCABULARY
     | {
         "supervision.audit",
@@ -139,6 +146,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.audit_report",
         "supervision.audit_selection",
         "supervision.audit_verification",
+        "whoami",
     },
     "assembly": VOCABULARY
     | {
@@ -162,7 +170,7 @@ ARROWS: dict[str, set[str]] = {
     "testing": VOCABULARY | {"agi", "ami", "testing"},
     # Those who know everybody.
     "service": {"*"},
-    "explain_cli": VOCABULARY | {"assembly", "config", "supervision.authorization", "supervision.explain"},
+    "explain_cli": VOCABULARY | {"assembly", "people_source", "supervision.authorization", "supervision.explain"},
     "cli": VOCABULARY
     | {
         "",
@@ -176,6 +184,8 @@ ARROWS: dict[str, set[str]] = {
         "dialplan",
         "explain_cli",
         "logs",
+        "people_cli",
+        "people_source",
         "sample",
         "service",
         "storage.state_folder",
@@ -212,6 +222,11 @@ NO_TWISTED = {
     "assembly",
     "audit_cli",
     "audit_tables",
+    "people_cli",
+    "people_csv",
+    "people_source",
+    "people_tables",
+    "whoami",
     "bulletin",
     "explain_cli",
     "metrics",
@@ -224,13 +239,13 @@ LIBRARIES: dict[str, set[str]] = {
     "OpenSSL": {"ami.endpoints"},
     "argon2": {"supervision.pins"},
     "asterisk": {"errors"},
-    "click": {"audit_cli", "cli", "explain_cli"},
+    "click": {"audit_cli", "cli", "explain_cli", "people_cli"},
     "cryptography": {"ami.endpoints", "storage.audit_key_file"},
     "jinja2": {"dialplan"},
     "prometheus_client": {"metrics"},
-    "pydantic": {"config", "document", "people"},
+    "pydantic": {"config", "document", "people", "people_cli", "people_csv", "storage.people_table"},
     "alembic": {"storage.database", "storage.migrations"},
-    "rich": {"audit_cli", "audit_tables", "cli", "tables"},
+    "rich": {"audit_cli", "audit_tables", "cli", "people_cli", "people_tables", "tables"},
     "ruamel": {"document"},
     "service_identity": {"ami.endpoints"},
     "sqlalchemy": {"storage"},

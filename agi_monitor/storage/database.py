@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from agi_monitor.errors import StateUnavailable
 
@@ -76,14 +77,24 @@ class Database:
         Raises:
             StateUnavailable: the database could not do it, and nothing was changed.
         """
+        if self.is_sqlite and not Path(str(self.url.database)).exists():
+            raise StateUnavailable(f"{self.shown}: it is not there; the server makes it when it starts")
         try:
-            self._make_file()
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise StateUnavailable(f"{self.shown}: {_why(error)}") from error
-        except OSError as error:
-            raise StateUnavailable(f"{self.shown}: {error.strerror}") from error
+            # Nothing of what caused it: PostgreSQL tells the whole row, and a PIN record may stand in it.
+            raise StateUnavailable(f"{self.shown}: {_why(error)}") from None
+
+    def lock(self, connection: Connection, number: int) -> None:
+        """Keep others with the same lock out until the end of the transaction. In SQLite everybody is already.
+
+        Parameters:
+            connection: of the transaction.
+            number: names the lock.
+        """
+        if not self.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": number})
 
     def upgrade(self) -> None:
         """Make the tables, or bring them up to this version of the program. Leaves either the old or the new ones.
@@ -102,9 +113,9 @@ class Database:
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         scripts = ScriptDirectory.from_config(config)
         known = {script.revision for script in scripts.walk_revisions()}
+        self._make_file()
         with self.transaction() as connection:
-            if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
+            self.lock(connection, UPGRADE_LOCK)
             found = MigrationContext.configure(connection).get_current_revision()
             if found == scripts.get_current_head():
                 return
@@ -117,7 +128,7 @@ class Database:
             try:
                 command.upgrade(config, "head")
             except CommandError as error:
-                raise StateUnavailable(f"{self.shown}: the tables cannot be brought up to date: {error}") from error
+                raise StateUnavailable(f"{self.shown}: the tables cannot be brought up to date: {error}") from None
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -128,7 +139,12 @@ class Database:
         path = Path(self.url.database or "")
         if not self.is_sqlite or path.exists():
             return
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        except OSError as error:
+            raise StateUnavailable(
+                f"{self.shown}: {error.strerror}; the folder must exist and belong to the user of the server"
+            ) from None
         try:
             os.close(handle)
             # The journal stays as it is chosen here; chosen later, it would be refused while somebody else writes.
@@ -171,7 +187,8 @@ def _engine(url: URL) -> Engine:
         return create_engine(
             url, connect_args=arguments, pool_pre_ping=True, pool_size=2, pool_timeout=10, hide_parameters=True
         )
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    # A new connection each time: one that is kept would go on writing into a file that somebody has moved away.
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:

@@ -52,6 +52,7 @@ supervisor_group = Table(
     metadata,
     Column("supervisor", ForeignKey("supervisor.id", ondelete="CASCADE"), primary_key=True),
     Column("name", String(40), primary_key=True),
+    Column("position", Integer, nullable=False),
 )
 
 supervisor_endpoint = Table(
@@ -78,6 +79,7 @@ agent_group = Table(
     metadata,
     Column("agent", ForeignKey("agent.extension", ondelete="CASCADE"), primary_key=True),
     Column("name", String(40), primary_key=True),
+    Column("position", Integer, nullable=False),
 )
 
 agent_endpoint = Table(

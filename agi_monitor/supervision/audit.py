@@ -318,6 +318,27 @@ class ConfigReloaded(Fact):
     digest: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PeopleChanged(Fact):
+    """Somebody, or a rule, is another than before, or new, or gone; from now on it holds here.
+
+    Parameters:
+        kind: ``supervisor``, ``agent`` or ``rule``.
+        entry: the id, the extension, the name.
+        by: who changed it; ``file`` where it is the configuration file, empty where nobody said so.
+        before: as in the file, without a PIN; None when it was not there.
+        after: likewise; None when it is gone.
+    """
+
+    name: ClassVar[str] = "people_changed"
+
+    kind: str
+    entry: str
+    by: str
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
+
+
 class AuditLog(Protocol):
     """Where facts are kept."""
 

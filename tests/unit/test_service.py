@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -264,7 +265,14 @@ def test_reloads_a_right_file(server: Server, text: str, dial: Dial) -> None:
     """The next call is decided by the new file, and the audit says which one that is."""
     server.write(text.replace("  1001: {endpoints: [PJSIP/1001]}", "  1002: {endpoints: [PJSIP/1001]}"))
     server.hang_up()
-    assert (server.logs("reloaded")["agents"], server.facts[-1]["fact"]) == (1, "config_reloaded")
+    assert server.logs("reloaded")["agents"] == 1
+    *_, reloaded, gone, come = server.facts
+    assert reloaded["fact"] == "config_reloaded"
+    assert [(one["fact"], one["entry"], one["by"]) for one in (gone, come)] == [
+        ("people_changed", "1001", "file"),
+        ("people_changed", "1002", "file"),
+    ]
+    assert (gone["after"], come["before"], come["after"]) == (None, None, {"endpoints": ["PJSIP/1001"]})
     assert dial(server, extension="*2221002").answer_until("EXEC") == 'EXEC "ChanSpy" "1700000000.10,uqESX"'
 
 
@@ -403,3 +411,96 @@ def test_starts_again_after_it_was_killed(server: Server, start: Callable[..., S
     server.process.wait(WAIT_SECONDS)
     start().logs("serving")
     assert [fact["fact"] for fact in server.facts] == ["server_started"] * 2
+
+
+# ---- people in the store -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_store(tmp_path: Path, text: str) -> Iterator[Callable[..., str]]:
+    """The same site with its people in the store; returns ``agi-monitor`` with its configuration."""
+    people = tmp_path / "people.yaml"
+    begin, end = text.index("supervisors:"), text.index("audit:")
+    people.write_text(text[begin:end])
+    config = tmp_path / "agi-monitor.yaml"
+    config.write_text(text[:begin] + text[end:] + "store: {people: true}\n")
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "agi_monitor", *arguments, "--config", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("people", "import", str(people), "--yes")
+    yield run
+
+
+@pytest.fixture
+def stored(in_store: Callable[..., str], tmp_path: Path, port: int) -> Iterator[Server]:
+    """A server whose people are in the store."""
+    server = Server(tmp_path, (tmp_path / "agi-monitor.yaml").read_text(), port)
+    server.logs("serving")
+    yield server
+    server.close()
+
+
+def test_people_from_the_store_are_decided_by(stored: Server, dial: Dial) -> None:
+    """And the audit of the first server says how they came to be there."""
+    assert dial(stored).answer_until("EXEC") == 'EXEC "ChanSpy" "1700000000.10,uqESX"'
+    found = [one for one in stored.facts if one["fact"] == "people_changed"]
+    assert [(one["kind"], one["entry"]) for one in found] == [
+        ("supervisor", "anna"),
+        ("agent", "1001"),
+        ("rule", "one"),
+    ]
+    assert all(one["by"] and one["before"] is None for one in found)
+    assert found[0]["after"]["pin"] == "set"
+    assert PIN_HASH not in json.dumps(found)
+
+
+def test_a_change_holds_without_a_restart(stored: Server, in_store: Callable[..., str], dial: Dial) -> None:
+    """A server that runs notices by itself, and says who has changed what."""
+    in_store("people", "disable", "anna")
+    stored.logs("people_changed")
+    caller = dial(stored)
+    caller.answer_until("GET DATA")
+    caller.say(f"200 result={PIN}")
+    stored.logs("pin_refused")
+    record = [one for one in stored.facts if one["fact"] == "people_changed"][-1]
+    assert (record["entry"], record["after"]["disabled"]) == ("anna", True)
+    in_store("people", "enable", "anna")
+    stored.logs("people_changed")
+    assert dial(stored).answer_until("EXEC") == 'EXEC "ChanSpy" "1700000000.10,uqESX"'
+
+
+def test_what_changed_while_no_server_ran_is_recorded_at_the_start(
+    stored: Server, in_store: Callable[..., str], start: Callable[..., Server]
+) -> None:
+    """Once: the next start does not say it again."""
+    stored.stop()
+    in_store("rules", "remove", "one")
+    for _ in range(2):
+        server = start(stored.config.read_text())
+        server.logs("serving")
+        server.stop()
+        gone = [one for one in server.facts if one["fact"] == "people_changed" and one["after"] is None]
+        assert [one["entry"] for one in gone] == ["one"]
+
+
+def test_people_who_are_changed_by_another_way_are_on_record(stored: Server, tmp_path: Path) -> None:
+    """Somebody writes into the tables: it holds from a reload on, with nobody's name on it."""
+    with sqlite3.connect(tmp_path / "state" / "agi-monitor.db") as connection:
+        connection.execute("UPDATE agent SET name = 'Eve'")
+    stored.hang_up()
+    stored.logs("reloaded")
+    record = stored.facts[-1]
+    assert (record["fact"], record["entry"], record["by"]) == ("people_changed", "1001", "")
+
+
+def test_a_store_that_is_gone_keeps_whom_it_knew(stored: Server, tmp_path: Path) -> None:
+    """It is said once, and nobody is forgotten; nobody is let in either, for want of the lock-outs."""
+    database = tmp_path / "state" / "agi-monitor.db"
+    database.rename(database.with_suffix(".away"))
+    stored.logs("people_unreadable")
+    stored.hang_up()
+    assert "agi-monitor.db" in stored.logs("reload_refused")["problems"][0]

@@ -134,7 +134,7 @@ def test_what_belongs_to_somebody_goes_with_them(database: Database) -> None:
     ben = {"extension": "1001", "name": "", "disabled": False, "protected": False, "told_text": ""}
     with database.transaction() as connection:
         connection.execute(insert(agent).values(ben))
-        connection.execute(insert(agent_group).values(agent="1001", name="sales"))
+        connection.execute(insert(agent_group).values(agent="1001", name="sales", position=0))
         connection.execute(delete(agent))
         assert connection.execute(select(agent_group)).all() == []
 
@@ -158,7 +158,10 @@ def test_values_are_in_no_error(database: Database) -> None:
     with pytest.raises(StateUnavailable) as raised, database.transaction() as connection:
         connection.execute(insert(lock_out).values(values))
         connection.execute(insert(lock_out).values(values))
-    assert "argon2id-record" not in str(raised.value)
+    error: BaseException | None = raised.value
+    while error is not None:
+        assert "argon2id-record" not in f"{error} {error!r}"
+        error = error.__cause__
 
 
 @pytest.mark.parametrize(
@@ -222,8 +225,19 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
 
 def test_tables_that_are_missing_are_said(url: str) -> None:
     """A command before the first start."""
-    with opened(url) as database, pytest.raises(StateUnavailable, match=r"start the server|does not exist"):
+    with opened(url) as database, pytest.raises(StateUnavailable, match=r"it is not there|does not exist"):
         count(database)
+
+
+def test_a_file_that_is_moved_away_is_missed_at_once(tmp_path: Path) -> None:
+    """Nothing is written into it any more, and none is made in its place while a server runs."""
+    with opened(file_url(tmp_path)) as database:
+        database.upgrade()
+        assert count(database) == 0
+        (tmp_path / module.FILE).rename(tmp_path / "away")
+        with pytest.raises(StateUnavailable, match="it is not there"):
+            count(database)
+        assert not (tmp_path / module.FILE).exists()
 
 
 def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from agi_monitor.supervision.audit import (
     LockedOut,
     PbxLost,
     PbxSynced,
+    PeopleChanged,
     Refused,
     RogueSpy,
     RogueSpyEnded,
@@ -103,6 +104,11 @@ RECORDS = [
     (ServerStarted(at=AT, version="1"), {"fact": "server_started", "at": STAMP, "version": "1"}),
     (ServerStopped(at=AT), {"fact": "server_stopped", "at": STAMP}),
     (ConfigReloaded(at=AT, digest="ab"), {"fact": "config_reloaded", "at": STAMP, "digest": "ab"}),
+    (
+        PeopleChanged(at=AT, kind="agent", entry="1001", by="root", before=None, after={"name": "Ben"}),
+        {"fact": "people_changed", "at": STAMP, "kind": "agent", "entry": "1001", "by": "root"}
+        | {"before": None, "after": {"name": "Ben"}},
+    ),
 ]
 
 
@@ -152,5 +158,6 @@ def test_no_field_has_room_for_a_pin(kind: type[Fact]) -> None:
         *CALL,
         *("extension", "detail", "spyee", "spyee_uniqueid", "rule", "version", "digest"),
         *("source", "stale", "because", "why", "by", "node", "action"),
+        *("kind", "entry", "before", "after"),  # what changed of people; people.differences leaves PINs out
     }
     assert issubclass(kind, CallFact) or not own & {"call", "endpoint", "supervisor"}

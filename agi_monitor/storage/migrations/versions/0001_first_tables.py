@@ -121,6 +121,7 @@ def upgrade() -> None:
         "agent_group",
         sa.Column("agent", sa.String(length=20), nullable=False),
         sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["agent"], ["agent.extension"], name=op.f("fk_agent_group_agent"), ondelete="CASCADE"
         ),
@@ -141,6 +142,7 @@ def upgrade() -> None:
         "supervisor_group",
         sa.Column("supervisor", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["supervisor"], ["supervisor.id"], name=op.f("fk_supervisor_group_supervisor"), ondelete="CASCADE"
         ),

@@ -1,0 +1,382 @@
+"""The commands ``agi-monitor people`` and ``agi-monitor rules``: who there is, and who may hear whom.
+
+Where people live in the configuration file these commands show it; where they live in the store they change it as
+well. Running servers notice within a second, and end what is no longer allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import IO, NoReturn
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+
+from agi_monitor import document, people_csv
+from agi_monitor import people_tables as tables
+from agi_monitor.config import Config, load
+from agi_monitor.errors import AgiMonitorError, ConfigError
+from agi_monitor.people import (
+    AgentEntry,
+    Change,
+    Kind,
+    People,
+    RuleMode,
+    SupervisorEntry,
+    differences,
+    problems,
+    taken_in,
+    tree,
+    without_pins,
+)
+from agi_monitor.people_source import load_with_people, store
+from agi_monitor.storage.people_table import PeopleTable
+from agi_monitor.whoami import whoami
+
+PIPE_COLUMNS = 200
+"""The width of a table that goes into a pipe or a file, which has no width of its own."""
+
+Edit = Callable[[People], People]
+
+
+# ---- people --------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def people() -> None:
+    """Show and change supervisors and agents."""
+
+
+@people.command("list")
+@click.option("--group", help="Only those in this group.")
+def list_(config_path: Path, as_json: bool, group: str | None) -> None:
+    """Show everybody."""
+    with _failing():
+        found = load_with_people(config_path).people
+    if group is not None:
+        found = found.model_copy(
+            update={
+                "supervisors": {name: one for name, one in found.supervisors.items() if group in one.groups},
+                "agents": {name: one for name, one in found.agents.items() if group in one.groups},
+            }
+        )
+    if as_json:
+        shown = tree(without_pins(found))
+        del shown["rules"]
+        click.echo(json.dumps(shown, indent=1))
+        return
+    for table, rows in (
+        (tables.supervisors_table(found.supervisors), found.supervisors),
+        (tables.agents_table(found.agents), found.agents),
+    ):
+        if rows:
+            _console().print(table)
+            click.echo()
+    if not found.supervisors and not found.agents:
+        click.echo("nobody", err=True)
+
+
+@people.group()
+def add() -> None:
+    """Add one supervisor or agent."""
+
+
+@add.command("supervisor")
+@click.argument("id")
+@click.option("--endpoint", "endpoints", multiple=True, required=True, help="A phone, as PJSIP/2001; repeatable.")
+@click.option("--group", "groups", multiple=True, help="A supervisor group; repeatable.")
+@click.option("--name", default="", help="For people.")
+@click.option("--language", help="Of the prompts, such as de.")
+def add_supervisor(
+    config_path: Path,
+    as_json: bool,
+    id: str,
+    endpoints: tuple[str, ...],
+    groups: tuple[str, ...],
+    name: str,
+    language: str | None,
+) -> None:
+    """Add the supervisor ID. Without a PIN they hear nobody yet: agi-monitor pin set ID."""
+    fields: dict[str, object] = {"endpoints": endpoints, "groups": groups, "name": name}
+    _add(config_path, as_json, "supervisors", id, fields if language is None else {**fields, "language": language})
+
+
+@add.command("agent")
+@click.argument("extension")
+@click.option("--endpoint", "endpoints", multiple=True, help="A phone; without any, by the hint of the extension.")
+@click.option("--group", "groups", multiple=True, help="An agent group; repeatable.")
+@click.option("--name", default="", help="For people.")
+@click.option("--protected", is_flag=True, help="Nobody may hear them.")
+def add_agent(
+    config_path: Path,
+    as_json: bool,
+    extension: str,
+    endpoints: tuple[str, ...],
+    groups: tuple[str, ...],
+    name: str,
+    protected: bool,
+) -> None:
+    """Add the agent with this EXTENSION."""
+    fields: dict[str, object] = {"endpoints": endpoints, "groups": groups, "name": name, "protected": protected}
+    _add(config_path, as_json, "agents", extension, fields)
+
+
+def _add(config_path: Path, as_json: bool, section: str, name: str, fields: dict[str, object]) -> None:
+    given = _checked({section: {name: fields}})
+
+    def edit(before: People) -> People:
+        if name in getattr(before, section):
+            raise ConfigError(f"{name} is there already; agi-monitor people import changes them")
+        return taken_in(before, given, replace=False)
+
+    _change(config_path, as_json, edit)
+
+
+@people.command()
+@click.argument("who")
+def disable(config_path: Path, as_json: bool, who: str) -> None:
+    """Let WHO, a supervisor's id or an agent's extension, be nobody from now on. Nothing about them is lost."""
+    _change(config_path, as_json, lambda before: _with(before, who, {"disabled": True}))
+
+
+@people.command()
+@click.argument("who")
+def enable(config_path: Path, as_json: bool, who: str) -> None:
+    """Take 'disable' back."""
+    _change(config_path, as_json, lambda before: _with(before, who, {"disabled": False}))
+
+
+@people.command()
+@click.argument("extension")
+@click.option("--text", required=True, help="The version of the text that they were given.")
+@click.option("--on", "day", help="The date, such as 2026-11-25; today.")
+def told(config_path: Path, as_json: bool, extension: str, text: str, day: str | None) -> None:
+    """Note that the agent with this EXTENSION has been told that calls are monitored."""
+    fields: dict[str, object] = {"told": day or date.today().isoformat(), "told_text": text}
+
+    def edit(before: People) -> People:
+        if extension not in before.agents:
+            raise ConfigError(f"{extension}: no agent has this extension")
+        return _with(before, extension, fields)
+
+    _change(config_path, as_json, edit)
+
+
+@people.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--format", "format_", type=click.Choice(["yaml", "csv"]), help="By the name of the file.")
+@click.option("--replace", is_flag=True, help="What is not in FILE goes. Without it, it stays.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def import_(
+    config_path: Path, as_json: bool, file: Path, format_: str | None, replace: bool, dry_run: bool, yes: bool
+) -> None:
+    """Take people and rules from FILE, or from - for standard input.
+
+    Shows what changes first, then does all or nothing. YAML has the sections supervisors, agents and rules, as the
+    configuration file; CSV has a row for each person. Who has no PIN in FILE keeps the one they have.
+    """
+    if str(file) == "-" and not (yes or dry_run):
+        _fail("with - nobody can be asked: --yes, or --dry-run to look first")
+    with _failing():
+        config = load(config_path).config
+        try:
+            content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        except OSError as error:
+            _fail(f"{file}: cannot be read: {error.strerror}")
+        is_csv = format_ == "csv" or (format_ is None and file.suffix.lower() == ".csv")
+        if is_csv and replace:
+            _fail("CSV has no rules, so it cannot replace everything: take YAML")
+        with _table(config) as table:
+            before = table.load()
+            given = people_csv.read(content, str(file), before) if is_csv else _yaml(content, str(file))
+            after = taken_in(before, given, replace=replace)
+            found = [f"{document.place(where)}: {what}" for where, what in problems(after)]
+            if found:
+                raise ConfigError(*found)
+            changes = differences(before, after)
+            if changes and not dry_run and not yes:
+                _show(changes)
+                click.confirm("Make these changes?", abort=True, err=True)
+
+            def edit(now: People) -> People:
+                if differences(before, now):
+                    raise ConfigError("somebody else has changed people meanwhile; look at the changes again")
+                return after
+
+            if changes and not dry_run:
+                changes = table.change(whoami(), datetime.now(UTC), edit)
+    _report(changes, as_json, shown=not dry_run and not yes, made=not dry_run)
+
+
+@people.command()
+@click.option("--format", "format_", type=click.Choice(["yaml", "csv"]), default="yaml", help="How; yaml.")
+@click.option("--pins", is_flag=True, help="With the records of PINs, for a backup. Keep it from others.")
+@click.option("--out", type=click.File("w", encoding="utf-8", atomic=True), default="-", help="To this file.")
+def export(config_path: Path, as_json: bool, format_: str, pins: bool, out: IO[str]) -> None:
+    """Write people and rules as 'import' takes them. Without PINs, unless asked for."""
+    with _failing():
+        found = load_with_people(config_path).people
+    shown = found if pins else without_pins(found)
+    if as_json:
+        out.write(json.dumps(tree(shown), indent=1) + "\n")
+    else:
+        out.write(people_csv.write(shown) if format_ == "csv" else document.text(tree(shown)))
+
+
+# ---- rules ---------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def rules() -> None:
+    """Show and change who may hear whom."""
+
+
+@rules.command("list")
+def list_rules(config_path: Path, as_json: bool) -> None:
+    """Show all rules, in their order."""
+    with _failing():
+        found = load_with_people(config_path).people
+    if as_json:
+        click.echo(json.dumps({"rules": tree(found)["rules"]}, indent=1))
+    elif found.rules:
+        _console().print(tables.rules_table(found.rules))
+    else:
+        click.echo("no rules: nobody may hear anybody", err=True)
+
+
+@rules.command("add")
+@click.argument("name")
+@click.option("--allow", multiple=True, type=click.Choice(list(RuleMode)), help="A mode; repeatable.")
+@click.option("--deny", multiple=True, type=click.Choice(list(RuleMode)), help="A mode; repeatable.")
+@click.option("--supervisors", multiple=True, required=True, help="A group, an id, or all; repeatable.")
+@click.option("--agents", multiple=True, required=True, help="A group, an extension, a pattern, or all; repeatable.")
+@click.option("--zone", help="The time zone of --hours and --dates.")
+@click.option("--hours", multiple=True, help="Hours of the week, such as 'mon-fri 08:00-18:00'; repeatable.")
+@click.option("--dates", multiple=True, help="Dates on which it holds; repeatable.")
+@click.option("--not-on", multiple=True, help="Dates on which it does not hold; repeatable.")
+@click.option("--queue", "queues", multiple=True, help="Calls of this queue; repeatable.")
+@click.option("--direction", type=click.Choice(["in", "out"]), help="Calls in this direction.")
+@click.option("--reason-required", is_flag=True, help="The supervisor has to give a reason.")
+@click.option("--max-minutes", type=float, help="So long one spy may take.")
+@click.option("--max-listeners", type=int, help="So many may hear one call.")
+def add_rule(config_path: Path, as_json: bool, name: str, **options: object) -> None:
+    """Add the rule NAME, behind the others. Deny beats allow, wherever it stands."""
+    sections = {
+        "when": ("zone", "hours", "dates", "not_on"),
+        "calls": ("queues", "direction"),
+        "terms": ("reason_required", "max_minutes", "max_listeners"),
+    }
+    given = {option: value for option, value in options.items() if value not in (None, (), False)}
+    entry: dict[str, object] = {"name": name}
+    for section, names in sections.items():
+        part = {option: given.pop(option) for option in names if option in given}
+        if part:
+            entry[section] = part
+    added = _checked({"rules": [{**entry, **given}]})
+
+    def edit(before: People) -> People:
+        if any(rule.name == name for rule in before.rules):
+            raise ConfigError(f"{name}: there is a rule of this name")
+        return taken_in(before, added, replace=False)
+
+    _change(config_path, as_json, edit)
+
+
+@rules.command("remove")
+@click.argument("name")
+def remove_rule(config_path: Path, as_json: bool, name: str) -> None:
+    """Remove the rule NAME."""
+
+    def edit(before: People) -> People:
+        left = tuple(rule for rule in before.rules if rule.name != name)
+        if len(left) == len(before.rules):
+            raise ConfigError(f"{name}: there is no rule of this name")
+        return before.model_copy(update={"rules": left})
+
+    _change(config_path, as_json, edit)
+
+
+# ---- what they have in common --------------------------------------------------------------------------------
+
+
+@contextmanager
+def _table(config: Config) -> Iterator[PeopleTable]:
+    if not config.store.people:
+        _fail("people live in the configuration file: change them there, or set store.people and import them")
+    with store(config) as database:
+        yield PeopleTable(database)
+
+
+def _change(config_path: Path, as_json: bool, edit: Edit) -> None:
+    with _failing(), _table(load(config_path).config) as table:
+        changes = table.change(whoami(), datetime.now(UTC), edit)
+    _report(changes, as_json, shown=False, made=True)
+
+
+def _with(before: People, who: str, fields: Mapping[str, object]) -> People:
+    for kind, section in people_csv.SECTIONS.items():
+        entries = getattr(before, section)
+        if who in entries:
+            model = SupervisorEntry if kind is Kind.SUPERVISOR else AgentEntry
+            try:
+                changed = model.model_validate({**entries[who].model_dump(), **fields})
+            except ValidationError as error:
+                raise ConfigError(*(f"{document.place(at)}: {what}" for at, what in document.found(error))) from None
+            return before.model_copy(update={section: {**entries, who: changed}})
+    raise ConfigError(f"{who}: there is no supervisor and no agent called so")
+
+
+def _checked(given: dict[str, object]) -> People:
+    try:
+        return People.model_validate(given)
+    except ValidationError as error:
+        _fail("\n".join(f"{document.place(where)}: {what}" for where, what in document.found(error)))
+
+
+def _yaml(content: bytes, name: str) -> People:
+    # What only the whole can show is looked at together with what is there already.
+    return document.parse(content, name, People, lambda _: (), "It needs supervisors, agents or rules")
+
+
+def _report(changes: tuple[Change, ...], as_json: bool, *, shown: bool, made: bool) -> None:
+    if as_json:
+        rows = [{"kind": one.kind, "key": one.key, "before": one.before, "after": one.after} for one in changes]
+        click.echo(json.dumps({"changed": made and bool(changes), "changes": rows}, indent=1))
+        return
+    if not shown:
+        _show(changes)
+    if not changes:
+        click.echo("nothing changes", err=True)
+    elif not made:
+        click.echo("nothing was changed: --dry-run", err=True)
+    else:
+        click.echo("done; running servers notice within a second", err=True)
+
+
+def _show(changes: Iterable[Change]) -> None:
+    for line in tables.diff_lines(changes):
+        _console().print(line, soft_wrap=True)
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except AgiMonitorError as error:
+        _fail(str(error))
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)

@@ -1,0 +1,249 @@
+"""People and rules in the store. Whoever changes them says who they are, and every change leaves a row of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
+
+from agi_monitor import document
+from agi_monitor.errors import ConfigError, StateUnavailable
+from agi_monitor.people import Change, Kind, People, RuleEntry, SupervisorEntry, differences, problems
+from agi_monitor.storage.database import Database
+from agi_monitor.storage.schema import (
+    agent,
+    agent_endpoint,
+    agent_group,
+    node,
+    people_change,
+    rule,
+    supervisor,
+    supervisor_endpoint,
+    supervisor_group,
+)
+
+PEOPLE_LOCK = 4_573_223
+"""Names the lock of PostgreSQL that everybody takes who changes people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A change that was made.
+
+    Parameters:
+        number: counts all changes.
+        at: when.
+        by: who made it.
+        change: what.
+    """
+
+    number: int
+    at: datetime
+    by: str
+    change: Change
+
+
+class PeopleTable:
+    """The people of a store. Everything blocks: call it in a thread.
+
+    Parameters:
+        database: where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load(self) -> People:
+        """Return everybody and all rules.
+
+        Raises:
+            StateUnavailable: they cannot be read, or somebody has put something else into the tables.
+        """
+        with self._database.transaction() as connection:
+            return self._load(connection)
+
+    def change(self, by: str, at: datetime, edit: Callable[[People], People]) -> tuple[Change, ...]:
+        """Change people, all of it or nothing, and return what is another now.
+
+        Parameters:
+            by: who does.
+            at: now.
+            edit: returns what shall be, of what is. Nobody else changes anything meanwhile.
+
+        Raises:
+            ConfigError: what shall be has mistakes; each is named.
+            StateUnavailable: it cannot be written.
+        """
+        with self._database.transaction() as connection:
+            self._database.lock(connection, PEOPLE_LOCK)
+            before = self._load(connection)
+            after = edit(before)
+            found = [f"{document.place(where)}: {what}" for where, what in problems(after)]
+            if found:
+                raise ConfigError(*found)
+            changes = differences(before, after)
+            _write(connection, after, changes)
+            _keep(connection, changes, by, at)
+        return changes
+
+    def last_change(self) -> int:
+        """Return the number of the last change; 0 when there was none.
+
+        Raises:
+            StateUnavailable: it cannot be read.
+        """
+        with self._database.transaction() as connection:
+            return int(connection.execute(select(func.coalesce(func.max(people_change.c.id), 0))).scalar_one())
+
+    def changes_since(self, number: int) -> tuple[Made, ...]:
+        """Return the changes behind this one.
+
+        Raises:
+            StateUnavailable: they cannot be read.
+        """
+        query = select(people_change).where(people_change.c.id > number).order_by(people_change.c.id)
+        with self._database.transaction() as connection:
+            return tuple(_made(row) for row in connection.execute(query).mappings())
+
+    def noted(self, name: str) -> int:
+        """Return up to which change a node has them in its audit.
+
+        Parameters:
+            name: of the node. The first one notes everything from the beginning, later ones from when they came.
+
+        Raises:
+            StateUnavailable: it cannot be read or written.
+        """
+        with self._database.transaction() as connection:
+            found = connection.execute(select(node.c.people_change).where(node.c.name == name)).scalar()
+            if found is None:
+                # Whoever comes later does not repeat what the audit of others has.
+                is_first = connection.execute(select(func.count()).select_from(node)).scalar_one() == 0
+                last = func.coalesce(func.max(people_change.c.id), 0)
+                found = 0 if is_first else connection.execute(select(last)).scalar_one()
+                connection.execute(insert(node).values(name=name, people_change=found))
+            return int(found)
+
+    def note(self, name: str, number: int) -> None:
+        """Note that a node has the changes up to this one in its audit.
+
+        Raises:
+            StateUnavailable: it cannot be written.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(update(node).where(node.c.name == name).values(people_change=number))
+
+    def _load(self, connection: Connection) -> People:
+        supervisors = {row["id"]: dict(row) for row in _rows(connection, supervisor, supervisor.c.id)}
+        agents = {row["extension"]: dict(row) for row in _rows(connection, agent, agent.c.extension)}
+        for whose, table, key, value, name in (
+            (supervisors, supervisor_endpoint, "supervisor", "endpoint", "endpoints"),
+            (supervisors, supervisor_group, "supervisor", "name", "groups"),
+            (agents, agent_endpoint, "agent", "endpoint", "endpoints"),
+            (agents, agent_group, "agent", "name", "groups"),
+        ):
+            for row in _rows(connection, table, table.c.position):
+                whose[row[key]].setdefault(name, []).append(row[value])
+        rules = connection.execute(select(rule.c.body).order_by(rule.c.position)).scalars()
+        try:
+            return People.model_validate(
+                {
+                    "supervisors": {row.pop("id"): _from_columns(row) for row in supervisors.values()},
+                    "agents": {row.pop("extension"): _from_columns(row) for row in agents.values()},
+                    "rules": [json.loads(body) for body in rules],
+                }
+            )
+        except ValidationError as error:
+            where, what = document.found(error)[0]
+            raise StateUnavailable(
+                f"{self._database.shown}: {document.place(where)}: {what}; somebody has put it there by another way"
+            ) from None
+
+
+def _rows(connection: Connection, table: Table, *order: Any) -> Sequence[Any]:
+    return connection.execute(select(table).order_by(*order)).mappings().all()
+
+
+def _from_columns(row: dict[str, Any]) -> dict[str, Any]:
+    if row.get("pin_set") is not None:
+        row["pin_set"] = datetime.fromtimestamp(row["pin_set"], UTC).isoformat()
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _to_columns(entry: SupervisorEntry) -> dict[str, Any]:
+    columns = entry.model_dump(exclude={"endpoints", "groups"})
+    if entry.pin_set is not None:
+        columns["pin_set"] = datetime.fromisoformat(entry.pin_set).timestamp()
+    return columns
+
+
+def _write(connection: Connection, people: People, changes: Iterable[Change]) -> None:
+    changed: dict[Kind, list[str]] = {kind: [] for kind in Kind}
+    for change in changes:
+        changed[change.kind].append(change.key)
+    # Everything that goes first: a phone may have changed hands.
+    for name in changed[Kind.SUPERVISOR]:
+        connection.execute(delete(supervisor).where(supervisor.c.id == name))
+    for extension in changed[Kind.AGENT]:
+        connection.execute(delete(agent).where(agent.c.extension == extension))
+    for name in changed[Kind.SUPERVISOR]:
+        person = people.supervisors.get(name)
+        if person is not None:
+            connection.execute(insert(supervisor).values(id=name, **_to_columns(person)))
+            _write_list(connection, supervisor_endpoint, {"supervisor": name}, "endpoint", person.endpoints)
+            _write_list(connection, supervisor_group, {"supervisor": name}, "name", person.groups)
+    for extension in changed[Kind.AGENT]:
+        one = people.agents.get(extension)
+        if one is not None:
+            columns = one.model_dump(exclude={"endpoints", "groups"})
+            connection.execute(insert(agent).values(extension=extension, **columns))
+            _write_list(connection, agent_endpoint, {"agent": extension}, "endpoint", one.endpoints)
+            _write_list(connection, agent_group, {"agent": extension}, "name", one.groups)
+    if changed[Kind.RULE]:
+        connection.execute(delete(rule))
+        _write_rules(connection, people.rules)
+
+
+def _write_list(
+    connection: Connection, table: Table, whose: Mapping[str, str], column: str, values: Iterable[str]
+) -> None:
+    rows = [{**whose, column: value, "position": position} for position, value in enumerate(values)]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _write_rules(connection: Connection, rules: Iterable[RuleEntry]) -> None:
+    rows = [
+        {"name": one.name, "position": position, "body": one.model_dump_json(exclude_defaults=True)}
+        for position, one in enumerate(rules)
+    ]
+    if rows:
+        connection.execute(insert(rule), rows)
+
+
+def _keep(connection: Connection, changes: Iterable[Change], by: str, at: datetime) -> None:
+    rows = [
+        {
+            "at": at.timestamp(),
+            "by": by,
+            "kind": change.kind.value,
+            "key": change.key,
+            "before": None if change.before is None else json.dumps(change.before),
+            "after": None if change.after is None else json.dumps(change.after),
+        }
+        for change in changes
+    ]
+    if rows:
+        connection.execute(insert(people_change), rows)
+
+
+def _made(row: Mapping[Any, Any]) -> Made:
+    before = None if row["before"] is None else json.loads(row["before"])
+    after = None if row["after"] is None else json.loads(row["after"])
+    at = datetime.fromtimestamp(row["at"], UTC)
+    return Made(row["id"], at, row["by"], Change(Kind(row["kind"]), row["key"], before, after))

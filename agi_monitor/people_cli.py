@@ -42,6 +42,8 @@ from agi_monitor.whoami import whoami
 PIPE_COLUMNS = 200
 """The width of a table that goes into a pipe or a file, which has no width of its own."""
 
+MODES = click.Choice([mode.value for mode in RuleMode])
+
 Edit = Callable[[People], People]
 
 
@@ -253,8 +255,8 @@ def list_rules(config_path: Path, as_json: bool) -> None:
 
 @rules.command("add")
 @click.argument("name")
-@click.option("--allow", multiple=True, type=click.Choice(list(RuleMode)), help="A mode; repeatable.")
-@click.option("--deny", multiple=True, type=click.Choice(list(RuleMode)), help="A mode; repeatable.")
+@click.option("--allow", multiple=True, type=MODES, help="A mode; repeatable.")
+@click.option("--deny", multiple=True, type=MODES, help="A mode; repeatable.")
 @click.option("--supervisors", multiple=True, required=True, help="A group, an id, or all; repeatable.")
 @click.option("--agents", multiple=True, required=True, help="A group, an extension, a pattern, or all; repeatable.")
 @click.option("--zone", help="The time zone of --hours and --dates.")

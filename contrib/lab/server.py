@@ -115,9 +115,7 @@ class MonitorServer:
         site["fastagi"] = {**reached, **site.get("fastagi", {})}
         site.setdefault("audit", {"file": str(self.audit_file)})
         site.setdefault("state", {"directory": str(self.folder / "state")})
-        for supervisor in site["supervisors"].values():
-            if "pin" not in supervisor:
-                supervisor["pin"] = pin_record(supervisor["endpoints"][0].removeprefix("PJSIP/"))
+        with_pins(site)
         self.config.write_text(json.dumps(site, indent=1))
 
     def render(self) -> str:
@@ -259,6 +257,13 @@ class MonitorServer:
     def _log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return f"the end of {self.log}:\n" + "\n".join(lines[-25:])
+
+
+def with_pins(site: Mapping[str, Any]) -> None:
+    """Give every supervisor of a site the record of their PIN."""
+    for supervisor in site.get("supervisors", {}).values():
+        if "pin" not in supervisor:
+            supervisor["pin"] = pin_record(supervisor["endpoints"][0].removeprefix("PJSIP/"))
 
 
 _records: dict[str, str] = {}

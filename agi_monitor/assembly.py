@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from datetime import datetime
 
 from agi_monitor.config import AMI, Config
 from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Site
@@ -12,6 +13,8 @@ from agi_monitor.people import RuleCalls, RuleEntry, RuleMode, RuleTerms, RuleTi
 from agi_monitor.supervision import hours
 from agi_monitor.supervision.authorization import ALL, Calls, Effect, Rule, Terms
 from agi_monitor.supervision.hours import When
+from agi_monitor.supervision.lock_outs import Limit, Limits
+from agi_monitor.supervision.pin_rules import PinRules
 from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice, Policy
 from agi_monitor.supervision.prompts import Prompts
@@ -31,9 +34,11 @@ def policy(config: Config) -> Policy:
             id=name,
             endpoints=frozenset(entry.endpoints),
             groups=frozenset(entry.groups),
-            pin_hash=entry.pin or "",
+            pin_hash=entry.pin,
             name=entry.name,
             language=entry.language,
+            pin_set=None if entry.pin_set is None else datetime.fromisoformat(entry.pin_set).timestamp(),
+            pin_must_change=entry.pin_must_change,
         )
         for name, entry in config.supervisors.items()
         if not entry.disabled
@@ -116,14 +121,24 @@ def _terms(entry: RuleTerms) -> Terms:
 
 
 def pin_policy(config: Config) -> PinPolicy:
-    """Return how often a PIN may be wrong."""
+    """Return what PINs must be, and how often one may be wrong."""
+    pins = config.pins
     return PinPolicy(
-        attempts=config.pins.attempts,
-        lock_after=config.pins.lock_after,
-        lock_seconds=config.pins.lock_seconds,
-        max_lock_seconds=config.pins.max_lock_seconds,
-        remember_seconds=config.pins.remember_minutes * 60.0,
+        attempts=pins.attempts,
+        limits=Limits(
+            supervisor=Limit(pins.lock_after, pins.lock_seconds, pins.max_lock_seconds),
+            endpoint=Limit(pins.lock_after_endpoint, pins.lock_seconds, pins.max_lock_seconds),
+            peer=Limit(pins.lock_after_peer, pins.lock_seconds_peer, pins.max_lock_seconds_peer),
+        ),
+        remember_seconds=pins.remember_minutes * 60.0,
+        rules=pin_rules(config),
+        max_age=None if pins.max_days is None else pins.max_days * 86_400.0,
     )
+
+
+def pin_rules(config: Config) -> PinRules:
+    """Return what a new PIN must be."""
+    return PinRules(config.pins.min_digits, config.pins.refuse_weak)
 
 
 def site(config: Config) -> Site:

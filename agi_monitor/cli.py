@@ -30,9 +30,9 @@ from agi_monitor.explain_cli import explain
 from agi_monitor.people_cli import add as people_add
 from agi_monitor.people_cli import people, rules
 from agi_monitor.people_source import load_with_people
+from agi_monitor.pin_cli import pin
 from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.state_folder import StateFolder
-from agi_monitor.supervision.pins import make_hash
 
 DEFAULT_CONFIG = "/etc/agi-monitor/agi-monitor.yaml"
 
@@ -110,22 +110,6 @@ def check_config(config_path: Path, as_json: bool) -> None:
             f"rules: {len(config.rules)}"
         )
     sys.exit(1 if problems else 0)
-
-
-@main.command()
-def pin() -> None:
-    """Ask for a PIN and print its record for the configuration.
-
-    Asks twice without showing it; reads one line where standard input is no terminal.
-    """
-    if sys.stdin.isatty():
-        digits = click.prompt("PIN", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        digits = sys.stdin.readline().strip()
-    try:
-        click.echo(make_hash(digits))
-    except ValueError as error:
-        _fail(str(error))
 
 
 @main.command()
@@ -233,12 +217,12 @@ def serve(config_path: Path) -> None:
 
 
 main.add_command(_config_option(_json_option(explain)))
-for group in (audit, people, people_add, rules):
+for group in (audit, people, people_add, pin, rules):
     for command in group.commands.values():
         if not isinstance(command, click.Group):
             has_json = any(parameter.name == "as_json" for parameter in command.params)
             _config_option(command if has_json else _json_option(command))
-for group in (audit, people, rules):
+for group in (audit, people, pin, rules):
     main.add_command(group)
 
 

@@ -137,12 +137,30 @@ class Pins(Section):
     """Tries in one call."""
     lock_after: Annotated[int, Field(ge=1, le=20)] = 3
     """Wrong PINs in a row, over all calls of a supervisor, before a lock-out."""
+    lock_after_endpoint: Annotated[int, Field(ge=1, le=100)] = 5
+    """Wrong PINs in a row, over all calls of a phone, before a lock-out. A right PIN from another phone of the same
+    supervisor does not take them back. A phone that belongs to nobody is locked no later than a supervisor would
+    be."""
+    lock_after_peer: Annotated[int, Field(ge=1, le=10_000)] = 30
+    """Wrong PINs in a row, over all calls of a PBX, before a lock-out of everybody on it. Any right PIN takes them
+    back."""
     lock_seconds: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 60.0
-    """The first lock-out; every further wrong PIN doubles it."""
+    """The first lock-out of a supervisor or a phone; every further wrong PIN doubles it."""
     max_lock_seconds: Annotated[float, Field(ge=1, le=604_800, allow_inf_nan=False)] = 3_600.0
-    """The longest lock-out."""
+    """The longest lock-out of a supervisor or a phone."""
+    lock_seconds_peer: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 10.0
+    """The first lock-out of a PBX; every further wrong PIN doubles it."""
+    max_lock_seconds_peer: Annotated[float, Field(ge=1, le=604_800, allow_inf_nan=False)] = 300.0
+    """The longest lock-out of a PBX."""
     remember_minutes: Annotated[float, Field(ge=0, le=720, allow_inf_nan=False)] = 0.0
     """So long a right PIN counts for the same endpoint. 0 asks at every call."""
+    min_digits: Annotated[int, Field(ge=4, le=16)] = 4
+    """The fewest digits of a new PIN. PINs that are there already stay."""
+    refuse_weak: bool = True
+    """Whether new PINs that are easy to guess are refused: one digit again and again, digits that run up or down, a
+    pattern that comes again, a year, the number of the own phone, and those that most people choose."""
+    max_days: Annotated[int, Field(ge=1, le=3_650)] | None = None
+    """So many days after it was made a PIN has to be changed. Without it, never."""
 
 
 class Dialplan(Section):
@@ -165,7 +183,8 @@ class State(Section):
     """What survives a restart."""
 
     directory: Path = Path("/var/lib/agi-monitor")
-    """Holds the lock-outs, the keys of server and audit, and where the audit ends. The folder must exist."""
+    """Holds the database where `store` names no other, the keys of server and audit, and where the audit ends. The
+    folder must exist."""
 
 
 class Store(Section):
@@ -494,6 +513,15 @@ def _placeholders(moment: str) -> frozenset[str]:
 def _locks_grow(config: Config) -> Iterator[Problem]:
     if config.pins.max_lock_seconds < config.pins.lock_seconds:
         yield ("pins",), "max_lock_seconds is shorter than lock_seconds, the first lock-out"
+    if config.pins.max_lock_seconds_peer < config.pins.lock_seconds_peer:
+        yield ("pins",), "max_lock_seconds_peer is shorter than lock_seconds_peer, the first lock-out"
+
+
+def _ages_are_known(config: Config) -> Iterator[Problem]:
+    if config.pins.max_days is not None:
+        for name, entry in config.supervisors.items():
+            if entry.pin_set is None:
+                yield ("supervisors", name), "pin_set is missing, and pins.max_days counts from then on"
 
 
 def _stop_can_end(config: Config) -> Iterator[Problem]:
@@ -531,6 +559,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _people_are_right,
     _prompts_are_known,
     _locks_grow,
+    _ages_are_known,
     _address_is_reachable,
     _stop_can_end,
     _secret_is_no_default,

@@ -6,7 +6,7 @@
     ├── ConfigError            the configuration file cannot be used
     ├── RenderError            a dialplan file cannot be written from this configuration
     ├── AuditUnavailable       a record cannot be written, so nobody may spy
-    ├── StateUnavailable       the lock-outs cannot be read or written, so no PIN is accepted
+    ├── StateUnavailable       the store cannot be read or written, so no PIN is accepted
     ├── ProtocolError
     │   ├── LocalProtocolError     we were about to break the protocol; nothing was sent
     │   └── RemoteProtocolError    the peer broke it; the session is over
@@ -58,7 +58,7 @@ class AuditUnavailable(AgiMonitorError):
 
 
 class StateUnavailable(AgiMonitorError):
-    """The lock-outs could not be read or written. Without them a PIN could be guessed, so none is accepted."""
+    """The store could not be read or written. Without its lock-outs a PIN could be guessed, so none is accepted."""
 
 
 class ProtocolError(AgiMonitorError):

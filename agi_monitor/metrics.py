@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from agi_monitor.model import Mode, Reason, RogueSpies
+from agi_monitor.model import Locked, Mode, Reason, RogueSpies
 from agi_monitor.supervision.audit import End
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -119,6 +119,7 @@ class Facts:
 
     def __init__(self) -> None:
         self.refused = _zeros(Reason)
+        self.locked_out = _zeros(Locked)
         self.started = _zeros(Mode)
         self.ended = _zeros(End)
         self.seconds = _zeros(Mode)
@@ -131,6 +132,8 @@ class Facts:
         match record.get("fact"):
             case "refused":
                 _count(self.refused, record.get("reason"))
+            case "locked_out":
+                _count(self.locked_out, record.get("kind"))
             case "spy_started":
                 _count(self.started, record.get("mode"))
             case "spy_ended":
@@ -231,7 +234,13 @@ NUMBERS: tuple[Number, ...] = (
         ("reason",),
         lambda readings, facts: facts.refused,
     ),
-    Number("agi_monitor_lock_outs_total", COUNTER, "Wrong PINs too many.", (), _fact("locked_out")),
+    Number(
+        "agi_monitor_lock_outs_total",
+        COUNTER,
+        "Wrong PINs too many, by what they locked out, as in the audit.",
+        ("kind",),
+        lambda readings, facts: facts.locked_out,
+    ),
     Number(
         "agi_monitor_spies_started_total",
         COUNTER,

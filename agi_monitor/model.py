@@ -87,7 +87,9 @@ class Reason(StrEnum):
     PIN_WRONG = "pin_wrong"
     """No attempt of this call had the right PIN."""
     PIN_LOCKED = "pin_locked"
-    """Too many wrong PINs; this supervisor has to wait, whatever the PIN."""
+    """Too many wrong PINs of this supervisor, on this phone or over this PBX: they have to wait, whatever the PIN."""
+    PIN_EXPIRED = "pin_expired"
+    """The PIN was right and is too old, or is to be changed, and was not changed in this call."""
     EXTENSION_MISSING = "extension_missing"
     """No extension was keyed in when asked for one."""
     AGENT_UNKNOWN = "agent_unknown"
@@ -121,9 +123,29 @@ class Reason(StrEnum):
     AUDIT_UNAVAILABLE = "audit_unavailable"
     """The record could not be written, so nobody may spy."""
     STATE_UNAVAILABLE = "state_unavailable"
-    """The lock-outs could not be read or written, so no PIN is accepted."""
+    """The store with the lock-outs could not be read or written, so no PIN is accepted."""
     PBX_ERROR = "pbx_error"
     """Asterisk answered something unexpected."""
+
+
+class Locked(StrEnum):
+    """What wrong PINs are counted for."""
+
+    SUPERVISOR = "supervisor"
+    """A supervisor, on whatever phone."""
+    ENDPOINT = "endpoint"
+    """A phone, whoever's it is."""
+    PEER = "peer"
+    """The address of a PBX: everybody who calls over it."""
+
+
+class PinDue(StrEnum):
+    """Why a PIN has to be changed."""
+
+    EXPIRED = "expired"
+    """It is older than `pins.max_days`, or nobody knows how old it is."""
+    ASKED = "asked"
+    """Somebody asked for it."""
 
 
 class Cue(StrEnum):
@@ -133,6 +155,16 @@ class Cue(StrEnum):
     """Before the PIN. One sound file: keys may interrupt it."""
     ASK_PIN_AGAIN = "ask_pin_again"
     """After a wrong PIN. One sound file."""
+    ASK_NEW_PIN = "ask_new_pin"
+    """Before a new PIN, when the old one has to be changed. One sound file."""
+    ASK_NEW_PIN_AGAIN = "ask_new_pin_again"
+    """Before the new PIN is keyed in a second time. One sound file."""
+    PIN_NOT_SAME = "pin_not_same"
+    """The two new PINs differ."""
+    PIN_WEAK = "pin_weak"
+    """The new PIN is too easy to guess, too short, or the old one."""
+    PIN_CHANGED = "pin_changed"
+    """The new PIN holds from now on."""
     ASK_EXTENSION = "ask_extension"
     """Before the extension is keyed in. One sound file."""
     CHOOSE_CALL = "choose_call"
@@ -147,7 +179,7 @@ class Cue(StrEnum):
     """Before hanging up."""
 
 
-ONE_FILE = frozenset({Cue.ASK_PIN, Cue.ASK_PIN_AGAIN, Cue.ASK_EXTENSION})
+ONE_FILE = frozenset({Cue.ASK_PIN, Cue.ASK_PIN_AGAIN, Cue.ASK_NEW_PIN, Cue.ASK_NEW_PIN_AGAIN, Cue.ASK_EXTENSION})
 """GET DATA plays exactly one file."""
 
 
@@ -188,16 +220,20 @@ class Supervisor:
         endpoints: the devices they dial from, such as ``PJSIP/2001``.
         groups: the supervisor groups they are in.
         name: for people.
-        pin_hash: an argon2id hash.
+        pin_hash: an argon2id hash; None when there is no PIN, and they can never be identified.
         language: of the prompts; None leaves the channel's own.
+        pin_set: when the PIN was chosen, seconds since 1970; None when that is not known.
+        pin_must_change: somebody asked for another one.
     """
 
     id: str
     endpoints: frozenset[str]
     groups: frozenset[str]
-    pin_hash: str
+    pin_hash: str | None
     name: str = ""
     language: str | None = None
+    pin_set: float | None = None
+    pin_must_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)

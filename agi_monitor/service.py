@@ -41,8 +41,9 @@ from agi_monitor.spy_watch import SpyWatch
 from agi_monitor.storage.audit_file import MAX_WAITING, AuditFile
 from agi_monitor.storage.audit_key_file import audit_key
 from agi_monitor.storage.database import Database, file_url
-from agi_monitor.storage.lock_out_file import LockOutFile
+from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.people_table import PeopleTable
+from agi_monitor.storage.pin_table import PinTable
 from agi_monitor.storage.server_key_file import server_key
 from agi_monitor.storage.state_folder import StateFolder
 from agi_monitor.supervision.audit import ConfigReloaded, End, PeopleChanged, ServerStarted, ServerStopped
@@ -107,7 +108,7 @@ class Server:
 
     Raises:
         ConfigError: the file cannot be used.
-        StateUnavailable: the lock-outs cannot be read, or another server uses the same state.
+        StateUnavailable: the database cannot be used, or another server uses the same state.
     """
 
     def __init__(self, config_path: Path, reactor: Reactor, clock: Callable[[], float]) -> None:
@@ -132,8 +133,14 @@ class Server:
             self._people_seen = self._people.last_change()
             self.config = self.config.with_people(self._people.load())
         self._policy = assembly.policy(self.config)
-        store = LockOutFile(self.config.state.directory / "lock-outs.json")
-        self._pins = PinGuard(assembly.pin_policy(self.config), store, clock, self._hashing, self._files)
+        self._pins = PinGuard(
+            assembly.pin_policy(self.config),
+            LockOutTable(self._database),
+            clock,
+            self._hashing,
+            self._store,
+            PinTable(self._database) if self.config.store.people else None,
+        )
         state = self.config.state.directory
         self._audit_file = AuditFile(self.config.audit.file, self._files, state=state, signer=audit_key(state))
         self._audit = Bulletin(self._audit_file)

@@ -23,7 +23,10 @@ ARROWS: dict[str, set[str]] = {
     # The decisions, one above the other: no circle can stand in a table that is read from the top.
     "supervision": set(),
     "supervision.feature_code": VOCABULARY,
-    "supervision.pins": VOCABULARY,
+    "supervision.pin_records": VOCABULARY,
+    "supervision.pin_rules": set(),
+    "supervision.lock_outs": VOCABULARY,
+    "supervision.pins": VOCABULARY | {"supervision.lock_outs", "supervision.pin_records", "supervision.pin_rules"},
     "supervision.hours": VOCABULARY,
     "supervision.patterns": VOCABULARY,
     "supervision.authorization": VOCABULARY | {"supervision.hours", "supervision.patterns"},
@@ -42,7 +45,23 @@ ARROWS: dict[str, set[str]] = {
     "supervision.scan": VOCABULARY | {"supervision.targets"},
     "supervision.policy": VOCABULARY | {"supervision.authorization", "supervision.prompts", "supervision.protected"},
     "supervision.line": VOCABULARY | {"supervision.audit", "supervision.policy", "supervision.prompts"},
-    "supervision.identification": VOCABULARY | {"supervision.audit", "supervision.line", "supervision.pins"},
+    "supervision.pin_change": VOCABULARY
+    | {
+        "supervision.audit",
+        "supervision.line",
+        "supervision.pin_records",
+        "supervision.pin_rules",
+        "supervision.pins",
+    },
+    "supervision.identification": VOCABULARY
+    | {
+        "supervision.audit",
+        "supervision.line",
+        "supervision.pin_change",
+        "supervision.pin_records",
+        "supervision.pin_rules",
+        "supervision.pins",
+    },
     "supervision.device_channels": VOCABULARY | {"supervision.chanspy", "supervision.targets"},
     "supervision.headers": set(),
     "supervision.devices": VOCABULARY | {"supervision.device_channels", "supervision.headers"},
@@ -112,7 +131,16 @@ ARROWS: dict[str, set[str]] = {
     "metrics_page": {"metrics"},
     # Files: no wire.
     "dialplan": VOCABULARY | {"dialplan", "templates"},
-    "storage": VOCABULARY | {"storage", "supervision.audit", "supervision.audit_chain", "supervision.pins"},
+    "storage": VOCABULARY
+    | {
+        "storage",
+        "supervision.audit",
+        "supervision.audit_chain",
+        "supervision.lock_outs",
+        "supervision.pin_records",
+        "supervision.pins",
+    },
+    "storage.pin_table": VOCABULARY | {"people", "storage", "supervision.pin_records"},
     "storage.people_table": VOCABULARY | {"", "document", "people", "storage"},
     "storage.audit_retention": VOCABULARY | {"storage", "supervision.audit_chain", "supervision.audit_selection"},
     # The configuration, and what it is translated into.
@@ -155,6 +183,8 @@ ARROWS: dict[str, set[str]] = {
         "people",
         "supervision.authorization",
         "supervision.hours",
+        "supervision.lock_outs",
+        "supervision.pin_rules",
         "supervision.pins",
         "supervision.policy",
         "supervision.prompts",
@@ -171,6 +201,18 @@ ARROWS: dict[str, set[str]] = {
     # Those who know everybody.
     "service": {"*"},
     "explain_cli": VOCABULARY | {"assembly", "people_source", "supervision.authorization", "supervision.explain"},
+    "pin_cli": VOCABULARY
+    | {
+        "assembly",
+        "config",
+        "people",
+        "people_source",
+        "storage",
+        "supervision.lock_outs",
+        "supervision.pin_records",
+        "supervision.pin_rules",
+        "whoami",
+    },
     "cli": VOCABULARY
     | {
         "",
@@ -186,10 +228,10 @@ ARROWS: dict[str, set[str]] = {
         "logs",
         "people_cli",
         "people_source",
+        "pin_cli",
         "sample",
         "service",
         "storage.state_folder",
-        "supervision.pins",
         "tables",
     },
     "__main__": {"cli"},
@@ -230,6 +272,7 @@ NO_TWISTED = {
     "bulletin",
     "explain_cli",
     "metrics",
+    "pin_cli",
     "sample",
     "tables",
 }
@@ -237,9 +280,9 @@ NO_TWISTED = {
 
 LIBRARIES: dict[str, set[str]] = {
     "OpenSSL": {"ami.endpoints"},
-    "argon2": {"supervision.pins"},
+    "argon2": {"supervision.pin_records"},
     "asterisk": {"errors"},
-    "click": {"audit_cli", "cli", "explain_cli", "people_cli"},
+    "click": {"audit_cli", "cli", "explain_cli", "people_cli", "pin_cli"},
     "cryptography": {"ami.endpoints", "storage.audit_key_file"},
     "jinja2": {"dialplan"},
     "prometheus_client": {"metrics"},
@@ -261,6 +304,7 @@ LIBRARIES: dict[str, set[str]] = {
         "spy_watch",
         "storage.audit_file",
         "supervision.line",
+        "supervision.pins",
         "testing",
     },
     "twisted": {

@@ -311,6 +311,7 @@ PROMISED = {
     "docs/topics/security.md": {
         "tried again every {:g} seconds": ("service.py", "AUDIT_RETRY_SECONDS"),
         "after {:,} of them calls are refused": ("storage/audit_file.py", "MAX_WAITING"),
+        "No more than {:,} phones": ("supervision/lock_outs.py", "MAX_STRANGERS"),
     },
     "docs/topics/audit-threats.md": {
         "no more than {} records without one": ("supervision/audit_chain.py", "CHECKPOINT_RECORDS"),

@@ -1,1 +1,1 @@
-"""Files that outlive the server: the audit and the lock-outs."""
+"""What outlives the server: the files of audit and keys, and the database."""

@@ -88,7 +88,7 @@ class PeopleTable:
                 raise ConfigError(*found)
             changes = differences(before, after)
             _write(connection, after, changes)
-            _keep(connection, changes, by, at)
+            keep(connection, changes, by, at)
         return changes
 
     def last_change(self) -> int:
@@ -226,7 +226,28 @@ def _write_rules(connection: Connection, rules: Iterable[RuleEntry]) -> None:
         connection.execute(insert(rule), rows)
 
 
-def _keep(connection: Connection, changes: Iterable[Change], by: str, at: datetime) -> None:
+def one_supervisor(connection: Connection, supervisor_id: str) -> People:
+    """Return one supervisor, as if there were nobody else.
+
+    Raises:
+        StateUnavailable: somebody has put something else into the tables.
+    """
+    row = connection.execute(select(supervisor).where(supervisor.c.id == supervisor_id)).mappings().one_or_none()
+    if row is None:
+        return People()
+    entry = {name: value for name, value in row.items() if name != "id"}
+    for table, column, name in ((supervisor_endpoint, "endpoint", "endpoints"), (supervisor_group, "name", "groups")):
+        query = select(table.c[column]).where(table.c.supervisor == supervisor_id).order_by(table.c.position)
+        entry[name] = connection.execute(query).scalars().all()
+    try:
+        return People.model_validate({"supervisors": {supervisor_id: _from_columns(entry)}})
+    except ValidationError as error:
+        where, what = document.found(error)[0]
+        raise StateUnavailable(f"{document.place(where)}: {what}; somebody has put it there by another way") from None
+
+
+def keep(connection: Connection, changes: Iterable[Change], by: str, at: datetime) -> None:
+    """Leave a row for each change, from which servers know of it."""
     rows = [
         {
             "at": at.timestamp(),

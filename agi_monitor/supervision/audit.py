@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from agi_monitor.model import Mode, Reason
+from agi_monitor.model import Locked, Mode, PinDue, Reason
 
 
 class End(StrEnum):
@@ -105,15 +105,31 @@ class Refused(CallFact):
 
 @dataclass(frozen=True, kw_only=True)
 class LockedOut(CallFact):
-    """A wrong PIN too many.
+    """A wrong PIN too many. One record for each kind that it locks.
 
     Parameters:
+        kind: what is locked: the ``supervisor``, the ``endpoint``, or the ``peer``, which is everybody who calls over
+            this PBX.
         until: no PIN is accepted before.
     """
 
     name: ClassVar[str] = "locked_out"
 
+    kind: Locked
     until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinChanged(CallFact):
+    """The supervisor has chosen another PIN by phone.
+
+    Parameters:
+        why: ``expired`` when the old one was too old, ``asked`` when somebody wanted it.
+    """
+
+    name: ClassVar[str] = "pin_changed"
+
+    why: PinDue
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from agi_monitor.model import Mode
+from agi_monitor.model import Locked, Mode
 from agi_monitor.supervision.audit_selection import Row
 
 RARE = 0.01
@@ -81,7 +81,7 @@ class Minutes:
             case "refused":
                 for heard in self._concerned(record):
                     heard.refused += 1
-            case "locked_out":
+            case "locked_out" if record.get("kind") == Locked.SUPERVISOR:
                 for heard in self._concerned(record):
                     heard.locked_out += 1
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.model import Cue, Reason, Refusal, Supervisor
+from agi_monitor.model import Cue, Reason, Refusal
 from agi_monitor.supervision.audit import LockedOut
 from agi_monitor.supervision.line import Line
-from agi_monitor.supervision.pins import PinGuard, key
-
-PIN_SECONDS = 8.0
-"""Silence after which what was keyed in counts as the PIN; ``#`` ends it at once."""
-
-PIN_DIGITS = 16
-"""No PIN is longer."""
+from agi_monitor.supervision.pin_change import PIN_SECONDS, change_pin
+from agi_monitor.supervision.pin_records import PinRecord
+from agi_monitor.supervision.pin_rules import MAX_DIGITS
+from agi_monitor.supervision.pins import Attempt, Claim, PinGuard
 
 
 async def identify(line: Line, pins: PinGuard) -> Refusal | None:
@@ -27,8 +24,9 @@ async def identify(line: Line, pins: PinGuard) -> Refusal | None:
     supervisor = line.policy().supervisors.get(line.endpoint)
     if supervisor is not None and supervisor.language:
         await line.speak(supervisor.language)
+    claim = Claim(supervisor, line.endpoint, line.caller.peer)
     try:
-        refusal = await _ask_pin(line, pins, supervisor)
+        refusal = None if await pins.remembered(claim) else await _prove(line, pins, claim)
     except StateUnavailable as error:
         line.log.error("state_unavailable", error=str(error))
         refusal = Refusal(Reason.STATE_UNAVAILABLE, str(error))
@@ -37,28 +35,56 @@ async def identify(line: Line, pins: PinGuard) -> Refusal | None:
     return refusal
 
 
-async def _ask_pin(line: Line, pins: PinGuard, supervisor: Supervisor | None) -> Refusal | None:
+async def _prove(line: Line, pins: PinGuard, claim: Claim) -> Refusal | None:
     # A phone that belongs to nobody walks the same way as a wrong PIN, to the last word and the same time.
-    who = key(supervisor, line.endpoint)
-    if supervisor is not None and pins.remembered(supervisor, line.endpoint):
-        return None
     prompt = Cue.ASK_PIN
-    for attempt in range(1, pins.policy.attempts + 1):
-        if pins.locked_until(who) is not None:
+    for number in range(1, pins.policy.attempts + 1):
+        if await pins.locked(claim):
             return Refusal(Reason.PIN_LOCKED)
-        line.log.info("pin_prompted", attempt=attempt)
-        digits = await line.ask(prompt, PIN_SECONDS, PIN_DIGITS)
-        refusal = await pins.verify(supervisor, line.endpoint, digits) if digits else None
-        if digits and refusal is None:
-            return None
-        line.log.info("pin_refused", attempt=attempt, empty=not digits)
-        until = pins.locked_until(who)
-        if until is not None and refusal is not None and refusal.reason is Reason.PIN_WRONG:
-            await _locked_out(line, supervisor, until)
+        line.log.info("pin_prompted", attempt=number)
+        digits = await line.ask(prompt, PIN_SECONDS, MAX_DIGITS)
+        outcome = await _try(line, pins, claim, digits) if digits else None
+        if isinstance(outcome, PinRecord):
+            return await _accept(line, pins, claim, outcome, digits)
+        line.log.info("pin_refused", attempt=number, empty=not digits)
+        if outcome is not None:
+            return outcome
         prompt = Cue.ASK_PIN_AGAIN
-    return Refusal(Reason.PIN_WRONG if supervisor else Reason.ENDPOINT_UNKNOWN)
+    if claim.supervisor is None:
+        return Refusal(Reason.ENDPOINT_UNKNOWN)
+    return Refusal(Reason.PIN_WRONG, "" if claim.supervisor.pin_hash else "there is no PIN")
 
 
-async def _locked_out(line: Line, supervisor: Supervisor | None, until: float) -> None:
-    line.log.warning("pin_locked_out", supervisor=supervisor.id if supervisor else None)
-    await line.audit.append(LockedOut(**line.common(supervisor), until=datetime.fromtimestamp(until, UTC)))
+async def _try(line: Line, pins: PinGuard, claim: Claim, digits: str) -> PinRecord | Refusal | None:
+    """One try: the record of a right PIN, None for a wrong one, or why it was not looked at."""
+    attempt = await pins.count(claim)
+    if isinstance(attempt, Refusal):
+        return attempt
+    record = None
+    try:
+        record = await pins.look(attempt, digits)
+    finally:
+        # Also when they hang up meanwhile: a try that nobody has seen to be right stays counted.
+        if record is None:
+            await _locked_out(line, attempt)
+    return record
+
+
+async def _accept(line: Line, pins: PinGuard, claim: Claim, record: PinRecord, digits: str) -> Refusal | None:
+    """The PIN is right; it may have to be changed before anything else."""
+    why = pins.due(record)
+    if why is not None:
+        changed = await change_pin(line, pins, claim, record, digits, why)
+        if isinstance(changed, Refusal):
+            return changed
+        record = changed
+    pins.remember(claim, record)
+    return None
+
+
+async def _locked_out(line: Line, attempt: Attempt) -> None:
+    supervisor = attempt.claim.supervisor
+    for kind, until in attempt.locks.items():
+        line.log.warning("pin_locked_out", kind=kind, supervisor=supervisor.id if supervisor else None)
+        at = datetime.fromtimestamp(until, UTC)
+        await line.audit.append(LockedOut(**line.common(supervisor), kind=kind, until=at))

@@ -1,114 +1,84 @@
 """Verify a PIN, count attempts, lock out.
 
 An attempt is counted *before* the PIN is looked at, and only a right one takes the count back. So fifty calls
-at once get no more tries than one call does.
+at once, on however many servers, get no more tries than one call does.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+import structlog
 
-from agi_monitor.model import Reason, Refusal, Supervisor
+from agi_monitor.model import Locked, PinDue, Reason, Refusal, Supervisor
+from agi_monitor.supervision import lock_outs
+from agi_monitor.supervision.lock_outs import Limit, Limits, LockOutStore
+from agi_monitor.supervision.pin_records import NOBODY, PinRecord, PinStore, is_old, make_hash, matches
+from agi_monitor.supervision.pin_rules import PinRules
 
-PIN = re.compile(r"[0-9]{4,16}")
-"""Keys of a phone, without ``*`` and ``#``."""
-
-FORGET_SECONDS = 86_400.0
-"""A day after the last wrong PIN, or after the end of its lock-out, wrong PINs no longer count."""
-
-MAX_STRANGERS = 1_000
-"""Phones of nobody whose attempts are remembered; the oldest is forgotten, so that a liar cannot fill memory."""
-
-_STRANGER = "endpoint:"
+RENEWED = "agi-monitor"
+"""Who hashes a PIN again, for the audit."""
 
 Result = TypeVar("Result")
 
-_hasher = PasswordHasher()
-_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$cO5bpQtg7ZBsZeYjz+irjw$LxlByVciaeiZZh+iU/oO9ef9ZmwwCbEq0g4H26+uOD0"
-"""Of random bytes that nobody kept: a phone that belongs to nobody waits as long as one with a wrong PIN."""
-
-
-def make_hash(pin: str) -> str:
-    """Return the argon2id record of a PIN, for the configuration.
-
-    Raises:
-        ValueError: the PIN is not four to sixteen digits; the message does not repeat it.
-    """
-    if PIN.fullmatch(pin) is None:
-        raise ValueError("a PIN is 4 to 16 digits")
-    return _hasher.hash(pin)
-
-
-def matches(pin_hash: str, digits: str) -> bool:
-    """Compare keyed digits with a record. Takes about 50 ms and 64 MiB: call it in a thread."""
-    if PIN.fullmatch(digits) is None:
-        digits = ""
-    try:
-        return _hasher.verify(pin_hash, digits) and bool(digits)
-    except VerificationError:
-        return False
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class PinPolicy:
-    """How often a PIN may be wrong.
+    """What the site wants of PINs.
 
     Parameters:
         attempts: tries in one call.
-        lock_after: wrong PINs in a row, over all calls, before a lock-out.
-        lock_seconds: the first lock-out; every further wrong PIN doubles it.
-        max_lock_seconds: the longest lock-out.
+        limits: wrong PINs in a row, over all calls, before a lock-out.
         remember_seconds: so long a right PIN counts for the same endpoint; 0 asks every time.
+        rules: what a new PIN must be.
+        max_age: seconds after which a PIN has to be changed; None for never.
     """
 
     attempts: int
-    lock_after: int
-    lock_seconds: float
-    max_lock_seconds: float
+    limits: Limits
     remember_seconds: float = 0.0
+    rules: PinRules = field(default_factory=PinRules)
+    max_age: float | None = None
+
+    def due(self, record: PinRecord, now: float) -> PinDue | None:
+        """Say whether a PIN has to be changed, and why. One of an unknown age counts as too old."""
+        if record.must_change:
+            return PinDue.ASKED
+        if self.max_age is not None and (record.made is None or now - record.made >= self.max_age):
+            return PinDue.EXPIRED
+        return None
 
 
 @dataclass(frozen=True, slots=True)
-class LockOut:
-    """Wrong PINs of one supervisor (or stranger's phone) so far.
+class Claim:
+    """Who says to be calling.
 
     Parameters:
-        failures: in a row.
-        last: time of the last one, seconds since 1970.
-        until: locked until then, seconds since 1970; 0 when never locked.
+        supervisor: whose phone it is; None for nobody's.
+        endpoint: the phone.
+        peer: the address of the PBX.
     """
 
-    failures: int = 0
-    last: float = 0.0
-    until: float = 0.0
-
-    def failed(self, now: float, policy: PinPolicy) -> LockOut:
-        """Return the state after one more wrong PIN."""
-        failures = self.failures + 1 if now - max(self.last, self.until) < FORGET_SECONDS else 1
-        over = failures - policy.lock_after
-        if over < 0:
-            return LockOut(failures, now, 0.0)
-        # The exponent is bounded: 2**64 seconds are longer than any maximum, and floats end at 2**1024.
-        seconds = min(policy.lock_seconds * 2.0 ** min(over, 64), policy.max_lock_seconds)
-        return LockOut(failures, now, now + seconds)
+    supervisor: Supervisor | None
+    endpoint: str
+    peer: str
 
 
-class LockOutStore(Protocol):
-    """Where lock-outs survive a restart. Both methods may block; they are called in a thread."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try that is on record, so that its PIN may be looked at.
 
-    def load(self) -> Mapping[str, LockOut]:
-        """Return all lock-outs; raises StateUnavailable when they cannot be read."""
-        ...
+    Parameters:
+        claim: who tries.
+        locks: what it locks unless the PIN is right, each until when (seconds since 1970).
+    """
 
-    def save(self, lock_outs: Mapping[str, LockOut]) -> None:
-        """Replace all lock-outs on disk; raises StateUnavailable when that fails."""
-        ...
+    claim: Claim
+    locks: Mapping[Locked, float]
 
 
 class InThread(Protocol):
@@ -120,14 +90,15 @@ class InThread(Protocol):
 
 
 class PinGuard:
-    """Counts attempts and keeps lock-outs.
+    """Counts attempts, looks at PINs, and knows who is locked out.
 
     Parameters:
-        policy: the numbers.
-        store: where lock-outs survive.
+        policy: what the site wants.
+        store: where lock-outs are.
         clock: seconds since 1970.
         hashing: runs argon2.
-        saving: runs the store, one call at a time and in order.
+        storing: runs what reads and writes the store.
+        records: where PINs are kept; None when they stand in the configuration, and can be changed there only.
     """
 
     def __init__(
@@ -136,66 +107,150 @@ class PinGuard:
         store: LockOutStore,
         clock: Callable[[], float],
         hashing: InThread,
-        saving: InThread,
+        storing: InThread,
+        records: PinStore | None = None,
     ) -> None:
         self.policy = policy
         self._store = store
         self._clock = clock
         self._hashing = hashing
-        self._saving = saving
-        self._lock_outs = dict(store.load())
-        self._remembered: dict[tuple[str, str, str], float] = {}
+        self._storing = storing
+        self._records = records
+        self._remembered: dict[tuple[str, str | None, str], float] = {}
+        self._told: set[str] = set()
+        """Supervisors whose old records are logged already."""
 
-    def locked_until(self, who: str) -> float | None:
-        """Return until when this supervisor or stranger is locked out (seconds since 1970), or None."""
-        until = self._lock_outs.get(who, LockOut()).until
-        return until if until > self._clock() else None
+    @property
+    def changeable(self) -> bool:
+        """Whether a supervisor can change the PIN by phone."""
+        return self._records is not None
 
-    async def verify(self, supervisor: Supervisor | None, endpoint: str, digits: str) -> Refusal | None:
-        """Judge one attempt; None means the PIN was right.
+    # ---- attempts --------------------------------------------------------------------------------------
+
+    async def locked(self, claim: Claim) -> Mapping[Locked, float]:
+        """Return what is locked out at this moment, each until when (seconds since 1970); nothing is counted.
 
         Raises:
-            StateUnavailable: the attempt could not be put on record, so it was not looked at.
+            StateUnavailable: that is not known.
         """
-        who = key(supervisor, endpoint)
-        if self.locked_until(who) is not None:
+        who = list(self._limits(claim))
+        found = await self._storing(lambda: self._store.change(who, lambda before: before))
+        return lock_outs.locked(found, self._clock())
+
+    async def count(self, claim: Claim) -> Attempt | Refusal:
+        """Put an attempt on record, before anybody looks at its PIN.
+
+        Raises:
+            StateUnavailable: it is not on record, so its PIN may not be looked at.
+        """
+        limits, now = self._limits(claim), self._clock()
+
+        def decide(before: Mapping[str, lock_outs.LockOut]) -> Mapping[str, lock_outs.LockOut]:
+            return lock_outs.counted(before, limits, now)
+
+        before = await self._storing(lambda: self._store.change(list(limits), decide))
+        if lock_outs.locked(before, now):
             return Refusal(Reason.PIN_LOCKED)
-        before = self._lock_outs.pop(who, LockOut())
-        # Taken out and put back at the end: the dictionary is in order of the last attempt.
-        self._lock_outs[who] = before.failed(self._clock(), self.policy)
-        self._forget_strangers()
-        await self._save()
-        pin_hash = supervisor.pin_hash if supervisor else _NOBODY
-        right = await self._hashing(lambda: matches(pin_hash, digits))
-        if supervisor is None or not right:
-            return Refusal(Reason.PIN_WRONG)
-        self._lock_outs.pop(who, None)
-        await self._save()
-        self._remember(supervisor, endpoint)
-        return None
+        return Attempt(claim, lock_outs.locked(decide(before), now))
 
-    def remembered(self, supervisor: Supervisor, endpoint: str) -> bool:
-        """Say whether this endpoint gave this supervisor's present PIN a short while ago."""
-        until = self._remembered.get((supervisor.id, supervisor.pin_hash, endpoint), 0.0)
-        return until > self._clock() and self.locked_until(key(supervisor, endpoint)) is None
+    async def look(self, attempt: Attempt, digits: str) -> PinRecord | None:
+        """Look at the PIN of an attempt that is on record. A right one takes back what was counted.
 
-    def _remember(self, supervisor: Supervisor, endpoint: str) -> None:
+        Returns:
+            The record of a right PIN, None for a wrong one.
+
+        Raises:
+            StateUnavailable: the record is not known, or the count could not be taken back.
+        """
+        claim = attempt.claim
+        record = await self._record(claim)
+        right = await self._hashing(lambda: matches(record.hash or NOBODY, digits))
+        if claim.supervisor is None or record.hash is None or not right:
+            return None
+        who = list(self._limits(claim))
+        await self._storing(lambda: self._store.change(who, lambda before: {}))
+        return await self._renewed(claim.supervisor, record, digits)
+
+    async def _record(self, claim: Claim) -> PinRecord:
+        """What is kept of the PIN. A phone of nobody is looked up as well: it waits as long as any other."""
+        supervisor, records = claim.supervisor, self._records
+        if records is not None:
+            found = await self._storing(lambda: records.read("" if supervisor is None else supervisor.id))
+            return found or PinRecord(None)
+        if supervisor is None:
+            return PinRecord(None)
+        return PinRecord(supervisor.pin_hash, supervisor.pin_set, supervisor.pin_must_change)
+
+    async def _renewed(self, supervisor: Supervisor, record: PinRecord, digits: str) -> PinRecord:
+        """Hash a right PIN again when its record is of an older kind."""
+        if record.hash is None or not is_old(record.hash):
+            return record
+        records = self._records
+        if records is None:
+            if supervisor.id not in self._told:
+                self._told.add(supervisor.id)
+                log.warning("pin_record_old", supervisor=supervisor.id)
+            return record
+        renewed = replace(record, hash=await self._hashing(lambda: make_hash(digits)))
+        now = self._clock()
+        done = await self._storing(lambda: records.replace(supervisor.id, record, renewed, RENEWED, now))
+        if done:
+            log.info("pin_record_renewed", supervisor=supervisor.id)
+        return renewed if done else record
+
+    def _limits(self, claim: Claim) -> Mapping[str, Limit]:
+        supervisor = None if claim.supervisor is None else claim.supervisor.id
+        return self.policy.limits.of(supervisor, claim.endpoint, claim.peer)
+
+    # ---- a PIN that is remembered ----------------------------------------------------------------------
+
+    async def remembered(self, claim: Claim) -> bool:
+        """Say whether this endpoint gave this supervisor's present PIN a short while ago.
+
+        Raises:
+            StateUnavailable: that is not known.
+        """
+        supervisor = claim.supervisor
+        if supervisor is None or not any(entry[0] == supervisor.id for entry in self._remembered):
+            return False
+        record = await self._record(claim)
+        now = self._clock()
+        until = self._remembered.get((supervisor.id, record.hash, claim.endpoint), 0.0)
+        return until > now and self.policy.due(record, now) is None and not await self.locked(claim)
+
+    def remember(self, claim: Claim, record: PinRecord) -> None:
+        """Note that the PIN was right, for as long as the site wants."""
         now = self._clock()
         self._remembered = {entry: until for entry, until in self._remembered.items() if until > now}
-        if self.policy.remember_seconds > 0:
+        if self.policy.remember_seconds > 0 and claim.supervisor is not None:
             # The hash is part of the key: a changed PIN is asked for at once.
-            self._remembered[supervisor.id, supervisor.pin_hash, endpoint] = now + self.policy.remember_seconds
+            self._remembered[claim.supervisor.id, record.hash, claim.endpoint] = now + self.policy.remember_seconds
 
-    def _forget_strangers(self) -> None:
-        strangers = [who for who in self._lock_outs if who.startswith(_STRANGER)]
-        for who in strangers[: max(0, len(strangers) - MAX_STRANGERS)]:
-            del self._lock_outs[who]
+    # ---- another PIN -----------------------------------------------------------------------------------
 
-    async def _save(self) -> None:
-        snapshot = dict(self._lock_outs)
-        await self._saving(lambda: self._store.save(snapshot))
+    def due(self, record: PinRecord) -> PinDue | None:
+        """Say whether the PIN has to be changed, and why."""
+        return self.policy.due(record, self._clock())
 
+    async def new_record(self, pin: str) -> PinRecord:
+        """Return what is to be kept of a PIN that was just chosen."""
+        return PinRecord(await self._hashing(lambda: make_hash(pin)), self._clock())
 
-def key(supervisor: Supervisor | None, endpoint: str) -> str:
-    """Return the name under which attempts are counted: the supervisor, or a phone that is nobody's."""
-    return f"supervisor:{supervisor.id}" if supervisor else f"{_STRANGER}{endpoint}"
+    async def replace(self, supervisor: Supervisor, before: PinRecord, after: PinRecord) -> None:
+        """Put a new PIN in the place of the old one, unless somebody else has changed that meanwhile.
+
+        Raises:
+            StateUnavailable: nothing was changed.
+        """
+        records = self._records
+        if records is not None:
+            by, now = f"{supervisor.id} by phone", self._clock()
+            await self._storing(lambda: records.replace(supervisor.id, before, after, by, now))
+
+    async def holds(self, claim: Claim, record: PinRecord) -> bool:
+        """Say whether this is what is kept of the PIN at this moment.
+
+        Raises:
+            StateUnavailable: that is not known.
+        """
+        return (await self._record(claim)).hash == record.hash

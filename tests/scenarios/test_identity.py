@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
 
+from agi_monitor.storage.database import Database, file_url
+from agi_monitor.storage.lock_out_table import LockOutTable
+from agi_monitor.supervision.lock_outs import LockOut
 from contrib.lab.server import PINS
 from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House, heard_in
 
 WRONG = "1357924"
+
+
+def locked_out(house: House, who: str) -> LockOut:
+    """Return what the server has on record under a name."""
+    table = LockOutTable(Database(file_url(house.server.folder / "state")))
+    return table.change([who], lambda before: before)[who]
 
 
 def sounds(house: House, session: str) -> list[str]:
@@ -55,9 +63,9 @@ def test_a_lock_out_ends_and_grows(house: House) -> None:
     for _ in range(2):
         house.give_wrong_pins("*2221001", WRONG, times=1)
         house.lab.phone("2001").wait_until_idle(20)
-        entry = json.loads((house.server.folder / "state" / "lock-outs.json").read_text())["supervisor:anna"]
-        seconds.append(round(entry["until"] - entry["last"]))
-        wait_until(lambda: time.time() > entry["until"], 10, "the lock-out to end")  # noqa: B023 - used at once
+        entry = locked_out(house, "supervisor:anna")
+        seconds.append(round(entry.until - entry.last))
+        wait_until(lambda: time.time() > entry.until, 10, "the lock-out to end")  # noqa: B023 - used at once
     assert seconds == [2, 4]
     house.spy()
     house.hears(heard_in("listen"))

@@ -10,18 +10,29 @@ from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup
 from agi_monitor.errors import RenderError
 from agi_monitor.model import Agent, Barge, Cue, Follow, Mode, Orphans, RogueSpies, ScanOrder, Supervisor
 from agi_monitor.supervision.authorization import Effect, Rule
+from agi_monitor.supervision.lock_outs import Limit, Limits
+from agi_monitor.supervision.pin_rules import PinRules
 from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice
 from agi_monitor.supervision.protected import Protected
 from tests.unit.supervision.desk import PIN_HASH
 
+JANUARY = 1_769_817_600.0
+"""The 31st, 2026, 0:00 in UTC."""
+
 TEXT = f"""\
 fastagi: {{listen: 127.0.0.2, port: 4574, address: 192.0.2.1, secret: abcdefghijklmnop}}
 codes: {{listen: "*1", whisper: "*2", barge: "*3"}}
 supervisors:
-  anna: {{endpoints: [PJSIP/2001, SIP/2001], pin: "{PIN_HASH}", groups: [leads, evening], name: Anna, language: de}}
-  bert: {{endpoints: [PJSIP/2002], pin: "{PIN_HASH}", groups: [trainees]}}
-  carl: {{endpoints: [PJSIP/2003], pin: "{PIN_HASH}"}}
+  anna:
+    endpoints: [PJSIP/2001, SIP/2001]
+    pin: "{PIN_HASH}"
+    pin_set: '2026-01-31T01:00:00+01:00'
+    groups: [leads, evening]
+    name: Anna
+    language: de
+  bert: {{endpoints: [PJSIP/2002], pin: "{PIN_HASH}", pin_set: '2026-01-31T01:00:00+01:00', groups: [trainees]}}
+  carl: {{endpoints: [PJSIP/2003], pin: "{PIN_HASH}", pin_set: '2026-01-31T01:00:00+01:00'}}
 agents:
   0100: {{groups: [sales], endpoints: [PJSIP/0100], name: Ben}}
   1002: {{}}
@@ -29,7 +40,19 @@ rules:
   - {{name: one, allow: [listen, barge], supervisors: [leads], agents: [sales]}}
   - {{name: two, deny: [whisper], supervisors: [all], agents: [1002]}}
   - {{name: three, allow: [listen], supervisors: [bert], agents: [all]}}
-pins: {{attempts: 2, lock_after: 4, lock_seconds: 30, max_lock_seconds: 90, remember_minutes: 1.5}}
+pins:
+  attempts: 2
+  lock_after: 4
+  lock_after_endpoint: 6
+  lock_after_peer: 40
+  lock_seconds: 30
+  max_lock_seconds: 90
+  lock_seconds_peer: 5
+  max_lock_seconds_peer: 50
+  remember_minutes: 1.5
+  min_digits: 6
+  refuse_weak: false
+  max_days: 90
 prompts: {{goodbye: [bye]}}
 languages: {{de: {{goodbye: [tschuess]}}}}
 """
@@ -45,7 +68,13 @@ def test_a_supervisor_stands_at_each_of_their_endpoints(config: Config) -> None:
     """People by phone, as they are looked up."""
     policy = assembly.policy(config)
     anna = Supervisor(
-        "anna", frozenset({"PJSIP/2001", "SIP/2001"}), frozenset({"leads", "evening"}), PIN_HASH, "Anna", "de"
+        "anna",
+        frozenset({"PJSIP/2001", "SIP/2001"}),
+        frozenset({"leads", "evening"}),
+        PIN_HASH,
+        "Anna",
+        "de",
+        JANUARY,
     )
     assert policy.supervisors["PJSIP/2001"] == policy.supervisors["SIP/2001"] == anna
     assert {endpoint: person.id for endpoint, person in policy.supervisors.items()} == {
@@ -82,8 +111,14 @@ def test_codes_and_words(config: Config) -> None:
 
 
 def test_how_often_a_pin_may_be_wrong(config: Config) -> None:
-    """Minutes become seconds."""
-    assert assembly.pin_policy(config) == PinPolicy(2, 4, 30.0, 90.0, 90.0)
+    """Minutes and days become seconds."""
+    limits = Limits(supervisor=Limit(4, 30.0, 90.0), endpoint=Limit(6, 30.0, 90.0), peer=Limit(40, 5.0, 50.0))
+    assert assembly.pin_policy(config) == PinPolicy(2, limits, 90.0, PinRules(6, refuse_weak=False), 7_776_000.0)
+
+
+def test_a_pin_without_a_longest_age_never_expires() -> None:
+    """Unless the site says otherwise."""
+    assert assembly.pin_policy(parse(TEXT.replace("  max_days: 90\n", "").encode(), "test.yaml")).max_age is None
 
 
 def test_the_site_of_the_dialplan(config: Config) -> None:

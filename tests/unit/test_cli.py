@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,11 @@ from agi_monitor import __version__
 from agi_monitor.cli import main
 from agi_monitor.config import parse
 from agi_monitor.sample import SAMPLE
+from agi_monitor.storage.database import Database, file_url
+from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.state_folder import StateFolder
-from agi_monitor.supervision.pins import matches
+from agi_monitor.supervision.lock_outs import LockOut
+from agi_monitor.supervision.pin_records import matches
 from tests.unit.supervision.desk import PIN_HASH
 
 
@@ -166,10 +170,96 @@ def test_pin_prints_a_record_that_the_configuration_takes(config: Path) -> None:
 
 
 @pytest.mark.parametrize("pin", ["", "12", "12345678901234567", "12a4", "٤٧١١"])
-def test_pin_refuses_what_is_no_pin(pin: str) -> None:
+@pytest.mark.parametrize("options", [(), ("--weak",)])
+def test_pin_refuses_what_is_no_pin(pin: str, options: tuple[str, ...]) -> None:
     """And does not repeat it."""
-    result = run("pin", input=f"{pin}\n")
+    result = run("pin", *options, input=f"{pin}\n")
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "a PIN is 4 to 16 digits\n")
+
+
+def test_pin_refuses_a_weak_one_unless_it_is_told_to_take_it() -> None:
+    """It says what is weak about it, and how to have it all the same."""
+    refused = run("pin", input="1234\n")
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (
+        1,
+        "",
+        "this PIN is easy to guess: its digits run up or down; --weak takes it all the same\n",
+    )
+    assert matches(run("pin", "--weak", input="1234\n").stdout.rstrip("\n"), "1234")
+
+
+def test_pin_goes_by_the_rules_of_the_site(config: Path) -> None:
+    """The length holds also for weak ones; where the site takes weak ones, so does the command."""
+    text = config.read_text()
+    config.write_text(text.replace("pins:\n", "pins:\n  min_digits: 6\n"))
+    for options in ((), ("--weak",)):
+        result = run("pin", "-c", config, *options, input="4711\n")
+        assert (result.exit_code, result.stderr) == (1, "a PIN is 6 to 16 digits\n")
+    config.write_text(text.replace("pins:\n", "pins:\n  refuse_weak: false\n"))
+    assert run("pin", "-c", config, input="1234\n").exit_code == 0
+
+
+def test_pin_refuses_the_own_number(config: Path) -> None:
+    """Of the supervisor whose PIN it is to be; nobody's without a name."""
+    result = run("pin", "-c", config, "--supervisor", "anna", input="200147\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("this PIN is easy to guess: it is the number of their own phone, or nearly so;")
+    assert run("pin", "-c", config, input="200147\n").exit_code == 0
+
+
+def test_pin_names_what_is_wrong_with_its_options(config: Path, tmp_path: Path) -> None:
+    """Before anybody keys in a PIN for nothing."""
+    result = run("pin", "-c", config, "--supervisor", "dora", input="471108\n")
+    assert (result.exit_code, result.stderr) == (1, "dora is no supervisor; there are: anna\n")
+    result = run("pin", "--supervisor", "anna", input="471108\n")
+    assert (result.exit_code, "--supervisor needs --config" in result.stderr) == (2, True)
+    result = run("pin", "-c", tmp_path / "missing.yaml", input="471108\n")
+    assert (result.exit_code, "cannot be read" in result.stderr) == (1, True)
+
+
+# ---- pin unlock --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lock_outs(tmp_path: Path) -> Iterator[LockOutTable]:
+    """A store in which Anna, her phone, another one and a PBX are locked out."""
+    database = Database(file_url(tmp_path))
+    database.upgrade()
+    table = LockOutTable(database)
+    rows = dict.fromkeys(LOCKED_OUT, LockOut(3, 1e9, 2e9))
+    table.change(LOCKED_OUT, lambda before: rows)
+    yield table
+    database.close()
+
+
+LOCKED_OUT = ["supervisor:anna", "endpoint:PJSIP/2001", "endpoint:PJSIP/6666", "peer:192.0.2.1"]
+
+
+@pytest.mark.parametrize(
+    ("who", "unlocked", "number"),
+    [("anna", LOCKED_OUT[:2], 6), ("PJSIP/6666", LOCKED_OUT[2:3], 3), ("192.0.2.1", LOCKED_OUT[3:], 3)],
+)
+def test_unlock_lets_one_try_again(
+    config: Path, lock_outs: LockOutTable, who: str, unlocked: list[str], number: int
+) -> None:
+    """A supervisor with their phones, a phone, or a PBX; nobody else. A second time there is nothing to do."""
+    result = run("pin", "unlock", "-c", config, who)
+    assert (result.exit_code, result.stdout) == (0, f"{who}: {number} wrong PINs forgotten\n")
+    left = lock_outs.change(LOCKED_OUT, lambda before: before)
+    assert sorted(left) == sorted(set(LOCKED_OUT) - set(unlocked))
+    assert run("pin", "unlock", "-c", config, who).stdout == f"{who}: there were no wrong PINs\n"
+    result = run("pin", "unlock", "-c", config, who, "--json")
+    assert json.loads(result.stdout) == {"unlocked": unlocked, "wrong_pins": 0}
+
+
+def test_unlock_says_why_it_cannot(config: Path, lock_outs: LockOutTable, tmp_path: Path) -> None:
+    """Nobody of that name, or no store."""
+    result = run("pin", "unlock", "-c", config, "dora")
+    assert (result.exit_code, result.stderr) == (1, "dora is no supervisor; there are: anna\n")
+    assert len(lock_outs.change(LOCKED_OUT, lambda before: before)) == 4
+    config.write_text(config.read_text().replace(f"directory: {tmp_path}", f"directory: {tmp_path}/none"))
+    result = run("pin", "unlock", "-c", config, "anna")
+    assert (result.exit_code, "agi-monitor.db: No such file or directory; the folder" in result.stderr) == (1, True)
 
 
 # ---- render ------------------------------------------------------------------------------------------------

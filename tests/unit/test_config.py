@@ -16,7 +16,7 @@ from agi_monitor.errors import ConfigError
 from agi_monitor.limits import Limits
 from agi_monitor.model import Mode
 from agi_monitor.sample import SAMPLE
-from agi_monitor.supervision.pins import make_hash
+from agi_monitor.supervision.pin_records import make_hash
 from tests.unit.supervision.desk import PIN_HASH
 
 TEXT = f"""\
@@ -149,6 +149,15 @@ MISTAKES = [
         "17: stop: spies: end needs ami, or a hangup_command with",
     ),
     (TEXT + "pins: {lock_seconds: 4000}\n", "17: pins: max_lock_seconds is shorter than lock_seconds"),
+    (TEXT + "pins: {lock_seconds_peer: 400}\n", "17: pins: max_lock_seconds_peer is shorter than lock_seconds_peer"),
+    (
+        edited("  bert:", "    pin_set: 2026-01-31T10:00:00+01:00\n  bert:") + "pins: {max_days: 90}\n",
+        "7: supervisors.bert: pin_set is missing, and pins.max_days counts from then on",
+    ),
+    (TEXT + "pins: {min_digits: 3}\n", "17: pins.min_digits: must be greater than or equal to 4"),
+    (TEXT + "pins: {min_digits: 17}\n", "17: pins.min_digits: must be less than or equal to 16"),
+    (TEXT + "pins: {max_days: 0}\n", "17: pins.max_days: must be greater than or equal to 1"),
+    (TEXT + "pins: {refuse_weak: perhaps}\n", "17: pins.refuse_weak: must be true or false"),
     (TEXT + "prompts: {hello: [hi]}\n", "17: prompts.hello: is no refusal reason and no cue"),
     (TEXT + "languages: {de: {hello: [hi]}}\n", "17: languages.de.hello: is no refusal reason and no cue"),
     (TEXT + "prompts: {ask_pin: [a, b]}\n", "17: prompts.ask_pin: must be exactly one sound file"),

@@ -24,7 +24,7 @@ from agi_monitor.metrics import (
     PBXReadings,
     Readings,
 )
-from agi_monitor.model import Mode, Reason
+from agi_monitor.model import Locked, Mode, Reason
 from agi_monitor.supervision.audit import End, LockedOut, Refused, SpyEnded
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -82,7 +82,7 @@ def test_facts_are_counted() -> None:
         "supervisor": "anna",
     }
     metrics.fact(Refused(at=AT, reason=Reason.NO_CALL, **who).record())
-    metrics.fact(LockedOut(at=AT, until=AT, **who).record())
+    metrics.fact(LockedOut(at=AT, kind=Locked.SUPERVISOR, until=AT, **who).record())
     ended = SpyEnded(at=AT, grant=1, extension="1", mode=Mode.WHISPER, why=End.CALL_OVER, seconds=2.5, **who)
     metrics.fact(ended.record())
     metrics.fact(ended.record())
@@ -97,7 +97,7 @@ def test_facts_are_counted() -> None:
         metrics.fact(record)
     found = samples(metrics)
     assert of(found, "refusals_total", reason="no_call") == 1
-    assert of(found, "lock_outs_total") == 1
+    assert of(found, "lock_outs_total", kind="supervisor") == 1
     assert of(found, "spies_started_total", mode="whisper") == 1
     assert of(found, "spies_ended_total", why="call_over") == 2
     assert of(found, "spy_seconds_total", mode="whisper") == 5
@@ -114,14 +114,15 @@ def test_every_counter_of_facts_is_there_from_the_beginning() -> None:
     assert {reason: of(found, "refusals_total", reason=reason) for reason in Reason} == dict.fromkeys(Reason, 0)
     assert {mode: of(found, "spies_started_total", mode=mode) for mode in Mode} == dict.fromkeys(Mode, 0)
     assert {end: of(found, "spies_ended_total", why=end) for end in End} == dict.fromkeys(End, 0)
-    assert of(found, "lock_outs_total") == 0
+    assert {kind: of(found, "lock_outs_total", kind=kind) for kind in Locked} == dict.fromkeys(Locked, 0)
 
 
 def test_two_servers_count_each_their_own() -> None:
     """Nothing is kept for the whole process."""
     one, other = Metrics(lambda: NOTHING), Metrics(lambda: NOTHING)
-    one.fact({"fact": "locked_out"})
-    assert (of(samples(one), "lock_outs_total"), of(samples(other), "lock_outs_total")) == (1, 0)
+    one.fact({"fact": "locked_out", "kind": "endpoint"})
+    counts = [of(samples(metrics), "lock_outs_total", kind="endpoint") for metrics in (one, other)]
+    assert counts == [1, 0]
 
 
 VALUES = st.none() | st.text(max_size=5) | st.integers() | st.floats() | st.lists(st.integers(), max_size=1)

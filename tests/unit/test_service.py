@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 
 from agi_monitor import __version__
+from agi_monitor.storage.database import Database, file_url
+from agi_monitor.storage.lock_out_table import LockOutTable
 from tests.unit.supervision.desk import PIN, PIN_HASH
 
 WAIT_SECONDS = 30.0
@@ -254,8 +256,10 @@ def test_refuses_who_keys_in_nothing_right(server: Server, dial: Dial) -> None:
         call.say("200 result=0000")
     assert call.hear() == 'STREAM FILE "vm-invalidpassword" "" "0"'
     assert server.logs("refused")["reason"] == "endpoint_unknown"
-    lock_outs = json.loads((server.folder / "state" / "lock-outs.json").read_text())
-    assert lock_outs["endpoint:PJSIP/6666"]["failures"] == 3
+    database = Database(file_url(server.folder / "state"))
+    counted = LockOutTable(database).change(["endpoint:PJSIP/6666", "peer:127.0.0.1"], lambda before: before)
+    database.close()
+    assert {who: one.failures for who, one in counted.items()} == {"endpoint:PJSIP/6666": 3, "peer:127.0.0.1": 3}
 
 
 # ---- reload ------------------------------------------------------------------------------------------------
@@ -396,13 +400,47 @@ def test_a_missing_audit_folder_is_named(start: Callable[..., Server], tmp_path:
     assert server.ends()[0] == 1
 
 
-def test_torn_lock_outs_are_named(start: Callable[..., Server], tmp_path: Path) -> None:
-    """They are kept for whoever mends them."""
-    path = tmp_path / "state" / "lock-outs.json"
-    path.write_text("{")
-    code, message = start().ends()
-    assert (code, message.startswith(f"{path}: the lock-outs cannot be read")) == (1, True)
-    assert path.read_text() == "{"
+def test_a_database_that_is_none_is_named(start: Callable[..., Server], tmp_path: Path) -> None:
+    """It is kept for whoever mends it: without the lock-outs everybody could go on guessing."""
+    path = tmp_path / "state" / "agi-monitor.db"
+    path.write_text("something else\n" * 100)
+    message = f"{path}: it is no database of SQLite; move it away, or restore a copy\n"
+    assert start().ends() == (1, message)
+    assert path.read_text() == "something else\n" * 100
+
+
+def test_a_lock_out_survives_a_kill_and_is_shared(
+    server: Server, start: Callable[..., Server], dial: Dial, tmp_path: Path, text: str, port: int
+) -> None:
+    """A server that was killed has it when it is back, and so has another one on the same store."""
+
+    def keyed(server: Server, digits: str) -> Iterator[str]:
+        call = dial(server)
+        assert call.hear() == "ANSWER"
+        call.say("200 result=0")
+        while (command := call.hear()).startswith("GET DATA "):
+            call.say(f"200 result={digits}")
+            yield command
+        assert server.logs("refused")["reason"] in ("pin_wrong", "pin_locked")
+
+    assert len(list(keyed(server, "0000"))) == 3
+    server.process.kill()
+    server.process.wait(WAIT_SECONDS)
+    later = start()
+    later.logs("serving")
+    assert list(keyed(later, PIN)) == []
+    (tmp_path / "other").mkdir()
+    changes = {
+        f"{tmp_path}/state": f"{tmp_path}/other",
+        f"port: {port}": f"port: {port + 1}",
+        "audit.jsonl": "other.jsonl",
+    }
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    other = start(f"{text}store: {{url: 'sqlite:///{tmp_path}/state/agi-monitor.db'}}\n")
+    other.port = port + 1
+    other.logs("serving")
+    assert list(keyed(other, PIN)) == []
 
 
 def test_starts_again_after_it_was_killed(server: Server, start: Callable[..., Server]) -> None:

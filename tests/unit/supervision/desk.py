@@ -1,4 +1,4 @@
-"""One supervisor's desk phone at a fake PBX, with the real protocol, PINs, audit file and lock-out file behind it.
+"""One supervisor's desk phone at a fake PBX, with the real protocol, PINs, audit file and database behind it.
 
 The fake's ``happened`` also tells when a record is on disk, so that one list shows the order of everything.
 """
@@ -6,9 +6,11 @@ The fake's ``happened`` also tells when a record is on disk, so that one list sh
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +20,8 @@ from agi_monitor.agi.session import Session
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.model import Agent, Mode, Supervisor
 from agi_monitor.storage.audit_file import AuditFile
-from agi_monitor.storage.lock_out_file import LockOutFile
+from agi_monitor.storage.database import FILE, Database, file_url
+from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.supervision import chanspy
 from agi_monitor.supervision.audit import Fact
 from agi_monitor.supervision.authorization import Effect, Rule
@@ -28,6 +31,8 @@ from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
+from agi_monitor.supervision.lock_outs import Limit, Limits, LockOut
+from agi_monitor.supervision.pin_records import PinStore
 from agi_monitor.supervision.pins import InThread, PinGuard, PinPolicy
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.spy_call import SpyCall
@@ -69,7 +74,13 @@ POLICY = Policy(
     rules=RULES,
 )
 
-PIN_POLICY = PinPolicy(attempts=3, lock_after=5, lock_seconds=60.0, max_lock_seconds=3600.0)
+
+def limits(after: int, longest: float = 3600.0) -> Limits:
+    """A supervisor's limit; their phone has a little more patience, and the PBX much more."""
+    return Limits(Limit(after, 60.0, longest), Limit(after + 2, 60.0, longest), Limit(100, 10.0, 300.0))
+
+
+PIN_POLICY = PinPolicy(attempts=3, limits=limits(5))
 
 SPYEE = "PJSIP/1001-0000000a"
 CUSTOMER = "PJSIP/trunk-0000000b"
@@ -77,9 +88,29 @@ SPYEE_UNIQUEID = "1700000000.10"
 CUSTOMER_UNIQUEID = "1700000000.11"
 
 
+@cache
+def empty_database() -> bytes:
+    """The file of a database with its tables, made once: its steps take longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(file_url(Path(folder)))
+        database.upgrade()
+        database.close()
+        return (Path(folder) / FILE).read_bytes()
+
+
 async def at_once(function: Callable[[], Result], /) -> Result:
     """Run a function here and now: what a thread does, without one."""
     return function()
+
+
+def finish(story: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine that waits for nothing."""
+    try:
+        story.send(None)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    raise AssertionError("it waits")
 
 
 class Witness:
@@ -254,13 +285,15 @@ class Desk:
     """A supervisor's phone, a PBX with one call of agent 1001, and the server's parts.
 
     Parameters:
-        folder: for the audit and the lock-outs.
+        folder: for the audit and the database.
         dialled: what the supervisor dials.
         channel: of the supervisor.
         language: of that channel.
         pin_policy: how often a PIN may be wrong.
         writing: runs the audit's writes.
         talking: whether the agent 1001 is on a call.
+        records: makes what keeps the PINs; without it they stand in the configuration.
+        hashing: runs argon2.
     """
 
     def __init__(
@@ -273,6 +306,8 @@ class Desk:
         pin_policy: PinPolicy = PIN_POLICY,
         writing: InThread = at_once,
         talking: bool = True,
+        records: Callable[[Database], PinStore] | None = None,
+        hashing: InThread = at_once,
     ) -> None:
         self.now = NOW
         self.policy = POLICY
@@ -289,10 +324,20 @@ class Desk:
             self.pbx.add_channel(CUSTOMER, CUSTOMER_UNIQUEID, bridge_peer=SPYEE)
         self.audit_path = folder / "log" / "audit.jsonl"
         self.audit_path.parent.mkdir()
-        self.lock_outs_path = folder / "lock-outs.json"
+        self.database_path = folder / FILE
+        self.database_path.write_bytes(empty_database())
+        self.database = Database(file_url(folder))
         self.audit_file = AuditFile(self.audit_path, writing)
         self.audit = Witness(self.audit_file, self.pbx.happened)
-        self.pins = PinGuard(pin_policy, LockOutFile(self.lock_outs_path), lambda: self.now, at_once, at_once)
+        self.lock_outs = LockOutTable(self.database)
+        self.pins = PinGuard(
+            pin_policy,
+            self.lock_outs,
+            lambda: self.now,
+            hashing,
+            at_once,
+            None if records is None else records(self.database),
+        )
         self.call: SpyCall | None = None
         self.when_quiet: Callable[[], int | None] = self.supervisor_hangs_up
         """What happens during ChanSpy once no more keys are pressed; None goes on, a number ends it with that."""
@@ -396,6 +441,11 @@ class Desk:
         """Load another configuration."""
         self.policy = replace(self.policy, **changes)  # type: ignore[arg-type]  # the fields of Policy
 
+    def lose_the_database(self) -> None:
+        """Nothing can be read or written there any more."""
+        self.database_path.rename(self.database_path.with_suffix(".away"))
+        self.database_path.mkdir()
+
     # ---- what is left ----------------------------------------------------------------------------------
 
     @property
@@ -407,6 +457,10 @@ class Desk:
     def recorded(self, *keys: str) -> list[tuple[object, ...]]:
         """Return the given keys of every record."""
         return [tuple(record.get(key) for key in keys) for record in self.records]
+
+    def wrong_pins(self, who: str) -> LockOut | None:
+        """Return what is counted under a name."""
+        return self.lock_outs.change([who], lambda before: before).get(who)
 
     @property
     def spies(self) -> list[str]:

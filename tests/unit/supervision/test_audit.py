@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from agi_monitor.model import Mode, Reason
+from agi_monitor.model import Locked, Mode, PinDue, Reason
 from agi_monitor.supervision import audit
 from agi_monitor.supervision.audit import (
     CallFact,
@@ -20,6 +20,7 @@ from agi_monitor.supervision.audit import (
     PbxLost,
     PbxSynced,
     PeopleChanged,
+    PinChanged,
     Refused,
     RogueSpy,
     RogueSpyEnded,
@@ -49,7 +50,14 @@ RECORDS = [
         {"fact": "refused", "at": STAMP, **CALL}
         | {"reason": "mode_denied", "mode": "barge", "extension": "1001", "detail": "rule x"},
     ),
-    (LockedOut(at=AT, **CALL, until=AT), {"fact": "locked_out", "at": STAMP, **CALL, "until": STAMP}),
+    (
+        LockedOut(at=AT, **CALL, kind=Locked.PEER, until=AT),
+        {"fact": "locked_out", "at": STAMP, **CALL, "kind": "peer", "until": STAMP},
+    ),
+    (
+        PinChanged(at=AT, **CALL, why=PinDue.EXPIRED),
+        {"fact": "pin_changed", "at": STAMP, **CALL, "why": "expired"},
+    ),
     (
         SpyStarted(
             at=AT,

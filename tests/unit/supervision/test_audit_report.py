@@ -70,7 +70,9 @@ def test_refusals_and_lock_outs_are_counted() -> None:
         {"fact": "refused", **CALL},
         {"fact": "refused", "supervisor": "anna", "extension": None},
         {"fact": "refused", "supervisor": None, "extension": None},
-        {"fact": "locked_out", "supervisor": "anna"},
+        {"fact": "locked_out", "kind": "supervisor", "supervisor": "anna"},
+        {"fact": "locked_out", "kind": "endpoint", "supervisor": "anna"},
+        {"fact": "locked_out", "kind": "peer", "supervisor": "anna"},
         {"fact": "server_started"},
     )
     anna = of(found.supervisors(), "anna")

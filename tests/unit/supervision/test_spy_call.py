@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from agi_monitor.agi.session import EndReason
 from agi_monitor.model import Agent, Cue, Mode, Reason
 from agi_monitor.supervision.audit import End, Fact
+from agi_monitor.supervision.lock_outs import Limit, LockOut
 from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice
 from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION, Prompts
@@ -25,6 +26,7 @@ from tests.unit.supervision.desk import (
     ANNA,
     CODES,
     CUSTOMER,
+    NOW,
     PIN,
     PIN_POLICY,
     POLICY,
@@ -32,6 +34,7 @@ from tests.unit.supervision.desk import (
     SPYEE,
     SPYEE_UNIQUEID,
     Desk,
+    limits,
 )
 
 Result = TypeVar("Result")
@@ -295,8 +298,13 @@ def wrong_pins(desk: Desk) -> None:
 
 
 def locked(desk: Desk) -> None:
-    desk.pins.policy = replace(PIN_POLICY, lock_after=1)
+    desk.pins.policy = replace(PIN_POLICY, limits=limits(1))
     desk.run(f"{WRONG}{PIN}#")
+
+
+def expired(desk: Desk) -> None:
+    desk.pins.policy = replace(PIN_POLICY, max_age=86_400.0)
+    desk.run()
 
 
 def no_such_code(desk: Desk) -> None:
@@ -385,7 +393,7 @@ def stranger(desk: Desk) -> None:
 
 
 def no_state(desk: Desk) -> None:
-    desk.lock_outs_path.mkdir()
+    desk.lose_the_database()
     desk.run()
 
 
@@ -420,6 +428,7 @@ STORIES: dict[Reason, Callable[[Desk], None]] = {
     Reason.ENDPOINT_UNKNOWN: stranger,
     Reason.PIN_WRONG: wrong_pins,
     Reason.PIN_LOCKED: locked,
+    Reason.PIN_EXPIRED: expired,
     Reason.EXTENSION_MISSING: no_extension,
     Reason.AGENT_UNKNOWN: no_such_agent,
     Reason.MODE_DENIED: protected,
@@ -493,7 +502,7 @@ def test_an_error_of_the_pbx_is_on_record(desk: Desk) -> None:
 # ---- who, and how little is told ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", [PIN_POLICY, replace(PIN_POLICY, lock_after=2)], ids=["wrong", "locked"])
+@pytest.mark.parametrize("policy", [PIN_POLICY, replace(PIN_POLICY, limits=limits(2))], ids=["wrong", "locked"])
 def test_a_strangers_phone_sounds_like_a_wrong_pin(tmp_path: Path, policy: PinPolicy) -> None:
     """Nobody can tell by the sounds or their order whether a phone belongs to a supervisor."""
     (tmp_path / "a").mkdir()
@@ -539,17 +548,58 @@ def test_an_empty_pin_is_no_attempt(desk: Desk) -> None:
     desk.run("###")
 
     assert refusals(desk) == ["pin_wrong"]
-    assert desk.lock_outs_path.exists() is False
+    assert (desk.wrong_pins("supervisor:anna"), desk.wrong_pins("endpoint:PJSIP/2001")) == (None, None)
 
 
 def test_a_lock_out_is_on_record(desk: Desk) -> None:
     """The wrong PIN too many is a fact of its own that says until when."""
     locked(desk)
 
-    assert desk.recorded("fact", "supervisor", "until", "reason") == [
-        ("locked_out", "anna", "2023-11-14T22:14:20.000+00:00", None),
-        ("refused", "anna", None, "pin_locked"),
+    assert desk.recorded("fact", "supervisor", "kind", "until", "reason") == [
+        ("locked_out", "anna", "supervisor", "2023-11-14T22:14:20.000+00:00", None),
+        ("refused", "anna", None, None, "pin_locked"),
     ]
+
+
+def test_a_lock_out_is_on_record_also_after_a_hang_up(tmp_path: Path) -> None:
+    """Whoever hangs up before the wrong PIN too many was looked at locks all the same, and not in silence."""
+
+    async def slow(function: Callable[[], Result], /) -> Result:
+        desk.pbx.hang_up()
+        await Deferred()
+        return function()
+
+    desk = Desk(tmp_path, pin_policy=replace(PIN_POLICY, limits=limits(1)), hashing=slow)
+    desk.run(f"{PIN}#")
+
+    assert desk.recorded("fact", "supervisor", "kind") == [("locked_out", "anna", "supervisor")]
+    assert desk.wrong_pins("supervisor:anna") == LockOut(1, NOW, NOW + 60.0)
+
+
+def test_guessing_over_one_pbx_locks_everybody_on_it(tmp_path: Path) -> None:
+    """The record says that it is the PBX; the supervisor hears what everybody hears who is locked out."""
+    patient = replace(PIN_POLICY.limits, peer=Limit(2, 10.0, 300.0))
+    desk = Desk(tmp_path, pin_policy=replace(PIN_POLICY, limits=patient)).run(f"{WRONG}{WRONG}{PIN}#")
+
+    assert desk.recorded("fact", "kind", "until", "reason") == [
+        ("locked_out", "peer", "2023-11-14T22:13:30.000+00:00", None),
+        ("refused", None, None, "pin_locked"),
+    ]
+    assert [moment for moment in spoken(Reason.PIN_LOCKED) if moment not in desk.pbx.played] == []
+    assert desk.spies == []
+
+
+def test_without_a_pin_it_sounds_like_a_wrong_one(tmp_path: Path) -> None:
+    """Nobody can tell from outside; the record can."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    wrong = Desk(tmp_path / "a").run(WRONG * 3)
+    none = Desk(tmp_path / "b")
+    none.change(supervisors={"PJSIP/2001": replace(ANNA, pin_hash=None)})
+    none.run(f"{PIN}#" * 3)
+
+    assert (none.pbx.commands, none.pbx.played) == (wrong.pbx.commands, wrong.pbx.played)
+    assert none.recorded("reason", "detail") == [("pin_wrong", "there is no PIN")]
 
 
 @pytest.mark.parametrize(
@@ -569,7 +619,7 @@ def test_no_digit_of_a_pin_is_kept(tmp_path: Path, dialled: str, keys: str) -> N
     with capture_logs() as logs:
         desk.run(keys)
 
-    files = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    files = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
     kept = [*(str(line) for line in logs), *(" ".join(command) for command in desk.pbx.commands), files]
     for secret in (PIN, PIN[:4], "90210777", "9021"):
         assert [text for text in kept if secret in text] == []

@@ -1,0 +1,70 @@
+"""A new PIN by phone: keyed in twice, and in the place of the old one."""
+
+from __future__ import annotations
+
+from agi_monitor.model import Cue, PinDue, Reason, Refusal
+from agi_monitor.supervision.audit import PinChanged
+from agi_monitor.supervision.line import Line
+from agi_monitor.supervision.pin_records import PinRecord
+from agi_monitor.supervision.pin_rules import MAX_DIGITS, Weakness, numbers_of
+from agi_monitor.supervision.pins import Claim, PinGuard
+
+PIN_SECONDS = 8.0
+"""Silence after which what was keyed in counts as the PIN; ``#`` ends it at once."""
+
+
+async def change_pin(
+    line: Line, pins: PinGuard, claim: Claim, old: PinRecord, digits: str, why: PinDue
+) -> PinRecord | Refusal:
+    """Let somebody who gave the right PIN choose another one.
+
+    Parameters:
+        line: the supervisor's.
+        pins: keeps the new one.
+        claim: who it is.
+        old: what is kept of the old PIN.
+        digits: the old PIN itself, which is not to be chosen again.
+        why: it has to be changed.
+
+    Returns:
+        What is kept from now on, or why there is nothing new.
+
+    Raises:
+        StateUnavailable: the new PIN could not be kept, and the old one stays.
+    """
+    supervisor = claim.supervisor
+    if supervisor is None or not pins.changeable:
+        return Refusal(Reason.PIN_EXPIRED, why)
+    line.log.info("pin_change_prompted", why=why)
+    chosen = await _choose(line, pins, claim, digits)
+    if not chosen:
+        return Refusal(Reason.PIN_EXPIRED, why)
+    new = await pins.new_record(chosen)
+    try:
+        await pins.replace(supervisor, old, new)
+    finally:
+        # Looked up, also after a hang-up in the middle of it: the record says what has happened.
+        changed = await pins.holds(claim, new)
+        if changed:
+            line.log.info("pin_changed", why=why)
+            await line.audit.append(PinChanged(**line.common(supervisor), why=why))
+    if not changed:
+        return Refusal(Reason.PIN_EXPIRED, "somebody else has changed it meanwhile")
+    await line.say(Cue.PIN_CHANGED)
+    return new
+
+
+async def _choose(line: Line, pins: PinGuard, claim: Claim, old: str) -> str:
+    """Ask until a new PIN was keyed in twice; empty when that did not come about."""
+    own = numbers_of(claim.supervisor.endpoints if claim.supervisor else ())
+    for _ in range(pins.policy.attempts):
+        new = await line.ask(Cue.ASK_NEW_PIN, PIN_SECONDS, MAX_DIGITS)
+        problem = Weakness.OLD_ONE if new == old else pins.policy.rules.problem(new, own)
+        if problem is not None:
+            line.log.info("pin_weak", why=problem)
+            await line.say(Cue.PIN_WEAK)
+        elif await line.ask(Cue.ASK_NEW_PIN_AGAIN, PIN_SECONDS, MAX_DIGITS) == new:
+            return new
+        else:
+            await line.say(Cue.PIN_NOT_SAME)
+    return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from contrib.lab.pbx import Lab
-from contrib.lab.server import MonitorServer
+from contrib.lab.server import SITE, MonitorServer, with_pins
 from tests.conftest import FAILURES, REPORTS
 from tests.scenarios.house import House
+
+PEOPLE = ("supervisors", "agents", "rules")
 
 
 @pytest.fixture
@@ -40,3 +44,18 @@ def house(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
             (folder / "agi-transcript.txt").write_text(server.transcript())
             print(f"\nthe server's log, audit and AGI transcript of this scenario: {folder}")  # noqa: T201
     house.assert_no_pin_anywhere()
+
+
+@pytest.fixture
+def stored(house: House) -> Iterator[House]:
+    """The same site, with its people in the store."""
+    people = {name: copy.deepcopy(SITE[name]) for name in PEOPLE}
+    with_pins(people)
+    path = house.server.folder / "people.yaml"
+    path.write_text(json.dumps(people))
+    house.server.stop()
+    house.server.configure(store={"people": True}, **dict.fromkeys(PEOPLE))
+    house.change("people", "import", str(path), "--yes")
+    path.unlink()
+    house.server.start()
+    yield house

@@ -69,6 +69,10 @@ class House:
         self.server.configure(**changes)
         self.server.start()
 
+    def change(self, *arguments: str) -> None:
+        """Change people in the store with a command."""
+        self.server.command(*arguments, "--config", str(self.server.config))
+
     def dial(self, number: str, supervisor: str = "2001") -> Call:
         """Dial from a supervisor's phone and wait until the server asks for the PIN."""
         mark = self.server.mark()

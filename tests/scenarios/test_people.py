@@ -2,36 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-import json
-from collections.abc import Iterator
-
-import pytest
-
-from contrib.lab.server import SITE, with_pins
+from contrib.lab.server import SITE
 from tests.scenarios.house import House, heard_in
-
-SECTIONS = ("supervisors", "agents", "rules")
-
-
-@pytest.fixture
-def stored(house: House) -> Iterator[House]:
-    """The same site, with its people in the store."""
-    people = {name: copy.deepcopy(SITE[name]) for name in SECTIONS}
-    with_pins(people)
-    path = house.server.folder / "people.yaml"
-    path.write_text(json.dumps(people))
-    house.server.stop()
-    house.server.configure(store={"people": True}, **dict.fromkeys(SECTIONS))
-    change(house, "people", "import", str(path), "--yes")
-    path.unlink()
-    house.server.start()
-    yield house
-
-
-def change(house: House, *arguments: str) -> None:
-    """Change people with a command."""
-    house.server.command(*arguments, "--config", str(house.server.config))
 
 
 def test_who_is_disabled_falls_silent_and_may_come_back(stored: House) -> None:
@@ -40,7 +12,7 @@ def test_who_is_disabled_falls_silent_and_may_come_back(stored: House) -> None:
     house.lab.connect("3001", "1001")
     house.spy()
     house.hears(heard_in("listen"))
-    change(house, "people", "disable", "anna")
+    house.change("people", "disable", "anna")
     (revoked,) = house.server.wait_for_audit("spy_revoked")
     assert revoked["why"] == "mode_denied"
     house.hears({"3001": {"1001"}, "1001": {"3001"}})
@@ -48,7 +20,7 @@ def test_who_is_disabled_falls_silent_and_may_come_back(stored: House) -> None:
     assert record["by"]
     house.lab.phone("2001").hang_up()
     mark = house.server.mark()
-    change(house, "people", "enable", "anna")
+    house.change("people", "enable", "anna")
     house.server.wait_for("people_changed", mark)
     house.spy()
     house.hears(heard_in("listen"))
@@ -59,12 +31,12 @@ def test_a_rule_holds_as_soon_as_it_is_there(stored: House) -> None:
     house = stored
     house.lab.connect("3001", "1001")
     house.spy()
-    change(house, "rules", "remove", "leads-on-sales")
+    house.change("rules", "remove", "leads-on-sales")
     house.server.wait_for("spy_revoked")
     house.server.wait_for("extension_prompted")
     mark = house.server.mark()
     options = ["--allow", "listen", "--supervisors", "anna", "--agents", "_10XX"]
-    change(house, "rules", "add", "anna-again", *options)
+    house.change("rules", "add", "anna-again", *options)
     house.server.wait_for("people_changed", mark)
     house.lab.phone("2001").press("1001#")
     house.server.wait_for("spy_started", mark, rule="anna-again")

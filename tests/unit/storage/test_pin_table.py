@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import update
@@ -100,6 +102,31 @@ def test_what_somebody_else_has_changed_stays(table: PinTable, before: PinRecord
     """Be it the PIN, its date, or that it is to be changed."""
     assert not table.replace("anna", before, OTHER, "root", NOW)
     assert table.read("anna") == RECORD
+
+
+def test_changes_of_people_at_the_same_time_lose_no_pin(table: PinTable, database: Database) -> None:
+    """While an administrator changes the name again and again, each new PIN stays until the next one."""
+    records = [RECORD, *(replace(OTHER, made=1_800_000_000.0 + number) for number in range(20))]
+    people = PeopleTable(database)
+
+    def rename(number: int) -> None:
+        def edit(before: People) -> People:
+            anna = before.supervisors["anna"].model_copy(update={"name": f"Anna {number}"})
+            return before.model_copy(update={"supervisors": {**before.supervisors, "anna": anna}})
+
+        people.change("root", datetime.now(UTC), edit)
+
+    def renames() -> None:
+        for number in range(20):
+            rename(number)
+
+    with ThreadPoolExecutor(1) as thread:
+        renaming = thread.submit(renames)
+        done = [table.replace("anna", one, other, "anna by phone", NOW) for one, other in pairwise(records)]
+        renaming.result()
+    assert done == [True] * 20
+    assert table.read("anna") == records[-1]
+    assert people.load().supervisors["anna"].name == "Anna 19"
 
 
 def test_nobody_is_made(table: PinTable) -> None:

@@ -114,8 +114,12 @@ RIGHTS = Path(__file__).resolve().parents[2] / "docs" / "topics" / "rights.md"
 
 
 def test_the_examples_of_the_document_are_right() -> None:
-    """The rules as they stand there, and one list of holidays for two of them."""
-    rules, holidays = re.findall(r"^```yaml\n(.*?)^```", RIGHTS.read_text(), re.MULTILINE | re.DOTALL)
+    """The rules as they stand there, the text that agents acknowledge, and one list of holidays for two rules."""
+    examples = re.findall(r"^```yaml\n(.*?)^```", RIGHTS.read_text(), re.MULTILINE | re.DOTALL)
+    rules, acknowledgement, holidays = examples
+    told = parse(f"{LEAST}}}\n{acknowledgement}".encode(), "rights.md").acknowledgement
+    assert told is not None
+    assert told.text == "2026-11"
     config = parse((PEOPLE + rules.partition("rules:\n")[2]).encode(), "rights.md")
     assert [rule.name for rule in config.rules] == ["leads-supervise-sales", "nobody-hears-the-helpline"]
     one, _, other = (line.strip() for line in holidays.strip().splitlines())

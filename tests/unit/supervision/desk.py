@@ -18,6 +18,7 @@ from agi_monitor.agi.session import Session
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.model import Agent, Mode, Supervisor
 from agi_monitor.storage.audit_file import AuditFile
+from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.storage.lock_out_file import LockOutFile
 from agi_monitor.supervision import chanspy
 from agi_monitor.supervision.audit import Fact
@@ -90,7 +91,7 @@ class Witness:
         happened: the list.
     """
 
-    def __init__(self, audit: AuditFile, happened: list[str]) -> None:
+    def __init__(self, audit: AuditSinks, happened: list[str]) -> None:
         self._audit = audit
         self._happened = happened
         self.fails_from: int | None = None
@@ -290,7 +291,7 @@ class Desk:
         self.audit_path = folder / "log" / "audit.jsonl"
         self.audit_path.parent.mkdir()
         self.lock_outs_path = folder / "lock-outs.json"
-        self.audit_file = AuditFile(self.audit_path, writing)
+        self.audit_file = AuditSinks([AuditFile(self.audit_path)], writing)
         self.audit = Witness(self.audit_file, self.pbx.happened)
         self.pins = PinGuard(pin_policy, LockOutFile(self.lock_outs_path), lambda: self.now, at_once, at_once)
         self.call: SpyCall | None = None

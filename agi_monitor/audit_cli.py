@@ -10,27 +10,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, NoReturn, TypeVar
+from typing import IO, NoReturn, TypeVar, cast
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from agi_monitor import audit_tables as tables
+from agi_monitor.audit_source import Files, Table
 from agi_monitor.config import Config, load
-from agi_monitor.errors import AgiMonitorError, AuditUnavailable
+from agi_monitor.errors import AgiMonitorError
 from agi_monitor.storage import audit_reading as reading
 from agi_monitor.storage.audit_file import AuditLock
-from agi_monitor.storage.audit_head_file import HEAD_FILE, HeadFile, KnownHead
-from agi_monitor.storage.audit_key_file import PUBLIC_FILE, audit_key, pem, trusted_keys, verifies
-from agi_monitor.storage.audit_retention import Order, Outcome
+from agi_monitor.storage.audit_key_file import PUBLIC_FILE, audit_key, pem, trusted_keys
+from agi_monitor.storage.audit_retention import Order, Outcome, retain_stored
 from agi_monitor.storage.audit_retention import retain as retain_file
-from agi_monitor.supervision.audit_chain import Head
+from agi_monitor.storage.audit_table_reading import nodes as nodes_of
+from agi_monitor.storage.database import Database, file_url
+from agi_monitor.supervision.audit_chain import Head, Signer
 from agi_monitor.supervision.audit_report import Minutes, Sampling
 from agi_monitor.supervision.audit_selection import Row, Selection, hold, holds, moment
-from agi_monitor.supervision.audit_verification import Verdict, Verification
+from agi_monitor.supervision.audit_verification import Verdict
 from agi_monitor.whoami import whoami
 
 PIPE_COLUMNS = 200
@@ -65,7 +68,27 @@ def _head(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list
     return found
 
 
-_files_argument = click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_node_option = click.option("--node", "nodes", multiple=True, help="Only what this server put into the database.")
+
+
+_key_option = click.option(
+    "--key",
+    "key_paths",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with public keys that are trusted, from 'agi-monitor audit key'. Without FILES those of the server.",
+)
+
+
+def _reading(command: Command) -> Command:
+    """Where the records are; the command takes ``files``, ``store`` and ``nodes``."""
+    for option in (
+        _node_option,
+        click.option("--store", is_flag=True, help="Read the database instead of the files."),
+        click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+    ):
+        command = option(command)
+    return command
 
 
 def _selecting(command: Command) -> Command:
@@ -95,21 +118,30 @@ def _selection(options: dict[str, object]) -> Selection:
 def audit() -> None:
     """Read, verify and report on the record of who heard whom.
 
-    Without FILES it is the audit of the configuration, with the files that rotation left.
+    Without FILES it is the audit of the configuration: the file and what rotation left of it, or with --store the
+    database. Where the configuration has no file it is always the database.
     """
 
 
 @audit.command("list")
-@_files_argument
+@_reading
 @_selecting
 @click.option("--limit", type=click.IntRange(1), default=100, help="So many at most, the last ones; 100.")
-def list_(config_path: Path, as_json: bool, files: tuple[Path, ...], limit: int, **options: object) -> None:
+def list_(
+    config_path: Path,
+    as_json: bool,
+    files: tuple[Path, ...],
+    store: bool,
+    nodes: tuple[str, ...],
+    limit: int,
+    **options: object,
+) -> None:
     """Show records."""
     selection = _selection(options)
     last: deque[Row] = deque(maxlen=limit)
     count = 0
-    with _failing(), _progress(paths := _paths(files, config_path)) as progress:
-        for record in _records(paths, selection, progress):
+    with _failing(), _source(files, store, nodes, config_path) as opened:
+        for record in _records(opened, selection):
             last.append(record)
             count += 1
     if as_json:
@@ -124,38 +156,45 @@ def list_(config_path: Path, as_json: bool, files: tuple[Path, ...], limit: int,
 
 
 @audit.command()
-@_files_argument
+@_reading
 @_selecting
 @click.option("--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl", help="How; jsonl.")
 @click.option("--out", type=click.File("w", encoding="utf-8", atomic=True), default="-", help="To this file.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
 def export(
-    config_path: Path, as_json: bool, files: tuple[Path, ...], format_: str, out: IO[str], **options: object
+    config_path: Path,
+    as_json: bool,
+    files: tuple[Path, ...],
+    store: bool,
+    nodes: tuple[str, ...],
+    format_: str,
+    out: IO[str],
+    **options: object,
 ) -> None:
-    """Write records: as CSV, or as JSON lines, each exactly as it stands in the audit."""
+    """Write records: as CSV, or as JSON lines, each exactly as it stands in the audit.
+
+    JSON lines are those of one chain, so that they can be verified as a file: of several servers, name one.
+    """
     selection = _selection(options)
-    with _failing(), _progress(paths := _paths(files, config_path)) as progress:
+    with _failing(), _source(files, store, nodes, config_path) as opened:
         if as_json or format_ == "jsonl":
-            for line, row in reading.rows(paths, progress):
-                if row is not None and selection.wants(row):
-                    out.write(line.content.decode("utf-8", "replace") + "\n")
+            source = opened.source
+            if isinstance(source, Table) and len(source.nodes) > 1:
+                _fail(f"{source.database.shown}: has the audits of {', '.join(source.nodes)}: name one with --node")
+            for entry in source.entries(selection, opened.progress):
+                if entry.row is not None:
+                    out.write(entry.content.decode("utf-8", "replace") + "\n")
             return
         names = tables.columns()
         writer = csv.writer(out)
         writer.writerow(names)
-        for record in _records(paths, selection, progress):
+        for record in _records(opened, selection):
             writer.writerow(tables.cells(record, names))
 
 
 @audit.command()
-@_files_argument
-@click.option(
-    "--key",
-    "key_paths",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with public keys that are trusted, from 'agi-monitor audit key'. Without FILES those of the server.",
-)
+@_reading
+@_key_option
 @click.option(
     "--expect",
     multiple=True,
@@ -169,32 +208,63 @@ def verify(
     config_path: Path,
     as_json: bool,
     files: tuple[Path, ...],
+    store: bool,
+    nodes: tuple[str, ...],
     key_paths: tuple[Path, ...],
     expect: list[Head],
     partial: bool,
 ) -> None:
     """Find out whether a record was changed, removed, inserted or moved, and which. Exit code 1 when one was.
 
-    FILES come in any order. Without them, the end of the chain and the keys that the server keeps are used.
+    FILES come in any order. Without them, the end of the chain and the keys that the server keeps are used. The keys
+    of other servers of a store are theirs: without --key, any signature that fits counts there, and a note says so.
     """
     with _failing():
-        keys = [key for path in key_paths for key in trusted_keys(path)]
-        state = None if files else _config(config_path).state.directory
-        if state is not None and (state / PUBLIC_FILE).exists():
-            keys += trusted_keys(state / PUBLIC_FILE)
-        paths = _paths(files, config_path)
-        with _progress(paths) as progress:
-            verdict = _verify(paths, keys, expect, state, partial, progress)
-    if as_json:
-        click.echo(json.dumps(tables.verdict_row(verdict, [str(path) for path in paths]), indent=1))
+        given = [key for path in key_paths for key in trusted_keys(path)]
+        own = [] if files else _own_keys(config_path)
+        with _source(files, store, nodes, config_path) as opened:
+            source = opened.source
+            if isinstance(source, Table):
+                if expect and len(source.nodes) > 1:
+                    raise click.UsageError("--expect is a record of one server: name it with --node")
+                verdicts = _verify_table(source, _config(config_path), given, own, expect, partial)
+            else:
+                state = None if files else _config(config_path).state.directory
+                verdict = source.verify([*given, *own], expect, state, partial=partial, progress=opened.progress)
+                verdicts = {"": verdict}
+    ok = all(verdict.ok for verdict in verdicts.values())
+    if as_json and isinstance(source, Table):
+        rows = [{"node": node, **tables.verdict_row(one, [])} for node, one in verdicts.items()]
+        click.echo(json.dumps({"ok": ok, "nodes": rows}, indent=1))
+    elif as_json and isinstance(source, Files):
+        click.echo(json.dumps(tables.verdict_row(verdicts[""], [str(path) for path in source.paths]), indent=1))
     else:
-        click.echo("\n".join(tables.verdict_lines(verdict)))
-        if not verdict.ok:
-            _console().print(tables.findings_table(verdict))
-        click.echo(
-            "nothing was changed" if verdict.ok else f"{len(verdict.findings)} findings: this is not what was written"
-        )
-    sys.exit(0 if verdict.ok else 1)
+        for node, verdict in verdicts.items():
+            if node:
+                click.echo(f"{node}:")
+            _tell_verdict(verdict)
+    sys.exit(0 if ok else 1)
+
+
+def _verify_table(
+    source: Table, config: Config, given: list[str], own: list[str], expect: Sequence[Head], partial: bool
+) -> dict[str, Verdict]:
+    verdicts = {}
+    for node in source.nodes:
+        is_own = node == config.store.this_node
+        keys = [*given, *own] if given or is_own else []
+        state = config.state.directory if is_own else None
+        verdicts[node] = source.verify(node, keys, expect, state, partial=partial)
+    return verdicts
+
+
+def _tell_verdict(verdict: Verdict) -> None:
+    click.echo("\n".join(tables.verdict_lines(verdict)))
+    if not verdict.ok:
+        _console().print(tables.findings_table(verdict))
+    click.echo(
+        "nothing was changed" if verdict.ok else f"{len(verdict.findings)} findings: this is not what was written"
+    )
 
 
 @audit.command()
@@ -209,14 +279,21 @@ def key(config_path: Path, as_json: bool) -> None:
 
 
 @audit.command()
-@_files_argument
+@_reading
 @_selecting
-def report(config_path: Path, as_json: bool, files: tuple[Path, ...], **options: object) -> None:
+def report(
+    config_path: Path,
+    as_json: bool,
+    files: tuple[Path, ...],
+    store: bool,
+    nodes: tuple[str, ...],
+    **options: object,
+) -> None:
     """Show for how long each agent was heard, and for how long each supervisor listened."""
     minutes = Minutes()
     selection = _selection(options)
-    with _failing(), _progress(paths := _paths(files, config_path)) as progress:
-        for record in _records(paths, selection, progress):
+    with _failing(), _source(files, store, nodes, config_path) as opened:
+        for record in _records(opened, selection):
             minutes.add(record)
     agents, supervisors = minutes.agents(), minutes.supervisors()
     if as_json:
@@ -230,11 +307,17 @@ def report(config_path: Path, as_json: bool, files: tuple[Path, ...], **options:
 
 
 @audit.command()
-@_files_argument
+@_reading
 @_selecting
 @click.option("--group", "groups", multiple=True, help="Only agents of this group of the configuration.")
 def sampling(
-    config_path: Path, as_json: bool, files: tuple[Path, ...], groups: tuple[str, ...], **options: object
+    config_path: Path,
+    as_json: bool,
+    files: tuple[Path, ...],
+    store: bool,
+    nodes: tuple[str, ...],
+    groups: tuple[str, ...],
+    **options: object,
 ) -> None:
     """Show whether anybody was chosen far more often than equal chance explains.
 
@@ -248,8 +331,8 @@ def sampling(
         if groups or not files:
             entries = _config(config_path).agents
             agents = [one for one, entry in entries.items() if not groups or not set(groups).isdisjoint(entry.groups)]
-        with _progress(paths := _paths(files, config_path)) as progress:
-            for record in _records(paths, selection, progress):
+        with _source(files, store, nodes, config_path) as opened:
+            for record in _records(opened, selection):
                 counted.add(record)
     if not groups:
         agents = [*agents, *counted.heard()]
@@ -270,83 +353,133 @@ def sampling(
 
 
 @audit.command()
+@_node_option
+@click.option("--store", is_flag=True, help="Of the database instead of the files.")
+@_key_option
 @click.option("--days", required=True, type=click.IntRange(1, 36_500), help="Keep records of the last so many days.")
 @click.option("--hold", "texts", multiple=True, help="Keep what fits, such as 'supervisor=anna from=2026-01-01'.")
 @click.option("--hold-file", type=click.File(encoding="utf-8"), help="A file with such holds, one a line.")
 @click.option("--apply", is_flag=True, help="Do it. Without this, only say what would be removed.")
 def retain(
-    config_path: Path, as_json: bool, days: int, texts: tuple[str, ...], hold_file: IO[str] | None, apply: bool
+    config_path: Path,
+    as_json: bool,
+    store: bool,
+    nodes: tuple[str, ...],
+    key_paths: tuple[Path, ...],
+    days: int,
+    texts: tuple[str, ...],
+    hold_file: IO[str] | None,
+    apply: bool,
 ) -> None:
     """Remove old records. A signed line in their place says how many, by whom and when, and the chain stays whole.
 
     Only an audit that is right is touched. The current file is left alone while the server runs: rotate it before.
+    With --store it is the audit of this server in the database, or of --node with its --key, also while servers run.
     """
     kept = _holds(texts, hold_file)
     now = datetime.fromtimestamp(time.time(), UTC)
     order = Order(now - timedelta(days=days), kept, whoami(), f"older than {days} days", now)
+    left: Path | None = None
     with _failing():
         config = _config(config_path)
-        state = config.state.directory
-        paths = reading.in_order(reading.files_of(config.audit.file))
-        lock = AuditLock(config.audit.file)
-        current = lock.try_to_take()
-        try:
-            keys = trusted_keys(state / PUBLIC_FILE)
-            verdict = _verify(paths, keys, [], state, False, None)
-            if not verdict.ok:
-                _fail("the audit is not what was written: see 'agi-monitor audit verify'. Nothing was removed")
-            touched = [path for path in paths if current or path != config.audit.file]
-            signer = audit_key(state, make=False) if apply else None
-            outcomes = [retain_file(path, order, signer) for path in touched]
-        finally:
-            lock.release()
-    _tell(outcomes, apply, as_json, None if current else config.audit.file)
+        given = [key for path in key_paths for key in trusted_keys(path)]
+        keys = trusted_keys(config.state.directory / PUBLIC_FILE)
+        signer = audit_key(config.state.directory, make=False) if apply else None
+        if config.audit.file is None or store or nodes:
+            outcomes = _retain_table(config, nodes, order, given, keys, signer)
+        else:
+            outcomes, left = _retain_files(config, config.audit.file, order, [*given, *keys], signer)
+    _tell(outcomes, apply, as_json, left)
+
+
+def _retain_files(
+    config: Config, current: Path, order: Order, keys: Sequence[str], signer: Signer | None
+) -> tuple[list[Outcome], Path | None]:
+    paths = reading.in_order(reading.files_of(current))
+    lock = AuditLock(current)
+    is_ours = lock.try_to_take()
+    try:
+        _must_be_right(Files(paths).verify(keys, [], config.state.directory))
+        touched = [path for path in paths if is_ours or path != current]
+        return [retain_file(path, order, signer) for path in touched], None if is_ours else current
+    finally:
+        lock.release()
+
+
+def _retain_table(
+    config: Config,
+    nodes: Sequence[str],
+    order: Order,
+    given: list[str],
+    own: list[str],
+    signer: Signer | None,
+) -> list[Outcome]:
+    this = config.store.this_node
+    others = [node for node in nodes if node != this]
+    if others and not given:
+        raise click.UsageError(f"{', '.join(others)}: give the public keys of another server with --key")
+    with _database(config) as database:
+        source = Table(database, nodes or [this])
+        for verdict in _verify_table(source, config, given, own, [], partial=False).values():
+            _must_be_right(verdict)
+        return [retain_stored(database, node, order, signer) for node in source.nodes]
+
+
+def _must_be_right(verdict: Verdict) -> None:
+    if not verdict.ok:
+        _fail("the audit is not what was written: see 'agi-monitor audit verify'. Nothing was removed")
 
 
 # ---- parts of them ---------------------------------------------------------------------------------------
 
 
-def _verify(
-    paths: Sequence[Path],
-    keys: Sequence[str],
-    expect: Sequence[Head],
-    state: Path | None,
-    partial: bool,
-    progress: reading.Progress | None,
-) -> Verdict:
-    # Before the files: what is written meanwhile comes behind it.
-    known = None if state is None else _known_head(state)
-    heads = [*expect, *([] if known is None else [known.head])]
-    verification = Verification(verifies, keys, heads, partial=partial)
-    for path in paths:
-        for line in reading.lines(path, progress):
-            verification.take(str(path), line.number, line.content, line.finished)
-            if verification.gave_up:
-                break
-    closed = known is not None and known.closed and state is not None and _known_head(state) == known
-    return verification.finish(closed)
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    source: Files | Table
+    progress: reading.Progress | None = None
 
 
-def _known_head(state: Path) -> KnownHead | None:
+@contextmanager
+def _source(files: Sequence[Path], store: bool, nodes: Sequence[str], config_path: Path) -> Iterator[_Opened]:
+    if files and (store or nodes):
+        raise click.UsageError("FILES are no part of the store: give either, or --store, or --node")
+    config = None if files else _config(config_path)
+    if config is None or (config.audit.file is not None and not store and not nodes):
+        paths = reading.in_order(files or reading.files_of(cast(Path, config and config.audit.file)))
+        with _progress(paths) as progress:
+            yield _Opened(Files(paths), progress)
+        return
+    with _database(config) as database:
+        known = nodes_of(database)
+        for node in nodes:
+            if node not in known:
+                _fail(f"{database.shown}: no audit of {node}; there are: {', '.join(known) or 'none'}")
+        yield _Opened(Table(database, nodes or known))
+
+
+@contextmanager
+def _database(config: Config) -> Iterator[Database]:
+    database = Database(config.store.url or file_url(config.state.directory))
     try:
-        return HeadFile(state / HEAD_FILE).read()
-    except OSError as error:
-        raise AuditUnavailable(f"{state / HEAD_FILE}: cannot be read: {error.strerror}") from None
+        yield database
+    finally:
+        database.close()
 
 
-def _records(paths: Sequence[Path], selection: Selection, progress: reading.Progress | None) -> Iterator[Row]:
+def _own_keys(config_path: Path) -> list[str]:
+    path = _config(config_path).state.directory / PUBLIC_FILE
+    return trusted_keys(path) if path.exists() else []
+
+
+def _records(opened: _Opened, selection: Selection) -> Iterator[Row]:
     strange = 0
-    for _, record in reading.rows(paths, progress):
-        if record is None:
+    for entry in opened.source.entries(selection, opened.progress):
+        if entry.row is None:
             strange += 1
-        elif selection.wants(record):
-            yield record
+        else:
+            yield entry.row
     if strange:
         click.echo(f"{strange} lines are no records and were passed over: see 'agi-monitor audit verify'", err=True)
-
-
-def _paths(files: Sequence[Path], config_path: Path) -> list[Path]:
-    return reading.in_order(files or reading.files_of(_config(config_path).audit.file))
 
 
 def _config(path: Path) -> Config:
@@ -365,14 +498,14 @@ def _holds(texts: Sequence[str], file: IO[str] | None) -> list[Selection]:
 def _tell(outcomes: Sequence[Outcome], applied: bool, as_json: bool, left: Path | None) -> None:
     if as_json:
         names = ("records", "removed", "held", "unchained")
-        rows = [{"file": str(one.path), **{name: getattr(one, name) for name in names}} for one in outcomes]
+        rows = [{"file": one.where, **{name: getattr(one, name) for name in names}} for one in outcomes]
         click.echo(json.dumps({"applied": applied, "files": rows, "left": left and str(left)}, indent=1))
         return
     for one in outcomes:
         held = f", {one.held} old ones are held" if one.held else ""
         old = f", {one.unchained} lines from before the chain are left" if one.unchained else ""
         verb = "removed" if applied else "would be removed"
-        click.echo(f"{one.path}: {one.removed} of {one.records} records {verb}{held}{old}")
+        click.echo(f"{one.where}: {one.removed} of {one.records} records {verb}{held}{old}")
     if left is not None:
         click.echo(f"{left}: left alone, a server writes to it. Rotate it, then come again")
     if not applied:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -173,10 +174,12 @@ class Dialplan(Section):
 
 
 class Audit(Section):
-    """The record of who heard whom."""
+    """The record of who heard whom: in a file, in the database, or the same in both."""
 
-    file: Path = Path("/var/log/agi-monitor/audit.jsonl")
-    """One JSON object a line, appended. The folder must exist."""
+    file: Path | None = Path("/var/log/agi-monitor/audit.jsonl")
+    """One JSON object a line, appended. The folder must exist. Left empty, there is no file."""
+    store: bool = False
+    """Whether the records are in the database of `store`, too, or only there."""
 
 
 class State(Section):
@@ -197,6 +200,11 @@ class Store(Section):
     people: bool = False
     """Supervisors, agents and rules live in the database, and are changed with `agi-monitor people`, `rules` and
     `pin`. The sections of these names are left out here then."""
+
+    @property
+    def this_node(self) -> str:
+        """How this server is called."""
+        return self.node or platform.node()[:64] or "localhost"
 
 
 class Acknowledgement(Section):
@@ -548,6 +556,11 @@ def _notice_can_be_given(config: Config) -> Iterator[Problem]:
             yield ("notice", "agents"), f"{name} is no agent and no group of one"
 
 
+def _audit_is_kept(config: Config) -> Iterator[Problem]:
+    if config.audit.file is None and not config.audit.store:
+        yield ("audit",), "is kept nowhere: give it a file, or store: true, or both"
+
+
 def _address_is_reachable(config: Config) -> Iterator[Problem]:
     if ipaddress.ip_address(config.fastagi.dialplan_address).is_unspecified:
         yield ("fastagi",), "address must say how Asterisk reaches the server, because listen is every address"
@@ -564,4 +577,5 @@ _CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _stop_can_end,
     _secret_is_no_default,
     _notice_can_be_given,
+    _audit_is_kept,
 )

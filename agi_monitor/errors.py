@@ -6,6 +6,7 @@
     ├── ConfigError            the configuration file cannot be used
     ├── RenderError            a dialplan file cannot be written from this configuration
     ├── AuditUnavailable       a record cannot be written, so nobody may spy
+    │   └── AuditInDoubt           nobody knows whether it was: the answer was lost
     ├── StateUnavailable       the store cannot be read or written, so no PIN is accepted
     ├── ProtocolError
     │   ├── LocalProtocolError     we were about to break the protocol; nothing was sent
@@ -55,6 +56,10 @@ class RenderError(AgiMonitorError):
 
 class AuditUnavailable(AgiMonitorError):
     """A record could not be written to disk. Without a record there is no spying."""
+
+
+class AuditInDoubt(AuditUnavailable):
+    """The database was told to keep a record, and its answer was lost: the record may be there or not."""
 
 
 class StateUnavailable(AgiMonitorError):

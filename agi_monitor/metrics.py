@@ -65,7 +65,7 @@ class Readings:
         look_ups: how often a target was looked up, by who was asked: ``index`` or ``agi``.
         agi: ``FastAGIFactory.counters``, by the value of ``Count``.
         agi_sessions: calls that are being served.
-        audit_waiting: facts that wait for the disk.
+        audit_waiting: facts that are not on disk everywhere.
         config_reloads: by what became of them: ``done`` or ``refused``.
     """
 
@@ -393,7 +393,7 @@ NUMBERS: tuple[Number, ...] = (
     Number(
         "agi_monitor_audit_waiting",
         GAUGE,
-        "Facts that wait for the disk. More than 0: the audit cannot be written.",
+        "Facts that wait for the disk or the database. More than 0: the audit cannot be written, somewhere.",
         (),
         lambda readings, facts: {(): readings.audit_waiting},
     ),

@@ -6,7 +6,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import socket
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -38,8 +37,10 @@ from agi_monitor.overview import ServerOverview
 from agi_monitor.pbx import Pbx
 from agi_monitor.people import Change, People, differences
 from agi_monitor.spy_watch import SpyWatch
-from agi_monitor.storage.audit_file import MAX_WAITING, AuditFile
+from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import audit_key
+from agi_monitor.storage.audit_sinks import MAX_WAITING, AuditSink, AuditSinks
+from agi_monitor.storage.audit_table import AuditTable
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.people_table import PeopleTable
@@ -63,7 +64,7 @@ PIN_THREADS = 2
 """argon2 takes 64 MiB and 50 ms of a core: two at once are 40 supervisors a second."""
 
 AUDIT_RETRY_SECONDS = 5.0
-"""So often facts that wait for the disk are tried again."""
+"""So often facts that wait for the disk or the database are tried again."""
 
 PEOPLE_SECONDS = 1.0
 """So often the store is asked whether people have changed: what is no longer allowed ends within a second or two."""
@@ -119,12 +120,13 @@ class Server:
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
         self._files = Threads(reactor, 1, "files")
         self._store = Threads(reactor, 1, "store")
+        self._records = Threads(reactor, 1, "audit")
         self._state = StateFolder(self.config.state.directory)
         # Before anything is read: the server before us may still write it.
         self._state.take()
         self._database = Database(self.config.store.url or file_url(self.config.state.directory))
         self._database.upgrade()
-        self._node = self.config.store.node or socket.gethostname()
+        self._node = self.config.store.this_node
         self._people = PeopleTable(self._database)
         self._people_lost = False
         self._people_seen = 0
@@ -141,9 +143,8 @@ class Server:
             self._store,
             PinTable(self._database) if self.config.store.people else None,
         )
-        state = self.config.state.directory
-        self._audit_file = AuditFile(self.config.audit.file, self._files, state=state, signer=audit_key(state))
-        self._audit = Bulletin(self._audit_file)
+        self._sinks = AuditSinks(self._make_sinks(), self._records)
+        self._audit = Bulletin(self._sinks)
         self._pbx = None if self.config.ami is None else self._make_pbx(self.config.ami)
         self._watch = None if self._pbx is None else self._make_watch(self._pbx)
         self.overview = ServerOverview(self._pbx, self._watch, lambda: self._policy, self._audit, clock)
@@ -167,6 +168,17 @@ class Server:
             secret=self.config.fastagi.secret,
             transcript=self.config.log.level is LogLevel.DEBUG,
         )
+
+    def _make_sinks(self) -> list[AuditSink]:
+        audit, state = self.config.audit, self.config.state.directory
+        signer = audit_key(state)
+        sinks: list[AuditSink] = []
+        if audit.store:
+            # First: what it refuses, the file does not know of.
+            sinks.append(AuditTable(self._database, self._node, state=state, signer=signer))
+        if audit.file is not None:
+            sinks.append(AuditFile(audit.file, state=state, signer=signer))
+        return sinks
 
     def _make_pbx(self, ami: AMI) -> Pbx:
         tls = None if ami.tls is None else Verification(ami.tls.ca_file, ami.tls.name)
@@ -199,9 +211,10 @@ class Server:
         self._hashing.start()
         self._files.start()
         self._store.start()
-        self._audit_file.take()
+        self._records.start()
+        self._sinks.take()
         await self._audit.append(ServerStarted(at=self._now(), version=__version__))
-        await self._audit_file.write_waiting()
+        await self._sinks.write_waiting()
         if self.config.store.people:
             await self._record_people(None)
             self._look.start(PEOPLE_SECONDS, now=False)
@@ -238,13 +251,13 @@ class Server:
             look_ups={source.value: number for source, number in self._look_ups.items()},
             agi={count.value: number for count, number in self._factory.counters.items()},
             agi_sessions=len(self._calls),
-            audit_waiting=self._audit_file.waiting,
+            audit_waiting=self._sinks.waiting,
             config_reloads=self._reloads,
         )
 
     async def _serve(self, session: Session) -> None:
-        if self._audit_file.waiting >= MAX_WAITING:
-            log.error("audit_full", waiting=self._audit_file.waiting)
+        if self._sinks.waiting >= MAX_WAITING:
+            log.error("audit_full", waiting=self._sinks.waiting)
             session.refuse()
             return
         request = session.request
@@ -404,6 +417,7 @@ class Server:
         self._hashing.stop()
         self._files.stop()
         self._store.stop()
+        self._records.stop()
         self._database.close()
         self._state.release()
         log.info("stopped", **{count.value: number for count, number in self._factory.counters.items()})
@@ -439,20 +453,17 @@ class Server:
         if self._retry.running:
             self._retry.stop()
         await self._audit.append(ServerStopped(at=self._now()))
-        await self._audit_file.close(self._now())
-        for line in self._audit_file.unwritten():
+        await self._sinks.close(self._now())
+        for line in self._sinks.unwritten():
             # The last place left for them; a journal keeps it.
             log.error("audit_record_unwritten", record=line)
 
     async def _write_waiting_now(self) -> None:
-        if self._audit_file.waiting:
-            try:
-                await self._audit_file.write_waiting()
-            except AuditUnavailable:
-                return
-            log.info("audit_caught_up")
-        with contextlib.suppress(AuditUnavailable):
-            await self._audit_file.checkpoint(self._now())
+        if self._sinks.waiting:
+            with contextlib.suppress(AuditUnavailable):
+                await self._sinks.write_waiting()
+                log.info("audit_caught_up")
+        await self._sinks.checkpoint(self._now())
 
     def _write_waiting(self) -> defer.Deferred[None]:
         return defer.Deferred.fromCoroutine(self._write_waiting_now())

@@ -30,7 +30,9 @@ from agi_monitor.supervision.audit import (
     RogueSpyEnded,
     SpyAdopted,
     SpyEnded,
+    SpyHeard,
     SpyRevoked,
+    SpySilent,
 )
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.grants import MAX_SPIES, NOTICE, Grant, Grants, Kind, Spy
@@ -190,8 +192,10 @@ class SpyWatch:
     def take(self, name: str, event: Message) -> None:
         """An event came."""
         if name == "ChanSpyStart":
+            self._note_heard(SpyHeard, self.grants.heard(event, self._clock()))
             self._take_start(self.grants.started(event, self._clock()))
         elif name == "ChanSpyStop":
+            self._note_heard(SpySilent, self.grants.silent(event))
             self._note_end(event.text("SpyerUniqueid"))
             self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
         elif name == "Hangup":
@@ -549,6 +553,20 @@ class SpyWatch:
         self.closed(grant)
 
     # ---- records ---------------------------------------------------------------------------------------
+
+    def _note_heard(self, kind: type[SpyHeard], grant: Grant | None) -> None:
+        if grant is not None:
+            self._record(
+                kind(
+                    **self._common(grant),
+                    grant=grant.number,
+                    extension=grant.extension,
+                    mode=grant.mode,
+                    node=self._pbx.node,
+                    spyee=grant.spyee,
+                    spyee_uniqueid=grant.spyee_uniqueid,
+                )
+            )
 
     def _revocation(self, grant: Grant, why: str, by: str) -> SpyRevoked:
         return SpyRevoked(**self._common(grant), grant=grant.number, extension=grant.extension, why=why, by=by)

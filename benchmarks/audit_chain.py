@@ -29,6 +29,7 @@ from agi_monitor.model import Mode
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import AuditKey, audit_key, verifies
 from agi_monitor.storage.audit_reading import lines
+from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import SpyStarted
 from agi_monitor.supervision.audit_chain import Chain, Head, body_of
 from agi_monitor.supervision.audit_verification import Verification
@@ -90,7 +91,7 @@ def append_plain(path: Path, facts: Iterable[SpyStarted]) -> None:
 
 def append_chained(path: Path, facts: Iterable[SpyStarted]) -> None:
     """The audit file of the server."""
-    audit = AuditFile(path, at_once, state=path.parent, signer=audit_key(path.parent))
+    audit = AuditSinks([AuditFile(path, state=path.parent, signer=audit_key(path.parent))], at_once)
     for one in facts:
         finish(audit.append(one))
 

@@ -32,6 +32,8 @@ sys.path.insert(0, str(REPOSITORY))
 
 from agi_monitor import cli, config, limits, metrics, model, people  # noqa: E402 - the line above must come first
 from agi_monitor.agi import log_events, session  # noqa: E402
+from agi_monitor.storage.schema import audit_chain as audit_chain_table  # noqa: E402
+from agi_monitor.storage.schema import audit_record  # noqa: E402
 from agi_monitor.supervision import audit, audit_chain, prompts  # noqa: E402
 
 PACKAGE = REPOSITORY / "agi_monitor"
@@ -89,13 +91,16 @@ EVENTS = {
     "stopped": "The server has let go of everything and exits.",
     "stop_timed_out": "So long was waited for the last calls, in vain; the stop goes on without them.",
     "hangup_command_failed": "`stop.hangup_command` could not end a channel.",
-    "audit_full": "A call was refused: too many facts already wait for the disk.",
+    "audit_full": "A call was refused: too many facts already wait for the disk or the database.",
     "audit_write_failed": "The audit cannot be written, so nobody can begin to spy. `waiting` facts are kept.",
-    "audit_caught_up": "All facts that waited are on disk.",
-    "audit_record_unwritten": "The server exits and this fact is not in the audit. Keep `record` elsewhere: "
-    "put into the file by hand it would be found as an inserted line.",
-    "audit_checkpoint": "A signed record stands for all before it. A copy of `seq` and `hash` on another machine "
-    "shows later whether the audit is still [the same](../howto/verify-the-audit.md#keep-checkpoints-elsewhere).",
+    "audit_caught_up": "All facts that waited are on disk, everywhere.",
+    "audit_record_unwritten": "The server exits and this fact is not in the audit, or in one of its places only. "
+    "Keep `record` elsewhere: put there by hand it would be found as inserted.",
+    "audit_checkpoint": "A signed record stands for all before it, in the file or the database of `where`. A copy of "
+    "`seq` and `hash` on another machine shows later whether the audit is still "
+    "[the same](../howto/verify-the-audit.md#keep-checkpoints-elsewhere).",
+    "audit_table_changed": "The tables of the audit are not as this server left them. Somebody wrote to them, or "
+    "they were restored: [verify them](../howto/verify-the-audit.md#in-the-database).",
     "audit_file_changed": "The audit file is not as this server left it. Somebody wrote to it or cut it: "
     "[verify it](../howto/verify-the-audit.md).",
     "audit_head_unwritten": "The record is on disk; that it is the last could not be noted in the state folder.",
@@ -557,12 +562,15 @@ def audit_page() -> Iterator[str]:
     yield "# The audit"
     yield NOTE
     yield (
-        "The audit is one file, `audit.file`: one JSON object a line, appended and never changed, each put on disk "
-        "(fsync) before the server goes on. The file is opened for each line, so it can be rotated by renaming it. "
-        "New files are readable by their owner and group (0640). No fact has room for a digit of a PIN. What the "
-        "lists below call None is `null` in the file; times are ISO 8601 in UTC."
+        "A record is one JSON object in one line, appended and never changed, put on disk before the server goes on. "
+        "No fact has room for a digit of a PIN. What the lists below call None is `null` in a record; times are "
+        "ISO 8601 in UTC."
     )
-    yield "`spy_started` gates: the supervisor hears nothing before it is on disk. All other facts have happened."
+    yield (
+        "`spy_started` gates: the supervisor hears nothing before it is on disk, in every place that there is. All "
+        "other facts have happened: they wait in memory, in order, when they cannot be written."
+    )
+    yield from audit_places()
     yield from audit_chain_part()
     for kind in facts():
         yield f"## `{kind.name}`"
@@ -581,17 +589,62 @@ def audit_page() -> Iterator[str]:
     ).replace("``", "`")
 
 
+def audit_places() -> Iterator[str]:
+    yield "## The places"
+    yield (
+        "`audit.file` is a file of such lines. It is opened for each of them, so it can be rotated by renaming it. "
+        "New files are readable by their owner and group (0640). With `audit.store` the records are in "
+        "[the database](../howto/postgresql.md), too, or only there when `audit.file` is left empty. Both get the "
+        "same records in the same order. Each has a chain of its own, so `seq`, `prev` and the checkpoints differ."
+    )
+    for table, text in (
+        (audit_record, "The records. A trigger refuses to change one; somebody who means it can remove the trigger."),
+        (audit_chain_table, "Where each chain ends, written in the same transaction as the records."),
+    ):
+        yield f"### Table `{table.name}`"
+        yield text
+        yield "\n".join(
+            f"- `{column.name}`: {column.comment or COLUMNS[table.name, column.name]}." for column in table.columns
+        )
+    yield "### When one place fails"
+    yield (
+        "A grant is put into the database first, then into the file. What the database refuses, the file does not "
+        "know of: there is no record, and nobody hears anything. When the database has it and the file refuses it, "
+        "nobody hears anything either: both get the `spy_started` and a `spy_ended` with `never_began` and 0 "
+        "seconds, the database at once and the file when it can be written. It is the same when the database "
+        "was told to keep a grant and its answer was lost. In every case a `refused` with "
+        "`audit_unavailable` follows."
+    )
+    yield (
+        "Other facts are put into the place that works at once, and into the other one later. A server that is "
+        "killed may leave the record that it was just writing in one place only; nothing had begun by it. Facts "
+        "that waited in memory then are lost to the place they waited for. Those that still wait when the "
+        "server is stopped are in its log, as `audit_record_unwritten`."
+    )
+
+
+COLUMNS = {
+    ("audit_record", "node"): "the server, `store.node`: each has a chain of its own",
+    ("audit_record", "seq"): "as in the record",
+    ("audit_record", "at"): "as in the record",
+    ("audit_record", "fact"): "as in the record",
+    ("audit_chain", "node"): "the server",
+}
+"""Columns that the schema does not comment."""
+
+
 def audit_chain_part() -> Iterator[str]:
     yield "## The chain"
     yield (
-        "Behind what a fact says, every record has its place in one chain, through all files that rotation makes. "
+        "Behind what a fact says, every record has its place in one chain, through all files that rotation makes, or "
+        "through all records of one server in the database. "
         "[Verify the audit](../howto/verify-the-audit.md) has how to look at it, also without this program."
     )
     yield "\n".join(
         [
             "- `seq`: the number of the record, from 1.",
             "- `prev`: SHA-256 of the line before, without its line end; of all lines before it in the same file, "
-            "each with its line end, where the chain begins in a file that has some; 64 zeros in a new file.",
+            "each with its line end, where the chain begins in a file that has some; 64 zeros where there is none.",
             "- `torn`: only behind a line that a crash left unfinished: SHA-256 of that line, which counts for "
             "nothing else.",
         ]
@@ -600,7 +653,7 @@ def audit_chain_part() -> Iterator[str]:
     yield (
         f"A signed record, which stands for all before it. It comes after {audit_chain.CHECKPOINT_RECORDS} records, "
         f"when the oldest record without one is {audit_chain.CHECKPOINT_SECONDS:.0f} s old, when the server stops, "
-        "and with the first record behind an earlier run."
+        "and, in a file, with the first record behind an earlier run."
     )
     signature = [
         "- `key`: the public key, Ed25519, in hexadecimal digits.",

@@ -164,9 +164,18 @@ ARROWS: dict[str, set[str]] = {
         "supervision.audit_verification",
         "tables",
     },
+    "audit_source": VOCABULARY
+    | {
+        "storage",
+        "supervision.audit_chain",
+        "supervision.audit_selection",
+        "supervision.audit_stretches",
+        "supervision.audit_verification",
+    },
     "audit_cli": VOCABULARY
     | {
         "",
+        "audit_source",
         "audit_tables",
         "config",
         "storage",
@@ -263,6 +272,7 @@ NO_TWISTED = {
     "config",
     "assembly",
     "audit_cli",
+    "audit_source",
     "audit_tables",
     "people_cli",
     "people_csv",
@@ -303,6 +313,8 @@ LIBRARIES: dict[str, set[str]] = {
         "service",
         "spy_watch",
         "storage.audit_file",
+        "storage.audit_sinks",
+        "storage.audit_table",
         "supervision.line",
         "supervision.pins",
         "testing",

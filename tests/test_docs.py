@@ -310,7 +310,7 @@ def test_a_missing_target_or_file_is_found() -> None:
 PROMISED = {
     "docs/topics/security.md": {
         "tried again every {:g} seconds": ("service.py", "AUDIT_RETRY_SECONDS"),
-        "after {:,} of them calls are refused": ("storage/audit_file.py", "MAX_WAITING"),
+        "after {:,} of them calls are refused": ("storage/audit_sinks.py", "MAX_WAITING"),
         "No more than {:,} phones": ("supervision/lock_outs.py", "MAX_STRANGERS"),
     },
     "docs/topics/audit-threats.md": {
@@ -349,7 +349,7 @@ def test_promised_numbers_are_those_of_the_code(document: str) -> None:
 
 def test_a_wrong_number_is_found() -> None:
     """A document that says another number than the code is found."""
-    promises = {"wait {} times": ("storage/audit_file.py", "MAX_WAITING")}
+    promises = {"wait {} times": ("storage/audit_sinks.py", "MAX_WAITING")}
     assert unkept("wait 10000\ntimes", promises) == []
     assert unkept("wait 10001 times", promises) == ["wait 10000 times"]
 

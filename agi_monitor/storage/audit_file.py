@@ -7,7 +7,6 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +16,7 @@ import structlog
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.storage import durable
 from agi_monitor.storage.audit_head_file import HEAD_FILE, HeadFile, KnownHead
-from agi_monitor.supervision.audit import Fact
-from agi_monitor.supervision.audit_chain import GENESIS, Chain, Head, Linked, Record, Signer, body_of, read
-from agi_monitor.supervision.pins import InThread
-
-MAX_WAITING = 10_000
-"""Facts that wait for the disk, 4 MiB. With so many the server takes no more calls, so few more can come."""
+from agi_monitor.supervision.audit_chain import GENESIS, Chain, Head, Linked, Record, Signer, read
 
 TAIL_BYTES = 1_048_576
 """So much of the end of a file is looked at to find where the chain goes on. A record has less than 2 KiB."""
@@ -31,25 +25,23 @@ log = structlog.get_logger()
 
 
 class AuditFile:
-    """``audit.AuditLog`` on disk, each fact with an fsync, all of them in one chain.
+    """``audit_sinks.AuditSink`` on disk, each record with an fsync, all of them in one chain.
 
     The file is opened for each fact, so that logrotate may move it away at any moment.
 
     Parameters:
         path: the file; made when it is not there, its folder must be.
-        in_thread: runs one write at a time and in order.
         state: the folder that the end of the chain is remembered in. Without it, the file itself says where the chain
             goes on, and a new file begins a new one.
         signer: signs checkpoints; without it there are none.
     """
 
-    def __init__(
-        self, path: Path, in_thread: InThread, *, state: Path | None = None, signer: Signer | None = None
-    ) -> None:
+    slow = False
+
+    def __init__(self, path: Path, *, state: Path | None = None, signer: Signer | None = None) -> None:
+        self.where = str(path)
         self._path = path
-        self._in_thread = in_thread
         self._signer = signer
-        self._waiting: deque[tuple[bytes, datetime]] = deque()
         self._head_file = None if state is None else HeadFile(state / HEAD_FILE)
         self._chain: Chain | None = None
         self._left = (0, 0, 0)
@@ -59,45 +51,6 @@ class AuditFile:
         self._lock = AuditLock(path)
         self._is_refused = False
         """Somebody else writes to it: not one record of ours may come between theirs."""
-
-    @property
-    def waiting(self) -> int:
-        """How many facts have happened and are not on disk."""
-        return len(self._waiting)
-
-    def unwritten(self) -> list[str]:
-        """Return the facts that have happened and are not on disk, without their places in the chain."""
-        return [body.decode() for body, _ in self._waiting]
-
-    async def append(self, fact: Fact) -> None:
-        """Put the fact on disk; see ``audit.AuditLog``."""
-        body = body_of(fact.record())
-        if not fact.gates:
-            self._waiting.append((body, fact.at))
-            with contextlib.suppress(AuditUnavailable):
-                await self.write_waiting()
-            return
-        # In one go: who is interrupted while waiting here has the record on disk all the same.
-        await self._in_thread(lambda: self._write_after_waiting(body, fact.at))
-
-    async def write_waiting(self) -> None:
-        """Write the facts that could not be written before.
-
-        Raises:
-            AuditUnavailable: the first of them still cannot be; all that are left are kept.
-        """
-        await self._in_thread(self._write_waiting)
-
-    async def checkpoint(self, at: datetime) -> None:
-        """Sign what is not signed, when it is time.
-
-        Parameters:
-            at: now.
-
-        Raises:
-            AuditUnavailable: it cannot be written.
-        """
-        await self._in_thread(lambda: self._checkpoint(at, due=True))
 
     def take(self) -> None:
         """Keep other servers from this file until ``close``.
@@ -109,39 +62,28 @@ class AuditFile:
         self._lock.take()
         self._is_refused = False
 
-    async def close(self, at: datetime) -> None:
+    def write(self, body: bytes, at: datetime) -> None:
+        """Put a record on disk; see ``audit_sinks.AuditSink``."""
+        self._write(lambda chain, torn: chain.link(body, at, torn))
+
+    def checkpoint(self, at: datetime, *, due: bool) -> None:
+        """Sign what is not signed; see ``audit_sinks.AuditSink``."""
+        if self._chain is not None and self._chain.checkpoint(at, due=due) is not None:
+            self._write(lambda chain, torn: chain.checkpoint(at, torn, due=due))
+
+    def close(self, at: datetime) -> None:
         """Sign what is not signed, and note that nothing comes behind it. Raises nothing: the records are on disk.
 
         Parameters:
             at: now.
         """
         with contextlib.suppress(AuditUnavailable):
-            await self._in_thread(lambda: self._close(at))
-        self._lock.release()
-
-    # ---- in the thread ---------------------------------------------------------------------------------
-
-    def _write_waiting(self) -> None:
-        while self._waiting:
-            self._append(*self._waiting[0])
-            self._waiting.popleft()
-
-    def _write_after_waiting(self, body: bytes, at: datetime) -> None:
-        self._write_waiting()
-        self._append(body, at)
-
-    def _append(self, body: bytes, at: datetime) -> None:
-        self._write(lambda chain, torn: chain.link(body, at, torn))
-
-    def _checkpoint(self, at: datetime, *, due: bool) -> None:
-        if self._chain is not None and self._chain.checkpoint(at, due=due) is not None:
-            self._write(lambda chain, torn: chain.checkpoint(at, torn, due=due))
-
-    def _close(self, at: datetime) -> None:
-        with contextlib.suppress(AuditUnavailable):
-            self._checkpoint(at, due=False)
+            self.checkpoint(at, due=False)
         if self._chain is not None:
             self._remember(KnownHead(self._chain.head, closed=True))
+        self._lock.release()
+
+    # ---- inside ----------------------------------------------------------------------------------------
 
     def _write(self, make: Callable[[Chain, bytes], Linked | None]) -> None:
         if self._is_refused:
@@ -153,12 +95,11 @@ class AuditFile:
             finally:
                 os.close(handle)
         except OSError as error:
-            log.error("audit_write_failed", path=str(self._path), error=error.strerror, waiting=len(self._waiting))
             raise AuditUnavailable(f"{self._path}: the audit cannot be written: {error.strerror}") from error
         if linked is not None:
             self._remember(KnownHead(linked.head, closed=False))
             if not linked.unsigned:
-                log.info("audit_checkpoint", seq=linked.head.seq, hash=linked.head.hash)
+                log.info("audit_checkpoint", where=self.where, seq=linked.head.seq, hash=linked.head.hash)
 
     def _write_to(self, handle: int, make: Callable[[Chain, bytes], Linked | None]) -> Linked | None:
         status = os.fstat(handle)

@@ -6,18 +6,26 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
+
+from sqlalchemy import delete, insert
 
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.storage import durable
 from agi_monitor.storage.audit_reading import Line, lines, opened
+from agi_monitor.storage.audit_table_reading import stored
+from agi_monitor.storage.database import Database
+from agi_monitor.storage.schema import audit_record
 from agi_monitor.supervision.audit_chain import REMOVED, Record, Signer, digest, read, removed
 from agi_monitor.supervision.audit_selection import Row, Selection, time_of
+
+AT_ONCE = 10_000
+"""So many records of the database go in one transaction, so that its writers need not wait long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +49,17 @@ class Order:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one file.
+    """What came of one file, or of one node in the database.
 
     Parameters:
-        path: the file.
+        where: the file, or the node in the database.
         records: how many it had.
         removed: how many of them go, or are gone.
         held: how many are old enough and are held.
         unchained: old lines from before there was a chain, which are left alone.
     """
 
-    path: Path
+    where: str
     records: int = 0
     removed: int = 0
     held: int = 0
@@ -68,6 +76,7 @@ class _Removed:
         count: how many records there are in it.
         since: when the first of them happened.
         until: when the last one did.
+        rows: how many lines it is.
         lines: as they stand there, as long as all of them were removed before.
     """
 
@@ -76,6 +85,7 @@ class _Removed:
     count: int
     since: str
     until: str
+    rows: int
     lines: list[Line]
 
 
@@ -90,16 +100,16 @@ def retain(path: Path, order: Order, signer: Signer | None) -> Outcome:
     Raises:
         AuditUnavailable: the file cannot be read or replaced, or is no chain. Nothing changed.
     """
-    outcome = Outcome(path)
+    outcome = Outcome(str(path))
     if signer is None:
-        _Pass(order, outcome, None, lambda line: None).run(path)
+        _Pass(order, outcome, None, _Nowhere()).run(lines(path))
         return outcome
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         before = _identity(path)
         with os.fdopen(handle, "w+b") as raw:
             with opened(raw, path, "wb") as file:
-                _Pass(order, outcome, signer, _writer(file)).run(path)
+                _Pass(order, outcome, signer, _NewFile(file)).run(lines(path))
             if outcome.removed:
                 _replace(path, before, Path(temporary), raw)
     except OSError as error:
@@ -110,11 +120,96 @@ def retain(path: Path, order: Order, signer: Signer | None) -> Outcome:
     return outcome
 
 
-def _writer(file: BinaryIO) -> Callable[[Line], None]:
-    def write(line: Line) -> None:
-        file.write(line.content + b"\n" if line.finished else line.content)
+def retain_stored(database: Database, node: str, order: Order, signer: Signer | None) -> Outcome:
+    """Remove what is to be removed from the audit of one node in the database. Its servers may write meanwhile.
 
-    return write
+    Parameters:
+        database: where it is.
+        node: whose.
+        order: what is to be removed.
+        signer: None counts only, and changes nothing.
+
+    Raises:
+        AuditUnavailable: it is no chain, or somebody else removed records at the same time.
+        StateUnavailable: it cannot be read or written. What was removed before is replaced by its signed line.
+    """
+    outcome = Outcome(f"{database.shown}, node {node}")
+    rows = (Line(row.seq, row.line, finished=True) for row in stored(database, node))
+    target = _Nowhere() if signer is None else _Table(database, node)
+    _Pass(order, outcome, signer, target, AT_ONCE).run(rows)
+    return outcome
+
+
+class _Target(Protocol):
+    """Where the audit goes that is left."""
+
+    def stays(self, line: Line) -> None:
+        """It is as it was."""
+        ...
+
+    def is_replaced(self, first: Record, last: Record, lines: int, content: bytes) -> None:
+        """Records that follow one another are gone; a line stands for them."""
+        ...
+
+
+class _Nowhere:
+    """For those who only want to know."""
+
+    def stays(self, line: Line) -> None:
+        """Nothing is done."""
+
+    def is_replaced(self, first: Record, last: Record, lines: int, content: bytes) -> None:
+        """Nothing is done."""
+
+
+class _NewFile:
+    """Takes the place of the old one.
+
+    Parameters:
+        file: is written from its beginning.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def stays(self, line: Line) -> None:
+        """Write it."""
+        self._file.write(line.content + b"\n" if line.finished else line.content)
+
+    def is_replaced(self, first: Record, last: Record, lines: int, content: bytes) -> None:
+        """Write what stands for them."""
+        self._file.write(content + b"\n")
+
+
+class _Table:
+    """Rows that go, and the row that comes for them, in one transaction.
+
+    Parameters:
+        database: where they are.
+        node: whose.
+    """
+
+    def __init__(self, database: Database, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    def stays(self, line: Line) -> None:
+        """It is there."""
+
+    def is_replaced(self, first: Record, last: Record, lines: int, content: bytes) -> None:
+        """Replace them, or nothing."""
+        new = read(content)
+        assert new is not None  # noqa: S101 - just made
+        of_node = audit_record.c.node == self._node
+        row = {"node": self._node, "seq": new.seq, "at": new.at, "fact": new.fact, "line": content.decode()}
+        with self._database.transaction() as connection:
+            between = audit_record.c.seq.between(first.first, last.seq)
+            gone = connection.execute(delete(audit_record).where(of_node, between)).rowcount
+            if gone != lines:
+                raise AuditUnavailable(
+                    f"node {self._node}: somebody else removed records at the same time; come again"
+                )
+            connection.execute(insert(audit_record).values(row))
 
 
 def _identity(path: Path) -> tuple[int, int, int, int]:
@@ -136,26 +231,30 @@ def _replace(path: Path, before: tuple[int, int, int, int], temporary: Path, raw
 
 
 class _Pass:
-    """Goes through one file.
+    """Goes through one chain.
 
     Parameters:
         order: what is to be removed.
         outcome: what is counted.
         signer: signs the lines that stand for what is removed; None where nothing is written.
-        write: takes a line that stays.
+        target: where the audit goes that is left.
+        at_once: so many lines at most are replaced by one; None for any number.
     """
 
-    def __init__(self, order: Order, outcome: Outcome, signer: Signer | None, write: Callable[[Line], None]) -> None:
+    def __init__(
+        self, order: Order, outcome: Outcome, signer: Signer | None, target: _Target, at_once: int | None = None
+    ) -> None:
         self._order = order
         self._outcome = outcome
         self._signer = signer
-        self._write = write
+        self._target = target
+        self._at_once = at_once
         self._removed: _Removed | None = None
         self._before: Line | None = None
 
-    def run(self, path: Path) -> None:
+    def run(self, all_lines: Iterable[Line]) -> None:
         """All lines."""
-        for line in lines(path):
+        for line in all_lines:
             self._line(line)
         self._stay()
 
@@ -170,7 +269,7 @@ class _Pass:
             self._remove(line, record, row)
         else:
             self._stay()
-            self._write(line)
+            self._target.stays(line)
 
     def _goes(self, record: Record, row: Row) -> bool:
         at = time_of({"at": row.get("until")} if record.fact == REMOVED else row)
@@ -187,16 +286,18 @@ class _Pass:
                 self._stay()
             # Otherwise it goes with the record that knows what it was.
             self._before = None
+        if self._removed is not None and self._removed.rows == self._at_once:
+            self._stay()
         again = record.fact == REMOVED
         count = int(str(row["count"])) if again else 1
         since, until = (str(row["since"]), str(row["until"])) if again else (record.at, record.at)
         gone, first_time = self._removed, self._removed is None or bool(self._removed.lines)
         if gone is None:
-            self._removed = gone = _Removed(record, record, count, since, until, [])
+            self._removed = gone = _Removed(record, record, count, since, until, 1, [])
         elif record.first == gone.last.seq + 1 and record.prev == gone.last.hash:
-            gone.last, gone.count, gone.until = record, gone.count + count, until
+            gone.last, gone.count, gone.until, gone.rows = record, gone.count + count, until, gone.rows + 1
         else:
-            raise AuditUnavailable(f"{self._outcome.path}: record {record.seq} does not fit the one before it")
+            raise AuditUnavailable(f"{self._outcome.where}: record {record.seq} does not fit the one before it")
         if again and first_time:
             gone.lines.append(line)
         elif not again:
@@ -217,7 +318,7 @@ class _Pass:
         before, self._before = self._before, None
         if gone is not None and gone.lines:
             for line in gone.lines:
-                self._write(line)
+                self._target.stays(line)
         elif gone is not None and self._signer is not None:
             what = {
                 "by": self._order.by,
@@ -227,6 +328,6 @@ class _Pass:
                 "until": gone.until,
             }
             content = removed(gone.first, gone.last, what, self._order.at, self._signer)
-            self._write(Line(0, content, finished=True))
+            self._target.is_replaced(gone.first, gone.last, gone.rows, content)
         if before is not None:
-            self._write(before)
+            self._target.stays(before)

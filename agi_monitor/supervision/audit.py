@@ -41,6 +41,8 @@ class End(StrEnum):
     """The server was told to stop and ended the spy."""
     LEFT_RUNNING = "left_running"
     """The server stopped and left the spy on; it ends with the call or when the supervisor hangs up."""
+    NEVER_BEGAN = "never_began"
+    """The record of the grant was in one place of the audit and not in the other: nobody heard anything."""
     ERROR = "error"
     """Something broke; the log says what."""
 
@@ -63,6 +65,10 @@ class Fact:
         """Return the fact as it is written: its name first, then its fields; times as ISO 8601 in UTC."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {"fact": self.name, **{name: _plain(value) for name, value in values.items()}}
+
+    def withdrawn(self) -> Fact | None:
+        """Return what stands behind a fact that gates when it is on record and what it gates never began."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +107,23 @@ class Refused(CallFact):
     mode: Mode | None = None
     extension: str | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestAbandoned(CallFact):
+    """Somebody asked, and the call was over before there was an answer, such as at the prompt for the PIN.
+
+    Parameters:
+        mode: what was asked for; None when not known yet.
+        extension: of whom; None when not known yet, or when it is nobody's (it might be a PIN).
+        why: what ended the call.
+    """
+
+    name: ClassVar[str] = "request_abandoned"
+
+    mode: Mode | None
+    extension: str | None
+    why: End
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +186,22 @@ class SpyStarted(CallFact):
     because: str
     told: bool
 
+    def withdrawn(self) -> Fact:
+        """Return the end of a grant that came to nothing."""
+        return SpyEnded(
+            at=self.at,
+            call=self.call,
+            endpoint=self.endpoint,
+            spyer=self.spyer,
+            spyer_uniqueid=self.spyer_uniqueid,
+            supervisor=self.supervisor,
+            grant=self.grant,
+            extension=self.extension,
+            mode=self.mode,
+            why=End.NEVER_BEGAN,
+            seconds=0.0,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpyEnded(CallFact):
@@ -183,6 +222,37 @@ class SpyEnded(CallFact):
     mode: Mode
     why: End
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpyHeard(CallFact):
+    """The PBX itself says that the supervisor's channel begins to hear the agent's. Only ChanSpy says so, and only
+    where there is a manager interface: a conference and a take-over have the records of the grant alone.
+
+    Parameters:
+        grant: as in ``spy_started``.
+        extension: the agent.
+        mode: as in ``spy_started``.
+        node: the PBX.
+        spyee: the channel that is heard.
+        spyee_uniqueid: the same channel's uniqueid.
+    """
+
+    name: ClassVar[str] = "spy_heard"
+
+    grant: int
+    extension: str
+    mode: Mode
+    node: str
+    spyee: str
+    spyee_uniqueid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpySilent(SpyHeard):
+    """The PBX itself says that the supervisor's channel no longer hears the agent's."""
+
+    name: ClassVar[str] = "spy_silent"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,14 +135,17 @@ class Chain:
     Parameters:
         head: where it goes on.
         signer: None for a chain without checkpoints.
+        unsigned: how many records are without a signature; None when nobody knows: the next record signs them then.
+        since: when the first of those happened; None when nobody knows.
     """
 
-    def __init__(self, head: Head, signer: Signer | None = None) -> None:
+    def __init__(
+        self, head: Head, signer: Signer | None = None, unsigned: int | None = None, since: datetime | None = None
+    ) -> None:
         self.head = head
         self._signer = signer
-        # Nobody knows how many are unsigned of those that an earlier run wrote: the next record signs them.
-        self._unsigned = CHECKPOINT_RECORDS if head.seq else 0
-        self._since: datetime | None = None
+        self._unsigned = unsigned if unsigned is not None else CHECKPOINT_RECORDS if head.seq else 0
+        self._since = since
 
     def link(self, body: bytes, at: datetime, torn: bytes = b"") -> Linked:
         """Return the record as it is to be written, with a checkpoint behind it when one is due.

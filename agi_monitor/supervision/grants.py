@@ -160,6 +160,10 @@ class Grants:
         self._open: dict[str, Grant] = {}
         self._by_spyer: dict[str, Grant] = {}
         self._closed: deque[tuple[float, tuple[str, str]]] = deque()
+        self._last: dict[str, tuple[float, Grant]] = {}
+        """By spyer, the grant that was closed last, and when."""
+        self._heard: dict[str, Grant] = {}
+        """By spyer, the grant whose beginning the PBX has told, and not its end."""
         self._observed: dict[str, Spy] = {}
         self._notices: Counter[str] = Counter()
 
@@ -179,6 +183,8 @@ class Grants:
         if self._by_spyer.get(grant.spyer_uniqueid) == grant:
             del self._by_spyer[grant.spyer_uniqueid]
         self._closed.append((now, (grant.spyer_uniqueid, grant.spyee_uniqueid)))
+        self._last.pop(grant.spyer_uniqueid, None)
+        self._last[grant.spyer_uniqueid] = (now, grant)
         self._forget(now)
 
     def left_alone(self, grant: Grant, now: float) -> None:
@@ -199,6 +205,26 @@ class Grants:
         self._forget(now)
 
     # ---- what the PBX tells ----------------------------------------------------------------------------
+
+    def heard(self, event: Headers, now: float) -> Grant | None:
+        """Return the grant that a ChanSpyStart is the beginning of: one that is open, or was a moment ago."""
+        spyer, spyee = text(event, "SpyerUniqueid"), text(event, "SpyeeUniqueid")
+        self._forget(now)
+        grant = self._by_spyer.get(spyer)
+        if grant is None and spyer in self._last:
+            grant = self._last[spyer][1]
+        if grant is None or grant.spyee_uniqueid != spyee:
+            return None
+        self._heard[spyer] = grant
+        return grant
+
+    def silent(self, event: Headers) -> Grant | None:
+        """Return the grant that a ChanSpyStop is the end of, when its beginning was told."""
+        spyer = text(event, "SpyerUniqueid")
+        grant = self._heard.get(spyer)
+        if grant is None or text(event, "SpyeeUniqueid") not in ("", grant.spyee_uniqueid):
+            return None
+        return self._heard.pop(spyer)
 
     def started(self, event: Headers, now: float) -> Spy | None:
         """Take in a ChanSpyStart.
@@ -240,6 +266,7 @@ class Grants:
         ended = [spy for spy in self._observed.values() if uniqueid in (spy.spyer_uniqueid, spy.spyee_uniqueid)]
         for spy in ended:
             del self._observed[spy.spyer_uniqueid]
+        self._heard.pop(uniqueid, None)
         return tuple(ended)
 
     def listed(self, channels: Sequence[Headers], asked_at: float, now: float) -> Listed:
@@ -257,6 +284,9 @@ class Grants:
         for spy in ended:
             del self._observed[spy.spyer_uniqueid]
         names = {text(item, "Uniqueid"): text(item, "Channel") for item in channels}
+        self._heard = {
+            spyer: grant for spyer, grant in self._heard.items() if spyer in names or grant.began >= asked_at
+        }
         found = []
         for uniqueid, item in spying.items():
             if not uniqueid or uniqueid in self._by_spyer or uniqueid in self._observed:
@@ -342,6 +372,11 @@ class Grants:
     def _forget(self, now: float) -> None:
         while self._closed and (len(self._closed) > MAX_SPIES or self._closed[0][0] < now - LATE_SECONDS):
             self._closed.popleft()
+        while self._last:
+            spyer, (at, _) = next(iter(self._last.items()))
+            if at >= now - LATE_SECONDS and len(self._last) <= MAX_SPIES:
+                break
+            del self._last[spyer]
 
     def _keep(self, spy: Spy) -> Spy:
         if len(self._observed) < MAX_SPIES or spy.spyer_uniqueid in self._observed:

@@ -109,6 +109,8 @@ class Line:
         self.endpoint = endpoint_of(dialled.channel) or dialled.channel
         self.supervisor: Supervisor | None = None
         """Who it is, once the PIN was right."""
+        self.answered = False
+        """Whether what was asked for has an answer on record."""
         self.log = log.bind(call=caller.id, endpoint=self.endpoint)
         self._language = dialled.language
 
@@ -151,6 +153,7 @@ class Line:
 
     async def refuse(self, refusal: Refusal, mode: Mode | None = None, extension: str | None = None) -> None:
         """Record a refusal, and say it."""
+        self.answered = True
         await self.audit.append(
             Refused(
                 **self.common(self.supervisor or self.policy().supervisors.get(self.endpoint)),

@@ -15,10 +15,10 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from agi_monitor.errors import CommandFailed
+from agi_monitor.errors import CallEnded, CommandFailed
 from agi_monitor.model import Cue, Follow, Mode, Reason, Refusal, SpyRequest
 from agi_monitor.supervision import chanspy, feature_code, scan, targets
-from agi_monitor.supervision.audit import AuditLog, End
+from agi_monitor.supervision.audit import AuditLog, End, RequestAbandoned
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.identification import identify
 from agi_monitor.supervision.line import Caller, Dialled, Line
@@ -113,9 +113,24 @@ class SpyCall:
         except CommandFailed as error:
             self._line.log.error("pbx_error", command=error.verb, code=error.code)
             await self._line.refuse(Refusal(Reason.PBX_ERROR, str(error)))
+        except CallEnded:
+            if not (self._line.answered or self._spying.grants):
+                await self._abandoned(request)
+            raise
         finally:
             self._line.log.info("call_ended")
         await self._caller.hangup()
+
+    async def _abandoned(self, request: SpyRequest | Refusal) -> None:
+        asked = request if isinstance(request, SpyRequest) else None
+        await self._line.audit.append(
+            RequestAbandoned(
+                **self._line.common(self._line.supervisor or self._policy().supervisors.get(self._line.endpoint)),
+                mode=asked.mode if asked else None,
+                extension=self._policy().agents_digits(asked.extension) if asked else None,
+                why=self._spying.why_the_call_ended(),
+            )
+        )
 
     async def _story(self, request: SpyRequest | Refusal) -> None:
         if isinstance(request, Refusal):

@@ -298,6 +298,10 @@ class Spying:
     def _why_the_call_ended(self, grant: Grant) -> End:
         if self._revoked(grant) is not None:
             return End.REVOKED
+        return self.why_the_call_ended()
+
+    def why_the_call_ended(self) -> End:
+        """Say why the supervisor's call is over."""
         return self.ended_by_server or (End.SUPERVISOR_HUNG_UP if self._caller.hung_up else End.CONNECTION_LOST)
 
     # ---- records ---------------------------------------------------------------------------------------

@@ -154,8 +154,8 @@ class Site:
 
     @property
     def facts(self) -> list[str]:
-        """The names of all facts."""
-        return [fact.name for fact in self.ledger.facts]
+        """The names of all facts but those by which the PBX confirms a grant."""
+        return [fact.name for fact in self.ledger.facts if fact.name not in ("spy_heard", "spy_silent")]
 
     def records(self, name: str) -> list[Mapping[str, object]]:
         """The records of all facts of this name."""

@@ -122,6 +122,30 @@ def test_a_start_that_comes_late_is_no_alarm(site: Site) -> None:
     assert (site.facts, kinds(site)) == ([], [])
 
 
+def test_what_the_pbx_says_of_a_grant_is_on_record(site: Site) -> None:
+    """Its beginning and its end, each once, with the channels and the grant that it was."""
+    site.open()
+    site.close()
+    site.fake.stop_spying(SPYER, SPYEE)
+    (heard,), (silent,) = site.records("spy_heard"), site.records("spy_silent")
+    assert (heard["call"], heard["grant"], heard["mode"]) == (GRANT.call, GRANT.number, GRANT.mode)
+    assert (heard["spyer"], heard["spyee"], heard["node"]) == (SPYER, SPYEE, site.watch._pbx.node)
+    assert {**heard, "fact": "spy_silent", "at": silent["at"]} == silent
+
+
+def test_what_the_pbx_says_late_is_of_the_grant_that_was(site: Site) -> None:
+    """Also when the story is over; of another channel it is no grant's, and rogue."""
+    site.watch.opened(GRANT)
+    site.watch.closed(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.stop_spying(SPYER, SPYEE)
+    assert [len(site.records(name)) for name in ("spy_heard", "spy_silent")] == [1, 1]
+    site.watch.opened(GRANT)
+    site.fake.start_spying(SPYER, ROGUE)
+    assert len(site.records("spy_heard")) == 1
+    site.watch.closed(GRANT)
+
+
 def test_a_spy_without_a_grant_is_rogue(site: Site, logs: list[EventDict]) -> None:
     """Its channel is asked once, has nothing to show, and that is recorded and logged with both channels."""
     site.fake.start_spying(ROGUE, SPYEE)

@@ -18,6 +18,7 @@ from agi_monitor.model import Mode, Reason
 from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import KEY_FILE, PUBLIC_FILE, audit_key
+from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import End, Fact, Refused, ServerStarted, ServerStopped, SpyEnded, SpyStarted
 from tests.unit.storage.audit_writer import CALL, at_once, finish
 from tests.unit.supervision.desk import PIN_HASH
@@ -40,7 +41,7 @@ class Office:
         self.config.write_text(text)
         self.folder = folder
         self.path = folder / "audit.jsonl"
-        self.audit = AuditFile(self.path, at_once, state=folder, signer=audit_key(folder))
+        self.audit = AuditSinks([AuditFile(self.path, state=folder, signer=audit_key(folder))], at_once)
         self.audit.take()
         with capture_logs():
             self.append(ServerStarted(at=NOW - timedelta(days=200), version="1"))
@@ -337,7 +338,7 @@ def test_the_server_goes_on_behind_what_was_removed(office: Office) -> None:
     """Also when everything is removed, the end of the chain among it."""
     office.stop()
     assert json.loads(office.run("retain", "--days", 1, "--apply", "--json").stdout)["left"] is None
-    office.audit = AuditFile(office.path, at_once, state=office.folder, signer=audit_key(office.folder))
+    office.audit = AuditSinks([AuditFile(office.path, state=office.folder, signer=audit_key(office.folder))], at_once)
     with capture_logs() as logged:
         office.spy("c9", "1001", 0, 1.0)
     assert [line["event"] for line in logged] == ["audit_checkpoint"]

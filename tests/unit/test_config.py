@@ -143,6 +143,7 @@ MISTAKES = [
     (TEXT + 'codes: {whisper: "*222"}\n', "17: codes.whisper: *222 begins with *222, the code of listen"),
     (TEXT + "fastagi: {listen: 0.0.0.0}\n", "17: fastagi: address must say how Asterisk reaches the server"),
     (TEXT + "fastagi: {listen: '::'}\n", "17: fastagi: address must say how Asterisk reaches the server"),
+    (TEXT + "audit: {file: }\n", "17: audit: is kept nowhere: give it a file, or store: true, or both"),
     (TEXT + "stop: {spies: end}\n", "17: stop: spies: end needs ami, or a hangup_command with"),
     (
         TEXT + "stop: {spies: end, hangup_command: [asterisk]}\n",

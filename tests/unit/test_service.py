@@ -18,8 +18,11 @@ from queue import Queue
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from agi_monitor import __version__
+from agi_monitor.cli import main
+from agi_monitor.storage import audit_table_reading as reading
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from tests.unit.supervision.desk import PIN, PIN_HASH
@@ -246,6 +249,55 @@ def test_starts_serves_and_stops(server: Server, call: Call) -> None:
     assert server.facts[0]["version"] == __version__
 
 
+@pytest.mark.parametrize("file", ["", "FOLDER/log/audit.jsonl"])
+def test_keeps_the_audit_in_the_database(start: Callable[..., Server], dial: Dial, text: str, file: str) -> None:
+    """Besides the file, or instead of it; a server that was killed during a spy goes on with the same chain."""
+    audit = text.index("audit:")
+    line = f"audit: {{file: {file}, store: true}}\n".replace("FOLDER", text.split("file: ")[1].split("/log/")[0])
+    text = text[:audit] + line + text[text.index("\n", audit) + 1 :]
+    server = start(text)
+    server.logs("serving")
+    dial(server).answer_until("EXEC")
+    server.process.kill()
+    server.process.wait(WAIT_SECONDS)
+    again = start(text)
+    again.logs("serving")
+    assert again.stop()[0] == 0
+    database = Database(file_url(server.folder / "state"))
+    (node,) = reading.nodes(database)
+    stored_facts = [row.fact for row in reading.stored(database, node) if row.fact != "checkpoint"]
+    assert stored_facts == ["server_started", "spy_started", "server_started", "server_stopped"]
+    database.close()
+    if file:
+        assert [fact["fact"] for fact in server.facts] == stored_facts
+    else:
+        assert list((server.folder / "log").iterdir()) == []
+    verified = CliRunner().invoke(main, ["audit", "verify", "--store", "-c", str(server.config)])
+    assert (verified.exit_code, verified.stdout.splitlines()[-1]) == (0, "nothing was changed")
+
+
+def test_who_hangs_up_before_the_answer_is_on_record(server: Server, dial: Dial) -> None:
+    """Every request has an answer on record, or this; once there is one, it is enough."""
+    for ending in (["HANGUP", "200 result=-1"], []):
+        call = dial(server)
+        call.answer_until("GET DATA")
+        if ending:
+            call.say(*ending)
+        call.close()
+        server.logs("agi_session_ended")
+    refused = dial(server, extension="*2221009")
+    refused.answer_until("STREAM FILE")
+    refused.close()
+    server.logs("agi_session_ended")
+    assert server.stop()[0] == 0
+    found = [(fact["fact"], fact.get("why"), fact.get("extension")) for fact in server.facts[1:-1]]
+    assert found == [
+        ("request_abandoned", "supervisor_hung_up", "1001"),
+        ("request_abandoned", "connection_lost", "1001"),
+        ("refused", None, None),
+    ]
+
+
 def test_refuses_who_keys_in_nothing_right(server: Server, dial: Dial) -> None:
     """A stranger's phone is asked, refused and hung up."""
     call = dial(server, channel="PJSIP/6666-00000001")
@@ -305,7 +357,10 @@ def test_a_call_at_a_prompt_ends_with_the_server(server: Server, call: Call) -> 
     call.answer_until("GET DATA")
     code, _ = server.stop()
     assert (code, call.hear()) == (0, "")
-    assert [fact["fact"] for fact in server.facts] == ["server_started", "server_stopped"]
+    assert [fact["fact"] for fact in server.facts] == ["server_started", "request_abandoned", "server_stopped"]
+    asked = server.facts[1]
+    assert (asked["supervisor"], asked["extension"], asked["mode"]) == ("anna", "1001", "listen")
+    assert asked["why"] == "server_stopping"
 
 
 def test_a_spy_is_left_running_on_record(server: Server, call: Call) -> None:

@@ -1,7 +1,8 @@
 """A process that writes an audit and says what is on disk, so that somebody may kill it.
 
-It is told folders on standard input. For each it forks a writer, tells its process id, and when the writer is gone
-the word ``over``. The writer tells the call of every spy whose record is on disk.
+It is told folders on standard input, some with a node and the address of a database. For each it forks a writer,
+tells its process id, and when the writer is gone the word ``over``. The writer tells the call of every spy whose
+record is on disk, and in the database as well when there is one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ import structlog
 from agi_monitor.model import Mode, Reason
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import audit_key
+from agi_monitor.storage.audit_sinks import AuditSink, AuditSinks
+from agi_monitor.storage.audit_table import AuditTable
+from agi_monitor.storage.database import Database
 from agi_monitor.supervision.audit import Refused, SpyStarted
 
 Result = TypeVar("Result")
@@ -52,9 +56,21 @@ def refusal(call: str) -> Refused:
     return Refused(at=datetime.now(UTC), call=call, reason=Reason.NO_CALL, mode=None, extension=None, **CALL)
 
 
-def write_for_ever(folder: Path) -> None:
+def sinks(where: str) -> list[AuditSink]:
+    """The places that a writer writes to."""
+    name, *more = where.split()
+    folder = Path(name)
+    signer = audit_key(folder)
+    if not more:
+        return [AuditFile(folder / "audit.jsonl", state=folder, signer=signer)]
+    node, url = more
+    table = AuditTable(Database(url), node, state=folder, signer=signer)
+    return [table, AuditFile(folder / "log" / "audit.jsonl", state=folder, signer=signer)]
+
+
+def write_for_ever(where: str) -> None:
     """Write, and say what is written."""
-    audit = AuditFile(folder / "audit.jsonl", at_once, state=folder, signer=audit_key(folder))
+    audit = AuditSinks(sinks(where), at_once)
     audit.take()
     number = 0
     while True:
@@ -79,7 +95,7 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            write_for_ever(Path(line.rstrip("\n")))
+            write_for_ever(line.rstrip("\n"))
         os.write(1, f"{child}\n".encode())
         os.waitpid(child, 0)
         os.write(1, b"over\n")

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -24,6 +21,7 @@ from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_head_file import HEAD_FILE, HeadFile
 from agi_monitor.storage.audit_key_file import audit_key, verifies
 from agi_monitor.storage.audit_reading import files_of, in_order, lines
+from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import Fact, ServerStopped
 from agi_monitor.supervision.audit_chain import CHECKPOINT_RECORDS, CHECKPOINT_SECONDS, Chain, read
 from agi_monitor.supervision.audit_verification import Verdict, Verification
@@ -47,7 +45,7 @@ class House:
 
     def start(self) -> None:
         """Another run of the server; the one before, if any, was killed."""
-        self.audit = AuditFile(self.path, at_once, state=self.folder, signer=audit_key(self.folder))
+        self.audit = AuditSinks([AuditFile(self.path, state=self.folder, signer=audit_key(self.folder))], at_once)
 
     def append(self, *facts: Fact) -> None:
         """Append facts."""
@@ -233,76 +231,6 @@ def test_a_crash_right_after_the_first_record_breaks_nothing(house: House, monke
     assert house.found() == []
 
 
-class Writer:
-    """The process of ``audit_writer``."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.unit.storage.audit_writer"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=REPOSITORY,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._in, self._out = self._process.stdin, self._process.stdout
-
-    def close(self) -> None:
-        """No more writers."""
-        self._in.close()
-        self._process.wait()
-        self._out.close()
-
-    def killed_after(self, folder: Path, spies: int, turns: int) -> list[str]:
-        """Let one write, kill it after so many spies and so many turns of a loop. Returns the spies that it told."""
-        self._in.write(f"{folder}\n")
-        self._in.flush()
-        told: list[str] = []
-        child = 0
-        # The first spy may be told before the process itself is.
-        while not child or len(told) < spies:
-            line = self._line()
-            if "." in line:
-                told.append(line)
-            else:
-                child = int(line)
-        for _ in range(turns):
-            pass
-        os.kill(child, signal.SIGKILL)
-        while (line := self._line()) != "over":
-            told.append(line)
-        return told
-
-    def _line(self) -> str:
-        line = self._out.readline()
-        assert line, "the writers are gone"
-        return line.rstrip("\n")
-
-
-@pytest.fixture(scope="module")
-def writer() -> Iterator[Writer]:
-    """One process that forks the others."""
-    writer = Writer()
-    yield writer
-    writer.close()
-
-
-@settings(max_examples=10)
-@given(runs=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30_000), st.booleans()), min_size=4, max_size=4))
-def test_a_kill_at_any_moment_breaks_nothing(writer: Writer, runs: list[tuple[int, int, bool]]) -> None:
-    """No spy without a record, no broken chain: forty servers killed at any moment, each going on behind the last."""
-    with tempfile.TemporaryDirectory() as folder, capture_logs():
-        told: set[str] = set()
-        for number, (spies, turns, rotated) in enumerate(runs):
-            told |= set(writer.killed_after(Path(folder), spies, turns))
-            house = House(Path(folder))
-            assert told <= house.calls("spy_started")
-            house.append(refusal(f"after {number}"))
-            assert house.found() == []
-            if rotated:
-                house.path.rename(house.folder / f"audit.jsonl.{len(runs) - number}")
-
-
 # ---- full disks --------------------------------------------------------------------------------------------
 
 
@@ -369,7 +297,7 @@ def test_a_second_server_is_refused(house: House) -> None:
     """Until the first one is closed; not even that it stops is written between the records of the first."""
     house.audit.take()
     house.append(refusal("1"))
-    other = AuditFile(house.path, at_once)
+    other = AuditSinks([AuditFile(house.path)], at_once)
     with pytest.raises(AuditUnavailable, match="another agi-monitor writes to this file"):
         other.take()
     finish(other.append(ServerStopped(at=NOW)))

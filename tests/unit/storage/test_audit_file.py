@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.model import Mode, Reason
 from agi_monitor.storage.audit_file import AuditFile
+from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import Refused, ServerStarted, SpyStarted
 
 Result = TypeVar("Result")
@@ -69,7 +70,7 @@ class Log:
         self.folder = folder
         self.folder.mkdir()
         self.path = folder / "audit.jsonl"
-        self.audit = AuditFile(self.path, at_once)
+        self.audit = AuditSinks([AuditFile(self.path)], at_once)
 
     def append(self, fact: Refused | SpyStarted | ServerStarted) -> None:
         """Append one fact."""
@@ -270,8 +271,7 @@ def test_errors_are_logged_with_the_path_and_without_the_fact(tmp_path: Path) ->
         {
             "event": "audit_write_failed",
             "log_level": "error",
-            "path": str(log.path),
-            "error": "No such file or directory",
+            "error": f"{log.path}: the audit cannot be written: No such file or directory",
             "waiting": 1,
         }
     ]

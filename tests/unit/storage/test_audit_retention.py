@@ -49,7 +49,7 @@ def test_old_records_are_replaced_by_one_line(tmp_path: Path) -> None:
     """It says by whom, when, why, how many and of what time; the chain is whole."""
     before = audit(10)
     path = put(tmp_path / "audit.jsonl.1", before)
-    assert retain(path, order(6), SEAL) == Outcome(path, records=10, removed=6)
+    assert retain(path, order(6), SEAL) == Outcome(str(path), records=10, removed=6)
     gone, *rest = rows(path)
     assert {name: gone[name] for name in ("fact", "at", "by", "why", "count", "first", "seq", "since", "until")} == {
         "fact": "removed",

@@ -20,6 +20,7 @@ from agi_monitor.agi.session import Session
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.model import Agent, Mode, Supervisor
 from agi_monitor.storage.audit_file import AuditFile
+from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.storage.database import FILE, Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.supervision import chanspy
@@ -121,7 +122,7 @@ class Witness:
         happened: the list.
     """
 
-    def __init__(self, audit: AuditFile, happened: list[str]) -> None:
+    def __init__(self, audit: AuditSinks, happened: list[str]) -> None:
         self._audit = audit
         self._happened = happened
         self.fails_from: int | None = None
@@ -327,7 +328,7 @@ class Desk:
         self.database_path = folder / FILE
         self.database_path.write_bytes(empty_database())
         self.database = Database(file_url(folder))
-        self.audit_file = AuditFile(self.audit_path, writing)
+        self.audit_file = AuditSinks([AuditFile(self.audit_path)], writing)
         self.audit = Witness(self.audit_file, self.pbx.happened)
         self.lock_outs = LockOutTable(self.database)
         self.pins = PinGuard(

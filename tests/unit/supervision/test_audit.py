@@ -22,13 +22,16 @@ from agi_monitor.supervision.audit import (
     PeopleChanged,
     PinChanged,
     Refused,
+    RequestAbandoned,
     RogueSpy,
     RogueSpyEnded,
     ServerStarted,
     ServerStopped,
     SpyAdopted,
     SpyEnded,
+    SpyHeard,
     SpyRevoked,
+    SpySilent,
     SpyStarted,
 )
 
@@ -49,6 +52,21 @@ RECORDS = [
         Refused(at=AT, **CALL, reason=Reason.MODE_DENIED, mode=Mode.BARGE, extension="1001", detail="rule x"),
         {"fact": "refused", "at": STAMP, **CALL}
         | {"reason": "mode_denied", "mode": "barge", "extension": "1001", "detail": "rule x"},
+    ),
+    (
+        RequestAbandoned(at=AT, **CALL, mode=Mode.LISTEN, extension=None, why=End.SUPERVISOR_HUNG_UP),
+        {"fact": "request_abandoned", "at": STAMP, **CALL}
+        | {"mode": "listen", "extension": None, "why": "supervisor_hung_up"},
+    ),
+    (
+        SpyHeard(at=AT, **CALL, grant=1, extension="1001", mode=Mode.LISTEN, node="pbx", **SPYEE),
+        {"fact": "spy_heard", "at": STAMP, **CALL}
+        | {"grant": 1, "extension": "1001", "mode": "listen", "node": "pbx", **SPYEE},
+    ),
+    (
+        SpySilent(at=AT, **CALL, grant=1, extension="1001", mode=Mode.LISTEN, node="pbx", **SPYEE),
+        {"fact": "spy_silent", "at": STAMP, **CALL}
+        | {"grant": 1, "extension": "1001", "mode": "listen", "node": "pbx", **SPYEE},
     ),
     (
         LockedOut(at=AT, **CALL, kind=Locked.PEER, until=AT),

@@ -572,7 +572,10 @@ def test_a_lock_out_is_on_record_also_after_a_hang_up(tmp_path: Path) -> None:
     desk = Desk(tmp_path, pin_policy=replace(PIN_POLICY, limits=limits(1)), hashing=slow)
     desk.run(f"{PIN}#")
 
-    assert desk.recorded("fact", "supervisor", "kind") == [("locked_out", "anna", "supervisor")]
+    assert desk.recorded("fact", "supervisor", "kind") == [
+        ("locked_out", "anna", "supervisor"),
+        ("request_abandoned", "anna", None),
+    ]
     assert desk.wrong_pins("supervisor:anna") == LockOut(1, NOW, NOW + 60.0)
 
 

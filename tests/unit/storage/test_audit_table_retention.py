@@ -1,0 +1,119 @@
+"""Old records go from the database in one step, what is held stays, and the chain goes on through what is gone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+from structlog.testing import capture_logs
+
+from agi_monitor.errors import AuditUnavailable
+from agi_monitor.storage import audit_retention, audit_table_reading
+from agi_monitor.storage.audit_retention import Order, retain_stored
+from agi_monitor.storage.database import Database
+from agi_monitor.storage.schema import audit_record
+from agi_monitor.supervision.audit_chain import body_of, removed
+from agi_monitor.supervision.audit_selection import Selection
+from tests.unit.storage.audit_desk import Desk
+from tests.unit.supervision.audit_lines import BEGIN, record
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+NAMES = itertools.count(1)
+
+
+def order(second: float, *holds: Selection) -> Order:
+    """Remove what happened before this second of the audit."""
+    return Order(BEGIN + timedelta(seconds=second), holds, "root", "older than 90 days", NOW)
+
+
+def audit(database: Database, folder: Path, count: int) -> Desk:
+    """So many records, one each second, of a node of their own."""
+    desk = Desk(database, folder, f"node{next(NAMES)}")
+    for number in range(count):
+        desk.sink.write(body_of(record(number)), BEGIN + timedelta(seconds=number))
+    return desk
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """What is logged is kept out of the output."""
+    with capture_logs():
+        yield
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 14), st.sets(st.sampled_from(["s0", "s1", "s2"]))), max_size=4))
+def test_any_row_of_removals_leaves_a_good_chain(
+    database: Database, tmp_path: Path, steps: list[tuple[int, set[str]]]
+) -> None:
+    """Whatever is removed and held, again and again: nothing is found, and nothing but old records is gone."""
+    desk = audit(database, tmp_path, 12)
+    gone = 0
+    for second, held in steps:
+        chosen = [Selection(supervisors=frozenset({one})) for one in sorted(held)]
+        gone += retain_stored(database, desk.node, order(second, *chosen), desk.key).removed
+        verdict = desk.verify()
+        assert (verdict.findings, verdict.removed) == ((), gone)
+        assert verdict.records + gone == 12
+
+
+def test_much_goes_in_several_steps(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that nobody waits long for the database; the next time they become one line."""
+    monkeypatch.setattr(audit_retention, "AT_ONCE", 3)
+    monkeypatch.setattr(audit_table_reading, "PAGE", 2)
+    desk = audit(database, tmp_path, 10)
+    assert retain_stored(database, desk.node, order(8), desk.key).removed == 8
+    assert [(seq, fact) for seq, fact, _ in desk.rows()] == [
+        (3, "removed"),
+        (6, "removed"),
+        (8, "removed"),
+        (9, "refused"),
+        (10, "refused"),
+    ]
+    assert desk.found() == []
+    monkeypatch.setattr(audit_retention, "AT_ONCE", 30)
+    assert retain_stored(database, desk.node, order(9), desk.key).removed == 1
+    assert [seq for seq, *_ in desk.rows()] == [9, 10]
+    assert (desk.found(), desk.verify().removed) == ([], 9)
+
+
+def test_a_dry_run_changes_nothing(database: Database, tmp_path: Path) -> None:
+    """And counts the same."""
+    desk = audit(database, tmp_path, 10)
+    before = desk.rows()
+    assert retain_stored(database, desk.node, order(6), None).removed == 6
+    assert desk.rows() == before
+
+
+def test_somebody_else_at_the_same_time_changes_nothing(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is no longer there: nobody gets a signature for it."""
+    desk = audit(database, tmp_path, 10)
+
+    def slow(*arguments: Any) -> bytes:
+        with database.transaction() as connection:
+            connection.execute(delete(audit_record).where(audit_record.c.node == desk.node, audit_record.c.seq == 3))
+        return removed(*arguments)
+
+    monkeypatch.setattr(audit_retention, "removed", slow)
+    with pytest.raises(AuditUnavailable, match="somebody else removed records at the same time"):
+        retain_stored(database, desk.node, order(6), desk.key)
+    assert desk.count() == 9
+
+
+def test_records_that_do_not_fit_are_not_signed_away(database: Database, tmp_path: Path) -> None:
+    """Nobody gets a signature over a change."""
+    desk = audit(database, tmp_path, 6)
+    rows = desk.rows()
+    desk.put([*rows[:2], *rows[3:]])
+    with pytest.raises(AuditUnavailable, match="record 4 does not fit the one before it"):
+        retain_stored(database, desk.node, order(6), desk.key)
+    assert desk.count() == 5

@@ -147,6 +147,7 @@ class SpyStarted(CallFact):
         stale: why the index was not asked, or empty.
         because: why it is this channel.
         told: the agent was told before.
+        reason: what the supervisor gave as the reason, where the rules ask for one; or empty.
     """
 
     name: ClassVar[str] = "spy_started"
@@ -162,6 +163,7 @@ class SpyStarted(CallFact):
     stale: str
     because: str
     told: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ GRANT = Grant(
     mode=Mode.LISTEN,
     rule="leads",
     began=NOW,
+    since=NOW,
 )
 
 HELPER = "Local/notice@agi-monitor-notice-00000001;1"

@@ -30,6 +30,7 @@ GRANT = Grant(
     mode=Mode.WHISPER,
     rule="leads-supervise",
     began=1_700_000_000.25,
+    since=1_700_000_000.25,
 )
 KEY = b"0123456789abcdef0123456789abcdef"
 SIGNER = Signer("here", "run-1", KEY)

@@ -251,6 +251,9 @@ class Spying:
         """Ask for the digit that stands for a reason; it holds for this call of the agent, in every mode."""
         self._line.log.info("reason_prompted")
         digit = await self._line.ask(Cue.ASK_REASON, REASON_SECONDS, 1)
+        if not digit:
+            # Said once more; it may have been the # behind an extension that was complete without it.
+            digit = await self._line.ask(Cue.ASK_REASON, REASON_SECONDS, 1)
         reason = self._line.policy().reasons.get(digit)
         if reason is None:
             return False

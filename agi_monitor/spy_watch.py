@@ -484,7 +484,7 @@ class SpyWatch:
         settled = self.grants.proved(spy, kind, None if proven is None else proven.grant, why)
         if settled is not None and self._policy().rights.depend_on_listeners:
             # It may have begun before some of ours, by the grant of another server.
-            self._recheck_call(settled.spyee_uniqueid)
+            self._recheck_call(settled.spyee_uniqueid if settled.grant is None else settled.grant.spyee_uniqueid)
         if kind is Kind.ROGUE:
             await self._take_rogue(settled or replace(spy, why=why))
             if settled is None:

@@ -424,11 +424,13 @@ class Grants:
         for uniqueid in call:
             yield from self._places.get(uniqueid, {}).values()
         for spy in self._observed.values():
-            if spy.kind is Kind.EXEMPT or spy.idle:
+            if spy.kind is Kind.EXEMPT or (spy.idle and spy.grant is None):
                 continue
-            if spy.spyee_uniqueid in call:
-                supervisor, since = ("", spy.since) if spy.grant is None else (spy.grant.supervisor, spy.grant.since)
-                yield Place(supervisor, spy.spyer_uniqueid, spy.spyee_uniqueid, since)
+            # A list does not always tell who is heard; the grant does.
+            place = Place("", spy.spyer_uniqueid, spy.spyee_uniqueid, spy.since)
+            place = place if spy.grant is None else spy.grant.place
+            if place.spyee_uniqueid in call:
+                yield place
 
     def _note_heard(self, grant: Grant, now: float) -> None:
         key = grant.supervisor, grant.spyee_uniqueid

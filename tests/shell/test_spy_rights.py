@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from twisted.internet.base import DelayedCall
 
-from agi_monitor.model import Direction
+from agi_monitor.model import Direction, Mode
 from agi_monitor.spy_watch import CHECK_SECONDS
-from agi_monitor.supervision.authorization import Calls, Effect, Terms
+from agi_monitor.supervision.authorization import Allowed, Calls, Effect, Request, Rule, Terms
 from agi_monitor.supervision.channels import SETTLE_SECONDS
+from agi_monitor.supervision.explain import explain
 from agi_monitor.supervision.grants import Grant, Kind, Place
 from agi_monitor.supervision.hours import When, hours
 from agi_monitor.supervision.proof import VARIABLE
 from tests.shell.managed import (
+    AGENT,
+    ANNA,
     CUSTOMER,
     CUSTOMER_UNIQUEID,
     GRANT,
@@ -29,6 +35,7 @@ from tests.shell.managed import (
     SPYER,
     Site,
 )
+from tests.unit.supervision import drawn_rules
 
 BEFORE = replace(SIGNER, run="run-1")
 """This server in an earlier run."""
@@ -299,3 +306,84 @@ def test_an_adopted_spy_counts_among_the_listeners(site: Site) -> None:
     call = frozenset({CUSTOMER_UNIQUEID, SPYEE_UNIQUEID})
     assert site.watch.listeners(Place("bert", "9.9", SPYEE_UNIQUEID, site.time()), call, begins=True) == 1
     assert site.watch.heard_since("anna", call, site.time()) == NOW
+
+
+# ---- whatever happens ---------------------------------------------------------------------------------------
+
+STEPS = st.one_of(
+    st.tuples(st.just("rules"), st.lists(drawn_rules.rules, max_size=4)),
+    st.tuples(st.just("clock"), st.sampled_from([1.0, 40.0, 3_600.0, 30_000.0])),
+    st.tuples(st.just("queue"), st.sampled_from(["", "sales", "help"])),
+    st.tuples(st.just("spy"), st.booleans()),
+)
+ALL = Rule("all", Effect.ALLOW, frozenset(Mode), frozenset({"all"}), frozenset({"all"}))
+
+
+class Watched:
+    """Spies on one call, and what is known of it to whoever does not ask the server."""
+
+    def __init__(self) -> None:
+        self.site = Site()
+        self.queue = ""
+        self.grants: list[Grant] = []
+        self.site.fake.event("DialBegin", Uniqueid=CUSTOMER_UNIQUEID, DestUniqueid=SPYEE_UNIQUEID)
+        self.site.change(rules=(ALL,))
+
+    def take(self, what: str, value: Any) -> None:
+        """Let something happen, and the clock be looked at."""
+        site = self.site
+        if what == "rules":
+            site.change(rules=tuple(value))
+        elif what == "clock":
+            site.skew += value
+        elif what == "queue":
+            if self.queue:
+                site.fake.event("AgentComplete", Uniqueid=CUSTOMER_UNIQUEID, Queue=self.queue)
+            if value:
+                site.fake.event("AgentConnect", Uniqueid=CUSTOMER_UNIQUEID, DestUniqueid=SPYEE_UNIQUEID, Queue=value)
+            self.queue = value
+        else:
+            number = len(self.grants)
+            spyer, uniqueid = f"PJSIP/2001-000000{number + 32:02x}", f"1700000001.{number}"
+            site.fake.add_channel(spyer, uniqueid, Context="agi-monitor-call")
+            grant = replace(
+                GRANT, call=f"c-{number}", spyer=spyer, spyer_uniqueid=uniqueid, since=site.time(), reason="a" * value
+            )
+            self.grants.append(grant)
+            begin(site, grant)
+        site.fake.advance(CHECK_SECONDS)
+
+    def allowed(self, grant: Grant) -> bool:
+        """What ``explain`` says of a grant at this moment."""
+        now = self.site.time()
+        request = Request(
+            supervisor=ANNA,
+            agent=AGENT,
+            mode=grant.mode,
+            scan=False,
+            at=datetime.fromtimestamp(now, UTC),
+            queue=self.queue,
+            direction=Direction.IN,
+            reason=bool(grant.reason),
+            listeners=self.grants.index(grant),
+            heard_seconds=now - grant.since,
+        )
+        return isinstance(explain(self.site.policy.rights, request).verdict, Allowed)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(STEPS, max_size=10))
+def test_nobody_goes_on_who_may_not(steps: list[tuple[str, Any]]) -> None:
+    """Rules change, time passes, the queue changes, others come: whoever explain denies is ended, and nobody else."""
+    with capture_logs():
+        watched = Watched()
+        over: set[str] = set()
+        for what, value in steps:
+            watched.take(what, value)
+            for grant in watched.grants:
+                if grant.id not in over:
+                    ended = grant.id in {
+                        f"{one['call']}.{one['grant']}" for one in watched.site.records("spy_revoked")
+                    }
+                    assert ended is not watched.allowed(grant), (what, value, grant)
+                    over |= {grant.id} if ended else set()

@@ -24,6 +24,7 @@ agents:
   1002: {{groups: [10xx]}}
 rules:
 """
+PEOPLE_ALONE = PEOPLE.removesuffix("rules:\n")
 LEAST = PEOPLE + "  - {name: r, allow: [listen], supervisors: [leads], agents: [sales]"
 """The rule is in line 7."""
 
@@ -110,7 +111,9 @@ def test_a_rule_without_conditions_means_what_it_meant() -> None:
     assert rule == Rule("r", Effect.ALLOW, frozenset({Mode.LISTEN}), frozenset({"leads"}), frozenset({"sales"}))
 
 
-RIGHTS = Path(__file__).resolve().parents[2] / "docs" / "topics" / "rights.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+RIGHTS = DOCS / "topics" / "rights.md"
+HOWTO = DOCS / "howto" / "ask-for-a-reason.md"
 
 
 def test_the_examples_of_the_document_are_right() -> None:
@@ -230,6 +233,16 @@ def test_the_reasons_stand_there_without_being_written() -> None:
     assert policy.reasons == {"1": "quality", "2": "training", "3": "complaint"}
     own = with_reasons("{4: {slug: legal, words: Asked for by the law}, 9: {slug: new-hire}}")
     assert assembly.policy(parse(own.encode(), "c.yaml")).reasons == {"4": "legal", "9": "new-hire"}
+
+
+def test_the_examples_of_the_howto_are_right() -> None:
+    """The rule, the reasons and the prompt as they stand there."""
+    rules, reasons, prompts = re.findall(r"^   ```yaml\n(.*?)^   ```", HOWTO.read_text(), re.MULTILINE | re.DOTALL)
+    text = "\n".join(line[3:] for line in f"{rules}{reasons}{prompts}".splitlines())
+    config = parse(f"{PEOPLE_ALONE}{text}\n".encode(), "ask-for-a-reason.md")
+    assert [rule.terms is not None and rule.terms.reason_required for rule in config.rules] == [True]
+    assert set(assembly.policy(config).reasons) == {"1", "2", "4"}
+    assert set(config.prompts) == {"ask_reason"}
 
 
 @pytest.mark.parametrize(

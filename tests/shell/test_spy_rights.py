@@ -46,6 +46,7 @@ OTHER = replace(SIGNER, server="there")
 UNTIL_22_14 = When(ZoneInfo("UTC"), (hours("20:00-22:14"),))
 """40 seconds more: ``NOW`` is 22:13:20."""
 
+REASON = Terms(reason_required=True)
 HELP = Calls(frozenset({"help"}))
 
 SECOND, SECOND_UNIQUEID = "PJSIP/2001-00000007", "1700000000.7"
@@ -310,13 +311,26 @@ def test_an_adopted_spy_counts_among_the_listeners(site: Site) -> None:
 
 # ---- whatever happens ---------------------------------------------------------------------------------------
 
+ALL = Rule("all", Effect.ALLOW, frozenset(Mode), frozenset({"all"}), frozenset({"all"}))
+DAY = When(ZoneInfo("UTC"), (hours("06:00-22:30"),))
+POINTED = [
+    replace(ALL, name="a-minute", terms=Terms(max_minutes=1)),
+    replace(ALL, name="an-hour", terms=Terms(max_minutes=60)),
+    replace(ALL, name="by-day", when=DAY),
+    replace(ALL, name="help", calls=HELP),
+    replace(ALL, name="no-help", calls=HELP, effect=Effect.DENY),
+    replace(ALL, name="one", terms=Terms(max_listeners=1)),
+    replace(ALL, name="two", terms=Terms(max_listeners=2)),
+    replace(ALL, name="why", terms=REASON),
+    replace(ALL, name="scan", modes=frozenset(), scan=True),
+]
 STEPS = st.one_of(
+    st.tuples(st.just("rules"), st.lists(st.sampled_from(POINTED), min_size=1, max_size=1)),
     st.tuples(st.just("rules"), st.lists(drawn_rules.rules, max_size=4)),
-    st.tuples(st.just("clock"), st.sampled_from([1.0, 40.0, 3_600.0, 30_000.0])),
+    st.tuples(st.just("clock"), st.sampled_from([1.0, 61.0, 1_000.0, 30_000.0])),
     st.tuples(st.just("queue"), st.sampled_from(["", "sales", "help"])),
     st.tuples(st.just("spy"), st.booleans()),
 )
-ALL = Rule("all", Effect.ALLOW, frozenset(Mode), frozenset({"all"}), frozenset({"all"}))
 
 
 class Watched:
@@ -371,19 +385,17 @@ class Watched:
         return isinstance(explain(self.site.policy.rights, request).verdict, Allowed)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(STEPS, max_size=10))
-def test_nobody_goes_on_who_may_not(steps: list[tuple[str, Any]]) -> None:
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(st.booleans(), st.lists(STEPS, min_size=6, max_size=12))
+def test_nobody_goes_on_who_may_not(reason: bool, steps: list[tuple[str, Any]]) -> None:
     """Rules change, time passes, the queue changes, others come: whoever explain denies is ended, and nobody else."""
     with capture_logs():
         watched = Watched()
         over: set[str] = set()
-        for what, value in steps:
+        for what, value in [("spy", True), ("spy", reason), *steps]:
             watched.take(what, value)
             for grant in watched.grants:
                 if grant.id not in over:
-                    ended = grant.id in {
-                        f"{one['call']}.{one['grant']}" for one in watched.site.records("spy_revoked")
-                    }
+                    ended = grant.call in [record["call"] for record in watched.site.records("spy_revoked")]
                     assert ended is not watched.allowed(grant), (what, value, grant)
                     over |= {grant.id} if ended else set()

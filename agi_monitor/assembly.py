@@ -49,6 +49,7 @@ def policy(config: Config) -> Policy:
         supervisors=supervisors,
         agents={agent.extension: agent for agent in agents(config)},
         rules=rules(config),
+        reasons={digit: entry.slug for digit, entry in config.reasons.items()},
         prompts=Prompts(config.prompts, config.languages),
         barge=config.spies.barge,
         follow=config.spies.follow,

@@ -20,7 +20,18 @@ from agi_monitor import document
 from agi_monitor.document import Problem, Section, matching
 from agi_monitor.errors import ConfigError
 from agi_monitor.limits import Limits
-from agi_monitor.model import ONE_FILE, Barge, Cue, Follow, Mode, Orphans, Reason, RogueSpies, ScanOrder
+from agi_monitor.model import (
+    DEFAULT_REASONS,
+    ONE_FILE,
+    Barge,
+    Cue,
+    Follow,
+    Mode,
+    Orphans,
+    Reason,
+    RogueSpies,
+    ScanOrder,
+)
 from agi_monitor.people import (
     AgentEntry,
     Endpoint,
@@ -61,6 +72,10 @@ def _loopback(text: str) -> str:
 
 Code = Annotated[str, matching(r"[0-9*#]{1,8}", "must be 1 to 8 of the keys 0-9, * and #")]
 Context = Annotated[str, matching(r"[A-Za-z0-9_.-]{1,60}", "must be a context: letters, digits, _ . and -")]
+ReasonDigit = Annotated[str, matching(r"[1-9]", "must be a digit from 1 to 9, which is pressed for the reason")]
+ReasonSlug = Annotated[
+    str, matching(r"[a-z][a-z0-9_-]{0,19}", "must be small letters, digits, - and _, at most 20 of them")
+]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
 Word = Annotated[
@@ -129,6 +144,15 @@ class Codes(Section):
     def by_mode(self) -> dict[Mode, str]:
         """Return the code of each mode."""
         return {Mode.LISTEN: self.listen, Mode.WHISPER: self.whisper, Mode.BARGE: self.barge}
+
+
+class ReasonEntry(Section):
+    """A reason to hear somebody. The key is the digit that is pressed for it."""
+
+    slug: ReasonSlug
+    """What the audit calls it."""
+    words: str = ""
+    """What it means, for people who read this file."""
 
 
 class Pins(Section):
@@ -365,6 +389,10 @@ class Config(Section):
     """Who may hear whom, and how."""
     acknowledgement: Acknowledgement | None = None
     """Agents who have not acknowledged that calls are monitored cannot be heard."""
+    reasons: Annotated[dict[ReasonDigit, ReasonEntry], Field(min_length=1)] = Field(
+        default_factory=lambda: {digit: ReasonEntry(slug=slug) for digit, slug in DEFAULT_REASONS.items()}
+    )
+    """The digits that a supervisor may press where a rule has `reason_required`."""
     pins: Pins = Pins()
     """How PINs are asked for."""
     prompts: dict[str, Words] = Field(default_factory=dict)
@@ -486,6 +514,14 @@ def _people_are_right(config: Config) -> Iterator[Problem]:
     yield from people_problems(config.people)
 
 
+def _reasons_differ(config: Config) -> Iterator[Problem]:
+    digits: dict[str, str] = {}
+    for digit, entry in config.reasons.items():
+        other = digits.setdefault(entry.slug, digit)
+        if other != digit:
+            yield ("reasons", digit, "slug"), f"{entry.slug} is already the reason of the digit {other}"
+
+
 def _prompts_are_known(config: Config) -> Iterator[Problem]:
     tables: list[tuple[document.Path_, dict[str, Words]]] = [(("prompts",), config.prompts)]
     tables += [(("languages", language), table) for language, table in config.languages.items()]
@@ -570,6 +606,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _codes_differ,
     _people_are_in_one_place,
     _people_are_right,
+    _reasons_differ,
     _prompts_are_known,
     _locks_grow,
     _ages_are_known,

@@ -13,7 +13,7 @@ from agi_monitor import assembly
 from agi_monitor.errors import AgiMonitorError
 from agi_monitor.model import Direction, Mode
 from agi_monitor.people_source import load_with_people
-from agi_monitor.supervision.authorization import Allowed, Request, Rights
+from agi_monitor.supervision.authorization import Allowed, Request
 from agi_monitor.supervision.explain import explain as explain_request
 from agi_monitor.supervision.explain import lines, record
 
@@ -85,7 +85,7 @@ def explain(
         listeners=listeners,
         heard_seconds=minutes * 60.0,
     )
-    explanation = explain_request(Rights(policy.rules), request)
+    explanation = explain_request(policy.rights, request)
     if as_json:
         click.echo(json.dumps(record(explanation), indent=1))
     else:

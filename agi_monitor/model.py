@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,6 +97,12 @@ class Reason(StrEnum):
     """No agent has this extension. Sounds like ``mode_denied``."""
     MODE_DENIED = "mode_denied"
     """No rule allows this mode on this agent, or one denies it."""
+    REASON_MISSING = "reason_missing"
+    """The rules ask for a reason, and none of the digits that stand for one was pressed."""
+    TIME_IS_UP = "time_is_up"
+    """This supervisor has heard this call for as long as the rules allow."""
+    TOO_MANY_LISTENERS = "too_many_listeners"
+    """As many as the rules allow hear this call already."""
     SELF_SPY = "self_spy"
     """The supervisor asked for a phone of their own."""
     NO_CALL = "no_call"
@@ -169,6 +176,8 @@ class Cue(StrEnum):
     """Before the extension is keyed in. One sound file."""
     CHOOSE_CALL = "choose_call"
     """Once for each of an agent's calls."""
+    ASK_REASON = "ask_reason"
+    """Before the digit that stands for a reason. One sound file."""
     CALL_OVER = "call_over"
     """The agent's call ended while the supervisor was on it."""
     WAITING = "waiting"
@@ -179,8 +188,21 @@ class Cue(StrEnum):
     """Before hanging up."""
 
 
-ONE_FILE = frozenset({Cue.ASK_PIN, Cue.ASK_PIN_AGAIN, Cue.ASK_NEW_PIN, Cue.ASK_NEW_PIN_AGAIN, Cue.ASK_EXTENSION})
+ONE_FILE = frozenset(
+    {
+        Cue.ASK_PIN,
+        Cue.ASK_PIN_AGAIN,
+        Cue.ASK_NEW_PIN,
+        Cue.ASK_NEW_PIN_AGAIN,
+        Cue.ASK_EXTENSION,
+        Cue.ASK_REASON,
+    }
+)
 """GET DATA plays exactly one file."""
+
+
+DEFAULT_REASONS: Mapping[str, str] = {"1": "quality", "2": "training", "3": "complaint"}
+"""The digits that stand for a reason to hear somebody, where the configuration names none."""
 
 
 @dataclass(frozen=True, slots=True)

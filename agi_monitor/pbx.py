@@ -20,8 +20,9 @@ from agi_monitor.ami.states import State, Up
 from agi_monitor.errors import ActionFailed, AgiMonitorError, NoAnswer, PermissionDenied
 from agi_monitor.model import Agent
 from agi_monitor.supervision.audit import AuditLog, Fact, PbxLost, PbxSynced
-from agi_monitor.supervision.calls import EVENTS, Channel
+from agi_monitor.supervision.calls import EVENTS, Channel, Origin
 from agi_monitor.supervision.channels import SETTLE_SECONDS, ChannelIndex, Lists, Stale
+from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.under_way import UnderWay
 
@@ -173,6 +174,14 @@ class Pbx:
     def partners_of(self, uniqueid: str) -> tuple[Channel, ...] | Stale:
         """Return who hears a channel and is heard by it."""
         return self.index.peers_of(self.node, uniqueid)
+
+    def origin_of(self, uniqueid: str) -> Origin | Stale | None:
+        """Return where an agent's call came from, by the agent's channel."""
+        return self.index.origin_of(self.node, uniqueid)
+
+    def at_device(self, device: str) -> AtDevice | Stale:
+        """Return the extensions that a device belongs to at this moment."""
+        return self.index.at_device(self.node, device, self._hint_context())
 
     def bridge_of(self, uniqueid: str) -> str | None:
         """Return the bridge that a channel is in, as far as is known."""

@@ -178,9 +178,9 @@ class RuleTerms(Section):
     """On which terms a rule allows."""
 
     reason_required: bool = False
-    """The supervisor has to give a reason."""
+    """The supervisor has to give a reason, by a digit of `reasons`: once for each call of an agent."""
     max_minutes: Annotated[float | None, Field(ge=0.1, le=1_440, allow_inf_nan=False)] = None
-    """So long one spy may take."""
+    """So long one supervisor may hear one call, in however many pieces."""
     max_listeners: Annotated[int | None, Field(ge=1, le=100)] = None
     """So many may hear one call at the same time, whoever allowed the others."""
 

@@ -410,6 +410,7 @@ class Server:
         if self._control is not None:
             await self._control.stop()
         if self._watch is not None:
+            self._watch.stop()
             await self._watch.idle()
         if self._pbx is not None:
             await self._pbx.stop()

@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
 from twisted.internet.defer import Deferred, DeferredList, TimeoutError
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
@@ -35,9 +36,11 @@ from agi_monitor.supervision.audit import (
     SpySilent,
 )
 from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.grants import MAX_SPIES, NOTICE, Grant, Grants, Kind, Spy
+from agi_monitor.supervision.circumstances import Circumstances
+from agi_monitor.supervision.grants import MAX_SPIES, NOTICE, Grant, Grants, Kind, Place, Spy
+from agi_monitor.supervision.onlooker import Onlooker
 from agi_monitor.supervision.owners import other_owner_refuses
-from agi_monitor.supervision.policy import Policy
+from agi_monitor.supervision.policy import Permitted, Policy
 from agi_monitor.supervision.proof import Signer
 from agi_monitor.supervision.targets import DeviceChannel
 from agi_monitor.under_way import UnderWay
@@ -59,6 +62,12 @@ KILLED = "killed"
 
 ORPHANED = "orphaned"
 """Why it ends when its server had died."""
+
+CHECK_SECONDS = 0.5
+"""So often the clock is held against the grants, while there are rules that depend on it."""
+
+CALL_EVENTS = frozenset({"AgentConnect", "AgentComplete", "QueueCallerJoin", "QueueCallerLeave", "DialBegin"})
+"""After these a call may be one of another queue, or go the other way."""
 
 log = structlog.get_logger()
 
@@ -114,7 +123,17 @@ class SpyWatch:
         self._notices: dict[int, _Notice] = {}
         self._notice_count = 0
         self._proving: set[Spy] = set()
+        self._onlooker = Onlooker(pbx, self)
+        self._next_check: IDelayedCall | None = None
+        self._stopping = False
         self._under_way = UnderWay(self._failed)
+
+    def stop(self) -> None:
+        """Look at the clock no more."""
+        self._stopping = True
+        if self._next_check is not None:
+            self._next_check.cancel()
+            self._next_check = None
 
     async def idle(self) -> None:
         """Wait for everything that is under way."""
@@ -128,6 +147,7 @@ class SpyWatch:
         self._note_party(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)
+        self._check_within()
         try:
             return self._signer.sign(grant)
         except ValueError:
@@ -151,6 +171,22 @@ class SpyWatch:
         """Its story has lost the connection, and it goes on: it is watched over from here."""
         self.grants.left_alone(grant, self._clock())
         self._under_way.begin(self._take_orphan(grant))
+
+    def heard_since(self, supervisor: str, call: frozenset[str], now: float) -> float:
+        """Return since when a supervisor hears a call, with what was heard of it before counted in; or now."""
+        return self.grants.heard_since(supervisor, call, now)
+
+    def listeners(self, place: Place, call: frozenset[str], *, begins: bool) -> int:
+        """Count who else hears a call."""
+        return self.grants.listeners(place, call, begins=begins)
+
+    def place_taken(self, place: Place) -> None:
+        """Somebody is about to hear a call, and counts from this moment on, through all changes of mode."""
+        self.grants.place_taken(place)
+
+    def place_left(self, place: Place) -> None:
+        """Not any more."""
+        self.grants.place_left(place)
 
     async def silenced(self, grant: Grant) -> None:
         """Wait until nothing more is on its way that silences the supervisor's channel."""
@@ -210,6 +246,9 @@ class SpyWatch:
                 if event.text("Uniqueid") in self._on_the_call(grant):
                     self._recheck(grant)
                     self._follow_party(grant)
+        elif name in CALL_EVENTS:
+            if self._policy().rights.depend_on_calls:
+                self._recheck_call(event.text("Uniqueid"))
         elif name == "NewConnectedLine":
             # After a transfer the other party's number comes behind the other party.
             for grant in self._ours():
@@ -242,6 +281,7 @@ class SpyWatch:
                 self._under_way.begin(self._pbx.hang_up(spy.spyer))
         for grant in self._ours():
             self._recheck(grant)
+        self._check_within()
         if self._policy().orphans is Orphans.END:
             for grant in self.grants.adopted():
                 self._under_way.begin(self._end(grant, ORPHANED, ""))
@@ -276,13 +316,43 @@ class SpyWatch:
         return (*self.grants.granted(), *self.grants.adopted())
 
     def _recheck(self, grant: Grant) -> None:
-        permitted = self._policy().permitted(grant.endpoint, grant.supervisor, grant.extension, grant.mode)
+        decide = partial(self._permitted, grant, self._known(grant))
+        permitted = decide(grant.extension)
         refusal = permitted if isinstance(permitted, Refusal) else self._protection(grant)
-        refusal = refusal or other_owner_refuses(
-            self._policy(), self._pbx, grant.endpoint, grant.supervisor, grant.extension, grant.mode, grant.spyee
-        )
+        refusal = refusal or other_owner_refuses(self._policy(), self._pbx, grant.extension, grant.spyee, decide)
         if refusal is not None:
             self._under_way.begin(self._end(grant, refusal.reason, ""))
+
+    def _known(self, grant: Grant) -> Circumstances:
+        return self._onlooker.of_call(
+            grant.place, self._clock(), scan=grant.scan, reason=bool(grant.reason), begins=False
+        )
+
+    def _permitted(self, grant: Grant, known: Circumstances, extension: str) -> Permitted | Refusal:
+        policy = self._policy()
+        # With the picture lost, or the agent with nobody, no more is known of the call than there is to be heard.
+        # What it was when the spy began is not doubted then; the next list, or the next party, tells what it is.
+        sure = self._onlooker.sees and len(self._onlooker.call_of(grant.spyee_uniqueid)) > 1
+        decide = policy.permitted if sure else policy.possible
+        return decide(grant.endpoint, grant.supervisor, extension, grant.mode, known)
+
+    def _recheck_call(self, uniqueid: str) -> None:
+        """Hold the spies on one call against what it is now, by any of its channels."""
+        for grant in self._ours():
+            if uniqueid in self._on_the_call(grant):
+                self._recheck(grant)
+
+    def _check_within(self) -> None:
+        """See to it that the clock is looked at, as long as it matters."""
+        if self._next_check is None and not self._stopping and self._policy().rights.depend_on_time and self._ours():
+            self._next_check = self._reactor.callLater(CHECK_SECONDS, self._check)
+
+    def _check(self) -> None:
+        self._next_check = None
+        # With the picture lost nobody can be ended; the next list is followed by a look at all of them.
+        for grant in self._ours() if self._onlooker.sees else ():
+            self._recheck(grant)
+        self._check_within()
 
     def _protection(self, grant: Grant) -> Refusal | None:
         spyee = self._pbx.channel(grant.spyee_uniqueid)
@@ -416,6 +486,9 @@ class SpyWatch:
         proven = self._signer.read(signed)
         kind, why = self._kind(spy, proven)
         settled = self.grants.proved(spy, kind, None if proven is None else proven.grant, why)
+        if settled is not None and self._policy().rights.depend_on_listeners:
+            # It may have begun before some of ours, by the grant of another server.
+            self._recheck_call(settled.spyee_uniqueid if settled.grant is None else settled.grant.spyee_uniqueid)
         if kind is Kind.ROGUE:
             await self._take_rogue(settled or replace(spy, why=why))
             if settled is None:
@@ -461,6 +534,7 @@ class SpyWatch:
 
     async def _take_orphan(self, grant: Grant) -> None:
         policy = self._policy().orphans
+        self._check_within()
         log.warning("spy_adopted", node=self._pbx.node, grant=grant.id, policy=policy)
         await self._audit.append(
             SpyAdopted(

@@ -43,7 +43,14 @@ ARROWS: dict[str, set[str]] = {
     "supervision.targets": VOCABULARY | {"supervision.bridging"},
     "supervision.protected": VOCABULARY | {"supervision.targets"},
     "supervision.scan": VOCABULARY | {"supervision.targets"},
-    "supervision.policy": VOCABULARY | {"supervision.authorization", "supervision.prompts", "supervision.protected"},
+    "supervision.circumstances": VOCABULARY,
+    "supervision.policy": VOCABULARY
+    | {
+        "supervision.authorization",
+        "supervision.circumstances",
+        "supervision.prompts",
+        "supervision.protected",
+    },
     "supervision.line": VOCABULARY | {"supervision.audit", "supervision.policy", "supervision.prompts"},
     "supervision.pin_change": VOCABULARY
     | {
@@ -87,19 +94,30 @@ ARROWS: dict[str, set[str]] = {
     | {
         "supervision.calls",
         "supervision.channels",
+        "supervision.devices",
         "supervision.grants",
         "supervision.targets",
     },
-    "supervision.owners": VOCABULARY | {"supervision.live_pbx", "supervision.policy", "supervision.targets"},
+    "supervision.onlooker": VOCABULARY
+    | {
+        "supervision.channels",
+        "supervision.circumstances",
+        "supervision.grants",
+        "supervision.live_pbx",
+        "supervision.policy",
+    },
+    "supervision.owners": VOCABULARY | {"supervision.channels", "supervision.live_pbx", "supervision.policy"},
     "supervision.spying": VOCABULARY
     | {
         "supervision.audit",
         "supervision.bridging",
         "supervision.channels",
         "supervision.chanspy",
+        "supervision.circumstances",
         "supervision.grants",
         "supervision.line",
         "supervision.live_pbx",
+        "supervision.onlooker",
         "supervision.owners",
         "supervision.policy",
         "supervision.proof",
@@ -115,6 +133,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.identification",
         "supervision.line",
         "supervision.live_pbx",
+        "supervision.owners",
         "supervision.pins",
         "supervision.policy",
         "supervision.prompts",

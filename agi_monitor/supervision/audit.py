@@ -170,6 +170,7 @@ class SpyStarted(CallFact):
         stale: why the index was not asked, or empty.
         because: why it is this channel.
         told: the agent was told before.
+        reason: what the supervisor gave as the reason, where the rules ask for one; or empty.
     """
 
     name: ClassVar[str] = "spy_started"
@@ -185,6 +186,7 @@ class SpyStarted(CallFact):
     stale: str
     because: str
     told: bool
+    reason: str = ""
 
     def withdrawn(self) -> Fact:
         """Return the end of a grant that came to nothing."""

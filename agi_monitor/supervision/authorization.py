@@ -55,7 +55,7 @@ WORDS: Mapping[Obstacle, str] = {
     Obstacle.OTHER_QUEUE: "the call is of another queue, or of none",
     Obstacle.OTHER_DIRECTION: "the call goes the other way",
     Obstacle.NO_REASON: "no reason was given",
-    Obstacle.TIME_IS_UP: "the time for one spy is up",
+    Obstacle.TIME_IS_UP: "the time for one call is up",
     Obstacle.TOO_MANY_LISTENERS: "as many as may hear the call already",
     Obstacle.SCAN_UNKNOWN: "whether it is a scan is not known",
     Obstacle.TIME_UNKNOWN: "the time is not known",
@@ -128,7 +128,7 @@ class Terms:
 
     Parameters:
         reason_required: the supervisor has to give a reason.
-        max_minutes: so long one spy may take; None for no end.
+        max_minutes: so long one supervisor may hear one call; None for no end.
         max_listeners: so many may hear one call, this supervisor included; None for any number.
     """
 
@@ -292,13 +292,17 @@ class Rights:
                 self._denies |= bit
         self._patterns = PatternTable(patterns.items())
 
-    @property
-    def depend_on_time(self) -> bool:
-        """Whether the passing of time alone may take a right away."""
-        return any(
+        self.depend_on_time = any(
             rule.when is not None or (rule.terms is not None and rule.terms.max_minutes is not None)
             for rule in self.rules
         )
+        """Whether the passing of time alone may take a right away."""
+        self.depend_on_calls = any(rule.calls is not None for rule in self.rules)
+        """Whether a right may go with the queue or the direction of a call."""
+        self.depend_on_listeners = any(
+            rule.terms is not None and rule.terms.max_listeners is not None for rule in self.rules
+        )
+        """Whether a right may go with who else hears a call."""
 
     def near(self, supervisor: Supervisor, agent: Agent) -> Iterator[Rule]:
         """Yield the rules about this supervisor and this agent, whatever else they say."""
@@ -309,7 +313,8 @@ class Rights:
 
         Returns:
             ``Allowed`` with the first rule that allows it, or a ``Refusal`` whose detail names the rule that
-            denies it. None does where nothing allows it; the detail then names a rule that nearly did.
+            denies it. None does where nothing allows it; the detail then names a rule that nearly did. Where that
+            one lacks nothing but its terms, the reason says which.
         """
         return self._decide(request, Standing.APPLIES)
 
@@ -331,7 +336,7 @@ class Rights:
             found = rule.standing(request)
             if found is Standing.APPLIES or found is enough:
                 return Allowed(rule.name)
-        return allowed_by_none(next(self._those(allows), None), request)
+        return allowed_by_none(self._those(allows), request)
 
     def _near(self, supervisor: Supervisor, agent: Agent) -> int:
         by_supervisor = self._supervisors.get(ALL, 0) | self._supervisors.get(supervisor.id, 0)
@@ -356,16 +361,40 @@ def denied_by(rule: Rule, request: Request) -> Refusal:
     return Refusal(Reason.MODE_DENIED, f"rule {rule.name}{_because(rule, request)}")
 
 
-def allowed_by_none(missed: Rule | None, request: Request) -> Refusal:
+def allowed_by_none(missed: Iterable[Rule], request: Request) -> Refusal:
     """Return the refusal where no rule allows.
 
     Parameters:
-        missed: one that speaks of the mode and does not apply, if there is one.
+        missed: those that would allow the mode and do not apply, in the order of the file.
         request: what was asked.
     """
-    if missed is None:
+    weighed = [(rule, frozenset(rule.obstacles(request))) for rule in missed]
+    if not weighed:
         return Refusal(Reason.MODE_DENIED, "no rule allows it")
-    return Refusal(Reason.MODE_DENIED, f"no rule allows it; rule {missed.name}{_because(missed, request)}")
+    # A rule that asks for a reason and nothing else: with one it would allow.
+    by_reason = next((rule for rule, obstacles in weighed if obstacles == _ONLY_A_REASON), None)
+    if by_reason is not None:
+        return _missed_by(by_reason, Reason.REASON_MISSING, request)
+    for rule, obstacles in weighed:
+        reason = next((reason for obstacle, reason in _SPOKEN.items() if obstacle in obstacles), None)
+        if reason is not None and obstacles <= _OF_TERMS:
+            return _missed_by(rule, reason, request)
+    return _missed_by(weighed[0][0], Reason.MODE_DENIED, request)
+
+
+def _missed_by(rule: Rule, reason: Reason, request: Request) -> Refusal:
+    return Refusal(reason, f"no rule allows it; rule {rule.name}{_because(rule, request)}")
+
+
+_SPOKEN = {
+    Obstacle.TIME_IS_UP: Reason.TIME_IS_UP,
+    Obstacle.TOO_MANY_LISTENERS: Reason.TOO_MANY_LISTENERS,
+    Obstacle.NO_REASON: Reason.REASON_MISSING,
+}
+"""What a supervisor is told who may hear the call, and only lacks the terms."""
+
+_OF_TERMS = frozenset({*_SPOKEN, Obstacle.REASON_UNKNOWN})
+_ONLY_A_REASON = frozenset({Obstacle.NO_REASON})
 
 
 def _because(rule: Rule, request: Request) -> str:

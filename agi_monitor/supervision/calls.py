@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import NamedTuple
 
-from agi_monitor.model import endpoint_of
+from agi_monitor.model import Direction, endpoint_of
 from agi_monitor.supervision import chanspy, devices
 from agi_monitor.supervision.device_channels import MAX_NUMBER_DIGITS
 from agi_monitor.supervision.headers import MAX_TEXT, UNKNOWN, Headers, Outcome, text
@@ -67,6 +67,19 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the call of an agent came from.
+
+    Parameters:
+        queue: the queue that gave it to the agent, empty for none; None where that is not clear.
+        direction: as the agent sees it; None where nothing tells it.
+    """
+
+    queue: str | None
+    direction: Direction | None
+
+
+@dataclass(frozen=True, slots=True)
 class Bridge:
     """What joins channels.
 
@@ -112,13 +125,20 @@ class _Leg:
     queue: str = ""
     parking_space: str = ""
     dialed_by: str = ""
+    direction: Direction | None = None
 
     def forget_told(self) -> None:
         self.holds, self.queue, self.parking_space, self.dialed_by = False, "", "", ""
 
-    def keep_told(self, before: _Leg) -> None:
-        self.holds, self.queue = before.holds, before.queue
-        self.parking_space, self.dialed_by = before.parking_space, before.dialed_by
+    def keep_told(self, before: _Leg, *, missed: bool) -> None:
+        self.holds, self.parking_space, self.dialed_by = before.holds, before.parking_space, before.dialed_by
+        if missed:
+            # The list is newer than what is left of before.
+            self.queue = before.queue or self.queue
+            self.direction = self.direction or before.direction
+        else:
+            self.queue = before.queue
+            self.direction = before.direction or self.direction
 
 
 @dataclass(slots=True)
@@ -148,6 +168,16 @@ def _names(prefix: str) -> _Names:
 
 PLAIN = _names("")
 DEST = _names("Dest")
+CALLED = frozenset({"AppDial", "AppDial2", "AppQueue"})
+"""What a list names as the application of a channel that was called, as long as it runs none itself (app_dial.c,
+dial.c, app_queue.c)."""
+
+QUEUE = "Queue"
+"""The application of a caller, from the first moment in a queue to the end of the talk with an agent."""
+
+CALLING = frozenset({"Dial", QUEUE})
+"""Applications of a channel that calls somebody."""
+
 LOCAL_HALVES = (_names("LocalOne"), _names("LocalTwo"))
 
 
@@ -200,7 +230,12 @@ class NodeCalls:
         return Outcome.IGNORED if taker is None else taker(self, event)
 
     def replace(
-        self, channels: Iterable[Headers], bridges: Iterable[Headers], queues: Iterable[Headers] = ()
+        self,
+        channels: Iterable[Headers],
+        bridges: Iterable[Headers],
+        queues: Iterable[Headers] = (),
+        *,
+        missed: bool = True,
     ) -> bool:
         """Put a list in the place of everything that was known; what lists do not tell stays.
 
@@ -211,6 +246,7 @@ class NodeCalls:
             channels: the items of CoreShowChannels (or of Status).
             bridges: the items of BridgeList, or the BridgeInfoComplete of each BridgeInfo; others are passed over.
             queues: the items of QueueStatus, which has those who wait.
+            missed: whether events were, since the last list.
 
         Returns:
             False: there are more than ``MAX_CHANNELS``, and those above are left out.
@@ -223,8 +259,9 @@ class NodeCalls:
             if isinstance(leg, Outcome):
                 complete = complete and leg is not Outcome.TOO_MANY
                 continue
+            _take_application(leg, item)
             if (before := legs_before.get(leg.uniqueid)) is not None:
-                leg.keep_told(before)
+                leg.keep_told(before, missed=missed)
             bridge_id = _bridge_id(item)
             if bridge_id is None:
                 self._leave(leg)
@@ -270,6 +307,18 @@ class NodeCalls:
         leg = self._legs.get(uniqueid)
         peers = [] if leg is None else sorted(self._peers(leg), key=lambda peer: peer.name)
         return tuple(_value(peer) for peer in peers)
+
+    def origin_of(self, uniqueid: str) -> Origin | None:
+        """Return where an agent's call came from, by the agent's channel; None when there is no such channel."""
+        leg = self._legs.get(uniqueid)
+        if leg is None:
+            return None
+        ways, peers = self._ways(leg)
+        queues = {other.queue.lower(): other.queue for other in (*ways[1:], *peers) if other.queue}
+        if leg.queue or len(queues) > 1 or not peers:
+            # The agent is one who called a queue, or talks to callers of several, or to nobody at this moment.
+            return Origin(None, leg.direction)
+        return Origin(next(iter(queues.values()), ""), leg.direction)
 
     def device_channels(self, endpoint: str, known_by: KnownBy) -> Iterator[DeviceChannel]:
         """Yield the legs of one device that ChanSpy can be told exactly, with whom they talk to."""
@@ -319,9 +368,13 @@ class NodeCalls:
 
     def _peers(self, leg: _Leg) -> list[_Leg]:
         """Who hears this leg: the others in its bridge, with each Local channel followed to its far end."""
+        return self._ways(leg)[1]
+
+    def _ways(self, leg: _Leg) -> tuple[list[_Leg], list[_Leg]]:
+        """The leg with the Local halves that it is heard through, and who hears it."""
         found: dict[str, _Leg] = {}
         followed = {leg.bridge_id}
-        ways = [leg]
+        ways, passed = [leg], list[_Leg]()
         for way in ways:  # grows while it is walked
             bridge = self._bridge(way)
             if bridge is None or bridge.holding:
@@ -337,8 +390,9 @@ class NodeCalls:
                     found[member] = other
                 elif far.bridge_id not in followed:
                     followed.add(far.bridge_id)
+                    passed.append(other)
                     ways.append(far)
-        return list(found.values())
+        return [*ways, *passed], list(found.values())
 
     def _bridge(self, leg: _Leg) -> _Bridge | None:
         return None if leg.bridge_id is None else self._bridges[leg.bridge_id]
@@ -379,6 +433,7 @@ class NodeCalls:
             self._rename(leg, name)
         if (state := headers.get(names.state)) is not None:
             leg.state = _STATES.get(state, ChannelState.OTHER)
+            leg.direction = leg.direction or _DIRECTIONS.get(leg.state)
         if (number := headers.get(names.number)) is not None:
             leg.number = _known_text(number)
         if (number := headers.get(names.connected_number)) is not None:
@@ -459,6 +514,11 @@ class NodeCalls:
     def _take_dial(self, event: Headers) -> Outcome:
         # An Originate dials without a caller: then only the Dest headers are there (manager_channels.c).
         caller, dest = self._known(event, PLAIN), self._known(event, DEST)
+        if event.get("Event") == "DialBegin":
+            # Whoever was called by an Originate and then calls the customer has called.
+            for leg, direction in ((caller, Direction.OUT), (dest, Direction.IN)):
+                if leg is not None:
+                    leg.direction = direction
         if dest is None:
             return Outcome.LATE if caller is None else Outcome.TAKEN
         event_name = event.get("Event")
@@ -533,6 +593,19 @@ class NodeCalls:
         leg.parking_space = space if event.get("Event") in ("ParkedCall", "ParkedCallSwap") else ""
         return Outcome.TAKEN
 
+
+def _take_application(leg: _Leg, item: Headers) -> None:
+    """Take from a list what only events tell otherwise: who called, and out of which queue."""
+    application = item.get("Application") or ""
+    if application in CALLED or application in CALLING:
+        leg.direction = Direction.IN if application in CALLED else Direction.OUT
+    if application == QUEUE:
+        # Of one who was transferred by an agent meanwhile no list tells.
+        leg.queue = text(item, "ApplicationData").partition(",")[0]
+
+
+_DIRECTIONS = {ChannelState.RINGING: Direction.IN, ChannelState.RING: Direction.OUT}
+"""What the state of a channel that is not answered yet tells (chan_pjsip.c, chan_sip.c)."""
 
 _STATES = {state.value: state for state in ChannelState if state is not ChannelState.OTHER}
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agi_monitor.model import Agent
-from agi_monitor.supervision.calls import Bridge, Call, Channel, NodeCalls, differences
+from agi_monitor.supervision.calls import Bridge, Call, Channel, NodeCalls, Origin, differences
 from agi_monitor.supervision.device_channels import MAX_DEVICES
-from agi_monitor.supervision.devices import NodeDevices
+from agi_monitor.supervision.devices import AtDevice, NodeDevices
 from agi_monitor.supervision.headers import Headers, Outcome
 from agi_monitor.supervision.targets import AgentDevices, KnownBy, Source
 
@@ -200,6 +200,25 @@ class ChannelIndex:
         known = self._trusted(node)
         return known if isinstance(known, Stale) else known.calls.peers_of(uniqueid)
 
+    def origin_of(self, node: str, uniqueid: str) -> Origin | Stale | None:
+        """Return where an agent's call came from, by the agent's channel; None when there is no such channel."""
+        known = self._trusted(node)
+        return known if isinstance(known, Stale) else known.calls.origin_of(uniqueid)
+
+    def at_device(self, node: str, device: str, hint_context: str) -> AtDevice | Stale:
+        """Return the extensions that a device belongs to, by hints and logins.
+
+        Hints that are in doubt count as well: for the question whose device it may be, the last answer is better
+        than none.
+
+        Parameters:
+            node: the PBX.
+            device: such as ``PJSIP/1001``.
+            hint_context: where the hints of the agents' extensions are.
+        """
+        known = self._trusted(node)
+        return known if isinstance(known, Stale) else known.devices.at(device, hint_context)
+
     def channels_of(self, node: str, endpoint: str) -> tuple[Channel, ...] | Stale:
         """Return the legs of one device, in the order of their names."""
         known = self._trusted(node)
@@ -260,7 +279,8 @@ class _Node:
         told = None if self.stale is not None else self.calls.facts()
         kept, self.listing, self.kept = self.kept, None, []
         doubts, self.doubts_listed = self.devices.doubts, self.doubts_asked
-        complete = self.calls.replace(lists.channels, lists.bridges, lists.queues)
+        missed = self.stale is not None
+        complete = self.calls.replace(lists.channels, lists.bridges, lists.queues, missed=missed)
         complete = self.devices.replace(lists.device_states, lists.hints, lists.queues) and complete
         self.stale = None if complete else Stale.TOO_MANY
         for event in kept:

@@ -10,6 +10,7 @@ is every hint once more, with its text of before: whoever hears a hint that has 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -45,6 +46,18 @@ class _Member(NamedTuple):
     state_of: str
 
 
+class AtDevice(NamedTuple):
+    """The extensions that a device belongs to at this moment.
+
+    Parameters:
+        hinted: by their hints.
+        logged_in: by queues, which watch it for them.
+    """
+
+    hinted: frozenset[str]
+    logged_in: frozenset[str]
+
+
 class NodeDevices:
     """Every hint, queue member and device state of one PBX at this moment."""
 
@@ -53,6 +66,10 @@ class NodeDevices:
         self._hints: dict[tuple[str, str], _Hint] = {}
         self._members: dict[tuple[str, str], _Member] = {}
         self._members_of: dict[str, dict[tuple[str, str], str]] = {}
+        self._hinted_at: dict[str, set[tuple[str, str]]] = {}
+        """The hints that name a device."""
+        self._logged_in_at: dict[str, Counter[str]] = {}
+        """The extensions of the members that watch a device, or a hint."""
         self.doubts = 0
         """Counts the events after which the hints that are known may be others."""
 
@@ -76,6 +93,7 @@ class NodeDevices:
             False: there is more than is kept, and what is above is left out.
         """
         self._states, self._hints, self._members, self._members_of = {}, {}, {}, {}
+        self._hinted_at, self._logged_in_at = {}, {}
         outcomes = {self._take_state(item) for item in device_states}
         outcomes |= {self._take_listed_hint(item) for item in hints}
         outcomes |= {self._take_member(item) for item in queues if item.get("Event") == "QueueMember"}
@@ -96,6 +114,20 @@ class NodeDevices:
                 yield from self.hinted(hint["extension"], hint["context"])
             else:
                 yield state_of
+
+    def at(self, device: str, context: str) -> AtDevice:
+        """Return the extensions that a device belongs to, in a time that does not depend on how many there are.
+
+        Parameters:
+            device: such as ``PJSIP/1001``.
+            context: where the hints of the extensions are.
+        """
+        hints = self._hinted_at.get(device, ())
+        watched = [device, *(_watched(f"hint:{extension}@{where}") for where, extension in hints)]
+        return AtDevice(
+            frozenset(extension for where, extension in hints if where == context),
+            frozenset(extension for state_of in watched for extension in self._logged_in_at.get(state_of, ())),
+        )
 
     def is_reachable(self, device: str) -> bool:
         """Say whether the PBX knows the device and it is registered."""
@@ -133,7 +165,15 @@ class NodeDevices:
         key = context, extension
         if key not in self._hints and len(self._hints) >= MAX_HINTS:
             return Outcome.TOO_MANY
-        self._hints[key] = _Hint(hinted(hint), text(item, "Status"))
+        before = self._hints.get(key)
+        known = self._hints[key] = _Hint(hinted(hint), text(item, "Status"))
+        for device in () if before is None else before.devices:
+            hints = self._hinted_at[device]
+            hints.discard(key)
+            if not hints:
+                del self._hinted_at[device]
+        for device in known.devices:
+            self._hinted_at.setdefault(device, set()).add(key)
         return Outcome.TAKEN
 
     def _take_member(self, event: Headers) -> Outcome:
@@ -157,15 +197,29 @@ class NodeDevices:
         self._members[key] = _Member(extensions, state_of)
         for extension in extensions:
             self._members_of.setdefault(extension, {})[key] = state_of
+            self._logged_in_at.setdefault(_watched(state_of), Counter())[extension] += 1
         return Outcome.TAKEN
 
     def _forget_member(self, key: tuple[str, str]) -> None:
         member = self._members.pop(key, None)
-        for extension in () if member is None else member.extensions:
+        if member is None:
+            return
+        watched = _watched(member.state_of)
+        for extension in member.extensions:
             members = self._members_of[extension]
             del members[key]
             if not members:
                 del self._members_of[extension]
+            logged_in = self._logged_in_at[watched]
+            logged_in[extension] -= 1
+            if not logged_in[extension]:
+                del logged_in[extension]
+            if not logged_in:
+                del self._logged_in_at[watched]
+
+
+def _watched(state_of: str) -> str:
+    return state_of.lower() if state_of[:5].lower() == "hint:" else state_of
 
 
 _TAKERS: dict[str, Callable[[NodeDevices, Headers], Outcome]] = {

@@ -73,7 +73,7 @@ def explain(rights: Rights, request: Request) -> Explanation:
     if not denies and applying:
         return Explanation(request, Allowed(applying[0].rule.name), applying[0].rule, near, ())
     by = denies[0].rule if denies else None
-    missed = next((one.rule for one in allows if Obstacle.OTHER_MODE not in one.obstacles), None)
+    missed = [one.rule for one in allows if Obstacle.OTHER_MODE not in one.obstacles]
     verdict = allowed_by_none(missed, request) if by is None else denied_by(by, request)
     return Explanation(request, verdict, by, near, tuple(_missing(denies, allows)))
 

@@ -14,7 +14,7 @@ which nobody spies any more.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -50,6 +50,32 @@ MAX_SPIES = 10_000
 """Spies of others that are kept. Each is a channel, and more than that a PBX does not carry."""
 
 
+MAX_HEARD = 10_000
+"""Calls whose time is kept, each for one supervisor; those that are over are forgotten with the next list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One of those who hear a call.
+
+    Parameters:
+        supervisor: who.
+        spyer_uniqueid: the supervisor's channel.
+        spyee_uniqueid: the agent's.
+        since: as ``Grant.since``.
+    """
+
+    supervisor: str
+    spyer_uniqueid: str
+    spyee_uniqueid: str
+    since: float
+
+    @property
+    def order(self) -> tuple[float, str]:
+        """What sorts those who hear a call, the longest first."""
+        return self.since, self.spyer_uniqueid
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """The decision that one spyer may spy on one spyee in one mode, until it is revoked.
@@ -67,6 +93,10 @@ class Grant:
         mode: how.
         rule: the rule that allowed it.
         began: seconds since 1970.
+        since: when hearing this call began, as the rules count it: through changes of mode, and that much earlier as
+            this supervisor has heard of the call before.
+        reason: what the supervisor gave as the reason, or empty.
+        scan: the scan came to the agent.
     """
 
     call: str
@@ -81,6 +111,14 @@ class Grant:
     mode: Mode
     rule: str
     began: float
+    since: float
+    reason: str = ""
+    scan: bool = False
+
+    @property
+    def place(self) -> Place:
+        """The place on the call that it fills."""
+        return Place(self.supervisor, self.spyer_uniqueid, self.spyee_uniqueid, self.since)
 
     @property
     def id(self) -> str:
@@ -162,10 +200,14 @@ class Grants:
         self._closed: deque[tuple[float, tuple[str, str]]] = deque()
         self._last: dict[str, tuple[float, Grant]] = {}
         """By spyer, the grant that was closed last, and when."""
-        self._heard: dict[str, Grant] = {}
+        self._told: dict[str, Grant] = {}
         """By spyer, the grant whose beginning the PBX has told, and not its end."""
         self._observed: dict[str, Spy] = {}
         self._notices: Counter[str] = Counter()
+        self._places: dict[str, dict[str, Place]] = {}
+        """By the channel that is heard, and by the one that hears."""
+        self._heard: dict[tuple[str, str], tuple[float, float]] = {}
+        """By supervisor and agent's channel: so long it was heard, and when it was heard last."""
 
     # ---- what the story of a call tells ----------------------------------------------------------------
 
@@ -186,6 +228,18 @@ class Grants:
         self._last.pop(grant.spyer_uniqueid, None)
         self._last[grant.spyer_uniqueid] = (now, grant)
         self._forget(now)
+        self._note_heard(grant, now)
+
+    def place_taken(self, place: Place) -> None:
+        """Somebody is about to hear a call, and counts as one who does until the place is left."""
+        self._places.setdefault(place.spyee_uniqueid, {})[place.spyer_uniqueid] = place
+
+    def place_left(self, place: Place) -> None:
+        """Not any more."""
+        places = self._places.get(place.spyee_uniqueid, {})
+        places.pop(place.spyer_uniqueid, None)
+        if not places:
+            self._places.pop(place.spyee_uniqueid, None)
 
     def left_alone(self, grant: Grant, now: float) -> None:
         """Its story is over, and it goes on."""
@@ -215,16 +269,16 @@ class Grants:
             grant = self._last[spyer][1]
         if grant is None or grant.spyee_uniqueid != spyee:
             return None
-        self._heard[spyer] = grant
+        self._told[spyer] = grant
         return grant
 
     def silent(self, event: Headers) -> Grant | None:
         """Return the grant that a ChanSpyStop is the end of, when its beginning was told."""
         spyer = text(event, "SpyerUniqueid")
-        grant = self._heard.get(spyer)
+        grant = self._told.get(spyer)
         if grant is None or text(event, "SpyeeUniqueid") not in ("", grant.spyee_uniqueid):
             return None
-        return self._heard.pop(spyer)
+        return self._told.pop(spyer)
 
     def started(self, event: Headers, now: float) -> Spy | None:
         """Take in a ChanSpyStart.
@@ -266,7 +320,7 @@ class Grants:
         ended = [spy for spy in self._observed.values() if uniqueid in (spy.spyer_uniqueid, spy.spyee_uniqueid)]
         for spy in ended:
             del self._observed[spy.spyer_uniqueid]
-        self._heard.pop(uniqueid, None)
+        self._told.pop(uniqueid, None)
         return tuple(ended)
 
     def listed(self, channels: Sequence[Headers], asked_at: float, now: float) -> Listed:
@@ -284,9 +338,12 @@ class Grants:
         for spy in ended:
             del self._observed[spy.spyer_uniqueid]
         names = {text(item, "Uniqueid"): text(item, "Channel") for item in channels}
-        self._heard = {
-            spyer: grant for spyer, grant in self._heard.items() if spyer in names or grant.began >= asked_at
+        self._told = {
+            spyer: grant for spyer, grant in self._told.items() if spyer in names or grant.began >= asked_at
         }
+        over = [key for key, (_, last) in self._heard.items() if last < asked_at and key[1] not in names]
+        for key in over:
+            del self._heard[key]
         found = []
         for uniqueid, item in spying.items():
             if not uniqueid or uniqueid in self._by_spyer or uniqueid in self._observed:
@@ -348,6 +405,33 @@ class Grants:
         ]
         return tuple(sorted([*ours, *self._observed.values()], key=lambda spy: spy.since))
 
+    def listeners(self, place: Place, call: frozenset[str], *, begins: bool) -> int:
+        """Count who else hears a call, by whatever right or none.
+
+        Parameters:
+            place: whoever is not counted.
+            call: the channels of the call.
+            begins: whether all count; otherwise those who were there before.
+        """
+        found = {
+            other.spyer_uniqueid
+            for other in self._on(call)
+            if other.spyer_uniqueid != place.spyer_uniqueid and (begins or other.order < place.order)
+        }
+        return len(found)
+
+    def heard_since(self, supervisor: str, call: frozenset[str], now: float) -> float:
+        """Return since when a supervisor hears a call, with what was heard of it before counted in; or now.
+
+        Parameters:
+            supervisor: who.
+            call: the channels of the call.
+            now: seconds since 1970.
+        """
+        running = [other.since for other in self._on(call) if other.supervisor == supervisor]
+        heard = [self._heard.get((supervisor, uniqueid), (0.0, 0.0))[0] for uniqueid in call]
+        return min([now, *running, *(now - seconds for seconds in heard)])
+
     def find(self, identifier: str) -> Spy | None:
         """Return the spy that is called so."""
         return next((spy for spy in self.spies() if spy.id == identifier), None)
@@ -364,6 +448,26 @@ class Grants:
         if endpoint_of(spyer) in self.exceptions:
             return EXCEPTED
         return ""
+
+    def _on(self, call: frozenset[str]) -> Iterator[Place]:
+        """Yield the places of those who hear a call; one may come twice."""
+        for uniqueid in call:
+            yield from self._places.get(uniqueid, {}).values()
+        for spy in self._observed.values():
+            if spy.kind is Kind.EXEMPT or (spy.idle and spy.grant is None):
+                continue
+            # A list does not always tell who is heard; the grant does.
+            place = Place("", spy.spyer_uniqueid, spy.spyee_uniqueid, spy.since)
+            place = place if spy.grant is None else spy.grant.place
+            if place.spyee_uniqueid in call:
+                yield place
+
+    def _note_heard(self, grant: Grant, now: float) -> None:
+        key = grant.supervisor, grant.spyee_uniqueid
+        seconds, _ = self._heard.pop(key, (0.0, 0.0))
+        self._heard[key] = max(seconds, now - grant.since), now
+        while len(self._heard) > MAX_HEARD:
+            del self._heard[next(iter(self._heard))]
 
     def _was_closed(self, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> bool:
         self._forget(now)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from agi_monitor.model import Agent
-from agi_monitor.supervision.calls import Channel
+from agi_monitor.supervision.calls import Channel, Origin
 from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.devices import AtDevice
+from agi_monitor.supervision.grants import Grant, Place
 from agi_monitor.supervision.targets import AgentDevices, DeviceLookup, Source
 
 
@@ -31,6 +32,14 @@ class LivePbx(Protocol):
         """Return who hears a channel and is heard by it."""
         ...
 
+    def origin_of(self, uniqueid: str) -> Origin | Stale | None:
+        """Return where an agent's call came from, by the agent's channel; None when there is no such one."""
+        ...
+
+    def at_device(self, device: str) -> AtDevice | Stale:
+        """Return the extensions that a device belongs to at this moment."""
+        ...
+
 
 class GrantWatch(Protocol):
     """Who holds grants against what is heard on the PBX. ``spy_watch.SpyWatch`` fits it."""
@@ -41,6 +50,34 @@ class GrantWatch(Protocol):
 
     def closed(self, grant: Grant) -> None:
         """It is over."""
+        ...
+
+    def heard_since(self, supervisor: str, call: frozenset[str], now: float) -> float:
+        """Return since when a supervisor hears a call, with what was heard of it before counted in; or now.
+
+        Parameters:
+            supervisor: who.
+            call: the channels of the call.
+            now: seconds since 1970.
+        """
+        ...
+
+    def listeners(self, place: Place, call: frozenset[str], *, begins: bool) -> int:
+        """Count who else hears a call.
+
+        Parameters:
+            place: whoever is not counted.
+            call: the channels of the call.
+            begins: whether all count; otherwise those who were there before.
+        """
+        ...
+
+    def place_taken(self, place: Place) -> None:
+        """Somebody is about to hear a call, and counts from this moment on, through all changes of mode."""
+        ...
+
+    def place_left(self, place: Place) -> None:
+        """Not any more."""
         ...
 
     def left_alone(self, grant: Grant) -> None:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agi_monitor.model import Agent, Barge, Follow, Mode, Orphans, Reason, Refusal, RogueSpies, ScanOrder, Supervisor
-from agi_monitor.supervision.authorization import ALL, Rule, decide
+from agi_monitor.model import (
+    DEFAULT_REASONS,
+    Agent,
+    Barge,
+    Follow,
+    Mode,
+    Orphans,
+    Reason,
+    Refusal,
+    RogueSpies,
+    ScanOrder,
+    Supervisor,
+)
+from agi_monitor.supervision.authorization import ALL, Allowed, Request, Rights, Rule
+from agi_monitor.supervision.circumstances import NOTHING, Circumstances
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
 
@@ -45,8 +58,9 @@ class Policy:
         codes: the feature code of each mode.
         supervisors: by endpoint.
         agents: by extension.
-        rules: the permissions.
+        rules: the permissions; ``rights`` is made of them.
         prompts: what is said.
+        reasons: the digits that stand for a reason to hear somebody, and what the audit calls it.
         barge: what carries a barge.
         follow: whom a supervisor stays with.
         scan_order: which call a scan takes next.
@@ -63,6 +77,7 @@ class Policy:
     agents: Mapping[str, Agent]
     rules: tuple[Rule, ...]
     prompts: Prompts = field(default_factory=Prompts)
+    reasons: Mapping[str, str] = field(default_factory=lambda: DEFAULT_REASONS)
     barge: Barge = Barge.CHANSPY
     follow: Follow = Follow.AGENT
     scan_order: ScanOrder = ScanOrder.LONGEST
@@ -72,8 +87,26 @@ class Policy:
     rogue: RogueSpies = RogueSpies.ALARM
     orphans: Orphans = Orphans.ADOPT
     exceptions: frozenset[str] = frozenset()
+    rights: Rights = field(init=False, repr=False, compare=False)
+    agents_at: Mapping[str, tuple[Agent, ...]] = field(init=False, repr=False, compare=False)
+    """The agents of each device, by the configuration."""
 
-    def permitted(self, endpoint: str, supervisor_id: str | None, extension: str, mode: Mode) -> Permitted | Refusal:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rights", Rights(self.rules))
+        at: dict[str, tuple[Agent, ...]] = {}
+        for agent in self.agents.values():
+            for endpoint in agent.endpoints:
+                at[endpoint] = (*at.get(endpoint, ()), agent)
+        object.__setattr__(self, "agents_at", at)
+
+    def permitted(
+        self,
+        endpoint: str,
+        supervisor_id: str | None,
+        extension: str,
+        mode: Mode,
+        known: Circumstances = NOTHING,
+    ) -> Permitted | Refusal:
         """Decide whether somebody may hear an agent; somebody taken out of the configuration is nobody at once.
 
         Parameters:
@@ -81,14 +114,55 @@ class Policy:
             supervisor_id: who gave the PIN; None for nobody.
             extension: the agent.
             mode: how.
+            known: of the request; what is not counts against it.
         """
+        return self._decide(endpoint, supervisor_id, extension, mode, known, self.rights.decide)
+
+    def possible(
+        self, endpoint: str, supervisor_id: str | None, extension: str, mode: Mode, known: Circumstances
+    ) -> Permitted | Refusal:
+        """Decide whether it may come to be permitted, once what is not known of the request is known.
+
+        For the question whether to look further, never for the last word.
+
+        Parameters:
+            endpoint: the supervisor's device.
+            supervisor_id: who gave the PIN; None for nobody.
+            extension: the agent.
+            mode: how.
+            known: of the request.
+        """
+        return self._decide(endpoint, supervisor_id, extension, mode, known, self.rights.possible)
+
+    def _decide(
+        self,
+        endpoint: str,
+        supervisor_id: str | None,
+        extension: str,
+        mode: Mode,
+        known: Circumstances,
+        decide: Callable[[Request], Allowed | Refusal],
+    ) -> Permitted | Refusal:
         supervisor = self.supervisors.get(endpoint)
         agent = self.agents.get(extension)
         if supervisor is None or supervisor.id != supervisor_id:
             return Refusal(Reason.MODE_DENIED, "the supervisor is no longer configured")
         if agent is None:
             return Refusal(Reason.AGENT_UNKNOWN)
-        verdict = decide(self.rules, supervisor, agent, mode)
+        verdict = decide(
+            Request(
+                supervisor,
+                agent,
+                mode,
+                known.scan,
+                known.at,
+                known.queue,
+                known.direction,
+                known.reason,
+                known.listeners,
+                known.heard_seconds,
+            )
+        )
         if isinstance(verdict, Refusal):
             return verdict
         return Permitted(supervisor, agent, verdict.rule)

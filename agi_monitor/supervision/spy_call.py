@@ -23,8 +23,9 @@ from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.identification import identify
 from agi_monitor.supervision.line import Caller, Dialled, Line
 from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
+from agi_monitor.supervision.owners import agents_at
 from agi_monitor.supervision.pins import PinGuard
-from agi_monitor.supervision.policy import Permitted, Policy
+from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.prompts import CHOICE, EXTENSION, NUMBER
 from agi_monitor.supervision.spying import Spyee, Spying
 from agi_monitor.supervision.targets import AgentDevices, DeviceChannel, DeviceLookup
@@ -168,32 +169,35 @@ class SpyCall:
         self._line.log.info("extension_prompted")
         return await self._line.ask(Cue.ASK_EXTENSION, EXTENSION_SECONDS, longest)
 
-    async def _spy_on(self, extension: str, mode: Mode, customer: str = "") -> End | Refusal:
+    async def _spy_on(self, extension: str, mode: Mode, customer: str = "", *, scan: bool = False) -> End | Refusal:
         """Hear an agent until it is over.
 
         Parameters:
             extension: the agent.
             mode: to begin with.
             customer: of several calls, the one with this channel.
+            scan: whether the scan came to the agent.
         """
         outcome: End | Refusal
-        chosen = await self._choose(extension, mode, customer)
+        chosen = await self._choose(extension, mode, customer, scan=scan)
         if isinstance(chosen, Refusal):
             outcome = chosen
         else:
-            permitted, spyee = chosen
-            self._customer = self._partner(spyee.channel)
-            outcome = await self._spying.spy(permitted, spyee, mode)
+            self._customer = self._partner(chosen.channel)
+            outcome = await self._spying.spy(chosen, mode, scan=scan)
         if isinstance(outcome, Refusal):
             await self._line.refuse(outcome, mode, extension)
         return outcome
 
-    async def _choose(self, extension: str, mode: Mode, customer: str) -> tuple[Permitted, Spyee] | Refusal:
-        permitted = self._permitted(extension, mode)
+    async def _choose(self, extension: str, mode: Mode, customer: str, *, scan: bool) -> Spyee | Refusal:
+        permitted = self._spying.possible(extension, mode, scan=scan)
         if isinstance(permitted, Refusal):
             return permitted
         devices = await self._devices.devices_of(permitted.agent)
         calls = targets.candidates(devices, permitted.supervisor.endpoints)
+        if not isinstance(calls, Refusal):
+            # Of a call that may not be heard nothing is said, not even the number.
+            calls = self._may_be_heard(extension, mode, calls, scan=scan)
         if isinstance(calls, Refusal):
             return calls
         calls = tuple(call for call in calls if customer in call.peers) or calls
@@ -201,7 +205,7 @@ class SpyCall:
         if len(calls) > 1:
             spyee = await self._ask_which(calls)
             # The question takes its time: the configuration and the call may be others by now.
-            permitted = self._permitted(extension, mode)
+            permitted = self._spying.possible(extension, mode, scan=scan)
             if isinstance(permitted, Refusal):
                 return permitted
             if spyee is not None:
@@ -214,11 +218,21 @@ class SpyCall:
             return Refusal(Reason.AMBIGUOUS, f"{len(calls)} calls")
         if spyee.on_hold:
             return Refusal(Reason.ON_HOLD)
-        return permitted, Spyee(permitted.agent, spyee, targets.because(spyee, calls), devices.source)
+        return Spyee(permitted.agent, spyee, targets.because(spyee, calls), devices.source)
 
-    def _permitted(self, extension: str, mode: Mode) -> Permitted | Refusal:
-        supervisor = self._line.supervisor
-        return self._policy().permitted(self._line.endpoint, supervisor.id if supervisor else None, extension, mode)
+    def _may_be_heard(
+        self, extension: str, mode: Mode, calls: tuple[DeviceChannel, ...], *, scan: bool
+    ) -> tuple[DeviceChannel, ...] | Refusal:
+        """Leave out the calls of an agent that the rules do not allow."""
+        found = []
+        refusals = []
+        for call in calls:
+            decided = self._spying.possible(extension, mode, scan=scan, uniqueid=call.uniqueid)
+            if isinstance(decided, Refusal):
+                refusals.append(decided)
+            else:
+                found.append(call)
+        return tuple(found) or refusals[0]
 
     async def _ask_which(self, calls: tuple[DeviceChannel, ...]) -> DeviceChannel | None:
         choices = {str(position): call for position, call in enumerate(calls[:MAX_CHOICES], start=1)}
@@ -245,7 +259,7 @@ class SpyCall:
         while outcome is End.CALL_OVER and not self._spying.took_over and self._live is not None:
             customer = self._customer
             if self._policy().follow is Follow.AGENT:
-                if not await self._wait(partial(self._has_call, extension)):
+                if not await self._wait(partial(self._has_call, extension, mode)):
                     return End.SUPERVISOR_LEFT
             elif self._policy().follow is Follow.CUSTOMER and customer:
                 found = await self._wait_for_customer(customer)
@@ -267,15 +281,20 @@ class SpyCall:
             pressed = await self._caller.wait_for_digit(WAIT_SECONDS)
         return False
 
-    async def _has_call(self, extension: str) -> bool:
-        agent = self._policy().agents.get(extension)
-        if agent is None:
-            # Somebody taken out of the configuration is not waited for: the next decision says so.
+    async def _has_call(self, extension: str, mode: Mode) -> bool:
+        permitted = self._spying.possible(extension, mode, scan=False)
+        if isinstance(permitted, Refusal):
+            # Somebody who may not be heard any more is not waited for: the next decision says so.
             return True
-        devices = self._live.devices_of(agent) if self._live is not None else None
+        devices = self._live.devices_of(permitted.agent) if self._live is not None else None
         if not isinstance(devices, AgentDevices) or not devices.endpoints:
-            devices = await self._devices.devices_of(agent)
-        return any(_audible(one) for one in devices.channels)
+            devices = await self._devices.devices_of(permitted.agent)
+        return any(self._waited_for(extension, mode, one) for one in devices.channels)
+
+    def _waited_for(self, extension: str, mode: Mode, channel: DeviceChannel) -> bool:
+        return _audible(channel) and not isinstance(
+            self._spying.possible(extension, mode, scan=False, uniqueid=channel.uniqueid), Refusal
+        )
 
     async def _wait_for_customer(self, customer: str) -> str | None:
         """Wait until the customer talks to an agent again. None: the customer, or the supervisor, is gone."""
@@ -292,10 +311,12 @@ class SpyCall:
 
     def _agent_of(self, customer: str) -> str | None:
         """The extension of the agent whom the customer talks to at this moment."""
-        if self._live is None or not self._live.partners_of(customer):
+        partners = self._live.partners_of(customer) if self._live is not None else ()
+        if self._live is None or isinstance(partners, Stale):
             return None
         name = self._name(customer)
-        for agent in self._policy().agents.values():
+        at = dict.fromkeys(partner.endpoint for partner in partners if partner.endpoint is not None)
+        for agent in (agent for device in at for agent in agents_at(self._policy(), self._live, device)):
             devices = self._live.devices_of(agent)
             if isinstance(devices, AgentDevices) and any(
                 _audible(one) and name in one.peers for one in devices.channels
@@ -330,7 +351,7 @@ class SpyCall:
             heard.add(call.extension)
             self._line.log.info("scanned", extension=call.extension)
             await self._line.say(Cue.SCANNED, {EXTENSION: call.extension})
-            outcome = await self._spy_on(call.extension, mode)
+            outcome = await self._spy_on(call.extension, mode, scan=True)
             if isinstance(outcome, Refusal) and outcome.reason in _ENDS_THE_CALL:
                 return
             if isinstance(outcome, Refusal) or outcome is End.PBX_ENDED:
@@ -345,7 +366,7 @@ class SpyCall:
         calls = []
         refusal: Refusal | None = Refusal(Reason.MODE_DENIED, "no rule allows it on any agent")
         for extension in self._policy().agents:
-            permitted = self._permitted(extension, mode)
+            permitted = self._spying.possible(extension, mode, scan=True)
             if isinstance(permitted, Refusal):
                 continue
             refusal = None
@@ -357,6 +378,8 @@ class SpyCall:
             if isinstance(devices, Stale):
                 return Refusal(Reason.STALE, devices)
             found = targets.candidates(devices, permitted.supervisor.endpoints)
+            if not isinstance(found, Refusal):
+                found = self._may_be_heard(extension, mode, found, scan=True)
             if isinstance(found, Refusal) or found[0].uniqueid in refused:
                 continue
             if self._can_be_heard(found[0], mode):

@@ -2,7 +2,9 @@
 
 ::
 
-    decide -> tell the agent? -> audit -> ChanSpy, or a conference, or the take-over -> audit -> key? -> decide -> ...
+    decide -> ask why? -> tell the agent? -> decide -> audit -> ChanSpy, or a conference, or the take-over -> audit
+      ^                                                                                                        |
+      +----------------------------------------------- key? <--------------------------------------------------+
 
 No step gives sound but the application, and the application is executed in one place, after the audit.
 """
@@ -10,18 +12,24 @@ No step gives sound but the application, and the application is executed in one 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from agi_monitor.errors import AuditUnavailable, CallEnded
 from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal
 from agi_monitor.supervision import bridging, chanspy, proof, protected, targets
 from agi_monitor.supervision.audit import End, SpyEnded, SpyStarted
 from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.circumstances import Circumstances
+from agi_monitor.supervision.grants import Grant, Place
 from agi_monitor.supervision.line import Line
 from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
+from agi_monitor.supervision.onlooker import Onlooker
 from agi_monitor.supervision.owners import other_owner_refuses
-from agi_monitor.supervision.policy import Permitted
+from agi_monitor.supervision.policy import Permitted, Policy
 from agi_monitor.supervision.targets import DeviceChannel, DeviceLookup, Source
+
+REASON_SECONDS = 8.0
+"""So long the supervisor may think about which reason it is."""
 
 NOTICE_CONTEXT = "agi-monitor-notice"
 """The generated context that plays the notice."""
@@ -68,21 +76,62 @@ class Spying:
         self._devices = devices
         self._live = live
         self._watch = watch
+        self._onlooker = Onlooker(live, watch)
         self.grants = 0
         """So many were given."""
         self.spying = False
         """Whether an application that gives sound runs at this moment."""
         self._told = False
         """Whether the agent was told that this call is heard."""
+        self._scan = False
+        """Whether the scan came to the agent."""
+        self._place: Place | None = None
+        """On the call that is being heard, through all changes of mode."""
+        self._reason = ("", "")
+        """The agent's channel for which a reason was given last, and which."""
         self.took_over = False
         """Whether the call that was heard last was taken over."""
         self.ended_by_server: End | None = None
         """Set by who stops the server, so that the audit tells a stop from a hang-up."""
 
-    async def spy(self, permitted: Permitted, spyee: Spyee, mode: Mode) -> End | Refusal:
-        """Spy until it is over, through all changes of mode. Returns why it is over."""
-        self._told = False
-        granted = await self._grant(permitted, spyee, mode)
+    def possible(self, extension: str, mode: Mode, *, scan: bool, uniqueid: str = "") -> Permitted | Refusal:
+        """Decide whether an agent may come to be heard, for the question whether to look further.
+
+        Parameters:
+            extension: the agent.
+            mode: how.
+            scan: whether it is the scan that asks.
+            uniqueid: the agent's channel, when it is known.
+        """
+        now = self._line.clock()
+        if uniqueid:
+            place = self._place_on(uniqueid, now)
+            reason = True if self._reason_for(uniqueid) else None
+            known = self._onlooker.of_call(place, now, scan=scan, reason=reason, begins=place is not self._place)
+        else:
+            known = self._onlooker.before_the_call(now, scan=scan)
+        return self._onlooker.possible(
+            self._line.policy(), self._line.endpoint, self._supervisor_id, extension, mode, known
+        )
+
+    async def spy(self, spyee: Spyee, mode: Mode, *, scan: bool) -> End | Refusal:
+        """Spy until it is over, through all changes of mode. Returns why it is over.
+
+        Parameters:
+            spyee: whom.
+            mode: to begin with.
+            scan: whether the scan came to them.
+        """
+        self._told, self._scan = False, scan
+        try:
+            return await self._through_all_modes(spyee, mode)
+        finally:
+            if self._place is not None and self._watch is not None:
+                self._watch.place_left(self._place)
+            self._place = None
+
+    async def _through_all_modes(self, spyee: Spyee, mode: Mode) -> End | Refusal:
+        granted = await self._grant(spyee, mode)
         if isinstance(granted, Refusal):
             return granted
         await self._caller.set_variable(chanspy.EXIT_CONTEXT_VARIABLE, chanspy.EXIT_CONTEXT)
@@ -105,30 +154,29 @@ class Spying:
 
     # ---- may it be? ------------------------------------------------------------------------------------
 
-    async def _grant(self, permitted: Permitted, spyee: Spyee, mode: Mode) -> tuple[Grant, Spyee] | Refusal:
-        policy, channel = self._line.policy(), spyee.channel
-        refusal = (
-            targets.possible(channel, mode, policy.barge)
-            or policy.protected.refusal(channel)
-            or other_owner_refuses(
-                policy,
-                self._live,
-                self._line.endpoint,
-                permitted.supervisor.id,
-                permitted.agent.extension,
-                mode,
-                channel.name,
-            )
-        )
-        if refusal is not None:
-            return refusal
-        mark = await self._caller.get_full_variable(f"${{{protected.VARIABLE}}}", channel.name)
+    async def _grant(self, spyee: Spyee, mode: Mode) -> tuple[Grant, Spyee] | Refusal:
+        decided = self._decide(spyee, mode)
+        if isinstance(decided, Refusal):
+            if decided.reason is Reason.REASON_MISSING and await self._ask_reason(spyee):
+                # The question takes its time: the configuration and the call may be others by now.
+                return await self._again(spyee, mode)
+            return decided
+        permitted, _ = decided
+        mark = await self._caller.get_full_variable(f"${{{protected.VARIABLE}}}", spyee.channel.name)
         if protected.marked(mark):
             return Refusal(Reason.PROTECTED, "the dialplan says so")
-        if not self._told and policy.notice is not None and policy.notice.concerns(permitted.agent, mode):
-            self._told = await self._tell(channel)
-            # The notice takes its time: the configuration and the call may be others by now.
+        notice = self._line.policy().notice
+        if not self._told and notice is not None and notice.concerns(permitted.agent, mode):
+            self._told = await self._tell(spyee.channel)
+            # As does the notice.
             return await self._again(spyee, mode) if self._told else Refusal(Reason.NOTICE_FAILED)
+        decided = self._decide(spyee, mode)
+        if isinstance(decided, Refusal):
+            return decided
+        # Nothing is waited for between the decision and the place: two who ask at once do not both get the last one.
+        permitted, self._place = decided
+        if self._watch is not None:
+            self._watch.place_taken(self._place)
         self.grants += 1
         grant = Grant(
             call=self._caller.id,
@@ -138,27 +186,83 @@ class Spying:
             spyer=self._line.dialled.channel,
             spyer_uniqueid=self._line.dialled.uniqueid,
             extension=permitted.agent.extension,
-            spyee=channel.name,
-            spyee_uniqueid=channel.uniqueid,
+            spyee=spyee.channel.name,
+            spyee_uniqueid=spyee.channel.uniqueid,
             mode=mode,
             rule=permitted.rule,
             began=self._line.clock(),
+            since=self._place.since,
+            reason=self._reason_for(spyee.channel.uniqueid),
+            scan=self._scan,
         )
         return grant, spyee
 
+    def _decide(self, spyee: Spyee, mode: Mode) -> tuple[Permitted, Place] | Refusal:
+        """Decide by everything that is known at this moment."""
+        policy, channel, now = self._line.policy(), spyee.channel, self._line.clock()
+        place = self._place_on(channel.uniqueid, now)
+        known = self._onlooker.of_call(
+            place,
+            now,
+            scan=self._scan,
+            reason=bool(self._reason_for(channel.uniqueid)),
+            begins=place is not self._place,
+        )
+        decide = partial(self._permitted, policy, mode, known)
+        permitted = decide(spyee.agent.extension)
+        if isinstance(permitted, Refusal):
+            return permitted
+        refusal = (
+            targets.possible(channel, mode, policy.barge)
+            or policy.protected.refusal(channel)
+            or other_owner_refuses(policy, self._live, spyee.agent.extension, channel.name, decide)
+        )
+        return (permitted, place) if refusal is None else refusal
+
+    def _permitted(self, policy: Policy, mode: Mode, known: Circumstances, extension: str) -> Permitted | Refusal:
+        return policy.permitted(self._line.endpoint, self._supervisor_id, extension, mode, known)
+
+    @property
+    def _supervisor_id(self) -> str | None:
+        return None if self._line.supervisor is None else self._line.supervisor.id
+
+    def _place_on(self, uniqueid: str, now: float) -> Place:
+        if self._place is not None and self._place.spyee_uniqueid == uniqueid:
+            return self._place
+        return self._onlooker.place(self._supervisor_id or "", self._line.dialled.uniqueid, uniqueid, now)
+
     async def _again(self, spyee: Spyee, mode: Mode) -> tuple[Grant, Spyee] | Refusal:
         """Decide on a mode for the call that is being heard: by the rules, and by what the call is now."""
-        supervisor = self._line.supervisor
-        permitted = self._line.policy().permitted(
-            self._line.endpoint, supervisor.id if supervisor else None, spyee.agent.extension, mode
-        )
+        extension = spyee.agent.extension
+        # Whoever may not hear the agent any more is not told whether the call is still on.
+        permitted = self.possible(extension, mode, scan=self._scan, uniqueid=spyee.channel.uniqueid)
         if isinstance(permitted, Refusal):
             return permitted
         devices = await self._devices.devices_of(permitted.agent)
         for channel in devices.channels:
             if channel.uniqueid == spyee.channel.uniqueid:
-                return await self._grant(permitted, replace(spyee, channel=channel, source=devices.source), mode)
+                now = replace(spyee, agent=permitted.agent, channel=channel, source=devices.source)
+                return await self._grant(now, mode)
         return Refusal(Reason.TARGET_GONE)
+
+    # ---- why? ------------------------------------------------------------------------------------------
+
+    async def _ask_reason(self, spyee: Spyee) -> bool:
+        """Ask for the digit that stands for a reason; it holds for this call of the agent, in every mode."""
+        self._line.log.info("reason_prompted")
+        digit = await self._line.ask(Cue.ASK_REASON, REASON_SECONDS, 1)
+        if not digit:
+            # Said once more; it may have been the # behind an extension that was complete without it.
+            digit = await self._line.ask(Cue.ASK_REASON, REASON_SECONDS, 1)
+        reason = self._line.policy().reasons.get(digit)
+        if reason is None:
+            return False
+        self._line.log.info("reason_given", reason=reason)
+        self._reason = (spyee.channel.uniqueid, reason)
+        return True
+
+    def _reason_for(self, uniqueid: str) -> str:
+        return self._reason[1] if self._reason[0] == uniqueid else ""
 
     # ---- the agent is told -----------------------------------------------------------------------------
 
@@ -196,7 +300,7 @@ class Spying:
             )
             if self._watch is not None:
                 await self._caller.set_variable(proof.VARIABLE, self._watch.opened(grant))
-            revoked = self._no_longer(grant, spyee.channel)
+            revoked = self._no_longer(grant, spyee)
             if revoked is None:
                 self.spying = True
                 result = await self._caller.execute(application, arguments)
@@ -231,7 +335,7 @@ class Spying:
         if why is End.TARGET_GONE:
             return Refusal(Reason.TARGET_GONE)
         if why is End.REVOKED:
-            return Refusal(Reason.REVOKED, revoked or "")
+            return Refusal(_SAID.get(revoked or "", Reason.REVOKED), revoked or "")
         if why is End.CALL_OVER:
             await self._line.say(Cue.CALL_OVER)
         return _Step(why, pressed)
@@ -243,18 +347,13 @@ class Spying:
             return bridging.JOIN, bridging.join(channel.name)
         return chanspy.APPLICATION, chanspy.arguments(channel.uniqueid, grant.mode)
 
-    def _no_longer(self, grant: Grant, channel: DeviceChannel) -> str | None:
+    def _no_longer(self, grant: Grant, spyee: Spyee) -> str | None:
         """Say why the grant does not hold any more: the records took their time."""
         revoked = self._revoked(grant)
         if revoked is not None:
             return revoked
-        policy = self._line.policy()
-        permitted = policy.permitted(grant.endpoint, grant.supervisor, grant.extension, grant.mode)
-        refusal = permitted if isinstance(permitted, Refusal) else policy.protected.refusal(channel)
-        refusal = refusal or other_owner_refuses(
-            policy, self._live, grant.endpoint, grant.supervisor, grant.extension, grant.mode, grant.spyee
-        )
-        return None if refusal is None else refusal.reason
+        decided = self._decide(spyee, grant.mode)
+        return decided.reason if isinstance(decided, Refusal) else None
 
     def _goes_on(self) -> bool:
         """Whether sound goes on although the story is over."""
@@ -322,6 +421,7 @@ class Spying:
             stale=stale or "",
             because=spyee.because,
             told=self._told,
+            reason=grant.reason,
         )
 
     def _ended(self, grant: Grant, why: End) -> SpyEnded:
@@ -333,3 +433,7 @@ class Spying:
             why=why,
             seconds=round(self._line.clock() - grant.began, 3),
         )
+
+
+_SAID = {reason.value: reason for reason in (Reason.TIME_IS_UP, Reason.TOO_MANY_LISTENERS)}
+"""What a supervisor is told whose spy was ended; anything else is told as ``revoked``."""

@@ -54,6 +54,7 @@ GRANT = Grant(
     mode=Mode.LISTEN,
     rule="leads",
     began=NOW,
+    since=NOW,
 )
 
 SIGNER = Signer("here", "run-2", b"k" * 32)

@@ -1275,7 +1275,7 @@ def test_a_story_whose_grant_is_revoked_before_it_begins_executes_nothing(tmp_pa
     desk.run()
     assert desk.pbx.executed == []
     assert desk.recorded("fact", "why", "reason", "detail")[:3] == [
-        ("spy_started", None, None, None),
+        ("spy_started", None, "", None),
         ("spy_ended", "revoked", None, None),
         ("refused", None, "revoked", why),
     ]

@@ -24,6 +24,7 @@ agents:
   1002: {{groups: [10xx]}}
 rules:
 """
+PEOPLE_ALONE = PEOPLE.removesuffix("rules:\n")
 LEAST = PEOPLE + "  - {name: r, allow: [listen], supervisors: [leads], agents: [sales]"
 """The rule is in line 7."""
 
@@ -110,7 +111,9 @@ def test_a_rule_without_conditions_means_what_it_meant() -> None:
     assert rule == Rule("r", Effect.ALLOW, frozenset({Mode.LISTEN}), frozenset({"leads"}), frozenset({"sales"}))
 
 
-RIGHTS = Path(__file__).resolve().parents[2] / "docs" / "topics" / "rights.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+RIGHTS = DOCS / "topics" / "rights.md"
+HOWTO = DOCS / "howto" / "ask-for-a-reason.md"
 
 
 def test_the_examples_of_the_document_are_right() -> None:
@@ -214,3 +217,49 @@ def test_a_pattern_that_fits_anybody_is_right(pattern: str) -> None:
     text = LEAST.replace("agents: [sales]", f"agents: [{pattern}]") + "}\n"
     (rule,) = parse(text.encode(), "c.yaml").rules
     assert rule.agents == (pattern,)
+
+
+# ---- reasons ------------------------------------------------------------------------------------------------
+
+
+def with_reasons(more: str) -> str:
+    """The least, and reasons: they stand in line 8."""
+    return f"{LEAST}}}\nreasons: {more}\n"
+
+
+def test_the_reasons_stand_there_without_being_written() -> None:
+    """Quality, training and complaint; a site that names its own has those and no others."""
+    policy = assembly.policy(parse(f"{LEAST}}}\n".encode(), "c.yaml"))
+    assert policy.reasons == {"1": "quality", "2": "training", "3": "complaint"}
+    own = with_reasons("{4: {slug: legal, words: Asked for by the law}, 9: {slug: new-hire}}")
+    assert assembly.policy(parse(own.encode(), "c.yaml")).reasons == {"4": "legal", "9": "new-hire"}
+
+
+def test_the_examples_of_the_howto_are_right() -> None:
+    """The rule, the reasons and the prompt as they stand there."""
+    rules, reasons, prompts = re.findall(r"^   ```yaml\n(.*?)^   ```", HOWTO.read_text(), re.MULTILINE | re.DOTALL)
+    text = "\n".join(line[3:] for line in f"{rules}{reasons}{prompts}".splitlines())
+    config = parse(f"{PEOPLE_ALONE}{text}\n".encode(), "ask-for-a-reason.md")
+    assert [rule.terms is not None and rule.terms.reason_required for rule in config.rules] == [True]
+    assert set(assembly.policy(config).reasons) == {"1", "2", "4"}
+    assert set(config.prompts) == {"ask_reason"}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        ("{}", "reasons: "),
+        ("{0: {slug: a}}", "reasons.0: must be a digit from 1 to 9, which is pressed for the reason"),
+        ("{10: {slug: a}}", "reasons.10: must be a digit from 1 to 9, which is pressed for the reason"),
+        ("{1: {slug: Quality}}", "reasons.1.slug: must be small letters, digits, - and _, at most 20 of them"),
+        (
+            f"{{1: {{slug: {'x' * 21}}}}}",
+            "reasons.1.slug: must be small letters, digits, - and _, at most 20 of them",
+        ),
+        ("{1: {words: Quality}}", "reasons.1.slug: is missing"),
+        ("{1: {slug: a}, 2: {slug: a}}", "reasons.2.slug: a is already the reason of the digit 1"),
+    ],
+)
+def test_a_reason_that_is_none(reasons: str, said: str) -> None:
+    """What, where, and how to mend it."""
+    assert problem(with_reasons(reasons)).startswith(f"c.yaml:8: {said}")

@@ -52,7 +52,7 @@ def run(config: Path, *arguments: str) -> Result:
     [
         (MET, 0, "allowed by rule by-day"),
         ((*MET, "--listeners", "1", "--minutes", "9.9"), 0, "allowed by rule by-day"),
-        ((*MET, "--minutes", "10"), 1, "denied: no rule allows it; rule by-day: the time for one spy is up"),
+        ((*MET, "--minutes", "10"), 1, "denied: no rule allows it; rule by-day: the time for one call is up"),
         (
             (*MET, "--listeners", "2"),
             1,

@@ -26,10 +26,11 @@ from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.supervision import chanspy
 from agi_monitor.supervision.audit import Fact
 from agi_monitor.supervision.authorization import Effect, Rule
-from agi_monitor.supervision.calls import Channel
+from agi_monitor.supervision.calls import Channel, Origin
 from agi_monitor.supervision.channels import ChannelIndex, Lists, Stale
 from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.devices import AtDevice
+from agi_monitor.supervision.grants import Grant, Grants, Place
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.lock_outs import Limit, Limits, LockOut
@@ -176,6 +177,8 @@ class LiveHouse:
                 "ChannelStateDesc": STATE_NAMES[channel.state],
                 "BridgeId": self._bridge(channel),
                 "ConnectedLineNum": channel.variables.get("connected number", ""),
+                "Application": channel.variables.get("application", ""),
+                "ApplicationData": channel.variables.get("application data", ""),
             }
             for channel in self._pbx.channels
             if channel.alive
@@ -211,16 +214,27 @@ class LiveHouse:
         """What the index says."""
         return self._index().peers_of("pbx", uniqueid)
 
+    def origin_of(self, uniqueid: str) -> Origin | Stale | None:
+        """What the index says."""
+        return self._index().origin_of("pbx", uniqueid)
+
+    def at_device(self, device: str) -> AtDevice | Stale:
+        """What the index says."""
+        return self._index().at_device("pbx", device, "default")
+
 
 class Watch:
-    """``GrantWatch`` that writes down what it is told.
+    """``GrantWatch`` that writes down what it is told; who hears what for how long the real ``Grants`` know.
 
     Parameters:
         happened: the one list.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, happened: list[str]) -> None:
+    def __init__(self, happened: list[str], clock: Callable[[], float]) -> None:
         self._happened = happened
+        self._clock = clock
+        self.known = Grants()
         self.grants: list[Grant] = []
         """All that were opened."""
         self.open: list[Grant] = []
@@ -246,7 +260,24 @@ class Watch:
     def closed(self, grant: Grant) -> None:
         """It is over, whether it began or not."""
         self._happened.append(f"closed {grant.id}")
+        self.known.closed(grant, self._clock())
         self.open = [one for one in self.open if one.id != grant.id]
+
+    def heard_since(self, supervisor: str, call: frozenset[str], now: float) -> float:
+        """Since when the supervisor hears the call, as the rules count it."""
+        return self.known.heard_since(supervisor, call, now)
+
+    def listeners(self, place: Place, call: frozenset[str], *, begins: bool) -> int:
+        """How many others hear it."""
+        return self.known.listeners(place, call, begins=begins)
+
+    def place_taken(self, place: Place) -> None:
+        """Somebody is about to hear a call."""
+        self.known.place_taken(place)
+
+    def place_left(self, place: Place) -> None:
+        """Not any more."""
+        self.known.place_left(place)
 
     def left_alone(self, grant: Grant) -> None:
         """Its story has lost the connection."""
@@ -365,7 +396,7 @@ class Desk:
 
     def connect(self) -> Watch:
         """Give the server a manager interface."""
-        self.live, self.watch = LiveHouse(self.pbx), Watch(self.pbx.happened)
+        self.live, self.watch = LiveHouse(self.pbx), Watch(self.pbx.happened, lambda: self.now)
         self.pbx.plan = deque()
         return self.watch
 

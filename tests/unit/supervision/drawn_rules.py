@@ -82,6 +82,21 @@ rules = st.builds(
 """Rules of every kind."""
 
 
+pertinent_rules = st.builds(
+    Rule,
+    name=st.sampled_from(["a", "b", "c", "d", "e"]),
+    effect=st.sampled_from([*[Effect.ALLOW] * 5, Effect.DENY]),
+    modes=st.sampled_from([*[frozenset(Mode)] * 4, frozenset({Mode.LISTEN}), frozenset[Mode]()]),
+    supervisors=st.just(frozenset({"leads"})),
+    agents=st.just(frozenset({"sales"})),
+    scan=st.booleans(),
+    when=st.none() | st.none() | whens,
+    calls=st.none() | st.none() | calls,
+    terms=st.none() | terms | terms,
+)
+"""Rules of leads about sales: what decides is everything else."""
+
+
 def sometimes(known: st.SearchStrategy[Value]) -> st.SearchStrategy[Value | None]:
     """A fact, or that it is not known."""
     return st.none() | known

@@ -90,11 +90,12 @@ RECORDS = [
             stale="lost",
             because="hint, only call",
             told=True,
+            reason="quality",
         ),
         {"fact": "spy_started", "at": STAMP, **CALL}
         | {"grant": 1, "extension": "1001", "mode": "listen", "spyee": "PJSIP/1001-0000000a"}
         | {"spyee_uniqueid": "1700000000.10", "rule": "r", "source": "agi", "stale": "lost"}
-        | {"because": "hint, only call", "told": True},
+        | {"because": "hint, only call", "told": True, "reason": "quality"},
     ),
     (
         SpyEnded(at=AT, **CALL, grant=1, extension="1001", mode=Mode.LISTEN, why=End.CALL_OVER, seconds=2.5),
@@ -183,7 +184,7 @@ def test_no_field_has_room_for_a_pin(kind: type[Fact]) -> None:
     assert own <= {
         *CALL,
         *("extension", "detail", "spyee", "spyee_uniqueid", "rule", "version", "digest"),
-        *("source", "stale", "because", "why", "by", "node", "action"),
+        *("source", "stale", "because", "why", "by", "node", "action", "reason"),
         *("kind", "entry", "before", "after"),  # what changed of people; people.differences leaves PINs out
     }
     assert issubclass(kind, CallFact) or not own & {"call", "endpoint", "supervisor"}

@@ -174,18 +174,45 @@ def test_decides_by_conditions(
             "rule no: the queue of the call is not known",
         ),
         ([rule("yes"), granting(name="no", effect=Effect.DENY, when=DAY)], {"at": MONDAY_NOON}, "rule no"),
-        (
-            [granting(terms=Terms(True, 1, 1))],
-            {"reason": False, "heard_seconds": 60, "listeners": 1},
-            "no rule allows it; rule r: no reason was given, the time for one spy is up, "
-            "as many as may hear the call already",
-        ),
         ([granting(modes=NONE, scan=True)], {"scan": False}, "no rule allows it; rule r: it is about the scan only"),
     ],
 )
 def test_a_refusal_says_why(rules: list[Rule], facts: dict[str, Any], detail: str) -> None:
     """For the audit: the rule that denied, or the one that nearly allowed."""
     assert Rights(rules).decide(listening(**facts)) == Refusal(Reason.MODE_DENIED, detail)
+
+
+@pytest.mark.parametrize(
+    ("terms", "facts", "reason"),
+    [
+        (Terms(True), {"reason": False}, Reason.REASON_MISSING),
+        (Terms(True), {}, Reason.MODE_DENIED),
+        (Terms(max_minutes=1), {"heard_seconds": 60}, Reason.TIME_IS_UP),
+        (Terms(True, max_minutes=1), {"heard_seconds": 60}, Reason.TIME_IS_UP),
+        (Terms(True, max_minutes=1), {"heard_seconds": 60, "reason": False}, Reason.TIME_IS_UP),
+        (Terms(max_listeners=1), {"listeners": 1}, Reason.TOO_MANY_LISTENERS),
+        (Terms(True, 1, 1), {"reason": False, "heard_seconds": 60, "listeners": 1}, Reason.TIME_IS_UP),
+        # a reason alone would not help
+        (Terms(True, max_listeners=1), {"reason": False}, Reason.MODE_DENIED),
+    ],
+)
+def test_whoever_only_lacks_the_terms_is_told_which(terms: Terms, facts: dict[str, Any], reason: Reason) -> None:
+    """The reason says what the supervisor can do about it; a rule that does not apply for anything else says no."""
+    refused = Rights([granting(when=DAY), granting(name="near", terms=terms)]).decide(listening(**facts))
+    assert isinstance(refused, Refusal)
+    assert refused.reason is reason
+    elsewhere = Rights([granting(when=DAY, terms=terms)]).decide(listening(**facts, at=MONDAY_NIGHT))
+    assert isinstance(elsewhere, Refusal)
+    assert elsewhere.reason is Reason.MODE_DENIED
+
+
+def test_a_reason_is_asked_for_where_it_alone_helps() -> None:
+    """Whatever stands against the other rules: with a reason this one allows."""
+    rights = Rights([granting(terms=Terms(max_minutes=1)), granting(name="why", terms=Terms(True))])
+    asked = {"heard_seconds": 60.0, "at": MONDAY_NOON}
+    refused = rights.decide(listening(**asked, reason=False))
+    assert refused == Refusal(Reason.REASON_MISSING, "no rule allows it; rule why: no reason was given")
+    assert rights.decide(listening(**asked, reason=True)) == Allowed("why")
 
 
 def test_rules_that_allow_add_up() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from agi_monitor.model import Agent, endpoint_of
-from agi_monitor.supervision.calls import EVENTS
+from agi_monitor.model import Agent, Direction, endpoint_of
+from agi_monitor.supervision.calls import EVENTS, Origin
 from agi_monitor.supervision.channels import ChannelIndex, Lists, Stale
 from agi_monitor.supervision.headers import Headers, Outcome
 from agi_monitor.supervision.targets import AgentDevices
@@ -237,6 +237,44 @@ STORY: dict[str, list[tuple[str, tuple[str, ...], bool]]] = {
 def test_the_story_is_understood(version: str) -> None:
     """At each moment the right people talk to each other, whatever stands between them."""
     assert story(MOMENTS[version]) == STORY
+
+
+IN, OUT = Direction.IN, Direction.OUT
+
+ORIGINS: dict[str, list[tuple[str, str | None, Direction | None]]] = {
+    "the agent's phone rings": [("1001", None, IN)],
+    "the agent talks": [("1001", "", IN)],
+    "the agent holds the customer": [("1001", "", IN)],
+    "the agent talks again": [("1001", "", IN)],
+    "the agent asks the colleague": [("1001", "", IN), ("1001", "", OUT), ("1002", "", IN)],
+    "the colleague has the customer": [("1002", "", IN)],
+    "the agent has fetched the customer": [("1001", "", OUT)],
+    "the colleague has the customer unasked": [("1002", "", IN)],
+    "the agent talks to a caller of queue 500": [("1001", "500", IN)],
+    "the agent talks to a caller of queue 501": [("1001", "501", IN)],
+    "the agent talks at the colleague's desk": [("1002", "502", IN)],
+    "the colleague is in a ring group": [("1002", "", IN)],
+    "the colleague is forwarded": [("1002", "", IN)],
+    "the colleague is forwarded for good": [("1002", "", IN)],
+    "the colleague is found": [("1002", "", IN)],
+    "three are in a conference": [("1001", "", OUT), ("1002", "", OUT)],
+}
+"""The queue and the direction of the calls of both agents, told by events."""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_where_each_call_came_from_is_understood(version: str) -> None:
+    """Out of which queue, and who called, whatever stands between the agent and the caller."""
+    found: dict[str, list[tuple[str, str | None, Direction | None]]] = {}
+    for moment, index in heard(MOMENTS[version]):
+        for phone in ("1001", "1002") if moment.quiet else ():
+            channels = index.channels_of(NODE, f"PJSIP/{phone}")
+            assert not isinstance(channels, Stale)
+            for channel in channels:
+                origin = index.origin_of(NODE, channel.uniqueid)
+                assert isinstance(origin, Origin)
+                found.setdefault(moment.name, []).append((phone, origin.queue, origin.direction))
+    assert found == ORIGINS
 
 
 def story(moments: Sequence[Moment]) -> dict[str, list[tuple[str, tuple[str, ...], bool]]]:

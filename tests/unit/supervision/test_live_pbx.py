@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from agi_monitor.model import Agent
-from agi_monitor.supervision.calls import Channel
+from agi_monitor.supervision.calls import Channel, Origin
 from agi_monitor.supervision.channels import Stale
+from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.targets import AgentDevices, Source
 
@@ -36,6 +37,12 @@ class Live:
 
     def partners_of(self, uniqueid: str) -> tuple[Channel, ...] | Stale:
         return ()
+
+    def origin_of(self, uniqueid: str) -> Origin | Stale | None:
+        return None
+
+    def at_device(self, device: str) -> AtDevice | Stale:
+        return AtDevice(frozenset(), frozenset())
 
 
 class OverAGI:

@@ -8,9 +8,11 @@ import pytest
 
 from agi_monitor.model import Agent, Mode, Reason, Refusal
 from agi_monitor.supervision.authorization import Effect, Rule
-from agi_monitor.supervision.calls import Channel
+from agi_monitor.supervision.calls import Channel, Origin
 from agi_monitor.supervision.channels import Stale
+from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.owners import other_owner_refuses
+from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.targets import AgentDevices, Source
 from tests.unit.supervision.desk import ANNA, POLICY
 
@@ -20,18 +22,17 @@ SPYEE = "PJSIP/1001-0000000a"
 
 
 class Live:
-    """A live picture that knows these devices, or one that is not to be trusted."""
+    """A live picture that knows who is at the phone of 1001, or one that is not to be trusted."""
 
-    def __init__(self, *, stale: Stale | None = None, **devices: tuple[str, ...]) -> None:
+    def __init__(self, *, stale: Stale | None = None, hinted: str = "", logged_in: str = "") -> None:
         self._stale = stale
-        self._devices = devices
+        self._at = AtDevice(frozenset(hinted.split()), frozenset(logged_in.split()))
 
     def stale(self) -> Stale | None:
         return self._stale
 
     def devices_of(self, agent: Agent) -> AgentDevices | Stale:
-        endpoints = self._devices.get(f"at_{agent.extension}", ())
-        return self._stale or AgentDevices(endpoints, (), reachable=True, source=Source.INDEX)
+        return self._stale or AgentDevices((), (), reachable=True, source=Source.INDEX)
 
     def channel(self, uniqueid: str) -> Channel | Stale | None:
         return None
@@ -39,11 +40,25 @@ class Live:
     def partners_of(self, uniqueid: str) -> tuple[Channel, ...] | Stale:
         return ()
 
+    def origin_of(self, uniqueid: str) -> Origin | Stale | None:
+        return None
+
+    def at_device(self, device: str) -> AtDevice | Stale:
+        assert device == "PJSIP/1001"
+        return self._stale or self._at
+
 
 def refusal(*agents: Agent, live: Live | None = None, mode: Mode = Mode.LISTEN) -> Refusal | None:
     """What stands against Anna hearing 1001 when these are the agents."""
     policy = replace(POLICY, agents={agent.extension: agent for agent in agents})
-    return other_owner_refuses(policy, live, "PJSIP/2001", ANNA.id, "1001", mode, SPYEE)
+    return refused_by(policy, live, mode)
+
+
+def refused_by(policy: Policy, live: Live | None, mode: Mode) -> Refusal | None:
+    """What stands against Anna hearing 1001."""
+    return other_owner_refuses(
+        policy, live, "1001", SPYEE, lambda extension: policy.permitted("PJSIP/2001", ANNA.id, extension, mode)
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,9 +66,9 @@ def refusal(*agents: Agent, live: Live | None = None, mode: Mode = Mode.LISTEN) 
     [
         (replace(BOARD, endpoints=("PJSIP/1003", "PJSIP/1001")), None),
         (replace(BOARD, endpoints=("PJSIP/1003", "PJSIP/1001")), Live(stale=Stale.LOST)),
-        (replace(BOARD, endpoints=("PJSIP/1001",)), Live(at_1003=("PJSIP/1003",))),
-        (replace(BOARD, endpoints=()), Live(at_1003=("PJSIP/1001",))),
-        (BOARD, Live(at_1003=("PJSIP/1003", "PJSIP/1001"))),
+        (replace(BOARD, endpoints=("PJSIP/1001",)), Live()),
+        (replace(BOARD, endpoints=()), Live(hinted="1001 1003")),
+        (BOARD, Live(logged_in="1003")),
     ],
     ids=["configured", "configured-and-lost", "configured-and-logged-in-elsewhere", "hint", "logged-in"],
 )
@@ -66,10 +81,14 @@ def test_the_right_for_every_owner_is_needed(other: Agent, live: Live | None) ->
 
 
 @pytest.mark.parametrize(
-    "live", [None, Live(at_1001=("PJSIP/1001",), at_1003=("PJSIP/1003",)), Live(stale=Stale.LOST)]
+    "live",
+    [None, Live(hinted="1001", logged_in="1001"), Live(hinted="1003 1777", logged_in="1778"), Live(stale=Stale.LOST)],
 )
 def test_another_phone_is_no_matter(live: Live | None) -> None:
-    """Somebody whom nobody may hear protects their own phones, not those of others."""
+    """Somebody whom nobody may hear protects their own phones, not those of others.
+
+    For an agent with configured phones a hint counts for nothing, and an extension of nobody belongs to nobody.
+    """
     assert refusal(SALES, BOARD, live=live) is None
 
 
@@ -85,5 +104,5 @@ def test_the_right_is_for_the_mode() -> None:
     support = Agent("1002", frozenset({"support"}), ("PJSIP/1001",))
     listen = Rule("hear", Effect.ALLOW, frozenset({Mode.LISTEN}), frozenset({"leads"}), frozenset({"support"}))
     policy = replace(POLICY, agents={"1001": SALES, "1002": support}, rules=(*POLICY.rules, listen))
-    refused = [other_owner_refuses(policy, None, "PJSIP/2001", "anna", "1001", mode, SPYEE) for mode in Mode]
+    refused = [refused_by(policy, None, mode) for mode in Mode]
     assert [found is not None for found in refused] == [mode is not Mode.LISTEN for mode in Mode]

@@ -105,7 +105,7 @@ def test_a_pin_that_is_due_is_changed_and_the_call_goes_on(tmp_path: Path, recor
     office = Office(tmp_path, record)
     desk = office.dial(PIN, NEW, NEW)
     assert heard(desk) == ["ask_new_pin", "ask_new_pin_again", "pin_changed"]
-    assert office.facts() == [("pin_changed", why), ("spy_started", None), ("spy_ended", None)]
+    assert office.facts() == [("pin_changed", why), ("spy_started", ""), ("spy_ended", None)]
     assert desk.recorded("supervisor", "endpoint")[0] == ("anna", "PJSIP/2001")
     assert (office.is_pin(NEW), office.is_pin(PIN)) == (True, False)
     assert (office.record.made, office.record.must_change) == (NOW, False)

@@ -30,6 +30,7 @@ GRANT = Grant(
     mode=Mode.WHISPER,
     rule="leads-supervise",
     began=1_700_000_000.25,
+    since=1_700_000_000.25,
 )
 KEY = b"0123456789abcdef0123456789abcdef"
 SIGNER = Signer("here", "run-1", KEY)
@@ -45,6 +46,9 @@ grants = st.builds(
     mode=st.sampled_from(Mode),
     rule=names,
     began=st.floats(0, 4e9),
+    since=st.floats(0, 4e9),
+    reason=st.text("abcdefghijklmnopqrstuvwxyz", max_size=20),
+    scan=st.booleans(),
 )
 
 
@@ -109,10 +113,14 @@ def test_all_servers_with_the_key_read_it() -> None:
     assert Signer("there", "run-9", KEY).read(SIGNED) == Proof(GRANT, "here", "run-1")
 
 
-@pytest.mark.parametrize("field", ["spyer_uniqueid", "spyee_uniqueid", "mode", "supervisor", "began"])
+@pytest.mark.parametrize(
+    "field", ["spyer_uniqueid", "spyee_uniqueid", "mode", "supervisor", "began", "since", "reason", "scan"]
+)
 def test_every_field_counts(field: str) -> None:
     """The signature of one grant is none for another."""
-    changes: dict[str, Any] = {field: {"mode": Mode.BARGE, "began": 1.0}.get(field, "other")}
+    changes: dict[str, Any] = {
+        field: {"mode": Mode.BARGE, "began": 1.0, "since": 1.0, "scan": True}.get(field, "other")
+    }
     other = replace(GRANT, **changes)
     body, _, _ = SIGNER.sign(other).partition(".")
     _, _, signature = SIGNED.partition(".")

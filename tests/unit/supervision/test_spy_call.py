@@ -15,6 +15,8 @@ from twisted.internet.defer import Deferred
 from agi_monitor.agi.session import EndReason
 from agi_monitor.model import Agent, Cue, Mode, Reason
 from agi_monitor.supervision.audit import End, Fact
+from agi_monitor.supervision.authorization import Terms
+from agi_monitor.supervision.grants import Place
 from agi_monitor.supervision.lock_outs import Limit, LockOut
 from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice
@@ -188,10 +190,10 @@ def test_a_key_without_the_right_changes_nothing(tmp_path: Path, key: str, mode:
     assert desk.spies == [f"{SPYEE_UNIQUEID},uqESX"] * 2
     assert desk.pbx.played == ["agent-pass", *spoken(Reason.MODE_DENIED)]
     assert desk.recorded("fact", "mode", "reason") == [
-        ("spy_started", "listen", None),
+        ("spy_started", "listen", ""),
         ("spy_ended", "listen", None),
         ("refused", mode, "mode_denied"),
-        ("spy_started", "listen", None),
+        ("spy_started", "listen", ""),
         ("spy_ended", "listen", None),
     ]
     assert_spies_are_on_record(desk)
@@ -238,7 +240,7 @@ def test_a_reload_while_the_record_is_written_gives_no_sound(
 
     assert desk.pbx.executed == []
     assert desk.recorded("fact", "why", "reason", "detail")[:3] == [
-        ("spy_started", None, None, None),
+        ("spy_started", None, "", None),
         ("spy_ended", "revoked", None, None),
         ("refused", None, "revoked", detail),
     ]
@@ -418,6 +420,28 @@ def not_told(desk: Desk) -> None:
     desk.run()
 
 
+def no_reason(desk: Desk) -> None:
+    desk.change(rules=(replace(RULES[0], terms=Terms(reason_required=True)),))
+    desk.run(f"{PIN}#0")
+
+
+def heard_enough(desk: Desk) -> None:
+    desk.connect()
+    desk.change(rules=(replace(RULES[0], terms=Terms(max_minutes=1)),))
+
+    def a_minute_goes_by(key: str) -> None:
+        desk.now += 60.0
+
+    desk.at_key = a_minute_goes_by
+    desk.run(f"{PIN}#*1001")
+
+
+def full(desk: Desk) -> None:
+    desk.connect().place_taken(Place("carla", "1700000000.99", SPYEE_UNIQUEID, NOW - 5.0))
+    desk.change(rules=(replace(RULES[0], terms=Terms(max_listeners=1)),))
+    desk.run()
+
+
 def no_chanspy(desk: Desk) -> None:
     del desk.pbx.applications["chanspy"]
     desk.run()
@@ -432,6 +456,9 @@ STORIES: dict[Reason, Callable[[Desk], None]] = {
     Reason.EXTENSION_MISSING: no_extension,
     Reason.AGENT_UNKNOWN: no_such_agent,
     Reason.MODE_DENIED: protected,
+    Reason.REASON_MISSING: no_reason,
+    Reason.TIME_IS_UP: heard_enough,
+    Reason.TOO_MANY_LISTENERS: full,
     Reason.SELF_SPY: own_phone,
     Reason.NO_CALL: idle,
     Reason.RINGING: ringing,
@@ -450,7 +477,7 @@ STORIES: dict[Reason, Callable[[Desk], None]] = {
 }
 """How each refusal comes about."""
 
-AFTER_A_SPY = {Reason.TARGET_GONE, Reason.PBX_ERROR, Reason.REVOKED}
+AFTER_A_SPY = {Reason.TARGET_GONE, Reason.PBX_ERROR, Reason.REVOKED, Reason.TIME_IS_UP}
 """Here ChanSpy was executed, and gave no sound or none any more."""
 
 

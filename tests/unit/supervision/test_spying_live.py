@@ -15,12 +15,13 @@ from agi_monitor.model import Agent, Barge, Cue, Follow, Mode, Reason, ScanOrder
 from agi_monitor.supervision import spy_call
 from agi_monitor.supervision.audit import End
 from agi_monitor.supervision.channels import Stale
+from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.policy import Notice
 from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.protected import Protected
-from agi_monitor.supervision.targets import AgentDevices, Source
+from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.testing import FakeAsterisk, FakeChannel
 from tests.unit.supervision.desk import (
     CODES,
@@ -149,11 +150,10 @@ class SharedHouse(LiveHouse):
 
     shared = True
 
-    def devices_of(self, agent: Agent) -> AgentDevices | Stale:
-        """What the index says, and the phone of 1001 for 1003."""
-        if agent.extension == "1003" and self.shared:
-            return AgentDevices(("PJSIP/1003", "PJSIP/1001"), (), reachable=True, source=Source.INDEX)
-        return super().devices_of(agent)
+    def at_device(self, device: str) -> AtDevice | Stale:
+        """The phone of 1001 is that of 1003, too."""
+        logged_in = frozenset({"1003"} if device == "PJSIP/1001" and self.shared else ())
+        return AtDevice(frozenset(), logged_in)
 
 
 def test_a_phone_that_is_somebody_elses_too_is_not_heard(desk: Desk) -> None:

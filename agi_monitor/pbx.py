@@ -22,6 +22,7 @@ from agi_monitor.model import Agent
 from agi_monitor.supervision.audit import AuditLog, Fact, PbxLost, PbxSynced
 from agi_monitor.supervision.calls import EVENTS, Channel
 from agi_monitor.supervision.channels import SETTLE_SECONDS, ChannelIndex, Lists, Stale
+from agi_monitor.supervision.devices import MAX_DEVICE_STATES, MAX_HINTS, MAX_MEMBERS
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.under_way import UnderWay
 
@@ -56,6 +57,13 @@ RETRY_SECONDS = 2.0
 
 MAX_IN_FLIGHT = 16_384
 """Actions without an answer: Asterisk takes some thousand a second."""
+
+MAX_LIST_ITEMS = 4 * max(MAX_DEVICE_STATES, MAX_HINTS, MAX_MEMBERS)
+"""Items of one list: more than the index keeps, so that it can say itself that there are too many. A list that is
+longer costs the connection, and the next login asks for it again."""
+
+MAX_LIST_BYTES = 1_024 * MAX_LIST_ITEMS
+"""All lists that are coming in, together. An item of CoreShowChannels has 1 kB, all others less."""
 
 MAX_LOGGED = 10
 """Differences of one list that are logged; all are counted."""
@@ -132,7 +140,9 @@ class Pbx:
             event_classes=EVENT_CLASSES,
             needs=ACTIONS,
             # A reload may revoke many spies at once, with three actions each.
-            limits=AMILimits(max_in_flight=MAX_IN_FLIGHT),
+            limits=AMILimits(
+                max_in_flight=MAX_IN_FLIGHT, max_list_items=MAX_LIST_ITEMS, max_list_bytes=MAX_LIST_BYTES
+            ),
             log=log.bind(node=node),
         )
 

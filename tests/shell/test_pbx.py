@@ -14,6 +14,7 @@ from agi_monitor.errors import ActionFailed, Disconnected, NoAnswer, PermissionD
 from agi_monitor.pbx import MAX_LOGGED, RETRY_SECONDS
 from agi_monitor.supervision import channels
 from agi_monitor.supervision.channels import SETTLE_SECONDS, Stale
+from agi_monitor.supervision.devices import MAX_DEVICE_STATES
 from agi_monitor.supervision.targets import AgentDevices, Source
 from tests.shell.managed import (
     AGENT,
@@ -218,6 +219,20 @@ def test_a_list_behind_too_many_events_is_asked_for_again(site: Site, monkeypatc
         site.fake.advance(SETTLE_SECONDS)
     assert site.pbx.resyncs == before + 1
     assert site.is_up()
+
+
+@pytest.mark.parametrize(("devices", "stale"), [(MAX_DEVICE_STATES, None), (MAX_DEVICE_STATES + 1, Stale.TOO_MANY)])
+def test_a_large_site_is_listed(devices: int, stale: Stale | None) -> None:
+    """Up to what is promised all of it is known; one more is said to be too many, and costs no connection."""
+    with capture_logs():
+        site = Site(connect=False)
+        site.fake.device_states = [
+            {"Device": f"PJSIP/{number}", "State": "NOT_INUSE"} for number in range(10_000, 10_000 + devices)
+        ]
+        site.connect()
+    assert isinstance(site.pbx.state, Up)
+    assert "disconnected" not in site.fake.happened
+    assert site.pbx.stale() is stale
 
 
 def test_a_list_that_does_not_come_at_all_is_given_up(site: Site) -> None:

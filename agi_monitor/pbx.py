@@ -68,6 +68,12 @@ MAX_LIST_BYTES = 1_024 * MAX_LIST_ITEMS
 MAX_LOGGED = 10
 """Differences of one list that are logged; all are counted."""
 
+_WHY = {
+    Stale.TOO_MANY: "there are more channels, devices, hints or queue members than are kept",
+    Stale.DEAF: "a list shows what no event told of: the account is not told of calls",
+}
+"""Why a picture is not to be trusted that came over a connection without a fault."""
+
 log = structlog.get_logger()
 
 
@@ -126,6 +132,8 @@ class Pbx:
         self._audit = audit
         self._resync_seconds = resync_seconds
         self._stopping = False
+        self._told: Stale | None = Stale.NEVER_LISTED
+        """What was said last of how the picture is."""
         self._syncing = False
         self._sync_running: Deferred[None] | None = None
         self._sync_again = False
@@ -253,14 +261,31 @@ class Pbx:
         self._distrust("the connection is lost")
 
     def _distrust(self, why: str) -> None:
-        was_true = self.stale() is None
         self.index.lost(self.node)
-        if was_true and not self._stopping:
+        self._tell_trust(why)
+
+    def _tell_trust(self, why: str = "") -> None:
+        """Say it when the picture is no longer to be trusted, or is again."""
+        stale, told = self.stale(), self._told
+        if stale is told or self._stopping:
+            return
+        self._told = stale
+        if stale is None:
+            calls = self.index.calls(self.node)
+            channels = 0 if isinstance(calls, Stale) else sum(len(call.channels) for call in calls)
+            log.info("pbx_synced", node=self.node, channels=channels)
+            self._record(PbxSynced(at=self._now(), node=self.node, channels=channels))
+        elif told is None or stale in _WHY:
+            why = why or _WHY[stale]
             log.warning("pbx_lost", node=self.node, why=why)
             self._record(PbxLost(at=self._now(), node=self.node, why=why))
+        if stale is Stale.DEAF:
+            for name in sorted(self.index.unheard(self.node)):
+                log.error("ami_class_missing", line="read", classes="call", needed_for=name)
 
     def _on_event(self, event: Event) -> None:
         self.index.apply(self.node, event.message)
+        self._tell_trust()
         if self.watcher is not None:
             self.watcher.take(event.name, event.message)
         if event.name in RESYNC_EVENTS:
@@ -323,9 +348,7 @@ class Pbx:
         self.differences += len(differences)
         for difference in differences[:MAX_LOGGED]:
             log.warning("index_difference", node=self.node, difference=difference)
-        if was_stale and self.stale() is None:
-            log.info("pbx_synced", node=self.node, channels=len(channels))
-            self._record(PbxSynced(at=self._now(), node=self.node, channels=len(channels)))
+        self._tell_trust()
         if self.watcher is not None:
             self.watcher.listed(channels, asked_at)
 

@@ -253,7 +253,12 @@ class Server:
             Dialled(request.channel, request.uniqueid, request.extension, request.language),
             lambda: self._policy,
             self._pins,
-            Devices(self._pbx, DeviceChannelsOverAgi(session, self.config.dialplan.hint_context), self._answered),
+            Devices(
+                self._pbx,
+                DeviceChannelsOverAgi(session, self.config.dialplan.hint_context),
+                self._answered,
+                request.uniqueid,
+            ),
             self._audit,
             self._clock,
             self._pbx,

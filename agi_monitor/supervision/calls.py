@@ -577,6 +577,10 @@ _TAKERS: dict[str, Callable[[NodeCalls, Headers], Outcome]] = {
     "ParkedCallGiveUp": NodeCalls._take_parking,
 }
 
+BEGIN, END = "Newchannel", "Hangup"
+LIFE = frozenset({BEGIN, END})
+"""Every channel is told of in both: whoever never hears them is not told of calls."""
+
 EVENTS = frozenset(_TAKERS) | devices.EVENTS
 """The names of all events that a picture of a PBX is made of, those of its devices too."""
 

@@ -199,7 +199,8 @@ class SpyCall:
             return Refusal(Reason.AMBIGUOUS, f"{len(calls)} calls")
         if spyee.on_hold:
             return Refusal(Reason.ON_HOLD)
-        return permitted, Spyee(permitted.agent, spyee, targets.because(spyee, calls), devices.source)
+        because = targets.because(spyee, calls)
+        return permitted, Spyee(permitted.agent, spyee, because, devices.source, devices.stale)
 
     def _permitted(self, extension: str, mode: Mode) -> Permitted | Refusal:
         supervisor = self._line.supervisor

@@ -15,7 +15,6 @@ from agi_monitor.errors import AuditUnavailable, CallEnded
 from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal
 from agi_monitor.supervision import bridging, chanspy, proof, protected, targets
 from agi_monitor.supervision.audit import End, SpyEnded, SpyStarted
-from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.line import Line
 from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
@@ -36,12 +35,14 @@ class Spyee:
         channel: the agent's channel.
         because: why it is this channel.
         source: who knew it.
+        stale: why it was not the live picture, or empty.
     """
 
     agent: Agent
     channel: DeviceChannel
     because: str
     source: Source
+    stale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,8 @@ class Spying:
         devices = await self._devices.devices_of(permitted.agent)
         for channel in devices.channels:
             if channel.uniqueid == spyee.channel.uniqueid:
-                return await self._grant(permitted, replace(spyee, channel=channel, source=devices.source), mode)
+                known = replace(spyee, channel=channel, source=devices.source, stale=devices.stale)
+                return await self._grant(permitted, known, mode)
         return Refusal(Reason.TARGET_GONE)
 
     # ---- the agent is told -----------------------------------------------------------------------------
@@ -303,9 +305,6 @@ class Spying:
     # ---- records ---------------------------------------------------------------------------------------
 
     def _started(self, grant: Grant, spyee: Spyee) -> SpyStarted:
-        stale = None
-        if self._live is not None and spyee.source is Source.AGI:
-            stale = self._live.stale() or Stale.RELOADED
         return SpyStarted(
             **self._line.common(self._line.supervisor),
             grant=grant.number,
@@ -315,7 +314,7 @@ class Spying:
             spyee_uniqueid=grant.spyee_uniqueid,
             rule=grant.rule,
             source=spyee.source,
-            stale=stale or "",
+            stale=spyee.stale,
             because=spyee.because,
             told=self._told,
         )

@@ -86,12 +86,14 @@ class AgentDevices:
         channels: the legs of these devices, and of no other.
         reachable: at least one device is known and registered.
         source: who said so.
+        stale: why the live picture was not asked, or empty; a ``channels.Stale``.
     """
 
     endpoints: tuple[str, ...]
     channels: tuple[DeviceChannel, ...]
     reachable: bool
     source: Source = Source.AGI
+    stale: str = ""
 
 
 class DeviceLookup(Protocol):

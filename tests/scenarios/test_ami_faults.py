@@ -201,6 +201,34 @@ def test_an_account_without_the_list(house: House) -> None:
         hear(house, mark, "agi", "never_listed")
 
 
+def test_an_account_that_is_told_of_no_call(house: House) -> None:
+    """Without read=call no event comes: a look-up goes over AGI at once, and the next list ends the trust."""
+    house.server.stop()
+    text = (house.lab.pbx.generated / "manager.conf.include").read_text()
+    less = text.replace("read = call,agent,system", "read = agent,system")
+    assert less != text
+    with house.lab.pbx.manager_accounts(less):
+        house.server.start()
+        house.lab.connect("3001", "1001")
+        hear(house, house.server.mark(), "agi", "deaf")
+        assert house.asks("status")["stale"] is None
+        mark = house.server.mark()
+        house.lab.pbx.cli("module reload cdr")  # which is told, and the lists are asked for
+        missing = house.server.wait_for("ami_class_missing", mark)
+        assert (missing["line"], missing["classes"], missing["needed_for"]) == ("read", "call", "Newchannel")
+        (lost,) = house.server.wait_for_audit("pbx_lost")
+        assert lost["why"] == house.server.events("pbx_lost")[0]["why"]
+        assert house.asks("status")["stale"] == "deaf"
+        hear(house, mark, "agi", "deaf")
+        house.assert_no_alarm()
+        house.server.stop()
+    house.server.start()
+    house.lab.pbx.hangup_all()
+    house.lab.connect("3001", "1001")
+    hear(house, house.server.mark(), "index")
+    assert_nothing_wrong(house)
+
+
 def test_an_account_that_may_not_end_a_call(house: House) -> None:
     """The class that is missing is named when a spy cannot be ended."""
     path = house.lab.pbx.generated / "manager.conf.include"

@@ -126,6 +126,7 @@ def test_holds_the_index_against_a_list_from_time_to_time(site: Site) -> None:
 
 def test_counts_and_tells_what_a_list_finds_wrong(site: Site) -> None:
     """What no event told is counted as a difference, the list holds, and the log stays short."""
+    site.fake.add_channel("PJSIP/8-00000001", "8.1")  # it is not deaf
     for number in range(20):
         site.fake.channels.append(
             {**site.fake.channels[3], "Channel": f"PJSIP/9-{number:08x}", "Uniqueid": f"9.{number}"}
@@ -247,6 +248,33 @@ def test_a_list_that_does_not_come_at_all_is_given_up(site: Site) -> None:
     assert site.pbx.stale() is Stale.LOST
     assert [line["why"] for line in events(logs, "pbx_lost")] == ["no answer"]
     assert [record["why"] for record in site.records("pbx_lost")] == ["no answer"]
+
+
+def test_a_pbx_that_tells_of_no_call_is_not_trusted(site: Site) -> None:
+    """An account without read=call: the next list says so, and the log what is missing; a call that is heard mends
+    it."""
+    fake = site.fake
+    fake.channels.append({**fake.channels[3], "Channel": "PJSIP/9-00000009", "Uniqueid": "9.9"})
+    with capture_logs() as logs:
+        fake.advance(RESYNC_SECONDS)
+        fake.advance(SETTLE_SECONDS)
+        assert site.pbx.stale() is Stale.DEAF
+        assert site.pbx.devices_of(AGENT) is Stale.DEAF
+        missing = events(logs, "ami_class_missing")
+        assert [(one["line"], one["classes"], one["needed_for"]) for one in missing] == [
+            ("read", "call", "Newchannel")
+        ]
+        assert site.facts == ["pbx_lost"]
+        # That it is still so is no news.
+        fake.advance(RESYNC_SECONDS)
+        fake.advance(SETTLE_SECONDS)
+        assert (site.facts, len(events(logs, "ami_class_missing"))) == (["pbx_lost"], 1)
+        fake.add_channel("PJSIP/9-0000000a", "9.10")
+        assert site.pbx.stale() is Stale.DEAF
+        fake.advance(RETRY_SECONDS)
+        fake.advance(SETTLE_SECONDS)
+    assert site.facts == ["pbx_lost", "pbx_synced"]
+    assert site.pbx.channel("9.9") is not None
 
 
 # ---- losses and returns ------------------------------------------------------------------------------------

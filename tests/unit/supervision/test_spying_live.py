@@ -141,6 +141,21 @@ def test_agi_answers_while_the_hints_are_in_doubt(desk: Desk) -> None:
     assert started(desk, "source", "stale") == [("agi", "reloaded")]
 
 
+class PatternHouse(LiveHouse):
+    """The hint is one by a pattern: no list names the agent's phone."""
+
+    def devices_of(self, agent: Agent) -> AgentDevices | Stale:
+        """Nobody's phone."""
+        return AgentDevices((), (), reachable=False, source=Source.INDEX)
+
+
+def test_agi_answers_where_the_picture_has_no_hint(desk: Desk) -> None:
+    """The picture is true and knows no phone of the agent: that is what the record says, also at a mode key."""
+    desk.live = PatternHouse(desk.pbx)
+    desk.run(f"{PIN}#5")
+    assert started(desk, "source", "stale") == [("agi", "no_hint"), ("agi", "no_hint")]
+
+
 # ---- whose phone it is --------------------------------------------------------------------------------------
 
 

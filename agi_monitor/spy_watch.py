@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.errors import AgiMonitorError
-from agi_monitor.model import Mode, Orphans, Refusal, RogueSpies
+from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.pbx import Pbx
 from agi_monitor.supervision import chanspy, proof
 from agi_monitor.supervision.audit import (
@@ -122,7 +122,8 @@ class SpyWatch:
 
     def opened(self, grant: Grant) -> str:
         """A grant begins. Returns its proof, for the supervisor's channel."""
-        self.grants.opened(grant)
+        joins = grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
+        self.grants.opened(grant, by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
         self._note_party(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)

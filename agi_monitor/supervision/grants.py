@@ -7,7 +7,7 @@
     and at every list                    channels that run an application that spies
 
 Events and stories come over different connections, in any order: a start that comes late is held against the grants
-that were closed a moment ago, too. A start without a stop ends with the hang-up of either party, or with a list in
+that were closed a moment ago before their own start was seen, each of which explains one start. A start without a stop ends with the hang-up of either party, or with a list in
 which nobody spies any more.
 """
 
@@ -44,7 +44,7 @@ OUR_CONTEXTS = frozenset({"agi-monitor-call", "agi-monitor-mode"})
 also when it is over; only the proof on the channel tells."""
 
 LATE_SECONDS = 10.0
-"""So long after its end a grant still explains a start that comes late."""
+"""So long after its end a grant still explains its start, if that has not come yet."""
 
 MAX_SPIES = 10_000
 """Spies of others that are kept. Each is a channel, and more than that a PBX does not carry."""
@@ -158,6 +158,8 @@ class Grants:
     def __init__(self, exceptions: Iterable[str] = ()) -> None:
         self.exceptions = frozenset(exceptions)
         self._open: dict[str, Grant] = {}
+        self._expected: set[str] = set()
+        """The open grants whose starts have not come."""
         self._by_spyer: dict[str, Grant] = {}
         self._closed: deque[tuple[float, tuple[str, str]]] = deque()
         self._observed: dict[str, Spy] = {}
@@ -165,20 +167,29 @@ class Grants:
 
     # ---- what the story of a call tells ----------------------------------------------------------------
 
-    def opened(self, grant: Grant) -> None:
-        """A grant begins; its record is on disk."""
+    def opened(self, grant: Grant, *, by_chanspy: bool = True) -> None:
+        """A grant begins; its record is on disk.
+
+        Parameters:
+            grant: the grant.
+            by_chanspy: its application is ChanSpy, so that a start of it will come.
+        """
         before = self._observed.get(grant.spyer_uniqueid)
         if before is not None and before.idle:
             # A list took this supervisor, at a prompt until now, for one who spies.
             del self._observed[before.spyer_uniqueid]
         self._open[grant.id] = self._by_spyer[grant.spyer_uniqueid] = grant
+        if by_chanspy:
+            self._expected.add(grant.id)
 
     def closed(self, grant: Grant, now: float) -> None:
         """It is over."""
         self._open.pop(grant.id, None)
         if self._by_spyer.get(grant.spyer_uniqueid) == grant:
             del self._by_spyer[grant.spyer_uniqueid]
-        self._closed.append((now, (grant.spyer_uniqueid, grant.spyee_uniqueid)))
+        if grant.id in self._expected:
+            self._expected.discard(grant.id)
+            self._closed.append((now, (grant.spyer_uniqueid, grant.spyee_uniqueid)))
         self._forget(now)
 
     def left_alone(self, grant: Grant, now: float) -> None:
@@ -211,10 +222,11 @@ class Grants:
         spyee, spyee_uniqueid = text(event, "SpyeeChannel"), text(event, "SpyeeUniqueid")
         if not spyer_uniqueid:
             return None
+        if self._take_late(spyer_uniqueid, spyee_uniqueid, now):
+            return None
         grant = self._by_spyer.get(spyer_uniqueid)
         if grant is not None and grant.spyee_uniqueid == spyee_uniqueid:
-            return None
-        if self._was_closed(spyer_uniqueid, spyee_uniqueid, now):
+            self._expected.discard(grant.id)
             return None
         known = self._observed.get(spyer_uniqueid)
         if known is not None and not known.idle and known.spyee_uniqueid in ("", spyee_uniqueid):
@@ -334,6 +346,15 @@ class Grants:
         if endpoint_of(spyer) in self.exceptions:
             return EXCEPTED
         return ""
+
+    def _take_late(self, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> bool:
+        """Whether it is the start of a grant that is over; another one is explained by another grant only."""
+        self._forget(now)
+        for closed in self._closed:
+            if closed[1] == (spyer_uniqueid, spyee_uniqueid):
+                self._closed.remove(closed)
+                return True
+        return False
 
     def _was_closed(self, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> bool:
         self._forget(now)

@@ -14,7 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from agi_monitor.errors import ActionFailed, Disconnected
-from agi_monitor.model import Agent, Mode, Orphans, RogueSpies
+from agi_monitor.model import Agent, Barge, Mode, Orphans, RogueSpies
 from agi_monitor.service import Reactor, Server
 from agi_monitor.spy_watch import HANGUP_SECONDS, KEY_SECONDS, NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
 from agi_monitor.supervision.audit import Fact
@@ -120,6 +120,25 @@ def test_a_start_that_comes_late_is_no_alarm(site: Site) -> None:
     site.fake.start_spying(SPYER, SPYEE)
     site.fake.stop_spying(SPYER, SPYEE)
     assert (site.facts, kinds(site)) == ([], [])
+
+
+def test_a_spy_behind_the_end_of_a_grant_is_rogue(site: Site) -> None:
+    """The same two channels a moment after a grant that was heard to begin and is over: nobody granted that."""
+    site.open()
+    site.close()
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
+
+
+@pytest.mark.parametrize("mode", [Mode.BARGE, Mode.TAKE_OVER])
+def test_a_spy_behind_a_conference_is_rogue(site: Site, mode: Mode) -> None:
+    """Whoever joined a call by another application has no start that could come late."""
+    site.change(barge=Barge.CONFERENCE)
+    grant = replace(GRANT, mode=mode)
+    site.watch.opened(grant)
+    site.watch.closed(grant)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
 
 
 def test_a_spy_without_a_grant_is_rogue(site: Site, logs: list[EventDict]) -> None:

@@ -89,7 +89,7 @@ class Watcher(Protocol):
 
         Parameters:
             channels: the items of CoreShowChannels.
-            asked_at: when they were asked for, in seconds since 1970.
+            asked_at: when they were asked for, on the reactor's clock.
         """
         ...
 
@@ -102,7 +102,7 @@ class Pbx:
         endpoint: where its manager interface is.
         account: who logs in there.
         reactor: Twisted's, or a ``Clock``.
-        clock: seconds since 1970.
+        clock: seconds since 1970, for the records.
         hint_context: returns where the hints of the agents' extensions are.
         audit: where facts go.
         resync_seconds: so often the index is held against a fresh list.
@@ -325,7 +325,7 @@ class Pbx:
 
     async def _sync_once(self) -> None:
         was_stale = self.stale() is not None
-        asked_at = self._clock()
+        asked_at = self._reactor.seconds()
         listing = self.index.resync(self.node)
         channels = await self._list("CoreShowChannels")
         lists = Lists(

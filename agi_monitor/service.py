@@ -146,7 +146,9 @@ class Server:
         self._audit = Bulletin(self._audit_file)
         self._pbx = None if self.config.ami is None else self._make_pbx(self.config.ami)
         self._watch = None if self._pbx is None else self._make_watch(self._pbx)
-        self.overview = ServerOverview(self._pbx, self._watch, lambda: self._policy, self._audit, clock)
+        self.overview = ServerOverview(
+            self._pbx, self._watch, lambda: self._policy, self._audit, clock, reactor.seconds
+        )
         self._calls: dict[Session, SpyCall] = {}
         self._look_ups: Counter[Source] = Counter()
         self._reloads = {"done": 0, "refused": 0}
@@ -263,6 +265,7 @@ class Server:
             self._clock,
             self._pbx,
             self._watch,
+            seconds=self._reactor.seconds,
         )
         self._calls[session] = call
         try:

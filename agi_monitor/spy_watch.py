@@ -77,7 +77,8 @@ class SpyWatch:
     Parameters:
         pbx: the PBX.
         reactor: Twisted's, or a ``Clock``.
-        clock: seconds since 1970.
+        clock: seconds since 1970, for the records. How long something takes is told by the reactor, whose clock
+            nobody sets.
         signer: signs grants.
         policy: returns what the configuration says now.
         audit: where facts go.
@@ -99,6 +100,8 @@ class SpyWatch:
         self._signer = signer
         self._policy = policy
         self._audit = audit
+        self._begun: dict[str, float] = {}
+        """By grant, when it began, on the reactor's clock."""
         self._revoked: dict[str, str] = {}
         self._killed_by: dict[str, str] = {}
         self._telling: dict[str, Deferred[Any]] = {}
@@ -123,7 +126,8 @@ class SpyWatch:
     def opened(self, grant: Grant) -> str:
         """A grant begins. Returns its proof, for the supervisor's channel."""
         joins = grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
-        self.grants.opened(grant, by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
+        self._begun[grant.id] = self._reactor.seconds()
+        self.grants.opened(grant, self._begun[grant.id], by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
         self._note_party(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)
@@ -136,9 +140,10 @@ class SpyWatch:
 
     def closed(self, grant: Grant) -> None:
         """It is over."""
-        self.grants.closed(grant, self._clock())
+        self.grants.closed(grant, self._reactor.seconds())
         if grant in self._ours():
             return  # it was left alone
+        self._begun.pop(grant.id, None)
         self._revoked.pop(grant.id, None)
         self._telling.pop(grant.id, None)
         self._other_party.pop(grant.id, None)
@@ -148,7 +153,7 @@ class SpyWatch:
 
     def left_alone(self, grant: Grant) -> None:
         """Its story has lost the connection, and it goes on: it is watched over from here."""
-        self.grants.left_alone(grant, self._clock())
+        self.grants.left_alone(grant, self._reactor.seconds())
         self._under_way.begin(self._take_orphan(grant))
 
     async def silenced(self, grant: Grant) -> None:
@@ -184,14 +189,14 @@ class SpyWatch:
 
     def notice_over(self, notice: int) -> None:
         """Nobody waits for it any more."""
-        self.grants.notice_over(self._notices.pop(notice).spyee_uniqueid, self._clock())
+        self.grants.notice_over(self._notices.pop(notice).spyee_uniqueid, self._reactor.seconds())
 
     # ---- what the PBX tells ----------------------------------------------------------------------------
 
     def take(self, name: str, event: Message) -> None:
         """An event came."""
         if name == "ChanSpyStart":
-            self._take_start(self.grants.started(event, self._clock()))
+            self._take_start(self.grants.started(event, self._reactor.seconds()))
         elif name == "ChanSpyStop":
             self._note_end(event.text("SpyerUniqueid"))
             self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
@@ -218,7 +223,7 @@ class SpyWatch:
         # The list is older than the last events: who has ended since is not found again.
         over = {uniqueid for at, uniqueid in self._ended if at >= asked_at}
         channels = [item for item in channels if item.text("Uniqueid") not in over]
-        listed = self.grants.listed(channels, asked_at, self._clock())
+        listed = self.grants.listed(channels, asked_at, self._reactor.seconds())
         self._take_ends(listed.ended)
         for spy in (*(spy for spy in listed.found if spy.kind is not Kind.UNPROVEN), *self.grants.unproven()):
             self._take_start(spy)
@@ -327,7 +332,7 @@ class SpyWatch:
         return frozenset(found)
 
     def _note_end(self, uniqueid: str) -> None:
-        self._ended.append((self._clock(), uniqueid))
+        self._ended.append((self._reactor.seconds(), uniqueid))
         while len(self._ended) > MAX_SPIES:
             self._ended.popleft()
 
@@ -412,6 +417,10 @@ class SpyWatch:
             return
         proven = self._signer.read(signed)
         kind, why = self._kind(spy, proven)
+        if kind is Kind.ADOPTED and proven is not None:
+            # Only the clock on the wall goes on while no server runs.
+            ago = max(0.0, self._clock() - proven.grant.began)
+            self._begun.setdefault(proven.grant.id, self._reactor.seconds() - ago)
         settled = self.grants.proved(spy, kind, None if proven is None else proven.grant, why)
         if kind is Kind.ROGUE:
             await self._take_rogue(settled or replace(spy, why=why))
@@ -505,13 +514,13 @@ class SpyWatch:
                 node=self._pbx.node,
                 spyer=spy.spyer,
                 spyer_uniqueid=spy.spyer_uniqueid,
-                seconds=round(self._clock() - spy.since, 3),
+                seconds=round(self._reactor.seconds() - spy.since, 3),
                 by=by,
             )
         )
 
     def _take_orphans_end(self, grant: Grant) -> None:
-        seconds = round(self._clock() - grant.began, 3)
+        seconds = round(self._reactor.seconds() - self._begun[grant.id], 3)
         if self.revoked(grant) is not None:
             self._orphan_ended(grant, End.REVOKED, seconds)
         elif self._pbx.channel(grant.spyer_uniqueid) is None:

@@ -6,9 +6,11 @@
     the PBX                       ChanSpyStart ... ChanSpyStop, Hangup
     and at every list                    channels that run an application that spies
 
-Events and stories come over different connections, in any order: a start that comes late is held against the grants
-that were closed a moment ago before their own start was seen, each of which explains one start. A start without a stop ends with the hang-up of either party, or with a list in
-which nobody spies any more.
+Events and stories come over different connections, in any order: a start that comes late is held, too, against the
+grants that were closed a moment ago before their own start was seen, each of which explains one start. A start without
+a stop ends with the hang-up of either party, or with a list in which nobody spies any more.
+
+``now`` is in seconds on a clock that nobody sets: whoever sets that on the wall must not make a grant last.
 """
 
 from __future__ import annotations
@@ -113,7 +115,7 @@ class Spy:
         kind: by what right.
         spyer: the channel that hears; ``spyer_uniqueid`` is its identifier.
         spyee: the channel that is heard, or empty where a list does not tell; ``spyee_uniqueid`` likewise.
-        since: seconds since 1970.
+        since: on the clock of ``Grants``.
         grant: the grant, where there is one.
         why: for a rogue or exempt one, in a few words.
         idle: a list names it, but it may be over: it is one only with a proof.
@@ -158,6 +160,7 @@ class Grants:
     def __init__(self, exceptions: Iterable[str] = ()) -> None:
         self.exceptions = frozenset(exceptions)
         self._open: dict[str, Grant] = {}
+        self._since: dict[str, float] = {}
         self._expected: set[str] = set()
         """The open grants whose starts have not come."""
         self._by_spyer: dict[str, Grant] = {}
@@ -167,11 +170,12 @@ class Grants:
 
     # ---- what the story of a call tells ----------------------------------------------------------------
 
-    def opened(self, grant: Grant, *, by_chanspy: bool = True) -> None:
+    def opened(self, grant: Grant, now: float, *, by_chanspy: bool = True) -> None:
         """A grant begins; its record is on disk.
 
         Parameters:
             grant: the grant.
+            now: on the clock of all of these.
             by_chanspy: its application is ChanSpy, so that a start of it will come.
         """
         before = self._observed.get(grant.spyer_uniqueid)
@@ -179,12 +183,14 @@ class Grants:
             # A list took this supervisor, at a prompt until now, for one who spies.
             del self._observed[before.spyer_uniqueid]
         self._open[grant.id] = self._by_spyer[grant.spyer_uniqueid] = grant
+        self._since[grant.id] = now
         if by_chanspy:
             self._expected.add(grant.id)
 
     def closed(self, grant: Grant, now: float) -> None:
         """It is over."""
         self._open.pop(grant.id, None)
+        self._since.pop(grant.id, None)
         if self._by_spyer.get(grant.spyer_uniqueid) == grant:
             del self._by_spyer[grant.spyer_uniqueid]
         if grant.id in self._expected:
@@ -260,7 +266,7 @@ class Grants:
         Parameters:
             channels: the items.
             asked_at: when they were asked for; what began later may be missing in them.
-            now: seconds since 1970.
+            now: on the same clock.
         """
         spying = {text(item, "Uniqueid"): item for item in channels if _spies(item)}
         ended = tuple(
@@ -325,8 +331,8 @@ class Grants:
     def spies(self) -> tuple[Spy, ...]:
         """Return everybody who hears somebody, in the order of their beginning."""
         ours = [
-            Spy(Kind.GRANTED, one.spyer, one.spyer_uniqueid, one.spyee, one.spyee_uniqueid, one.began, one)
-            for one in self._open.values()
+            Spy(Kind.GRANTED, one.spyer, one.spyer_uniqueid, one.spyee, one.spyee_uniqueid, self._since[name], one)
+            for name, one in self._open.items()
         ]
         return tuple(sorted([*ours, *self._observed.values()], key=lambda spy: spy.since))
 

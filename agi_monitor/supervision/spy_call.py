@@ -62,6 +62,7 @@ class SpyCall:
         live: the PBX as its manager interface shows it; None without one, and nobody is followed then.
         watch: holds grants against what is heard there; None without a manager interface.
         choice: picks one of several, for a scan in random order.
+        seconds: on a clock that nobody sets, for how long a spy lasted.
     """
 
     def __init__(
@@ -76,6 +77,8 @@ class SpyCall:
         live: LivePbx | None = None,
         watch: GrantWatch | None = None,
         choice: scan.Choice = random.choice,
+        *,
+        seconds: Callable[[], float],
     ) -> None:
         self._caller = caller
         self._dialled = dialled
@@ -84,7 +87,7 @@ class SpyCall:
         self._devices = devices
         self._live = live
         self._choice = choice
-        self._line = Line(caller, dialled, policy, audit, clock)
+        self._line = Line(caller, dialled, policy, audit, clock, seconds)
         self._spying = Spying(self._line, devices, live, watch)
         self._customer = ""
         """The uniqueid of the other party of the call that was heard last."""

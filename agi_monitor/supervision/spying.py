@@ -184,6 +184,7 @@ class Spying:
 
     async def _execute(self, grant: Grant, spyee: Spyee) -> _Step | Refusal:
         """Run one application from record to record."""
+        began = self._line.seconds()
         application, arguments = self._application(grant, spyee.channel)
         self.took_over = grant.mode is Mode.TAKE_OVER
         on_record = True
@@ -228,7 +229,7 @@ class Spying:
             if self._watch is not None:
                 self._watch.closed(grant)
             if on_record:
-                await self._line.audit.append(self._ended(grant, why))
+                await self._line.audit.append(self._ended(grant, why, self._line.seconds() - began))
                 self._line.log.info("spy_ended", grant=grant.number, why=why)
         if why is End.TARGET_GONE:
             return Refusal(Reason.TARGET_GONE)
@@ -319,12 +320,12 @@ class Spying:
             told=self._told,
         )
 
-    def _ended(self, grant: Grant, why: End) -> SpyEnded:
+    def _ended(self, grant: Grant, why: End, seconds: float) -> SpyEnded:
         return SpyEnded(
             **self._line.common(self._line.supervisor),
             grant=grant.number,
             extension=grant.extension,
             mode=grant.mode,
             why=why,
-            seconds=round(self._line.clock() - grant.began, 3),
+            seconds=round(seconds, 3),
         )

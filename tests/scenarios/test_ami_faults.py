@@ -225,7 +225,7 @@ def test_an_account_that_is_told_of_no_call(house: House) -> None:
     house.lab.pbx.hangup_all()
     house.lab.connect("3001", "1001")
     hear(house, house.server.mark(), "index")
-    assert_nothing_wrong(house)
+    house.assert_no_alarm()
 
 
 def test_an_account_that_may_not_end_a_call(house: House) -> None:

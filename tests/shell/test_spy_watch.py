@@ -787,6 +787,7 @@ def test_a_clock_that_jumps_breaks_nothing(site: Site, skew: float, logs: list[E
     """Somebody sets the clock on the wall by hours: spies begin, are revoked and end as before."""
     site.fake.start_spying(ROGUE, SPYEE)
     site.open()
+    site.fake.advance(3.0)
     site.skew = skew
     resync(site)
     assert kinds(site) in ([(ROGUE, Kind.ROGUE), (SPYER, Kind.GRANTED)], [(SPYER, Kind.GRANTED), (ROGUE, Kind.ROGUE)])
@@ -798,7 +799,27 @@ def test_a_clock_that_jumps_breaks_nothing(site: Site, skew: float, logs: list[E
     site.fake.advance(RESYNC_SECONDS + SETTLE_SECONDS)
     assert kinds(site) == []
     assert sorted(site.facts) == ["rogue_spy", "rogue_spy_ended", "spy_revoked"]
+    assert [record["seconds"] for record in site.records("rogue_spy_ended")] == [4.12]
     assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+@pytest.mark.parametrize("skew", [-7_200.0, 7_200.0])
+def test_a_clock_that_jumps_falsifies_no_duration_of_an_orphan(site: Site, skew: float) -> None:
+    """One that lost its story, and one of an earlier run from the moment on that it is seen."""
+    site.open()
+    site.fake.advance(3.0)
+    site.skew = skew
+    site.watch.left_alone(GRANT)
+    site.watch.closed(GRANT)
+    site.fake.hang_up(SPYER)
+    earlier = replace(GRANT, spyer="PJSIP/2001-00000009", spyer_uniqueid="9.9", began=site.time() - 60.0)
+    site.fake.add_channel(earlier.spyer, earlier.spyer_uniqueid)
+    site.fake.variables[earlier.spyer, VARIABLE] = BEFORE.sign(earlier)
+    site.fake.start_spying(earlier.spyer, SPYEE)
+    site.fake.advance(5.0)
+    site.skew = 0.0
+    site.fake.hang_up(earlier.spyer)
+    assert [record["seconds"] for record in site.records("spy_ended")] == [3.0, 65.0]
 
 
 def test_a_grant_that_is_too_long_to_be_signed_is_logged(site: Site, logs: list[EventDict]) -> None:

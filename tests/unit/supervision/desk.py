@@ -310,6 +310,8 @@ class Desk:
         hashing: InThread = at_once,
     ) -> None:
         self.now = NOW
+        self.jumped = 0.0
+        """What somebody has set the clock on the wall by: ``now`` has it, and how long something took has not."""
         self.policy = POLICY
         self.pbx = Phone(channel, extension=dialled, script="spy", language=language, transcript=True)
         self.pbx.functions["CONNECTEDLINE"] = lambda channel, _: channel.variables.get("connected number", "")
@@ -428,6 +430,7 @@ class Desk:
             self.live,
             self.watch,
             lambda calls: calls[-1],
+            seconds=lambda: self.now - self.jumped,
         )
         await self.call.run()
 

@@ -74,7 +74,7 @@ def is_known(grants: Grants, uniqueid: str) -> bool:
 def test_a_grant_explains_its_start() -> None:
     """Exactly its spyer on exactly its spyee, as long as it is open."""
     grants = Grants()
-    grants.opened(GRANT)
+    grants.opened(GRANT, NOW)
     assert grants.started(event("1.1", "1.10"), NOW) is None
     grants.closed(GRANT, NOW)
     assert grants.started(event("1.1", "1.10"), NOW) is not None
@@ -84,7 +84,7 @@ def test_a_grant_explains_its_start() -> None:
 def test_a_grant_explains_its_late_start(later: float) -> None:
     """A moment longer where its start was not seen while it was open, and no second one."""
     grants = Grants()
-    grants.opened(GRANT)
+    grants.opened(GRANT, NOW)
     grants.closed(GRANT, NOW)
     assert (grants.started(event("1.1", "1.10"), NOW + later) is None) is (later == LATE_SECONDS)
     grants.gone("1.1")
@@ -94,7 +94,7 @@ def test_a_grant_explains_its_late_start(later: float) -> None:
 def test_what_is_no_chanspy_explains_no_late_start() -> None:
     """A conference and a take-over have no start of their own: one that comes behind them is somebody else's."""
     grants = Grants()
-    grants.opened(GRANT, by_chanspy=False)
+    grants.opened(GRANT, NOW, by_chanspy=False)
     grants.closed(GRANT, NOW)
     assert grants.started(event("1.1", "1.10"), NOW) is not None
 
@@ -106,7 +106,7 @@ def test_what_is_no_chanspy_explains_no_late_start() -> None:
 def test_a_grant_explains_nothing_else(spyer: str, spyee: str, kind: Kind) -> None:
     """Another spyee is rogue at once; another spyer may have a grant of somebody else."""
     grants = Grants()
-    grants.opened(GRANT)
+    grants.opened(GRANT, NOW)
     spy = grants.started(event(spyer, spyee), NOW)
     assert spy is not None
     assert (spy.kind, spy.spyer_uniqueid, spy.spyee_uniqueid, spy.since) == (kind, spyer, spyee, NOW)
@@ -116,9 +116,9 @@ def test_the_next_mode_is_a_grant_of_its_own() -> None:
     """One closes and the next opens before any event comes: both are explained, and only the next is on."""
     grants = Grants()
     second = replace(GRANT, number=2, mode=Mode.WHISPER)
-    grants.opened(GRANT)
+    grants.opened(GRANT, NOW)
     grants.closed(GRANT, NOW)
-    grants.opened(second)
+    grants.opened(second, NOW)
     assert grants.started(event("1.1", "1.10"), NOW) is None
     assert grants.stopped(event("1.1", "1.10")) is None
     assert grants.started(event("1.1", "1.10"), NOW) is None
@@ -213,7 +213,7 @@ def test_devices_of_the_configuration_are_exempt() -> None:
 def test_an_exception_takes_no_right_for_another_call() -> None:
     """Whoever has a grant and hears another channel is rogue, excepted or not."""
     grants = Grants({"PJSIP/spyer"})
-    grants.opened(GRANT)
+    grants.opened(GRANT, NOW)
     spy = grants.started(event("1.1", "1.11"), NOW)
     assert spy is not None
     assert spy.kind is Kind.ROGUE
@@ -294,7 +294,7 @@ def test_a_grant_takes_the_place_of_a_doubt() -> None:
     """A list took the supervisor at a prompt for one who spies: with the grant that is settled."""
     grants = Grants()
     (idle,) = grants.listed([item("1.1", "ChanSpy", "1.10", "agi-monitor-call"), item("1.10")], NOW, NOW).found
-    grants.opened(GRANT)
+    grants.opened(GRANT, NOW)
     assert [spy.kind for spy in grants.spies()] == [Kind.GRANTED]
     assert grants.proved(idle, Kind.ROGUE, None) is None
 
@@ -302,7 +302,7 @@ def test_a_grant_takes_the_place_of_a_doubt() -> None:
 def test_a_spy_without_its_story_stays_one() -> None:
     """Left alone and closed, it is adopted until its end comes, once."""
     grants = Grants()
-    grants.opened(GRANT)
+    grants.opened(GRANT, NOW)
     grants.left_alone(GRANT, NOW)
     grants.closed(GRANT, NOW)
     (spy,) = grants.spies()
@@ -336,7 +336,7 @@ def test_a_list_shows_a_granted_spy_without_an_alarm() -> None:
     """While its grant is open and a moment longer; the list is older than what the story knows."""
     grants = Grants()
     channels = [item("1.1", "ChanSpy", "1.10,uqESX"), item("1.10")]
-    grants.opened(GRANT)
+    grants.opened(GRANT, NOW)
     assert grants.listed(channels, NOW, NOW).found == ()
     grants.closed(GRANT, NOW)
     assert grants.listed(channels, NOW, NOW + LATE_SECONDS).found == ()
@@ -358,7 +358,7 @@ def test_a_list_ends_what_it_does_not_show() -> None:
 def test_shows_everybody_in_the_order_of_their_beginning() -> None:
     """Granted ones with their grant, others by their channel, each under a name of its own."""
     grants = Grants()
-    grants.opened(replace(GRANT, began=NOW + 1.0))
+    grants.opened(GRANT, NOW + 1.0)
     first = grants.started(event("1.5", "1.10"), NOW)
     last = grants.started(event("1.6", "1.10"), NOW + 2.0)
     assert first is not None
@@ -394,7 +394,7 @@ def test_a_flood_is_bounded() -> None:
     assert len(grants.spies()) == MAX_SPIES
     for number in range(MAX_SPIES + 10):
         grant = replace(GRANT, number=number, spyer_uniqueid=f"8.{number}")
-        grants.opened(grant)
+        grants.opened(grant, NOW)
         grants.closed(grant, NOW)
     assert grants.started(event("8.0", "1.10"), NOW) is not None
     assert grants.started(event(f"8.{MAX_SPIES + 9}", "1.10"), NOW) is None
@@ -436,7 +436,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.number += 1
             grant = replace(GRANT, number=self.number, spyer_uniqueid=spyer, spyee_uniqueid=spyee, began=self.now)
             self.open[spyer] = grant
-            self.grants.opened(grant)
+            self.grants.opened(grant, self.now)
 
     @rule(spyer=spyers)
     def closes(self, spyer: str) -> None:

@@ -202,12 +202,15 @@ class Pbx:
 
         Raises:
             Disconnected, NoAnswer: the PBX could not be asked.
+            ActionFailed: it says no although the channel is there, as while it is being stopped.
         """
         try:
             answer = await self._client.perform(action("Getvar", ("Channel", channel), ("Variable", name)))
         except PermissionDenied:
             raise
         except ActionFailed:
+            if self.index.has_channel(self.node, channel):
+                raise
             return None
         return answer.message.text("Value")
 

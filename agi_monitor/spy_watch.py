@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -346,11 +346,11 @@ class SpyWatch:
         self._closing.setdefault(grant.id, []).append(closed)
         bridge = self._pbx.bridge_of(grant.spyer_uniqueid)
         steps = [
-            self._pbx.mute(grant.spyer, "out"),
-            self._pbx.mute(grant.spyer, "in"),
-            self._pbx.press(grant.spyer, chanspy.END_KEY)
+            self._step(grant, "mute out", self._pbx.mute(grant.spyer, "out")),
+            self._step(grant, "mute in", self._pbx.mute(grant.spyer, "in")),
+            self._step(grant, "press", self._pbx.press(grant.spyer, chanspy.END_KEY))
             if bridge is None
-            else self._pbx.remove(grant.spyer, bridge),
+            else self._step(grant, "remove", self._pbx.remove(grant.spyer, bridge)),
         ]
         told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
         self._telling[grant.id] = told
@@ -367,6 +367,13 @@ class SpyWatch:
             if not waiting:
                 self._closing.pop(grant.id, None)
         await told
+
+    async def _step(self, grant: Grant, name: str, step: Coroutine[Any, Any, None]) -> None:
+        try:
+            await step
+        except AgiMonitorError as error:
+            if self._pbx.channel(grant.spyer_uniqueid) is not None:
+                log.error("spy_not_silenced", node=self._pbx.node, grant=grant.id, step=name, error=str(error))
 
     async def _hang_up_revoked(self, grant: Grant) -> None:
         try:

@@ -131,6 +131,9 @@ EVENTS = {
     "spy_begins_anew": "Another party is on the call, as after a transfer: ChanSpy is started again for them.",
     "spy_revoked": "A spy is being ended from outside; `by` is empty where this server decided it.",
     "grant_not_signed": "The grant is too long to be signed: another run of a server takes the spy for rogue.",
+    "spy_not_silenced": "A spy is being ended, and one of the steps failed: `mute out` (what the supervisor hears), "
+    "`mute in` (what they say), `press` (the key that ends ChanSpy) or `remove` (from a conference). Where both "
+    "mutes fail, `res_mutestream` is mostly not loaded. The spy ends by another step, or by a hang-up.",
     "spy_watch_failed": "A spy could not be looked at or ended, mostly for want of a connection. It is tried again.",
     "people_changed": "People or rules in the store are others; they hold from now on.",
     "people_changed_by_another_way": "People in the store are others and nobody said who did it.",

@@ -45,6 +45,8 @@ class Stale(StrEnum):
     """It has more channels, devices, hints or queue members than are kept, so some are missing."""
     RELOADED = "reloaded"
     """Its dialplan was loaded again, so the hints may be others. All else is known."""
+    HOLD_UNKNOWN = "hold_unknown"
+    """A call of this agent began before the picture did, and nobody has told whether it is on hold."""
     NO_HINT = "no_hint"
     """It knows no device of this agent: the hint is one by a pattern, or in a context that another one includes."""
     DEAF = "deaf"
@@ -143,7 +145,7 @@ class ChannelIndex:
         known.stale = known.stale if known.stale is Stale.NEVER_LISTED else Stale.LOST
         # Who was deaf before is so until it hears: another login has mostly the same rights.
         known.heard.clear()
-        # No list tells who is on hold, so what was missed of that would never be made good.
+        # No list tells who is on hold: what was missed of that is not known until the next Hold or Unhold.
         known.calls.forget_told()
 
     # ---- what is asked ---------------------------------------------------------------------------------
@@ -208,6 +210,11 @@ class ChannelIndex:
         """Return a channel; None when there is no such one."""
         known = self._trusted(node)
         return known if isinstance(known, Stale) else known.calls.channel(uniqueid)
+
+    def has_channel(self, node: str, name: str) -> bool:
+        """Say whether a channel of this name was told of and its end was not, also while nothing is to be trusted."""
+        known = self._nodes.get(node)
+        return known is not None and known.calls.has_channel(name)
 
     def peers_of(self, node: str, uniqueid: str) -> tuple[Channel, ...] | Stale:
         """Return who hears a channel, none when it is unknown; Local channels are followed to their far end."""

@@ -7,8 +7,8 @@
     and at every list                    channels that run an application that spies
 
 Events and stories come over different connections, in any order: a start that comes late is held, too, against the
-grants that were closed a moment ago before their own start was seen, each of which explains one start. A start without
-a stop ends with the hang-up of either party, or with a list in which nobody spies any more.
+grants that were closed a moment ago before their own start was seen; each explains one. A start without a stop ends
+with the hang-up of either party, or with a list in which nobody spies any more.
 
 ``now`` is in seconds on a clock that nobody sets: whoever sets that on the wall must not make a grant last.
 """

@@ -112,5 +112,7 @@ class Devices:
         if self._asker and self._live.channel(self._asker) is None:
             # The PBX asks on it: no event told of it, so others may be untold as well.
             return Stale.DEAF
+        if not all(channel.hold_known for channel in found.channels):
+            return Stale.HOLD_UNKNOWN
         # A hint in a context that another one includes, or by a pattern, is known to the PBX alone.
         return found if found.endpoints else Stale.NO_HINT

@@ -367,6 +367,17 @@ def test_a_channel_that_cannot_be_asked_is_asked_again(site: Site) -> None:
     assert site.facts == ["pbx_lost", "pbx_synced", "rogue_spy"]
 
 
+def test_a_pbx_that_is_being_stopped_proves_nobody_rogue(site: Site) -> None:
+    """It says no to every question, but the channel is there: its proof could not be asked for, and is later."""
+    site.fake.refused["Getvar"] = "Asterisk is shutting down"
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+    assert (kinds(site), site.facts) == ([(SPYER, Kind.UNPROVEN)], [])
+    site.fake.refused.clear()
+    resync(site)
+    assert (kinds(site), site.facts) == ([(SPYER, Kind.OTHERS)], [])
+
+
 def test_a_question_that_is_not_answered_is_asked_again(site: Site) -> None:
     """A PBX that is silent for the deadline of an action loses no alarm."""
     site.fake.held.add("Getvar")
@@ -599,9 +610,35 @@ def test_a_pbx_that_refuses_everything_leaves_no_trace_of_a_revocation(site: Sit
     site.fake.refused.update(dict.fromkeys((*ENDING, "Hangup"), "No such channel"))
     site.change(rules=())
     site.fake.advance(KEY_SECONDS)
-    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["spy_watch_failed"]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+        *["spy_not_silenced"] * 3,
+        "spy_watch_failed",
+    ]
     site.close()
     assert (kinds(site), site.watch.revoked(GRANT)) == ([], None)
+
+
+def test_what_does_not_silence_a_spy_is_logged(site: Site, logs: list[EventDict]) -> None:
+    """Without the module for it nobody is muted: that stands in the log, and the key ends the spy all the same."""
+    site.open()
+    site.fake.refused["Setvar"] = "Variable not set"
+    site.change(rules=())
+    site.close()
+    failed = [line for line in logs if line["event"] == "spy_not_silenced"]
+    assert [(line["grant"], line["step"]) for line in failed] == [("c-1.1", "mute out"), ("c-1.1", "mute in")]
+    assert all("Variable not set" in line["error"] for line in failed)
+    assert site.fake.asked("Hangup") == []
+
+
+def test_a_channel_that_is_gone_needs_no_silence(site: Site, logs: list[EventDict]) -> None:
+    """Whoever hung up in the same moment is no fault."""
+    site.open()
+    site.fake.held.update(ENDING)
+    site.change(rules=())
+    site.fake.hang_up(SPYER)
+    site.watch.closed(GRANT)
+    site.fake.answer_held()
+    assert [line for line in logs if line["event"] == "spy_not_silenced"] == []
 
 
 # ---- the command line --------------------------------------------------------------------------------------

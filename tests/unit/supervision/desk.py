@@ -183,6 +183,9 @@ class LiveHouse:
         states = [{"Device": device, "State": state} for device, state in self._pbx.device_states.items()]
         kinds = [{"BridgeUniqueid": bridge, "BridgeType": "basic"} for bridge in bridges]
         index.snapshot("pbx", Lists(channels, kinds, states), listing)
+        for item in channels:
+            # They began while the picture was true, so whoever holds them was heard.
+            index.apply("pbx", {"Event": "Newchannel", **item})
         for channel in self._pbx.channels:
             if channel.on_hold:
                 index.apply("pbx", {"Event": "Hold", "Channel": channel.name, "Uniqueid": channel.uniqueid})

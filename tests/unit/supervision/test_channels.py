@@ -709,6 +709,44 @@ def test_an_event_that_was_lost_is_a_difference(name: str, difference: str) -> N
     assert lost(pbx, name) == (said,)
 
 
+def hold_is_known(index: ChannelIndex) -> bool:
+    """Whether the agent's only call is certain to be on hold or not to be."""
+    (channel,) = devices(index, BEN).channels
+    return channel.hold_known
+
+
+def test_hold_is_known_where_every_hold_was_heard() -> None:
+    """Of a call whose both sides were told of from their beginning, until the connection is lost."""
+    pbx = SmallPbx()
+    incoming(pbx)
+    index = told(pbx)
+    assert hold_is_known(index)
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == ()
+    assert hold_is_known(index)
+    index.lost(NODE)
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == ()
+    assert not hold_is_known(index)
+    assert not hold_is_known(listed(pbx))
+
+
+def test_hold_is_known_when_it_is_heard() -> None:
+    """A call of before the connection: one side that holds is enough, and one that does not is not."""
+    pbx = SmallPbx()
+    incoming(pbx)
+    index = listed(pbx)
+    agent, customer = (
+        next(leg for leg in pbx.legs if pbx.channel(leg).endpoint == endpoint) for endpoint in (BEN, TRUNK)
+    )
+
+    def tell(event: str, leg: str) -> bool:
+        index.apply(NODE, {"Event": event, "Uniqueid": leg})
+        return hold_is_known(index)
+
+    assert tell("Hold", agent)
+    assert not tell("Unhold", agent)
+    assert tell("Unhold", customer)
+
+
 @pytest.mark.parametrize("deaf_for", ["Newchannel", "Hangup"])
 def test_a_pbx_that_tells_of_no_call_is_deaf(deaf_for: str) -> None:
     """A list that shows what no event told of ends the trust, also over the next connection, until one is heard."""

@@ -12,7 +12,7 @@ from agi_monitor.model import Agent
 from agi_monitor.supervision.calls import Channel
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.live_pbx import Devices
-from agi_monitor.supervision.targets import AgentDevices, ChannelState, Source
+from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, Source
 
 AGENT = Agent("1001", frozenset())
 LIVE = AgentDevices(("PJSIP/1001",), (), reachable=True, source=Source.INDEX)
@@ -78,6 +78,13 @@ def test_asks_the_live_picture_first(live: Live | None, stale: str | None) -> No
     assert found == (LIVE if stale is None else replace(OVER_AGI, stale=stale))
     assert over_agi.asked == ([] if stale is None else [AGENT])
     assert answered == [found.source] == [Source.INDEX if stale is None else Source.AGI]
+
+
+def test_a_call_that_may_be_on_hold_is_asked_about() -> None:
+    """One that was on before the picture was: only the PBX knows whether the other party hears music."""
+    leg = DeviceChannel("PJSIP/1001-00000001", "1.1", ChannelState.UP, ("PJSIP/trunk-00000002",), hold_known=False)
+    live = Live(replace(LIVE, channels=(leg,)))
+    assert finish(Devices(live, OverAGI()).devices_of(AGENT)) == replace(OVER_AGI, stale=Stale.HOLD_UNKNOWN)
 
 
 def test_a_picture_without_the_asker_is_not_true() -> None:

@@ -128,6 +128,8 @@ class ServerOverview:
                 index_events={outcome.value: number for outcome, number in pbx.index.counts(pbx.node).items()},
                 resyncs=pbx.resyncs,
                 differences=pbx.differences,
+                dropped=pbx.dropped,
+                strays=pbx.strays,
             ),
         )
 

@@ -55,6 +55,9 @@ MODULE_LISTS = frozenset({"DeviceStateList", "QueueStatus"})
 RETRY_SECONDS = 2.0
 """After a list that did not come, and after an event of which only the lists tell the outcome."""
 
+MAX_RETRY_SECONDS = 60.0
+"""The wait is doubled with each list that does not come, up to this: an account may lack the right for ever."""
+
 MAX_IN_FLIGHT = 16_384
 """Actions without an answer: Asterisk takes some thousand a second."""
 
@@ -138,6 +141,8 @@ class Pbx:
         self._sync_running: Deferred[None] | None = None
         self._sync_again = False
         self._next_sync: IDelayedCall | None = None
+        self._not_listed = 0
+        """Lists that did not come, in a row."""
         self._under_way = UnderWay(self._failed)
         self._client = AMIClient(
             endpoint,
@@ -173,6 +178,16 @@ class Pbx:
     def state(self) -> State:
         """How the connection stands."""
         return self._client.state
+
+    @property
+    def dropped(self) -> int:
+        """Events that came and that nobody wanted."""
+        return self._client.dropped
+
+    @property
+    def strays(self) -> int:
+        """Answers that came and belonged to no action."""
+        return self._client.strays
 
     # ---- what is asked ---------------------------------------------------------------------------------
 
@@ -307,22 +322,32 @@ class Pbx:
         self._sync_running = self._under_way.begin(self._sync())
 
     async def _sync(self) -> None:
-        seconds = self._resync_seconds
+        listed = False
         try:
             await self._sync_once()
+            listed = True
         except AgiMonitorError as error:
-            seconds = RETRY_SECONDS
             log.warning("index_not_listed", node=self.node, error=str(error))
             if isinstance(error, NoAnswer):
                 # Whoever does not answer may not tell what happens either.
                 self._distrust("no answer")
         finally:
+            # Also after a fault of this program: the next list comes all the same.
             self._syncing = False
+            self._not_listed = 0 if listed else self._not_listed + 1
+            self._next()
+
+    def _next(self) -> None:
+        if self._stopping:
+            return
         if self._sync_again:
             self._sync_again = False
             self._sync_now()
         elif isinstance(self.state, Up):
-            if self.index.wants_lists(self.node):
+            seconds = self._resync_seconds
+            if self._not_listed:
+                seconds = min(RETRY_SECONDS * 2 ** min(self._not_listed - 1, 10), MAX_RETRY_SECONDS)
+            elif self.index.wants_lists(self.node):
                 seconds = RETRY_SECONDS
             self._next_sync = self._reactor.callLater(seconds, self._sync_now)
 

@@ -141,7 +141,8 @@ EVENTS = {
     "pbx_synced": "The live picture of the PBX is complete: look-ups are answered from it.",
     "pbx_lost": "The live picture is not to be trusted until the next list: look-ups go over AGI.",
     "pbx_failed": "Something went wrong that concerns the live picture, which is a fault of this program.",
-    "index_not_listed": "The PBX did not give all of its lists. They are asked for again after two seconds.",
+    "index_not_listed": "The PBX did not give all of its lists. They are asked for again: after two seconds, "
+    "then after twice as long each time, up to a minute.",
     "index_difference": "A fresh list and what events had told disagreed here; the list holds.",
     "hangup_failed": "A channel could not be hung up over the manager interface.",
     "ami_up": "Logged in to the manager interface of the PBX; `version` is the interface's.",

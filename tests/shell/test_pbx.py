@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.ami.states import Refused, Up
 from agi_monitor.errors import ActionFailed, Disconnected, NoAnswer, PermissionDenied
-from agi_monitor.pbx import MAX_LOGGED, RETRY_SECONDS
-from agi_monitor.supervision import channels
+from agi_monitor.pbx import MAX_LOGGED, MAX_RETRY_SECONDS, RETRY_SECONDS
+from agi_monitor.supervision import calls, channels
 from agi_monitor.supervision.channels import SETTLE_SECONDS, Stale
 from agi_monitor.supervision.devices import MAX_DEVICE_STATES
 from agi_monitor.supervision.targets import AgentDevices, Source
@@ -176,7 +176,7 @@ def test_tries_a_list_again_that_did_not_come(site: Site, name: str) -> None:
         site.fake.advance(RETRY_SECONDS)
         assert len(events(logs, "index_not_listed")) == 2
         site.fake.refused.clear()
-        site.fake.advance(RETRY_SECONDS)
+        site.fake.advance(2 * RETRY_SECONDS)
         site.fake.advance(RETRY_SECONDS)
     assert len(events(logs, "index_not_listed")) == 2
     assert site.fake.names.count("CoreShowChannels") == 3
@@ -275,6 +275,70 @@ def test_a_pbx_that_tells_of_no_call_is_not_trusted(site: Site) -> None:
         fake.advance(SETTLE_SECONDS)
     assert site.facts == ["pbx_lost", "pbx_synced"]
     assert site.pbx.channel("9.9") is not None
+
+
+def test_an_account_that_may_never_list_does_not_flood_the_log() -> None:
+    """It is asked for again, twice as late each time, up to a minute; and from the beginning once a list has come."""
+    with capture_logs() as logs:
+        site = Site(connect=False)
+        site.fake.refused["CoreShowChannels"] = "Permission denied"
+        site.connect()
+        for _ in range(1_200):
+            site.fake.advance(0.5)
+        assert 10 <= len(events(logs, "index_not_listed")) <= 16
+        site.fake.refused.clear()
+        site.fake.advance(MAX_RETRY_SECONDS)
+        assert site.is_up()
+        site.fake.refused["CoreShowChannels"] = "Permission denied"
+        logs.clear()
+        site.fake.event("Reload")
+        site.fake.advance(RETRY_SECONDS)
+    assert len(events(logs, "index_not_listed")) == 2
+
+
+def test_a_fault_does_not_end_the_lists(site: Site) -> None:
+    """Whatever breaks in whoever is told of a list, the next one is asked for, and the log has the fault."""
+
+    class Watcher:
+        def take(self, name: str, event: object) -> None:
+            pass
+
+        def listed(self, channels: object, asked_at: float) -> None:
+            raise RuntimeError("broken")
+
+    site.pbx.watcher = Watcher()
+    with capture_logs() as logs:
+        for seconds in (RESYNC_SECONDS, SETTLE_SECONDS, RETRY_SECONDS, SETTLE_SECONDS):
+            site.fake.advance(seconds)
+    assert [line["error"] for line in events(logs, "pbx_failed")] == ["broken"] * 2
+
+
+def test_too_many_channels_are_told_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event that is one too many ends the trust, and that is logged and on record; a list that fits mends it."""
+    monkeypatch.setattr(calls, "MAX_CHANNELS", 4)
+    with capture_logs() as logs:
+        site.fake.add_channel("PJSIP/9-00000009", "9.9")
+        assert site.pbx.stale() is Stale.TOO_MANY
+        assert len(events(logs, "pbx_lost")) == 1
+        assert site.facts == ["pbx_lost"]
+        site.fake.hang_up("PJSIP/9-00000009")
+        site.fake.advance(RESYNC_SECONDS)
+        site.fake.advance(SETTLE_SECONDS)
+    assert site.facts == ["pbx_lost", "pbx_synced"]
+
+
+def test_counts_what_nobody_wanted(site: Site) -> None:
+    """Events without a use and answers without a question, also of the connections before this one."""
+    site.fake.event("VarSet", Variable="A")
+    with capture_logs():
+        site.fake.held.add("Getvar")
+        Deferred.fromCoroutine(site.pbx.variable(SPYER, "A")).addErrback(lambda _: None)
+        site.fake.advance(11.0)
+        site.fake.answer_held()
+        assert (site.pbx.dropped, site.pbx.strays) == (1, 1)
+        site.come_back()
+        site.fake.event("VarSet", Variable="A")
+    assert (site.pbx.dropped, site.pbx.strays) == (2, 1)
 
 
 # ---- losses and returns ------------------------------------------------------------------------------------

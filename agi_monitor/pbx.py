@@ -374,6 +374,7 @@ class Pbx:
             return
         self.resyncs += 1
         self.differences += len(differences)
+        log.debug("index_listed", node=self.node, channels=len(channels), differences=len(differences))
         for difference in differences[:MAX_LOGGED]:
             log.warning("index_difference", node=self.node, difference=difference)
         self._tell_trust()

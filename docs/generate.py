@@ -141,6 +141,7 @@ EVENTS = {
     "pbx_synced": "The live picture of the PBX is complete: look-ups are answered from it.",
     "pbx_lost": "The live picture is not to be trusted until the next list: look-ups go over AGI.",
     "pbx_failed": "Something went wrong that concerns the live picture, which is a fault of this program.",
+    "index_listed": "The PBX gave its lists, and the live picture was held against them.",
     "index_not_listed": "The PBX did not give all of its lists. They are asked for again: after two seconds, "
     "then after twice as long each time, up to a minute.",
     "index_difference": "A fresh list and what events had told disagreed here; the list holds.",

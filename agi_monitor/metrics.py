@@ -42,6 +42,8 @@ class PBXReadings:
         index_events: what became of its events, by outcome.
         resyncs: how often its lists were asked for.
         differences: what the lists said otherwise than the picture before.
+        dropped: events that nobody wanted.
+        strays: answers that belonged to no action.
     """
 
     node: str
@@ -53,6 +55,8 @@ class PBXReadings:
     index_events: Mapping[str, int] = field(default_factory=dict)
     resyncs: int = 0
     differences: int = 0
+    dropped: int = 0
+    strays: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +349,20 @@ NUMBERS: tuple[Number, ...] = (
         "What the lists said otherwise than the live picture. It should not grow.",
         ("node",),
         _pbx(lambda pbx: pbx.differences),
+    ),
+    Number(
+        "agi_monitor_ami_dropped_total",
+        COUNTER,
+        "Events of the manager interface that nobody wanted. Many a second: the account is told more than it needs.",
+        ("node",),
+        _pbx(lambda pbx: pbx.dropped),
+    ),
+    Number(
+        "agi_monitor_ami_strays_total",
+        COUNTER,
+        "Answers of the manager interface that belonged to no action, mostly because they came after its deadline.",
+        ("node",),
+        _pbx(lambda pbx: pbx.strays),
     ),
     Number(
         "agi_monitor_look_ups_total",

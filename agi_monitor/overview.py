@@ -31,6 +31,7 @@ class ServerOverview:
         policy: returns who is an agent.
         bulletin: tells facts.
         clock: seconds since 1970.
+        seconds: on the clock that the spies are told by.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class ServerOverview:
         policy: Callable[[], Policy],
         bulletin: Bulletin,
         clock: Callable[[], float],
+        seconds: Callable[[], float],
     ) -> None:
         self._pbx = pbx
         self._watch = watch
         self._policy = policy
         self._bulletin = bulletin
         self._clock = clock
+        self._seconds = seconds
 
     def status(self) -> Row:
         """Return how the server is."""
@@ -125,6 +128,8 @@ class ServerOverview:
                 index_events={outcome.value: number for outcome, number in pbx.index.counts(pbx.node).items()},
                 resyncs=pbx.resyncs,
                 differences=pbx.differences,
+                dropped=pbx.dropped,
+                strays=pbx.strays,
             ),
         )
 
@@ -171,6 +176,7 @@ class ServerOverview:
 
     def _spy(self, node: str, spy: Spy) -> Row:
         grant = spy.grant
+        seconds = max(0.0, self._seconds() - spy.since)
         return {
             "id": spy.id,
             "node": node,
@@ -184,8 +190,8 @@ class ServerOverview:
             "spyee_uniqueid": spy.spyee_uniqueid or None,
             "mode": grant.mode if grant else None,
             "rule": grant.rule if grant else None,
-            "since": datetime.fromtimestamp(spy.since, UTC).isoformat(timespec="seconds"),
-            "seconds": max(0, round(self._clock() - spy.since, 1)),
+            "since": datetime.fromtimestamp(self._clock() - seconds, UTC).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 1),
         }
 
 

@@ -22,7 +22,7 @@ from agi_monitor.model import Agent
 from agi_monitor.supervision.audit import AuditLog, Fact, PbxLost, PbxSynced
 from agi_monitor.supervision.calls import EVENTS, Channel, Origin
 from agi_monitor.supervision.channels import SETTLE_SECONDS, ChannelIndex, Lists, Stale
-from agi_monitor.supervision.devices import AtDevice
+from agi_monitor.supervision.devices import MAX_DEVICE_STATES, MAX_HINTS, MAX_MEMBERS, AtDevice
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.under_way import UnderWay
 
@@ -55,11 +55,27 @@ MODULE_LISTS = frozenset({"DeviceStateList", "QueueStatus"})
 RETRY_SECONDS = 2.0
 """After a list that did not come, and after an event of which only the lists tell the outcome."""
 
+MAX_RETRY_SECONDS = 60.0
+"""The wait is doubled with each list that does not come, up to this: an account may lack the right for ever."""
+
 MAX_IN_FLIGHT = 16_384
 """Actions without an answer: Asterisk takes some thousand a second."""
 
+MAX_LIST_ITEMS = 4 * max(MAX_DEVICE_STATES, MAX_HINTS, MAX_MEMBERS)
+"""Items of one list: more than the index keeps, so that it can say itself that there are too many. A list that is
+longer costs the connection, and the next login asks for it again."""
+
+MAX_LIST_BYTES = 1_024 * MAX_LIST_ITEMS
+"""All lists that are coming in, together. An item of CoreShowChannels has 1 kB, all others less."""
+
 MAX_LOGGED = 10
 """Differences of one list that are logged; all are counted."""
+
+_WHY = {
+    Stale.TOO_MANY: "there are more channels, devices, hints or queue members than are kept",
+    Stale.DEAF: "a list shows what no event told of: the account is not told of calls",
+}
+"""Why a picture is not to be trusted that came over a connection without a fault."""
 
 log = structlog.get_logger()
 
@@ -76,7 +92,7 @@ class Watcher(Protocol):
 
         Parameters:
             channels: the items of CoreShowChannels.
-            asked_at: when they were asked for, in seconds since 1970.
+            asked_at: when they were asked for, on the reactor's clock.
         """
         ...
 
@@ -89,7 +105,7 @@ class Pbx:
         endpoint: where its manager interface is.
         account: who logs in there.
         reactor: Twisted's, or a ``Clock``.
-        clock: seconds since 1970.
+        clock: seconds since 1970, for the records.
         hint_context: returns where the hints of the agents' extensions are.
         audit: where facts go.
         resync_seconds: so often the index is held against a fresh list.
@@ -119,10 +135,14 @@ class Pbx:
         self._audit = audit
         self._resync_seconds = resync_seconds
         self._stopping = False
+        self._told: Stale | None = Stale.NEVER_LISTED
+        """What was said last of how the picture is."""
         self._syncing = False
         self._sync_running: Deferred[None] | None = None
         self._sync_again = False
         self._next_sync: IDelayedCall | None = None
+        self._not_listed = 0
+        """Lists that did not come, in a row."""
         self._under_way = UnderWay(self._failed)
         self._client = AMIClient(
             endpoint,
@@ -133,7 +153,9 @@ class Pbx:
             event_classes=EVENT_CLASSES,
             needs=ACTIONS,
             # A reload may revoke many spies at once, with three actions each.
-            limits=AMILimits(max_in_flight=MAX_IN_FLIGHT),
+            limits=AMILimits(
+                max_in_flight=MAX_IN_FLIGHT, max_list_items=MAX_LIST_ITEMS, max_list_bytes=MAX_LIST_BYTES
+            ),
             log=log.bind(node=node),
         )
 
@@ -156,6 +178,16 @@ class Pbx:
     def state(self) -> State:
         """How the connection stands."""
         return self._client.state
+
+    @property
+    def dropped(self) -> int:
+        """Events that came and that nobody wanted."""
+        return self._client.dropped
+
+    @property
+    def strays(self) -> int:
+        """Answers that came and belonged to no action."""
+        return self._client.strays
 
     # ---- what is asked ---------------------------------------------------------------------------------
 
@@ -193,12 +225,15 @@ class Pbx:
 
         Raises:
             Disconnected, NoAnswer: the PBX could not be asked.
+            ActionFailed: it says no although the channel is there, as while it is being stopped.
         """
         try:
             answer = await self._client.perform(action("Getvar", ("Channel", channel), ("Variable", name)))
         except PermissionDenied:
             raise
         except ActionFailed:
+            if self.index.has_channel(self.node, channel):
+                raise
             return None
         return answer.message.text("Value")
 
@@ -252,14 +287,31 @@ class Pbx:
         self._distrust("the connection is lost")
 
     def _distrust(self, why: str) -> None:
-        was_true = self.stale() is None
         self.index.lost(self.node)
-        if was_true and not self._stopping:
+        self._tell_trust(why)
+
+    def _tell_trust(self, why: str = "") -> None:
+        """Say it when the picture is no longer to be trusted, or is again."""
+        stale, told = self.stale(), self._told
+        if stale is told or self._stopping:
+            return
+        self._told = stale
+        if stale is None:
+            calls = self.index.calls(self.node)
+            channels = 0 if isinstance(calls, Stale) else sum(len(call.channels) for call in calls)
+            log.info("pbx_synced", node=self.node, channels=channels)
+            self._record(PbxSynced(at=self._now(), node=self.node, channels=channels))
+        elif told is None or stale in _WHY:
+            why = why or _WHY[stale]
             log.warning("pbx_lost", node=self.node, why=why)
             self._record(PbxLost(at=self._now(), node=self.node, why=why))
+        if stale is Stale.DEAF:
+            for name in sorted(self.index.unheard(self.node)):
+                log.error("ami_class_missing", line="read", classes="call", needed_for=name)
 
     def _on_event(self, event: Event) -> None:
         self.index.apply(self.node, event.message)
+        self._tell_trust()
         if self.watcher is not None:
             self.watcher.take(event.name, event.message)
         if event.name in RESYNC_EVENTS:
@@ -278,28 +330,38 @@ class Pbx:
         self._sync_running = self._under_way.begin(self._sync())
 
     async def _sync(self) -> None:
-        seconds = self._resync_seconds
+        listed = False
         try:
             await self._sync_once()
+            listed = True
         except AgiMonitorError as error:
-            seconds = RETRY_SECONDS
             log.warning("index_not_listed", node=self.node, error=str(error))
             if isinstance(error, NoAnswer):
                 # Whoever does not answer may not tell what happens either.
                 self._distrust("no answer")
         finally:
+            # Also after a fault of this program: the next list comes all the same.
             self._syncing = False
+            self._not_listed = 0 if listed else self._not_listed + 1
+            self._next()
+
+    def _next(self) -> None:
+        if self._stopping:
+            return
         if self._sync_again:
             self._sync_again = False
             self._sync_now()
         elif isinstance(self.state, Up):
-            if self.index.wants_lists(self.node):
+            seconds = self._resync_seconds
+            if self._not_listed:
+                seconds = min(RETRY_SECONDS * 2 ** min(self._not_listed - 1, 10), MAX_RETRY_SECONDS)
+            elif self.index.wants_lists(self.node):
                 seconds = RETRY_SECONDS
             self._next_sync = self._reactor.callLater(seconds, self._sync_now)
 
     async def _sync_once(self) -> None:
         was_stale = self.stale() is not None
-        asked_at = self._clock()
+        asked_at = self._reactor.seconds()
         listing = self.index.resync(self.node)
         channels = await self._list("CoreShowChannels")
         lists = Lists(
@@ -320,11 +382,10 @@ class Pbx:
             return
         self.resyncs += 1
         self.differences += len(differences)
+        log.debug("index_listed", node=self.node, channels=len(channels), differences=len(differences))
         for difference in differences[:MAX_LOGGED]:
             log.warning("index_difference", node=self.node, difference=difference)
-        if was_stale and self.stale() is None:
-            log.info("pbx_synced", node=self.node, channels=len(channels))
-            self._record(PbxSynced(at=self._now(), node=self.node, channels=len(channels)))
+        self._tell_trust()
         if self.watcher is not None:
             self.watcher.listed(channels, asked_at)
 

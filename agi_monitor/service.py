@@ -147,7 +147,9 @@ class Server:
         self._audit = Bulletin(self._sinks)
         self._pbx = None if self.config.ami is None else self._make_pbx(self.config.ami)
         self._watch = None if self._pbx is None else self._make_watch(self._pbx)
-        self.overview = ServerOverview(self._pbx, self._watch, lambda: self._policy, self._audit, clock)
+        self.overview = ServerOverview(
+            self._pbx, self._watch, lambda: self._policy, self._audit, clock, reactor.seconds
+        )
         self._calls: dict[Session, SpyCall] = {}
         self._look_ups: Counter[Source] = Counter()
         self._reloads = {"done": 0, "refused": 0}
@@ -266,11 +268,17 @@ class Server:
             Dialled(request.channel, request.uniqueid, request.extension, request.language),
             lambda: self._policy,
             self._pins,
-            Devices(self._pbx, DeviceChannelsOverAgi(session, self.config.dialplan.hint_context), self._answered),
+            Devices(
+                self._pbx,
+                DeviceChannelsOverAgi(session, self.config.dialplan.hint_context),
+                self._answered,
+                request.uniqueid,
+            ),
             self._audit,
             self._clock,
             self._pbx,
             self._watch,
+            seconds=self._reactor.seconds,
         )
         self._calls[session] = call
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.errors import AgiMonitorError
-from agi_monitor.model import Mode, Orphans, Refusal, RogueSpies
+from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.pbx import Pbx
 from agi_monitor.supervision import chanspy, proof
 from agi_monitor.supervision.audit import (
@@ -88,7 +88,8 @@ class SpyWatch:
     Parameters:
         pbx: the PBX.
         reactor: Twisted's, or a ``Clock``.
-        clock: seconds since 1970.
+        clock: seconds since 1970, for the records. How long something takes is told by the reactor, whose clock
+            nobody sets.
         signer: signs grants.
         policy: returns what the configuration says now.
         audit: where facts go.
@@ -110,6 +111,8 @@ class SpyWatch:
         self._signer = signer
         self._policy = policy
         self._audit = audit
+        self._begun: dict[str, float] = {}
+        """By grant, when it began, on the reactor's clock."""
         self._revoked: dict[str, str] = {}
         self._killed_by: dict[str, str] = {}
         self._telling: dict[str, Deferred[Any]] = {}
@@ -143,7 +146,9 @@ class SpyWatch:
 
     def opened(self, grant: Grant) -> str:
         """A grant begins. Returns its proof, for the supervisor's channel."""
-        self.grants.opened(grant)
+        joins = grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
+        self._begun[grant.id] = self._reactor.seconds()
+        self.grants.opened(grant, self._begun[grant.id], by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
         self._note_party(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)
@@ -157,9 +162,10 @@ class SpyWatch:
 
     def closed(self, grant: Grant) -> None:
         """It is over."""
-        self.grants.closed(grant, self._clock())
+        self.grants.closed(grant, self._reactor.seconds())
         if grant in self._ours():
             return  # it was left alone
+        self._begun.pop(grant.id, None)
         self._revoked.pop(grant.id, None)
         self._telling.pop(grant.id, None)
         self._other_party.pop(grant.id, None)
@@ -169,7 +175,7 @@ class SpyWatch:
 
     def left_alone(self, grant: Grant) -> None:
         """Its story has lost the connection, and it goes on: it is watched over from here."""
-        self.grants.left_alone(grant, self._clock())
+        self.grants.left_alone(grant, self._reactor.seconds())
         self._under_way.begin(self._take_orphan(grant))
 
     def heard_since(self, supervisor: str, call: frozenset[str], now: float) -> float:
@@ -221,15 +227,15 @@ class SpyWatch:
 
     def notice_over(self, notice: int) -> None:
         """Nobody waits for it any more."""
-        self.grants.notice_over(self._notices.pop(notice).spyee_uniqueid, self._clock())
+        self.grants.notice_over(self._notices.pop(notice).spyee_uniqueid, self._reactor.seconds())
 
     # ---- what the PBX tells ----------------------------------------------------------------------------
 
     def take(self, name: str, event: Message) -> None:
         """An event came."""
         if name == "ChanSpyStart":
-            self._note_heard(SpyHeard, self.grants.heard(event, self._clock()))
-            self._take_start(self.grants.started(event, self._clock()))
+            self._note_heard(SpyHeard, self.grants.heard(event, self._reactor.seconds()))
+            self._take_start(self.grants.started(event, self._reactor.seconds()))
         elif name == "ChanSpyStop":
             self._note_heard(SpySilent, self.grants.silent(event))
             self._note_end(event.text("SpyerUniqueid"))
@@ -260,7 +266,7 @@ class SpyWatch:
         # The list is older than the last events: who has ended since is not found again.
         over = {uniqueid for at, uniqueid in self._ended if at >= asked_at}
         channels = [item for item in channels if item.text("Uniqueid") not in over]
-        listed = self.grants.listed(channels, asked_at, self._clock())
+        listed = self.grants.listed(channels, asked_at, self._reactor.seconds())
         self._take_ends(listed.ended)
         for spy in (*(spy for spy in listed.found if spy.kind is not Kind.UNPROVEN), *self.grants.unproven()):
             self._take_start(spy)
@@ -400,7 +406,7 @@ class SpyWatch:
         return frozenset(found)
 
     def _note_end(self, uniqueid: str) -> None:
-        self._ended.append((self._clock(), uniqueid))
+        self._ended.append((self._reactor.seconds(), uniqueid))
         while len(self._ended) > MAX_SPIES:
             self._ended.popleft()
 
@@ -414,11 +420,11 @@ class SpyWatch:
         self._closing.setdefault(grant.id, []).append(closed)
         bridge = self._pbx.bridge_of(grant.spyer_uniqueid)
         steps = [
-            self._pbx.mute(grant.spyer, "out"),
-            self._pbx.mute(grant.spyer, "in"),
-            self._pbx.press(grant.spyer, chanspy.END_KEY)
+            self._step(grant, "mute out", self._pbx.mute(grant.spyer, "out")),
+            self._step(grant, "mute in", self._pbx.mute(grant.spyer, "in")),
+            self._step(grant, "press", self._pbx.press(grant.spyer, chanspy.END_KEY))
             if bridge is None
-            else self._pbx.remove(grant.spyer, bridge),
+            else self._step(grant, "remove", self._pbx.remove(grant.spyer, bridge)),
         ]
         told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
         self._telling[grant.id] = told
@@ -435,6 +441,13 @@ class SpyWatch:
             if not waiting:
                 self._closing.pop(grant.id, None)
         await told
+
+    async def _step(self, grant: Grant, name: str, step: Coroutine[Any, Any, None]) -> None:
+        try:
+            await step
+        except AgiMonitorError as error:
+            if self._pbx.channel(grant.spyer_uniqueid) is not None:
+                log.error("spy_not_silenced", node=self._pbx.node, grant=grant.id, step=name, error=str(error))
 
     async def _hang_up_revoked(self, grant: Grant) -> None:
         try:
@@ -485,6 +498,10 @@ class SpyWatch:
             return
         proven = self._signer.read(signed)
         kind, why = self._kind(spy, proven)
+        if kind is Kind.ADOPTED and proven is not None:
+            # Only the clock on the wall goes on while no server runs.
+            ago = max(0.0, self._clock() - proven.grant.began)
+            self._begun.setdefault(proven.grant.id, self._reactor.seconds() - ago)
         settled = self.grants.proved(spy, kind, None if proven is None else proven.grant, why)
         if settled is not None and self._policy().rights.depend_on_listeners:
             # It may have begun before some of ours, by the grant of another server.
@@ -582,13 +599,13 @@ class SpyWatch:
                 node=self._pbx.node,
                 spyer=spy.spyer,
                 spyer_uniqueid=spy.spyer_uniqueid,
-                seconds=round(self._clock() - spy.since, 3),
+                seconds=round(self._reactor.seconds() - spy.since, 3),
                 by=by,
             )
         )
 
     def _take_orphans_end(self, grant: Grant) -> None:
-        seconds = round(self._clock() - grant.began, 3)
+        seconds = round(self._reactor.seconds() - self._begun[grant.id], 3)
         if self.revoked(grant) is not None:
             self._orphan_ended(grant, End.REVOKED, seconds)
         elif self._pbx.channel(grant.spyer_uniqueid) is None:

@@ -140,6 +140,9 @@ EVENTS = {
     "spy_begins_anew": "Another party is on the call, as after a transfer: ChanSpy is started again for them.",
     "spy_revoked": "A spy is being ended from outside; `by` is empty where this server decided it.",
     "grant_not_signed": "The grant is too long to be signed: another run of a server takes the spy for rogue.",
+    "spy_not_silenced": "A spy is being ended, and one of the steps failed: `mute out` (what the supervisor hears), "
+    "`mute in` (what they say), `press` (the key that ends ChanSpy) or `remove` (from a conference). Where both "
+    "mutes fail, `res_mutestream` is mostly not loaded. The spy ends by another step, or by a hang-up.",
     "spy_watch_failed": "A spy could not be looked at or ended, mostly for want of a connection. It is tried again.",
     "people_changed": "People or rules in the store are others; they hold from now on.",
     "people_changed_by_another_way": "People in the store are others and nobody said who did it.",
@@ -147,7 +150,9 @@ EVENTS = {
     "pbx_synced": "The live picture of the PBX is complete: look-ups are answered from it.",
     "pbx_lost": "The live picture is not to be trusted until the next list: look-ups go over AGI.",
     "pbx_failed": "Something went wrong that concerns the live picture, which is a fault of this program.",
-    "index_not_listed": "The PBX did not give all of its lists. They are asked for again after two seconds.",
+    "index_listed": "The PBX gave its lists, and the live picture was held against them.",
+    "index_not_listed": "The PBX did not give all of its lists. They are asked for again: after two seconds, "
+    "then after twice as long each time, up to a minute.",
     "index_difference": "A fresh list and what events had told disagreed here; the list holds.",
     "hangup_failed": "A channel could not be hung up over the manager interface.",
     "ami_up": "Logged in to the manager interface of the PBX; `version` is the interface's.",

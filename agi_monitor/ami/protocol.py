@@ -190,6 +190,16 @@ class AMIProtocol(Protocol):
         self._offers = NOTHING  # until ListCommands is asked
         self._checked = False
 
+    @property
+    def dropped(self) -> int:
+        """Events that nobody wanted."""
+        return self._connection.dropped
+
+    @property
+    def strays(self) -> int:
+        """Answers that belonged to no action."""
+        return self._connection.strays
+
     # -- what Twisted calls --
 
     def connectionMade(self) -> None:  # noqa: N802 (Twisted's name)
@@ -548,6 +558,7 @@ class AMIClient(Service):
         self._ids = (f"{prefix}-{number}" for number in itertools.count(1))
         self._state: State = Down("not started", None)
         self._protocol: AMIProtocol | None = None
+        self._dropped = self._strays = 0
         self._failures = 0
         self._delay = 0.0
         self._up_since: float | None = None
@@ -563,6 +574,16 @@ class AMIClient(Service):
     def state(self) -> State:
         """How the connection stands."""
         return self._state
+
+    @property
+    def dropped(self) -> int:
+        """Events that nobody wanted, over all connections."""
+        return self._dropped + (0 if self._protocol is None else self._protocol.dropped)
+
+    @property
+    def strays(self) -> int:
+        """Answers that belonged to no action, over all connections."""
+        return self._strays + (0 if self._protocol is None else self._protocol.strays)
 
     def when_up(self) -> Deferred[None]:
         """Fires when logged in, at once when that is so.
@@ -656,6 +677,8 @@ class AMIClient(Service):
         if self._protocol is not protocol:
             return
         self._protocol = None
+        self._dropped += protocol.dropped
+        self._strays += protocol.strays
         was_up, self._up_since = self._up_since, None
         if was_up is not None and self.clock.seconds() - was_up >= self.limits.max_retry_seconds:
             # Not earlier: a PBX that lets us in and throws us out at once is not to be asked every second.

@@ -167,7 +167,8 @@ class SpyStarted(CallFact):
         spyee_uniqueid: the same channel's uniqueid.
         rule: the rule that allowed it.
         source: who knew the channel: the live ``index``, or ``agi`` where there is none to be trusted.
-        stale: why the index was not asked, or empty.
+        stale: why the index was not asked, or empty: ``never_listed``, ``lost``, ``too_many``, ``deaf``,
+            ``reloaded``, ``hold_unknown`` or ``no_hint``.
         because: why it is this channel.
         told: the agent was told before.
         reason: what the supervisor gave as the reason, where the rules ask for one; or empty.

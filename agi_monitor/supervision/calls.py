@@ -21,6 +21,10 @@ from agi_monitor.supervision.targets import ChannelState, DeviceChannel, KnownBy
 MAX_CHANNELS = 20_000
 """Live channels of one PBX: a large one carries a few thousand. With more, events are not what they seem."""
 
+BEGIN, END = "Newchannel", "Hangup"
+LIFE = frozenset({BEGIN, END})
+"""Every channel is told of in both: whoever never hears them is not told of calls."""
+
 HOLDING = "holding_bridge"
 """The technology of a bridge whose members do not hear each other (bridge_holding.c)."""
 
@@ -126,12 +130,16 @@ class _Leg:
     parking_space: str = ""
     dialed_by: str = ""
     direction: Direction | None = None
+    hold_known: bool = False
+    """Every Hold and Unhold of it was heard, or the last one."""
 
     def forget_told(self) -> None:
+        self.hold_known = False
         self.holds, self.queue, self.parking_space, self.dialed_by = False, "", "", ""
 
     def keep_told(self, before: _Leg, *, missed: bool) -> None:
-        self.holds, self.parking_space, self.dialed_by = before.holds, before.parking_space, before.dialed_by
+        self.holds, self.hold_known = before.holds, before.hold_known
+        self.parking_space, self.dialed_by = before.parking_space, before.dialed_by
         if missed:
             # The list is newer than what is left of before.
             self.queue = before.queue or self.queue
@@ -298,6 +306,10 @@ class NodeCalls:
         leg = self._legs.get(uniqueid)
         return None if leg is None else _value(leg)
 
+    def has_channel(self, name: str) -> bool:
+        """Say whether there is a channel of this name."""
+        return name in self._by_name
+
     def channels_of(self, endpoint: str) -> tuple[Channel, ...]:
         """Return the legs of one device, in the order of their names."""
         return tuple(_value(leg) for leg in self._legs_of(endpoint))
@@ -326,13 +338,16 @@ class NodeCalls:
             if chanspy.is_uniqueid(leg.uniqueid):
                 peers = self._peers(leg)
                 # In a call of two either side may hold; in a conference only a member's own hold parts it from all.
-                on_hold = leg.holds or (len(peers) == 1 and peers[0].holds)
+                sides = [leg, *peers] if len(peers) == 1 else [leg]
+                on_hold = any(side.holds for side in sides)
+                # Nobody who rings or waits alone is heard, so there it does not matter.
+                hold_known = not peers or on_hold or all(side.hold_known for side in sides)
                 names = tuple(sorted(peer.name for peer in peers))
                 number = re.sub(r"[^0-9]", "", leg.connected_number)[:MAX_NUMBER_DIGITS]
                 bridge = self._bridge(leg)
                 in_conference = bridge is not None and bridge.kind == CONFERENCE
                 yield DeviceChannel(
-                    leg.name, leg.uniqueid, leg.state, names, on_hold, number, known_by, in_conference
+                    leg.name, leg.uniqueid, leg.state, names, on_hold, number, known_by, in_conference, hold_known
                 )
 
     def bridge_of(self, uniqueid: str) -> Bridge | None:
@@ -480,7 +495,11 @@ class NodeCalls:
 
     def _take_channel(self, event: Headers) -> Outcome:
         leg = self._made(event, PLAIN)
-        return leg if isinstance(leg, Outcome) else Outcome.TAKEN
+        if isinstance(leg, Outcome):
+            return leg
+        if event.get("Event") == BEGIN:
+            leg.hold_known = True
+        return Outcome.TAKEN
 
     def _take_update(self, event: Headers) -> Outcome:
         return Outcome.LATE if self._known(event, PLAIN) is None else Outcome.TAKEN
@@ -508,7 +527,7 @@ class NodeCalls:
         leg = self._known(event, PLAIN)
         if leg is None:
             return Outcome.LATE
-        leg.holds = event.get("Event") == "Hold"
+        leg.holds, leg.hold_known = event.get("Event") == "Hold", True
         return Outcome.TAKEN
 
     def _take_dial(self, event: Headers) -> Outcome:

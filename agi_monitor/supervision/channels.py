@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agi_monitor.model import Agent
-from agi_monitor.supervision.calls import Bridge, Call, Channel, NodeCalls, Origin, differences
+from agi_monitor.supervision.calls import BEGIN, END, LIFE, Bridge, Call, Channel, NodeCalls, Origin, differences
 from agi_monitor.supervision.device_channels import MAX_DEVICES
 from agi_monitor.supervision.devices import AtDevice, NodeDevices
 from agi_monitor.supervision.headers import Headers, Outcome
@@ -45,6 +45,12 @@ class Stale(StrEnum):
     """It has more channels, devices, hints or queue members than are kept, so some are missing."""
     RELOADED = "reloaded"
     """Its dialplan was loaded again, so the hints may be others. All else is known."""
+    HOLD_UNKNOWN = "hold_unknown"
+    """A call of this agent began before the picture did, and nobody has told whether it is on hold."""
+    NO_HINT = "no_hint"
+    """It knows no device of this agent: the hint is one by a pattern, or in a context that another one includes."""
+    DEAF = "deaf"
+    """A list shows that channels came or went, and no event has told of any: the account is not told of calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,9 @@ class ChannelIndex:
         known = self._node(node)
         known.listing, known.kept = None, []
         known.stale = known.stale if known.stale is Stale.NEVER_LISTED else Stale.LOST
-        # No list tells who is on hold, so what was missed of that would never be made good.
+        # Who was deaf before is so until it hears: another login has mostly the same rights.
+        known.heard.clear()
+        # No list tells who is on hold: what was missed of that is not known until the next Hold or Unhold.
         known.calls.forget_told()
 
     # ---- what is asked ---------------------------------------------------------------------------------
@@ -150,10 +158,18 @@ class ChannelIndex:
     def wants_lists(self, node: str) -> bool:
         """Say whether something has happened of which only the next lists tell, though all calls are known.
 
-        The dialplan was loaded again. Until then nothing is said of agents whose devices a hint would tell.
+        The dialplan was loaded again: until then nothing is said of agents whose devices a hint would tell. Or a PBX
+        of which nothing was heard is heard now.
         """
         known = self._nodes.get(node)
-        return known is not None and known.stale is None and known.doubts_hints
+        if known is None or known.stale not in (None, Stale.DEAF):
+            return False
+        return known.doubts_hints if known.stale is None else not known.unheard
+
+    def unheard(self, node: str) -> frozenset[str]:
+        """Return the names of events that should have come and never have: that is why it is deaf."""
+        known = self._nodes.get(node)
+        return frozenset() if known is None else frozenset(known.unheard)
 
     def is_stale(self, node: str) -> bool:
         """Say whether the picture of this PBX must not be trusted."""
@@ -194,6 +210,11 @@ class ChannelIndex:
         """Return a channel; None when there is no such one."""
         known = self._trusted(node)
         return known if isinstance(known, Stale) else known.calls.channel(uniqueid)
+
+    def has_channel(self, node: str, name: str) -> bool:
+        """Say whether a channel of this name was told of and its end was not, also while nothing is to be trusted."""
+        known = self._nodes.get(node)
+        return known is not None and known.calls.has_channel(name)
 
     def peers_of(self, node: str, uniqueid: str) -> tuple[Channel, ...] | Stale:
         """Return who hears a channel, none when it is unknown; Local channels are followed to their far end."""
@@ -260,6 +281,10 @@ class _Node:
         self.counts: Counter[Outcome] = Counter()
         self.listing: int | None = None
         self.kept: list[Headers] = []
+        self.heard: set[str] = set()
+        """Which of ``calls.LIFE`` have come since the login."""
+        self.unheard: set[str] = set()
+        """Which of them should have come, and have not to this day."""
         self.doubts_asked = self.doubts_listed = 0
         """How many doubts there had been when the last lists were asked for, and when those that came were."""
 
@@ -271,20 +296,28 @@ class _Node:
         outcome = self.calls.apply(event)
         if outcome is Outcome.IGNORED:
             outcome = self.devices.apply(event)
+        elif (name := event.get("Event")) in LIFE:
+            self.heard.add(name)
+            self.unheard.discard(name)
         if outcome is Outcome.TOO_MANY and self.stale is None:
             self.stale = Stale.TOO_MANY
         return outcome
 
     def take(self, lists: Lists) -> tuple[str, ...]:
-        told = None if self.stale is not None else self.calls.facts()
+        trusted, told = self.stale is None, self.calls.facts()
         kept, self.listing, self.kept = self.kept, None, []
         doubts, self.doubts_listed = self.devices.doubts, self.doubts_asked
-        missed = self.stale is not None
-        complete = self.calls.replace(lists.channels, lists.bridges, lists.queues, missed=missed)
+        complete = self.calls.replace(lists.channels, lists.bridges, lists.queues, missed=not trusted)
         complete = self.devices.replace(lists.device_states, lists.hints, lists.queues) and complete
         self.stale = None if complete else Stale.TOO_MANY
         for event in kept:
             self.apply(event)
         # What is heard again says nothing new of itself.
         self.devices.doubts = doubts
-        return () if told is None or self.stale is not None else tuple(differences(told, self.calls.facts()))
+        found = self.calls.facts()
+        if trusted:
+            missed = {BEGIN: found.keys() - told.keys(), END: told.keys() - found.keys()}
+            self.unheard |= {name for name, channels in missed.items() if channels and name not in self.heard}
+        if self.unheard:
+            self.stale = Stale.DEAF
+        return tuple(differences(told, found)) if trusted and self.stale in (None, Stale.DEAF) else ()

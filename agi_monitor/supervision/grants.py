@@ -6,9 +6,11 @@
     the PBX                       ChanSpyStart ... ChanSpyStop, Hangup
     and at every list                    channels that run an application that spies
 
-Events and stories come over different connections, in any order: a start that comes late is held against the grants
-that were closed a moment ago, too. A start without a stop ends with the hang-up of either party, or with a list in
-which nobody spies any more.
+Events and stories come over different connections, in any order: a start that comes late is held, too, against the
+grants that were closed a moment ago before their own start was seen; each explains one. A start without a stop ends
+with the hang-up of either party, or with a list in which nobody spies any more.
+
+``now`` is in seconds on a clock that nobody sets: whoever sets that on the wall must not make a grant last.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ OUR_CONTEXTS = frozenset({"agi-monitor-call", "agi-monitor-mode"})
 also when it is over; only the proof on the channel tells."""
 
 LATE_SECONDS = 10.0
-"""So long after its end a grant still explains a start that comes late."""
+"""So long after its end a grant still explains its start, if that has not come yet."""
 
 MAX_SPIES = 10_000
 """Spies of others that are kept. Each is a channel, and more than that a PBX does not carry."""
@@ -151,7 +153,7 @@ class Spy:
         kind: by what right.
         spyer: the channel that hears; ``spyer_uniqueid`` is its identifier.
         spyee: the channel that is heard, or empty where a list does not tell; ``spyee_uniqueid`` likewise.
-        since: seconds since 1970.
+        since: on the clock of ``Grants``.
         grant: the grant, where there is one.
         why: for a rogue or exempt one, in a few words.
         idle: a list names it, but it may be over: it is one only with a proof.
@@ -196,6 +198,9 @@ class Grants:
     def __init__(self, exceptions: Iterable[str] = ()) -> None:
         self.exceptions = frozenset(exceptions)
         self._open: dict[str, Grant] = {}
+        self._since: dict[str, float] = {}
+        self._expected: set[str] = set()
+        """The open grants whose starts have not come."""
         self._by_spyer: dict[str, Grant] = {}
         self._closed: deque[tuple[float, tuple[str, str]]] = deque()
         self._last: dict[str, tuple[float, Grant]] = {}
@@ -211,24 +216,35 @@ class Grants:
 
     # ---- what the story of a call tells ----------------------------------------------------------------
 
-    def opened(self, grant: Grant) -> None:
-        """A grant begins; its record is on disk."""
+    def opened(self, grant: Grant, now: float, *, by_chanspy: bool = True) -> None:
+        """A grant begins; its record is on disk.
+
+        Parameters:
+            grant: the grant.
+            now: on the clock of all of these.
+            by_chanspy: its application is ChanSpy, so that a start of it will come.
+        """
         before = self._observed.get(grant.spyer_uniqueid)
         if before is not None and before.idle:
             # A list took this supervisor, at a prompt until now, for one who spies.
             del self._observed[before.spyer_uniqueid]
         self._open[grant.id] = self._by_spyer[grant.spyer_uniqueid] = grant
+        self._since[grant.id] = now
+        if by_chanspy:
+            self._expected.add(grant.id)
 
     def closed(self, grant: Grant, now: float) -> None:
         """It is over."""
         self._open.pop(grant.id, None)
+        self._note_heard(grant, self._since.pop(grant.id, now), now)
         if self._by_spyer.get(grant.spyer_uniqueid) == grant:
             del self._by_spyer[grant.spyer_uniqueid]
-        self._closed.append((now, (grant.spyer_uniqueid, grant.spyee_uniqueid)))
-        self._last.pop(grant.spyer_uniqueid, None)
-        self._last[grant.spyer_uniqueid] = (now, grant)
+        if grant.id in self._expected:
+            self._expected.discard(grant.id)
+            self._closed.append((now, (grant.spyer_uniqueid, grant.spyee_uniqueid)))
+            self._last.pop(grant.spyer_uniqueid, None)
+            self._last[grant.spyer_uniqueid] = (now, grant)
         self._forget(now)
-        self._note_heard(grant, now)
 
     def place_taken(self, place: Place) -> None:
         """Somebody is about to hear a call, and counts as one who does until the place is left."""
@@ -291,10 +307,11 @@ class Grants:
         spyee, spyee_uniqueid = text(event, "SpyeeChannel"), text(event, "SpyeeUniqueid")
         if not spyer_uniqueid:
             return None
+        if self._take_late(spyer_uniqueid, spyee_uniqueid, now):
+            return None
         grant = self._by_spyer.get(spyer_uniqueid)
         if grant is not None and grant.spyee_uniqueid == spyee_uniqueid:
-            return None
-        if self._was_closed(spyer_uniqueid, spyee_uniqueid, now):
+            self._expected.discard(grant.id)
             return None
         known = self._observed.get(spyer_uniqueid)
         if known is not None and not known.idle and known.spyee_uniqueid in ("", spyee_uniqueid):
@@ -329,7 +346,7 @@ class Grants:
         Parameters:
             channels: the items.
             asked_at: when they were asked for; what began later may be missing in them.
-            now: seconds since 1970.
+            now: on the same clock.
         """
         spying = {text(item, "Uniqueid"): item for item in channels if _spies(item)}
         ended = tuple(
@@ -338,9 +355,7 @@ class Grants:
         for spy in ended:
             del self._observed[spy.spyer_uniqueid]
         names = {text(item, "Uniqueid"): text(item, "Channel") for item in channels}
-        self._told = {
-            spyer: grant for spyer, grant in self._told.items() if spyer in names or grant.began >= asked_at
-        }
+        self._told = {spyer: grant for spyer, grant in self._told.items() if spyer in names or grant.id in self._open}
         over = [key for key, (_, last) in self._heard.items() if last < asked_at and key[1] not in names]
         for key in over:
             del self._heard[key]
@@ -400,8 +415,8 @@ class Grants:
     def spies(self) -> tuple[Spy, ...]:
         """Return everybody who hears somebody, in the order of their beginning."""
         ours = [
-            Spy(Kind.GRANTED, one.spyer, one.spyer_uniqueid, one.spyee, one.spyee_uniqueid, one.began, one)
-            for one in self._open.values()
+            Spy(Kind.GRANTED, one.spyer, one.spyer_uniqueid, one.spyee, one.spyee_uniqueid, self._since[name], one)
+            for name, one in self._open.items()
         ]
         return tuple(sorted([*ours, *self._observed.values()], key=lambda spy: spy.since))
 
@@ -462,12 +477,22 @@ class Grants:
             if place.spyee_uniqueid in call:
                 yield place
 
-    def _note_heard(self, grant: Grant, now: float) -> None:
+    def _note_heard(self, grant: Grant, since: float, now: float) -> None:
         key = grant.supervisor, grant.spyee_uniqueid
         seconds, _ = self._heard.pop(key, (0.0, 0.0))
-        self._heard[key] = max(seconds, now - grant.since), now
+        # What was heard before this grant is in it; the time of day may have jumped since.
+        self._heard[key] = max(seconds, grant.began - grant.since + now - since), now
         while len(self._heard) > MAX_HEARD:
             del self._heard[next(iter(self._heard))]
+
+    def _take_late(self, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> bool:
+        """Whether it is the start of a grant that is over; another one is explained by another grant only."""
+        self._forget(now)
+        for closed in self._closed:
+            if closed[1] == (spyer_uniqueid, spyee_uniqueid):
+                self._closed.remove(closed)
+                return True
+        return False
 
     def _was_closed(self, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> bool:
         self._forget(now)

@@ -90,7 +90,8 @@ class Line:
         dialled: its environment.
         policy: returns what the configuration says now.
         audit: where facts go.
-        clock: seconds since 1970.
+        clock: seconds since 1970, for the records.
+        seconds: on a clock that nobody sets, for how long something took.
     """
 
     def __init__(
@@ -100,12 +101,14 @@ class Line:
         policy: Callable[[], Policy],
         audit: AuditLog,
         clock: Callable[[], float],
+        seconds: Callable[[], float],
     ) -> None:
         self.caller = caller
         self.dialled = dialled
         self.policy = policy
         self.audit = audit
         self.clock = clock
+        self.seconds = seconds
         self.endpoint = endpoint_of(dialled.channel) or dialled.channel
         self.supervisor: Supervisor | None = None
         """Who it is, once the PIN was right."""

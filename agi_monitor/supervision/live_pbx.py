@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from agi_monitor.model import Agent
@@ -116,20 +117,39 @@ class Devices:
         live: the PBX; None where there is no manager interface.
         over_agi: asks on the supervisor's own call.
         answered: told each time who answered.
+        asker: the uniqueid of the supervisor's own channel. A picture without it is not true.
     """
 
     def __init__(
-        self, live: LivePbx | None, over_agi: DeviceLookup, answered: Callable[[Source], object] = lambda _: None
+        self,
+        live: LivePbx | None,
+        over_agi: DeviceLookup,
+        answered: Callable[[Source], object] = lambda _: None,
+        asker: str = "",
     ) -> None:
         self._live = live
+        self._asker = asker
         self._over_agi = over_agi
         self._answered = answered
 
     async def devices_of(self, agent: Agent) -> AgentDevices:
         """Look the agent up."""
-        found = self._live.devices_of(agent) if self._live is not None else None
-        # A hint in a context that another one includes, or by a pattern, is known to the PBX alone.
-        if found is None or isinstance(found, Stale) or not found.endpoints:
-            found = await self._over_agi.devices_of(agent)
+        found = self._in_the_picture(agent)
+        if found is None or isinstance(found, Stale):
+            found = replace(await self._over_agi.devices_of(agent), stale=found or "")
         self._answered(found.source)
         return found
+
+    def _in_the_picture(self, agent: Agent) -> AgentDevices | Stale | None:
+        if self._live is None:
+            return None
+        found = self._live.devices_of(agent)
+        if isinstance(found, Stale):
+            return found
+        if self._asker and self._live.channel(self._asker) is None:
+            # The PBX asks on it: no event told of it, so others may be untold as well.
+            return Stale.DEAF
+        if not all(channel.hold_known for channel in found.channels):
+            return Stale.HOLD_UNKNOWN
+        # A hint in a context that another one includes, or by a pattern, is known to the PBX alone.
+        return found if found.endpoints else Stale.NO_HINT

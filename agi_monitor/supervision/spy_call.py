@@ -63,6 +63,7 @@ class SpyCall:
         live: the PBX as its manager interface shows it; None without one, and nobody is followed then.
         watch: holds grants against what is heard there; None without a manager interface.
         choice: picks one of several, for a scan in random order.
+        seconds: on a clock that nobody sets, for how long a spy lasted.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class SpyCall:
         live: LivePbx | None = None,
         watch: GrantWatch | None = None,
         choice: scan.Choice = random.choice,
+        *,
+        seconds: Callable[[], float],
     ) -> None:
         self._caller = caller
         self._dialled = dialled
@@ -85,7 +88,7 @@ class SpyCall:
         self._devices = devices
         self._live = live
         self._choice = choice
-        self._line = Line(caller, dialled, policy, audit, clock)
+        self._line = Line(caller, dialled, policy, audit, clock, seconds)
         self._spying = Spying(self._line, devices, live, watch)
         self._customer = ""
         """The uniqueid of the other party of the call that was heard last."""
@@ -218,7 +221,8 @@ class SpyCall:
             return Refusal(Reason.AMBIGUOUS, f"{len(calls)} calls")
         if spyee.on_hold:
             return Refusal(Reason.ON_HOLD)
-        return Spyee(permitted.agent, spyee, targets.because(spyee, calls), devices.source)
+        because = targets.because(spyee, calls)
+        return Spyee(permitted.agent, spyee, because, devices.source, devices.stale)
 
     def _may_be_heard(
         self, extension: str, mode: Mode, calls: tuple[DeviceChannel, ...], *, scan: bool

@@ -18,7 +18,6 @@ from agi_monitor.errors import AuditUnavailable, CallEnded
 from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal
 from agi_monitor.supervision import bridging, chanspy, proof, protected, targets
 from agi_monitor.supervision.audit import End, SpyEnded, SpyStarted
-from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.circumstances import Circumstances
 from agi_monitor.supervision.grants import Grant, Place
 from agi_monitor.supervision.line import Line
@@ -44,12 +43,14 @@ class Spyee:
         channel: the agent's channel.
         because: why it is this channel.
         source: who knew it.
+        stale: why it was not the live picture, or empty.
     """
 
     agent: Agent
     channel: DeviceChannel
     because: str
     source: Source
+    stale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,9 @@ class Spying:
         devices = await self._devices.devices_of(permitted.agent)
         for channel in devices.channels:
             if channel.uniqueid == spyee.channel.uniqueid:
-                now = replace(spyee, agent=permitted.agent, channel=channel, source=devices.source)
+                now = replace(
+                    spyee, agent=permitted.agent, channel=channel, source=devices.source, stale=devices.stale
+                )
                 return await self._grant(now, mode)
         return Refusal(Reason.TARGET_GONE)
 
@@ -286,6 +289,7 @@ class Spying:
 
     async def _execute(self, grant: Grant, spyee: Spyee) -> _Step | Refusal:
         """Run one application from record to record."""
+        began = self._line.seconds()
         application, arguments = self._application(grant, spyee.channel)
         self.took_over = grant.mode is Mode.TAKE_OVER
         on_record = True
@@ -330,7 +334,7 @@ class Spying:
             if self._watch is not None:
                 self._watch.closed(grant)
             if on_record:
-                await self._line.audit.append(self._ended(grant, why))
+                await self._line.audit.append(self._ended(grant, why, self._line.seconds() - began))
                 self._line.log.info("spy_ended", grant=grant.number, why=why)
         if why is End.TARGET_GONE:
             return Refusal(Reason.TARGET_GONE)
@@ -406,9 +410,6 @@ class Spying:
     # ---- records ---------------------------------------------------------------------------------------
 
     def _started(self, grant: Grant, spyee: Spyee) -> SpyStarted:
-        stale = None
-        if self._live is not None and spyee.source is Source.AGI:
-            stale = self._live.stale() or Stale.RELOADED
         return SpyStarted(
             **self._line.common(self._line.supervisor),
             grant=grant.number,
@@ -418,20 +419,20 @@ class Spying:
             spyee_uniqueid=grant.spyee_uniqueid,
             rule=grant.rule,
             source=spyee.source,
-            stale=stale or "",
+            stale=spyee.stale,
             because=spyee.because,
             told=self._told,
             reason=grant.reason,
         )
 
-    def _ended(self, grant: Grant, why: End) -> SpyEnded:
+    def _ended(self, grant: Grant, why: End, seconds: float) -> SpyEnded:
         return SpyEnded(
             **self._line.common(self._line.supervisor),
             grant=grant.number,
             extension=grant.extension,
             mode=grant.mode,
             why=why,
-            seconds=round(self._line.clock() - grant.began, 3),
+            seconds=round(seconds, 3),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -60,6 +60,7 @@ class DeviceChannel:
         number: the other party's number as the PBX shows it, for people; may be empty.
         known_by: why its device is the agent's.
         in_conference: its bridge is a conference, also while there is one peer only.
+        hold_known: ``on_hold`` is certain. A call that was on before the live picture was is not known to be held.
     """
 
     name: str
@@ -70,6 +71,7 @@ class DeviceChannel:
     number: str = ""
     known_by: KnownBy = KnownBy.CONFIGURED
     in_conference: bool = False
+    hold_known: bool = field(default=True, compare=False)
 
     @property
     def talking(self) -> bool:
@@ -86,12 +88,14 @@ class AgentDevices:
         channels: the legs of these devices, and of no other.
         reachable: at least one device is known and registered.
         source: who said so.
+        stale: why the live picture was not asked, or empty; a ``channels.Stale``.
     """
 
     endpoints: tuple[str, ...]
     channels: tuple[DeviceChannel, ...]
     reachable: bool
     source: Source = Source.AGI
+    stale: str = ""
 
 
 class DeviceLookup(Protocol):

@@ -195,7 +195,7 @@ class MonitorServer:
         """List log events of this name with these keys."""
         return [
             line
-            for line in self._lines(since)
+            for line in self.lines(since)
             if line.get("event") == event and all(line.get(name) == value for name, value in keys.items())
         ]
 
@@ -234,13 +234,14 @@ class MonitorServer:
 
     def transcript(self) -> str:
         """Return the AGI conversation as the server logged it; keyed digits are not in it."""
-        lines = [line for line in self._lines(0) if str(line.get("event", "")).startswith("agi_")]
+        lines = [line for line in self.lines() if str(line.get("event", "")).startswith("agi_")]
         return "".join(
             f"{line['timestamp']} {line.get('session', '')} {line['event']} {line.get('line', line.get('reply'))}\n"
             for line in lines
         )
 
-    def _lines(self, since: int) -> list[dict[str, Any]]:
+    def lines(self, since: int = 0) -> list[dict[str, Any]]:
+        """Read the log."""
         if not self.log.exists():
             return []
         with self.log.open("rb") as file:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -52,3 +54,12 @@ def test_a_wrong_cell_is_wrong(level: float, listener: str, speaker: str, said: 
     right, printed = verdict("listen", hearing("listen", **{f"_{listener}_{speaker}": level}))
     assert not right
     assert said in printed
+
+
+def test_the_demonstration_shows_what_it_promises() -> None:
+    """All of it on a real PBX: who hears whom in every mode, and a rogue spy that is noticed and hung up."""
+    done = subprocess.run([sys.executable, "-m", "contrib.lab.demo"], capture_output=True, text=True, timeout=540)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "It was noticed and hung up; 2999 hears nothing any more." in done.stdout
+    assert "Everybody hears exactly whom they should, in every mode." in done.stdout
+    assert '"fact": "rogue_spy"' in done.stdout

@@ -43,6 +43,8 @@ def house(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
                     (folder / path.name).write_bytes(path.read_bytes())
             (folder / "agi-transcript.txt").write_text(server.transcript())
             print(f"\nthe server's log, audit and AGI transcript of this scenario: {folder}")  # noqa: T201
+        else:
+            house.assert_index_is_true()
     house.assert_no_pin_anywhere()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from contrib.lab.server import PINS
@@ -30,9 +32,11 @@ def clocked(house: House) -> House:
 
 @pytest.mark.parametrize("hours", [2, -2], ids=["ahead", "back"])
 def test_a_clock_that_jumps_changes_nothing(clocked: House, hours: int) -> None:
-    """Spy, keys, lists, revocation and the next spy go on; nobody is taken for rogue, and no deadline comes late."""
+    """Spy, keys, lists, revocation and the next spy go on; nobody is taken for rogue, no deadline comes late,
+    and what took seconds is on record as seconds."""
     house = clocked
     house.lab.connect("3001", "1001")
+    began = time.monotonic()
     house.spy()
     jump(house, hours * HOURS)
     house.change_mode("whisper")
@@ -47,6 +51,10 @@ def test_a_clock_that_jumps_changes_nothing(clocked: House, hours: int) -> None:
     house.lab.phone("2001").wait_until_idle(30)
     house.spy("barge")
     house.hears(heard_in("barge"))
+    house.lab.phone("2001").hang_up()
+    # However the clock was set, nothing took longer than the whole of it, or less than nothing.
+    ended = house.server.wait_for_audit("spy_ended", 3)
+    assert all(0.0 < record["seconds"] < time.monotonic() - began for record in ended)
     house.assert_no_alarm()
     assert len(house.server.events("pin_prompted")) == 2
     assert PINS["2001"] not in house.server.log.read_text()

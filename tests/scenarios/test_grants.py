@@ -31,6 +31,14 @@ exten => 7403,1,MixMonitor(/tmp/beeps.wav,B(1))
 exten => 7404,1,Answer()
  same => n,ChanSpy(PJSIP/100-,q)
  same => n,Hangup()
+exten => 7405,1,Set(hook=${PERIODIC_HOOK(lab-hooks,beep,1)})
+ same => n,Dial(PJSIP/1001,60)
+ same => n,Hangup()
+
+[lab-hooks]
+exten => beep,1,Answer()
+ same => n,Playback(beep)
+ same => n,Hangup()
 """
 
 
@@ -141,14 +149,17 @@ def test_a_restart_at_a_prompt_raises_no_alarm(house: House) -> None:
     assert house.asks("spies")["spies"] == []
 
 
-def test_beeps_of_a_recording_raise_no_alarm(open_house: House) -> None:
-    """MixMonitor plays its beeps with a helper that spies; the log says why it is none."""
+@pytest.mark.parametrize("extension", ["7403", "7405"], ids=["MixMonitor", "PERIODIC_HOOK"])
+def test_beeps_raise_no_alarm(open_house: House, extension: str) -> None:
+    """MixMonitor and PERIODIC_HOOK play their beeps with a helper that spies, again and again; the log says why it
+    is none."""
     house = open_house
     with Manager(house.lab) as manager:
-        house.lab.connect("2999", "7403", "1001")
-        (begun, *_) = events_of(manager, "ChanSpyStart")
-    assert begun["SpyerChannel"].startswith("Local/hook@__func_periodic_hook_context__-")
-    house.server.wait_for("spy_exempt", spyer=begun["SpyerChannel"], why="a beep of Asterisk's own")
+        house.lab.connect("2999", extension, "1001")
+        begun = events_of(manager, "ChanSpyStart", 2)
+    for event in begun:
+        assert event["SpyerChannel"].startswith("Local/hook@__func_periodic_hook_context__-")
+        house.server.wait_for("spy_exempt", spyer=event["SpyerChannel"], why="a beep of Asterisk's own")
     house.assert_no_alarm()
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
+from contrib.lab.pbx import Lab
+from contrib.lab.server import SITE
+from tests.scenarios import test_topologies as topologies
 from tests.scenarios.house import House, heard_in
 
 
@@ -144,6 +149,52 @@ def test_a_queue_member_behind_a_local_channel_is_heard(house: House, queue: str
     house.hears({"3001": {"1001"}, "1001": {"3001"}})
     house.spy(mode)
     house.hears(heard_in(mode))
+
+
+CONSULTED = {"2001": {"1001", "1002"}, "1001": {"1002"}, "1002": {"1001"}, "3001": {"music"}}
+TOPOLOGIES: list[tuple[Callable[[Lab], None], str, str, dict[str, set[str]]]] = [
+    (topologies.ring_group, "1002", "configured device", heard_in("listen", agent="1002")),
+    (topologies.forwarded, "1002", "configured device", heard_in("listen", agent="1002")),
+    (topologies.forwarded_for_good, "1002", "configured device", heard_in("listen", agent="1002")),
+    (topologies.follow_me, "1002", "configured device", heard_in("listen", agent="1002")),
+    (topologies.consultation, "1001", "hint", CONSULTED),
+    (topologies.at_another_desk_by_queue, "1001", "queue login", heard_in("listen", agent="1002")),
+]
+"""How a call comes about, who is asked for, how the device is known, and who hears whom."""
+
+
+@pytest.fixture
+def open_house(house: House) -> Iterator[House]:
+    """A house in which 1002 may be heard as well."""
+    agents = {**SITE["agents"], "1002": {"endpoints": ["PJSIP/1002"], "groups": ["sales"]}}
+    house.reconfigure(agents=agents, rules=SITE["rules"][:2])
+    yield house
+    house.lab.pbx.cli(f"queue remove member {topologies.DESK} from 502")
+
+
+@pytest.mark.parametrize(
+    ("happens", "extension", "known_by", "expected"), TOPOLOGIES, ids=[one[0].__name__ for one in TOPOLOGIES]
+)
+def test_the_index_names_who_is_heard(
+    open_house: House,
+    happens: Callable[[Lab], None],
+    extension: str,
+    known_by: str,
+    expected: dict[str, set[str]],
+) -> None:
+    """In every kind of call the live picture knows the agent's channel, and exactly that call is heard."""
+    house = open_house
+    happens(house.lab)
+    mark = house.server.mark()
+    house.identify(f"*222{extension}")
+    if expected is CONSULTED:
+        house.server.wait_for("choice_prompted", mark, calls=2)
+        house.lab.phone("2001").press("1")
+    house.server.wait_for("spy_started", mark)
+    house.hears(expected)
+    (started,) = house.server.audit("spy_started")
+    assert (started["source"], started["stale"]) == ("index", "")
+    assert started["because"].startswith(known_by)
 
 
 def test_a_supervisor_on_himself_is_refused(house: House) -> None:

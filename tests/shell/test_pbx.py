@@ -11,9 +11,10 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.ami.states import Refused, Up
 from agi_monitor.errors import ActionFailed, Disconnected, NoAnswer, PermissionDenied
-from agi_monitor.pbx import MAX_LOGGED, RETRY_SECONDS
-from agi_monitor.supervision import channels
+from agi_monitor.pbx import MAX_LOGGED, MAX_RETRY_SECONDS, RETRY_SECONDS
+from agi_monitor.supervision import calls, channels
 from agi_monitor.supervision.channels import SETTLE_SECONDS, Stale
+from agi_monitor.supervision.devices import MAX_DEVICE_STATES
 from agi_monitor.supervision.targets import AgentDevices, Source
 from tests.shell.managed import (
     AGENT,
@@ -125,6 +126,7 @@ def test_holds_the_index_against_a_list_from_time_to_time(site: Site) -> None:
 
 def test_counts_and_tells_what_a_list_finds_wrong(site: Site) -> None:
     """What no event told is counted as a difference, the list holds, and the log stays short."""
+    site.fake.add_channel("PJSIP/8-00000001", "8.1")  # it is not deaf
     for number in range(20):
         site.fake.channels.append(
             {**site.fake.channels[3], "Channel": f"PJSIP/9-{number:08x}", "Uniqueid": f"9.{number}"}
@@ -174,7 +176,7 @@ def test_tries_a_list_again_that_did_not_come(site: Site, name: str) -> None:
         site.fake.advance(RETRY_SECONDS)
         assert len(events(logs, "index_not_listed")) == 2
         site.fake.refused.clear()
-        site.fake.advance(RETRY_SECONDS)
+        site.fake.advance(2 * RETRY_SECONDS)
         site.fake.advance(RETRY_SECONDS)
     assert len(events(logs, "index_not_listed")) == 2
     assert site.fake.names.count("CoreShowChannels") == 3
@@ -220,6 +222,20 @@ def test_a_list_behind_too_many_events_is_asked_for_again(site: Site, monkeypatc
     assert site.is_up()
 
 
+@pytest.mark.parametrize(("devices", "stale"), [(MAX_DEVICE_STATES, None), (MAX_DEVICE_STATES + 1, Stale.TOO_MANY)])
+def test_a_large_site_is_listed(devices: int, stale: Stale | None) -> None:
+    """Up to what is promised all of it is known; one more is said to be too many, and costs no connection."""
+    with capture_logs():
+        site = Site(connect=False)
+        site.fake.device_states = [
+            {"Device": f"PJSIP/{number}", "State": "NOT_INUSE"} for number in range(10_000, 10_000 + devices)
+        ]
+        site.connect()
+    assert isinstance(site.pbx.state, Up)
+    assert "disconnected" not in site.fake.happened
+    assert site.pbx.stale() is stale
+
+
 def test_a_list_that_does_not_come_at_all_is_given_up(site: Site) -> None:
     """A silent PBX costs the deadline of a list; what is known is not believed any more, and asked for again."""
     site.fake.held.add("BridgeList")
@@ -232,6 +248,97 @@ def test_a_list_that_does_not_come_at_all_is_given_up(site: Site) -> None:
     assert site.pbx.stale() is Stale.LOST
     assert [line["why"] for line in events(logs, "pbx_lost")] == ["no answer"]
     assert [record["why"] for record in site.records("pbx_lost")] == ["no answer"]
+
+
+def test_a_pbx_that_tells_of_no_call_is_not_trusted(site: Site) -> None:
+    """An account without read=call: the next list says so, and the log what is missing; a call that is heard mends
+    it."""
+    fake = site.fake
+    fake.channels.append({**fake.channels[3], "Channel": "PJSIP/9-00000009", "Uniqueid": "9.9"})
+    with capture_logs() as logs:
+        fake.advance(RESYNC_SECONDS)
+        fake.advance(SETTLE_SECONDS)
+        assert site.pbx.stale() is Stale.DEAF
+        assert site.pbx.devices_of(AGENT) is Stale.DEAF
+        missing = events(logs, "ami_class_missing")
+        assert [(one["line"], one["classes"], one["needed_for"]) for one in missing] == [
+            ("read", "call", "Newchannel")
+        ]
+        assert site.facts == ["pbx_lost"]
+        # That it is still so is no news.
+        fake.advance(RESYNC_SECONDS)
+        fake.advance(SETTLE_SECONDS)
+        assert (site.facts, len(events(logs, "ami_class_missing"))) == (["pbx_lost"], 1)
+        fake.add_channel("PJSIP/9-0000000a", "9.10")
+        assert site.pbx.stale() is Stale.DEAF
+        fake.advance(RETRY_SECONDS)
+        fake.advance(SETTLE_SECONDS)
+    assert site.facts == ["pbx_lost", "pbx_synced"]
+    assert site.pbx.channel("9.9") is not None
+
+
+def test_an_account_that_may_never_list_does_not_flood_the_log() -> None:
+    """It is asked for again, twice as late each time, up to a minute; and from the beginning once a list has come."""
+    with capture_logs() as logs:
+        site = Site(connect=False)
+        site.fake.refused["CoreShowChannels"] = "Permission denied"
+        site.connect()
+        for _ in range(1_200):
+            site.fake.advance(0.5)
+        assert 10 <= len(events(logs, "index_not_listed")) <= 16
+        site.fake.refused.clear()
+        site.fake.advance(MAX_RETRY_SECONDS)
+        assert site.is_up()
+        site.fake.refused["CoreShowChannels"] = "Permission denied"
+        logs.clear()
+        site.fake.event("Reload")
+        site.fake.advance(RETRY_SECONDS)
+    assert len(events(logs, "index_not_listed")) == 2
+
+
+def test_a_fault_does_not_end_the_lists(site: Site) -> None:
+    """Whatever breaks in whoever is told of a list, the next one is asked for, and the log has the fault."""
+
+    class Watcher:
+        def take(self, name: str, event: object) -> None:
+            pass
+
+        def listed(self, channels: object, asked_at: float) -> None:
+            raise RuntimeError("broken")
+
+    site.pbx.watcher = Watcher()
+    with capture_logs() as logs:
+        for seconds in (RESYNC_SECONDS, SETTLE_SECONDS, RETRY_SECONDS, SETTLE_SECONDS):
+            site.fake.advance(seconds)
+    assert [line["error"] for line in events(logs, "pbx_failed")] == ["broken"] * 2
+
+
+def test_too_many_channels_are_told_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event that is one too many ends the trust, and that is logged and on record; a list that fits mends it."""
+    monkeypatch.setattr(calls, "MAX_CHANNELS", 4)
+    with capture_logs() as logs:
+        site.fake.add_channel("PJSIP/9-00000009", "9.9")
+        assert site.pbx.stale() is Stale.TOO_MANY
+        assert len(events(logs, "pbx_lost")) == 1
+        assert site.facts == ["pbx_lost"]
+        site.fake.hang_up("PJSIP/9-00000009")
+        site.fake.advance(RESYNC_SECONDS)
+        site.fake.advance(SETTLE_SECONDS)
+    assert site.facts == ["pbx_lost", "pbx_synced"]
+
+
+def test_counts_what_nobody_wanted(site: Site) -> None:
+    """Events without a use and answers without a question, also of the connections before this one."""
+    site.fake.event("VarSet", Variable="A")
+    with capture_logs():
+        site.fake.held.add("Getvar")
+        Deferred.fromCoroutine(site.pbx.variable(SPYER, "A")).addErrback(lambda _: None)
+        site.fake.advance(11.0)
+        site.fake.answer_held()
+        assert (site.pbx.dropped, site.pbx.strays) == (1, 1)
+        site.come_back()
+        site.fake.event("VarSet", Variable="A")
+    assert (site.pbx.dropped, site.pbx.strays) == (2, 1)
 
 
 # ---- losses and returns ------------------------------------------------------------------------------------

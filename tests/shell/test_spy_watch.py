@@ -14,7 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from agi_monitor.errors import ActionFailed, Disconnected
-from agi_monitor.model import Agent, Mode, Orphans, RogueSpies
+from agi_monitor.model import Agent, Barge, Mode, Orphans, RogueSpies
 from agi_monitor.service import Reactor, Server
 from agi_monitor.spy_watch import HANGUP_SECONDS, KEY_SECONDS, NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
 from agi_monitor.supervision.audit import Fact
@@ -144,6 +144,25 @@ def test_what_the_pbx_says_late_is_of_the_grant_that_was(site: Site) -> None:
     site.fake.start_spying(SPYER, ROGUE)
     assert len(site.records("spy_heard")) == 1
     site.watch.closed(GRANT)
+
+
+def test_a_spy_behind_the_end_of_a_grant_is_rogue(site: Site) -> None:
+    """The same two channels a moment after a grant that was heard to begin and is over: nobody granted that."""
+    site.open()
+    site.close()
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
+
+
+@pytest.mark.parametrize("mode", [Mode.BARGE, Mode.TAKE_OVER])
+def test_a_spy_behind_a_conference_is_rogue(site: Site, mode: Mode) -> None:
+    """Whoever joined a call by another application has no start that could come late."""
+    site.change(barge=Barge.CONFERENCE)
+    grant = replace(GRANT, mode=mode)
+    site.watch.opened(grant)
+    site.watch.closed(grant)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
 
 
 def test_a_spy_without_a_grant_is_rogue(site: Site, logs: list[EventDict]) -> None:
@@ -370,6 +389,17 @@ def test_a_channel_that_cannot_be_asked_is_asked_again(site: Site) -> None:
     site.fake.held.clear()
     site.fake.advance(5.0)
     assert site.facts == ["pbx_lost", "pbx_synced", "rogue_spy"]
+
+
+def test_a_pbx_that_is_being_stopped_proves_nobody_rogue(site: Site) -> None:
+    """It says no to every question, but the channel is there: its proof could not be asked for, and is later."""
+    site.fake.refused["Getvar"] = "Asterisk is shutting down"
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+    assert (kinds(site), site.facts) == ([(SPYER, Kind.UNPROVEN)], [])
+    site.fake.refused.clear()
+    resync(site)
+    assert (kinds(site), site.facts) == ([(SPYER, Kind.OTHERS)], [])
 
 
 def test_a_question_that_is_not_answered_is_asked_again(site: Site) -> None:
@@ -604,9 +634,35 @@ def test_a_pbx_that_refuses_everything_leaves_no_trace_of_a_revocation(site: Sit
     site.fake.refused.update(dict.fromkeys((*ENDING, "Hangup"), "No such channel"))
     site.change(rules=())
     site.fake.advance(KEY_SECONDS)
-    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["spy_watch_failed"]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+        *["spy_not_silenced"] * 3,
+        "spy_watch_failed",
+    ]
     site.close()
     assert (kinds(site), site.watch.revoked(GRANT)) == ([], None)
+
+
+def test_what_does_not_silence_a_spy_is_logged(site: Site, logs: list[EventDict]) -> None:
+    """Without the module for it nobody is muted: that stands in the log, and the key ends the spy all the same."""
+    site.open()
+    site.fake.refused["Setvar"] = "Variable not set"
+    site.change(rules=())
+    site.close()
+    failed = [line for line in logs if line["event"] == "spy_not_silenced"]
+    assert [(line["grant"], line["step"]) for line in failed] == [("c-1.1", "mute out"), ("c-1.1", "mute in")]
+    assert all("Variable not set" in line["error"] for line in failed)
+    assert site.fake.asked("Hangup") == []
+
+
+def test_a_channel_that_is_gone_needs_no_silence(site: Site, logs: list[EventDict]) -> None:
+    """Whoever hung up in the same moment is no fault."""
+    site.open()
+    site.fake.held.update(ENDING)
+    site.change(rules=())
+    site.fake.hang_up(SPYER)
+    site.watch.closed(GRANT)
+    site.fake.answer_held()
+    assert [line for line in logs if line["event"] == "spy_not_silenced"] == []
 
 
 # ---- the command line --------------------------------------------------------------------------------------
@@ -792,6 +848,7 @@ def test_a_clock_that_jumps_breaks_nothing(site: Site, skew: float, logs: list[E
     """Somebody sets the clock on the wall by hours: spies begin, are revoked and end as before."""
     site.fake.start_spying(ROGUE, SPYEE)
     site.open()
+    site.fake.advance(3.0)
     site.skew = skew
     resync(site)
     assert kinds(site) in ([(ROGUE, Kind.ROGUE), (SPYER, Kind.GRANTED)], [(SPYER, Kind.GRANTED), (ROGUE, Kind.ROGUE)])
@@ -803,7 +860,27 @@ def test_a_clock_that_jumps_breaks_nothing(site: Site, skew: float, logs: list[E
     site.fake.advance(RESYNC_SECONDS + SETTLE_SECONDS)
     assert kinds(site) == []
     assert sorted(site.facts) == ["rogue_spy", "rogue_spy_ended", "spy_revoked"]
+    assert [record["seconds"] for record in site.records("rogue_spy_ended")] == [4.12]
     assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+@pytest.mark.parametrize("skew", [-7_200.0, 7_200.0])
+def test_a_clock_that_jumps_falsifies_no_duration_of_an_orphan(site: Site, skew: float) -> None:
+    """One that lost its story, and one of an earlier run from the moment on that it is seen."""
+    site.open()
+    site.fake.advance(3.0)
+    site.skew = skew
+    site.watch.left_alone(GRANT)
+    site.watch.closed(GRANT)
+    site.fake.hang_up(SPYER)
+    earlier = replace(GRANT, spyer="PJSIP/2001-00000009", spyer_uniqueid="9.9", began=site.time() - 60.0)
+    site.fake.add_channel(earlier.spyer, earlier.spyer_uniqueid)
+    site.fake.variables[earlier.spyer, VARIABLE] = BEFORE.sign(earlier)
+    site.fake.start_spying(earlier.spyer, SPYEE)
+    site.fake.advance(5.0)
+    site.skew = 0.0
+    site.fake.hang_up(earlier.spyer)
+    assert [record["seconds"] for record in site.records("spy_ended")] == [3.0, 65.0]
 
 
 def test_a_grant_that_is_too_long_to_be_signed_is_logged(site: Site, logs: list[EventDict]) -> None:

@@ -40,12 +40,16 @@ def site() -> Site:
 
 def overview_of(site: Site) -> ServerOverview:
     """What a server with this PBX shows."""
-    return ServerOverview(site.pbx, site.watch, lambda: site.policy, Bulletin(site.ledger), site.time)
+    return ServerOverview(
+        site.pbx, site.watch, lambda: site.policy, Bulletin(site.ledger), site.time, site.fake.clock.seconds
+    )
 
 
 def nothing() -> ServerOverview:
     """What a server without a manager interface shows."""
-    return ServerOverview(None, None, lambda: Site(connect=False).policy, Bulletin(Ledger()), lambda: NOW)
+    return ServerOverview(
+        None, None, lambda: Site(connect=False).policy, Bulletin(Ledger()), lambda: NOW, lambda: 0.0
+    )
 
 
 def result_of(story: Coroutine[Any, Any, bool]) -> Any:
@@ -259,7 +263,7 @@ def test_tells_what_is_recorded(site: Site) -> None:
     """Whoever subscribes gets the records of the audit, until they leave."""
     told: list[Row] = []
     bulletin = Bulletin(site.ledger)
-    overview = ServerOverview(site.pbx, site.watch, lambda: site.policy, bulletin, site.time)
+    overview = ServerOverview(site.pbx, site.watch, lambda: site.policy, bulletin, site.time, site.fake.clock.seconds)
     leave = overview.subscribe(told.append)
     fact = ServerStopped(at=site.pbx._now())
     result_of(bulletin.append(fact))  # type: ignore[arg-type]  # it returns nothing

@@ -187,6 +187,9 @@ class LiveHouse:
         states = [{"Device": device, "State": state} for device, state in self._pbx.device_states.items()]
         kinds = [{"BridgeUniqueid": bridge, "BridgeType": "basic"} for bridge in bridges]
         index.snapshot("pbx", Lists(channels, kinds, states), listing)
+        for item in channels:
+            # They began while the picture was true, so whoever holds them was heard.
+            index.apply("pbx", {"Event": "Newchannel", **item})
         for channel in self._pbx.channels:
             if channel.on_hold:
                 index.apply("pbx", {"Event": "Hold", "Channel": channel.name, "Uniqueid": channel.uniqueid})
@@ -255,6 +258,7 @@ class Watch:
         self.grants.append(grant)
         self.open.append(grant)
         self._happened.append(f"opened {grant.id}")
+        self.known.opened(grant, self._clock())
         return f"proof of {grant.id}"
 
     def closed(self, grant: Grant) -> None:
@@ -342,6 +346,8 @@ class Desk:
         hashing: InThread = at_once,
     ) -> None:
         self.now = NOW
+        self.jumped = 0.0
+        """What somebody has set the clock on the wall by: ``now`` has it, and how long something took has not."""
         self.policy = POLICY
         self.pbx = Phone(channel, extension=dialled, script="spy", language=language, transcript=True)
         self.pbx.functions["CONNECTEDLINE"] = lambda channel, _: channel.variables.get("connected number", "")
@@ -460,6 +466,7 @@ class Desk:
             self.live,
             self.watch,
             lambda calls: calls[-1],
+            seconds=lambda: self.now - self.jumped,
         )
         await self.call.run()
 

@@ -704,8 +704,88 @@ def test_an_event_that_was_lost_is_a_difference(name: str, difference: str) -> N
             pbx.rename(agent, f"{BEN}-000000ff")
         case "Hangup":
             pbx.hang_up(agent)
+    pbx.hang_up(pbx.create(TRUNK))  # one event is lost, and not every event of its kind
     said = difference.replace("AGENT", f"{BEN}-00000003").replace("ROOM", room)
     assert lost(pbx, name) == (said,)
+
+
+def hold_is_known(index: ChannelIndex) -> bool:
+    """Whether the agent's only call is certain to be on hold or not to be."""
+    (channel,) = devices(index, BEN).channels
+    return channel.hold_known
+
+
+def test_hold_is_known_where_every_hold_was_heard() -> None:
+    """Of a call whose both sides were told of from their beginning, until the connection is lost."""
+    pbx = SmallPbx()
+    incoming(pbx)
+    index = told(pbx)
+    assert hold_is_known(index)
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == ()
+    assert hold_is_known(index)
+    index.lost(NODE)
+    assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) == ()
+    assert not hold_is_known(index)
+    assert not hold_is_known(listed(pbx))
+
+
+def test_hold_is_known_when_it_is_heard() -> None:
+    """A call of before the connection: one side that holds is enough, and one that does not is not."""
+    pbx = SmallPbx()
+    incoming(pbx)
+    index = listed(pbx)
+    agent, customer = (
+        next(leg for leg in pbx.legs if pbx.channel(leg).endpoint == endpoint) for endpoint in (BEN, TRUNK)
+    )
+
+    def tell(event: str, leg: str) -> bool:
+        index.apply(NODE, {"Event": event, "Uniqueid": leg})
+        return hold_is_known(index)
+
+    assert tell("Hold", agent)
+    assert not tell("Unhold", agent)
+    assert tell("Unhold", customer)
+
+
+@pytest.mark.parametrize("deaf_for", ["Newchannel", "Hangup"])
+def test_a_pbx_that_tells_of_no_call_is_deaf(deaf_for: str) -> None:
+    """A list that shows what no event told of ends the trust, also over the next connection, until one is heard."""
+    pbx = SmallPbx()
+    index = empty_index()
+
+    def deliver() -> None:
+        for event in pbx.wire:
+            if event["Event"] != deaf_for:
+                index.apply(NODE, event)
+        pbx.wire.clear()
+
+    def take_lists() -> None:
+        assert index.snapshot(NODE, lists_of(pbx), index.resync(NODE)) is not None
+
+    take_lists()
+    first = pbx.create(BEN)
+    index.apply(NODE, pbx.wire[0] if deaf_for == "Hangup" else {})
+    if deaf_for == "Hangup":
+        pbx.hang_up(first)
+    deliver()
+    assert index.stale(NODE) is None
+    for _ in range(2):
+        take_lists()
+        assert index.stale(NODE) is Stale.DEAF
+        assert index.unheard(NODE) == {deaf_for}
+        assert not index.wants_lists(NODE)
+        index.lost(NODE)
+    take_lists()
+    last = pbx.create(TRUNK)
+    pbx.hang_up(last)
+    for event in pbx.wire:
+        index.apply(NODE, event)
+    # What was missed is not made good by what is heard now.
+    assert index.stale(NODE) is Stale.DEAF
+    assert index.wants_lists(NODE)
+    take_lists()
+    assert index.stale(NODE) is None
+    assert not index.wants_lists(NODE)
 
 
 def test_what_was_not_trusted_is_compared_with_nothing() -> None:
@@ -844,7 +924,7 @@ def test_no_garbage_raises(
     after: Sequence[dict[str, str]],
 ) -> None:
     """Whatever events and lists hold, the index goes on, answers, and lets go of everything with the channels."""
-    index = empty_index()
+    index = ChannelIndex()  # one that was not trusted before: the list finds nothing that no event told of
     listing = index.resync(NODE)
     for event in before:
         index.apply(NODE, event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from agi_monitor.supervision.calls import Channel, Origin
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.live_pbx import Devices
-from agi_monitor.supervision.targets import AgentDevices, Source
+from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, Source
 
 AGENT = Agent("1001", frozenset())
 LIVE = AgentDevices(("PJSIP/1001",), (), reachable=True, source=Source.INDEX)
@@ -25,6 +26,7 @@ class Live:
 
     def __init__(self, answer: AgentDevices | Stale) -> None:
         self.answer = answer
+        self.known: dict[str, Channel] = {}
 
     def stale(self) -> Stale | None:
         return self.answer if isinstance(self.answer, Stale) else None
@@ -33,7 +35,7 @@ class Live:
         return self.answer
 
     def channel(self, uniqueid: str) -> Channel | Stale | None:
-        return None
+        return self.known.get(uniqueid)
 
     def partners_of(self, uniqueid: str) -> tuple[Channel, ...] | Stale:
         return ()
@@ -65,26 +67,40 @@ def finish(story: Coroutine[Any, Any, AgentDevices]) -> AgentDevices:
 
 
 @pytest.mark.parametrize(
-    ("live", "source"),
+    ("live", "stale"),
     [
-        (Live(LIVE), Source.INDEX),
-        (Live(NO_HINT), Source.AGI),
-        (Live(Stale.LOST), Source.AGI),
-        (Live(Stale.NEVER_LISTED), Source.AGI),
-        (Live(Stale.TOO_MANY), Source.AGI),
-        (Live(Stale.RELOADED), Source.AGI),
-        (None, Source.AGI),
+        (Live(LIVE), None),
+        (Live(NO_HINT), "no_hint"),
+        *((Live(stale), stale.value) for stale in Stale),
+        (None, ""),
     ],
-    ids=["known", "no-hint", "lost", "never-listed", "too-many", "reloaded", "no-manager-interface"],
+    ids=["known", "no-hint-there", *Stale, "no-manager-interface"],
 )
-def test_asks_the_live_picture_first(live: Live | None, source: Source) -> None:
-    """AGI is asked exactly where the picture is not there, not to be trusted, or knows no device of the agent."""
+def test_asks_the_live_picture_first(live: Live | None, stale: str | None) -> None:
+    """AGI is asked exactly where the picture is not there, not to be trusted, or knows no device of the agent; and
+    the answer says which of these it was."""
     answered: list[Source] = []
     over_agi = OverAGI()
     found = finish(Devices(live, over_agi, answered.append).devices_of(AGENT))
-    assert found == (LIVE if source is Source.INDEX else OVER_AGI)
-    assert over_agi.asked == ([] if source is Source.INDEX else [AGENT])
-    assert answered == [source]
+    assert found == (LIVE if stale is None else replace(OVER_AGI, stale=stale))
+    assert over_agi.asked == ([] if stale is None else [AGENT])
+    assert answered == [found.source] == [Source.INDEX if stale is None else Source.AGI]
+
+
+def test_a_call_that_may_be_on_hold_is_asked_about() -> None:
+    """One that was on before the picture was: only the PBX knows whether the other party hears music."""
+    leg = DeviceChannel("PJSIP/1001-00000001", "1.1", ChannelState.UP, ("PJSIP/trunk-00000002",), hold_known=False)
+    live = Live(replace(LIVE, channels=(leg,)))
+    assert finish(Devices(live, OverAGI()).devices_of(AGENT)) == replace(OVER_AGI, stale=Stale.HOLD_UNKNOWN)
+
+
+def test_a_picture_without_the_asker_is_not_true() -> None:
+    """The supervisor's own call is on the PBX for certain: where the picture lacks it, AGI is asked."""
+    live = Live(LIVE)
+    devices = Devices(live, OverAGI(), asker="1.5")
+    assert finish(devices.devices_of(AGENT)) == replace(OVER_AGI, stale=Stale.DEAF)
+    live.known["1.5"] = Channel("1.5", "PJSIP/2001-00000001", "PJSIP/2001", ChannelState.UP)
+    assert finish(devices.devices_of(AGENT)).source is Source.INDEX
 
 
 def test_asks_anew_each_time() -> None:

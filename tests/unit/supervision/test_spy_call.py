@@ -146,6 +146,21 @@ def test_counts_the_seconds_of_a_spy(desk: Desk) -> None:
     ]
 
 
+@pytest.mark.parametrize("jump", [-7_200.0, 7_200.0])
+def test_a_clock_that_jumps_falsifies_no_seconds(desk: Desk, jump: float) -> None:
+    """Somebody sets the clock on the wall by hours while a spy is on: it lasted as long as it did."""
+
+    def later() -> int | None:
+        desk.now += 12.25 + jump
+        desk.jumped = jump
+        return desk.supervisor_hangs_up()
+
+    desk.when_quiet = later
+    desk.run()
+
+    assert desk.recorded("fact", "seconds")[-1] == ("spy_ended", 12.25)
+
+
 def test_remembers_a_pin_for_the_next_call(tmp_path: Path) -> None:
     """With ``remember_seconds`` the second call of the same phone asks no PIN."""
     (tmp_path / "a").mkdir()

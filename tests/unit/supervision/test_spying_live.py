@@ -21,7 +21,7 @@ from agi_monitor.supervision.policy import Notice
 from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.protected import Protected
-from agi_monitor.supervision.targets import AgentDevices
+from agi_monitor.supervision.targets import AgentDevices, Source
 from agi_monitor.testing import FakeAsterisk, FakeChannel
 from tests.unit.supervision.desk import (
     CODES,
@@ -140,6 +140,21 @@ def test_agi_answers_while_the_hints_are_in_doubt(desk: Desk) -> None:
     desk.live = ReloadedHouse(desk.pbx)
     desk.run()
     assert started(desk, "source", "stale") == [("agi", "reloaded")]
+
+
+class PatternHouse(LiveHouse):
+    """The hint is one by a pattern: no list names the agent's phone."""
+
+    def devices_of(self, agent: Agent) -> AgentDevices | Stale:
+        """Nobody's phone."""
+        return AgentDevices((), (), reachable=False, source=Source.INDEX)
+
+
+def test_agi_answers_where_the_picture_has_no_hint(desk: Desk) -> None:
+    """The picture is true and knows no phone of the agent: that is what the record says, also at a mode key."""
+    desk.live = PatternHouse(desk.pbx)
+    desk.run(f"{PIN}#5")
+    assert started(desk, "source", "stale") == [("agi", "no_hint"), ("agi", "no_hint")]
 
 
 # ---- whose phone it is --------------------------------------------------------------------------------------

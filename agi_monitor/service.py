@@ -118,7 +118,6 @@ class Server:
         self._clock = clock
         self.config = load(config_path).config
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
-        self._files = Threads(reactor, 1, "files")
         self._store = Threads(reactor, 1, "store")
         self._records = Threads(reactor, 1, "audit")
         self._state = StateFolder(self.config.state.directory)
@@ -211,7 +210,6 @@ class Server:
             CannotListenError: the port is taken.
         """
         self._hashing.start()
-        self._files.start()
         self._store.start()
         self._records.start()
         self._sinks.take()
@@ -424,7 +422,6 @@ class Server:
             await self._pbx.stop()
         await self._close_audit()
         self._hashing.stop()
-        self._files.stop()
         self._store.stop()
         self._records.stop()
         self._database.close()

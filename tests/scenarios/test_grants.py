@@ -96,6 +96,10 @@ def test_our_own_spies_raise_no_alarm(open_house: House) -> None:
         told = events_of(manager, "ChanSpyStart", len(granted))
     assert sorted((event["SpyerUniqueid"], event["SpyeeUniqueid"]) for event in told) == sorted(granted)
     assert len(house.server.wait_for_audit("spy_ended", len(granted))) == len(granted)
+    for said in ("spy_heard", "spy_silent"):
+        records = house.server.wait_for_audit(said, len(granted))
+        assert sorted((one["spyer_uniqueid"], one["spyee_uniqueid"]) for one in records) == sorted(granted)
+        assert len({(one["call"], one["grant"]) for one in records}) == len(granted)
     house.assert_no_alarm()
     assert house.asks("spies")["spies"] == []
 

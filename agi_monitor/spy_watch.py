@@ -162,7 +162,7 @@ class SpyWatch:
 
     def closed(self, grant: Grant) -> None:
         """It is over."""
-        self.grants.closed(grant, self._reactor.seconds())
+        self.grants.closed(grant, self._reactor.seconds(), self._clock())
         if grant in self._ours():
             return  # it was left alone
         self._begun.pop(grant.id, None)
@@ -234,8 +234,9 @@ class SpyWatch:
     def take(self, name: str, event: Message) -> None:
         """An event came."""
         if name == "ChanSpyStart":
-            self._note_heard(SpyHeard, self.grants.heard(event, self._reactor.seconds()))
-            self._take_start(self.grants.started(event, self._reactor.seconds()))
+            now = self._reactor.seconds()
+            self._note_heard(SpyHeard, self.grants.heard(event, now))
+            self._take_start(self.grants.started(event, now, self._clock()))
         elif name == "ChanSpyStop":
             self._note_heard(SpySilent, self.grants.silent(event))
             self._note_end(event.text("SpyerUniqueid"))
@@ -266,7 +267,7 @@ class SpyWatch:
         # The list is older than the last events: who has ended since is not found again.
         over = {uniqueid for at, uniqueid in self._ended if at >= asked_at}
         channels = [item for item in channels if item.text("Uniqueid") not in over]
-        listed = self.grants.listed(channels, asked_at, self._reactor.seconds())
+        listed = self.grants.listed(channels, asked_at, self._reactor.seconds(), self._clock())
         self._take_ends(listed.ended)
         for spy in (*(spy for spy in listed.found if spy.kind is not Kind.UNPROVEN), *self.grants.unproven()):
             self._take_start(spy)

@@ -10,7 +10,8 @@ Events and stories come over different connections, in any order: a start that c
 grants that were closed a moment ago before their own start was seen; each explains one. A start without a stop ends
 with the hang-up of either party, or with a list in which nobody spies any more.
 
-``now`` is in seconds on a clock that nobody sets: whoever sets that on the wall must not make a grant last.
+``now`` is in seconds on a clock that nobody sets: whoever sets that on the wall must not make a grant last. ``at`` is
+that moment in seconds since 1970, by which the rules count; it is ``now`` when not given.
 """
 
 from __future__ import annotations
@@ -157,6 +158,7 @@ class Spy:
         grant: the grant, where there is one.
         why: for a rogue or exempt one, in a few words.
         idle: a list names it, but it may be over: it is one only with a proof.
+        at: when that was, in seconds since 1970.
     """
 
     kind: Kind
@@ -168,6 +170,7 @@ class Spy:
     grant: Grant | None = None
     why: str = ""
     idle: bool = False
+    at: float = 0.0
 
     @property
     def id(self) -> str:
@@ -205,8 +208,8 @@ class Grants:
         self._closed: deque[tuple[float, tuple[str, str]]] = deque()
         self._last: dict[str, tuple[float, Grant]] = {}
         """By spyer, the grant that was closed last, and when."""
-        self._told: dict[str, Grant] = {}
-        """By spyer, the grant whose beginning the PBX has told, and not its end."""
+        self._told: dict[str, tuple[float, Grant]] = {}
+        """By spyer, the grant whose beginning the PBX has told, and not its end; and when."""
         self._observed: dict[str, Spy] = {}
         self._notices: Counter[str] = Counter()
         self._places: dict[str, dict[str, Place]] = {}
@@ -233,18 +236,19 @@ class Grants:
         if by_chanspy:
             self._expected.add(grant.id)
 
-    def closed(self, grant: Grant, now: float) -> None:
+    def closed(self, grant: Grant, now: float, at: float | None = None) -> None:
         """It is over."""
         self._open.pop(grant.id, None)
-        self._note_heard(grant, self._since.pop(grant.id, now), now)
+        self._since.pop(grant.id, None)
         if self._by_spyer.get(grant.spyer_uniqueid) == grant:
             del self._by_spyer[grant.spyer_uniqueid]
         if grant.id in self._expected:
             self._expected.discard(grant.id)
             self._closed.append((now, (grant.spyer_uniqueid, grant.spyee_uniqueid)))
-            self._last.pop(grant.spyer_uniqueid, None)
-            self._last[grant.spyer_uniqueid] = (now, grant)
+        self._last.pop(grant.spyer_uniqueid, None)
+        self._last[grant.spyer_uniqueid] = (now, grant)
         self._forget(now)
+        self._note_heard(grant, now, now if at is None else at)
 
     def place_taken(self, place: Place) -> None:
         """Somebody is about to hear a call, and counts as one who does until the place is left."""
@@ -281,22 +285,23 @@ class Grants:
         spyer, spyee = text(event, "SpyerUniqueid"), text(event, "SpyeeUniqueid")
         self._forget(now)
         grant = self._by_spyer.get(spyer)
-        if grant is None and spyer in self._last:
+        if grant is None and spyer in self._last and self._was_closed(spyer, spyee, now):
             grant = self._last[spyer][1]
         if grant is None or grant.spyee_uniqueid != spyee:
             return None
-        self._told[spyer] = grant
+        self._told[spyer] = now, grant
         return grant
 
     def silent(self, event: Headers) -> Grant | None:
         """Return the grant that a ChanSpyStop is the end of, when its beginning was told."""
         spyer = text(event, "SpyerUniqueid")
-        grant = self._told.get(spyer)
+        _, grant = self._told.get(spyer, (0.0, None))
         if grant is None or text(event, "SpyeeUniqueid") not in ("", grant.spyee_uniqueid):
             return None
-        return self._told.pop(spyer)
+        del self._told[spyer]
+        return grant
 
-    def started(self, event: Headers, now: float) -> Spy | None:
+    def started(self, event: Headers, now: float, at: float | None = None) -> Spy | None:
         """Take in a ChanSpyStart.
 
         Returns:
@@ -322,7 +327,8 @@ class Grants:
             kind, why = Kind.ROGUE, "another channel than the one that was granted"
         elif exempt := self._exempt(spyer, spyee_uniqueid, now):
             kind, why = Kind.EXEMPT, exempt
-        return self._keep(Spy(kind, spyer, spyer_uniqueid, spyee, spyee_uniqueid, now, None, why))
+        at = now if at is None else at
+        return self._keep(Spy(kind, spyer, spyer_uniqueid, spyee, spyee_uniqueid, now, None, why, at=at))
 
     def stopped(self, event: Headers) -> Spy | None:
         """Take in a ChanSpyStop. Returns the spy of others that has ended."""
@@ -340,14 +346,16 @@ class Grants:
         self._told.pop(uniqueid, None)
         return tuple(ended)
 
-    def listed(self, channels: Sequence[Headers], asked_at: float, now: float) -> Listed:
+    def listed(self, channels: Sequence[Headers], asked_at: float, now: float, at: float | None = None) -> Listed:
         """Take in the items of CoreShowChannels: what was missed while there was no connection.
 
         Parameters:
             channels: the items.
             asked_at: when they were asked for; what began later may be missing in them.
             now: on the same clock.
+            at: in seconds since 1970.
         """
+        at = now if at is None else at
         spying = {text(item, "Uniqueid"): item for item in channels if _spies(item)}
         ended = tuple(
             spy for spy in self._observed.values() if spy.since < asked_at and spy.spyer_uniqueid not in spying
@@ -355,7 +363,7 @@ class Grants:
         for spy in ended:
             del self._observed[spy.spyer_uniqueid]
         names = {text(item, "Uniqueid"): text(item, "Channel") for item in channels}
-        self._told = {spyer: grant for spyer, grant in self._told.items() if spyer in names or grant.id in self._open}
+        self._told = {spyer: told for spyer, told in self._told.items() if spyer in names or told[0] >= asked_at}
         over = [key for key, (_, last) in self._heard.items() if last < asked_at and key[1] not in names]
         for key in over:
             del self._heard[key]
@@ -370,7 +378,10 @@ class Grants:
             kind = Kind.EXEMPT if exempt else Kind.UNPROVEN
             spyee = names.get(spyee_uniqueid, "")
             idle = item.get("Context") in OUR_CONTEXTS
-            found.append(self._keep(Spy(kind, spyer, uniqueid, spyee, spyee_uniqueid, now, None, exempt, idle)))
+            spy = Spy(
+                kind, spyer, uniqueid, spyee, spyee_uniqueid, now, None, exempt, idle, now if at is None else at
+            )
+            found.append(self._keep(spy))
         return Listed(tuple(found), ended)
 
     def dropped(self, spy: Spy) -> None:
@@ -472,16 +483,15 @@ class Grants:
             if spy.kind is Kind.EXEMPT or (spy.idle and spy.grant is None):
                 continue
             # A list does not always tell who is heard; the grant does.
-            place = Place("", spy.spyer_uniqueid, spy.spyee_uniqueid, spy.since)
+            place = Place("", spy.spyer_uniqueid, spy.spyee_uniqueid, spy.at)
             place = place if spy.grant is None else spy.grant.place
             if place.spyee_uniqueid in call:
                 yield place
 
-    def _note_heard(self, grant: Grant, since: float, now: float) -> None:
+    def _note_heard(self, grant: Grant, now: float, at: float) -> None:
         key = grant.supervisor, grant.spyee_uniqueid
         seconds, _ = self._heard.pop(key, (0.0, 0.0))
-        # What was heard before this grant is in it; the time of day may have jumped since.
-        self._heard[key] = max(seconds, grant.began - grant.since + now - since), now
+        self._heard[key] = max(seconds, at - grant.since), now
         while len(self._heard) > MAX_HEARD:
             del self._heard[next(iter(self._heard))]
 

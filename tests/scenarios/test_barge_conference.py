@@ -139,6 +139,41 @@ def test_it_goes_on_through_a_transfer_by_the_customer(conference: House) -> Non
     house.hears(everybody("3002", "1001", "2001"))
 
 
+def test_it_goes_on_through_a_blind_transfer_by_the_agent(conference: House) -> None:
+    """The agent sends the three of them to a colleague: customer and supervisor talk to the colleague then."""
+    house = conference
+    house.lab.connect("3001", "1001")
+    house.spy("barge")
+    house.hears(everybody("3001", "1001", "2001"))
+    house.lab.phone("1002").set_auto_answer(True)
+    house.lab.phone("1001").transfer("1002")
+    house.hears(everybody("3001", "1002", "2001"))
+    assert not house.server.audit("spy_ended")
+    house.lab.phone("2001").hang_up()
+    assert why(house) == ["supervisor_hung_up"]
+    house.hears(everybody("3001", "1002"))
+
+
+def test_it_goes_on_through_an_attended_transfer_by_the_agent(conference: House) -> None:
+    """While the agent asks the colleague, customer and supervisor hear each other and not the agent; afterwards they
+    talk to the colleague."""
+    house = conference
+    house.lab.connect("3001", "1001")
+    house.spy("barge")
+    house.hears(everybody("3001", "1001", "2001"))
+    house.lab.phone("1001").hold()
+    house.lab.connect("1001", "1002")
+    house.lab.wait_for_hearing(everybody("1001", "1002"), others_silent=False)
+    first, second = house.lab.phone("1001").calls
+    house.lab.phone("1001").transfer_attended(first, second)
+    house.hears(everybody("3001", "1002", "2001"))
+    assert not house.server.audit("spy_ended")
+    house.lab.phone("3001").hang_up()
+    house.hears(everybody("1002", "2001"))
+    house.lab.phone("1002").hang_up()
+    assert why(house) == ["call_over"]
+
+
 def test_it_reaches_everybody_in_a_conference(conference: House) -> None:
     """The agent is in a conference of three: the supervisor is the fourth."""
     house = conference

@@ -258,7 +258,6 @@ class Watch:
         self.grants.append(grant)
         self.open.append(grant)
         self._happened.append(f"opened {grant.id}")
-        self.known.opened(grant, self._clock())
         return f"proof of {grant.id}"
 
     def closed(self, grant: Grant) -> None:

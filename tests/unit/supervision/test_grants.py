@@ -591,9 +591,7 @@ def test_what_was_heard_of_a_call_counts_until_it_is_over() -> None:
     grants.closed(GRANT, NOW + 30)
     assert grants.heard_since("anna", CALL, NOW + 100) == NOW + 70
     assert grants.heard_since("bert", CALL, NOW + 100) == NOW + 100
-    again = replace(GRANT, number=2, began=NOW + 100, since=NOW + 70)
-    grants.opened(again, NOW + 100)
-    grants.closed(again, NOW + 110)
+    grants.closed(replace(GRANT, number=2, since=NOW + 70), NOW + 110)
     assert grants.heard_since("anna", CALL, NOW + 200) == NOW + 160
     grants.listed([{"Uniqueid": GRANT.spyee_uniqueid, "Channel": GRANT.spyee}], NOW + 210, NOW + 211)
     assert grants.heard_since("anna", CALL, NOW + 300) == NOW + 260
@@ -612,9 +610,7 @@ def test_what_is_kept_of_calls_has_an_end() -> None:
     """Nothing grows with the number of calls."""
     grants = Grants()
     for number in range(MAX_HEARD + 5):
-        grant = replace(GRANT, spyee_uniqueid=f"7.{number}")
-        grants.opened(grant, NOW)
-        grants.closed(grant, NOW + 10)
+        grants.closed(replace(GRANT, spyee_uniqueid=f"7.{number}"), NOW + 10)
     assert len(grants._heard) == MAX_HEARD
     assert grants.heard_since("anna", frozenset({"7.0"}), NOW) == NOW
     assert grants.heard_since("anna", frozenset({f"7.{MAX_HEARD}"}), NOW) == NOW - 10

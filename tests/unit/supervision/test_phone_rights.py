@@ -421,7 +421,6 @@ def arranged(folder: Path, so: Situation, rules: list[Rule]) -> Desk:
         began=desk.now - so.heard,
         since=desk.now - so.heard,
     )
-    watch.known.opened(grant, desk.now - so.heard)
     watch.known.closed(grant, desk.now)
     desk.change(rules=tuple(rules))
     return desk

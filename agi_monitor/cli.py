@@ -171,13 +171,16 @@ def serve(config_path: Path) -> None:
     # Only now: importing Twisted's reactor chooses it, and the other commands need none.
     from twisted.internet import reactor as twisted_reactor
     from twisted.internet.defer import Deferred
+    from twisted.internet.task import LoopingCall
 
     from agi_monitor.service import Reactor, Server
+    from agi_monitor.systemd import Notifier
 
     # Twisted's timers go by the time of day: set back by an hour, every deadline would come an hour late.
     twisted_reactor.seconds = time.monotonic  # type: ignore[method-assign]  # a function as well
     reactor = cast(Reactor, twisted_reactor)
     log = structlog.get_logger()
+    notifier = Notifier(os.environ, time.monotonic)
     exit_code = 0
     stopping = False
 
@@ -198,16 +201,27 @@ def serve(config_path: Path) -> None:
         signal.signal(number, lambda *_: reactor.callFromThread(action))
 
     def reload_config() -> None:
+        notifier.reloads()
         Deferred.fromCoroutine(server.reload()).addErrback(
             lambda failure: log.error("reload_failed", error=failure.getErrorMessage())
-        )
+        ).addBoth(lambda _: notifier.has_reloaded())
+
+    def end() -> Deferred[None]:
+        notifier.stops(server.stop_seconds)
+        return Deferred.fromCoroutine(server.stop())
 
     try:
         server = Server(config_path, reactor, time.time)
     except AgiMonitorError as error:
         _fail(str(error))
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(server.stop()))
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(server.start()).addErrback(failed))
+    reactor.addSystemEventTrigger("before", "shutdown", end)
+    reactor.callWhenRunning(
+        lambda: Deferred.fromCoroutine(server.start()).addCallbacks(lambda _: notifier.serves(), failed)
+    )
+    if notifier.watchdog_seconds:
+        heart = LoopingCall(notifier.lives)
+        heart.clock = reactor
+        reactor.callWhenRunning(heart.start, notifier.watchdog_seconds / 2, now=False)
     on(signal.SIGHUP, reload_config)
     for number in (signal.SIGTERM, signal.SIGINT):
         # Later: Twisted takes these two when it starts to run.

@@ -93,6 +93,7 @@ EVENTS = {
     "stopped": "The server has let go of everything and exits.",
     "stop_timed_out": "So long was waited for the last calls, in vain; the stop goes on without them.",
     "hangup_command_failed": "`stop.hangup_command` could not end a channel.",
+    "systemd_not_told": "systemd could not be told how far the server is; it may end a server that it waits for.",
     "audit_full": "A call was refused: too many facts already wait for the disk or the database.",
     "audit_write_failed": "The audit cannot be written, so nobody can begin to spy. `waiting` facts are kept.",
     "audit_caught_up": "All facts that waited are on disk, everywhere.",

@@ -221,6 +221,7 @@ ARROWS: dict[str, set[str]] = {
     # The live PBX, and what the server shows of itself.
     "bulletin": {"supervision.audit"},
     "under_way": set(),
+    "systemd": VOCABULARY,
     "pbx": VOCABULARY | {"ami", "supervision", "under_way"},
     "spy_watch": VOCABULARY | {"ami.messages", "pbx", "supervision", "under_way"},
     "overview": VOCABULARY | {"", "ami.states", "bulletin", "metrics", "pbx", "spy_watch", "supervision"},
@@ -260,6 +261,7 @@ ARROWS: dict[str, set[str]] = {
         "sample",
         "service",
         "storage.state_folder",
+        "systemd",
         "tables",
     },
     "__main__": {"cli"},
@@ -336,6 +338,7 @@ LIBRARIES: dict[str, set[str]] = {
         "storage.audit_table",
         "supervision.line",
         "supervision.pins",
+        "systemd",
         "testing",
     },
     "twisted": {
@@ -348,6 +351,7 @@ LIBRARIES: dict[str, set[str]] = {
         "pbx",
         "service",
         "spy_watch",
+        "systemd",
         "testing",
         "under_way",
     },

@@ -33,6 +33,7 @@ from agi_monitor.people_source import load_with_people
 from agi_monitor.pin_cli import pin
 from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.state_folder import StateFolder
+from agi_monitor.systemd import Notifier, passed_sockets
 
 DEFAULT_CONFIG = "/etc/agi-monitor/agi-monitor.yaml"
 
@@ -165,6 +166,7 @@ def reload(config_path: Path) -> None:
 @_config_option
 def serve(config_path: Path) -> None:
     """Run the FastAGI server until SIGTERM. SIGHUP reads the configuration again."""
+    sockets = passed_sockets(os.environ)
     config = _load(config_path)
     logs.configure(config.log.level, config.log.format)
     logs.take_over_twisted()
@@ -174,7 +176,6 @@ def serve(config_path: Path) -> None:
     from twisted.internet.task import LoopingCall
 
     from agi_monitor.service import Reactor, Server
-    from agi_monitor.systemd import Notifier
 
     # Twisted's timers go by the time of day: set back by an hour, every deadline would come an hour late.
     twisted_reactor.seconds = time.monotonic  # type: ignore[method-assign]  # a function as well
@@ -211,7 +212,7 @@ def serve(config_path: Path) -> None:
         return Deferred.fromCoroutine(server.stop())
 
     try:
-        server = Server(config_path, reactor, time.time)
+        server = Server(config_path, reactor, time.time, sockets)
     except AgiMonitorError as error:
         _fail(str(error))
     reactor.addSystemEventTrigger("before", "shutdown", end)

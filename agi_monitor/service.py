@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
@@ -109,14 +109,18 @@ class Server:
         config_path: read now, and again at every reload.
         reactor: Twisted's.
         clock: seconds since 1970.
+        sockets: that systemd passed; without any it opens its own.
 
     Raises:
         ConfigError: the file cannot be used.
         StateUnavailable: the database cannot be used, or another server uses the same state.
     """
 
-    def __init__(self, config_path: Path, reactor: Reactor, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, config_path: Path, reactor: Reactor, clock: Callable[[], float], sockets: Sequence[int] = ()
+    ) -> None:
         self._config_path = config_path
+        self._sockets = sockets
         self._reactor = reactor
         self._clock = clock
         self.config = load(config_path).config
@@ -231,7 +235,7 @@ class Server:
 
     async def _listen(self) -> IListeningPort:
         fastagi = self.config.fastagi
-        given = systemd.inherited(os.environ, fastagi.listen, fastagi.port)
+        given = systemd.inherited(self._sockets, fastagi.listen, fastagi.port)
         endpoint: AdoptedStreamServerEndpoint | TCP4ServerEndpoint | TCP6ServerEndpoint
         if given is not None:
             endpoint = AdoptedStreamServerEndpoint(  # type: ignore[no-untyped-call]  # untyped in Twisted

@@ -5,15 +5,18 @@ Everything is in the environment (sd_listen_fds(3), sd_notify(3)); without it no
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 import structlog
-from twisted.python.systemd import ListenFDs
 
 from agi_monitor.errors import ConfigError
+
+FIRST_SOCKET = 3
+"""The number of the first socket that is passed; the others follow (SD_LISTEN_FDS_START)."""
 
 MICROSECONDS = 1_000_000
 
@@ -33,11 +36,26 @@ class Inherited:
     family: socket.AddressFamily
 
 
-def inherited(environment: MutableMapping[str, str], address: str, port: int) -> Inherited | None:
-    """Return the socket that was passed to this process, or None when there is none. A second look finds none.
+def passed_sockets(environment: MutableMapping[str, str]) -> tuple[int, ...]:
+    """Return the sockets that were passed to this process. A second look finds none.
+
+    To be called before Twisted is imported: its endpoints take the same variables for themselves.
 
     Parameters:
-        environment: of the process; what it says of sockets is taken out.
+        environment: of the process; what it says of sockets is taken out, for it does not hold for children.
+    """
+    process, count = environment.pop("LISTEN_PID", ""), environment.pop("LISTEN_FDS", "")
+    environment.pop("LISTEN_FDNAMES", None)
+    if process != str(os.getpid()) or not count.isdecimal():
+        return ()
+    return tuple(range(FIRST_SOCKET, FIRST_SOCKET + int(count)))
+
+
+def inherited(passed: Sequence[int], address: str, port: int) -> Inherited | None:
+    """Return the socket to listen with, or None when there is none.
+
+    Parameters:
+        passed: sockets of systemd.
         address: where the socket has to listen.
         port: the same.
 
@@ -45,13 +63,12 @@ def inherited(environment: MutableMapping[str, str], address: str, port: int) ->
         ConfigError: it is not one TCP socket that listens there. The dialplan names that address, and who may
             connect is chosen with it in mind, so no other one will do.
     """
-    found = ListenFDs.fromEnvironment(environment).inheritedDescriptors()
-    if not found:
+    if not passed:
         return None
-    if len(found) > 1:
-        raise ConfigError(f"systemd passed {len(found)} sockets: there has to be one, for FastAGI")
+    if len(passed) > 1:
+        raise ConfigError(f"systemd passed {len(passed)} sockets: there has to be one, for FastAGI")
     # A view of it: closing the number is its user's business.
-    view = socket.socket(fileno=found[0])
+    view = socket.socket(fileno=passed[0])
     try:
         kind, family = view.type, view.family
         if family not in (socket.AF_INET, socket.AF_INET6) or kind != socket.SOCK_STREAM:
@@ -66,7 +83,7 @@ def inherited(environment: MutableMapping[str, str], address: str, port: int) ->
             f"systemd passed a socket at {_written(host, number)}, and fastagi says {_written(address, port)}: "
             "change ListenStream= of the socket unit, or fastagi.listen and fastagi.port"
         )
-    return Inherited(found[0], socket.AddressFamily(family))
+    return Inherited(passed[0], socket.AddressFamily(family))
 
 
 def _written(address: str, port: int) -> str:

@@ -305,6 +305,7 @@ NO_TWISTED = {
     "metrics",
     "pin_cli",
     "sample",
+    "systemd",
     "tables",
 }
 """Pure Python: no Twisted, so that it can be thought about and tested without a reactor."""
@@ -351,7 +352,6 @@ LIBRARIES: dict[str, set[str]] = {
         "pbx",
         "service",
         "spy_watch",
-        "systemd",
         "testing",
         "under_way",
     },

@@ -11,17 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agi_monitor.errors import ConfigError
-from agi_monitor.systemd import Inherited, Notifier, inherited
-
-@pytest.fixture
-def passed() -> dict[str, str]:
-    """An environment that says a socket was passed."""
-    return {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "fastagi"}
-
-
-def given_as(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Let sockets begin with this number: 3 is in use in a process of tests."""
-    monkeypatch.setattr("twisted.python.systemd.ListenFDs._START", number)
+from agi_monitor.systemd import Inherited, Notifier, inherited, passed_sockets
 
 
 @pytest.fixture
@@ -36,61 +26,65 @@ def port_of(listening: socket.socket) -> int:
     return int(listening.getsockname()[1])
 
 
-def test_takes_the_socket_once(
-    passed: dict[str, str], listener: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A socket at the configured address is returned, stays open, and is not found again."""
-    given_as(monkeypatch, listener.fileno())
-    assert inherited(passed, "127.0.0.1", port_of(listener)) == Inherited(listener.fileno(), socket.AF_INET)
-    assert inherited(passed, "127.0.0.1", port_of(listener)) is None
+def test_finds_what_was_passed_once() -> None:
+    """The numbers begin with 3; afterwards the environment says nothing of them, to nobody."""
+    environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b", "PATH": "/bin"}
+    assert passed_sockets(environment) == (3, 4)
+    assert environment == {"PATH": "/bin"}
+    assert passed_sockets(environment) == ()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"LISTEN_PID": "1", "LISTEN_FDS": "1"}, {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "many"}],
+)
+def test_nothing_was_passed(environment: dict[str, str]) -> None:
+    """No variables, those of another process, or no number: no socket."""
+    assert passed_sockets(environment) == ()
+
+
+def test_takes_a_socket_at_the_configured_address(listener: socket.socket) -> None:
+    """It is returned, and goes on to listen."""
+    assert inherited([listener.fileno()], "127.0.0.1", port_of(listener)) == Inherited(
+        listener.fileno(), socket.AF_INET
+    )
     with socket.create_connection(listener.getsockname()):
         listener.accept()[0].close()
 
 
-def test_takes_ipv6_however_it_is_written(passed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_takes_ipv6_however_it_is_written() -> None:
     """An address is compared as an address, not as a text."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
-        given_as(monkeypatch, listening.fileno())
-        found = inherited(passed, "0:0:0:0:0:0:0:1", port_of(listening))
-    assert found == Inherited(found.descriptor if found else -1, socket.AF_INET6)
+        found = inherited([listening.fileno()], "0:0:0:0:0:0:0:1", port_of(listening))
+        assert found == Inherited(listening.fileno(), socket.AF_INET6)
 
 
-def test_without_systemd_there_is_none() -> None:
-    """No variables, or those of another process: no socket."""
-    assert inherited({}, "127.0.0.1", 4573) is None
-    assert inherited({"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a"}, "127.0.0.1", 4573) is None
+def test_without_a_socket_there_is_none() -> None:
+    """The server opens its own."""
+    assert inherited([], "127.0.0.1", 4573) is None
 
 
 @pytest.mark.parametrize(("address", "shift"), [("127.0.0.1", 1), ("127.0.0.2", 0), ("0.0.0.0", 0), ("::1", 0)])
-def test_another_address_is_refused(
-    passed: dict[str, str], listener: socket.socket, monkeypatch: pytest.MonkeyPatch, address: str, shift: int
-) -> None:
+def test_another_address_is_refused(listener: socket.socket, address: str, shift: int) -> None:
     """A socket that listens elsewhere than the configuration says is a mistake that names both places."""
-    given_as(monkeypatch, listener.fileno())
     port = port_of(listener)
     with pytest.raises(ConfigError, match=rf"a socket at 127\.0\.0\.1:{port}, and fastagi says .*:{port + shift}"):
-        inherited(passed, address, port + shift)
+        inherited([listener.fileno()], address, port + shift)
 
 
-def test_what_is_no_listening_tcp_socket_is_refused(passed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_listening_tcp_socket_is_refused() -> None:
     """Datagrams, Unix sockets and connections are each refused with what to write into the unit."""
     ours, theirs = socket.socketpair()
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-        socket.socket() as silent,
-        ours,
-        theirs,
-    ):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams, socket.socket() as silent, ours, theirs:
         for wrong, complaint in ((datagrams, "ListenStream="), (ours, "ListenStream="), (silent, "Accept=yes")):
-            given_as(monkeypatch, wrong.fileno())
             with pytest.raises(ConfigError, match=complaint):
-                inherited(dict(passed), "127.0.0.1", 4573)
+                inherited([wrong.fileno()], "127.0.0.1", 4573)
 
 
-def test_two_sockets_are_refused(passed: dict[str, str]) -> None:
+def test_two_sockets_are_refused() -> None:
     """Nobody guesses which of several is meant."""
     with pytest.raises(ConfigError, match="passed 2 sockets"):
-        inherited(passed | {"LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"}, "127.0.0.1", 4573)
+        inherited([3, 4], "127.0.0.1", 4573)
 
 
 @pytest.fixture

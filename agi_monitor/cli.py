@@ -184,6 +184,7 @@ def serve(config_path: Path) -> None:
     notifier = Notifier(os.environ, time.monotonic)
     exit_code = 0
     stopping = False
+    stop_broke_down = False
 
     def stop() -> None:
         # Ctrl-C under a supervisor process arrives twice, and Twisted takes the second one for a fault.
@@ -198,6 +199,11 @@ def serve(config_path: Path) -> None:
         log.error("start_failed", error=failure.getErrorMessage())
         reactor.callWhenRunning(stop)
 
+    def stop_failed(failure: Any) -> None:
+        nonlocal stop_broke_down
+        stop_broke_down = True
+        log.error("stop_failed", error=failure.getErrorMessage(), traceback=failure.getBriefTraceback())
+
     def on(number: signal.Signals, action: Callable[[], None]) -> None:
         signal.signal(number, lambda *_: reactor.callFromThread(action))
 
@@ -209,7 +215,7 @@ def serve(config_path: Path) -> None:
 
     def end() -> Deferred[None]:
         notifier.stops(server.stop_seconds)
-        return Deferred.fromCoroutine(server.stop())
+        return Deferred.fromCoroutine(server.stop()).addErrback(stop_failed)
 
     try:
         server = Server(config_path, reactor, time.time, sockets)
@@ -228,6 +234,9 @@ def serve(config_path: Path) -> None:
         # Later: Twisted takes these two when it starts to run.
         reactor.callWhenRunning(on, number, stop)
     reactor.run()
+    if stop_broke_down:
+        # Not sys.exit: it waits for threads that nobody has ended, for ever.
+        os._exit(1)
     sys.exit(exit_code)
 
 

@@ -91,6 +91,7 @@ EVENTS = {
     "reloaded": "The new configuration holds.",
     "stopping": "SIGTERM came; `spies` run at this moment.",
     "stopped": "The server has let go of everything and exits.",
+    "stop_failed": "The stop broke down, which is a fault of this program; the server exits all the same.",
     "stop_timed_out": "So long was waited for the last calls, in vain; the stop goes on without them.",
     "hangup_command_failed": "`stop.hangup_command` could not end a channel.",
     "systemd_not_told": "systemd could not be told how far the server is; it may end a server that it waits for.",

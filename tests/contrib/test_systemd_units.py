@@ -239,3 +239,22 @@ def test_the_program_is_where_the_documents_install_it() -> None:
     for path in UNITS.glob("*.service"):
         assert unit(path.name)["Service"]["ExecStart"].startswith(f"{PROGRAM} ")
         assert unit(path.name)["Service"]["User"] == "agi-monitor"
+
+
+BROKEN_STOP = """\
+from agi_monitor import service
+async def stop(self):
+    raise OSError("planted")
+service.Server.stop = stop
+from agi_monitor.cli import main
+main()
+"""
+
+
+def test_a_stop_that_breaks_down_ends_the_process_all_the_same(start: Start) -> None:
+    """Nobody waits for threads that were never ended: the log has the fault, and the exit code says so."""
+    server = start(command=[sys.executable, "-c", BROKEN_STOP])
+    server.logs("serving")
+    server.process.terminate()
+    assert server.logs("stop_failed")["error"] == "planted"
+    assert server.ends()[0] == 1

@@ -167,5 +167,6 @@ def test_the_defaults_of_the_container_fit_the_configuration(tmp_path: Path) -> 
     (tmp_path / "agi-monitor.yaml").write_text(SITE)
     config = load(tmp_path / "agi-monitor.yaml").config
     text = COMPOSE.read_text()
+    assert config.audit.file is not None
     assert f":{config.state.directory}\n" in text
     assert f":{config.audit.file.parent}\n" in text

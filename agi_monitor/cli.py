@@ -33,6 +33,7 @@ from agi_monitor.people_source import load_with_people
 from agi_monitor.pin_cli import pin
 from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.state_folder import StateFolder
+from agi_monitor.systemd import Notifier, passed_sockets
 
 DEFAULT_CONFIG = "/etc/agi-monitor/agi-monitor.yaml"
 
@@ -165,12 +166,14 @@ def reload(config_path: Path) -> None:
 @_config_option
 def serve(config_path: Path) -> None:
     """Run the FastAGI server until SIGTERM. SIGHUP reads the configuration again."""
+    sockets = passed_sockets(os.environ)
     config = _load(config_path)
     logs.configure(config.log.level, config.log.format)
     logs.take_over_twisted()
     # Only now: importing Twisted's reactor chooses it, and the other commands need none.
     from twisted.internet import reactor as twisted_reactor
     from twisted.internet.defer import Deferred
+    from twisted.internet.task import LoopingCall
 
     from agi_monitor.service import Reactor, Server
 
@@ -178,8 +181,10 @@ def serve(config_path: Path) -> None:
     twisted_reactor.seconds = time.monotonic  # type: ignore[method-assign]  # a function as well
     reactor = cast(Reactor, twisted_reactor)
     log = structlog.get_logger()
+    notifier = Notifier(os.environ, time.monotonic)
     exit_code = 0
     stopping = False
+    stop_broke_down = False
 
     def stop() -> None:
         # Ctrl-C under a supervisor process arrives twice, and Twisted takes the second one for a fault.
@@ -194,25 +199,44 @@ def serve(config_path: Path) -> None:
         log.error("start_failed", error=failure.getErrorMessage())
         reactor.callWhenRunning(stop)
 
+    def stop_failed(failure: Any) -> None:
+        nonlocal stop_broke_down
+        stop_broke_down = True
+        log.error("stop_failed", error=failure.getErrorMessage(), traceback=failure.getBriefTraceback())
+
     def on(number: signal.Signals, action: Callable[[], None]) -> None:
         signal.signal(number, lambda *_: reactor.callFromThread(action))
 
     def reload_config() -> None:
+        notifier.reloads()
         Deferred.fromCoroutine(server.reload()).addErrback(
             lambda failure: log.error("reload_failed", error=failure.getErrorMessage())
-        )
+        ).addBoth(lambda _: notifier.has_reloaded())
+
+    def end() -> Deferred[None]:
+        notifier.stops(server.stop_seconds)
+        return Deferred.fromCoroutine(server.stop()).addErrback(stop_failed)
 
     try:
-        server = Server(config_path, reactor, time.time)
+        server = Server(config_path, reactor, time.time, sockets)
     except AgiMonitorError as error:
         _fail(str(error))
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(server.stop()))
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(server.start()).addErrback(failed))
+    reactor.addSystemEventTrigger("before", "shutdown", end)
+    reactor.callWhenRunning(
+        lambda: Deferred.fromCoroutine(server.start()).addCallbacks(lambda _: notifier.serves(), failed)
+    )
+    if notifier.watchdog_seconds:
+        heart = LoopingCall(notifier.lives)
+        heart.clock = reactor
+        reactor.callWhenRunning(heart.start, notifier.watchdog_seconds / 2, now=False)
     on(signal.SIGHUP, reload_config)
     for number in (signal.SIGTERM, signal.SIGINT):
         # Later: Twisted takes these two when it starts to run.
         reactor.callWhenRunning(on, number, stop)
     reactor.run()
+    if stop_broke_down:
+        # Not sys.exit: it waits for threads that nobody has ended, for ever.
+        os._exit(1)
     sys.exit(exit_code)
 
 

@@ -7,21 +7,21 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
 import structlog
 from twisted.internet import defer, task
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
-from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorProcess
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, TCP4ServerEndpoint, TCP6ServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorProcess, IReactorSocket
 from twisted.internet.threads import deferToThreadPool
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from agi_monitor import __version__, assembly, metrics_page
+from agi_monitor import __version__, assembly, metrics_page, systemd
 from agi_monitor.agi.protocol import FastAGIFactory
 from agi_monitor.agi.routing import Router
 from agi_monitor.agi.session import EndReason, Session
@@ -69,12 +69,15 @@ AUDIT_RETRY_SECONDS = 5.0
 PEOPLE_SECONDS = 1.0
 """So often the store is asked whether people have changed: what is no longer allowed ends within a second or two."""
 
+CLOSE_SECONDS = 15.0
+"""What a stop takes besides the calls: the manager interface, the last records of the audit, a slow disk."""
+
 Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
 
-class Reactor(IReactorCore, IReactorProcess, metrics_page.Reactor, control.Reactor):
+class Reactor(IReactorCore, IReactorProcess, IReactorSocket, metrics_page.Reactor, control.Reactor):
     """What the server needs of Twisted."""
 
 
@@ -106,14 +109,18 @@ class Server:
         config_path: read now, and again at every reload.
         reactor: Twisted's.
         clock: seconds since 1970.
+        sockets: that systemd passed; without any it opens its own.
 
     Raises:
         ConfigError: the file cannot be used.
         StateUnavailable: the database cannot be used, or another server uses the same state.
     """
 
-    def __init__(self, config_path: Path, reactor: Reactor, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, config_path: Path, reactor: Reactor, clock: Callable[[], float], sockets: Sequence[int] = ()
+    ) -> None:
         self._config_path = config_path
+        self._sockets = sockets
         self._reactor = reactor
         self._clock = clock
         self.config = load(config_path).config
@@ -208,6 +215,7 @@ class Server:
         Raises:
             AuditUnavailable: the audit cannot be written; a server that may not let anybody spy does not start.
             CannotListenError: the port is taken.
+            ConfigError: systemd passed a socket that listens elsewhere.
         """
         self._hashing.start()
         self._store.start()
@@ -227,8 +235,15 @@ class Server:
 
     async def _listen(self) -> IListeningPort:
         fastagi = self.config.fastagi
-        kind = TCP6ServerEndpoint if ":" in fastagi.listen else TCP4ServerEndpoint
-        endpoint = kind(self._reactor, fastagi.port, interface=fastagi.listen)
+        given = systemd.inherited(self._sockets, fastagi.listen, fastagi.port)
+        endpoint: AdoptedStreamServerEndpoint | TCP4ServerEndpoint | TCP6ServerEndpoint
+        if given is not None:
+            endpoint = AdoptedStreamServerEndpoint(  # type: ignore[no-untyped-call]  # untyped in Twisted
+                self._reactor, given.descriptor, given.family
+            )
+        else:
+            kind = TCP6ServerEndpoint if ":" in fastagi.listen else TCP4ServerEndpoint
+            endpoint = kind(self._reactor, fastagi.port, interface=fastagi.listen)
         listening = endpoint.listen(self._factory)  # type: ignore[no-untyped-call]  # untyped in Twisted
         return cast(IListeningPort, await listening)
 
@@ -391,6 +406,12 @@ class Server:
         )
 
     # ---- stop ------------------------------------------------------------------------------------------
+
+    @property
+    def stop_seconds(self) -> float:
+        """So long ``stop`` may take."""
+        waits = self.config.stop.seconds if self.config.stop.spies is StopSpies.END else 0.0
+        return waits + self.config.limits.cleanup_seconds + CLOSE_SECONDS
 
     async def stop(self) -> None:
         """Take no new calls, end the others or leave them, and return within ``stop.seconds`` and the clean-up."""

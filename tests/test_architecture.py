@@ -221,6 +221,7 @@ ARROWS: dict[str, set[str]] = {
     # The live PBX, and what the server shows of itself.
     "bulletin": {"supervision.audit"},
     "under_way": set(),
+    "systemd": VOCABULARY,
     "pbx": VOCABULARY | {"ami", "supervision", "under_way"},
     "spy_watch": VOCABULARY | {"ami.messages", "pbx", "supervision", "under_way"},
     "overview": VOCABULARY | {"", "ami.states", "bulletin", "metrics", "pbx", "spy_watch", "supervision"},
@@ -260,6 +261,7 @@ ARROWS: dict[str, set[str]] = {
         "sample",
         "service",
         "storage.state_folder",
+        "systemd",
         "tables",
     },
     "__main__": {"cli"},
@@ -303,6 +305,7 @@ NO_TWISTED = {
     "metrics",
     "pin_cli",
     "sample",
+    "systemd",
     "tables",
 }
 """Pure Python: no Twisted, so that it can be thought about and tested without a reactor."""
@@ -336,6 +339,7 @@ LIBRARIES: dict[str, set[str]] = {
         "storage.audit_table",
         "supervision.line",
         "supervision.pins",
+        "systemd",
         "testing",
     },
     "twisted": {

@@ -414,12 +414,13 @@ class _SocketPort(unix.Port):
     """A port that removes its socket at the end, but not one that somebody else has put in its place."""
 
     inode: tuple[int, int] | None = None
+    path: Path | None = None
+    """Where it is. Twisted's own attribute for it has had several names."""
 
     def connectionLost(self, reason: Failure) -> None:  # noqa: N802 (Twisted's name)
-        path = Path(os.fsdecode(self._bindPath))
-        if self.inode is not None and identity(path) == self.inode:
+        if self.path is not None and self.inode is not None and identity(self.path) == self.inode:
             with suppress(OSError):
-                path.unlink()
+                self.path.unlink()
         # Not unix.Port's: it removes whatever is there, and never says that it is done when nothing is.
         tcp.Port.connectionLost(self, reason)  # type: ignore[no-untyped-call]  # untyped in Twisted
 
@@ -463,6 +464,7 @@ def listen(reactor: Reactor, path: Path, overview: Overview, limits: ControlLimi
     make_room(path)
     factory = ControlFactory(overview, reactor, name, limits)
     port = _SocketPort(os.fsencode(path), factory, BACKLOG, MODE, reactor)
+    port.path = path
     # The socket has its mode from the moment it is there. What another thread makes meanwhile is narrower, not wider.
     before = os.umask(0o777 & ~MODE)
     try:

@@ -5,9 +5,11 @@ An engine that is started here keeps running afterwards: images stay in it, and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,39 @@ def install_packages(missing: list[str], cache: Path, say: Say) -> None:
         apt += ["-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}"]
         _run_logged([*apt, "update"], log)
         _run_logged([*apt, "install", "-y", "--no-install-recommends", *missing], log)
+
+
+def unpacked(package: str, cache: Path) -> Path:
+    """Return a folder with the files of a Debian package that is not installed: no service of it runs.
+
+    :param package: its name
+    :param cache: folder for what is unpacked; found again there
+    :raises EngineError: apt failed
+    """
+    folder = cache / "packages" / package
+    with _installing:
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as working:
+                _fetch(package, Path(working), cache / "apt.log")
+                (archive,) = Path(working).glob("*.deb")
+                _run_logged(["dpkg", "-x", str(archive), f"{working}/files"], cache / "apt.log")
+                # Several processes of one test run may come here; the first one's is as good as any.
+                with contextlib.suppress(OSError):
+                    Path(working, "files").rename(folder)
+    return folder
+
+
+def _fetch(package: str, folder: Path, log: Path) -> None:
+    """Download a package. The lists of apt may be too old, and root can renew them."""
+    command = ["sh", "-c", 'cd "$1" && apt-get -o APT::Sandbox::User=root download "$2"', "sh", str(folder), package]
+    try:
+        _run_logged(command, log)
+    except EngineError:
+        if os.geteuid() != 0:
+            raise
+        _run_logged(["apt-get", "-o", "Acquire::Check-Valid-Until=false", "update"], log)
+        _run_logged(command, log)
 
 
 def tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,10 +29,12 @@ from contrib.lab.errors import ImageError, LabError
 from contrib.lab.progress import Progress, Say, step
 
 CONTRIB = Path(__file__).resolve().parents[1]
-CACHE = CONTRIB.parent / ".cache" / "lab"
+CHECKOUT = CONTRIB.parent
+CACHE = CHECKOUT / ".cache" / "lab"
 MIRROR_VARIABLE = "AGI_MONITOR_DEBIAN_MIRROR"
 REGISTRY_SECONDS = 10
 PULL_SECONDS = 300
+WHEEL_SECONDS = 300
 DEBOOTSTRAP_SECONDS = 900
 TAG_LETTERS = 12
 
@@ -47,6 +49,8 @@ class Recipe:
     suite: str
     version_command: tuple[str, ...]
     version_pattern: str
+    holds_product: bool = False
+    """Whether this product itself goes into it, as a wheel."""
 
     @property
     def base(self) -> str:
@@ -62,10 +66,33 @@ class Recipe:
         """Its full name, with a hash of every file that it is made from."""
         digest = hashlib.sha256(self.base.encode())
         root = CONTRIB / self.folder
-        for path in sorted(item for item in root.rglob("*") if item.is_file()):
+        if self.holds_product:
+            self._add(digest, root, [root / "Dockerfile"])
+            self._add(digest, CHECKOUT, product_files())
+        else:
+            self._add(digest, root, (item for item in root.rglob("*") if item.is_file()))
+        return f"{self.title}-{digest.hexdigest()[:TAG_LETTERS]}"
+
+    @staticmethod
+    def _add(digest: Any, root: Path, files: Iterable[Path]) -> None:
+        for path in sorted(files):
             digest.update(f"\0{path.relative_to(root)}\0".encode())
             digest.update(path.read_bytes())
-        return f"{self.title}-{digest.hexdigest()[:TAG_LETTERS]}"
+
+    @contextmanager
+    def context(self) -> Iterator[Path]:
+        """The folder that the engine builds it from.
+
+        :raises ImageError: the wheels cannot be made
+        """
+        if not self.holds_product:
+            yield CONTRIB / self.folder
+            return
+        with tempfile.TemporaryDirectory(prefix="context-", dir=CACHE) as folder:
+            context = Path(folder)
+            shutil.copy(CONTRIB / self.folder / "Dockerfile", context)
+            _make_wheels(context / "wheels")
+            yield context
 
 
 ASTERISK = {
@@ -76,6 +103,10 @@ PHONES = Recipe(
     "agi-monitor/phones", "baresip", "phones", "forky", ("dpkg-query", "-W", "baresip-core"), r"baresip-core\s+\d"
 )
 RECIPES = (*ASTERISK.values(), PHONES)
+SERVER = Recipe(
+    "agi-monitor/server", "debian", "docker", "forky", ("--version",), r"agi-monitor, version \d", holds_product=True
+)
+"""The product as contrib/docker makes it. Only what tests the container needs it."""
 
 
 def ensure_images(recipes: tuple[Recipe, ...] = RECIPES, *, say: Say | None = None) -> dict[Recipe, str]:
@@ -200,11 +231,9 @@ def _make_one(client: Any, recipe: Recipe, bases: _Bases, say: Say) -> None:
         if value:
             arguments[name] = value
     image_id = ""
-    with step(say, f"building {recipe.title}", lambda: last[0]), log.open("w") as output:
+    with step(say, f"building {recipe.title}", lambda: last[0]), log.open("w") as output, recipe.context() as context:
         try:
-            for part in client.api.build(
-                path=str(CONTRIB / recipe.folder), buildargs=arguments, rm=True, forcerm=True, decode=True
-            ):
+            for part in client.api.build(path=str(context), buildargs=arguments, rm=True, forcerm=True, decode=True):
                 text = str(part.get("stream") or part.get("error") or part.get("status") or "")
                 output.write(text)
                 output.flush()
@@ -220,6 +249,40 @@ def _make_one(client: Any, recipe: Recipe, bases: _Bases, say: Say) -> None:
         # The name is given last: whoever finds it finds an image whose version was seen.
         client.api.tag(image_id, *recipe.tag().rsplit(":", 1))
         client.api.tag(image_id, recipe.repository, recipe.series)
+
+
+def product_files() -> list[Path]:
+    """List the files that the wheel of this product is made from."""
+    files = [CHECKOUT / name for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg")]
+    for folder in ("agi_monitor", "dialplan-templates"):
+        files += [
+            path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        ]
+    return files
+
+
+def _make_wheels(out: Path) -> None:
+    """Make the two wheels that Debian has no package of, from a copy: setuptools leaves files where it builds."""
+    with tempfile.TemporaryDirectory(prefix="source-", dir=CACHE) as folder:
+        for path in product_files():
+            copy = Path(folder) / path.relative_to(CHECKOUT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--wheel-dir",
+            str(out),
+            folder,
+            "pyst2",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WHEEL_SECONDS, check=False)
+    if done.returncode != 0:
+        raise ImageError(f"the wheels for the image cannot be made:\n{done.stderr.strip()[-2000:]}")
 
 
 def _prove(client: Any, recipe: Recipe, image_id: str) -> None:

@@ -141,6 +141,10 @@ class MonitorServer:
 
     # Process
 
+    def serve_command(self) -> list[str]:
+        """How the server is started; it ends with SIGTERM."""
+        return _agi_monitor("serve", "--config", str(self.config))
+
     @property
     def is_running(self) -> bool:
         """Whether the process lives."""
@@ -155,7 +159,7 @@ class MonitorServer:
         mark = self.mark()
         events = ["serving", "pbx_synced"] if synced and "ami" in json.loads(self.config.read_text()) else ["serving"]
         with self.log.open("ab") as log:
-            command = _agi_monitor("serve", "--config", str(self.config))
+            command = self.serve_command()
             if self.clock_ahead is not None:
                 command[1:3] = ["-c", ANOTHER_CLOCK, str(self.clock_ahead)]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -58,9 +58,24 @@ ANSWERS = {
 
 
 class Server:
-    """``agi-monitor serve`` in a folder of its own."""
+    """``agi-monitor serve`` in a folder of its own.
 
-    def __init__(self, folder: Path, text: str, port: int) -> None:
+    Parameters:
+        folder: for its configuration, state and audit.
+        text: its configuration.
+        port: of FastAGI.
+        command: that begins it, where it is not the usual one.
+        pass_fds: files that stay open in it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        text: str,
+        port: int,
+        command: Sequence[str] = (sys.executable, "-m", "agi_monitor"),
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         self.config = folder / "agi-monitor.yaml"
         self.write(text)
         self.port = port
@@ -68,10 +83,11 @@ class Server:
         self.lines: list[Mapping[str, Any]] = []
         self._arrived: Queue[str | None] = Queue()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "agi_monitor", "serve", "-c", str(self.config)],
+            [*command, "serve", "-c", str(self.config)],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
+            pass_fds=pass_fds,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

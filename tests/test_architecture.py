@@ -263,7 +263,8 @@ ARROWS: dict[str, set[str]] = {
         "tables",
     },
     "__main__": {"cli"},
-    "": set(),
+    # The public names, for type checkers; they are loaded when they are first used.
+    "": VOCABULARY | {"agi"},
 }
 """Room or module -> the rooms and modules it may import. The longest name that fits a module is its room;
 ``""`` is the package itself, ``*`` everything but ``cli``."""
@@ -271,6 +272,7 @@ ARROWS: dict[str, set[str]] = {
 NO_TWISTED = {
     *VOCABULARY,
     "supervision",
+    "agi.arguments",
     "agi.messages",
     "agi.connection",
     "ami.connection",

@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agi_monitor.agi.blocking import blocking, blocking_script
     from agi_monitor.agi.listening import AgiService, serve
     from agi_monitor.agi.messages import AGIRequest, Command, Reply, command
+    from agi_monitor.agi.pyst2 import BlockingAGI
     from agi_monitor.agi.routing import Router
     from agi_monitor.agi.session import (
         ChannelState,
@@ -41,6 +43,7 @@ __all__ = [
     "AGIRequest",
     "AgiMonitorError",
     "AgiService",
+    "BlockingAGI",
     "CallEnded",
     "ChannelState",
     "Command",
@@ -60,13 +63,17 @@ __all__ = [
     "Session",
     "SpeechMatch",
     "WrongUsage",
+    "blocking",
+    "blocking_script",
     "command",
     "serve",
 ]
 
 _PLACES = {
+    "agi_monitor.agi.blocking": ("blocking", "blocking_script"),
     "agi_monitor.agi.listening": ("AgiService", "serve"),
     "agi_monitor.agi.messages": ("AGIRequest", "Command", "Reply", "command"),
+    "agi_monitor.agi.pyst2": ("BlockingAGI",),
     "agi_monitor.agi.routing": ("Router",),
     "agi_monitor.agi.session": (
         "ChannelState",

@@ -275,6 +275,7 @@ NO_TWISTED = {
     "agi.arguments",
     "agi.messages",
     "agi.connection",
+    "agi.pyst2",
     "ami.connection",
     "ami.limits",
     "ami.messages",
@@ -312,7 +313,7 @@ NO_TWISTED = {
 LIBRARIES: dict[str, set[str]] = {
     "OpenSSL": {"ami.endpoints"},
     "argon2": {"supervision.pin_records"},
-    "asterisk": {"errors"},
+    "asterisk": {"agi.blocking", "agi.pyst2", "errors"},
     "click": {"audit_cli", "cli", "explain_cli", "people_cli", "pin_cli"},
     "cryptography": {"ami.endpoints", "storage.audit_key_file"},
     "jinja2": {"dialplan"},

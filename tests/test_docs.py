@@ -429,7 +429,7 @@ def test_a_document_without_its_example_is_found() -> None:
 
 # ---- the examples for developers -----------------------------------------------------------------------
 
-EXAMPLES = ("docs/howto/write-a-handler.md",)
+EXAMPLES = ("docs/howto/write-a-handler.md", "docs/howto/from-pyst2.md")
 
 
 @pytest.mark.parametrize("document", EXAMPLES)

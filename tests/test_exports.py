@@ -18,6 +18,7 @@ PUBLIC = [
     "AGIRequest",
     "AgiMonitorError",
     "AgiService",
+    "BlockingAGI",
     "CallEnded",
     "ChannelState",
     "Command",
@@ -37,6 +38,8 @@ PUBLIC = [
     "Session",
     "SpeechMatch",
     "WrongUsage",
+    "blocking",
+    "blocking_script",
     "command",
     "serve",
 ]

@@ -34,6 +34,8 @@ class LogEvent(StrEnum):
     """warning: script, cut."""
     ARGUMENTS_REFUSED = "agi_arguments_refused"
     """warning: script, cut; parameter, why. The value itself is left out."""
+    NO_THREAD = "agi_no_thread"
+    """warning: threads; so many blocking scripts run already, and the call was refused."""
     SENT = "agi_sent"
     """debug, only with a transcript: line."""
     RECEIVED = "agi_received"

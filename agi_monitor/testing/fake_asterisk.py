@@ -19,14 +19,17 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from agi_monitor.agi.blocking import BlockingStory
 from agi_monitor.agi.messages import LEGAL_WHEN_DEAD
 from agi_monitor.agi.protocol import FastAGIFactory, FastAGIProtocol
+from agi_monitor.agi.pyst2 import BlockingAGI
 from agi_monitor.agi.routing import Story
 from agi_monitor.agi.session import ChannelState, Session
 from agi_monitor.errors import CallEnded
 from agi_monitor.limits import Limits
 from agi_monitor.testing.expressions import evaluate, variable
 from agi_monitor.testing.fake_channel import FakeChannel
+from agi_monitor.testing.fake_threads import FakeThreads
 from agi_monitor.testing.fake_transport import FakeTransport
 from agi_monitor.testing.words import split_words
 
@@ -221,6 +224,24 @@ class FakeAsterisk:
         if not self.closed:
             waits_for = f"the application {self._blocked}" if self._blocked else "something that is no command"
             raise AssertionError(f"the story is not over: it waits for {waits_for}")
+
+    def run_blocking(self, function: Callable[[BlockingAGI], object], *, interrupt: bool = True) -> None:
+        """Call the server and run a blocking function, such as one that was written for pyst2, to its end.
+
+        Parameters:
+            function: see ``agi_monitor.blocking``.
+            interrupt: the same.
+
+        Raises:
+            AssertionError: it does not end.
+            Exception: whatever it raised, or the fake itself.
+        """
+        threads = FakeThreads()
+        story = BlockingStory(function, interrupt=interrupt, reactor=threads)
+        self.start(story)
+        threads.run_until(lambda: self.closed and not story.busy, "the end of the script")
+        story.stop()
+        self.check()
 
     def check(self) -> None:
         """Raise what went wrong so far, in the story or in the fake."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
         Session,
         SpeechMatch,
     )
+    from agi_monitor.agi.standard_streams import run_agi
+    from agi_monitor.ami.protocol import Account
+    from agi_monitor.async_agi import AsyncAgiService
     from agi_monitor.errors import (
         AgiMonitorError,
         CallEnded,
@@ -41,8 +44,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AGIRequest",
+    "Account",
     "AgiMonitorError",
     "AgiService",
+    "AsyncAgiService",
     "BlockingAGI",
     "CallEnded",
     "ChannelState",
@@ -66,6 +71,7 @@ __all__ = [
     "blocking",
     "blocking_script",
     "command",
+    "run_agi",
     "serve",
 ]
 
@@ -85,6 +91,9 @@ _PLACES = {
         "Session",
         "SpeechMatch",
     ),
+    "agi_monitor.agi.standard_streams": ("run_agi",),
+    "agi_monitor.ami.protocol": ("Account",),
+    "agi_monitor.async_agi": ("AsyncAgiService",),
     "agi_monitor.errors": (
         "AgiMonitorError",
         "CallEnded",

@@ -16,8 +16,10 @@ SAMPLES = CHECKOUT / "tests" / "samples"
 
 PUBLIC = [
     "AGIRequest",
+    "Account",
     "AgiMonitorError",
     "AgiService",
+    "AsyncAgiService",
     "BlockingAGI",
     "CallEnded",
     "ChannelState",
@@ -41,6 +43,7 @@ PUBLIC = [
     "blocking",
     "blocking_script",
     "command",
+    "run_agi",
     "serve",
 ]
 """What ``from agi_monitor import ...`` gives. A name that goes away or changes its meaning is a new major version."""

@@ -107,6 +107,8 @@ def on_asyncio(handler: Story) -> Story:
                 "twistd --reactor asyncio"
             ) from None
         session._wire = _AsyncioWire(session._wire, loop)  # type: ignore[assignment]  # awaited all the same
+        if session.audio is not None:
+            session.audio._awaitable = lambda deferred: deferred.asFuture(loop)
         telling = _Telling(handler(session))
         task = loop.create_task(_completed(telling))
         over: Deferred[None] = Deferred()

@@ -36,6 +36,8 @@ class LogEvent(StrEnum):
     """warning: script, cut; parameter, why. The value itself is left out."""
     NO_THREAD = "agi_no_thread"
     """warning: threads; so many blocking scripts run already, and the call was refused."""
+    ASYNC_CUT = "agi_async_cut"
+    """warning: channel; an environment or a reply was longer than AsyncAGI can pass on."""
     SENT = "agi_sent"
     """debug, only with a transcript: line."""
     RECEIVED = "agi_received"

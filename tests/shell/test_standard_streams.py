@@ -129,6 +129,8 @@ def test_sighup_is_the_end_of_the_call(tmp_path: Path) -> None:
     with started(tmp_path, CLEANS_UP) as script:
         assert script.hears().startswith(b"RECORD FILE")
         script.hangs_up()
+        errors = tmp_path / "err"
+        wait_until(lambda: "told" in errors.read_text(), SECONDS, "the handler to be told")
         script.says(b"200 result=-1 (hangup) endpos=160\n")
         assert script.hears() == b'SET VARIABLE "RECORDED" "yes"\n'
         script.says(b"200 result=1\n")

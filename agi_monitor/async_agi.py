@@ -242,11 +242,16 @@ class AsyncAgiService(Service):
             channel.ended()
 
     def _begin(self, name: str, environment: bytes) -> None:
-        protocol = None if self.factory.draining else self.factory.accept("async")
-        if protocol is None or name in self._channels:
-            return
+        if self.factory.draining or name in self._channels:
+            return  # another server may take it
         if not environment.endswith(b"\n\n"):
             self.log.warning(LogEvent.ASYNC_CUT, channel=name)
+            # Nobody can serve it, and nobody else would tell the caller.
+            hang_up = action("AGI", ("Channel", name), ("Command", "HANGUP"))
+            Deferred.fromCoroutine(self.client.perform(hang_up)).addErrback(lambda _: None)
+            return
+        protocol = self.factory.accept("async")
+        if protocol is None:
             return
         channel = self._channels[name] = _Channel(self, name, protocol)
         protocol.makeConnection(channel)  # type: ignore[no-untyped-call]  # Twisted's own

@@ -46,10 +46,12 @@ class _Telling:
 
     Parameters:
         handler: the coroutine, not started yet.
+        loop: that the task runs in.
     """
 
-    def __init__(self, handler: Coroutine[Any, Any, None]) -> None:
+    def __init__(self, handler: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
         self._handler = handler
+        self._loop = loop
         self._why: str | None = None
 
     def end(self, task: asyncio.Task[None], why: str) -> None:
@@ -68,7 +70,10 @@ class _Telling:
             except StopIteration:
                 return
             try:
-                argument = yield awaited
+                if isinstance(awaited, Deferred):
+                    argument = yield from awaited.asFuture(self._loop)
+                else:
+                    argument = yield awaited
                 step = self._handler.send
             except GeneratorExit:
                 self._handler.close()
@@ -91,8 +96,8 @@ def on_asyncio(handler: Story) -> Story:
     """A story from a coroutine function that awaits asyncio's things besides the session's methods.
 
     Parameters:
-        handler: takes the session. Everything that it awaits is asyncio's: ``await deferred.asFuture(loop)`` for a
-            Deferred of somebody else.
+        handler: takes the session. Deferreds may be awaited too, though not in tasks that it starts itself:
+            ``await deferred.asFuture(loop)`` there.
 
     Raises:
         RuntimeError: when a call comes in and the reactor is not Twisted's asyncio reactor.
@@ -109,7 +114,7 @@ def on_asyncio(handler: Story) -> Story:
         session._wire = _AsyncioWire(session._wire, loop)  # type: ignore[assignment]  # awaited all the same
         if session.audio is not None:
             session.audio._awaitable = lambda deferred: deferred.asFuture(loop)
-        telling = _Telling(handler(session))
+        telling = _Telling(handler(session), loop)
         task = loop.create_task(_completed(telling))
         over: Deferred[None] = Deferred()
         done = Deferred.fromFuture(task)

@@ -198,6 +198,7 @@ class Session:
         self.ended: EndReason | None = None
         self.refused = False
         self._wire = wire
+        self._deferring_wire = wire  # stays where a handler for asyncio is given futures
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.request.channel!r}>"

@@ -24,8 +24,8 @@ class Options(TwistedOptions):
 
     synopsis = "--handler module:name [options]"
     optParameters = [  # noqa: N815, RUF012 (Twisted's own)
-        ["handler", "h", None, "What serves the calls, as module:name; the module is looked for here first."],
-        ["listen", "l", LISTEN, "Where, as an endpoint description of Twisted."],
+        ["handler", None, None, "What serves the calls, as module:name; the module is looked for here first."],
+        ["listen", None, LISTEN, "Where, as an endpoint description of Twisted."],
         ["secret-file", None, None, "A file with the text that the first AGI argument must be."],
         ["stop-seconds", None, STOP_SECONDS, "How long calls may go on after the stop.", float],
     ]

@@ -161,7 +161,7 @@ def test_what_is_too_long_for_asyncagi_is_not_served() -> None:
         house.leaves()
         house.call(end="")
     assert ended == [EndReason.PROTOCOL_ERROR]
-    assert house.commands == ['GET VARIABLE "LONG"', "ASYNCAGI BREAK"]
+    assert house.commands == ['GET VARIABLE "LONG"', "ASYNCAGI BREAK", "HANGUP"]
     assert [log["event"] for log in logs].count(LogEvent.ASYNC_CUT) == 2
 
 

@@ -154,7 +154,7 @@ def test_serve_says_why_it_cannot_listen(tmp_path: Path) -> None:
 ASYNCIO = """
     import asyncio
     import aiosqlite
-    from agi_monitor import CallEnded, Session, serve
+    from agi_monitor import CallEnded, Session, blocking, serve
 
     async def look_up(session: Session, number: str) -> None:
         async with aiosqlite.connect("people.db") as database:
@@ -162,6 +162,7 @@ ASYNCIO = """
             await database.execute("INSERT INTO people VALUES ('1001', 'Anna')")
             async with database.execute("SELECT name FROM people WHERE number = ?", (number,)) as rows:
                 (name,) = await rows.fetchone()
+        await blocking(lambda agi: agi.set_variable("OLD", "yes"))(session)
         await session.set_variable("NAME", name)
         try:
             async with asyncio.timeout(30):
@@ -180,6 +181,8 @@ def test_a_handler_awaits_an_asyncio_library(tmp_path: Path) -> None:
     """A database over asyncio beside AGI; a hang-up reaches the handler where it waits for asyncio, as CallEnded."""
     with running(tmp_path, ASYNCIO) as (server, port):
         call = Call(port, ENVIRONMENT.removesuffix("\n") + "agi_arg_1: 1001\n\n")
+        assert call.hears() == 'SET VARIABLE "OLD" "yes"'
+        call.says("200 result=1\n")
         assert call.hears() == 'SET VARIABLE "NAME" "Anna"'
         call.says("200 result=1\n")
         call.says("HANGUP\n")

@@ -228,6 +228,7 @@ ARROWS: dict[str, set[str]] = {
     "overview": VOCABULARY | {"", "ami.states", "bulletin", "metrics", "pbx", "spy_watch", "supervision"},
     # For the tests of those who build on this.
     "testing": VOCABULARY | {"agi", "ami", "testing"},
+    "pytest_plugin": {"testing"},
     # Those who know everybody.
     "service": {"*"},
     "explain_cli": VOCABULARY | {"assembly", "people_source", "supervision.authorization", "supervision.explain"},
@@ -320,6 +321,7 @@ LIBRARIES: dict[str, set[str]] = {
     "cryptography": {"ami.endpoints", "storage.audit_key_file"},
     "jinja2": {"dialplan"},
     "prometheus_client": {"metrics"},
+    "pytest": {"pytest_plugin"},
     "pydantic": {"config", "document", "people", "people_cli", "people_csv", "storage.people_table"},
     "alembic": {"storage.database", "storage.migrations"},
     "rich": {"audit_cli", "audit_tables", "cli", "people_cli", "people_tables", "tables"},

@@ -107,6 +107,10 @@ class FakeAsterisk:
         self.functions: dict[str, Callable[[FakeChannel, str], str]] = {}
         self.missing_sounds: set[str] = set()
         self.applications: dict[str, Application] = {}
+        self.missing_applications: set[str] = set()
+        """Applications that this PBX does not have; any other one that no test has given is a mistake of the test."""
+        self.answers: dict[str, str] = {}
+        """Command -> what it is answered with instead, such as ``"510 Invalid or unknown command"``."""
         self.happened: list[str] = []
         self.commands: list[list[str]] = []
         self.played: list[str] = []
@@ -400,9 +404,12 @@ class FakeAsterisk:
         self.commands.append(words)
         for length in (3, 2, 1):
             verb = " ".join(words[:length]).upper()
-            if verb in COMMANDS:
+            if verb in COMMANDS or verb in self.answers:
                 break
         else:
+            # Asterisk would say the same of a command that was mistyped; a test is to hear of it.
+            verb = " ".join(words).upper()[:40]
+            self._report(LookupError(f"{verb}: no command that is known; or say fake.answers[{verb!r}] = '510 ...'"))
             self._answer("510 Invalid or unknown command")
             return
         if self._dead and verb not in LEGAL_WHEN_DEAD:
@@ -410,6 +417,10 @@ class FakeAsterisk:
             return
         arguments = words[length:]
         self._maybe_hang_up(verb)
+        if verb in self.answers:
+            self._answer(self.answers[verb])
+            self._later(self._notice_hangup)
+            return
         try:
             answer = COMMANDS[verb](self, arguments)
         except Exception as error:
@@ -611,6 +622,13 @@ class FakeAsterisk:
         self.executed.append((name, argument))
         function = self.applications.get(name.lower())
         if function is None:
+            if name not in self.missing_applications:
+                self._report(
+                    LookupError(
+                        f"EXEC {name}: give the fake the application, fake.application({name!r}, ...), or add it to "
+                        "fake.missing_applications"
+                    )
+                )
             return "200 result=-2"
         self._maybe_hang_up(name)
         result = function(self, self.channel, argument)

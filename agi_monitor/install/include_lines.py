@@ -74,10 +74,9 @@ def includes_by_hand(content: bytes, target: str, directory: str) -> bool:
     for statement in statements(without(content).decode("latin-1")):
         if not isinstance(statement, Directive):
             continue
-        word, _, name = statement.text.partition(" ")
-        if not _ and "\t" in statement.text:
-            word, _, name = statement.text.partition("\t")
-        if word.lower() in ("#include", "#tryinclude"):
+        word, *names = statement.text.split(maxsplit=1)
+        if names and word.lower() in ("#include", "#tryinclude"):
+            (name,) = names
             pattern = posixpath.normpath(posixpath.join(directory, name.strip().strip("\"'<>")))
             if fnmatch.fnmatchcase(wanted, pattern):
                 return True
@@ -93,7 +92,7 @@ def _place(content: bytes) -> tuple[int, int] | None:
     for line in content.split(b"\n"):
         bare = line.removesuffix(b"\r")
         if bare in (BEGIN, BEGIN_JOINED):
-            begins.append((offset, bare))
+            begins.append((offset, line))
         elif bare == END:
             ends.append(min(offset + len(line) + 1, len(content)))
         elif begins and not ends:
@@ -108,7 +107,8 @@ def _place(content: bytes) -> tuple[int, int] | None:
     if len(inside) != 1 or not inside[0].startswith(b'#tryinclude "') or not inside[0].endswith(b'"'):
         raise BrokenMarkers("something else than one #tryinclude stands between the markers of agi-monitor")
     start, marker = begins[0]
-    if marker == BEGIN_JOINED:
-        before = content[:start]
-        start -= 2 if before.endswith(b"\r\n") else 1 if before.endswith(b"\n") else 0
+    if marker.startswith(BEGIN_JOINED):
+        # The block has one kind of line end; a last line of the site may end with a lone carriage return.
+        end = b"\r\n" if marker.endswith(b"\r") else b"\n"
+        start = len(content[:start].removesuffix(end))
     return start, ends[0]

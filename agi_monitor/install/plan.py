@@ -13,6 +13,8 @@ from agi_monitor.install.manifest import Manifest, sha256
 FOLDER = "agi-monitor"
 OWN = f"{FOLDER}/.installed"
 MANIFEST = f"{OWN}/manifest.json"
+OURS = tuple(f"{FOLDER}/{name}" for name in ("agi-monitor.conf", "extensions.conf.sample", "manager.conf.include"))
+"""Everything that is rendered for some site. A file that is no longer rendered has left its books."""
 HOSTS: Mapping[str, str] = {
     "extensions.conf": f"{FOLDER}/agi-monitor.conf",
     "manager.conf": f"{FOLDER}/manager.conf.include",
@@ -67,7 +69,7 @@ def original(path: str) -> str:
 
 def wanted_paths(rendered: Mapping[str, str], manifest: Manifest | None) -> list[str]:
     """All paths whose contents ``install`` and ``uninstall`` need to know."""
-    files = {f"{FOLDER}/{name}" for name in rendered} | set(manifest.files if manifest else ())
+    files = {f"{FOLDER}/{name}" for name in rendered} | set(OURS) | set(manifest.files if manifest else ())
     names = sorted(files) + list(HOSTS)
     return [*names, *map(previous, names), *map(original, names), MANIFEST]
 
@@ -90,7 +92,7 @@ def install(
     conflicts: list[str] = []
     notes: list[str] = []
     for path in sorted({*wanted, *known.files}):
-        before, after = present.get(path), wanted.get(path)
+        before, after = present.get(path), wanted.get(path, present.get(original(path)))
         if before == after:
             continue
         if before is not None and sha256(before) != known.files.get(path):
@@ -165,7 +167,7 @@ def uninstall(present: Contents, manifest: Manifest) -> Plan:
         changes.append(Change(host, before, after))
         if sha256(after) != manifest.originals.get(host):
             notes.append(f"{host}: was changed by hand since the install; only the marked include is taken out")
-    names = [*manifest.files, *HOSTS]
+    names = sorted({*OURS, *manifest.files, *HOSTS})
     kept = (*map(previous, names), *map(original, names), MANIFEST)
     books = [Change(name, present[name], None) for name in kept if present.get(name) is not None]
     return Plan(tuple(changes), tuple(books), tuple(conflicts), tuple(notes))

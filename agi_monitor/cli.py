@@ -27,6 +27,7 @@ from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.dialplan.write import write
 from agi_monitor.errors import AgiMonitorError, ConfigError
 from agi_monitor.explain_cli import explain
+from agi_monitor.install_cli import install, uninstall
 from agi_monitor.people_cli import add as people_add
 from agi_monitor.people_cli import people, rules
 from agi_monitor.people_source import load_with_people
@@ -240,7 +241,8 @@ def serve(config_path: Path) -> None:
     sys.exit(exit_code)
 
 
-main.add_command(_config_option(_json_option(explain)))
+for command in (explain, install, uninstall):
+    main.add_command(_config_option(_json_option(command)))
 for group in (audit, people, people_add, pin, rules):
     for command in group.commands.values():
         if not isinstance(command, click.Group):

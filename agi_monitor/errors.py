@@ -5,6 +5,7 @@
     AgiMonitorError
     ├── ConfigError            the configuration file cannot be used
     ├── RenderError            a dialplan file cannot be written from this configuration
+    ├── InstallFailed          files of Asterisk cannot be changed, or the PBX did not load them
     ├── AuditUnavailable       a record cannot be written, so nobody may spy
     │   └── AuditInDoubt           nobody knows whether it was: the answer was lost
     ├── StateUnavailable       the store cannot be read or written, so no PIN is accepted
@@ -52,6 +53,10 @@ class ConfigError(AgiMonitorError):
 
 class RenderError(AgiMonitorError):
     """A dialplan file cannot be written safely from this configuration or with this template."""
+
+
+class InstallFailed(AgiMonitorError):
+    """Asterisk's files cannot be changed, or the PBX did not load what was written. The text says what holds now."""
 
 
 class AuditUnavailable(AgiMonitorError):

@@ -72,7 +72,12 @@ MANAGER_PORT = 5038
 MANAGER_TLS_PORT = 5039
 MANAGER_NAME = "pbx.example"
 """A host name that the manager interface's certificate is for, besides the PBX's address."""
-MANAGER_ACCOUNTS = {"monitor": "call,reporting,user", "caller": "call", "dialler": "call,originate"}
+MANAGER_ACCOUNTS = {
+    "monitor": "call,reporting,user",
+    "caller": "call",
+    "dialler": "call,originate",
+    "administrator": "config",
+}
 """Accounts of the manager interface, each with the classes of what it may do; all of them may see the same."""
 PUBLISHED_RTP = range(10_000, 10_032)
 """UDP ports for sound when softphones of other machines take part: two a call leg."""

@@ -1,0 +1,398 @@
+"""The commands ``agi-monitor install`` and ``agi-monitor uninstall``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import click
+
+from agi_monitor import assembly
+from agi_monitor.config import Config
+from agi_monitor.dialplan.parse import parse
+from agi_monitor.dialplan.render import DIALPLAN
+from agi_monitor.dialplan.render import render as render_dialplan
+from agi_monitor.errors import AgiMonitorError, InstallFailed
+from agi_monitor.install import plan as plans
+from agi_monitor.install.admin_session import AdminSession
+from agi_monitor.install.comparison import compare
+from agi_monitor.install.journal import Journal, alone
+from agi_monitor.install.manifest import BrokenManifest, Manifest
+from agi_monitor.install.plan import Plan
+from agi_monitor.people_source import load_with_people
+
+MODULES = ("pbx_config.so", "manager")
+"""What Reload calls the two: ``dialplan`` is unknown to it, and ``manager`` is no module but has a name."""
+
+COMMANDS = ("module reload pbx_config.so", "manager reload")
+SECRET_VARIABLE = "AGI_MONITOR_ADMIN_SECRET"  # noqa: S105 - the name of it
+SECRET_LINE = re.compile(r"^([ +-]\s*(?:md5)?secret\s*=>?\s*).*", re.IGNORECASE)
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The administrator's account, as far as it is given."""
+
+    host: str | None
+    port: int | None
+    user: str | None
+
+
+def _common(command: Command) -> Command:
+    for option in (
+        click.option(
+            "--ami-port", type=click.IntRange(1, 65_535), help="Its TCP port; that of the configuration, or 5038."
+        ),
+        click.option(
+            "--ami-host", help="Where the manager interface listens; as the configuration says, or 127.0.0.1."
+        ),
+        click.option(
+            "--ami-user",
+            help="An account of manager.conf with 'write = config', to reload and to ask what was loaded. Its secret "
+            f"comes from the variable {SECRET_VARIABLE}, or is asked for. It is stored nowhere.",
+        ),
+        click.option("--force", is_flag=True, help="Also where a person has changed a file since."),
+        click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option(
+            "--asterisk-dir",
+            "folder",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            default="/etc/asterisk",
+            show_default=True,
+            help="The folder with Asterisk's configuration.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_common
+@click.option("--check", is_flag=True, help="Change nothing; ask the PBX whether it has loaded what is rendered.")
+def install(
+    config_path: Path,
+    as_json: bool,
+    folder: Path,
+    yes: bool,
+    dry_run: bool,
+    force: bool,
+    check: bool,
+    ami_user: str | None,
+    ami_host: str | None,
+    ami_port: int | None,
+) -> None:
+    """Put the rendered files into Asterisk's folder, and an include of them into its own files.
+
+    Shows every change and asks. With --ami-user the PBX is told to load them and asked what it has loaded; when that
+    is not what was rendered, everything is put back. Without it the commands to do so are printed.
+    """
+    login = Login(ami_host, ami_port, ami_user)
+    with _failing(), ExitStack() as stack:
+        config = load_with_people(config_path)
+        site = assembly.site(config)
+        rendered = render_dialplan(site, config.dialplan.templates)
+        if check:
+            session = _session(stack, config, login)
+            if session is None:
+                _fail("--check needs --ami-user")
+            wrong, foreign = _compare(session, rendered)
+            _report(as_json, "checked" if not wrong else "different", None, wrong, foreign)
+            sys.exit(1 if wrong else 0)
+        stack.enter_context(alone(folder))
+        journal = Journal(folder)
+        recovered = _recover(journal, dry_run)
+        manifest = _manifest(folder)
+        present = _present(folder, plans.wanted_paths(rendered, manifest))
+        plan = plans.install(
+            rendered,
+            present,
+            manifest,
+            str(folder.resolve()),
+            has_folder=(folder / plans.FOLDER).exists(),
+        )
+        masked = [text for text in (site.secret, site.manager.secret if site.manager else None) if text]
+        if not _agreed(plan, masked, as_json, yes=yes, dry_run=dry_run, force=force, question="Install this?"):
+            return
+        # Before anything changes: a wrong secret must not be found out behind it.
+        session = _session(stack, config, login)
+        try:
+            journal.switch((*plan.changes, *plan.books))
+            wrong, foreign = ([], []) if session is None else _load(session, rendered)
+            if wrong:
+                raise _NotLoaded(wrong)
+            journal.keep()
+        except BaseException as error:
+            _put_back(journal, session, error)
+            if isinstance(error, _NotLoaded):
+                _report(as_json, "rolled back", plan, error.wrong, [])
+                sys.exit(1)
+            raise
+        _report(as_json, "installed" if plan.changes else "unchanged", plan, [], foreign)
+        if session is None and (plan.changes or recovered):
+            _say_commands()
+
+
+@click.command()
+@_common
+def uninstall(
+    config_path: Path,
+    as_json: bool,
+    folder: Path,
+    yes: bool,
+    dry_run: bool,
+    force: bool,
+    ami_user: str | None,
+    ami_host: str | None,
+    ami_port: int | None,
+) -> None:
+    """Take out of Asterisk's folder what install has put there. Files that nobody has changed are as they were."""
+    login = Login(ami_host, ami_port, ami_user)
+    with _failing(), ExitStack() as stack:
+        stack.enter_context(alone(folder))
+        journal = Journal(folder)
+        recovered = _recover(journal, dry_run)
+        manifest = _manifest(folder)
+        if manifest is None:
+            click.echo(f"{folder}: nothing was installed here", err=True)
+            if as_json:
+                click.echo(json.dumps({"state": "unchanged", "files": {}, "wrong": [], "foreign": []}, indent=1))
+            return
+        present = _present(folder, plans.wanted_paths({}, manifest))
+        plan = plans.uninstall(present, manifest)
+        if not _agreed(plan, [], as_json, yes=yes, dry_run=dry_run, force=force, question="Take this out?"):
+            return
+        session = None
+        if login.user is not None:
+            session = _session(stack, load_with_people(config_path), login)
+        dialplan = present.get(f"{plans.FOLDER}/{DIALPLAN}") or b""
+        try:
+            journal.switch((*plan.changes, *plan.books))
+            complaints = [] if session is None else _reload(session)
+            if complaints:
+                raise _NotLoaded(complaints)
+            journal.keep()
+        except BaseException as error:
+            _put_back(journal, session, error)
+            if isinstance(error, _NotLoaded):
+                _report(as_json, "rolled back", plan, error.wrong, [])
+                sys.exit(1)
+            raise
+        _remove_folders(folder, manifest)
+        left = []
+        if session is not None:
+            names = [context.name for context in parse(dialplan.decode("utf-8", "replace")).contexts]
+            # The site may have an empty context of this name, for an include to find.
+            left = [name for name in names if any("Extension" in row for row in session.context(name) or ())]
+            left = [f"context {name} has extensions still" for name in left]
+        _report(as_json, "removed", plan, [], left)
+        if session is None and (plan.changes or recovered):
+            _say_commands()
+
+
+# ---- parts of them ---------------------------------------------------------------------------------------
+
+
+class _NotLoaded(InstallFailed):
+    """The PBX has not loaded what was written."""
+
+    def __init__(self, wrong: list[str]) -> None:
+        super().__init__("\n".join(wrong))
+        self.wrong = wrong
+
+
+def _recover(journal: Journal, dry_run: bool) -> bool:
+    if not journal.is_there():
+        if not dry_run:
+            journal.undo()  # what a call left that was killed at its very end
+        return False
+    if dry_run:
+        _fail("an earlier call was killed in the middle: call once without --dry-run, which puts the old files back")
+    journal.undo()
+    click.echo("an earlier call was killed in the middle: the old files were put back", err=True)
+    return True
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    path = folder / plans.MANIFEST
+    try:
+        return Manifest.from_bytes(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InstallFailed(f"{path}: cannot be read: {error.strerror}") from error
+    except BrokenManifest as error:
+        raise InstallFailed(
+            f"{path}: {error}. Without it nobody knows what was installed: move it away, and the next install takes "
+            "what is there as somebody else's"
+        ) from None
+
+
+def _present(folder: Path, paths: Iterable[str]) -> dict[str, bytes | None]:
+    found: dict[str, bytes | None] = {}
+    for path in paths:
+        try:
+            found[path] = (folder / path).read_bytes()
+        except FileNotFoundError:
+            found[path] = None
+        except OSError as error:
+            raise InstallFailed(f"{folder / path}: cannot be read: {error.strerror}") from error
+    return found
+
+
+def _agreed(
+    plan: Plan, masked: list[str], as_json: bool, *, yes: bool, dry_run: bool, force: bool, question: str
+) -> bool:
+    """Show the plan; whether it is to be done."""
+    for change in plan.changes:
+        click.echo("".join(_masked(plans.diff(change), masked)), nl=False, err=as_json)
+    for note in plan.notes:
+        click.echo(note, err=True)
+    final = [one for one in plan.conflicts if plans.is_final(one)]
+    if final or (plan.conflicts and not force):
+        hint = (
+            ""
+            if final
+            else "\nlook at the difference; --force goes on, and keeps the old content beside the manifest"
+        )
+        if as_json:
+            click.echo(
+                json.dumps({"state": "refused", "files": _states(plan), "wrong": plan.conflicts, "foreign": []})
+            )
+        _fail("\n".join(plan.conflicts) + hint)
+    if dry_run:
+        _report(as_json, "dry run", plan, [], [])
+        return False
+    if plan.changes and not yes:
+        if not sys.stdin.isatty():
+            _fail("nobody can be asked here: --yes goes on without, --dry-run only shows")
+        click.confirm(question, abort=True, err=True)
+    return True
+
+
+def _masked(lines: Iterable[str], secrets: list[str]) -> Iterator[str]:
+    for line in lines:
+        shown = SECRET_LINE.sub(r"\1(not shown)", line)
+        for secret in secrets:
+            shown = shown.replace(secret, "(not shown)")
+        yield shown
+
+
+def _session(stack: ExitStack, config: Config, login: Login) -> AdminSession | None:
+    if login.user is None:
+        return None
+    secret = os.environ.get(SECRET_VARIABLE, "")
+    if not secret and sys.stdin.isatty():
+        secret = click.prompt(f"Secret of {login.user}", hide_input=True, err=True)
+    if not secret:
+        _fail(f"the secret of {login.user} is missing: put it into the variable {SECRET_VARIABLE}")
+    ami = config.ami
+    host = login.host or (ami.host if ami else "127.0.0.1")
+    port = login.port or (ami.port if ami else 5038)
+    tls = ami.tls if ami and host == ami.host and port == ami.port else None
+    return stack.enter_context(
+        AdminSession(host, port, login.user, secret, None if tls is None else (tls.ca_file, tls.name))
+    )
+
+
+def _reload(session: AdminSession) -> list[str]:
+    said = [(module, session.reload(module)) for module in MODULES]
+    return [f"{module}: Asterisk could not load it: {text}" for module, text in said if text is not None]
+
+
+def _load(session: AdminSession, rendered: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    complaints = _reload(session)
+    wrong, foreign = _compare(session, rendered)
+    return complaints + wrong, foreign
+
+
+def _compare(session: AdminSession, rendered: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    wrong: list[str] = []
+    foreign: list[str] = []
+    for context in parse(rendered[DIALPLAN]).contexts:
+        found = compare(context, session.context(context.name))
+        wrong += found.wrong
+        foreign += found.foreign
+    return wrong, foreign
+
+
+def _put_back(journal: Journal, session: AdminSession | None, error: BaseException) -> None:
+    """Return to the old files, in the PBX as well."""
+    if not journal.undo():
+        return
+    click.echo("the old files were put back", err=True)
+    if session is None:
+        return
+    try:
+        complaints = _reload(session)
+    except AgiMonitorError as failure:
+        complaints = [str(failure)]
+    for complaint in complaints:
+        click.echo(f"the PBX may still have the new ones: {complaint}", err=True)
+    if complaints:
+        _say_commands()
+
+
+def _remove_folders(folder: Path, manifest: Manifest) -> None:
+    names = [plans.OWN, *([plans.FOLDER] if manifest.made_folder else [])]
+    for name in names:
+        try:
+            (folder / name).rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            click.echo(f"{folder / name}: is left, there is something else in it", err=True)
+
+
+def _states(plan: Plan) -> dict[str, str]:
+    return {
+        change.path: "new" if change.before is None else "removed" if change.after is None else "changed"
+        for change in plan.changes
+    }
+
+
+def _report(as_json: bool, state: str, plan: Plan | None, wrong: list[str], foreign: list[str]) -> None:
+    files = {} if plan is None else _states(plan)
+    if as_json:
+        notes = [] if plan is None else list(plan.notes)
+        row = {"state": state, "files": files, "notes": notes, "wrong": wrong, "foreign": foreign}
+        click.echo(json.dumps(row, indent=1))
+        return
+    for line in wrong:
+        click.echo(line, err=True)
+    for line in foreign:
+        click.echo(f"not by this install, look at it: {line}", err=True)
+    for path, change in files.items():
+        click.echo(f"{path}: {change}")
+    click.echo(state)
+
+
+def _say_commands() -> None:
+    for command in COMMANDS:
+        click.echo(f"Next: asterisk -rx '{command}'", err=True)
+    click.echo(
+        "Asterisk says nothing of lines it leaves out: 'agi-monitor install --check --ami-user USER' asks it",
+        err=True,
+    )
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except AgiMonitorError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)

@@ -1,0 +1,201 @@
+"""All files change or none, also when the process is killed or the disk is full at any moment."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agi_monitor.errors import InstallFailed
+from agi_monitor.install.journal import JOURNAL, Journal, alone
+from agi_monitor.install.plan import Change
+
+CHANGES = [
+    Change("extensions.conf", b"old\n", b"old\nnew\n"),
+    Change("gone.conf", b"gone\n", None),
+    Change("agi-monitor/agi-monitor.conf", None, b"x" * 300),
+    Change("agi-monitor/.installed/manifest.json", None, b"{}"),
+]
+CALLS = {os: ("open", "fsync", "fchmod", "fdopen"), Path: ("replace", "unlink", "mkdir", "chmod", "rmdir")}
+"""What reaches the disk."""
+
+
+def killed_before(number: int, folder: Path, steps: tuple[str, ...]) -> int:
+    """Take these steps in a process that is killed before so many calls; returns how it ended."""
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+            def counting(*arguments: Any, **names: Any) -> Any:
+                nonlocal left
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left -= 1
+                return call(*arguments, **names)
+
+            return counting
+
+        try:
+            for owner, names in CALLS.items():
+                for name in names:
+                    setattr(owner, name, counted(getattr(owner, name)))
+            journal = Journal(folder)
+            for step in steps:
+                journal.switch(CHANGES) if step == "switch" else getattr(journal, step)()
+        except BaseException:  # the child must not go on as a second test run
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A site's folder."""
+    path = tmp_path / "asterisk"
+    path.mkdir()
+    (path / "extensions.conf").write_bytes(b"old\n")
+    (path / "gone.conf").write_bytes(b"gone\n")
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Everything in it; None for a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
+    }
+
+
+OLD: dict[str, bytes | None] = {"extensions.conf": b"old\n", "gone.conf": b"gone\n"}
+NEW: dict[str, bytes | None] = {
+    "extensions.conf": b"old\nnew\n",
+    "agi-monitor": None,
+    "agi-monitor/agi-monitor.conf": b"x" * 300,
+    "agi-monitor/.installed": None,
+    "agi-monitor/.installed/manifest.json": b"{}",
+}
+
+
+def test_the_new_state_holds(folder: Path) -> None:
+    """After keep the new contents are there, and nothing else."""
+    journal = Journal(folder)
+    journal.switch(CHANGES)
+    journal.keep()
+    assert contents(folder) == NEW
+    assert not Journal(folder).undo()
+
+
+def test_the_old_state_comes_back(folder: Path) -> None:
+    """After undo the old contents are there, and nothing else."""
+    journal = Journal(folder)
+    journal.switch(CHANGES)
+    assert journal.undo()
+    assert contents(folder) == OLD
+
+
+@pytest.mark.parametrize("steps", [("switch", "keep"), ("switch", "undo")])
+def test_killed_at_every_step(folder: Path, steps: tuple[str, ...]) -> None:
+    """Whenever the process is killed, the next call finds or makes the whole old state or the whole new one."""
+    seen = []
+    for number in range(1000):
+        ended = killed_before(number, folder, steps)
+        Journal(folder).undo()
+        seen.append(contents(folder))
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL
+        assert seen[-1] in (OLD, NEW), number
+        if seen[-1] == NEW:
+            # The same start for the next one.
+            (folder / "extensions.conf").write_bytes(b"old\n")
+            (folder / "gone.conf").write_bytes(b"gone\n")
+            (folder / "agi-monitor/agi-monitor.conf").unlink()
+            (folder / "agi-monitor/.installed/manifest.json").unlink()
+            (folder / "agi-monitor/.installed").rmdir()
+            (folder / "agi-monitor").rmdir()
+    assert seen[0] == OLD
+    assert seen[-1] == (NEW if steps[-1] == "keep" else OLD)
+    assert len(seen) > 40
+
+
+def test_a_full_disk(folder: Path) -> None:
+    """However much fits, a disk that is full leaves the old state; the error names the file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    journal = Journal(folder)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    refused = 0
+    try:
+        for size in (0, 1, 5, 100, 299, 500, 5000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+            try:
+                journal.switch(CHANGES)
+            except InstallFailed as error:
+                refused += 1
+                assert "nothing was changed" in str(error)
+            else:
+                journal.undo()
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            assert contents(folder) == OLD
+    finally:
+        signal.signal(signal.SIGXFSZ, before)
+    assert refused >= 5
+
+
+def test_mode_and_owner_stay(folder: Path) -> None:
+    """A file keeps its mode, also a read-only one; a new one is for Asterisk's group."""
+    path = folder / "extensions.conf"
+    path.chmod(0o444)
+    before = path.stat()
+    journal = Journal(folder)
+    journal.switch(CHANGES)
+    journal.keep()
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    made = (folder / "agi-monitor/agi-monitor.conf").stat()
+    assert (stat.S_IMODE(made.st_mode), made.st_gid) == (0o640, folder.stat().st_gid)
+
+
+def test_a_link_stays_a_link(folder: Path, tmp_path: Path) -> None:
+    """What a symbolic link leads to is changed, and brought back."""
+    real = tmp_path / "kept" / "extensions.conf"
+    real.parent.mkdir()
+    (folder / "extensions.conf").rename(real)
+    (folder / "extensions.conf").symlink_to(real)
+    journal = Journal(folder)
+    journal.switch(CHANGES)
+    assert (folder / "extensions.conf").is_symlink()
+    assert real.read_bytes() == b"old\nnew\n"
+    journal.undo()
+    assert (folder / "extensions.conf").is_symlink()
+    assert real.read_bytes() == b"old\n"
+    assert os.listdir(real.parent) == ["extensions.conf"]  # noqa: PTH208 - the names
+
+
+def test_a_file_that_changes_meanwhile_is_not_touched(folder: Path) -> None:
+    """Somebody who saves the file while the question is on the screen loses nothing."""
+    (folder / "extensions.conf").write_bytes(b"saved just now\n")
+    with pytest.raises(InstallFailed, match="call again"):
+        Journal(folder).switch(CHANGES)
+    assert contents(folder) == {**OLD, "extensions.conf": b"saved just now\n"}
+
+
+def test_a_strange_journal_is_not_guessed_at(folder: Path) -> None:
+    """A journal that cannot be read changes nothing; the error says where the old contents are."""
+    (folder / JOURNAL).write_text("{}")
+    with pytest.raises(InstallFailed, match="agi-monitor-old"):
+        Journal(folder).undo()
+
+
+def test_only_one_at_a_time(folder: Path) -> None:
+    """A second install in the same folder is refused while the first runs."""
+    with alone(folder), pytest.raises(InstallFailed, match="another"), alone(folder):
+        pass
+    with alone(folder):
+        pass

@@ -1,0 +1,160 @@
+"""What an install would change, and that an uninstall brings back what was there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agi_monitor.install import plan as plans
+from agi_monitor.install.include_lines import BEGIN, with_include
+from agi_monitor.install.manifest import BrokenManifest, Manifest, sha256
+from agi_monitor.install.plan import HOSTS, MANIFEST, Change, Plan, diff
+
+RENDERED = {"agi-monitor.conf": "[agi-monitor]\n", "manager.conf.include": "[agi-monitor]\nsecret = x\n"}
+DIALPLAN = "agi-monitor/agi-monitor.conf"
+Files = dict[str, bytes]
+
+
+def installed(files: Files, rendered: dict[str, str] = RENDERED, *, has_folder: bool = False) -> Plan:
+    """The plan for these files."""
+    manifest = Manifest.from_bytes(files[MANIFEST]) if MANIFEST in files else None
+    return plans.install(rendered, files, manifest, "/etc/asterisk", has_folder=has_folder)
+
+
+def uninstalled(files: Files) -> Plan:
+    """The plan to take it out."""
+    return plans.uninstall(files, Manifest.from_bytes(files[MANIFEST]))
+
+
+def done(files: Files, plan: Plan) -> Files:
+    """The files after a plan."""
+    after = dict(files)
+    for change in (*plan.changes, *plan.books):
+        assert after.get(change.path) == change.before
+        if change.after is None:
+            del after[change.path]
+        else:
+            after[change.path] = change.after
+    return after
+
+
+UNMARKED = st.binary(max_size=60).filter(lambda content: b"; agi-monitor" not in content)
+SITES = st.fixed_dictionaries(
+    dict.fromkeys(HOSTS, UNMARKED),
+    optional={f"agi-monitor/{name}": st.binary(max_size=20) for name in RENDERED},
+)
+TEXTS = st.dictionaries(st.sampled_from(list(RENDERED)), st.sampled_from(["[a]\n", "[b]\n"])).map(
+    lambda texts: {"agi-monitor.conf": "[c]\n", **texts}
+)
+
+
+@given(SITES, st.lists(TEXTS, min_size=1, max_size=3))
+def test_uninstall_brings_back_every_byte(site: Files, renderings: list[dict[str, str]]) -> None:
+    """After any number of installs with other outcomes, an uninstall leaves what was there before the first."""
+    files = dict(site)
+    for rendered in renderings:
+        files = done(files, installed(files, rendered))
+        assert not installed(files, rendered).changes
+        assert not installed(files, rendered).books
+    plan = uninstalled(files)
+    assert (plan.conflicts, plan.notes) == ((), ())
+    assert done(files, plan) == site
+
+
+def test_a_change_by_hand_is_a_conflict() -> None:
+    """A file that is not as the last install wrote it is told, by install and by uninstall."""
+    files = done(dict.fromkeys(HOSTS, b""), installed(dict.fromkeys(HOSTS, b"")))
+    files[DIALPLAN] += b"; mine\n"
+    for plan in (installed(files), uninstalled(files)):
+        (conflict,) = plan.conflicts
+        assert conflict.startswith(f"{DIALPLAN}: was changed")
+        assert not plans.is_final(conflict)
+    # With force the change is kept beside.
+    assert done(files, installed(files))[plans.previous(DIALPLAN)] == files[DIALPLAN]
+
+
+def test_the_same_text_by_hand_is_no_conflict() -> None:
+    """Who has rendered the same by hand has nothing to lose."""
+    files = dict.fromkeys(HOSTS, b"") | {f"agi-monitor/{name}": text.encode() for name, text in RENDERED.items()}
+    assert installed(files).conflicts == ()
+
+
+def test_a_site_file_that_was_changed_loses_only_the_include() -> None:
+    """Lines that were added since the install stay, and it is said."""
+    site = {"extensions.conf": b"[a]\n", "manager.conf": b"[general]\n"}
+    files = done(site, installed(site))
+    files["extensions.conf"] += b"[b]\n"
+    assert not installed(files).changes
+    plan = uninstalled(files)
+    assert done(files, plan) == {**site, "extensions.conf": b"[a]\n[b]\n"}
+    (note,) = plan.notes
+    assert note.startswith("extensions.conf: was changed by hand")
+
+
+def test_an_include_by_hand_is_enough() -> None:
+    """A file that reads ours already gets no second include, and loses the one of an earlier install."""
+    site = {"extensions.conf": b'#include "agi-monitor/*.conf"\n', "manager.conf": b""}
+    assert "extensions.conf" not in {change.path for change in installed(site).changes}
+    earlier = with_include(b"", DIALPLAN) + site["extensions.conf"]
+    plan = installed({**site, "extensions.conf": earlier})
+    (change,) = [change for change in plan.changes if change.path == "extensions.conf"]
+    assert change.after == site["extensions.conf"]
+
+
+def test_without_an_account_manager_conf_is_left_alone() -> None:
+    """A site without ami has no include in manager.conf; one that had it loses it."""
+    site = {"extensions.conf": b"", "manager.conf": b"[general]\n"}
+    files = done(site, installed(site))
+    files = done(files, installed(files, {"agi-monitor.conf": "[c]\n"}))
+    assert files["manager.conf"] == site["manager.conf"]
+    assert "agi-monitor/manager.conf.include" not in files
+
+
+def test_a_missing_site_file_is_made_only_by_force() -> None:
+    """Without extensions.conf this may be the wrong folder; with force it is made, and goes again."""
+    plan = installed({})
+    assert [one.partition(":")[0] for one in plan.conflicts] == list(HOSTS)
+    files = done({}, plan)
+    files = done(files, installed(files))
+    assert done(files, uninstalled(files)) == {}
+
+
+def test_broken_markers_are_final() -> None:
+    """No force guesses what broken markers mean."""
+    plan = installed({"extensions.conf": BEGIN + b"\n", "manager.conf": b""})
+    assert [plans.is_final(one) for one in plan.conflicts] == [True]
+
+
+def test_an_include_that_was_changed_is_a_conflict() -> None:
+    """Another file between the markers was put there by somebody."""
+    plan = installed({"extensions.conf": with_include(b"", "other.conf"), "manager.conf": b""})
+    assert any("between the markers was changed" in one for one in plan.conflicts)
+
+
+def test_the_difference_is_a_unified_diff() -> None:
+    """New and removed files, bytes of another encoding and a missing last line end can all be shown."""
+    assert "".join(diff(Change("a", None, b"x\xe4"))) == (
+        "--- /dev/null\n+++ b/a\n@@ -0,0 +1 @@\n+x\\xe4\n\\ No newline at end of file\n"
+    )
+    assert "".join(diff(Change("a", b"x\n", None))) == "--- a/a\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        replace(Manifest()).to_bytes().replace(b'"version": 1', b'"version": 2'),
+        Manifest({"a": sha256(b"")}).to_bytes().replace(b'"' + sha256(b"").encode() + b'"', b"1"),
+        Manifest().to_bytes().replace(b"false", b"0"),
+    ],
+)
+def test_a_broken_manifest_is_refused(content: bytes) -> None:
+    """A manifest of another version or form is no manifest."""
+    with pytest.raises(BrokenManifest):
+        Manifest.from_bytes(content)

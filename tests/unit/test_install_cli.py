@@ -1,0 +1,142 @@
+"""``agi-monitor install`` and ``uninstall`` without a PBX: what they show, what they refuse, what they leave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agi_monitor.cli import main
+from agi_monitor.install.journal import JOURNAL, Journal
+from agi_monitor.install.plan import Change
+from tests.unit.supervision.desk import PIN_HASH
+
+AMI_SECRET = "Zk3-vQ9_pL7xW2nB5"
+OTHER_SECRET = "of-another-account"
+SITE = f"""\
+supervisors:
+  anna: {{endpoints: [PJSIP/2001], pin: "{PIN_HASH}", groups: [leads], name: Anna}}
+agents:
+  1001: {{groups: [sales], name: Ben}}
+rules:
+  - {{name: one, allow: [listen], supervisors: [leads], agents: [sales]}}
+ami: {{secret: {AMI_SECRET}}}
+"""
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Asterisk's folder, with files of the site."""
+    path = tmp_path / "asterisk"
+    path.mkdir()
+    (path / "extensions.conf").write_bytes(b"[phones]\r\nexten => 1,1,NoOp(\xe4)")
+    (path / "manager.conf").write_text(f"[general]\nenabled = yes\n[other]\nsecret = {OTHER_SECRET}\n")
+    return path
+
+
+@pytest.fixture
+def run(folder: Path, tmp_path: Path) -> Run:
+    """Run a command for this folder."""
+    config = tmp_path / "agi-monitor.yaml"
+    config.write_text(SITE)
+
+    def invoke(command: str, *arguments: str) -> Result:
+        common = ("--config", str(config), "--asterisk-dir", str(folder))
+        return CliRunner().invoke(main, [command, *common, *arguments])
+
+    return invoke
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_install_and_uninstall(run: Run, folder: Path) -> None:
+    """Both are done once, and then there is nothing left to do, nor left behind."""
+    before = contents(folder)
+    done = run("install", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "+#tryinclude" in done.output
+    assert "asterisk -rx 'module reload pbx_config.so'" in done.output
+    once = contents(folder)
+    assert json.loads(run("install", "--yes", "--json").stdout)["state"] == "unchanged"
+    assert contents(folder) == once
+    assert run("uninstall", "--yes").exit_code == 0
+    assert contents(folder) == before
+    assert not (folder / "agi-monitor").exists()
+    assert "nothing was installed" in run("uninstall", "--yes").output
+
+
+def test_no_secret_is_shown(run: Run) -> None:
+    """The difference shows neither our secret nor that of another account that stands beside."""
+    for arguments in (("--dry-run",), ("--dry-run", "--json"), ("--yes",)):
+        output = run("install", *arguments).output
+        assert "(not shown)" in output
+        assert AMI_SECRET not in output
+        assert OTHER_SECRET not in output
+
+
+def test_a_dry_run_changes_nothing(run: Run, folder: Path) -> None:
+    """It says what would change."""
+    before = contents(folder)
+    said = json.loads(run("install", "--dry-run", "--json").stdout)
+    assert (said["state"], said["files"]["manager.conf"]) == ("dry run", "changed")
+    assert contents(folder) == before
+
+
+def test_nobody_to_ask(run: Run, folder: Path) -> None:
+    """Without a terminal and without --yes nothing is done."""
+    before = contents(folder)
+    done = run("install")
+    assert (done.exit_code, contents(folder)) == (1, before)
+    assert "--yes" in done.output
+
+
+def test_a_change_by_hand(run: Run, folder: Path) -> None:
+    """Both commands refuse to lose it, and do so with --force."""
+    run("install", "--yes")
+    path = folder / "agi-monitor" / "agi-monitor.conf"
+    path.write_text("; mine\n")
+    for command in ("install", "uninstall"):
+        done = run(command, "--yes")
+        assert done.exit_code == 1
+        assert "--force" in done.output
+        assert path.read_text() == "; mine\n"
+    assert run("uninstall", "--yes", "--force").exit_code == 0
+    assert not path.exists()
+
+
+def test_an_earlier_call_was_killed(run: Run, folder: Path) -> None:
+    """What it left is put back first; a dry run only says so."""
+    before = contents(folder)
+    Journal(folder).switch([Change("extensions.conf", before["extensions.conf"], b"half")])
+    done = run("install", "--dry-run")
+    assert done.exit_code == 1
+    assert (folder / JOURNAL).exists()
+    done = run("install", "--yes")
+    assert done.exit_code == 0
+    assert "the old files were put back" in done.output
+    assert (folder / "extensions.conf").read_bytes().startswith(before["extensions.conf"])
+
+
+def test_an_account_without_its_secret(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that is missing is told before anything changes."""
+    monkeypatch.delenv("AGI_MONITOR_ADMIN_SECRET", raising=False)
+    before = contents(folder)
+    done = run("install", "--yes", "--ami-user", "admin")
+    assert (done.exit_code, contents(folder)) == (1, before)
+    assert "AGI_MONITOR_ADMIN_SECRET" in done.output
+
+
+def test_a_broken_manifest(run: Run, folder: Path) -> None:
+    """Nobody guesses what was installed."""
+    run("install", "--yes")
+    (folder / "agi-monitor/.installed/manifest.json").write_text("{")
+    done = run("uninstall", "--yes")
+    assert done.exit_code == 1
+    assert "manifest.json: cannot be read" in done.output

@@ -101,7 +101,8 @@ def test_every_change_says_who_and_what(table: PeopleTable) -> None:
 def test_a_pin_record_is_in_no_row_of_changes(table: PeopleTable) -> None:
     """A short PIN could be tried out by whoever reads it."""
     put(table, SITE)
-    other = SITE.supervisors["anna"].model_copy(update={"pin": PIN_HASH[:-1] + "A"})
+    last = "E" if PIN_HASH.endswith("A") else "A"
+    other = SITE.supervisors["anna"].model_copy(update={"pin": PIN_HASH[:-1] + last})
     put(table, SITE.model_copy(update={"supervisors": {**SITE.supervisors, "anna": other}}))
     made = table.changes_since(0)
     assert "argon2" not in repr(made)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -21,12 +21,14 @@ from agi_monitor.dialplan.render import DIALPLAN
 from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.errors import AgiMonitorError, InstallFailed
 from agi_monitor.install import plan as plans
-from agi_monitor.install.admin_session import AdminSession
 from agi_monitor.install.comparison import compare
 from agi_monitor.install.journal import Journal, alone
 from agi_monitor.install.manifest import BrokenManifest, Manifest
 from agi_monitor.install.plan import Plan
 from agi_monitor.people_source import load_with_people
+
+if TYPE_CHECKING:
+    from agi_monitor.install.admin_session import AdminSession
 
 MODULES = ("pbx_config.so", "manager")
 """What Reload calls the two: ``dialplan`` is unknown to it, and ``manager`` is no module but has a name."""
@@ -299,6 +301,9 @@ def _session(stack: ExitStack, config: Config, login: Login) -> AdminSession | N
     host = login.host or (ami.host if ami else "127.0.0.1")
     port = login.port or (ami.port if ami else 5038)
     tls = ami.tls if ami and host == ami.host and port == ami.port else None
+    # Only now: Twisted takes the sockets that systemd passes when it is imported, and serve needs them.
+    from agi_monitor.install.admin_session import AdminSession
+
     return stack.enter_context(
         AdminSession(host, port, login.user, secret, None if tls is None else (tls.ca_file, tls.name))
     )

@@ -32,6 +32,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from agi_monitor import cli, config, limits, metrics, model, people  # noqa: E402 - the line above must come first
 from agi_monitor.agi import log_events, session  # noqa: E402
+from agi_monitor.storage import schema  # noqa: E402
 from agi_monitor.storage.schema import audit_chain as audit_chain_table  # noqa: E402
 from agi_monitor.storage.schema import audit_record  # noqa: E402
 from agi_monitor.supervision import audit, audit_chain, prompts  # noqa: E402
@@ -755,6 +756,44 @@ def metrics_page() -> Iterator[str]:
         yield f"{sentence(number.kind.value)}. {number.text}" + (f" Labels: {labels}." if labels else "")
 
 
+TABLES = {
+    "supervisor": "Supervisors, where people live in the store.",
+    "supervisor_group": "The groups that they are in.",
+    "supervisor_endpoint": "The phones that they dial from.",
+    "agent": "Agents, where people live in the store.",
+    "agent_group": "The groups that they are in.",
+    "agent_endpoint": "Their devices.",
+    "rule": "Who may hear whom.",
+    "people_change": "Every change of people and rules: the servers read it, and put it into their audits.",
+    "node": "The servers that have used the store.",
+    "lock_out": "Wrong PINs in a row.",
+    "audit_record": "The audit, where `audit.store` is set: a record a row, which is never changed.",
+    "audit_chain": "The end of the chain of each server.",
+}
+
+
+def store_page() -> Iterator[str]:
+    yield "# Store"
+    yield NOTE
+    yield (
+        "The tables of the database, which is a file of SQLite in `state.directory` or "
+        "[PostgreSQL](../howto/postgresql.md). The server makes them when it starts, and brings them up to date. "
+        "Change people with [commands](../howto/people-in-the-store.md): what is written into the tables by hand is "
+        "noticed at the next reload, and nobody's name is on it. Times are seconds since 1970."
+    )
+    for table in schema.metadata.tables.values():
+        yield f"## `{table.name}`"
+        yield TABLES[table.name]
+        rows = []
+        for column in table.columns:
+            notes = ["key"] if column.primary_key else []
+            notes += [f"of `{key.column.table.name}`" for key in column.foreign_keys]
+            notes += ["may be empty"] if column.nullable else []
+            notes += [column.comment] if column.comment else []
+            rows.append(f"- `{column.name}`: {', '.join([str(column.type).lower(), *notes])}")
+        yield "\n".join(rows)
+
+
 PAGES: Mapping[str, typing.Callable[[], Iterator[str]]] = {
     "configuration.md": configuration,
     "refusal-reasons.md": refusal_reasons,
@@ -763,6 +802,7 @@ PAGES: Mapping[str, typing.Callable[[], Iterator[str]]] = {
     "audit.md": audit_page,
     "cli.md": cli_page,
     "metrics.md": metrics_page,
+    "store.md": store_page,
 }
 
 

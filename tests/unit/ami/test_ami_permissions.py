@@ -6,7 +6,7 @@ import pytest
 
 from agi_monitor.ami.permissions import CLASSES, NOTHING, Offers, classes_for
 
-ALL = {"system", "call", "command", "config", "agent", "user", "reporting", "originate"}
+ALL = {"system", "call", "command", "config", "agent", "agi", "user", "reporting", "originate"}
 
 
 @pytest.mark.parametrize(

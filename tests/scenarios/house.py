@@ -110,10 +110,14 @@ class House:
         """Dial, give the right PIN and wait until the supervisor is sent what is heard."""
         mark = self.server.mark()
         call = self.identify(self._codes[mode] + extension, supervisor)
+        self.wait_for_sound(mark, mode, supervisor)
+        return call
+
+    def wait_for_sound(self, mark: int, mode: str = "listen", supervisor: str = "2001") -> None:
+        """Wait until a spy has begun, and until the supervisor is sent what is heard."""
         began = moment(self.server.wait_for("spy_started", mark, mode=mode))
         # The record comes first; ChanSpy needs some 150 ms more, and a call that ends meanwhile was never heard.
         wait_until(lambda: self._is_sent_sound(supervisor, began), SOUND_SECONDS, f"{supervisor} to be sent sound")
-        return call
 
     def _is_sent_sound(self, phone: str, since: float) -> bool:
         packets = self.lab.capture.packets_since(since)

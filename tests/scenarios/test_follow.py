@@ -126,7 +126,7 @@ def test_a_call_that_waits_on_hold_is_heard_when_it_goes_on(house: House) -> Non
     house.identify("*2221001")
     house.server.wait_for("choice_prompted", mark)
     house.lab.phone("2001").press("1")
-    house.server.wait_for("spy_started", mark)
+    house.wait_for_sound(mark)
     mark = ends(house, "3002")
     house.server.wait_for("waiting", mark)
     house.lab.wait_for_hearing({"3001": {"music"}, "1001": set(), "2001": set()})

@@ -332,11 +332,11 @@ def test_a_grant_that_was_copied(open_house: House) -> None:
     variable = "AGI_MONITOR_GRANT"
     with Manager(house.lab) as manager:
         manager.ask("Ping")
-        copy = f"[lab-tests]\nexten => 7405,1,Set({variable}=${{IMPORT({supervisor.name},{variable})}})\n"
+        copy = f"[lab-tests]\nexten => 7409,1,Set({variable}=${{IMPORT({supervisor.name},{variable})}})\n"
         house.lab.pbx.write_dialplan(
             "lab-ways-in", f"{WAYS_IN}{copy} same => n,Answer()\n same => n,ChanSpy(PJSIP/1001-,q)\n"
         )
-        house.lab.phone("2999").dial("7405")
+        house.lab.phone("2999").dial("7409")
         record = rogue(house, "PJSIP/2999-")
         (channel,) = house.lab.pbx.channels_of("2999")
         shown = house.lab.pbx.cli(f"core show channel {channel.name}")

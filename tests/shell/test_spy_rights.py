@@ -350,6 +350,8 @@ class Watched:
             site.change(rules=tuple(value))
         elif what == "clock":
             site.skew += value
+        elif what == "queue" and value == self.queue:
+            pass  # to leave a queue and come back is to be without one in between
         elif what == "queue":
             if self.queue:
                 site.fake.event("AgentComplete", Uniqueid=CUSTOMER_UNIQUEID, Queue=self.queue)

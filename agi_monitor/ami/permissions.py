@@ -13,7 +13,6 @@ from types import MappingProxyType
 
 CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "AGI": ("agi",),
         "Atxfer": ("call",),
         "BlindTransfer": ("call",),
         "CancelAtxfer": ("call",),

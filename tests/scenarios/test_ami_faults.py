@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -117,9 +118,9 @@ def test_a_right_that_is_taken_away_while_nobody_can_be_told(house: House, way: 
     house.reconfigure(ami=by(house, way), rules=ONLY_100)
     house.hears(heard_in("listen"))
     way.speak()
-    house.server.wait_for("spy_ended", mark, timeout=BACK_SECONDS, why="revoked")
-    house.server.wait_for("refused", mark, reason="revoked")
-    house.server.wait_for("extension_prompted", mark)
+    # By the key, or, on a busy machine, by the hang-up that follows 120 ms later.
+    (ended,) = house.server.wait_for_audit("spy_ended", timeout=BACK_SECONDS)
+    assert ended["why"] == "revoked"
     house.lab.wait_for_hearing(PAIR, others_silent=False)
     assert {record["why"] for record in house.server.audit("spy_revoked")} == {"mode_denied"}
 
@@ -159,6 +160,13 @@ def test_an_interface_that_is_silent_from_the_beginning(house: House, way: Fault
     assert_nothing_wrong(house)
 
 
+def is_known(house: House, phone: str) -> bool:
+    """Whether a phone has registered; right after a restart there are no hints yet."""
+    with suppress(LabError):
+        return house.lab.pbx.hint(phone) == "Idle"
+    return False
+
+
 def test_the_pbx_is_restarted(house: House) -> None:
     """Calls, a spy and a prompt are cut off with it; afterwards a new call is heard like the first."""
     house.lab.connect("3001", "1001")
@@ -173,8 +181,8 @@ def test_the_pbx_is_restarted(house: House) -> None:
     (ended,) = house.server.wait_for_audit("spy_ended")
     assert ended["why"] in ("connection_lost", "supervisor_hung_up")
     house.server.wait_for("pbx_synced", mark, timeout=BACK_SECONDS)
-    house.lab.pbx.wait_until(lambda: house.lab.pbx.hint("1001") == "Idle", 20, "the phones to be known again")
-    house.lab.pbx.wait_until(lambda: house.lab.pbx.hint("3001") == "Idle", 20, "the phones to be known again")
+    for phone in ("1001", "3001"):
+        house.lab.pbx.wait_until(partial(is_known, house, phone), 60, "the phones to be known again")
     house.lab.connect("3001", "1001")
     hear(house, mark, "index")
     assert_nothing_wrong(house)

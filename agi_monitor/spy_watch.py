@@ -253,6 +253,11 @@ class SpyWatch:
                 if event.text("Uniqueid") in self._on_the_call(grant):
                     self._recheck(grant)
                     self._follow_party(grant)
+        elif name == "BridgeLeave":
+            # A colleague may have taken the agent's place before the agent left it.
+            for grant in self._ours():
+                if grant.spyee_uniqueid == event.text("Uniqueid"):
+                    self._recheck(grant)
         elif name in CALL_EVENTS:
             if self._policy().rights.depend_on_calls:
                 self._recheck_call(event.text("Uniqueid"))
@@ -323,25 +328,49 @@ class SpyWatch:
         return (*self.grants.granted(), *self.grants.adopted())
 
     def _recheck(self, grant: Grant) -> None:
-        decide = partial(self._permitted, grant, self._known(grant))
+        decide = partial(self._permitted, grant, self._known(grant, grant.spyee_uniqueid), grant.spyee_uniqueid)
         permitted = decide(grant.extension)
         refusal = permitted if isinstance(permitted, Refusal) else self._protection(grant)
         refusal = refusal or other_owner_refuses(self._policy(), self._pbx, grant.extension, grant.spyee, decide)
+        refusal = refusal or self._colleague_refuses(grant)
         if refusal is not None:
             self._under_way.begin(self._end(grant, refusal.reason, ""))
 
-    def _known(self, grant: Grant) -> Circumstances:
-        return self._onlooker.of_call(
-            grant.place, self._clock(), scan=grant.scan, reason=bool(grant.reason), begins=False
-        )
+    def _known(self, grant: Grant, spyee_uniqueid: str) -> Circumstances:
+        place = replace(grant.place, spyee_uniqueid=spyee_uniqueid)
+        return self._onlooker.of_call(place, self._clock(), scan=grant.scan, reason=bool(grant.reason), begins=False)
 
-    def _permitted(self, grant: Grant, known: Circumstances, extension: str) -> Permitted | Refusal:
+    def _permitted(
+        self, grant: Grant, known: Circumstances, spyee_uniqueid: str, extension: str
+    ) -> Permitted | Refusal:
         policy = self._policy()
         # With the picture lost, or the agent with nobody, no more is known of the call than there is to be heard.
         # What it was when the spy began is not doubted then; the next list, or the next party, tells what it is.
-        sure = self._onlooker.sees and len(self._onlooker.call_of(grant.spyee_uniqueid)) > 1
+        sure = self._onlooker.sees and len(self._onlooker.call_of(spyee_uniqueid)) > 1
         decide = policy.permitted if sure else policy.possible
         return decide(grant.endpoint, grant.supervisor, extension, grant.mode, known)
+
+    def _colleague_refuses(self, grant: Grant) -> Refusal | None:
+        """Say which agent, left on a call that a supervisor joined, may not be heard; or None.
+
+        The right to hear an agent covers the agent's call, with whomever it is. Without that agent it is the call of
+        the agents who are left, as after a transfer to a colleague.
+        """
+        if grant.mode is not Mode.BARGE or self._pbx.bridge_of(grant.spyer_uniqueid) is None:
+            return None
+        left = self._pbx.partners_of(grant.spyer_uniqueid)
+        if isinstance(left, Stale) or grant.spyee_uniqueid in {party.uniqueid for party in left}:
+            return None
+        supervisors = {other.spyer_uniqueid for other in self._ours()}
+        for party in left:
+            if party.uniqueid in supervisors:
+                continue
+            known = self._known(grant, party.uniqueid)
+            decide = partial(self._permitted, grant, known, party.uniqueid)
+            refusal = other_owner_refuses(self._policy(), self._pbx, grant.extension, party.name, decide)
+            if refusal is not None:
+                return refusal
+        return None
 
     def _recheck_call(self, uniqueid: str) -> None:
         """Hold the spies on one call against what it is now, by any of its channels."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from contrib.lab.server import SITE
 from tests.scenarios.house import House, heard_in
+
+SPIES = {"barge": "conference", "follow": "none"}
 
 
 @pytest.fixture
 def conference(house: House) -> House:
     """A barge is carried by a conference, and nobody is followed."""
-    house.reconfigure(spies={"barge": "conference", "follow": "none"})
+    house.reconfigure(spies=SPIES)
     return house
 
 
@@ -139,39 +144,61 @@ def test_it_goes_on_through_a_transfer_by_the_customer(conference: House) -> Non
     house.hears(everybody("3002", "1001", "2001"))
 
 
-def test_it_goes_on_through_a_blind_transfer_by_the_agent(conference: House) -> None:
-    """The agent sends the three of them to a colleague: customer and supervisor talk to the colleague then."""
-    house = conference
-    house.lab.connect("3001", "1001")
-    house.spy("barge")
-    house.hears(everybody("3001", "1001", "2001"))
+@pytest.fixture
+def colleagues(house: House) -> House:
+    """The same, and nobody protects 1002."""
+    agents = {**SITE["agents"], "1002": {"endpoints": ["PJSIP/1002"], "groups": ["sales"]}}
+    rules = [rule for rule in SITE["rules"] if rule["name"] != "protected"]
+    house.reconfigure(spies=SPIES, agents=agents, rules=rules)
+    return house
+
+
+def transfer_blindly(house: House) -> None:
+    """The agent sends the call to the colleague."""
     house.lab.phone("1002").set_auto_answer(True)
     house.lab.phone("1001").transfer("1002")
-    house.hears(everybody("3001", "1002", "2001"))
-    assert not house.server.audit("spy_ended")
-    house.lab.phone("2001").hang_up()
-    assert why(house) == ["supervisor_hung_up"]
-    house.hears(everybody("3001", "1002"))
 
 
-def test_it_goes_on_through_an_attended_transfer_by_the_agent(conference: House) -> None:
-    """While the agent asks the colleague, customer and supervisor hear each other and not the agent; afterwards they
-    talk to the colleague."""
-    house = conference
-    house.lab.connect("3001", "1001")
-    house.spy("barge")
-    house.hears(everybody("3001", "1001", "2001"))
+def transfer_after_asking(house: House) -> None:
+    """The agent asks the colleague first. Customer and supervisor hear each other meanwhile, and not the agent."""
     house.lab.phone("1001").hold()
     house.lab.connect("1001", "1002")
     house.lab.wait_for_hearing(everybody("1001", "1002"), others_silent=False)
     first, second = house.lab.phone("1001").calls
     house.lab.phone("1001").transfer_attended(first, second)
+
+
+TRANSFERS = pytest.mark.parametrize("transfer", [transfer_blindly, transfer_after_asking])
+
+
+@TRANSFERS
+def test_it_goes_on_through_a_transfer_by_the_agent(colleagues: House, transfer: Callable[[House], None]) -> None:
+    """Customer and supervisor talk to the colleague then, whom the supervisor may hear as well."""
+    house = colleagues
+    house.lab.connect("3001", "1001")
+    house.spy("barge")
+    house.hears(everybody("3001", "1001", "2001"))
+    transfer(house)
     house.hears(everybody("3001", "1002", "2001"))
     assert not house.server.audit("spy_ended")
     house.lab.phone("3001").hang_up()
     house.hears(everybody("1002", "2001"))
     house.lab.phone("1002").hang_up()
     assert why(house) == ["call_over"]
+
+
+@TRANSFERS
+def test_it_ends_with_a_colleague_whom_nobody_allowed(conference: House, transfer: Callable[[House], None]) -> None:
+    """The call is the colleague's then: the supervisor leaves it and is told, and the others go on."""
+    house = conference
+    house.lab.connect("3001", "1001")
+    house.spy("barge")
+    house.hears(everybody("3001", "1001", "2001"))
+    transfer(house)
+    house.hears(everybody("3001", "1002"))
+    (revoked,) = house.server.wait_for_audit("spy_revoked", 1)
+    assert revoked["why"] == "mode_denied"
+    assert why(house) == ["revoked"]
 
 
 def test_it_reaches_everybody_in_a_conference(conference: House) -> None:

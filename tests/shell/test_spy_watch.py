@@ -1214,6 +1214,80 @@ def test_a_protected_phone_that_joins_when_the_agent_is_gone_ends_the_spy(site: 
     assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER}]
 
 
+def joined(site: Site, mode: Mode = Mode.BARGE) -> None:
+    """The supervisor has joined a call of 1001, whom the rules allow; 1002, at their phone, they do not."""
+    (rule,) = site.policy.rules
+    board = Agent("1002", frozenset({"board"}), ("PJSIP/1002",))
+    site.change(agents={**site.policy.agents, "1002": board}, rules=(replace(rule, agents=frozenset({"sales"})),))
+    site.watch.opened(replace(GRANT, mode=mode))
+    site.fake.enter(SPYER, "b-1")
+
+
+COLLEAGUE = "PJSIP/1002-00000014"
+
+
+def test_a_colleague_whom_nobody_allowed_ends_the_spy_when_the_agent_has_left(site: Site) -> None:
+    """A blind transfer: the agent goes, the colleague comes, and it is the colleague's call."""
+    joined(site)
+    site.fake.hang_up(SPYEE)
+    assert site.facts == []
+    site.fake.add_channel(COLLEAGUE, "1700000000.14", "b-1")
+    assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
+    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER}]
+
+
+@pytest.mark.parametrize("end", ["leave", "hang_up"])
+def test_a_colleague_who_came_before_the_agent_left_ends_the_spy(site: Site, end: str) -> None:
+    """With the agent it is the agent's call, whoever else is on it; without, it is the colleague's."""
+    joined(site)
+    site.fake.add_channel(COLLEAGUE, "1700000000.14", "b-1")
+    assert site.facts == []
+    getattr(site.fake, end)(SPYEE)
+    assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
+
+
+def test_a_colleague_behind_a_local_channel_ends_the_spy(site: Site) -> None:
+    """As of a queue, which the agent has transferred the call to."""
+    joined(site)
+    site.fake.add_channel("Local/1002@queue-00000009;1", "1700000000.9", "b-1")
+    site.fake.add_channel("Local/1002@queue-00000009;2", "1700000000.10", "b-8")
+    site.fake.hang_up(SPYEE)
+    assert site.facts == []
+    site.fake.add_channel(COLLEAGUE, "1700000000.14", "b-8")
+    assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
+
+
+def test_a_colleague_who_may_be_heard_ends_nothing(site: Site) -> None:
+    """Nor do those who are nobody's agents, nor the agent who comes back."""
+    joined(site)
+    site.policy = replace(
+        site.policy, agents={**site.policy.agents, "1002": Agent("1002", frozenset({"sales"}), ("PJSIP/1002",))}
+    )
+    site.fake.leave(SPYEE)
+    site.fake.add_channel(COLLEAGUE, "1700000000.14", "b-1")
+    site.fake.add_channel("PJSIP/3002-00000015", "1700000000.15", "b-1")
+    site.fake.enter(SPYEE, "b-1")
+    assert site.facts == []
+
+
+def test_another_supervisor_on_the_call_is_no_colleague(site: Site) -> None:
+    """Though somebody else's agent as well: they are there to hear, by a grant of their own."""
+    joined(site)
+    second = replace(GRANT, call="c-2", mode=Mode.BARGE, spyer=COLLEAGUE, spyer_uniqueid="1700000000.14")
+    site.watch.opened(second)
+    site.fake.add_channel(COLLEAGUE, "1700000000.14", "b-1")
+    site.fake.hang_up(SPYEE)
+    assert site.facts == []
+
+
+def test_whoever_took_over_has_a_call_of_their_own(site: Site) -> None:
+    """The agent was released, and whom the customer brings in talks to the supervisor."""
+    joined(site, Mode.TAKE_OVER)
+    site.fake.hang_up(SPYEE)
+    site.fake.add_channel(COLLEAGUE, "1700000000.14", "b-1")
+    assert site.facts == []
+
+
 def test_a_phone_that_joined_while_the_record_was_written_ends_the_spy(site: Site) -> None:
     """A grant is held against the call as it is when it begins."""
     site.change(protected=Protected(frozenset({"PJSIP/9000"})))

@@ -220,6 +220,10 @@ class Pbx:
         bridge = self.index.bridge_of(self.node, uniqueid)
         return None if bridge is None or isinstance(bridge, Stale) else bridge.id
 
+    def endpoints(self) -> tuple[str, ...] | Stale:
+        """Return the devices that have a channel."""
+        return self.index.endpoints(self.node)
+
     async def variable(self, channel: str, name: str) -> str | None:
         """Return a variable of a channel; empty when it is not set, None when there is no such channel.
 

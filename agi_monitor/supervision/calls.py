@@ -310,6 +310,10 @@ class NodeCalls:
         """Say whether there is a channel of this name."""
         return name in self._by_name
 
+    def endpoints(self) -> tuple[str, ...]:
+        """Return the devices that have a channel."""
+        return tuple(self._by_endpoint)
+
     def channels_of(self, endpoint: str) -> tuple[Channel, ...]:
         """Return the legs of one device, in the order of their names."""
         return tuple(_value(leg) for leg in self._legs_of(endpoint))

@@ -245,13 +245,18 @@ class ChannelIndex:
         known = self._trusted(node)
         return known if isinstance(known, Stale) else known.calls.channels_of(endpoint)
 
+    def endpoints(self, node: str) -> tuple[str, ...] | Stale:
+        """Return the devices that have a channel, in a time that grows with their number."""
+        known = self._trusted(node)
+        return known if isinstance(known, Stale) else known.calls.endpoints()
+
     def bridge_of(self, node: str, uniqueid: str) -> Bridge | Stale | None:
         """Return the bridge of a channel; None when it is in none, or there is no such channel."""
         known = self._trusted(node)
         return known if isinstance(known, Stale) else known.calls.bridge_of(uniqueid)
 
     def calls(self, node: str) -> tuple[Call, ...] | Stale:
-        """Return all calls of a PBX. The only answer whose time grows with their number."""
+        """Return all calls of a PBX, in a time that grows with their number."""
         known = self._trusted(node)
         return known if isinstance(known, Stale) else known.calls.calls()
 

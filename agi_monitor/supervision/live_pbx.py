@@ -41,6 +41,10 @@ class LivePbx(Protocol):
         """Return the extensions that a device belongs to at this moment."""
         ...
 
+    def endpoints(self) -> tuple[str, ...] | Stale:
+        """Return the devices that have a channel."""
+        ...
+
 
 class GrantWatch(Protocol):
     """Who holds grants against what is heard on the PBX. ``spy_watch.SpyWatch`` fits it."""

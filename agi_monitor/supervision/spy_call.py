@@ -92,6 +92,8 @@ class SpyCall:
         self._spying = Spying(self._line, devices, live, watch)
         self._customer = ""
         """The uniqueid of the other party of the call that was heard last."""
+        self._scannable: tuple[str, ...] = ()
+        """The agent, if any, whom the scan was last found to be allowed to come to."""
 
     @property
     def spying(self) -> bool:
@@ -367,14 +369,19 @@ class SpyCall:
     def _next(self, heard: set[str], refused: set[str], mode: Mode) -> scan.AgentCall | Refusal | None:
         if self._live is None:
             return Refusal(Reason.STALE, "there is no manager interface")
+        endpoints = self._live.endpoints()
+        if isinstance(endpoints, Stale):
+            return Refusal(Reason.STALE, endpoints)
+        # Those who have a channel, and not all agents: a scan that waits looks twice a second.
+        agents = {
+            agent.extension: agent
+            for endpoint in endpoints
+            for agent in agents_at(self._policy(), self._live, endpoint)
+        }
         calls = []
-        refusal: Refusal | None = Refusal(Reason.MODE_DENIED, "no rule allows it on any agent")
-        for extension in self._policy().agents:
+        for extension in (extension for extension in agents if extension not in heard):
             permitted = self._spying.possible(extension, mode, scan=True)
             if isinstance(permitted, Refusal):
-                continue
-            refusal = None
-            if extension in heard:
                 continue
             devices = self._live.devices_of(permitted.agent)
             if devices is Stale.RELOADED:
@@ -388,7 +395,19 @@ class SpyCall:
                 continue
             if self._can_be_heard(found[0], mode):
                 calls.append(scan.AgentCall(extension, found[0].uniqueid))
-        return refusal or scan.next_call(calls, self._policy().scan_order, self._choice)
+        if not calls and not self._may_scan(mode):
+            return Refusal(Reason.MODE_DENIED, "no rule allows it on any agent")
+        return scan.next_call(calls, self._policy().scan_order, self._choice)
+
+    def _may_scan(self, mode: Mode) -> bool:
+        """Say whether there is any agent whom the scan may come to."""
+        policy = self._policy()
+        # The one who was found the last time is asked first.
+        for extension in (*filter(policy.agents.__contains__, self._scannable), *policy.agents):
+            if not isinstance(self._spying.possible(extension, mode, scan=True), Refusal):
+                self._scannable = (extension,)
+                return True
+        return False
 
     def _can_be_heard(self, channel: DeviceChannel, mode: Mode) -> bool:
         policy = self._policy()

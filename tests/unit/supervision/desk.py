@@ -225,6 +225,10 @@ class LiveHouse:
         """What the index says."""
         return self._index().at_device("pbx", device, "default")
 
+    def endpoints(self) -> tuple[str, ...] | Stale:
+        """What the index says."""
+        return self._index().endpoints("pbx")
+
 
 class Watch:
     """``GrantWatch`` that writes down what it is told; who hears what for how long the real ``Grants`` know.

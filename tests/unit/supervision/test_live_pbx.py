@@ -46,6 +46,9 @@ class Live:
     def at_device(self, device: str) -> AtDevice | Stale:
         return AtDevice(frozenset(), frozenset())
 
+    def endpoints(self) -> tuple[str, ...] | Stale:
+        return ()
+
 
 class OverAGI:
     """The PBX itself, asked on the supervisor's call."""

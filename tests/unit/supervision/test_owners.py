@@ -47,6 +47,9 @@ class Live:
         assert device == "PJSIP/1001"
         return self._stale or self._at
 
+    def endpoints(self) -> tuple[str, ...] | Stale:
+        return ("PJSIP/1001",)
+
 
 def refusal(*agents: Agent, live: Live | None = None, mode: Mode = Mode.LISTEN) -> Refusal | None:
     """What stands against Anna hearing 1001 when these are the agents."""

@@ -483,6 +483,31 @@ def test_a_scan_needs_the_live_picture(tmp_path: Path, lost: bool) -> None:
     assert desk.spies == []
 
 
+class CountingHouse(LiveHouse):
+    """Notes whose devices are looked at."""
+
+    def __init__(self, pbx: FakeAsterisk) -> None:
+        super().__init__(pbx)
+        self.looked_at: list[str] = []
+
+    def devices_of(self, agent: Agent) -> AgentDevices | Stale:
+        """What the index says."""
+        self.looked_at.append(agent.extension)
+        return super().devices_of(agent)
+
+
+def test_a_scan_looks_at_those_alone_who_have_a_channel(tmp_path: Path) -> None:
+    """It looks twice a second while it waits, and a site may have thousands of agents."""
+    desk = connected(tmp_path, "*222*")
+    idle = {str(one): Agent(str(one), frozenset({"sales"}), (f"PJSIP/{one}",)) for one in range(5_000, 5_050)}
+    desk.change(agents={**idle, **desk.policy.agents})
+    live = desk.live = CountingHouse(desk.pbx)
+    desk.run()
+    assert started(desk, "extension")[0] == ("1001",)
+    assert live.looked_at
+    assert idle.keys().isdisjoint(live.looked_at)
+
+
 MANY_COMMANDS = 400
 """No story here needs so many: one that tries for ever is hung up."""
 

@@ -282,8 +282,9 @@ class Stop(Section):
     """With `spies: end`, so long the server waits for them to be gone. What is being tidied up then may take
     `limits.cleanup_seconds` more."""
     hangup_command: tuple[str, ...] = ()
-    """Ends a channel where there is no `ami`: a program and its arguments, `{channel}` stands for the name. A FastAGI
-    server cannot end a running application: `[asterisk, -rx, "channel request hangup {channel}"]`."""
+    """Ends a channel where there is no `ami`, or while it is lost, as of a spy whose right was taken away: a program
+    and its arguments, `{channel}` stands for the name. A FastAGI server cannot end a running application:
+    `[asterisk, -rx, "channel request hangup {channel}"]`."""
 
 
 class TLS(Section):

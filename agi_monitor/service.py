@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,11 +15,10 @@ from twisted.internet import defer, task
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorProcess, IReactorSocket
 from twisted.internet.threads import deferToThreadPool
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from agi_monitor import __version__, assembly, metrics_page, systemd
+from agi_monitor import __version__, assembly, hangup_command, metrics_page, systemd
 from agi_monitor.agi.protocol import FastAGIFactory
 from agi_monitor.agi.routing import Router
 from agi_monitor.agi.session import EndReason, Session
@@ -205,7 +202,9 @@ class Server:
         own = server_key(self.config.state.directory / "server-key.json")
         shared = self.config.spies.key
         signer = Signer(own.server, secrets.token_hex(8), own.key if shared is None else shared.encode())
-        watch = SpyWatch(pbx, self._reactor, self._clock, signer, lambda: self._policy, self._audit)
+        watch = SpyWatch(
+            pbx, self._reactor, self._clock, signer, lambda: self._policy, self._audit, self._hang_up_by_command
+        )
         pbx.watcher = watch
         return watch
 
@@ -456,17 +455,10 @@ class Server:
                 return
             except AgiMonitorError as error:
                 log.error("hangup_failed", channel=channel, error=str(error))
-        if not self.config.stop.hangup_command:
-            return
-        program, *arguments = [part.replace("{channel}", channel) for part in self.config.stop.hangup_command]
-        path = shutil.which(program) or program
-        _, errors, code = await getProcessOutputAndValue(  # type: ignore[no-untyped-call]  # untyped in Twisted
-            path, arguments, os.environ, reactor=self._reactor
-        )
-        if code:
-            log.error(
-                "hangup_command_failed", code=code, channel=channel, error=errors[-200:].decode(errors="replace")
-            )
+        await self._hang_up_by_command(channel)
+
+    async def _hang_up_by_command(self, channel: str) -> bool:
+        return await hangup_command.hang_up(self.config.stop.hangup_command, channel, self._reactor)
 
     async def _idle_within(self, seconds: float) -> None:
         try:

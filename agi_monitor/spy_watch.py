@@ -93,6 +93,7 @@ class SpyWatch:
         signer: signs grants.
         policy: returns what the configuration says now.
         audit: where facts go.
+        hang_up_otherwise: ends a channel while the manager interface cannot; says whether it did.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class SpyWatch:
         signer: Signer,
         policy: Callable[[], Policy],
         audit: AuditLog,
+        hang_up_otherwise: Callable[[str], Coroutine[Any, Any, bool]],
     ) -> None:
         self.grants = Grants(policy().exceptions)
         self._pbx = pbx
@@ -111,6 +113,7 @@ class SpyWatch:
         self._signer = signer
         self._policy = policy
         self._audit = audit
+        self._hang_up_otherwise = hang_up_otherwise
         self._begun: dict[str, float] = {}
         """By grant, when it began, on the reactor's clock."""
         self._revoked: dict[str, str] = {}
@@ -483,10 +486,11 @@ class SpyWatch:
         try:
             await self._pbx.hang_up(grant.spyer)
         except AgiMonitorError:
-            if self._pbx.channel(grant.spyer_uniqueid) is not None:
-                # It is on: the next list, or whoever says so again, tries it once more.
-                self._revoked.pop(grant.id, None)
-                raise
+            if self._pbx.channel(grant.spyer_uniqueid) is None or await self._hang_up_otherwise(grant.spyer):
+                return
+            # It is on: the next list, or whoever says so again, tries it once more.
+            self._revoked.pop(grant.id, None)
+            raise
 
     # ---- spies of others -------------------------------------------------------------------------------
 

@@ -125,6 +125,27 @@ def test_a_right_that_is_taken_away_while_nobody_can_be_told(house: House, way: 
     assert {record["why"] for record in house.server.audit("spy_revoked")} == {"mode_denied"}
 
 
+def test_a_right_is_taken_away_by_the_command_of_the_site(house: House, way: FaultyWay) -> None:
+    """Without a connection the supervisor is hung up by it, and the call that was heard goes on."""
+    container = house.lab.pbx.container.get_wrapped_container().id
+    hangup = ["docker", "exec", container, "asterisk", "-rx", "channel request hangup {channel}"]
+    house.lab.connect("3001", "1001")
+    house.spy()
+    mark = house.server.mark()
+    way.hush()
+    way.cut()
+    house.server.wait_for("pbx_lost", mark)
+    house.reconfigure(ami=by(house, way), rules=ONLY_100, stop={"hangup_command": hangup})
+    (ended,) = house.server.wait_for_audit("spy_ended")
+    assert ended["why"] == "revoked"
+    house.lab.phone("2001").wait_until_idle()
+    house.hears(PAIR)
+    (revoked,) = house.server.audit("spy_revoked")
+    assert revoked["why"] == "mode_denied"
+    way.speak()
+    house.server.wait_for("pbx_synced", mark, timeout=BACK_SECONDS)
+
+
 def test_an_interface_that_falls_silent(house: House, way: FaultyWay) -> None:
     """The connection stays, and nothing comes: it is noticed, look-ups go over AGI, and then all is well again."""
     house.lab.connect("3001", "1001")

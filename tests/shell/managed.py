@@ -107,10 +107,20 @@ class Site:
             self.ledger,
             RESYNC_SECONDS,
         )
-        self.watch = SpyWatch(self.pbx, self.fake.clock, self.time, SIGNER, lambda: self.policy, self.ledger)
+        self.hung_up_otherwise: list[str] = []
+        """Channels that were to be ended while the manager interface could not."""
+        self.has_command = False
+        """Whether the site has another way to end them."""
+        self.watch = SpyWatch(
+            self.pbx, self.fake.clock, self.time, SIGNER, lambda: self.policy, self.ledger, self._hang_up_otherwise
+        )
         self.pbx.watcher = self.watch
         if connect:
             self.connect()
+
+    async def _hang_up_otherwise(self, channel: str) -> bool:
+        self.hung_up_otherwise.append(channel)
+        return self.has_command
 
     def time(self) -> float:
         """Seconds since 1970."""

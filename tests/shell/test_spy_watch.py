@@ -628,6 +628,21 @@ def test_a_revocation_without_a_connection_is_tried_again(site: Site) -> None:
     assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
 
 
+def test_a_revocation_without_a_connection_takes_the_other_way(site: Site) -> None:
+    """A site that has a command for it does not wait for the connection; the record says why it ended."""
+    site.has_command = True
+    site.open()
+    site.fake.listening = False
+    site.fake.lose_connection()
+    site.change(rules=())
+    site.fake.advance(KEY_SECONDS)
+    assert site.hung_up_otherwise == [SPYER]
+    assert site.watch.revoked(GRANT) == "mode_denied"
+    site.watch.recheck()
+    site.fake.advance(KEY_SECONDS)
+    assert site.hung_up_otherwise == [SPYER]
+
+
 def test_a_pbx_that_refuses_everything_leaves_no_trace_of_a_revocation(site: Site, logs: list[EventDict]) -> None:
     """The channel is gone already: the log says so, and the story closes the grant."""
     site.open()

@@ -203,7 +203,7 @@ def _names(people: People, who: str) -> list[str]:
 
 
 def _unlock(database: Database, names: list[str]) -> Mapping[str, LockOut]:
-    return LockOutTable(database).change(names, lambda before: {})
+    return LockOutTable(database).end(names, whoami(), datetime.now(UTC))
 
 
 # ---- what they have in common ----------------------------------------------------------------------------

@@ -39,15 +39,24 @@ from agi_monitor.storage.audit_key_file import audit_key
 from agi_monitor.storage.audit_sinks import MAX_WAITING, AuditSink, AuditSinks
 from agi_monitor.storage.audit_table import AuditTable
 from agi_monitor.storage.database import Database, file_url
-from agi_monitor.storage.lock_out_table import LockOutTable
+from agi_monitor.storage.lock_out_table import Ended, LockOutTable
+from agi_monitor.storage.node_table import NodeTable, Noted
 from agi_monitor.storage.people_table import PeopleTable
 from agi_monitor.storage.pin_table import PinTable
 from agi_monitor.storage.server_key_file import server_key
 from agi_monitor.storage.state_folder import StateFolder
-from agi_monitor.supervision.audit import ConfigReloaded, End, PeopleChanged, ServerStarted, ServerStopped
+from agi_monitor.supervision.audit import (
+    ConfigReloaded,
+    End,
+    LockOutEnded,
+    PeopleChanged,
+    ServerStarted,
+    ServerStopped,
+)
 from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
+from agi_monitor.supervision.lock_outs import kind_of, name_of
 from agi_monitor.supervision.pins import PinGuard
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
@@ -63,7 +72,7 @@ PIN_THREADS = 2
 AUDIT_RETRY_SECONDS = 5.0
 """So often facts that wait for the disk or the database are tried again."""
 
-PEOPLE_SECONDS = 1.0
+STORE_SECONDS = 1.0
 """So often the store is asked whether people have changed: what is no longer allowed ends within a second or two."""
 
 CLOSE_SECONDS = 15.0
@@ -131,16 +140,20 @@ class Server:
         self._database.upgrade()
         self._node = self.config.store.this_node
         self._people = PeopleTable(self._database)
-        self._people_lost = False
+        self._lock_outs = LockOutTable(self._database)
+        self._nodes = NodeTable(self._database)
+        self._store_lost = False
         self._people_seen = 0
         """The last change of people in the store that holds here."""
+        self._end_seen = 0
+        """The last end of a lock-out that is in the audit."""
         if self.config.store.people:
             self._people_seen = self._people.last_change()
             self.config = self.config.with_people(self._people.load())
         self._policy = assembly.policy(self.config)
         self._pins = PinGuard(
             assembly.pin_policy(self.config),
-            LockOutTable(self._database),
+            self._lock_outs,
             clock,
             self._hashing,
             self._store,
@@ -161,7 +174,7 @@ class Server:
         self._control: control.ControlSocket | None = None
         self._retry = task.LoopingCall(self._write_waiting)
         self._retry.clock = reactor
-        self._look = task.LoopingCall(self._look_for_people)
+        self._look = task.LoopingCall(self._look_into_store)
         self._look.clock = reactor
         router = Router()
         router.add(SCRIPT, self._serve)
@@ -222,9 +235,8 @@ class Server:
         self._sinks.take()
         await self._audit.append(ServerStarted(at=self._now(), version=__version__))
         await self._sinks.write_waiting()
-        if self.config.store.people:
-            await self._record_people(None)
-            self._look.start(PEOPLE_SECONDS, now=False)
+        await self._record_changes(None)
+        self._look.start(STORE_SECONDS, now=False)
         if self._pbx is not None:
             self._pbx.start()
         self._port = await self._listen()
@@ -334,7 +346,7 @@ class Server:
         self._put_in_force(config.model_copy(update=keep), policy, seen)
         self._pins.policy = assembly.pin_policy(self.config)
         await self._audit.append(ConfigReloaded(at=self._now(), digest=loaded.digest))
-        await self._record_people(before)
+        await self._record_changes(before)
         self._reloads["done"] += 1
         log.info("reloaded", supervisors=len(self.config.supervisors), agents=len(self.config.agents))
 
@@ -343,61 +355,79 @@ class Server:
         if self._watch is not None:
             self._watch.recheck()
 
-    # ---- people in the store ---------------------------------------------------------------------------
+    # ---- what others change in the store ---------------------------------------------------------------
 
     def _read_people(self) -> tuple[int, People]:
         # In this order: a change in between is seen once more, and none is missed.
         return self._people.last_change(), self._people.load()
 
-    def _look_for_people(self) -> defer.Deferred[None]:
-        return defer.Deferred.fromCoroutine(self._take_new_people())
+    def _look_into_store(self) -> defer.Deferred[None]:
+        return defer.Deferred.fromCoroutine(self._take_changes())
 
-    async def _take_new_people(self) -> None:
-        """Let changes of people hold here, and end what they no longer allow."""
+    async def _take_changes(self) -> None:
+        """Let changes of people hold here, end what they no longer allow, and record who made them."""
+        in_store = self.config.store.people
         try:
-            if await self._store(self._people.last_change) == self._people_seen:
+            last_end = await self._store(self._lock_outs.last_end)
+            seen = await self._store(self._people.last_change) if in_store else self._people_seen
+            if (seen, last_end) == (self._people_seen, self._end_seen):
                 return
-            seen, people = await self._store(self._read_people)
+            before, people = self.config.people, None
+            if seen != self._people_seen:
+                seen, people = await self._store(self._read_people)
         except StateUnavailable as error:
             # Those who are known stay in force; without the store no PIN is accepted anyway.
-            if not self._people_lost:
-                log.error("people_unreadable", error=str(error))
-            self._people_lost = True
+            if not self._store_lost:
+                log.error("store_unreadable", error=str(error))
+            self._store_lost = True
             return
-        self._people_lost = False
-        before = self.config.people
-        config = self.config.with_people(people)
-        self._put_in_force(config, await self._store(lambda: assembly.policy(config)), seen)
-        log.info("people_changed", supervisors=len(people.supervisors), agents=len(people.agents))
-        await self._record_people(before)
+        self._store_lost = False
+        if people is not None:
+            config = self.config.with_people(people)
+            self._put_in_force(config, await self._store(lambda: assembly.policy(config)), seen)
+            log.info("people_changed", supervisors=len(people.supervisors), agents=len(people.agents))
+        await self._record_changes(before)
 
-    async def _record_people(self, before: People | None) -> None:
-        """Put into the audit what changed of people, and who did it.
+    async def _record_changes(self, before: People | None) -> None:
+        """Put into the audit what changed of people, who let somebody try a PIN again, and who did it.
 
         Parameters:
             before: who there was; None when that is not known, at the start.
         """
+        in_store = self.config.store.people
         changes = () if before is None else differences(before, self.config.people)
-        if not self.config.store.people:
-            for change in changes:
-                await self._audit.append(self._people_changed(change, "file"))
-            return
+        for change in () if in_store else changes:
+            await self._audit.append(self._people_changed(change, "file"))
         try:
-            noted = await self._store(lambda: self._people.noted(self._node))
-            made = await self._store(lambda: self._people.changes_since(noted))
+            noted = await self._store(lambda: self._nodes.noted(self._node))
+            made = await self._store(lambda: self._people.changes_since(noted.people_change)) if in_store else ()
+            ended = await self._store(lambda: self._lock_outs.ends_since(noted.lock_out_end))
             for one in made:
                 await self._audit.append(self._people_changed(one.change, one.by))
-            if made:
-                await self._store(lambda: self._people.note(self._node, made[-1].number))
+            for end in ended:
+                fact = self._lock_out_ended(end)
+                await self._audit.append(fact)
+                log.info("lock_out_ended", kind=fact.kind, who=fact.who, by=fact.by, wrong_pins=fact.wrong_pins)
+            now = Noted(
+                made[-1].number if made else noted.people_change, ended[-1].number if ended else noted.lock_out_end
+            )
+            self._end_seen = now.lock_out_end
+            if now != noted:
+                await self._store(lambda: self._nodes.note(self._node, now))
         except StateUnavailable as error:
             # They have rows of their own, and are recorded with the next change, or at the next start.
-            log.error("people_unreadable", error=str(error))
+            log.error("store_unreadable", error=str(error))
             return
         said = {(one.change.kind, one.change.key) for one in made}
-        for change in changes:
+        for change in changes if in_store else ():
             if (change.kind, change.key) not in said:
                 log.warning("people_changed_by_another_way", kind=change.kind, entry=change.key)
                 await self._audit.append(self._people_changed(change, ""))
+
+    def _lock_out_ended(self, end: Ended) -> LockOutEnded:
+        return LockOutEnded(
+            at=self._now(), kind=kind_of(end.who), who=name_of(end.who), by=end.by, wrong_pins=end.failures
+        )
 
     def _people_changed(self, change: Change, by: str) -> PeopleChanged:
         return PeopleChanged(

@@ -148,8 +148,9 @@ EVENTS = {
     "mutes fail, `res_mutestream` is mostly not loaded. The spy ends by another step, or by a hang-up.",
     "spy_watch_failed": "A spy could not be looked at or ended, mostly for want of a connection. It is tried again.",
     "people_changed": "People or rules in the store are others; they hold from now on.",
+    "lock_out_ended": "Somebody, who has had wrong PINs, was let try again: `agi-monitor pin unlock`, or a new PIN.",
     "people_changed_by_another_way": "People in the store are others and nobody said who did it.",
-    "people_unreadable": "The store cannot be read. Those who are known stay in force.",
+    "store_unreadable": "The store cannot be read. Those who are known stay in force.",
     "pbx_synced": "The live picture of the PBX is complete: look-ups are answered from it.",
     "pbx_lost": "The live picture is not to be trusted until the next list: look-ups go over AGI.",
     "pbx_failed": "Something went wrong that concerns the live picture, which is a fault of this program.",
@@ -767,6 +768,7 @@ TABLES = {
     "people_change": "Every change of people and rules: the servers read it, and put it into their audits.",
     "node": "The servers that have used the store.",
     "lock_out": "Wrong PINs in a row.",
+    "lock_out_end": "Who let somebody try again: the servers read it, and put it into their audits.",
     "audit_record": "The audit, where `audit.store` is set: a record a row, which is never changed.",
     "audit_chain": "The end of the chain of each server.",
 }

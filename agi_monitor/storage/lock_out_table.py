@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from agi_monitor.model import Locked
 from agi_monitor.storage.database import Database
-from agi_monitor.storage.schema import lock_out
+from agi_monitor.storage.schema import lock_out, lock_out_end
 from agi_monitor.supervision.lock_outs import FORGET_SECONDS, MAX_STRANGERS, LockOut, key
+
+ENDS_LOCK = 4_573_224
+"""Names the lock of PostgreSQL that everybody takes who ends lock-outs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Somebody was let try again.
+
+    Parameters:
+        number: counts all ends.
+        at: when.
+        by: who said so.
+        who: as ``lock_outs.key``.
+        failures: wrong PINs that were forgotten.
+    """
+
+    number: int
+    at: datetime
+    by: str
+    who: str
+    failures: int
 
 
 class LockOutTable:
@@ -41,6 +65,54 @@ class LockOutTable:
                 if not after.keys() <= before.keys():
                     self._forget(connection, max(one.last for one in after.values()))
         return before
+
+    def end(self, who: Sequence[str], by: str, at: datetime) -> Mapping[str, LockOut]:
+        """Forget the wrong PINs of these names, and keep who said so. Returns what was forgotten.
+
+        Parameters:
+            who: names, as ``lock_outs.key`` makes them.
+            by: who lets them try again.
+            at: now.
+
+        Raises:
+            StateUnavailable: nothing was changed.
+        """
+        with self._database.transaction() as connection:
+            # Rows come into sight in the order of their numbers: whoever has seen one has seen all before it.
+            self._database.lock(connection, ENDS_LOCK)
+            self._take(connection, who)
+            rows = connection.execute(select(lock_out).where(lock_out.c.who.in_(who)).order_by(lock_out.c.who))
+            before = {row.who: LockOut(row.failures, row.last, row.until) for row in rows}
+            if before:
+                connection.execute(delete(lock_out).where(lock_out.c.who.in_(who)))
+                ends = [
+                    {"at": at.timestamp(), "by": by, "who": name, "failures": one.failures}
+                    for name, one in before.items()
+                ]
+                connection.execute(insert(lock_out_end), ends)
+        return before
+
+    def ends_since(self, number: int) -> tuple[Ended, ...]:
+        """Return who was let try again behind this number.
+
+        Raises:
+            StateUnavailable: that cannot be read.
+        """
+        query = select(lock_out_end).where(lock_out_end.c.id > number).order_by(lock_out_end.c.id)
+        with self._database.transaction() as connection:
+            return tuple(
+                Ended(row.id, datetime.fromtimestamp(row.at, UTC), row.by, row.who, row.failures)
+                for row in connection.execute(query)
+            )
+
+    def last_end(self) -> int:
+        """Return the number of the last end; 0 when there was none.
+
+        Raises:
+            StateUnavailable: it cannot be read.
+        """
+        with self._database.transaction() as connection:
+            return int(connection.execute(select(func.coalesce(func.max(lock_out_end.c.id), 0))).scalar_one())
 
     def _take(self, connection: Connection, who: Sequence[str]) -> None:
         """Let nobody else near these names until the end, whether they have a row or not."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from agi_monitor import document
 from agi_monitor.errors import ConfigError, StateUnavailable
@@ -19,7 +19,6 @@ from agi_monitor.storage.schema import (
     agent,
     agent_endpoint,
     agent_group,
-    node,
     people_change,
     rule,
     supervisor,
@@ -109,34 +108,6 @@ class PeopleTable:
         query = select(people_change).where(people_change.c.id > number).order_by(people_change.c.id)
         with self._database.transaction() as connection:
             return tuple(_made(row) for row in connection.execute(query).mappings())
-
-    def noted(self, name: str) -> int:
-        """Return up to which change a node has them in its audit.
-
-        Parameters:
-            name: of the node. The first one notes everything from the beginning, later ones from when they came.
-
-        Raises:
-            StateUnavailable: it cannot be read or written.
-        """
-        with self._database.transaction() as connection:
-            found = connection.execute(select(node.c.people_change).where(node.c.name == name)).scalar()
-            if found is None:
-                # Whoever comes later does not repeat what the audit of others has.
-                is_first = connection.execute(select(func.count()).select_from(node)).scalar_one() == 0
-                last = func.coalesce(func.max(people_change.c.id), 0)
-                found = 0 if is_first else connection.execute(select(last)).scalar_one()
-                connection.execute(insert(node).values(name=name, people_change=found))
-            return int(found)
-
-    def note(self, name: str, number: int) -> None:
-        """Note that a node has the changes up to this one in its audit.
-
-        Raises:
-            StateUnavailable: it cannot be written.
-        """
-        with self._database.transaction() as connection:
-            connection.execute(update(node).where(node.c.name == name).values(people_change=number))
 
     def _load(self, connection: Connection) -> People:
         supervisors = {row["id"]: dict(row) for row in _rows(connection, supervisor, supervisor.c.id)}

@@ -116,6 +116,13 @@ node = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("people_change", ID, nullable=False, comment="up to here its audit has the changes"),
+    Column(
+        "lock_out_end",
+        ID,
+        nullable=False,
+        server_default="0",
+        comment="likewise the ends of lock-outs",
+    ),
 )
 
 # ---- wrong PINs --------------------------------------------------------------------------------------------
@@ -129,6 +136,17 @@ lock_out = Table(
     Column("until", Double, nullable=False),
     CheckConstraint("failures >= 0", name="failures"),
     Index("ix_lock_out_last", "last"),
+)
+
+lock_out_end = Table(
+    "lock_out_end",
+    metadata,
+    Column("id", ID, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False, comment="who let somebody try again"),
+    Column("who", String(200), nullable=False),
+    Column("failures", Integer, nullable=False, comment="wrong PINs that were forgotten"),
+    sqlite_autoincrement=True,
 )
 
 # ---- audit -------------------------------------------------------------------------------------------------

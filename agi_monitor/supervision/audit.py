@@ -428,6 +428,25 @@ class PeopleChanged(Fact):
     after: Mapping[str, object] | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LockOutEnded(Fact):
+    """Somebody was let try again before the time: their wrong PINs are forgotten.
+
+    Parameters:
+        kind: the ``supervisor``, the ``endpoint``, or the ``peer``.
+        who: the id, the device, the address.
+        by: who said so, on the command line.
+        wrong_pins: that were forgotten.
+    """
+
+    name: ClassVar[str] = "lock_out_ended"
+
+    kind: Locked
+    who: str
+    by: str
+    wrong_pins: int
+
+
 class AuditLog(Protocol):
     """Where facts are kept."""
 

@@ -125,6 +125,11 @@ def kind_of(who: str) -> Locked:
     return Locked(who.partition(":")[0])
 
 
+def name_of(who: str) -> str:
+    """Return whose name it is, as ``key`` wrote it."""
+    return who.partition(":")[2]
+
+
 def counted(before: Mapping[str, LockOut], limits: Mapping[str, Limit], now: float) -> Mapping[str, LockOut]:
     """Return what is on record after one more attempt. Where one of them is locked nothing is counted."""
     if locked(before, now):

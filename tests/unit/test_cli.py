@@ -23,6 +23,7 @@ from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.state_folder import StateFolder
 from agi_monitor.supervision.lock_outs import LockOut
 from agi_monitor.supervision.pin_records import matches
+from agi_monitor.whoami import whoami
 from tests.unit.supervision.desk import PIN_HASH
 
 
@@ -247,6 +248,8 @@ def test_unlock_lets_one_try_again(
     assert (result.exit_code, result.stdout) == (0, f"{who}: {number} wrong PINs forgotten\n")
     left = lock_outs.change(LOCKED_OUT, lambda before: before)
     assert sorted(left) == sorted(set(LOCKED_OUT) - set(unlocked))
+    ends = lock_outs.ends_since(0)
+    assert [(one.who, one.failures, one.by) for one in ends] == [(name, 3, whoami()) for name in sorted(unlocked)]
     assert run("pin", "unlock", "-c", config, who).stdout == f"{who}: there were no wrong PINs\n"
     result = run("pin", "unlock", "-c", config, who, "--json")
     assert json.loads(result.stdout) == {"unlocked": unlocked, "wrong_pins": 0}

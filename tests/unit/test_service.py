@@ -25,6 +25,7 @@ from agi_monitor.cli import main
 from agi_monitor.storage import audit_table_reading as reading
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
+from agi_monitor.whoami import whoami
 from tests.unit.supervision.desk import PIN, PIN_HASH
 
 WAIT_SECONDS = 30.0
@@ -606,10 +607,31 @@ def test_people_who_are_changed_by_another_way_are_on_record(stored: Server, tmp
     assert (record["fact"], record["entry"], record["by"]) == ("people_changed", "1001", "")
 
 
+@pytest.mark.parametrize("where", ["server", "stored"], ids=["people-in-the-file", "people-in-the-store"])
+def test_whoever_lets_somebody_try_again_is_in_the_audit(
+    where: str, request: pytest.FixtureRequest, dial: Dial
+) -> None:
+    """A moment later, once, with their name and how many wrong PINs were forgotten."""
+    server: Server = request.getfixturevalue(where)
+    caller = dial(server)
+    caller.answer_until("GET DATA")
+    caller.say("200 result=0000")
+    server.logs("pin_refused")
+    unlock = [sys.executable, "-m", "agi_monitor", "pin", "unlock", "anna", "--config", str(server.config)]
+    subprocess.run(unlock, check=True, capture_output=True, timeout=WAIT_SECONDS)
+    for _ in range(2):
+        server.logs("lock_out_ended")
+    found = [one for one in server.facts if one["fact"] == "lock_out_ended"]
+    assert [(one["kind"], one["who"], one["wrong_pins"], one["by"]) for one in found] == [
+        ("endpoint", "PJSIP/2001", 1, whoami()),
+        ("supervisor", "anna", 1, whoami()),
+    ]
+
+
 def test_a_store_that_is_gone_keeps_whom_it_knew(stored: Server, tmp_path: Path) -> None:
     """It is said once, and nobody is forgotten; nobody is let in either, for want of the lock-outs."""
     database = tmp_path / "state" / "agi-monitor.db"
     database.rename(database.with_suffix(".away"))
-    stored.logs("people_unreadable")
+    stored.logs("store_unreadable")
     stored.hang_up()
     assert "agi-monitor.db" in stored.logs("reload_refused")["problems"][0]

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import Connection, event, func, select, text
 
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.model import Locked, Reason, Refusal
 from agi_monitor.storage import database as database_module
 from agi_monitor.storage import lock_out_table
 from agi_monitor.storage.database import FILE, Database, file_url
-from agi_monitor.storage.lock_out_table import LockOutTable
+from agi_monitor.storage.lock_out_table import Ended, LockOutTable
 from agi_monitor.storage.schema import lock_out
 from agi_monitor.supervision.lock_outs import FORGET_SECONDS, Limit, Limits, LockOut
 from agi_monitor.supervision.pins import Attempt, Claim, PinGuard, PinPolicy
@@ -308,3 +309,39 @@ def test_a_server_that_is_gone_accepts_no_pin() -> None:
         assert len(looks) == 2
         cluster.start()
         assert [key_in(pins, "0000"), key_in(pins, PIN)] == [Reason.PIN_WRONG, Reason.PIN_LOCKED]
+
+
+# ---- let somebody try again ----------------------------------------------------------------------------------
+
+AT = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
+
+
+def test_whoever_lets_somebody_try_again_is_on_record(table: LockOutTable) -> None:
+    """With what was forgotten, of each name; where there was nothing there is no row."""
+    put(table, ROWS)
+    assert table.last_end() == 0
+    assert table.end([ANNAS, PHONE, PBX], "eva as root", AT) == ROWS
+    assert read(table, ANNAS, PHONE) == {}
+    assert table.end([ANNAS, PHONE, PBX], "eva as root", AT) == {}
+    first, second = table.ends_since(0)
+    assert (first, second) == (Ended(1, AT, "eva as root", PHONE, 1), Ended(2, AT, "eva as root", ANNAS, 3))
+    assert (table.ends_since(1), table.last_end()) == ((second,), 2)
+
+
+def test_an_end_that_cannot_be_kept_is_none(table: LockOutTable, database: Database) -> None:
+    """Nobody is let try again without a record of who said so."""
+    put(table, ROWS)
+    with database.transaction() as connection:
+        connection.execute(text("DROP TABLE lock_out_end"))
+    with pytest.raises(StateUnavailable):
+        table.end([ANNAS], "root", AT)
+    assert read(table, ANNAS) == {ANNAS: ROWS[ANNAS]}
+
+
+def test_two_who_end_the_same_lock_out(table: LockOutTable) -> None:
+    """One of them did, however close they are."""
+    put(table, ROWS)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda number: table.end([ANNAS, PHONE], f"eva {number}", AT), range(4)))
+    assert sorted(map(len, found)) == [0, 0, 0, 2]
+    assert len({one.by for one in table.ends_since(0)}) == 1

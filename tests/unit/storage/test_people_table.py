@@ -149,14 +149,6 @@ def test_what_somebody_else_wrote_into_the_tables_is_looked_at(table: PeopleTabl
         table.load()
 
 
-def test_a_node_notes_how_far_its_audit_is(table: PeopleTable) -> None:
-    """The first one begins at the beginning; who comes later, with what changes from then on."""
-    put(table, SITE)
-    assert table.noted("one") == 0
-    table.note("one", 4)
-    assert (table.noted("one"), table.noted("two")) == (4, table.last_change())
-
-
 NAMES = st.sampled_from(["anna", "bert", "carl"])
 PHONES = st.sampled_from(["PJSIP/1", "PJSIP/2", "PJSIP/3"])
 GROUPS = st.lists(st.sampled_from(["g", "h"]), unique=True).map(tuple)

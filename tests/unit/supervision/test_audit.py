@@ -17,6 +17,7 @@ from agi_monitor.supervision.audit import (
     End,
     Fact,
     LockedOut,
+    LockOutEnded,
     PbxLost,
     PbxSynced,
     PeopleChanged,
@@ -136,6 +137,11 @@ RECORDS = [
         {"fact": "people_changed", "at": STAMP, "kind": "agent", "entry": "1001", "by": "root"}
         | {"before": None, "after": {"name": "Ben"}},
     ),
+    (
+        LockOutEnded(at=AT, kind=Locked.ENDPOINT, who="PJSIP/2001", by="eva as root", wrong_pins=3),
+        {"fact": "lock_out_ended", "at": STAMP, "kind": "endpoint", "who": "PJSIP/2001"}
+        | {"by": "eva as root", "wrong_pins": 3},
+    ),
 ]
 
 
@@ -186,5 +192,6 @@ def test_no_field_has_room_for_a_pin(kind: type[Fact]) -> None:
         *("extension", "detail", "spyee", "spyee_uniqueid", "rule", "version", "digest"),
         *("source", "stale", "because", "why", "by", "node", "action", "reason"),
         *("kind", "entry", "before", "after"),  # what changed of people; people.differences leaves PINs out
+        "who",  # an id, a device or an address under which wrong PINs were counted
     }
     assert issubclass(kind, CallFact) or not own & {"call", "endpoint", "supervisor"}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,12 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
 """A server that answers nothing for so long is treated as gone: nobody waits for it in silence."""
 
+VAIN_SECONDS = 1.0
+"""Whoever waited longer than this for an error has waited in vain."""
+
+REST_SECONDS = 2.0
+"""So long nobody asks again then: those who come meanwhile would wait for one another, each of them in vain."""
+
 UPGRADE_LOCK = 4_573_222
 """Names the lock of PostgreSQL that two servers agree on while one of them changes the tables."""
 
@@ -40,12 +48,17 @@ class Database:
 
     Parameters:
         url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+        clock: seconds, of a clock that nobody sets.
 
     Raises:
         StateUnavailable: it is no such address, or the driver is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._rests_until = -math.inf
+        self._in_vain = ""
+        """What was said when somebody waited in vain."""
         try:
             self.url = _with_driver(make_url(url))
             self._engine = _engine(self.url)
@@ -79,12 +92,19 @@ class Database:
         """
         if self.is_sqlite and not Path(str(self.url.database)).exists():
             raise StateUnavailable(f"{self.shown}: it is not there; the server makes it when it starts")
+        began = self._clock()
+        if began < self._rests_until:
+            raise StateUnavailable(self._in_vain)
         try:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             # Nothing of what caused it: PostgreSQL tells the whole row, and a PIN record may stand in it.
-            raise StateUnavailable(f"{self.shown}: {_why(error)}") from None
+            said = f"{self.shown}: {_why(error)}"
+            now = self._clock()
+            if now - began > VAIN_SECONDS:
+                self._rests_until, self._in_vain = now + REST_SECONDS, said
+            raise StateUnavailable(said) from None
 
     def lock(self, connection: Connection, number: int) -> None:
         """Keep others with the same lock out until the end of the transaction. In SQLite everybody is already.

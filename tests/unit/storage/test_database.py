@@ -207,6 +207,36 @@ def test_a_locked_database_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert count(database) == 0
 
 
+def test_nobody_waits_behind_one_who_waited_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty supervisors who come while the database hangs would wait for five seconds each, one after the other."""
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
+    with opened(file_url(tmp_path)) as other:
+        other.upgrade()
+        # Asked at 10 and refused at 15, for two seconds.
+        times = iter([10.0, 15.0, 15.1, 16.9, 17.0])
+        database = Database(file_url(tmp_path), lambda: next(times))
+        with other.transaction(), pytest.raises(StateUnavailable) as waited:
+            count(database)
+        for _ in range(2):
+            with pytest.raises(StateUnavailable) as refused:
+                count(database)
+            assert str(refused.value) == str(waited.value)
+        assert count(database) == 0
+        database.close()
+
+
+def test_who_is_refused_at_once_may_ask_again_at_once(tmp_path: Path) -> None:
+    """A mistake takes no time, and says nothing of the next one who asks."""
+    times = iter([10.0, 10.9, 10.9])
+    database = Database(file_url(tmp_path), lambda: next(times))
+    with opened(file_url(tmp_path)) as other:
+        other.upgrade()
+    with pytest.raises(StateUnavailable), database.transaction() as connection:
+        connection.execute(text("SELECT this is no SQL"))
+    assert count(database) == 0
+    database.close()
+
+
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     """With the way to it."""
     refused = pytest.raises(StateUnavailable, match=r"none/agi-monitor.db: No such file or directory")

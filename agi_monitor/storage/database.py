@@ -102,7 +102,8 @@ class Database:
             # Nothing of what caused it: PostgreSQL tells the whole row, and a PIN record may stand in it.
             said = f"{self.shown}: {_why(error)}"
             now = self._clock()
-            if now - began > VAIN_SECONDS:
+            # A PostgreSQL that says what is wrong is there: a row is locked, and others are not.
+            if now - began > VAIN_SECONDS and getattr(error.__cause__, "sqlstate", None) is None:
                 self._rests_until, self._in_vain = now + REST_SECONDS, said
             raise StateUnavailable(said) from None
 

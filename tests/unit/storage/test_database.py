@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -293,6 +294,23 @@ def test_a_server_that_is_gone_is_said_and_taken_again_when_it_is_back() -> None
             count(database)
         cluster.start()
         assert count(database) == 0
+
+
+def test_a_server_that_is_silent_is_asked_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and says nothing: whoever comes next does not even knock."""
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql://root@127.0.0.1:{silent.getsockname()[1]}/none"
+        times = iter([10.0, 12.0, 12.1, 13.9])
+        database = Database(address, lambda: next(times))
+        for _ in range(3):
+            with pytest.raises(StateUnavailable, match="did not answer in time"):
+                count(database)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+        database.close()
 
 
 def test_nobody_is_waited_for_in_silence(postgresql: PostgreSQL) -> None:

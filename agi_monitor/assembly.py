@@ -158,6 +158,7 @@ def site(config: Config) -> Site:
         fastagi_port=config.fastagi.port,
         secret=config.fastagi.secret,
         notice=() if config.notice is None else config.notice.sounds,
+        test_calls=config.dialplan.test_calls,
         manager=None if config.ami is None else manager_account(config.ami, config.fastagi.dialplan_address),
     )
 

@@ -195,6 +195,8 @@ class Dialplan(Section):
     """Where the hints of the agents' extensions are."""
     templates: Path | None = None
     """A folder with templates of the site; one that is here replaces the packaged one of the same name."""
+    test_calls: bool = True
+    """Whether there is a context for the test calls of `agi-monitor doctor --audio`."""
 
 
 class Audit(Section):

@@ -96,6 +96,7 @@ class Site:
             in the event Newexten.
         context: the name that all contexts begin with.
         notice: sound files that an agent hears before a supervisor does; none when agents are not told.
+        test_calls: whether the doctor may make test calls.
         manager: the account for manager.conf; None when the server uses no manager interface.
 
     Raises:
@@ -110,6 +111,7 @@ class Site:
     secret: str | None = field(default=None, repr=False)
     context: str = "agi-monitor"
     notice: tuple[str, ...] = ()
+    test_calls: bool = True
     manager: ManagerAccount | None = None
 
     def __post_init__(self) -> None:

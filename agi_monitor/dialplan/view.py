@@ -11,6 +11,9 @@ from agi_monitor.model import Mode
 SCAN = "*"
 """Behind a feature code, in the place of an extension: one call after the other."""
 
+TEST_CALLS = "-doctor"
+"""Behind the name of the context: where the test calls of the doctor are."""
+
 EXPLANATIONS = {
     Mode.LISTEN: "hear agent and customer; nobody hears the supervisor",
     Mode.WHISPER: "the agent hears the supervisor as well, the customer does not",
@@ -92,6 +95,8 @@ class View:
         secret: None without a shared secret.
         notice_context: where the notice to agents is played.
         notice: sound files; none when agents are not told.
+        test_context: where the test calls of the doctor are.
+        test_calls: whether they are wanted.
         manager: None when the server uses no manager interface.
     """
 
@@ -107,6 +112,8 @@ class View:
     secret: Text | None
     notice_context: Text
     notice: tuple[Text, ...]
+    test_context: Text
+    test_calls: bool
     manager: ManagerView | None
 
 
@@ -152,6 +159,8 @@ def view(site: Site) -> View:
         secret=None if site.secret is None else Text(site.secret, "the shared secret"),
         notice_context=Text(f"{site.context}-notice", "the context"),
         notice=tuple(Text(sound, "a sound of the notice") for sound in site.notice),
+        test_context=Text(f"{site.context}{TEST_CALLS}", "the context"),
+        test_calls=site.test_calls,
         manager=None if site.manager is None else manager_view(site.manager),
     )
 

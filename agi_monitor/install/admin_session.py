@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -18,9 +19,10 @@ import structlog
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.threads import blockingCallFromThread
 
+from agi_monitor.ami.connection import Event
 from agi_monitor.ami.endpoints import Verification, endpoint
 from agi_monitor.ami.messages import action
-from agi_monitor.ami.protocol import Account, AMIClient
+from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
 from agi_monitor.ami.states import Down
 from agi_monitor.errors import ActionFailed, AgiMonitorError, InstallFailed, PermissionDenied
 from agi_monitor.install.comparison import Row
@@ -41,14 +43,23 @@ class AdminSession:
         username: of the account.
         secret: of the account.
         tls: a file with trusted certificates, or None for those of the system, and a name; None without TLS.
+        wanted: names of events that ``event`` waits for; none are told otherwise.
     """
 
     def __init__(
-        self, host: str, port: int, username: str, secret: str, tls: tuple[Path | None, str | None] | None = None
+        self,
+        host: str,
+        port: int,
+        username: str,
+        secret: str,
+        tls: tuple[Path | None, str | None] | None = None,
+        *,
+        wanted: frozenset[str] = frozenset(),
     ) -> None:
         # Only now: importing the reactor chooses it, and the other commands need none.
         from twisted.internet import reactor
 
+        self._events: SimpleQueue[Event] = SimpleQueue()
         self._where = f"{host}:{port}"
         self._reactor: Any = reactor
         self._thread = threading.Thread(
@@ -62,7 +73,9 @@ class AdminSession:
             endpoint(self._reactor, host, port, verification),
             self._reactor,
             Account(username, secret),
-            event_classes="off",
+            Callbacks(self._events.put),
+            wanted=wanted,
+            event_classes="call" if wanted else "off",
             log=cast(Any, quiet),
         )
 
@@ -134,3 +147,18 @@ class AdminSession:
         except ActionFailed:
             return None
         return [dict(reversed(item.message.headers)) for item in answer.items]
+
+    def perform(self, name: str, *headers: tuple[str, str]) -> None:
+        """Perform an action.
+
+        Raises:
+            AgiMonitorError: it was refused, or there was no answer.
+        """
+        self._wait(self._client.perform(action(name, *headers)))
+
+    def event(self, seconds: float) -> Event | None:
+        """Wait for the next event that is wanted; None when there was none for so long."""
+        try:
+            return self._events.get(timeout=seconds) if seconds > 0 else self._events.get_nowait()
+        except Empty:
+            return None

@@ -42,6 +42,9 @@ HOOKS = "Local/hook@__func_periodic_hook_context__-"
 NOTICE = "Local/notice@agi-monitor-notice-"
 """How our own helper is called that tells an agent."""
 
+TEST_SUPERVISOR, TEST_AGENT = "Local/supervisor@agi-monitor-doctor-", "Local/agent@agi-monitor-doctor-"
+"""How the two are called in a test call of the doctor: one that is no phone hears another that is none."""
+
 OUR_CONTEXTS = frozenset({"agi-monitor-call", "agi-monitor-mode"})
 """Where the calls of our supervisors stand. A list goes on naming the last application that AGI has executed there,
 also when it is over; only the proof on the channel tells."""
@@ -325,7 +328,7 @@ class Grants:
         kind, why = Kind.UNPROVEN, ""
         if grant is not None:
             kind, why = Kind.ROGUE, "another channel than the one that was granted"
-        elif exempt := self._exempt(spyer, spyee_uniqueid, now):
+        elif exempt := self._exempt(spyer, text(event, "SpyeeChannel"), spyee_uniqueid, now):
             kind, why = Kind.EXEMPT, exempt
         at = now if at is None else at
         return self._keep(Spy(kind, spyer, spyer_uniqueid, spyee, spyee_uniqueid, now, None, why, at=at))
@@ -374,7 +377,7 @@ class Grants:
             spyer, spyee_uniqueid = text(item, "Channel"), _target(item, names)
             if self._was_closed(uniqueid, spyee_uniqueid, now):
                 continue
-            exempt = self._exempt(spyer, spyee_uniqueid, now)
+            exempt = self._exempt(spyer, names.get(spyee_uniqueid, ""), spyee_uniqueid, now)
             kind = Kind.EXEMPT if exempt else Kind.UNPROVEN
             spyee = names.get(spyee_uniqueid, "")
             idle = item.get("Context") in OUR_CONTEXTS
@@ -464,13 +467,15 @@ class Grants:
 
     # ---- inside ----------------------------------------------------------------------------------------
 
-    def _exempt(self, spyer: str, spyee_uniqueid: str, now: float) -> str:
+    def _exempt(self, spyer: str, spyee: str, spyee_uniqueid: str, now: float) -> str:
         if spyer.startswith(HOOKS):
             return "a beep of Asterisk's own"
         if spyer.startswith(NOTICE) and (
             self._notices[spyee_uniqueid] > 0 or self._was_closed(NOTICE, spyee_uniqueid, now)
         ):
             return "our own notice to the agent"
+        if spyer.startswith(TEST_SUPERVISOR) and spyee.startswith(TEST_AGENT):
+            return "a test call of the doctor"
         if endpoint_of(spyer) in self.exceptions:
             return EXCEPTED
         return ""

@@ -1,0 +1,1 @@
+"""Looks at a site and says what is unsafe; changes nothing."""

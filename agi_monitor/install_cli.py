@@ -104,7 +104,7 @@ def install(
         site = assembly.site(config)
         rendered = render_dialplan(site, config.dialplan.templates)
         if check:
-            session = _session(stack, config, login)
+            session = log_in(stack, config, login)
             if session is None:
                 _fail("--check needs --ami-user")
             wrong, foreign = _compare(session, rendered)
@@ -126,7 +126,7 @@ def install(
         if not _agreed(plan, masked, as_json, yes=yes, dry_run=dry_run, force=force, question="Install this?"):
             return
         # Before anything changes: a wrong secret must not be found out behind it.
-        session = _session(stack, config, login)
+        session = log_in(stack, config, login)
         try:
             journal.switch((*plan.changes, *plan.books))
             wrong, foreign = ([], []) if session is None else _load(session, rendered)
@@ -175,7 +175,7 @@ def uninstall(
             return
         session = None
         if login.user is not None:
-            session = _session(stack, load_with_people(config_path), login)
+            session = log_in(stack, load_with_people(config_path), login)
         dialplan = present.get(f"{plans.FOLDER}/{DIALPLAN}") or b""
         try:
             journal.switch((*plan.changes, *plan.books))
@@ -289,7 +289,20 @@ def _masked(lines: Iterable[str], secrets: list[str]) -> Iterator[str]:
         yield shown
 
 
-def _session(stack: ExitStack, config: Config, login: Login) -> AdminSession | None:
+def log_in(
+    stack: ExitStack, config: Config, login: Login, wanted: frozenset[str] = frozenset()
+) -> AdminSession | None:
+    """Log in at the manager interface until the end of the stack; None without an account.
+
+    Parameters:
+        stack: logs out.
+        config: says where it is.
+        login: the account.
+        wanted: names of events that are waited for.
+
+    Raises:
+        InstallFailed: that is not possible.
+    """
     if login.user is None:
         return None
     secret = os.environ.get(SECRET_VARIABLE, "")
@@ -305,7 +318,7 @@ def _session(stack: ExitStack, config: Config, login: Login) -> AdminSession | N
     from agi_monitor.install.admin_session import AdminSession
 
     return stack.enter_context(
-        AdminSession(host, port, login.user, secret, None if tls is None else (tls.ca_file, tls.name))
+        AdminSession(host, port, login.user, secret, None if tls is None else (tls.ca_file, tls.name), wanted=wanted)
     )
 
 

@@ -32,6 +32,8 @@ sys.path.insert(0, str(REPOSITORY))
 
 from agi_monitor import cli, config, limits, metrics, model, people  # noqa: E402 - the line above must come first
 from agi_monitor.agi import log_events, session  # noqa: E402
+from agi_monitor.doctor.checks import CHECKS, advisories  # noqa: E402
+from agi_monitor.doctor_cli import AUDIO  # noqa: E402
 from agi_monitor.storage import schema  # noqa: E402
 from agi_monitor.storage.schema import audit_chain as audit_chain_table  # noqa: E402
 from agi_monitor.storage.schema import audit_record  # noqa: E402
@@ -796,6 +798,24 @@ def store_page() -> Iterator[str]:
         yield "\n".join(rows)
 
 
+def doctor_page() -> Iterator[str]:
+    yield "# Checks of the doctor"
+    yield NOTE
+    yield (
+        "What `agi-monitor doctor` looks at. [How to use it](../howto/check-the-site.md). A check that could not be "
+        "made says so; it is never counted as fine. Exit code 0: all is well. 1: a warning, or something that could "
+        "not be checked. 3: an error."
+    )
+    for check in (*CHECKS, AUDIO):
+        yield f"## `{check.id}`"
+        yield f"{sentence(check.severity)}. {check.title}."
+        yield check.why
+        yield f"To mend it: {check.mend}"
+    yield "## Versions of Asterisk"
+    yield "Known to `asterisk-version`:"
+    yield "\n".join(f"- [{one['id']}]({one['reference']}): {one['effect']}." for one in advisories())
+
+
 PAGES: Mapping[str, typing.Callable[[], Iterator[str]]] = {
     "configuration.md": configuration,
     "refusal-reasons.md": refusal_reasons,
@@ -805,6 +825,7 @@ PAGES: Mapping[str, typing.Callable[[], Iterator[str]]] = {
     "cli.md": cli_page,
     "metrics.md": metrics_page,
     "store.md": store_page,
+    "doctor.md": doctor_page,
 }
 
 

@@ -99,4 +99,10 @@ def test_installed_command_goes_from_nothing_to_a_dialplan(installed: Path, tmp_
     (tmp_path / "out").mkdir()
     run(command, "render", "--config", "site.yaml", "--out", "out", cwd=tmp_path)
     contexts = {context.name for context in parse((tmp_path / "out" / "agi-monitor.conf").read_text()).contexts}
-    assert contexts == {"agi-monitor", "agi-monitor-group-leads", "agi-monitor-call", "agi-monitor-mode"}
+    assert contexts == {
+        "agi-monitor",
+        "agi-monitor-group-leads",
+        "agi-monitor-call",
+        "agi-monitor-mode",
+        "agi-monitor-doctor",
+    }

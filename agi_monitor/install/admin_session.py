@@ -21,7 +21,7 @@ from twisted.internet.threads import blockingCallFromThread
 
 from agi_monitor.ami.connection import Event
 from agi_monitor.ami.endpoints import Verification, endpoint
-from agi_monitor.ami.messages import action
+from agi_monitor.ami.messages import Message, action
 from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
 from agi_monitor.ami.states import Down
 from agi_monitor.errors import ActionFailed, AgiMonitorError, InstallFailed, PermissionDenied
@@ -155,6 +155,22 @@ class AdminSession:
             AgiMonitorError: it was refused, or there was no answer.
         """
         self._wait(self._client.perform(action(name, *headers)))
+
+    def ask(self, name: str, *headers: tuple[str, str]) -> Message:
+        """Perform an action and return its answer.
+
+        Raises:
+            AgiMonitorError: it was refused, or there was no answer.
+        """
+        return self._wait(self._client.perform(action(name, *headers))).message
+
+    def items(self, name: str, *headers: tuple[str, str]) -> list[Message]:
+        """Perform an action that has a list as its answer.
+
+        Raises:
+            AgiMonitorError: it was refused, or there was no answer.
+        """
+        return [item.message for item in self._wait(self._client.perform_list(action(name, *headers))).items]
 
     def event(self, seconds: float) -> Event | None:
         """Wait for the next event that is wanted; None when there was none for so long."""

@@ -151,6 +151,26 @@ class Database:
             except CommandError as error:
                 raise StateUnavailable(f"{self.shown}: the tables cannot be brought up to date: {error}") from None
 
+    def check(self) -> None:
+        """Look whether the tables are there, and of this version. Changes nothing.
+
+        Raises:
+            StateUnavailable: they are not, or cannot be looked at.
+        """
+        from alembic.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        with self.transaction() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        if found is None:
+            raise StateUnavailable(f"{self.shown}: its tables are missing; start the server, which makes them")
+        if found != head:
+            raise StateUnavailable(
+                f"{self.shown}: its tables are of another version of agi-monitor ({found}, not {head}); "
+                "the server brings them up to date when it starts"
+            )
+
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()

@@ -77,6 +77,7 @@ MANAGER_ACCOUNTS = {
     "caller": "call",
     "dialler": "call,originate",
     "administrator": "config",
+    "doctor": "call,config,originate,reporting,system",
 }
 """Accounts of the manager interface, each with the classes of what it may do; all of them may see the same."""
 PUBLISHED_RTP = range(10_000, 10_032)

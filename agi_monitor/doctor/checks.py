@@ -1,0 +1,404 @@
+"""All checks, in one table. Each looks at the evidence and says what it found, a line each. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+from agi_monitor.doctor.dialplan_walk import Dialplan, Place
+from agi_monitor.doctor.evidence import Evidence, Section, known
+from agi_monitor.doctor.findings import Check, Severity
+
+ADVISORIES = Path(__file__).with_name("advisories.json")
+
+MIN_SECRET = 16
+"""Characters of a secret that nobody tries out."""
+
+DEFAULT_SECRETS = frozenset(
+    {"amp111", "mysecret", "secret", "admin", "asterisk", "password", "changeme", "1234", "123456", "mark"}
+)
+"""From sample files and installers."""
+
+DANGEROUS_CLASSES = frozenset({"all", "command", "system", "originate", "config"})
+"""Classes in ``write`` by which an account can run programs or change files on the PBX (manager.c)."""
+
+MAX_SKEW = timedelta(seconds=5)
+DAYS_LEFT = timedelta(days=30)
+MAX_WAYS = 5
+"""Ways to one place that are told."""
+
+_TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})
+
+
+# ---- the version ---------------------------------------------------------------------------------------------
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"\D*(\d+(?:\.\d+)*)", version)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+@cache
+def advisories() -> tuple[Mapping[str, object], ...]:
+    """Return what is known to be wrong with versions of Asterisk."""
+    return tuple(json.loads(ADVISORIES.read_text(encoding="utf-8")))
+
+
+def affected(version: str) -> Iterator[Mapping[str, object]]:
+    """Yield what is known to be wrong with a version."""
+    numbers = _numbers(version)
+    for one in advisories():
+        ranges = one["affected"]
+        assert isinstance(ranges, list)  # noqa: S101 - the file is ours
+        if any(_numbers(begin) <= numbers < _numbers(end) for begin, end in ranges):
+            yield one
+
+
+def _version(evidence: Evidence) -> Iterator[str]:
+    version = known(evidence.version)
+    for one in affected(version):
+        yield f"Asterisk {version}: {one['id']}: {one['effect']} ({one['reference']})"
+
+
+# ---- what the PBX is made of ---------------------------------------------------------------------------------
+
+
+def _modules(evidence: Evidence) -> Iterator[str]:
+    loaded = known(evidence.loaded)
+    for name, purpose in evidence.modules.items():
+        if name not in loaded:
+            yield f"{name} does not run: {purpose}"
+
+
+def _sounds(evidence: Evidence) -> Iterator[str]:
+    files = known(evidence.sound_files)
+    for language, wanted in sorted(evidence.sounds.items()):
+        missing = sorted(wanted - files.get(language, frozenset()))
+        if missing:
+            yield f"{language}: {', '.join(missing)}"
+
+
+def _system_name(evidence: Evidence) -> Iterator[str]:
+    if not any(known(evidence.options).get("systemname", ())):
+        yield "asterisk.conf, [options]: there is no systemname"
+
+
+def _live_dangerously(evidence: Evidence) -> Iterator[str]:
+    for value in known(evidence.options).get("live_dangerously", ()):
+        if value.lower() in _TRUE:
+            yield f"asterisk.conf, [options]: live_dangerously = {value}"
+
+
+def _direct_media(evidence: Evidence) -> Iterator[str]:
+    for endpoint in known(evidence.endpoints):
+        if endpoint.direct_media and (not evidence.agents or endpoint.name in evidence.agents):
+            yield f"{endpoint.name}: direct_media = yes"
+
+
+# ---- the manager interface -----------------------------------------------------------------------------------
+
+
+def _accounts(evidence: Evidence) -> Iterator[tuple[str, Section]]:
+    for name, section in known(evidence.manager).items():
+        if name != "general" and "secret" in section:
+            yield name, section
+
+
+def _secrets(evidence: Evidence) -> Iterator[str]:
+    for name, section in _accounts(evidence):
+        secret = section["secret"][-1]
+        # Not the secret itself: this goes to screens and tickets.
+        if not secret or secret.lower() in DEFAULT_SECRETS or secret == name:
+            yield f"manager.conf, [{name}]: the secret is one of those that everybody tries"
+        elif len(secret) < MIN_SECRET:
+            yield f"manager.conf, [{name}]: the secret has {len(secret)} characters, less than {MIN_SECRET}"
+
+
+def _classes(section: Section, line: str) -> frozenset[str]:
+    return frozenset(word.strip() for value in section.get(line, ()) for word in value.lower().split(","))
+
+
+def _own_account(evidence: Evidence) -> Iterator[str]:
+    if not evidence.account:
+        return
+    section = dict(_accounts(evidence)).get(evidence.account)
+    too_much = DANGEROUS_CLASSES & _classes(section or {}, "write")
+    if too_much:
+        yield f"manager.conf, [{evidence.account}]: write has {', '.join(sorted(too_much))}"
+
+
+def _other_accounts(evidence: Evidence) -> Iterator[str]:
+    for name, section in _accounts(evidence):
+        too_much = {"all", "command", "system"} & _classes(section, "write")
+        if too_much and name != evidence.account and "permit" not in section and "acl" not in section:
+            yield f"manager.conf, [{name}]: write has {', '.join(sorted(too_much))}, and every address may log in"
+
+
+def _is_public(address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return address != "localhost"
+    return not found.is_loopback
+
+
+def _manager_address(evidence: Evidence) -> Iterator[str]:
+    general = known(evidence.manager).get("general", {})
+    if not any(value.lower() in _TRUE for value in general.get("enabled", ())):
+        return
+    for value in general.get("bindaddr", ("0.0.0.0",)):
+        address = value.rpartition(":")[0] if value.count(":") == 1 else value
+        if _is_public(address) and any("permit" not in section for _, section in _accounts(evidence)):
+            yield f"manager.conf: listens on {value} without TLS, and not every account has a permit line"
+
+
+def _own_ports(evidence: Evidence) -> Iterator[str]:
+    for one in evidence.listeners:
+        if _is_public(one.address) and not one.is_guarded:
+            yield f"{one.name}: listens on {one.address} port {one.port}, where no secret is asked for"
+
+
+# ---- the dialplan --------------------------------------------------------------------------------------------
+
+
+def _is_ours(evidence: Evidence, context: str) -> bool:
+    return context == evidence.context or context.startswith(f"{evidence.context}-")
+
+
+def _entries(evidence: Evidence, dialplan: Dialplan) -> list[str]:
+    """The contexts that phones dial from; where that is not known, all that are not ours."""
+    contexts = list(dialplan.steps)
+    if isinstance(evidence.endpoints, tuple):
+        used = {endpoint.context for endpoint in evidence.endpoints}
+        contexts = [context for context in contexts if context in used]
+    return [context for context in contexts if not _is_ours(evidence, context)]
+
+
+def _spies(evidence: Evidence) -> Iterator[str]:
+    dialplan = known(evidence.dialplan)
+    told: dict[Place, int] = {}
+    for place, way in dialplan.ways(_entries(evidence, dialplan), lambda place: bool(dialplan.spies(place))):
+        told[place] = told.get(place, 0) + 1
+        if told[place] <= MAX_WAYS:
+            step = dialplan.spies(place)[0]
+            yield f"{step.application}({step.arguments}) is reached {way}, priority {step.priority}"
+
+
+def _codes(evidence: Evidence) -> Iterator[str]:
+    dialplan = known(evidence.dialplan)
+    call, groups = f"{evidence.context}-call", f"{evidence.context}-group-"
+    for context in dialplan.steps:
+        if _is_ours(evidence, context):
+            continue
+        seen = dialplan.visible(context)
+        if evidence.context in seen:
+            yield f"[{context}] includes [{evidence.context}]: all codes can be dialled from it"
+            continue
+        doors = {place for name in seen if name.startswith(groups) for place in dialplan.places(name)}
+        for place, way in dialplan.ways([context], lambda place: place[0] == call):
+            if not doors & set(way.path):
+                yield f"[{place[0]}] is reached {way}, past the permission groups"
+                break
+
+
+def _installed(evidence: Evidence) -> Iterator[str]:
+    yield from known(evidence.differences)
+
+
+# ---- our own house -------------------------------------------------------------------------------------------
+
+
+def _audit(evidence: Evidence) -> Iterator[str]:
+    yield from known(evidence.audit)
+
+
+def _store(evidence: Evidence) -> Iterator[str]:
+    if found := known(evidence.store):
+        yield found
+
+
+def _clock(evidence: Evidence) -> Iterator[str]:
+    skew = known(evidence.pbx_time) - evidence.now
+    if abs(skew) > MAX_SKEW:
+        where = "ahead" if skew > timedelta() else "behind"
+        yield f"the clock of the PBX is {abs(skew).total_seconds():.0f} s {where}"
+
+
+def _index(evidence: Evidence) -> Iterator[str]:
+    if found := known(evidence.index_differences):
+        yield f"lists of the PBX found {found} differences since the server started"
+
+
+def _certificates(evidence: Evidence) -> Iterator[str]:
+    for one in known(evidence.certificates):
+        left = one.ends - evidence.now
+        if left <= timedelta():
+            yield f"{one.where}: ended on {one.ends.date()}"
+        elif left < DAYS_LEFT:
+            yield f"{one.where}: ends on {one.ends.date()}, in {left.days} days"
+
+
+# ---- the table -----------------------------------------------------------------------------------------------
+
+NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        "asterisk-version",
+        WARNING,
+        "Versions of Asterisk that are known to be unsafe, or to break a call that is heard",
+        "What is wrong there, nobody can mend from outside.",
+        "Update Asterisk, or see in the advisory whether your distribution has mended it in this version.",
+        _version,
+    ),
+    Check(
+        "module-missing",
+        ERROR,
+        "Modules of Asterisk that are needed and do not run",
+        "A call that needs one ends, or is refused.",
+        "Load it with 'module load NAME', and see that modules.conf does not keep it out.",
+        _modules,
+    ),
+    Check(
+        "sound-missing",
+        ERROR,
+        "Sound files that are to be played and are not there",
+        "A supervisor who should hear why they are refused, or be asked for the PIN, hears nothing.",
+        "Install the core sounds of that language, or name other files in 'prompts'.",
+        _sounds,
+    ),
+    Check(
+        "systemname-missing",
+        NOTE,
+        "A PBX without a name",
+        "Its unique ids are those of any other PBX as well: records of two cannot be told apart.",
+        "Put systemname = NAME into [options] of asterisk.conf, and restart Asterisk.",
+        _system_name,
+    ),
+    Check(
+        "live-dangerously",
+        ERROR,
+        "Dialplan functions that run programs, open to AMI and ARI",
+        "Whoever may set a variable there may run a program on the PBX.",
+        "Remove live_dangerously from asterisk.conf, and restart Asterisk.",
+        _live_dangerously,
+    ),
+    Check(
+        "direct-media",
+        WARNING,
+        "Agents' devices whose sound may pass the PBX by",
+        "A call is pulled back to the PBX when somebody begins to hear it; behind NAT one side may fall silent then.",
+        "Set direct_media = no for the endpoint.",
+        _direct_media,
+    ),
+    Check(
+        "ami-secret",
+        ERROR,
+        "Accounts of the manager interface with a secret that can be guessed",
+        "An account can hear calls and may change the PBX.",
+        "Give each a long secret by chance: openssl rand -hex 24",
+        _secrets,
+    ),
+    Check(
+        "ami-account",
+        WARNING,
+        "Our own account of the manager interface with more than it needs",
+        "Whoever gets hold of our configuration could run programs on the PBX.",
+        "Take the account that 'agi-monitor render' writes.",
+        _own_account,
+    ),
+    Check(
+        "ami-others",
+        WARNING,
+        "Other accounts that may run programs, from every address",
+        "They can hear every call without us, and change the record of it.",
+        "Take 'all', 'command' and 'system' out of their line 'write', or give them deny and permit lines.",
+        _other_accounts,
+    ),
+    Check(
+        "ami-address",
+        WARNING,
+        "A manager interface that the network reaches without TLS",
+        "Secrets and everything that is told of calls pass in the clear.",
+        "Set bindaddr = 127.0.0.1 in manager.conf, or deny and permit lines for each account.",
+        _manager_address,
+    ),
+    Check(
+        "own-port",
+        WARNING,
+        "Ports of ours that the network reaches and that ask for no secret",
+        "Whoever reaches FastAGI can try PINs; whoever reaches the metrics sees how many are heard.",
+        "Listen on 127.0.0.1, or set fastagi.secret, and let a firewall keep others out.",
+        _own_ports,
+    ),
+    Check(
+        "spy-reachable",
+        ERROR,
+        "Extensions by which a phone can hear others without us",
+        "Nobody asks for a PIN or a right there, and the audit knows of it only as a rogue spy.",
+        "Remove the extension, or the include that leads to it.",
+        _spies,
+    ),
+    Check(
+        "code-reachable",
+        WARNING,
+        "Contexts from which our codes can be dialled past the permission groups",
+        "The PIN is the second lock; the context is the first, and it is open there.",
+        "Include the context of a group, agi-monitor-group-NAME, and only where that group's phones dial from.",
+        _codes,
+    ),
+    Check(
+        "installed-drift",
+        ERROR,
+        "A dialplan in the PBX that is not the one of the configuration",
+        "What people think is installed is not what a call meets.",
+        "Run agi-monitor install, and look at the difference that it shows.",
+        _installed,
+    ),
+    Check(
+        "audit-chain",
+        ERROR,
+        "Records of the audit that were changed, removed or inserted",
+        "Nobody can rely on the record any more.",
+        "Run agi-monitor audit verify, which names them; keep the files as they are.",
+        _audit,
+    ),
+    Check(
+        "store",
+        ERROR,
+        "A store that cannot be used",
+        "Without it no PIN is accepted.",
+        "See what it says.",
+        _store,
+    ),
+    Check(
+        "clock",
+        WARNING,
+        "Clocks of the PBX and of this machine that differ",
+        "Records of the two cannot be put side by side, and rules with hours hold at other times than people think.",
+        "Let both follow the same time server.",
+        _clock,
+    ),
+    Check(
+        "live-picture",
+        WARNING,
+        "A live picture that was not what the PBX had",
+        "Somebody could be sent to another call than the one that is on.",
+        "See index_difference in the log of the server, and report it.",
+        _index,
+    ),
+    Check(
+        "certificate",
+        WARNING,
+        "Certificates that have ended, or end within 30 days",
+        "The manager interface is not trusted afterwards: nothing is known of calls any more.",
+        "Make a new one in time.",
+        _certificates,
+    ),
+)
+"""In the order in which they are looked at and shown."""

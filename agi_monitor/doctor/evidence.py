@@ -1,0 +1,136 @@
+"""What a check may look at. Each part was had, or there is a reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from agi_monitor.doctor.dialplan_walk import Dialplan
+from agi_monitor.doctor.findings import NotKnown
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Evidence that could not be had.
+
+    Parameters:
+        why: as a sentence without an end.
+    """
+
+    why: str
+
+
+NO_ACCOUNT = Missing("the PBX was not asked; give an account with --ami-user")
+NOT_ASKED = Missing("nobody has looked")
+
+Section = Mapping[str, Sequence[str]]
+"""Of a file of Asterisk: each name, in lower case, with its values in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A port of ours.
+
+    Parameters:
+        name: whose, as in the configuration.
+        address: where it listens.
+        port: its number.
+        is_guarded: whether a secret has to be told there.
+    """
+
+    name: str
+    address: str
+    port: int
+    is_guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that is relied on.
+
+    Parameters:
+        where: it was found.
+        ends: when.
+    """
+
+    where: str
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A device of the PBX.
+
+    Parameters:
+        name: such as ``PJSIP/1001``.
+        context: where it dials from.
+        direct_media: whether its sound may pass the PBX by.
+    """
+
+    name: str
+    context: str
+    direct_media: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a site.
+
+    Parameters:
+        now: the time here.
+        context: the generated context; the others begin with its name.
+        agents: the devices of agents, by the configuration.
+        account: the name of the account in manager.conf; empty without one.
+        listeners: our ports.
+        modules: those that are needed, with what for.
+        sounds: those that are played, by language.
+        version: of Asterisk.
+        loaded: the needed modules that run.
+        dialplan: as the PBX holds it.
+        endpoints: of PJSIP.
+        pbx_time: the time there.
+        differences: what is otherwise than rendered.
+        manager: manager.conf, by section.
+        options: the section ``options`` of asterisk.conf.
+        sound_files: that are there, without language folder and ending, by language.
+        audit: what is wrong with the chain.
+        store: what is wrong with the store; empty when nothing is.
+        index_differences: what lists found wrong in the live picture of the running server.
+        certificates: that are relied on.
+    """
+
+    now: datetime
+    context: str = "agi-monitor"
+    agents: frozenset[str] = frozenset()
+    account: str = ""
+    listeners: tuple[Listener, ...] = ()
+    modules: Mapping[str, str] = field(default_factory=dict)
+    sounds: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    version: str | Missing = NO_ACCOUNT
+    loaded: frozenset[str] | Missing = NO_ACCOUNT
+    dialplan: Dialplan | Missing = NO_ACCOUNT
+    endpoints: tuple[Endpoint, ...] | Missing = NO_ACCOUNT
+    pbx_time: datetime | Missing = NO_ACCOUNT
+    differences: tuple[str, ...] | Missing = NO_ACCOUNT
+    manager: Mapping[str, Section] | Missing = NOT_ASKED
+    options: Section | Missing = NOT_ASKED
+    sound_files: Mapping[str, frozenset[str]] | Missing = NOT_ASKED
+    audit: tuple[str, ...] | Missing = NOT_ASKED
+    store: str | Missing = NOT_ASKED
+    index_differences: int | Missing = NOT_ASKED
+    certificates: tuple[Certificate, ...] | Missing = NOT_ASKED
+
+
+def known(value: Value | Missing) -> Value:
+    """Return evidence that a check needs.
+
+    Raises:
+        NotKnown: it could not be had.
+    """
+    if isinstance(value, Missing):
+        raise NotKnown(value.why)
+    return value

@@ -1,0 +1,274 @@
+"""`agi-monitor doctor` on a real PBX: nothing on a clean site, each planted fault, and who hears whom."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contrib.lab.pbx import MANAGER_PORT, Lab
+from contrib.lab.waiting import wait_until
+from tests.scenarios.house import House
+
+LONG = "x" * 20
+EXTENSIONS = "/etc/asterisk/extensions.conf"
+CLEAN = {
+    "manager.conf": "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n",
+    "asterisk.conf": "[directories](!)\nastdatadir => /nowhere\n[options]\nsystemname = pbx\n",
+}
+"""Files as a careful administrator has them. The PBX of the laboratory listens on all addresses."""
+
+OF_THE_VERSION = {"16": {"asterisk-version"}, "22": set[str]()}
+"""What a clean site cannot help: Asterisk 16 gets no updates any more."""
+
+NOT_HERE = {"sound-missing"}
+"""What cannot be checked from another machine than the PBX."""
+
+
+class Doctor:
+    """The command, with its folder.
+
+    :param house: whose site it looks at
+    :param folder: in the place of /etc/asterisk
+    """
+
+    def __init__(self, house: House, folder: Path) -> None:
+        self.house = house
+        self.folder = folder
+        for name, text in CLEAN.items():
+            (folder / name).write_text(text)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The words that call it."""
+        site = ("--config", str(self.house.server.config), "--asterisk-dir", str(self.folder))
+        login = ("--ami-user", "doctor", "--ami-host", self.house.lab.pbx.address)
+        return [sys.executable, "-m", "agi_monitor", "doctor", *site, *login, *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With the secret of the account."""
+        return {**os.environ, "AGI_MONITOR_ADMIN_SECRET": self.house.lab.manager_secrets["doctor"]}
+
+    def run(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Look. Returns the exit code and what it says."""
+        done = subprocess.run(
+            self.command("--json", *arguments), capture_output=True, text=True, timeout=120, env=self.environment
+        )
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def finds(self, *arguments: str) -> dict[str, list[str]]:
+        """What it finds, by check."""
+        _, said = self.run(*arguments)
+        return {one["id"]: one["evidence"] for one in said["results"] if one["outcome"] == "found"}
+
+    @contextmanager
+    def dialplan(self, text: str) -> Iterator[None]:
+        """The PBX has this besides, for a while."""
+        self.house.lab.pbx.write_dialplan("planted", text)
+        try:
+            yield
+        finally:
+            self.house.lab.pbx.remove_dialplan("planted")
+
+
+@pytest.fixture
+def doctor(own_dialplan: Lab, house: House, tmp_path: Path) -> Iterator[Doctor]:
+    """A site as it should be: a running server, phones that dial the codes of their group, a secret for FastAGI."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    house.server.configure(fastagi={"secret": "nobody-tries-this-one-out"})
+    house.server.render()
+    house.restart(fastagi={"secret": "nobody-tries-this-one-out"})
+    container = own_dialplan.pbx.container
+    container.exec(["cp", EXTENSIONS, f"{EXTENSIONS}.before"])
+    container.exec(["sed", "-i", "s/^include => agi-monitor$/include => agi-monitor-group-leads/", EXTENSIONS])
+    own_dialplan.pbx.reload_dialplan()
+    yield Doctor(house, folder)
+    container.exec(["mv", f"{EXTENSIONS}.before", EXTENSIONS])
+    own_dialplan.pbx.reload_dialplan()
+
+
+def test_a_clean_site_has_nothing(doctor: Doctor) -> None:
+    """But for what is known of this Asterisk; every mode lets through what it must, and nothing is left behind."""
+    code, said = doctor.run("--audio")
+    outcomes = {one["id"]: (one["outcome"], one["evidence"]) for one in said["results"]}
+    expected = OF_THE_VERSION[doctor.house.lab.version]
+    assert {name for name, (outcome, _) in outcomes.items() if outcome == "found"} == expected, outcomes
+    assert {name for name, (outcome, _) in outcomes.items() if outcome == "not checked"} == NOT_HERE, outcomes
+    assert code == 1  # for what could not be checked
+    both = {"customer": ["agent", "supervisor"], "agent": ["customer", "supervisor"]}
+    assert said["audio"] == {
+        "listen": {**both, "supervisor": []},
+        "whisper": {**both, "supervisor": ["agent"]},
+        "barge": {**both, "supervisor": ["agent", "customer"]},
+    }
+    assert doctor.house.lab.pbx.channels() == ()
+    doctor.house.assert_no_alarm()
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence"),
+    [
+        (
+            "[lab-tests]\nexten => 7501,1,Answer()\n same => n,ChanSpy(PJSIP/1001,q)\n same => n,Hangup()\n",
+            "ChanSpy(PJSIP/1001,q) is reached from [supervisors] 7501@lab-tests, priority 2",
+        ),
+        (
+            "[lab-tests]\nexten => _75XX,1,Goto(hidden,s,1)\n[hidden]\nexten => s,1,ExtenSpy(1001@phones)\n"
+            " same => n,Hangup()\ninclude => lab-tests\n",
+            "ExtenSpy(1001@phones) is reached from [supervisors] _75XX@lab-tests -> s@hidden, priority 1",
+        ),
+    ],
+    ids=["dialled", "by a jump"],
+)
+def test_a_spy_that_is_reached_without_us(doctor: Doctor, text: str, evidence: str) -> None:
+    """With the extension that is dialled."""
+    with doctor.dialplan(text):
+        assert doctor.finds("--only", "spy-reachable") == {"spy-reachable": [evidence]}
+    assert doctor.finds("--only", "spy-reachable") == {}
+
+
+def test_a_code_past_the_groups(doctor: Doctor) -> None:
+    """All codes, for phones that have those of their group."""
+    with doctor.dialplan("[lab-tests]\ninclude => agi-monitor\n"):
+        (first, *_) = doctor.finds("--only", "code-reachable")["code-reachable"]
+    assert first.endswith("includes [agi-monitor]: all codes can be dialled from it")
+
+
+def test_a_dialplan_that_is_another(doctor: Doctor) -> None:
+    """Somebody has changed the loaded one."""
+    generated = doctor.house.generated
+    doctor.house.lab.pbx.write_dialplan("agi-monitor", generated.replace("Set(AGISIGHUP=yes)", "NoOp()"))
+    try:
+        (line,) = doctor.finds("--only", "installed-drift")["installed-drift"]
+    finally:
+        doctor.house.lab.pbx.write_dialplan("agi-monitor", generated)
+    assert "@agi-monitor-call priority 3 has another" in line
+
+
+def test_a_pbx_without_chanspy(doctor: Doctor) -> None:
+    """The module is named, and every test call fails."""
+    doctor.house.lab.pbx.cli("module unload -f app_chanspy.so")
+    try:
+        code, said = doctor.run("--audio")
+    finally:
+        doctor.house.lab.pbx.cli("module load app_chanspy.so")
+    found = {one["id"]: one["evidence"] for one in said["results"] if one["outcome"] == "found"}
+    assert code == 3
+    assert found["module-missing"] == ["app_chanspy.so does not run: lets the supervisor hear"]
+    assert [line.partition(":")[0] for line in found["audio"]] == ["listen", "whisper", "barge"]
+    assert doctor.house.lab.pbx.channels() == ()
+
+
+INJECTED = """
+import json, os, sys, time
+from agi_monitor.doctor.test_calls import EVENTS, TestCalls
+from agi_monitor.install.admin_session import AdminSession
+from agi_monitor.model import Mode
+from agi_monitor.supervision import chanspy
+
+def arguments(uniqueid, mode):
+    return chanspy.arguments(uniqueid, Mode.WHISPER if mode is Mode.LISTEN else mode)
+
+secret = os.environ["AGI_MONITOR_ADMIN_SECRET"]
+with AdminSession(sys.argv[1], int(sys.argv[2]), "doctor", secret, wanted=EVENTS) as session:
+    calls = list(TestCalls(session, "agi-monitor-doctor", "planted", arguments, time.monotonic).calls())
+print(json.dumps([call.wrong() for call in calls]))
+"""
+
+
+def test_an_option_that_lets_too_much_through(doctor: Doctor) -> None:
+    """As a version of ChanSpy might that takes listen for whisper: the matrix shows it."""
+    pbx = doctor.house.lab.pbx
+    done = subprocess.run(
+        [sys.executable, "-c", INJECTED, pbx.address, str(MANAGER_PORT)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=doctor.environment,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [["listen: the agent hears the supervisor, and must not"], [], []]
+    assert pbx.channels() == ()
+
+
+def test_ctrl_c_leaves_nothing(doctor: Doctor) -> None:
+    """Whenever it comes; the channels of the test call are gone."""
+    running = subprocess.Popen(
+        doctor.command("--audio"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=doctor.environment
+    )
+    wait_until(lambda: len(doctor.house.lab.pbx.channels()) == 6, 30.0, "the channels of a test call")
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode != 0
+    assert b"Traceback" not in errors
+    assert doctor.house.lab.pbx.channels() == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "check", "evidence"),
+    [
+        ("manager.conf", "[joe]\nsecret = amp111\n", "ami-secret", "[joe]: the secret is one of those"),
+        ("manager.conf", "[joe]\nsecret = abcdefgh\n", "ami-secret", "[joe]: the secret has 8 characters"),
+        ("manager.conf", f"[joe]\nsecret = {LONG}\nwrite = all\n", "ami-others", "[joe]: write has all, and"),
+        (
+            "manager.conf",
+            f"[agi-monitor]\nsecret = {LONG}\nwrite = call,system\n",
+            "ami-account",
+            "write has system",
+        ),
+        (
+            "manager.conf",
+            f"[general](+)\nbindaddr = 0.0.0.0\n[joe]\nsecret = {LONG}\n",
+            "ami-address",
+            "listens on 0.0.0.0",
+        ),
+        ("asterisk.conf", "live_dangerously = yes\n", "live-dangerously", "live_dangerously = yes"),
+        ("asterisk.conf", "systemname =\n", "systemname-missing", "no systemname"),
+    ],
+)
+def test_a_file_that_is_unsafe(doctor: Doctor, file: str, text: str, check: str, evidence: str) -> None:
+    """With the file and the section, and never with a secret."""
+    before = CLEAN[file].replace("systemname = pbx\n", "" if "systemname" in text else "systemname = pbx\n")
+    (doctor.folder / file).write_text(before + text)
+    (line,) = doctor.finds("--only", check)[check]
+    assert file in line
+    assert evidence in line
+    assert "xxxx" not in line
+
+
+def test_sounds_that_are_missing(doctor: Doctor) -> None:
+    """Of the language that they are wanted in."""
+    sounds = doctor.folder / "data" / "sounds" / "en"
+    sounds.mkdir(parents=True)
+    (sounds / "agent-pass.gsm").touch()
+    (doctor.folder / "asterisk.conf").write_text(f"[directories]\nastdatadir => {doctor.folder}/data\n")
+    (line,) = doctor.finds("--only", "sound-missing")["sound-missing"]
+    assert line.startswith("en: ")
+    assert "auth-incorrect" in line
+    assert "agent-pass" not in line
+
+
+def test_our_own_house(doctor: Doctor) -> None:
+    """A record that was taken out of the audit, and a store that is gone."""
+    house = doctor.house
+    house.server.stop()
+    lines = house.server.audit_file.read_text().splitlines(keepends=True)
+    house.server.audit_file.write_text("".join(lines[:1] + lines[2:]))
+    (database,) = (house.server.folder / "state").glob("agi-monitor.db")
+    away = database.rename(database.with_suffix(".away"))
+    found = doctor.finds("--only", "audit-chain", "--only", "store")
+    assert any("missing" in line for line in found["audit-chain"])
+    assert "it is not there" in found["store"][0]
+    away.rename(database)
+    _, said = doctor.run("--only", "live-picture")
+    assert said["results"][0]["outcome"] == "not checked"  # the server has stopped

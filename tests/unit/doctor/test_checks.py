@@ -1,0 +1,233 @@
+"""agi_monitor.doctor.checks: each finds what it is for, and nothing where all is well; none guesses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from agi_monitor.doctor.checks import CHECKS, advisories, affected
+from agi_monitor.doctor.dialplan_walk import Dialplan
+from agi_monitor.doctor.evidence import Certificate, Endpoint, Evidence, Listener, Missing
+from agi_monitor.doctor.findings import Outcome, Result, Severity, examine, exit_code
+
+NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
+LONG = "k" * 32
+
+
+def step(context: str, extension: str, application: str, arguments: str = "") -> dict[str, str]:
+    """One row of the dialplan."""
+    return {
+        "Context": context,
+        "Extension": extension,
+        "Priority": "1",
+        "Application": application,
+        "AppData": arguments,
+    }
+
+
+def include(context: str, other: str) -> dict[str, str]:
+    """One more row."""
+    return {"Context": context, "IncludeContext": other}
+
+
+OURS = [
+    step("agi-monitor", "_*222XXXX", "Goto", "agi-monitor-call,${EXTEN},1"),
+    step("agi-monitor-group-leads", "_*222XXXX", "Goto", "agi-monitor-call,${EXTEN},1"),
+    step("agi-monitor-call", "_[0-9*#]!", "AGI", "agi://127.0.0.1/spy"),
+    step("phones", "_1XXX", "Dial", "PJSIP/${EXTEN}"),
+    include("supervisors", "phones"),
+    include("supervisors", "agi-monitor-group-leads"),
+]
+
+CLEAN = Evidence(
+    NOW,
+    agents=frozenset({"PJSIP/1001"}),
+    account="agi-monitor",
+    listeners=(Listener("fastagi", "127.0.0.1", 4573, False), Listener("metrics", "::1", 9573, False)),
+    modules={"app_chanspy.so": "lets the supervisor hear"},
+    sounds={"en": frozenset({"agent-pass"})},
+    version="22.10.1",
+    loaded=frozenset({"app_chanspy.so"}),
+    dialplan=Dialplan(OURS),
+    endpoints=(
+        Endpoint("PJSIP/1001", "phones", False),
+        Endpoint("PJSIP/2001", "supervisors", False),
+        Endpoint("PJSIP/trunk", "from-outside", True),
+    ),
+    pbx_time=NOW + timedelta(seconds=1),
+    differences=(),
+    manager={
+        "general": {"enabled": ["yes"], "bindaddr": ["127.0.0.1"]},
+        "agi-monitor": {"secret": [LONG], "write": ["call,reporting"]},
+        "panel": {"secret": [LONG], "write": ["all"], "permit": ["127.0.0.1/32"]},
+    },
+    options={"systemname": ["pbx"], "live_dangerously": ["no"]},
+    sound_files={"en": frozenset({"agent-pass", "beep"})},
+    audit=(),
+    store="",
+    index_differences=0,
+    certificates=(Certificate("ca.pem", NOW + timedelta(days=31)),),
+)
+
+
+def manager(**sections: dict[str, list[str]]) -> dict[str, Any]:
+    """What is another in manager.conf."""
+    assert isinstance(CLEAN.manager, dict)
+    return {"manager": {**CLEAN.manager, **sections}}
+
+
+def spying(*rows: dict[str, str]) -> dict[str, Any]:
+    """What is in the dialplan besides."""
+    return {"dialplan": Dialplan([*OURS, *rows])}
+
+
+PLANTED: list[tuple[str, dict[str, Any], str]] = [
+    ("asterisk-version", {"version": "16.28.0~dfsg-0+deb11u4"}, "CVE-2024-42365"),
+    ("asterisk-version", {"version": "22.11.0"}, "asterisk#2134"),
+    ("module-missing", {"loaded": frozenset()}, "app_chanspy.so does not run: lets the supervisor hear"),
+    ("sound-missing", {"sound_files": {"en": frozenset({"beep"})}}, "en: agent-pass"),
+    ("sound-missing", {"sounds": {"de": frozenset({"beep"})}}, "de: beep"),
+    ("systemname-missing", {"options": {}}, "there is no systemname"),
+    ("live-dangerously", {"options": {"systemname": ["pbx"], "live_dangerously": ["Yes"]}}, "live_dangerously = Yes"),
+    ("direct-media", {"endpoints": (Endpoint("PJSIP/1001", "phones", True),)}, "PJSIP/1001: direct_media = yes"),
+    ("ami-secret", manager(panel={"secret": ["amp111"]}), "[panel]: the secret is one of those"),
+    ("ami-secret", manager(panel={"secret": ["panel"]}), "[panel]: the secret is one of those"),
+    ("ami-secret", manager(panel={"secret": ["k" * 15]}), "[panel]: the secret has 15 characters"),
+    (
+        "ami-account",
+        manager(**{"agi-monitor": {"secret": [LONG], "write": ["call", "system, command"]}}),
+        "[agi-monitor]: write has command, system",
+    ),
+    ("ami-others", manager(panel={"secret": [LONG], "write": ["all"]}), "[panel]: write has all"),
+    (
+        "ami-address",
+        manager(general={"enabled": ["yes"]}),
+        "listens on 0.0.0.0 without TLS, and not every account has a permit line",
+    ),
+    ("own-port", {"listeners": (Listener("fastagi", "0.0.0.0", 4573, False),)}, "fastagi: listens on 0.0.0.0"),
+    (
+        "spy-reachable",
+        spying(step("phones", "555", "ChanSpy", "PJSIP/${EXTEN:3},q")),
+        "ChanSpy(PJSIP/${EXTEN:3},q) is reached from [phones] 555@phones, priority 1",
+    ),
+    ("code-reachable", spying(include("phones", "agi-monitor")), "[phones] includes [agi-monitor]: all codes"),
+    (
+        "code-reachable",
+        spying(step("phones", "_9.", "Goto", "agi-monitor-call,*2221001,1")),
+        "is reached from [phones] _9.@phones -> _[0-9*#]!@agi-monitor-call, past the permission groups",
+    ),
+    ("installed-drift", {"differences": ("context agi-monitor is not there",)}, "context agi-monitor is not there"),
+    ("audit-chain", {"audit": ("record 7: changed",)}, "record 7: changed"),
+    ("store", {"store": "agi-monitor.db: it is not there"}, "it is not there"),
+    ("clock", {"pbx_time": NOW - timedelta(seconds=90)}, "the clock of the PBX is 90 s behind"),
+    ("live-picture", {"index_differences": 3}, "3 differences"),
+    ("certificate", {"certificates": (Certificate("ca.pem", NOW - timedelta(days=1)),)}, "ended on 2026-11-24"),
+    ("certificate", {"certificates": (Certificate("ca.pem", NOW + timedelta(days=9, hours=1)),)}, "in 9 days"),
+]
+
+
+def found(evidence: Evidence) -> dict[str, tuple[str, ...]]:
+    """What is found, by check."""
+    return {one.check.id: one.evidence for one in examine(CHECKS, evidence) if one.outcome is Outcome.FOUND}
+
+
+def test_a_clean_site_has_nothing() -> None:
+    """Each check was made, and none found anything."""
+    results = list(examine(CHECKS, CLEAN))
+    assert [(one.check.id, one.evidence) for one in results if one.outcome is not Outcome.FINE] == []
+    assert exit_code(results) == 0
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "evidence"), PLANTED, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_planted_fault_is_found(check: str, changes: dict[str, Any], evidence: str) -> None:
+    """By its own check alone, with what was seen."""
+    by_check = found(replace(CLEAN, **changes))
+    assert list(by_check) == [check]
+    assert any(evidence in line for line in by_check[check])
+
+
+def test_every_check_has_a_planted_fault() -> None:
+    """A new one needs its own."""
+    assert {check.id for check in CHECKS} == {check for check, _, _ in PLANTED}
+
+
+def test_ids_differ_and_texts_are_sentences() -> None:
+    """They are read by people, and by scripts."""
+    assert len({check.id for check in CHECKS}) == len(CHECKS)
+    for check in CHECKS:
+        assert check.id == check.id.lower().replace("_", "-")
+        assert check.why.endswith(".")
+        assert check.title[0].isupper()
+
+
+PARTS = (
+    *("version", "loaded", "dialplan", "endpoints", "pbx_time", "differences", "manager", "options"),
+    *("sound_files", "audit", "store", "index_differences", "certificates"),
+)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_not_known_is_not_fine(part: str) -> None:
+    """A check without its evidence says why, and fails the command."""
+    changes: dict[str, Any] = {part: Missing("nobody was there")}
+    results = list(examine(CHECKS, replace(CLEAN, **changes)))
+    left = [one for one in results if one.outcome is Outcome.NOT_CHECKED]
+    assert left
+    for one in left:
+        assert one.evidence == ("nobody was there",)
+        assert exit_code([one]) == 1
+    assert [one.check.id for one in results if one.outcome is Outcome.FOUND] == []
+
+
+def test_without_endpoints_every_context_is_dialled_from() -> None:
+    """Rather one way too many than one too few."""
+    evidence = replace(
+        CLEAN, endpoints=Missing("no right"), **spying(step("nowhere", "1", "ExtenSpy", "1001@phones"))
+    )
+    assert found(evidence)["spy-reachable"] == (
+        "ExtenSpy(1001@phones) is reached from [nowhere] 1@nowhere, priority 1",
+    )
+    assert found(replace(CLEAN, **spying(step("nowhere", "1", "ExtenSpy", "1001@phones")))) == {}
+
+
+def test_exit_codes() -> None:
+    """By the worst that was found; a note is no failure."""
+    of = {severity: next(one for one in CHECKS if one.severity is severity) for severity in Severity}
+    codes = {severity: exit_code([Result(check, Outcome.FOUND, ("x",))]) for severity, check in of.items()}
+    assert codes == {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 3}
+
+
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [
+        ("18.24.1", {"CVE-2024-42365"}),
+        ("18.24.2", set()),
+        ("20.8.0", {"CVE-2024-42365", "CVE-2024-35190", "GHSA-vrfp-mg3q-3959"}),
+        ("20.20.1", set()),
+        ("22.10.0", {"GHSA-vrfp-mg3q-3959"}),
+        ("22.10.1~dfsg+~cs6.10.40431414-1", set()),
+        ("certified/20.7-cert11", {"CVE-2024-42365", "GHSA-vrfp-mg3q-3959"}),
+        ("GIT-master-0123456", set()),
+    ],
+)
+def test_versions(version: str, known: set[str]) -> None:
+    """The first version that is mended is not affected."""
+    assert {str(one["id"]) for one in affected(version)} == known
+
+
+def test_every_advisory_has_its_parts() -> None:
+    """And a place to read it up."""
+    for one in advisories():
+        assert set(one) == {"id", "reference", "affected", "effect"}
+        assert str(one["reference"]).startswith("https://github.com/asterisk/")
+
+
+def test_no_secret_is_told() -> None:
+    """What is found goes to screens and tickets."""
+    evidence = replace(CLEAN, **manager(panel={"secret": ["hunter2"], "write": ["all"]}))
+    assert "hunter2" not in repr(list(examine(CHECKS, evidence))[6:9])

@@ -170,7 +170,8 @@ def _list(checks: Sequence[Check], as_json: bool) -> None:
 
 def _show(results: Sequence[Result], calls: Sequence[TestCall]) -> None:
     console = _console()
-    for result in results:
+    worst_first = sorted(results, key=lambda result: [*Severity].index(result.check.severity), reverse=True)
+    for result in worst_first:
         if result.outcome is Outcome.FOUND:
             check = result.check
             console.print(Text(f"{check.severity}: {check.title} [{check.id}]", f"bold {COLOURS[check.severity]}"))
@@ -189,5 +190,9 @@ def _show(results: Sequence[Result], calls: Sequence[TestCall]) -> None:
         console.print(Text(f"not checked: {result.check.id}: {result.evidence[0]}", "yellow"))
     found = [result for result in results if result.outcome is Outcome.FOUND]
     fine = len(results) - len(found) - len(left)
-    counts = [f"{sum(one.check.severity is kind for one in found)} {kind}s" for kind in reversed(Severity)]
+    counts = [_counted(sum(one.check.severity is kind for one in found), kind) for kind in reversed(Severity)]
     console.print(f"{len(results)} checks: {fine} fine, {', '.join(counts)}, {len(left)} not checked")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -177,6 +177,16 @@ def gaps(source: Source) -> Iterator[Problem]:
                 break
 
 
+def labelled_twice(source: Source) -> Iterator[Problem]:
+    """Asterisk takes the second label of the same name away, with no more than a warning (pbx.c)."""
+    for _, extension in source.extensions():
+        first: dict[str, int] = {}
+        for priority in extension.priorities:
+            if priority.label and first.setdefault(priority.label, priority.line) != priority.line:
+                where = f"stands in line {first[priority.label]} already"
+                yield Problem(priority.line, f"the label {priority.label} of {extension.pattern} {where}")
+
+
 def open_ends(source: Source) -> Iterator[Problem]:
     """Every extension ends the call or sends it on."""
     for _, extension in source.extensions():
@@ -225,6 +235,7 @@ RULES: tuple[Callable[[Source], Iterator[Problem]], ...] = (
     spying_applications,
     missing_applications,
     gaps,
+    labelled_twice,
     open_ends,
     sound_after_agi,
     two_meanings,

@@ -160,7 +160,7 @@ def _manager_address(evidence: Evidence) -> Iterator[str]:
 def _own_ports(evidence: Evidence) -> Iterator[str]:
     for one in evidence.listeners:
         if _is_public(one.address) and not one.is_guarded:
-            yield f"{one.name}: listens on {one.address} port {one.port}, where no secret is asked for"
+            yield f"{one.name}: listens on {one.address} port {one.port}, where everybody is let in"
 
 
 # ---- the dialplan --------------------------------------------------------------------------------------------
@@ -331,9 +331,9 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "own-port",
         WARNING,
-        "Ports of ours that the network reaches and that ask for no secret",
+        "Ports of ours that the network reaches, and everybody on it",
         "Whoever reaches FastAGI can try PINs; whoever reaches the metrics sees how many are heard.",
-        "Listen on 127.0.0.1, or set fastagi.secret, and let a firewall keep others out.",
+        "Listen on 127.0.0.1, or set fastagi.peers or fastagi.secret, and let a firewall keep others out.",
         _own_ports,
     ),
     Check(

@@ -39,7 +39,7 @@ class Listener:
         name: whose, as in the configuration.
         address: where it listens.
         port: its number.
-        is_guarded: whether a secret has to be told there.
+        is_guarded: whether a secret has to be told there, or only some addresses are let in.
     """
 
     name: str

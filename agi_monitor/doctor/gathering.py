@@ -57,9 +57,9 @@ def of_configuration(config: Config, now: datetime) -> Evidence:
     """Return what the configuration says."""
     prompts = assembly.policy(config).prompts
     languages = {"en", *config.languages, *(one.language for one in config.supervisors.values() if one.language)}
-    listeners = [
-        Listener("fastagi", config.fastagi.listen, config.fastagi.port, config.fastagi.secret is not None),
-    ]
+    fastagi = config.fastagi
+    is_guarded = fastagi.secret is not None or not any(peer.endswith("/0") for peer in fastagi.peers)
+    listeners = [Listener("fastagi", fastagi.listen, fastagi.port, is_guarded)]
     if config.metrics is not None:
         listeners.append(Listener("metrics", config.metrics.listen, config.metrics.port, False))
     return Evidence(

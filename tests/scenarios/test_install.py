@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agi_monitor.dialplan.parse import parse
 from contrib.lab.pbx import Lab
@@ -120,23 +122,17 @@ def test_install_and_uninstall(installation: Installation) -> None:
     assert not installation.has_account()
 
 
-def test_a_dialplan_that_is_not_loaded_is_taken_back(installation: Installation, tmp_path: Path) -> None:
-    """The PBX drops a line that our own check lets pass: the files and the PBX have the old dialplan again."""
-    installation.run("install", "--yes")
+def test_a_dialplan_that_is_not_loaded_is_taken_back(installation: Installation) -> None:
+    """Asterisk passes over a line of ours, with no more than a warning: files and PBX have the old dialplan again."""
+    path = installation.folder / "extensions.conf"
+    # Whoever comes first has the place.
+    path.write_bytes(b"[agi-monitor-mode]\nexten => 4,1,NoOp()\n" + path.read_bytes())
     before = installation.files()
-    templates = tmp_path / "templates"
-    templates.mkdir()
-    # Asterisk takes the second label of the same name away, with no more than a warning.
-    (templates / "agi-monitor.conf.j2").write_text(
-        '{% extends "packaged/agi-monitor.conf.j2" %}{% block mode %}{{ super() }}'
-        "exten => 8,1(twice),NoOp()\n same => n(twice),Hangup()\n{% endblock %}"
-    )
-    installation.server.configure(dialplan={"hint_context": "hints", "templates": str(templates)})
     code, said = installation.run("install", "--yes")
     assert (code, said["state"]) == (1, "rolled back"), said
-    assert said["wrong"] == ["8@agi-monitor-mode priority 2 has another label"]
+    assert said["wrong"] == ["4@agi-monitor-mode priority 1 has another application"]
     assert installation.files() == before
-    assert installation.loaded_otherwise() == []
+    assert "There is no existence of" in installation.lab.pbx.cli("dialplan show agi-monitor-call")
 
 
 def test_a_file_that_hides_ours_is_noticed(installation: Installation) -> None:
@@ -189,3 +185,52 @@ def test_an_account_that_may_not(installation: Installation) -> None:
     assert done.returncode == 1
     assert "write=" in done.stderr
     assert installation.files() == before
+
+
+def test_a_large_site(installation: Installation) -> None:
+    """Two thousand extensions: installed, asked for one by one, and taken out again, byte for byte."""
+    before = installation.files()
+    agents = {str(number): {"name": f"Agent {number}", "groups": ["sales"]} for number in range(3_000, 5_000)}
+    rules = [{"name": "all", "allow": ["listen"], "supervisors": ["leads", "listeners"], "agents": ["sales"]}]
+    installation.server.configure(agents=agents, rules=rules)
+    code, said = installation.run("install", "--yes")
+    assert (code, said["state"], said["wrong"], said["foreign"]) == (0, "installed", [], [])
+    text = (installation.folder / "agi-monitor" / "agi-monitor.conf").read_text()
+    assert all(f"Agent {number}" in text for number in (3_000, 4_999))
+    assert installation.run("install", "--yes")[1]["state"] == "unchanged"
+    code, said = installation.run("uninstall", "--yes")
+    assert (code, said["state"], said["foreign"]) == (0, "removed", [])
+    assert installation.files() == before
+
+
+NAMES = st.one_of(
+    st.text(max_size=300),
+    st.sampled_from(['O\'Hara, "Ben"', "a;b", "[x]", "${SHELL(id)}", "a\nb", "\u05d1\u05df", "x" * 300, "--; ;--"]),
+)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=st.lists(NAMES, min_size=1, max_size=4))
+def test_whatever_people_are_called(lab: Lab, tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    """Rendered and loaded, the dialplan is what was rendered; or it is refused before anything is written."""
+    folder = tmp_path_factory.mktemp("named")
+    (folder / "out").mkdir()
+    server = MonitorServer(lab, folder)
+    agents = {str(number): {"name": name, "groups": ["sales"]} for number, name in enumerate(names, start=3_000)}
+    server.configure(agents=agents, rules=[], ami=None)
+    done = subprocess.run(
+        [sys.executable, "-m", "agi_monitor", "render", "--config", str(server.config), "--out", str(folder / "out")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if done.returncode != 0:
+        assert str(server.config) in done.stderr or "the name of agent" in done.stderr
+        assert not list((folder / "out").glob("*"))
+        return
+    text = (folder / "out" / "agi-monitor.conf").read_text(encoding="utf-8")
+    lab.pbx.write_dialplan("agi-monitor", text)
+    wrong = [line for one in parse(text).contexts for line in differences(lab.pbx.dialplan_show(one.name), one)]
+    lab.pbx.remove_dialplan("agi-monitor")
+    assert wrong == []
+    assert "There is no existence of" in lab.pbx.cli("dialplan show agi-monitor-call")

@@ -27,6 +27,11 @@ REFUSED = {
     "spying inside": ("[a]\nexten => 1,1,ExecIf($[1]?ExtenSpy(1@a))\n same => n,Hangup()\n", 2, "unauthorized"),
     "missing_applications": ("[a]\nexten => 1,1,\n same => n,Hangup()\n", 2, "no application"),
     "gaps": ("[a]\nexten => 1,1,NoOp()\n same => n+1,Hangup()\n", 3, "priority 3 of 1 should be 2"),
+    "labelled_twice": (
+        "[a]\nexten => 1,1(x),NoOp()\n same => n(x),Hangup()\n",
+        3,
+        "the label x of 1 stands in line 2 already",
+    ),
     "open_ends": ("[a]\nexten => 1,1,Playback(beep)\n", 2, "add Hangup()"),
     "sound_after_agi": ("[a]\nexten => 1,1,AGI(agi://h)\n same => n,Goto(b,1,1)\n", 3, "behind AGI"),
     "two_meanings": (

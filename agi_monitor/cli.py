@@ -25,6 +25,7 @@ from agi_monitor.control.socket_file import socket_path
 from agi_monitor.dialplan.render import MANAGER
 from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.dialplan.write import write
+from agi_monitor.discover_cli import discover
 from agi_monitor.doctor_cli import doctor
 from agi_monitor.errors import AgiMonitorError, ConfigError
 from agi_monitor.explain_cli import explain
@@ -242,6 +243,7 @@ def serve(config_path: Path) -> None:
     sys.exit(exit_code)
 
 
+main.add_command(discover)
 for command in (doctor, explain, install, uninstall):
     main.add_command(_config_option(_json_option(command)))
 for group in (audit, people, people_add, pin, rules):

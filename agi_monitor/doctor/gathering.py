@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from cryptography import x509
 
-from agi_monitor import assembly
+from agi_monitor import assembly, asterisk_files
 from agi_monitor.ami.messages import Message
 from agi_monitor.audit_source import Files, Table
 from agi_monitor.config import Config
@@ -20,7 +20,6 @@ from agi_monitor.control.messages import Ask, Request
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.dialplan.parse import parse
 from agi_monitor.dialplan.render import DIALPLAN, render
-from agi_monitor.doctor import conf_file
 from agi_monitor.doctor.dialplan_walk import Dialplan
 from agi_monitor.doctor.evidence import Certificate, Endpoint, Evidence, Listener, Missing, Section
 from agi_monitor.errors import ActionFailed, AgiMonitorError, PermissionDenied
@@ -164,13 +163,27 @@ def of_files(evidence: Evidence, folder: Path) -> Evidence:
     Parameters:
         folder: its configuration.
     """
-    settings = conf_file.read(folder, "asterisk.conf")
+    settings = _sections(folder, "asterisk.conf")
     return replace(
         evidence,
-        manager=conf_file.read(folder, "manager.conf"),
+        manager=_sections(folder, "manager.conf"),
         options=settings if isinstance(settings, Missing) else settings.get("options", {}),
         sound_files=_sound_files(settings, evidence.sounds),
     )
+
+
+def _sections(folder: Path, name: str) -> Mapping[str, Section] | Missing:
+    try:
+        reading = asterisk_files.read(folder, name)
+    except OSError as error:
+        return Missing(f"{error.filename}: {error.strerror}")
+    found: dict[str, dict[str, list[str]]] = {}
+    for section in reading.sections:
+        if not section.is_template:
+            lines = found.setdefault(section.name, {})
+            for line in section.lines:
+                lines.setdefault(line.name, []).append(line.value)
+    return dict(found)
 
 
 def _sound_files(

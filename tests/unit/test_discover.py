@@ -1,0 +1,125 @@
+"""agi-monitor discover: agents and their devices, from what a site has; no right, and no password."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agi_monitor.cli import main
+
+PJSIP = """\
+[phone](!)
+type = endpoint
+[1001](phone)
+callerid = Ben <1001>
+[desk-ann](phone)
+callerid = "O'Hara, Ann" <1002>
+[1001-mobile](phone)
+mailboxes = 1001@default
+[trunk](phone)
+[1001]
+type = aor
+"""
+VOICEMAIL = (
+    "[general]\nformat = wav\n[default]\n1001 => 4711,Benjamin,ben@example.com\n1002 => 0815,Ann\n1003 => 42,Carl\n"
+)
+QUEUES = """\
+[general]
+[sales]
+member => PJSIP/1001,0,Ben
+member => Local/1002@agents/n,0
+[500]
+member => PJSIP/desk-ann
+member => PJSIP/unknown
+[all]
+member => PJSIP/1001
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Asterisk's configuration."""
+    for name, text in (("pjsip.conf", PJSIP), ("voicemail.conf", VOICEMAIL), ("queues.conf", QUEUES)):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def discover(folder: Path, *arguments: str) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(main, ["discover", "--asterisk-dir", str(folder), *arguments])
+
+
+def test_finds_agents_devices_names_and_groups(folder: Path) -> None:
+    """And says what it did not understand, with the line."""
+    done = discover(folder, "--json")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert found["agents"] == {
+        "1001": {"endpoints": ["PJSIP/1001", "PJSIP/1001-mobile"], "name": "Ben", "groups": ["sales"]},
+        "1002": {"endpoints": ["PJSIP/desk-ann"], "name": "O'Hara, Ann", "groups": ["sales", "queue-500"]},
+    }
+    assert [note.removeprefix(f"{folder}/").partition(":")[0] for note in found["notes"]] == [
+        "pjsip.conf",
+        "queues.conf",
+        "queues.conf",
+    ]
+    assert "PJSIP/trunk names no extension" in found["notes"][0]
+    assert "PJSIP/unknown is nobody's device" in found["notes"][1]
+    assert "the queue all makes no name" in found["notes"][2]
+
+
+def test_no_password_is_told(folder: Path) -> None:
+    """Of a mailbox: many have the same for both."""
+    done = discover(folder)
+    assert "4711" not in done.output
+    assert "supervisors" not in done.stdout
+    assert "rules" not in done.stdout
+
+
+def test_import_takes_what_it_prints(folder: Path, tmp_path: Path) -> None:
+    """All of it, and a second time it changes nothing."""
+    config = tmp_path / "agi-monitor.yaml"
+    config.write_text(f"state: {{directory: {tmp_path}}}\nstore: {{people: true}}\n")
+    text = discover(folder).stdout
+    arguments = ["people", "import", "-", "--yes", "--json", "--config", str(config)]
+    done = CliRunner().invoke(main, arguments, input=text)
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout)["changes"]) == 2
+    assert json.loads(CliRunner().invoke(main, arguments, input=text).stdout)["changes"] == []
+
+
+def test_a_list_of_freepbx(tmp_path: Path) -> None:
+    """Its device stands in the column 'dial'; what is none is told."""
+    path = tmp_path / "extensions.csv"
+    path.write_text(
+        "extension,name,dial,voicemail\n1001,Ben,PJSIP/1001,novm\n1002,Ann,,\nx,Y,PJSIP/x,\n", encoding="utf-8-sig"
+    )
+    found = json.loads(discover(tmp_path / "none", "--freepbx", str(path), "--json").stdout)
+    assert found["agents"] == {"1001": {"endpoints": ["PJSIP/1001"], "name": "Ben"}}
+    assert [note for note in found["notes"] if "extensions.csv" in note] == [
+        f"{path}:3: 1002 has no device in the column 'dial'",
+        f"{path}:4: 'x' is no extension",
+    ]
+    assert len(found["notes"]) == 5  # and three files that are not there
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(None, "cannot be read"), (b"name,dial\n", "has no column 'extension'"), (b"\xff\xfe", "is not UTF-8")],
+)
+def test_a_list_that_is_none(tmp_path: Path, content: bytes | None, told: str) -> None:
+    """The way out stands in the message."""
+    path = tmp_path / "extensions.csv"
+    if content is not None:
+        path.write_bytes(content)
+    done = discover(tmp_path, "--freepbx", str(path))
+    assert (done.exit_code, told in done.stderr) == (1, True)
+
+
+def test_nobody_is_found(tmp_path: Path) -> None:
+    """The exit code says so, and nothing is printed that could be imported."""
+    done = discover(tmp_path)
+    assert (done.exit_code, done.stdout) == (1, "")

@@ -459,6 +459,7 @@ def full(desk: Desk) -> None:
 
 def no_chanspy(desk: Desk) -> None:
     del desk.pbx.applications["chanspy"]
+    desk.pbx.missing_applications.add("ChanSpy")
     desk.run()
 
 

@@ -6,8 +6,15 @@ what the script does, not only its next command.
 How a script learns that its call is over
     Once. In a command, the command raises ``AGIHangup`` (``CallEnded`` is one). Elsewhere Python raises it between
     two steps of the script: in a loop, in a computation, and as soon as something that waits outside Python
-    (``time.sleep``, a database driver) comes back. In its ``finally`` it may then send what Asterisk takes on a dead
-    channel, as a coroutine may.
+    (``time.sleep``, a database driver) comes back; until then its thread counts against the bound. In its
+    ``finally`` it may then send what Asterisk takes on a dead channel, as a coroutine may. The script of a call that
+    is over before there is a thread for it does not run.
+
+Why a hang-up that was raised in a thread is never taken back
+    CPython 3.11 and 3.12 have one flag for all threads that says "somewhere an exception waits"; the exception clears
+    it when it is delivered, and nothing else does: not that it is taken back, nor that its thread is over. While it
+    is set every thread looks for work at each step. So a script that ends while its hang-up may still be on the way
+    puts another exception in its place and waits until that one has come.
 """
 
 from __future__ import annotations
@@ -15,6 +22,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -44,6 +52,10 @@ class Threads(Protocol):
         """Call something in the reactor's thread, soon."""
 
 
+class _Settled(BaseException):
+    """Takes the place of a hang-up that the script did not live to see."""
+
+
 class _Bridge:
     """A session, for one thread. Fits ``pyst2.Line``.
 
@@ -62,6 +74,7 @@ class _Bridge:
         self._waiting = False  # the script is in a command
         self._ended: CallEnded | None = None  # what it is to be told
         self._told = False
+        self._raised = False  # between two steps: it may still be on its way
         self._deferred: Deferred[Reply] | None = None
 
     # -- in the script's thread --
@@ -78,19 +91,33 @@ class _Bridge:
                 self._thread = threading.get_ident()
             use_line(self)
             try:
+                if self._interrupt:
+                    self.test_hangup()
                 function(BlockingAGI(line=self))
             finally:
-                self._no_more_interrupts()
+                self._settle()
         finally:
-            # Once more: the interrupt may have come in the line above. There is only one.
-            self._no_more_interrupts()
+            # Once more: the hang-up may have come on the way into the line above. There is only one.
+            self._settle()
             use_line(None)
 
-    def _no_more_interrupts(self) -> None:
-        with self._lock:
-            thread, self._thread = self._thread, None
-            if thread is not None:
-                _raise_in(thread, None)
+    def _settle(self) -> None:
+        """After this no exception comes from outside, and none waits."""
+        while True:
+            try:
+                with self._lock:
+                    self._thread = None
+                if not self._raised:
+                    return
+                _raise_in(threading.get_ident(), _Settled)
+                while True:
+                    # Each time this thread gets Python's lock back it looks whether something waits for it.
+                    time.sleep(0)
+            except _Settled:
+                self._raised = False
+                return
+            except SighupHangup:
+                continue
 
     def test_hangup(self) -> None:
         """Tell, once, that the call is over."""
@@ -146,16 +173,15 @@ class _Bridge:
             self._ended = ended
             waiting = self._waiting
             if not waiting and self._interrupt and self._thread is not None:
-                self._told = True
+                self._told = self._raised = True
                 _raise_in(self._thread, SighupHangup)
         if waiting and self._deferred is not None:
             self._deferred.cancel()
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Let Python raise this in a thread, between two steps; None takes it back when it has not come yet."""
-    what = ctypes.py_object() if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Let Python raise this in a thread, between two steps, in place of one that has not come yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
 
 
 def _daemon(*args: Any, **options: Any) -> threading.Thread:

@@ -36,3 +36,8 @@ class FakeThreads:
             except Empty:
                 raise AssertionError(f"nothing happens any more, and {what} is not true") from None
             call()
+
+    def run_waiting(self) -> None:
+        """Make the calls that wait now."""
+        while not self._calls.empty():
+            self._calls.get()()

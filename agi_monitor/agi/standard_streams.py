@@ -123,4 +123,6 @@ def run_agi(
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(protocol.channel_hung_up))
     reactor.callWhenRunning(_Pipes, protocol, incoming, outgoing, reactor)
     reactor.run()
+    # It comes once more when the script is done, and Python's own end would let it kill the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise SystemExit(1 if factory.failed else 0)

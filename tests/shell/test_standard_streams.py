@@ -250,3 +250,27 @@ def test_a_blocking_handler_there_too(tmp_path: Path) -> None:
         assert script.hears() == b"ANSWER\n"
         script.says(b"200 result=0\n")
         assert script.ends() == 0
+
+
+LATE = """
+    import os, signal
+    from agi_monitor import Session, run_agi
+
+    async def short(session: Session) -> None:
+        await session.answer()
+
+    class Late:
+        def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGHUP):
+            kill(me, number)
+
+    late = Late()  # goes when Python takes its modules apart
+    run_agi(short)
+"""
+
+
+def test_the_hang_up_at_the_very_end_kills_nobody(tmp_path: Path) -> None:
+    """Asterisk sends SIGHUP once more when the script is done: the exit code stays what the handler made it."""
+    with started(tmp_path, LATE) as script:
+        assert script.hears() == b"ANSWER\n"
+        script.says(b"200 result=0\n")
+        assert script.ends() == 0

@@ -39,15 +39,30 @@ if TYPE_CHECKING:
         WrongUsage,
     )
     from agi_monitor.limits import Limits
+    from agi_monitor.supervision.hooks import (
+        AfterSpy,
+        Asked,
+        AuditWriter,
+        Authorizer,
+        BeforeSpy,
+        Plugin,
+        PromptSet,
+        TargetResolver,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AGIRequest",
     "Account",
+    "AfterSpy",
     "AgiMonitorError",
     "AgiService",
+    "Asked",
     "AsyncAgiService",
+    "AuditWriter",
+    "Authorizer",
+    "BeforeSpy",
     "BlockingAGI",
     "CallEnded",
     "ChannelState",
@@ -59,6 +74,8 @@ __all__ = [
     "Limits",
     "LocalProtocolError",
     "Playback",
+    "Plugin",
+    "PromptSet",
     "ProtocolError",
     "Recognition",
     "Recording",
@@ -67,6 +84,7 @@ __all__ = [
     "Router",
     "Session",
     "SpeechMatch",
+    "TargetResolver",
     "WrongUsage",
     "blocking",
     "blocking_script",
@@ -105,6 +123,16 @@ _PLACES = {
         "WrongUsage",
     ),
     "agi_monitor.limits": ("Limits",),
+    "agi_monitor.supervision.hooks": (
+        "AfterSpy",
+        "Asked",
+        "AuditWriter",
+        "Authorizer",
+        "BeforeSpy",
+        "Plugin",
+        "PromptSet",
+        "TargetResolver",
+    ),
 }
 """Where each name is. The same as above, for when it is asked for."""
 

@@ -51,7 +51,9 @@ ARROWS: dict[str, set[str]] = {
         "supervision.prompts",
         "supervision.protected",
     },
-    "supervision.line": VOCABULARY | {"supervision.audit", "supervision.policy", "supervision.prompts"},
+    "supervision.hooks": VOCABULARY | {"supervision.audit", "supervision.prompts", "supervision.targets"},
+    "supervision.line": VOCABULARY
+    | {"supervision.audit", "supervision.hooks", "supervision.policy", "supervision.prompts"},
     "supervision.pin_change": VOCABULARY
     | {
         "supervision.audit",
@@ -115,6 +117,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.chanspy",
         "supervision.circumstances",
         "supervision.grants",
+        "supervision.hooks",
         "supervision.line",
         "supervision.live_pbx",
         "supervision.onlooker",
@@ -130,6 +133,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.channels",
         "supervision.chanspy",
         "supervision.feature_code",
+        "supervision.hooks",
         "supervision.identification",
         "supervision.line",
         "supervision.live_pbx",
@@ -231,6 +235,8 @@ ARROWS: dict[str, set[str]] = {
     # For the tests of those who build on this.
     "testing": VOCABULARY | {"agi", "ami", "testing"},
     "pytest_plugin": {"testing"},
+    # The site's own code.
+    "plugins": VOCABULARY | {"supervision.hooks"},
     # Those who know everybody.
     "service": {"*"},
     "install": VOCABULARY | {"install"},
@@ -293,15 +299,17 @@ ARROWS: dict[str, set[str]] = {
         "people_cli",
         "people_source",
         "pin_cli",
+        "plugins",
         "sample",
         "service",
+        "supervision.hooks",
         "storage.state_folder",
         "systemd",
         "tables",
     },
     "__main__": {"cli"},
     # The public names, for type checkers; they are loaded when they are first used.
-    "": VOCABULARY | {"agi", "ami.protocol", "async_agi"},
+    "": VOCABULARY | {"agi", "ami.protocol", "async_agi", "supervision.hooks"},
 }
 """Room or module -> the rooms and modules it may import. The longest name that fits a module is its room;
 ``""`` is the package itself, ``*`` everything but ``cli``."""
@@ -382,11 +390,13 @@ LIBRARIES: dict[str, set[str]] = {
         "logs",
         "metrics_page",
         "pbx",
+        "plugins",
         "service",
         "spy_watch",
         "storage.audit_file",
         "storage.audit_sinks",
         "storage.audit_table",
+        "supervision.hooks",
         "supervision.line",
         "supervision.pins",
         "systemd",

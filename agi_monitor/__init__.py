@@ -1,3 +1,152 @@
-"""Live call monitoring for Asterisk: listen, whisper and barge from a desk phone."""
+"""Live call monitoring for Asterisk: listen, whisper and barge from a desk phone.
+
+The names below are the library: FastAGI servers, plain AGI scripts and AsyncAGI from one kind of handler. They are
+loaded when they are first used, so that importing this package costs nothing and chooses no reactor.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agi_monitor.agi.blocking import blocking, blocking_script
+    from agi_monitor.agi.listening import AgiService, serve
+    from agi_monitor.agi.messages import AGIRequest, Command, Reply, command
+    from agi_monitor.agi.pyst2 import BlockingAGI
+    from agi_monitor.agi.routing import Router
+    from agi_monitor.agi.session import (
+        ChannelState,
+        Digits,
+        EndReason,
+        Playback,
+        Recognition,
+        Recording,
+        Session,
+        SpeechMatch,
+    )
+    from agi_monitor.agi.standard_streams import run_agi
+    from agi_monitor.ami.protocol import Account
+    from agi_monitor.async_agi import AsyncAgiService
+    from agi_monitor.errors import (
+        AgiMonitorError,
+        CallEnded,
+        CommandFailed,
+        InvalidCommand,
+        LocalProtocolError,
+        ProtocolError,
+        RemoteProtocolError,
+        WrongUsage,
+    )
+    from agi_monitor.limits import Limits
+    from agi_monitor.supervision.hooks import (
+        AfterSpy,
+        Asked,
+        AuditWriter,
+        Authorizer,
+        BeforeSpy,
+        Plugin,
+        PromptSet,
+        TargetResolver,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AGIRequest",
+    "Account",
+    "AfterSpy",
+    "AgiMonitorError",
+    "AgiService",
+    "Asked",
+    "AsyncAgiService",
+    "AuditWriter",
+    "Authorizer",
+    "BeforeSpy",
+    "BlockingAGI",
+    "CallEnded",
+    "ChannelState",
+    "Command",
+    "CommandFailed",
+    "Digits",
+    "EndReason",
+    "InvalidCommand",
+    "Limits",
+    "LocalProtocolError",
+    "Playback",
+    "Plugin",
+    "PromptSet",
+    "ProtocolError",
+    "Recognition",
+    "Recording",
+    "RemoteProtocolError",
+    "Reply",
+    "Router",
+    "Session",
+    "SpeechMatch",
+    "TargetResolver",
+    "WrongUsage",
+    "blocking",
+    "blocking_script",
+    "command",
+    "run_agi",
+    "serve",
+]
+
+_PLACES = {
+    "agi_monitor.agi.blocking": ("blocking", "blocking_script"),
+    "agi_monitor.agi.listening": ("AgiService", "serve"),
+    "agi_monitor.agi.messages": ("AGIRequest", "Command", "Reply", "command"),
+    "agi_monitor.agi.pyst2": ("BlockingAGI",),
+    "agi_monitor.agi.routing": ("Router",),
+    "agi_monitor.agi.session": (
+        "ChannelState",
+        "Digits",
+        "EndReason",
+        "Playback",
+        "Recognition",
+        "Recording",
+        "Session",
+        "SpeechMatch",
+    ),
+    "agi_monitor.agi.standard_streams": ("run_agi",),
+    "agi_monitor.ami.protocol": ("Account",),
+    "agi_monitor.async_agi": ("AsyncAgiService",),
+    "agi_monitor.errors": (
+        "AgiMonitorError",
+        "CallEnded",
+        "CommandFailed",
+        "InvalidCommand",
+        "LocalProtocolError",
+        "ProtocolError",
+        "RemoteProtocolError",
+        "WrongUsage",
+    ),
+    "agi_monitor.limits": ("Limits",),
+    "agi_monitor.supervision.hooks": (
+        "AfterSpy",
+        "Asked",
+        "AuditWriter",
+        "Authorizer",
+        "BeforeSpy",
+        "Plugin",
+        "PromptSet",
+        "TargetResolver",
+    ),
+}
+"""Where each name is. The same as above, for when it is asked for."""
+
+_PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    module = _PLACE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -34,8 +34,10 @@ from agi_monitor.people_cli import add as people_add
 from agi_monitor.people_cli import people, rules
 from agi_monitor.people_source import load_with_people
 from agi_monitor.pin_cli import pin
+from agi_monitor.plugins import installed
 from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.state_folder import StateFolder
+from agi_monitor.supervision.hooks import Plugin
 from agi_monitor.systemd import Notifier, passed_sockets
 
 DEFAULT_CONFIG = "/etc/agi-monitor/agi-monitor.yaml"
@@ -97,15 +99,22 @@ def init(path: Path, force: bool) -> None:
 def check_config(config_path: Path, as_json: bool) -> None:
     """Check the configuration and the dialplan that comes out of it."""
     problems: tuple[str, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
     try:
         config = load_with_people(config_path)
         render_dialplan(assembly.site(config), config.dialplan.templates)
+        plugins = installed()
     except ConfigError as error:
         problems = error.problems
     except AgiMonitorError as error:
         problems = (str(error),)
     if as_json:
-        click.echo(json.dumps({"file": str(config_path), "ok": not problems, "problems": problems}, indent=1))
+        found = [{"name": one.name, "version": one.version, "hooks": one.hooks} for one in plugins]
+        click.echo(
+            json.dumps(
+                {"file": str(config_path), "ok": not problems, "problems": problems, "plugins": found}, indent=1
+            )
+        )
     elif problems:
         click.echo("\n".join(problems), err=True)
     else:
@@ -113,6 +122,8 @@ def check_config(config_path: Path, as_json: bool) -> None:
             f"{config_path}: right. Supervisors: {len(config.supervisors)}, agents: {len(config.agents)}, "
             f"rules: {len(config.rules)}"
         )
+        for plugin in plugins:
+            click.echo(f"plug-in {plugin.name} {plugin.version}: {', '.join(plugin.hooks)}")
     sys.exit(1 if problems else 0)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from twisted.internet import defer, task
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, TCP4ServerEndpoint, TCP6ServerEndpoint
-from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorProcess, IReactorSocket
+from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorProcess, IReactorSocket, IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
@@ -28,11 +28,13 @@ from agi_monitor.bulletin import Bulletin
 from agi_monitor.config import AMI, Config, LogLevel, StopSpies, load
 from agi_monitor.control import protocol as control
 from agi_monitor.control.socket_file import socket_path
-from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError, StateUnavailable
+from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded, ConfigError, StateUnavailable
 from agi_monitor.metrics import Metrics, Readings
 from agi_monitor.overview import ServerOverview
 from agi_monitor.pbx import Pbx
 from agi_monitor.people import Change, People, differences
+from agi_monitor.plugins import sinks as plugin_sinks
+from agi_monitor.plugins import together
 from agi_monitor.spy_watch import SpyWatch
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import audit_key
@@ -54,6 +56,8 @@ from agi_monitor.supervision.audit import (
     ServerStopped,
 )
 from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
+from agi_monitor.supervision.hooks import SECONDS as PLUGIN_SECONDS
+from agi_monitor.supervision.hooks import Hooks, Plugin
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.lock_outs import kind_of, name_of
@@ -108,6 +112,32 @@ class Threads:
         return result
 
 
+class InTime:
+    """Awaits the answer of a plug-in for ``hooks.SECONDS``. ``hooks.InTime`` in Twisted.
+
+    Parameters:
+        reactor: whose seconds they are.
+    """
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+
+    async def __call__(self, story: Coroutine[Any, Any, Result], /) -> Result:
+        """Await it.
+
+        Raises:
+            CallEnded: the call ended meanwhile.
+            TimeoutError: it took too long.
+        """
+        answer = defer.Deferred.fromCoroutine(story).addTimeout(PLUGIN_SECONDS, self._reactor)
+        try:
+            return await answer
+        except defer.TimeoutError:
+            raise TimeoutError(f"no answer in {PLUGIN_SECONDS:g} s") from None
+        except defer.CancelledError:
+            raise CallEnded("the call ended while a plug-in was asked") from None
+
+
 class Server:
     """The FastAGI server with its people, PINs and audit.
 
@@ -116,6 +146,7 @@ class Server:
         reactor: Twisted's.
         clock: seconds since 1970.
         sockets: that systemd passed; without any it opens its own.
+        plugins: besides those that are installed.
 
     Raises:
         ConfigError: the file cannot be used.
@@ -123,13 +154,19 @@ class Server:
     """
 
     def __init__(
-        self, config_path: Path, reactor: Reactor, clock: Callable[[], float], sockets: Sequence[int] = ()
+        self,
+        config_path: Path,
+        reactor: Reactor,
+        clock: Callable[[], float],
+        sockets: Sequence[int] = (),
+        plugins: Sequence[Plugin] = (),
     ) -> None:
         self._config_path = config_path
         self._sockets = sockets
         self._reactor = reactor
         self._clock = clock
         self.config = load(config_path).config
+        self._plugins = together(plugins)
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
         self._store = Threads(reactor, 1, "store")
         self._records = Threads(reactor, 1, "audit")
@@ -161,6 +198,7 @@ class Server:
         )
         self._sinks = AuditSinks(self._make_sinks(), self._records)
         self._audit = Bulletin(self._sinks)
+        self._hooks = Hooks(self._plugins, InTime(reactor), self._audit, clock) if self._plugins else None
         self._pbx = None if self.config.ami is None else self._make_pbx(self.config.ami)
         self._watch = None if self._pbx is None else self._make_watch(self._pbx)
         self.overview = ServerOverview(
@@ -196,7 +234,8 @@ class Server:
             sinks.append(AuditTable(self._database, self._node, state=state, signer=signer))
         if audit.file is not None:
             sinks.append(AuditFile(audit.file, state=state, signer=signer))
-        return sinks
+        # What a site's own code refuses nobody is to hear of elsewhere.
+        return [*plugin_sinks(self._plugins), *sinks]
 
     def _make_pbx(self, ami: AMI) -> Pbx:
         tls = None if ami.tls is None else Verification(ami.tls.ca_file, ami.tls.name)
@@ -242,6 +281,8 @@ class Server:
         self._port = await self._listen()
         await self._show()
         self._retry.start(AUDIT_RETRY_SECONDS, now=False)
+        for plugin in self._plugins:
+            log.info("plugin_loaded", plugin=plugin.name, version=plugin.version, hooks=plugin.hooks)
         log.info("serving", address=self.config.fastagi.listen, port=self.config.fastagi.port, version=__version__)
 
     async def _listen(self) -> IListeningPort:
@@ -303,6 +344,7 @@ class Server:
             self._pbx,
             self._watch,
             seconds=self._reactor.seconds,
+            hooks=self._hooks,
         )
         self._calls[session] = call
         try:

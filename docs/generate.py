@@ -149,6 +149,8 @@ EVENTS = {
     "`mute in` (what they say), `press` (the key that ends ChanSpy) or `remove` (from a conference). Where both "
     "mutes fail, `res_mutestream` is mostly not loaded. The spy ends by another step, or by a hang-up.",
     "spy_watch_failed": "A spy could not be looked at or ended, mostly for want of a connection. It is tried again.",
+    "plugin_failed": "A plug-in raised, took too long or answered nonsense; what it was asked for is denied.",
+    "plugin_loaded": "A plug-in is asked from now on.",
     "people_changed": "People or rules in the store are others; they hold from now on.",
     "lock_out_ended": "Somebody, who has had wrong PINs, was let try again: `agi-monitor pin unlock`, or a new PIN.",
     "people_changed_by_another_way": "People in the store are others and nobody said who did it.",

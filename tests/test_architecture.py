@@ -51,7 +51,9 @@ ARROWS: dict[str, set[str]] = {
         "supervision.prompts",
         "supervision.protected",
     },
-    "supervision.line": VOCABULARY | {"supervision.audit", "supervision.policy", "supervision.prompts"},
+    "supervision.hooks": VOCABULARY | {"supervision.audit", "supervision.prompts", "supervision.targets"},
+    "supervision.line": VOCABULARY
+    | {"supervision.audit", "supervision.hooks", "supervision.policy", "supervision.prompts"},
     "supervision.pin_change": VOCABULARY
     | {
         "supervision.audit",
@@ -115,6 +117,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.chanspy",
         "supervision.circumstances",
         "supervision.grants",
+        "supervision.hooks",
         "supervision.line",
         "supervision.live_pbx",
         "supervision.onlooker",
@@ -130,6 +133,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.channels",
         "supervision.chanspy",
         "supervision.feature_code",
+        "supervision.hooks",
         "supervision.identification",
         "supervision.line",
         "supervision.live_pbx",
@@ -145,6 +149,8 @@ ARROWS: dict[str, set[str]] = {
     "agi": VOCABULARY | {"agi"},
     "ami": VOCABULARY | {"ami"},
     "control": VOCABULARY | {"control"},
+    # AGI over AMI: both wires, and nothing of the product.
+    "async_agi": VOCABULARY | {"agi", "ami"},
     # Numbers, and the page that shows them.
     "metrics": VOCABULARY | {"supervision.audit"},
     "metrics_page": {"metrics"},
@@ -228,6 +234,9 @@ ARROWS: dict[str, set[str]] = {
     "overview": VOCABULARY | {"", "ami.states", "bulletin", "metrics", "pbx", "spy_watch", "supervision"},
     # For the tests of those who build on this.
     "testing": VOCABULARY | {"agi", "ami", "testing"},
+    "pytest_plugin": {"testing"},
+    # The site's own code.
+    "plugins": VOCABULARY | {"supervision.hooks"},
     # Those who know everybody.
     "service": {"*"},
     "install": VOCABULARY | {"install"},
@@ -295,14 +304,17 @@ ARROWS: dict[str, set[str]] = {
         "people_cli",
         "people_source",
         "pin_cli",
+        "plugins",
         "sample",
         "service",
+        "supervision.hooks",
         "storage.state_folder",
         "systemd",
         "tables",
     },
     "__main__": {"cli"},
-    "": set(),
+    # The public names, for type checkers; they are loaded when they are first used.
+    "": VOCABULARY | {"agi", "ami.protocol", "async_agi", "supervision.hooks"},
 }
 """Room or module -> the rooms and modules it may import. The longest name that fits a module is its room;
 ``""`` is the package itself, ``*`` everything but ``cli``."""
@@ -310,8 +322,10 @@ ARROWS: dict[str, set[str]] = {
 NO_TWISTED = {
     *VOCABULARY,
     "supervision",
+    "agi.arguments",
     "agi.messages",
     "agi.connection",
+    "agi.pyst2",
     "ami.connection",
     "ami.limits",
     "ami.messages",
@@ -361,7 +375,7 @@ NO_TWISTED = {
 LIBRARIES: dict[str, set[str]] = {
     "OpenSSL": {"ami.endpoints"},
     "argon2": {"supervision.pin_records"},
-    "asterisk": {"errors"},
+    "asterisk": {"agi.blocking", "agi.pyst2", "errors"},
     "click": {
         "audit_cli",
         "cli",
@@ -375,6 +389,7 @@ LIBRARIES: dict[str, set[str]] = {
     "cryptography": {"ami.endpoints", "doctor.gathering", "storage.audit_key_file"},
     "jinja2": {"dialplan"},
     "prometheus_client": {"metrics"},
+    "pytest": {"pytest_plugin"},
     "pydantic": {"config", "document", "people", "people_cli", "people_csv", "storage.people_table"},
     "alembic": {"storage.database", "storage.migrations"},
     "rich": {"audit_cli", "audit_tables", "cli", "doctor_cli", "people_cli", "people_tables", "tables"},
@@ -384,6 +399,7 @@ LIBRARIES: dict[str, set[str]] = {
     "structlog": {
         "agi",
         "ami",
+        "async_agi",
         "cli",
         "control",
         "hangup_command",
@@ -391,11 +407,13 @@ LIBRARIES: dict[str, set[str]] = {
         "logs",
         "metrics_page",
         "pbx",
+        "plugins",
         "service",
         "spy_watch",
         "storage.audit_file",
         "storage.audit_sinks",
         "storage.audit_table",
+        "supervision.hooks",
         "supervision.line",
         "supervision.pins",
         "systemd",
@@ -404,6 +422,7 @@ LIBRARIES: dict[str, set[str]] = {
     "twisted": {
         "agi",
         "ami",
+        "async_agi",
         "cli",
         "control",
         "hangup_command",
@@ -416,7 +435,7 @@ LIBRARIES: dict[str, set[str]] = {
         "testing",
         "under_way",
     },
-    "zope": {"agi", "ami", "control", "logs", "service", "testing"},
+    "zope": {"agi", "ami", "async_agi", "control", "logs", "service", "testing"},
 }
 """Library -> the rooms and modules it may be imported in. One that is missing here belongs nowhere."""
 

@@ -18,8 +18,11 @@ from typing import Any
 
 import click
 import pytest
+from twisted.internet.testing import MemoryReactorClock
 
+import agi_monitor
 from agi_monitor import cli, metrics, model
+from agi_monitor.agi.listening import AgiService
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.config import Config
 from agi_monitor.limits import Limits
@@ -422,3 +425,32 @@ def test_a_document_without_its_example_is_found() -> None:
         python_example("no example")
     with pytest.raises(ValueError, match="too many values"):
         python_example(textwrap.dedent("```python\na\n```\n\n```python\nb\n```\n"))
+
+
+# ---- the examples for developers -----------------------------------------------------------------------
+
+EXAMPLES = ("docs/howto/write-a-handler.md", "docs/howto/from-pyst2.md")
+
+
+@pytest.mark.parametrize("document", EXAMPLES)
+def test_the_examples_for_developers_run(document: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block of Python can be executed, gives ``serve`` a handler that it takes, and its tests pass."""
+    served: list[object] = []
+
+    def serve(handler: Any, **options: Any) -> None:
+        reactor = MemoryReactorClock()  # type: ignore[no-untyped-call]  # Twisted's own
+        served.append(AgiService(handler, reactor=reactor, **options))
+
+    monkeypatch.setattr(agi_monitor, "serve", serve)
+    blocks = re.findall(r"^```python\n(.*?)^```", text(REPOSITORY / document), re.MULTILINE | re.DOTALL)
+    assert blocks
+    tests = 0
+    for number, block in enumerate(blocks):
+        names: dict[str, object] = {"__name__": f"example_{number}"}
+        exec(compile(block, f"{document}, block {number + 1}", "exec"), names)  # noqa: S102 (our own document)
+        for name, what in names.items():
+            if name.startswith("test_"):
+                assert callable(what)
+                what()
+                tests += 1
+    assert len(served) + tests == len(blocks)

@@ -73,6 +73,13 @@ def test_templates_are_in_the_wheel(wheel: Path) -> None:
     assert expected
 
 
+def test_the_plug_in_of_twistd_is_in_the_wheel(wheel: Path) -> None:
+    """Beside Twisted's own, where twistd looks; it must not make a package of the folder."""
+    with zipfile.ZipFile(wheel) as archive:
+        packed = [name for name in archive.namelist() if name.startswith("twisted/")]
+    assert packed == ["twisted/plugins/agi_monitor_plugin.py"]
+
+
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with nothing in it but the wheel and what it depends on; its folder of programs."""

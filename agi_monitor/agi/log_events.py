@@ -8,6 +8,10 @@ from enum import StrEnum
 class LogEvent(StrEnum):
     """The events, each with its level and its keys besides ``session`` and ``peer`` where there is one."""
 
+    LISTENING = "agi_listening"
+    """info: address."""
+    CANNOT_LISTEN = "agi_cannot_listen"
+    """error: error."""
     SESSION_STARTED = "agi_session_started"
     """debug: script, channel, uniqueid."""
     SESSION_ENDED = "agi_session_ended"
@@ -28,6 +32,12 @@ class LogEvent(StrEnum):
     """warning: seconds."""
     ROUTE_UNKNOWN = "agi_route_unknown"
     """warning: script, cut."""
+    ARGUMENTS_REFUSED = "agi_arguments_refused"
+    """warning: script, cut; parameter, why. The value itself is left out."""
+    NO_THREAD = "agi_no_thread"
+    """warning: threads; so many blocking scripts run already, and the call was refused."""
+    ASYNC_CUT = "agi_async_cut"
+    """warning: channel; an environment or a reply was longer than AsyncAGI can pass on."""
     SENT = "agi_sent"
     """debug, only with a transcript: line."""
     RECEIVED = "agi_received"

@@ -176,7 +176,7 @@ class FastAGIProtocol(Protocol):
             return
         # Everything was read before anybody is told: what came with a reply must not answer the next command.
         if request is not None:
-            self._begin(request, hung_up)
+            self._begin(request, hung_up or self._dead)
         elif hung_up:
             self._hung_up(reply)
         elif reply is not None:
@@ -296,6 +296,11 @@ class FastAGIProtocol(Protocol):
         else:
             self._send(command, deferred)
         return deferred
+
+    def channel_hung_up(self) -> None:
+        """The channel has hung up, as a signal or an event says where no line does."""
+        if not self._dead:
+            self._hung_up(None)
 
     def end(self, reason: EndReason) -> None:
         """End the story from outside."""
@@ -498,6 +503,8 @@ class FastAGIFactory(Factory):
     """
 
     noisy = False
+    protocol_type = FastAGIProtocol
+    """What talks on each connection."""
 
     def __init__(
         self,
@@ -562,6 +569,14 @@ class FastAGIFactory(Factory):
         if not self._allowed(peer):
             self._warn(LogEvent.PEER_REFUSED, Count.PEER_NOT_ALLOWED, peer)
             return None
+        return self.accept(peer)
+
+    def accept(self, peer: str) -> FastAGIProtocol | None:
+        """The protocol for one more call, whoever it comes from; None when there are too many.
+
+        Parameters:
+            peer: for the log and for the limit of each peer.
+        """
         refusal: Count | None = None
         if self.draining:
             refusal = Count.DRAINING
@@ -572,7 +587,7 @@ class FastAGIFactory(Factory):
         if refusal is not None and self._refusing >= MAX_REFUSING:
             self._warn(LogEvent.SESSION_REFUSED, refusal, peer, reason=refusal.value)
             return None
-        return FastAGIProtocol(self, peer, refusal)
+        return self.protocol_type(self, peer, refusal)
 
     def _allowed(self, peer: str) -> bool:
         if peer in self._slots:

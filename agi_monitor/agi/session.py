@@ -17,12 +17,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
 
 from agi_monitor.agi.messages import AGIRequest, Command, Deadline, Reply, command
 from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, RemoteProtocolError, WrongUsage
+
+if TYPE_CHECKING:
+    from agi_monitor.agi.audio import Audio
 
 MAX_DIGITS = 32
 """GET DATA takes 1,024 digits when not told; no prompt asks for more than a long number."""
@@ -184,6 +187,9 @@ class Session:
         wire: the connection below.
     """
 
+    audio: Audio | None = None
+    """What the caller says; only where Asterisk started the handler with ``EAGI()``."""
+
     def __init__(self, id: str, request: AGIRequest, peer: str, wire: Wire) -> None:
         self.id = id
         self.request = request
@@ -192,6 +198,7 @@ class Session:
         self.ended: EndReason | None = None
         self.refused = False
         self._wire = wire
+        self._deferring_wire = wire  # stays where a handler for asyncio is given futures
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.request.channel!r}>"

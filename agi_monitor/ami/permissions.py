@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "AGI": ("agi",),
         "Atxfer": ("call",),
         "BlindTransfer": ("call",),
         "CancelAtxfer": ("call",),

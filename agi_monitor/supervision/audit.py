@@ -447,6 +447,23 @@ class LockOutEnded(Fact):
     wrong_pins: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class PluginFailed(Fact):
+    """A plug-in of the site raised, took too long, or answered nonsense. What it was asked for was denied.
+
+    Parameters:
+        plugin: its name.
+        hook: what it was asked for.
+        error: what went wrong.
+    """
+
+    name: ClassVar[str] = "plugin_failed"
+
+    plugin: str
+    hook: str
+    error: str
+
+
 class AuditLog(Protocol):
     """Where facts are kept."""
 

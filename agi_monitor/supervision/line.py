@@ -12,6 +12,7 @@ import structlog
 from agi_monitor.errors import CommandFailed
 from agi_monitor.model import Cue, Mode, Reason, Refusal, Supervisor, endpoint_of
 from agi_monitor.supervision.audit import AuditLog, Refused
+from agi_monitor.supervision.hooks import Hooks
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.prompts import EXTENSION, PLACEHOLDERS
 
@@ -92,6 +93,7 @@ class Line:
         audit: where facts go.
         clock: seconds since 1970, for the records.
         seconds: on a clock that nobody sets, for how long something took.
+        hooks: the site's plug-ins, if any.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Line:
         audit: AuditLog,
         clock: Callable[[], float],
         seconds: Callable[[], float],
+        hooks: Hooks | None = None,
     ) -> None:
         self.caller = caller
         self.dialled = dialled
@@ -109,6 +112,7 @@ class Line:
         self.audit = audit
         self.clock = clock
         self.seconds = seconds
+        self.hooks = hooks
         self.endpoint = endpoint_of(dialled.channel) or dialled.channel
         self.supervisor: Supervisor | None = None
         """Who it is, once the PIN was right."""
@@ -130,7 +134,7 @@ class Line:
 
     async def say(self, moment: Cue | Reason, values: Mapping[str, str] | None = None, keys: str = "") -> str:
         """Play what is to be said; returns the key that interrupted it. A missing file is passed over."""
-        for word in self.policy().prompts.words(moment, self._language):
+        for word in self._words(moment):
             if word in PLACEHOLDERS:
                 digits = (values or {}).get(word, "")
                 pressed = await self.caller.say_digits(digits, keys) if digits else ""
@@ -145,7 +149,7 @@ class Line:
 
     async def ask(self, moment: Cue, seconds: float, most: int) -> str:
         """Play a prompt that keys may interrupt, and return what is keyed in."""
-        (file,) = self.policy().prompts.words(moment, self._language)
+        (file,) = self._words(moment)
         # GET DATA does not wait for keys when its file is missing, but answers -1 at once.
         for sound in (file, "beep"):
             try:
@@ -153,6 +157,10 @@ class Line:
             except CommandFailed:
                 self.log.warning("prompt_missing", file=sound, language=self._language)
         return (await self.caller.get_data("", timeout=seconds, max_digits=most)).digits
+
+    def _words(self, moment: Cue | Reason) -> tuple[str, ...]:
+        words = self.policy().prompts.words(moment, self._language)
+        return words if self.hooks is None else self.hooks.words(moment, self._language, words)
 
     async def refuse(self, refusal: Refusal, mode: Mode | None = None, extension: str | None = None) -> None:
         """Record a refusal, and say it."""

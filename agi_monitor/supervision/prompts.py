@@ -56,6 +56,8 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     Reason.REVOKED: ("conf-kicked",),
     Reason.STALE: ("im-sorry", "please-try-call-later"),
     Reason.NOTICE_FAILED: _SORRY,
+    Reason.PLUGIN_DENIED: ("feature-not-avail-line",),
+    Reason.PLUGIN_FAILED: _SORRY,
     Reason.AUDIT_UNAVAILABLE: _SORRY,
     Reason.STATE_UNAVAILABLE: _SORRY,
     Reason.PBX_ERROR: _SORRY,

@@ -20,6 +20,7 @@ from agi_monitor.model import Cue, Follow, Mode, Reason, Refusal, SpyRequest
 from agi_monitor.supervision import chanspy, feature_code, scan, targets
 from agi_monitor.supervision.audit import AuditLog, End, RequestAbandoned
 from agi_monitor.supervision.channels import Stale
+from agi_monitor.supervision.hooks import Hooks, ResolvedDevices
 from agi_monitor.supervision.identification import identify
 from agi_monitor.supervision.line import Caller, Dialled, Line
 from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
@@ -64,6 +65,7 @@ class SpyCall:
         watch: holds grants against what is heard there; None without a manager interface.
         choice: picks one of several, for a scan in random order.
         seconds: on a clock that nobody sets, for how long a spy lasted.
+        hooks: the site's plug-ins, if any.
     """
 
     def __init__(
@@ -80,15 +82,19 @@ class SpyCall:
         choice: scan.Choice = random.choice,
         *,
         seconds: Callable[[], float],
+        hooks: Hooks | None = None,
     ) -> None:
         self._caller = caller
         self._dialled = dialled
         self._policy = policy
         self._pins = pins
+        if hooks is not None:
+            devices = ResolvedDevices(devices, hooks)
         self._devices = devices
+        self._resolve = hooks is not None and hooks.resolve
         self._live = live
         self._choice = choice
-        self._line = Line(caller, dialled, policy, audit, clock, seconds)
+        self._line = Line(caller, dialled, policy, audit, clock, seconds, hooks)
         self._spying = Spying(self._line, devices, live, watch)
         self._customer = ""
         """The uniqueid of the other party of the call that was heard last."""
@@ -292,7 +298,8 @@ class SpyCall:
         if isinstance(permitted, Refusal):
             # Somebody who may not be heard any more is not waited for: the next decision says so.
             return True
-        devices = self._live.devices_of(permitted.agent) if self._live is not None else None
+        ask_live = self._live is not None and not self._resolve
+        devices = self._live.devices_of(permitted.agent) if ask_live and self._live is not None else None
         if not isinstance(devices, AgentDevices) or not devices.endpoints:
             devices = await self._devices.devices_of(permitted.agent)
         return any(self._waited_for(extension, mode, one) for one in devices.channels)

@@ -20,6 +20,7 @@ from agi_monitor.supervision import bridging, chanspy, proof, protected, targets
 from agi_monitor.supervision.audit import End, SpyEnded, SpyStarted
 from agi_monitor.supervision.circumstances import Circumstances
 from agi_monitor.supervision.grants import Grant, Place
+from agi_monitor.supervision.hooks import Asked
 from agi_monitor.supervision.line import Line
 from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
 from agi_monitor.supervision.onlooker import Onlooker
@@ -155,7 +156,7 @@ class Spying:
 
     # ---- may it be? ------------------------------------------------------------------------------------
 
-    async def _grant(self, spyee: Spyee, mode: Mode) -> tuple[Grant, Spyee] | Refusal:
+    async def _grant(self, spyee: Spyee, mode: Mode, *, passed: bool = False) -> tuple[Grant, Spyee] | Refusal:
         decided = self._decide(spyee, mode)
         if isinstance(decided, Refusal):
             if decided.reason is Reason.REASON_MISSING and await self._ask_reason(spyee):
@@ -163,6 +164,12 @@ class Spying:
                 return await self._again(spyee, mode)
             return decided
         permitted, _ = decided
+        hooks = self._line.hooks
+        if not passed and hooks is not None and hooks.ask:
+            asked = self._asked(spyee, mode, permitted.rule)
+            denied = await hooks.refusal(asked) or await hooks.before(asked)
+            # A plug-in takes its time, as a question does.
+            return denied or await self._again(spyee, mode, passed=True)
         mark = await self._caller.get_full_variable(f"${{{protected.VARIABLE}}}", spyee.channel.name)
         if protected.marked(mark):
             return Refusal(Reason.PROTECTED, "the dialplan says so")
@@ -170,7 +177,7 @@ class Spying:
         if not self._told and notice is not None and notice.concerns(permitted.agent, mode):
             self._told = await self._tell(spyee.channel)
             # As does the notice.
-            return await self._again(spyee, mode) if self._told else Refusal(Reason.NOTICE_FAILED)
+            return await self._again(spyee, mode, passed=True) if self._told else Refusal(Reason.NOTICE_FAILED)
         decided = self._decide(spyee, mode)
         if isinstance(decided, Refusal):
             return decided
@@ -197,6 +204,22 @@ class Spying:
             scan=self._scan,
         )
         return grant, spyee
+
+    def _asked(self, spyee: Spyee, mode: Mode, rule: str) -> Asked:
+        return Asked(
+            call=self._caller.id,
+            supervisor=self._supervisor_id or "",
+            supervisor_groups=frozenset() if self._line.supervisor is None else self._line.supervisor.groups,
+            endpoint=self._line.endpoint,
+            extension=spyee.agent.extension,
+            agent_groups=spyee.agent.groups,
+            channel=spyee.channel.name,
+            uniqueid=spyee.channel.uniqueid,
+            mode=mode,
+            rule=rule,
+            reason=self._reason_for(spyee.channel.uniqueid),
+            scan=self._scan,
+        )
 
     def _decide(self, spyee: Spyee, mode: Mode) -> tuple[Permitted, Place] | Refusal:
         """Decide by everything that is known at this moment."""
@@ -232,8 +255,14 @@ class Spying:
             return self._place
         return self._onlooker.place(self._supervisor_id or "", self._line.dialled.uniqueid, uniqueid, now)
 
-    async def _again(self, spyee: Spyee, mode: Mode) -> tuple[Grant, Spyee] | Refusal:
-        """Decide on a mode for the call that is being heard: by the rules, and by what the call is now."""
+    async def _again(self, spyee: Spyee, mode: Mode, *, passed: bool = False) -> tuple[Grant, Spyee] | Refusal:
+        """Decide on a mode for the call that is being heard: by the rules, and by what the call is now.
+
+        Parameters:
+            spyee: whom.
+            mode: how.
+            passed: the plug-ins were asked already.
+        """
         extension = spyee.agent.extension
         # Whoever may not hear the agent any more is not told whether the call is still on.
         permitted = self.possible(extension, mode, scan=self._scan, uniqueid=spyee.channel.uniqueid)
@@ -245,7 +274,7 @@ class Spying:
                 now = replace(
                     spyee, agent=permitted.agent, channel=channel, source=devices.source, stale=devices.stale
                 )
-                return await self._grant(now, mode)
+                return await self._grant(now, mode, passed=passed)
         return Refusal(Reason.TARGET_GONE)
 
     # ---- why? ------------------------------------------------------------------------------------------
@@ -334,8 +363,11 @@ class Spying:
             if self._watch is not None:
                 self._watch.closed(grant)
             if on_record:
-                await self._line.audit.append(self._ended(grant, why, self._line.seconds() - began))
+                seconds = self._line.seconds() - began
+                await self._line.audit.append(self._ended(grant, why, seconds))
                 self._line.log.info("spy_ended", grant=grant.number, why=why)
+                if self._line.hooks is not None:
+                    await self._line.hooks.after(self._asked(spyee, grant.mode, grant.rule), why.value, seconds)
         if why is End.TARGET_GONE:
             return Refusal(Reason.TARGET_GONE)
         if why is End.REVOKED:

@@ -19,14 +19,17 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from agi_monitor.agi.blocking import BlockingStory
 from agi_monitor.agi.messages import LEGAL_WHEN_DEAD
 from agi_monitor.agi.protocol import FastAGIFactory, FastAGIProtocol
+from agi_monitor.agi.pyst2 import BlockingAGI
 from agi_monitor.agi.routing import Story
 from agi_monitor.agi.session import ChannelState, Session
 from agi_monitor.errors import CallEnded
 from agi_monitor.limits import Limits
 from agi_monitor.testing.expressions import evaluate, variable
 from agi_monitor.testing.fake_channel import FakeChannel
+from agi_monitor.testing.fake_threads import FakeThreads
 from agi_monitor.testing.fake_transport import FakeTransport
 from agi_monitor.testing.words import split_words
 
@@ -104,6 +107,10 @@ class FakeAsterisk:
         self.functions: dict[str, Callable[[FakeChannel, str], str]] = {}
         self.missing_sounds: set[str] = set()
         self.applications: dict[str, Application] = {}
+        self.missing_applications: set[str] = set()
+        """Applications that this PBX does not have; any other one that no test has given is a mistake of the test."""
+        self.answers: dict[str, str] = {}
+        """Command -> what it is answered with instead, such as ``"510 Invalid or unknown command"``."""
         self.happened: list[str] = []
         self.commands: list[list[str]] = []
         self.played: list[str] = []
@@ -221,6 +228,24 @@ class FakeAsterisk:
         if not self.closed:
             waits_for = f"the application {self._blocked}" if self._blocked else "something that is no command"
             raise AssertionError(f"the story is not over: it waits for {waits_for}")
+
+    def run_blocking(self, function: Callable[[BlockingAGI], object], *, interrupt: bool = True) -> None:
+        """Call the server and run a blocking function, such as one that was written for pyst2, to its end.
+
+        Parameters:
+            function: see ``agi_monitor.blocking``.
+            interrupt: the same.
+
+        Raises:
+            AssertionError: it does not end.
+            Exception: whatever it raised, or the fake itself.
+        """
+        threads = FakeThreads()
+        story = BlockingStory(function, interrupt=interrupt, reactor=threads)
+        self.start(story)
+        threads.run_until(lambda: self.closed and not story.busy, "the end of the script")
+        story.stop()
+        self.check()
 
     def check(self) -> None:
         """Raise what went wrong so far, in the story or in the fake."""
@@ -379,9 +404,12 @@ class FakeAsterisk:
         self.commands.append(words)
         for length in (3, 2, 1):
             verb = " ".join(words[:length]).upper()
-            if verb in COMMANDS:
+            if verb in COMMANDS or verb in self.answers:
                 break
         else:
+            # Asterisk would say the same of a command that was mistyped; a test is to hear of it.
+            verb = " ".join(words).upper()[:40]
+            self._report(LookupError(f"{verb}: no command that is known; or say fake.answers[{verb!r}] = '510 ...'"))
             self._answer("510 Invalid or unknown command")
             return
         if self._dead and verb not in LEGAL_WHEN_DEAD:
@@ -389,6 +417,10 @@ class FakeAsterisk:
             return
         arguments = words[length:]
         self._maybe_hang_up(verb)
+        if verb in self.answers:
+            self._answer(self.answers[verb])
+            self._later(self._notice_hangup)
+            return
         try:
             answer = COMMANDS[verb](self, arguments)
         except Exception as error:
@@ -590,6 +622,13 @@ class FakeAsterisk:
         self.executed.append((name, argument))
         function = self.applications.get(name.lower())
         if function is None:
+            if name not in self.missing_applications:
+                self._report(
+                    LookupError(
+                        f"EXEC {name}: give the fake the application, fake.application({name!r}, ...), or add it to "
+                        "fake.missing_applications"
+                    )
+                )
             return "200 result=-2"
         self._maybe_hang_up(name)
         result = function(self, self.channel, argument)

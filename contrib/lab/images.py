@@ -254,7 +254,7 @@ def _make_one(client: Any, recipe: Recipe, bases: _Bases, say: Say) -> None:
 def product_files() -> list[Path]:
     """List the files that the wheel of this product is made from."""
     files = [CHECKOUT / name for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg")]
-    for folder in ("agi_monitor", "dialplan-templates"):
+    for folder in ("agi_monitor", "dialplan-templates", "contrib/twistd"):
         files += [
             path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
         ]

@@ -25,6 +25,7 @@ from agi_monitor.supervision.lock_outs import LockOut
 from agi_monitor.supervision.pin_records import matches
 from agi_monitor.whoami import whoami
 from tests.unit.supervision.desk import PIN_HASH
+from tests.unit.test_plugins import distribution
 
 
 @pytest.fixture
@@ -124,11 +125,28 @@ def test_check_config_tells_the_problems(config: Path) -> None:
 def test_check_config_for_machines(config: Path) -> None:
     """One JSON object, right or wrong."""
     result = run("check-config", "-c", config, "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, {"file": str(config), "ok": True, "problems": []})
+    assert (result.exit_code, json.loads(result.stdout)) == (
+        0,
+        {"file": str(config), "ok": True, "problems": [], "plugins": []},
+    )
     config.write_text("")
     result = run("check-config", "-c", config, "--json")
     answer = json.loads(result.stdout)
     assert (result.exit_code, answer["ok"], len(answer["problems"])) == (1, False, 1)
+
+
+def test_check_config_names_the_plug_ins(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that cannot be loaded is a problem: the server would not start."""
+    monkeypatch.syspath_prepend(tmp_path)
+    distribution(tmp_path, "quiet_one", "tests.unit.test_plugins:Quiet")
+    result = run("check-config", "-c", config)
+    assert result.stdout.splitlines()[1:] == ["plug-in quiet 2.5: Authorizer"]
+    (answer,) = json.loads(run("check-config", "-c", config, "--json").stdout)["plugins"]
+    assert answer == {"name": "quiet", "version": "2.5", "hooks": ["Authorizer"]}
+    distribution(tmp_path, "broken", "no.such:Thing")
+    result = run("check-config", "-c", config)
+    assert result.exit_code == 1
+    assert "plug-in quiet: " in result.stderr
 
 
 def test_check_config_tries_the_dialplan(config: Path, tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_the_fake_says_what_asterisk_says(situation: str, version: str) -> None:
     fake.missing_sounds = {"no-such-sound"}
     fake.application("NoOp", lambda *_: 0)
     fake.application("ChanSpy", lambda *_: -1)
+    fake.missing_applications.add("NoSuchApplication")
     said: list[str] = []
 
     async def story(session: Session) -> None:

@@ -65,6 +65,6 @@ def test_a_name_is_whole_and_taken_once() -> None:
         await session.noop()
 
     router.add("spy", story)
-    for name in ("spy", "a/b", "a?b"):
-        with pytest.raises(ValueError, match=r"story|ends"):
+    for name in ("spy", "a?b", "a/{b", "{b}/{b}", "a/{b}"):
+        with pytest.raises(ValueError, match=r"story|ends|place|takes no b"):
             router.add(name, story)

@@ -31,6 +31,7 @@ from agi_monitor.supervision.channels import ChannelIndex, Lists, Stale
 from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
 from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.grants import Grant, Grants, Place
+from agi_monitor.supervision.hooks import Hooks, Plugin
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.lock_outs import Limit, Limits, LockOut
@@ -98,6 +99,11 @@ def empty_database() -> bytes:
         database.upgrade()
         database.close()
         return (Path(folder) / FILE).read_bytes()
+
+
+async def in_time(story: Coroutine[Any, Any, Result], /) -> Result:
+    """Await a plug-in, however long it takes."""
+    return await story
 
 
 async def at_once(function: Callable[[], Result], /) -> Result:
@@ -352,6 +358,7 @@ class Desk:
         self.jumped = 0.0
         """What somebody has set the clock on the wall by: ``now`` has it, and how long something took has not."""
         self.policy = POLICY
+        self.plugins: tuple[Plugin, ...] = ()
         self.pbx = Phone(channel, extension=dialled, script="spy", language=language, transcript=True)
         self.pbx.functions["CONNECTEDLINE"] = lambda channel, _: channel.variables.get("connected number", "")
         self.pbx.application("ChanSpy", self._chanspy)
@@ -470,6 +477,7 @@ class Desk:
             self.watch,
             lambda calls: calls[-1],
             seconds=lambda: self.now - self.jumped,
+            hooks=None if not self.plugins else Hooks(self.plugins, in_time, self.audit, lambda: self.now),
         )
         await self.call.run()
 

@@ -17,6 +17,7 @@ from agi_monitor.model import Agent, Cue, Mode, Reason
 from agi_monitor.supervision.audit import End, Fact
 from agi_monitor.supervision.authorization import Terms
 from agi_monitor.supervision.grants import Place
+from agi_monitor.supervision.hooks import Asked, Plugin
 from agi_monitor.supervision.lock_outs import Limit, LockOut
 from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice
@@ -459,10 +460,28 @@ def full(desk: Desk) -> None:
 
 def no_chanspy(desk: Desk) -> None:
     del desk.pbx.applications["chanspy"]
+    desk.pbx.missing_applications.add("ChanSpy")
     desk.run()
 
 
+def plug_in(answer: object) -> Callable[[Desk], None]:
+    """A plug-in of the site answers this."""
+
+    class Says:
+        async def authorize(self, asked: Asked) -> object:
+            """Give the answer."""
+            return answer
+
+    def story(desk: Desk) -> None:
+        desk.plugins = (Plugin("site", Says()),)
+        desk.run()
+
+    return story
+
+
 STORIES: dict[Reason, Callable[[Desk], None]] = {
+    Reason.PLUGIN_DENIED: plug_in("not today"),
+    Reason.PLUGIN_FAILED: plug_in(None),
     Reason.CODE_UNKNOWN: no_such_code,
     Reason.ENDPOINT_UNKNOWN: stranger,
     Reason.PIN_WRONG: wrong_pins,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -154,6 +155,8 @@ def test_errors_as_asterisk_has_them() -> None:
     """510, 520, an unknown application, and the usage text after an application that returned 1."""
     fake = FakeAsterisk()
     fake.application("One", lambda fake, channel, argument: 1)
+    fake.missing_applications.add("Unknown")
+    fake.answers["FLY AWAY"] = "510 Invalid or unknown command"
 
     async def story(session: Session) -> None:
         with pytest.raises(InvalidCommand):
@@ -306,3 +309,39 @@ def test_time_passes_only_when_told() -> None:
 def test_words(line: str, words: list[str]) -> None:
     """The splitter's rules."""
     assert split_words(line) == words
+
+
+@pytest.mark.parametrize("verb", ["FLY AWAY", "GETDATA"])
+def test_a_command_that_nobody_expects_fails_the_test(verb: str) -> None:
+    """However the story takes the 510, the test hears of it, and of what to do."""
+    fake = FakeAsterisk()
+
+    async def story(session: Session) -> None:
+        with contextlib.suppress(InvalidCommand):
+            await session.perform(command(verb))
+
+    with pytest.raises(LookupError, match=f"{verb}: no command that is known"):
+        fake.run(story)
+
+
+def test_an_application_that_nobody_gave_fails_the_test() -> None:
+    """A test that forgot one would see what a PBX without it does, and pass for the wrong reason."""
+    fake = FakeAsterisk()
+
+    async def story(session: Session) -> None:
+        with contextlib.suppress(CommandFailed):
+            await session.execute("Playback", "hello")
+
+    with pytest.raises(LookupError, match="EXEC Playback: give the fake the application"):
+        fake.run(story)
+
+
+def test_a_command_can_be_answered_with_anything() -> None:
+    """For what a PBX says on a bad day."""
+    fake = FakeAsterisk()
+    fake.answers["STREAM FILE"] = "200 result=-1 endpos=0"
+
+    async def story(session: Session) -> None:
+        assert not (await session.stream_file("hello")).found
+
+    fake.run(story)

@@ -1,0 +1,138 @@
+"""Handlers that await asyncio's things, on Twisted's asyncio reactor.
+
+The handler runs as an asyncio task, so that whatever needs one (``asyncio.timeout``, ``TaskGroup``, most libraries)
+finds it. What it knows of a call is the same: ``CallEnded`` is raised where it waits, once, and its ``finally`` may
+await more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from agi_monitor.agi.messages import Command, Reply
+from agi_monitor.agi.routing import Story
+from agi_monitor.agi.session import EndReason, Session, Wire
+from agi_monitor.errors import CallEnded
+
+
+class _AsyncioWire:
+    """A wire whose replies a task can await.
+
+    Parameters:
+        wire: the connection below.
+        loop: that the task runs in.
+    """
+
+    def __init__(self, wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
+        self._wire = wire
+        self._loop = loop
+
+    def perform(self, command: Command) -> Awaitable[Reply]:
+        """Send a command; the reply comes as a future."""
+        return self._wire.perform(command).asFuture(self._loop)
+
+    def end(self, reason: EndReason) -> None:
+        """End the story from outside."""
+        self._wire.end(reason)
+
+
+class _Telling:
+    """Drives a handler inside a task, and turns the task's cancellation into ``CallEnded`` when the call is over.
+
+    Parameters:
+        handler: the coroutine, not started yet.
+        loop: that the task runs in.
+    """
+
+    def __init__(self, handler: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
+        self._handler = handler
+        self._loop = loop
+        self._why: str | None = None
+
+    def end(self, task: asyncio.Task[None], why: str) -> None:
+        """Raise ``CallEnded`` where the handler waits."""
+        self._why = why
+        task.cancel()
+
+    @types.coroutine
+    def run(self) -> Generator[Any, Any, None]:
+        """The steps of the handler."""
+        step: Callable[[Any], Any] = self._handler.send
+        argument: Any = None
+        while True:
+            try:
+                awaited = step(argument)
+            except StopIteration:
+                return
+            try:
+                if isinstance(awaited, Deferred):
+                    argument = yield from awaited.asFuture(self._loop)
+                else:
+                    argument = yield awaited
+                step = self._handler.send
+            except GeneratorExit:
+                self._handler.close()
+                raise
+            except BaseException as error:
+                step, argument = self._handler.throw, error
+                if isinstance(error, asyncio.CancelledError) and self._why is not None:
+                    argument = CallEnded(self._why)
+                    self._why = None
+                    task = asyncio.current_task()
+                    if task is not None:
+                        task.uncancel()
+
+
+async def _completed(handler: _Telling) -> None:
+    await handler.run()
+
+
+def on_asyncio(handler: Story) -> Story:
+    """A story from a coroutine function that awaits asyncio's things besides the session's methods.
+
+    Parameters:
+        handler: takes the session. Deferreds may be awaited too, though not in tasks that it starts itself:
+            ``await deferred.asFuture(loop)`` there.
+
+    Raises:
+        RuntimeError: when a call comes in and the reactor is not Twisted's asyncio reactor.
+    """
+
+    async def story(session: Session) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "a handler for asyncio needs Twisted's asyncio reactor: serve(..., use_asyncio=True), or "
+                "twistd --reactor asyncio"
+            ) from None
+        session._wire = _AsyncioWire(session._wire, loop)  # type: ignore[assignment]  # awaited all the same
+        if session.audio is not None:
+            session.audio._awaitable = lambda deferred: deferred.asFuture(loop)
+        telling = _Telling(handler(session), loop)
+        task = loop.create_task(_completed(telling))
+        over: Deferred[None] = Deferred()
+        done = Deferred.fromFuture(task)
+        done.addBoth(_pass_on, over)
+        try:
+            # Not the task itself: what a story waits for is cancelled when the call ends.
+            await over
+        except CallEnded as ended:
+            if task.done():
+                raise
+            telling.end(task, str(ended))
+            await done
+
+    return story
+
+
+def _pass_on(result: Any, over: Deferred[None]) -> Any:
+    if over.called:
+        return result
+    over.callback(result)
+    return None

@@ -1,0 +1,437 @@
+"""``asterisk.agi.AGI`` of pyst2 as a script knows it, with its defects mended: the same methods and exceptions.
+
+Two rules: a script that ran on pyst2 runs on it unmodified; every line goes through ``AGIConnection`` or a session,
+so nothing of pyst2's own reading and writing is left.
+
+What is different from pyst2 0.5.1, line by line, is in docs/howto/from-pyst2.md and in tests/unit/agi/test_pyst2.py.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import threading
+from typing import Any, Protocol
+
+import asterisk.agi
+from asterisk.agi import AGIAppError, AGIDBError, AGIResultHangup, AGISIGHUPHangup, AGISIGPIPEHangup
+
+from agi_monitor.agi.connection import NEED_DATA, AGIConnection, Closed, HungUp
+from agi_monitor.agi.messages import (
+    FORBIDDEN,
+    LEGAL_WHEN_DEAD,
+    MAX_ARGUMENTS,
+    MAX_COMMAND_BYTES,
+    AGIRequest,
+    Command,
+    Deadline,
+    Reply,
+    command,
+)
+from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, LocalProtocolError, WrongUsage
+from agi_monitor.limits import Limits
+
+PLAYBACK = frozenset(
+    {"STREAM FILE", "SAY ALPHA", "SAY DATE", "SAY DATETIME", "SAY DIGITS", "SAY NUMBER", "SAY PHONETIC", "SAY TIME"}
+)
+WAITING = frozenset(
+    {
+        "CONTROL STREAM FILE",
+        "EXEC",
+        "GET DATA",
+        "GET OPTION",
+        "GOSUB",
+        "RECEIVE CHAR",
+        "RECEIVE TEXT",
+        "RECORD FILE",
+        "SPEECH RECOGNIZE",
+        "WAIT FOR DIGIT",
+    }
+)
+"""Commands that take as long as the script told Asterisk, somewhere in the line: only the longest limit fits all."""
+
+SECRET = frozenset({"GET DATA", "GET OPTION", "RECEIVE CHAR", "RECEIVE TEXT", "SPEECH RECOGNIZE", "WAIT FOR DIGIT"})
+"""Commands whose reply is what somebody keyed in or said."""
+
+VERBS = PLAYBACK | WAITING | LEGAL_WHEN_DEAD
+
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+"""One word that its script has quoted already."""
+
+DATETIME_FORMAT = "ABdY 'digits/at' IMp"
+"""Asterisk's own for English (handle_saydatetime, res_agi.c)."""
+
+
+class ResultHangup(CallEnded, AGIResultHangup):  # type: ignore[misc]  # pyst2 is untyped
+    """The caller hung up while a command ran."""
+
+
+class SighupHangup(CallEnded, AGISIGHUPHangup):  # type: ignore[misc]  # pyst2 is untyped
+    """The caller has hung up."""
+
+    def __init__(self, why: str = "the caller has hung up") -> None:
+        # Python makes it without arguments where it interrupts a thread.
+        super().__init__(why)
+
+
+class SigpipeHangup(CallEnded, AGISIGPIPEHangup):  # type: ignore[misc]  # pyst2 is untyped
+    """The connection to Asterisk is gone."""
+
+
+class Keyed(str):
+    """What was keyed in: a text as ever, that also knows how it ended.
+
+    Parameters:
+        digits: the keys.
+        timed_out: the caller let the time pass instead of ending with ``#`` or the last digit.
+    """
+
+    __slots__ = ("timed_out",)
+    timed_out: bool
+
+    def __new__(cls, digits: str, timed_out: bool) -> Keyed:
+        keyed = super().__new__(cls, digits)
+        keyed.timed_out = timed_out
+        return keyed
+
+
+class Line(Protocol):
+    """What a blocking script needs of the connection below it."""
+
+    @property
+    def request(self) -> AGIRequest:
+        """The environment."""
+
+    def perform(self, command: Command) -> Reply:
+        """Send a command and wait for its reply.
+
+        Raises:
+            CallEnded: the caller has hung up, or the connection is gone.
+        """
+
+    def test_hangup(self) -> None:
+        """Tell, once, that the caller has hung up.
+
+        Raises:
+            CallEnded: that is so, and the script does not know yet.
+        """
+
+
+_of_thread = threading.local()
+
+
+def use_line(line: Line | None) -> None:
+    """Which call ``AGI()`` without arguments is about, in this thread."""
+    _of_thread.line = line
+
+
+# -- a command as a script writes it ------------------------------------------------------------------------------
+
+
+def raw_command(text: str) -> Command:
+    """A line of AGI that a script put together itself.
+
+    Raises:
+        LocalProtocolError: it holds a line break or a NUL, is empty or too long, or has too many words.
+    """
+    words = text.split()
+    if not words:
+        raise LocalProtocolError("an empty command; nothing was sent")
+    for length in (3, 2, 1):
+        verb = " ".join(words[:length]).upper()
+        if verb in VERBS:
+            break
+    if FORBIDDEN.search(text) is not None:
+        raise LocalProtocolError(f"{verb}: an argument holds a line break or a NUL; nothing was sent")
+    if len(words) > MAX_ARGUMENTS:
+        raise LocalProtocolError(f"{verb}: more than {MAX_ARGUMENTS} words; nothing was sent")
+    try:
+        wire = text.strip().encode() + b"\n"
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"{verb}: an argument is not text; nothing was sent") from None
+    if len(wire) > MAX_COMMAND_BYTES:
+        raise LocalProtocolError(f"{verb}: longer than {MAX_COMMAND_BYTES} bytes; nothing was sent")
+    deadline = Deadline.PLAYBACK if verb in PLAYBACK else Deadline.EXECUTE if verb in WAITING else Deadline.COMMAND
+    return Command(verb, wire, deadline, 0.0, verb in SECRET, verb in LEGAL_WHEN_DEAD)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _word(value: object) -> str:
+    """One word for Asterisk. What the script has quoted already stays as it is: that was the way around pyst2."""
+    text = _text(value)
+    return text if QUOTED.fullmatch(text) is not None else _quoted(text)
+
+
+# -- standard input and output ------------------------------------------------------------------------------------
+
+
+class StreamLine:
+    """A line on two files, such as those that Asterisk gives to a script it starts.
+
+    Parameters:
+        stdin: to read from, text or bytes.
+        stdout: to write to, text or bytes.
+        limits: sizes that the peer is held to.
+
+    Raises:
+        CallEnded: the file ended before the environment was complete.
+        RemoteProtocolError: what comes is no AGI.
+    """
+
+    def __init__(self, stdin: Any, stdout: Any, limits: Limits | None = None) -> None:
+        self._stdin = getattr(stdin, "buffer", stdin)
+        self._stdout = getattr(stdout, "buffer", stdout)
+        self._is_text = hasattr(self._stdout, "encoding")
+        self._limits = limits or Limits()
+        self._connection = AGIConnection(self._limits)
+        self._hung_up = False
+        self._told = False
+        self._busy = True
+        self._watch_sighup()
+        self.request: AGIRequest = self._next(AGIRequest)
+        self._busy = False
+
+    def _watch_sighup(self) -> None:
+        """Asterisk tells a script that it started by SIGHUP, which would end it. A script's own way stays."""
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        ):
+            signal.signal(signal.SIGHUP, self._sighup)
+
+    def _sighup(self, *_: object) -> None:
+        self._hung_up = True
+        # Not in the middle of a reply: it comes at once, and tells.
+        if not self._busy:
+            self.test_hangup()
+
+    def test_hangup(self) -> None:
+        """Tell, once, that the caller has hung up."""
+        if self._hung_up and not self._told:
+            self._told = True
+            raise SighupHangup
+
+    def perform(self, command: Command) -> Reply:
+        """Send a command and wait for its reply."""
+        wire = self._connection.send(command)
+        self._busy = True
+        try:
+            self._stdout.write(wire.decode() if self._is_text else wire)
+            self._stdout.flush()
+            reply: Reply = self._next(Reply)
+        except BrokenPipeError:
+            raise SigpipeHangup("the connection to Asterisk is gone") from None
+        finally:
+            self._busy = False
+        if reply.code == 511:
+            self._told = True
+        return reply
+
+    def _next(self, wanted: type[Any]) -> Any:
+        while True:
+            event = self._connection.next_event()
+            if event is NEED_DATA:
+                line = self._stdin.readline(self._limits.max_line_bytes)
+                data = line.encode() if isinstance(line, str) else line
+                if data:
+                    self._connection.receive_data(data)
+                else:
+                    self._connection.receive_eof()
+            elif isinstance(event, HungUp):
+                self._hung_up = True
+            elif isinstance(event, Closed):
+                raise SigpipeHangup("the connection to Asterisk is gone")
+            elif isinstance(event, wanted):
+                return event
+
+
+# -- the object ---------------------------------------------------------------------------------------------------
+
+
+class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
+    """An ``asterisk.agi.AGI`` that keeps its word. Its methods are pyst2's: times are milliseconds, a key is a text.
+
+    ``execute`` sends a line as the script wrote it; all others quote their arguments. An argument that is wholly in
+    quotes already is taken as quoted.
+
+    Parameters:
+        stdin: to read from. Without it: the call that this thread serves, or standard input.
+        stdout: to write to.
+        stderr: kept for scripts that write to it; nothing is written here.
+        line: the call, when it is known.
+
+    Raises:
+        AGIHangup, AGIAppError, AGIUsageError, AGIInvalidCommand, AGIDBError: of pyst2, from every method.
+    """
+
+    def __init__(
+        self, stdin: Any = None, stdout: Any = None, stderr: Any = None, *, line: Line | None = None
+    ) -> None:
+        if line is None and stdin is None:
+            line = getattr(_of_thread, "line", None)
+        self.stdin = sys.stdin if stdin is None else stdin
+        self.stdout = sys.stdout if stdout is None else stdout
+        self.stderr = sys.stderr if stderr is None else stderr
+        self._line: Line = StreamLine(self.stdin, self.stdout) if line is None else line
+        self._command: Command | None = None
+        self.env: dict[str, str] = {name: text.strip() for name, text in self._line.request.variables.items()}
+
+    # -- the wire --
+
+    def _quote(self, string: object) -> str:
+        # What pyst2 has always quoted: a quote that is in it belongs to the value.
+        return _quoted(_text(string))
+
+    def test_hangup(self) -> None:
+        """Raise ``AGIHangup``, once, when the caller has hung up and the script does not know yet."""
+        self._line.test_hangup()
+
+    def send_command(self, command: str, *args: object) -> None:
+        """Say which command comes next; ``get_result`` sends it and waits."""
+        self._command = raw_command(" ".join([_text(command).strip(), *map(_text, args)]))
+
+    def get_result(self, stdin: Any = None) -> dict[str, tuple[str, str]]:
+        """The result of the command that was sent last.
+
+        Raises:
+            AGIHangup, AGIAppError, AGIUsageError, AGIInvalidCommand: see the class.
+        """
+        sent, self._command = self._command, None
+        if sent is None:
+            raise LocalProtocolError("no command was sent")
+        reply = self._line.perform(sent)
+        if reply.code == 510:
+            raise InvalidCommand(sent.verb, reply.code, reply.text)
+        if reply.code == 511:
+            raise SighupHangup(f"{sent.verb}: the channel has hung up")
+        if reply.code != 200:
+            raise WrongUsage(sent.verb, reply.code, reply.text)
+        if reply.result == "-1":
+            self._stay_alive(sent.verb)
+            raise CommandFailed(sent.verb, reply.code, reply.text)
+        result = {"result": (reply.result, reply.data or "")}
+        if reply.end_position is not None:
+            result["endpos"] = (str(reply.end_position), "")
+        return result
+
+    def _stay_alive(self, verb: str) -> None:
+        """-1 is a failure or a hang-up. A dead channel does not permit CHANNEL STATUS."""
+        try:
+            dead = self._line.perform(command("CHANNEL STATUS")).code == 511
+        except CallEnded:
+            dead = True
+        if dead:
+            raise ResultHangup(f"{verb}: the caller hung up")
+
+    def execute(self, command: str, *args: object) -> dict[str, tuple[str, str]]:
+        """Send a line and wait for its result."""
+        self.test_hangup()
+        self.send_command(command, *args)
+        return self.get_result()
+
+    def _key(self, command: str, *args: object) -> str:
+        """Execute a command that answers a key."""
+        number = self.execute(command, *args)["result"][0]
+        if number == "0":
+            return ""
+        try:
+            return chr(int(number))
+        except ValueError:
+            raise asterisk.agi.AGIError(f"Unable to convert result to char: {number}") from None
+
+    # -- methods whose arguments pyst2 does not quote, or whose result it misreads --
+
+    def stream_file(self, filename: str, escape_digits: Any = "", sample_offset: int = 0) -> str:
+        return self._key(
+            "STREAM FILE", _word(filename), self._process_digit_list(escape_digits), _word(sample_offset)
+        )
+
+    def get_data(self, filename: str, timeout: int = asterisk.agi.DEFAULT_TIMEOUT, max_digits: int = 255) -> Keyed:
+        """The keys; ``timed_out`` of what is returned tells whether the time passed."""
+        result = self.execute("GET DATA", _word(filename), _word(timeout), _word(max_digits))["result"]
+        return Keyed(result[0], result[1] == "timeout")
+
+    def get_option(self, filename: str, escape_digits: Any = "", timeout: int = 0) -> str:
+        words = [_word(filename), self._process_digit_list(escape_digits), *([_word(timeout)] if timeout else [])]
+        return self._key("GET OPTION", *words)
+
+    def record_file(
+        self,
+        filename: str,
+        format: str = "gsm",
+        escape_digits: Any = "#",
+        timeout: int = asterisk.agi.DEFAULT_RECORD,
+        offset: int = 0,
+        beep: str = "beep",
+        silence: int = 0,
+    ) -> str:
+        """The key that ended it; empty when none did."""
+        digits = self._process_digit_list(escape_digits)
+        more = [*([_word(beep)] if beep else []), f"s={int(silence)}"]
+        return self._key("RECORD FILE", _word(filename), _word(format), digits, _word(timeout), _word(offset), *more)
+
+    def say_datetime(self, seconds: Any, escape_digits: Any = "", format: str = "", zone: str = "") -> str:
+        how = [_word(format or DATETIME_FORMAT), *([_word(zone)] if zone else [])] if format or zone else []
+        return self._key("SAY DATETIME", seconds, self._process_digit_list(escape_digits), *how)
+
+    def send_image(self, filename: str) -> None:
+        if self.execute("SEND IMAGE", _word(filename))["result"][0] != "0":
+            raise AGIAppError(f"Channel falure on channel {self.env.get('agi_channel', 'UNKNOWN')}")
+
+    def set_context(self, context: str) -> None:
+        self.execute("SET CONTEXT", _word(context))
+
+    def set_extension(self, extension: Any) -> None:
+        self.execute("SET EXTENSION", _word(extension))
+
+    def set_priority(self, priority: Any) -> None:
+        self.execute("SET PRIORITY", _word(priority))
+
+    def set_callerid(self, number: Any) -> None:
+        self.execute("SET CALLERID", _word(number))
+
+    def hangup(self, channel: str = "") -> None:
+        self.execute("HANGUP", *([_word(channel)] if channel else []))
+
+    def channel_status(self, channel: str = "") -> int:
+        """The state of a channel as a number; -1 when there is none of that name."""
+        try:
+            return int(self.execute("CHANNEL STATUS", *([_word(channel)] if channel else []))["result"][0])
+        except CommandFailed:
+            return -1
+
+    def appexec(self, application: str, options: Any = "") -> str:
+        result = self.execute("EXEC", _word(application), self._quote(options))["result"][0]
+        if result == "-2":
+            raise AGIAppError(f"Unable to find application: {application}")
+        return result
+
+    def exec_command(self, command: str, *args: object) -> dict[str, tuple[str, str]]:
+        return self.execute("EXEC", _word(command), _word(",".join(map(_text, args))))
+
+    def get_variable(self, name: str) -> str:
+        return self.execute("GET VARIABLE", self._quote(name))["result"][1]
+
+    def get_full_variable(self, name: str, channel: str | None = None) -> str:
+        words = [self._quote(name), *([self._quote(channel)] if channel else [])]
+        return self.execute("GET FULL VARIABLE", *words)["result"][1]
+
+    def database_get(self, family: str, key: str) -> str:
+        result, value = self.execute("DATABASE GET", self._quote(family), self._quote(key))["result"]
+        if result != "1":
+            raise AGIDBError(f"Key not found in database: family={family}, key={key}")
+        return value
+
+    def database_deltree(self, family: str, key: str = "") -> None:
+        words = [self._quote(family), *([self._quote(key)] if key else [])]
+        # Asterisk answers the other way round than it documents: 0 when something was deleted (handle_dbdeltree).
+        if self.execute("DATABASE DELTREE", *words)["result"][0] != "0":
+            raise AGIDBError(f"Unable to delete tree from database: family={family}, key={key}")

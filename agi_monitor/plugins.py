@@ -1,0 +1,141 @@
+"""Finds the site's plug-ins, and lets one of them keep the audit as well."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import entry_points
+from queue import Empty, SimpleQueue
+
+import structlog
+
+from agi_monitor.errors import AuditInDoubt, AuditUnavailable, ConfigError
+from agi_monitor.supervision.hooks import HOOKS, AuditWriter, Plugin
+
+GROUP = "agi_monitor.plugins"
+"""The entry points that are looked for."""
+
+WRITE_SECONDS = 5.0
+"""So long a plug-in may take to keep a record."""
+
+log = structlog.get_logger()
+
+
+def named(name: str, parts: object, version: str = "") -> Plugin:
+    """Return a plug-in with its name.
+
+    Raises:
+        ConfigError: it has none of the hooks.
+    """
+    plugin = Plugin(name, parts, version)
+    if isinstance(parts, type) or not plugin.hooks:
+        known = ", ".join(hook.__name__ for hook in HOOKS)
+        raise ConfigError(f"plug-in {name}: {type(parts).__name__} has none of the hooks: {known}")
+    return plugin
+
+
+def installed() -> tuple[Plugin, ...]:
+    """Load every installed plug-in: what its entry point names is called without arguments, and returns the hooks.
+
+    Raises:
+        ConfigError: one cannot be loaded, has no hooks, or has the name of another. A server without a plug-in that
+            is meant to deny does not start.
+    """
+    found: dict[str, Plugin] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        if entry.name in found:
+            raise ConfigError(f"plug-in {entry.name}: two distributions have one of this name; remove one")
+        try:
+            parts = entry.load()()
+        except Exception as error:
+            raise ConfigError(
+                f"plug-in {entry.name}: {entry.value} cannot be loaded: {type(error).__name__}: {error}; "
+                "mend it, or uninstall its distribution"
+            ) from error
+        found[entry.name] = named(entry.name, parts, entry.dist.version if entry.dist is not None else "")
+    return tuple(found.values())
+
+
+def together(given: Sequence[Plugin]) -> tuple[Plugin, ...]:
+    """Return the plug-ins that were passed in, and the installed ones behind them.
+
+    Raises:
+        ConfigError: two have one name, or as ``installed``.
+    """
+    plugins = (*given, *installed())
+    names = [plugin.name for plugin in plugins]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"plug-in {name}: there are two of this name")
+    return plugins
+
+
+class PluginSink:
+    """``storage.audit_sinks.AuditSink`` for a plug-in. A record that hangs there keeps no other thread waiting.
+
+    Parameters:
+        plugin: has ``AuditWriter``.
+        seconds: that one record may take.
+    """
+
+    slow = True
+
+    def __init__(self, plugin: Plugin, seconds: float = WRITE_SECONDS) -> None:
+        if not isinstance(plugin.parts, AuditWriter):
+            raise TypeError(f"plug-in {plugin.name} keeps no records")
+        self.where = f"plug-in {plugin.name}"
+        self._name = plugin.name
+        self._writer = plugin.parts
+        self._seconds = seconds
+        self._hanging: threading.Thread | None = None
+
+    def take(self) -> None:
+        """Nothing to be taken."""
+
+    def write(self, body: bytes, at: datetime) -> None:
+        """Give it the record.
+
+        Raises:
+            AuditInDoubt: it did not answer in time.
+            AuditUnavailable: it raised, or still has not answered about an earlier one.
+        """
+        if self._hanging is not None and self._hanging.is_alive():
+            raise AuditUnavailable(f"{self.where}: an earlier record still hangs in it")
+        outcome: SimpleQueue[Exception | None] = SimpleQueue()
+
+        def keep() -> None:
+            try:
+                self._writer.write_record(json.loads(body))
+            except Exception as error:
+                outcome.put(error)
+            else:
+                outcome.put(None)
+
+        self._hanging = threading.Thread(target=keep, name=f"plug-in {self._name}", daemon=True)
+        self._hanging.start()
+        try:
+            error = outcome.get(timeout=self._seconds)
+        except Empty:
+            self._log(f"no answer in {self._seconds:g} s")
+            raise AuditInDoubt(f"{self.where}: no answer in {self._seconds:g} s") from None
+        self._hanging.join()
+        if error is not None:
+            said = f"{type(error).__name__}: {error}"
+            self._log(said)
+            raise AuditUnavailable(f"{self.where}: {said}") from error
+
+    def checkpoint(self, at: datetime, *, due: bool) -> None:
+        """Nothing to be signed."""
+
+    def close(self, at: datetime) -> None:
+        """Nothing to be given back."""
+
+    def _log(self, said: str) -> None:
+        log.error("plugin_failed", plugin=self._name, hook=AuditWriter.__name__, error=said[:200])
+
+
+def sinks(plugins: Sequence[Plugin]) -> list[PluginSink]:
+    """Return the places for the audit that plug-ins are."""
+    return [PluginSink(plugin) for plugin in plugins if isinstance(plugin.parts, AuditWriter)]

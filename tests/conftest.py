@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 import zlib
 from collections.abc import Generator, Iterator
@@ -47,6 +48,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--asterisk", choices=VERSIONS, help="run the tests that need a PBX on this version only")
     group.addoption("--keep-lab", action="store_true", help="keep the laboratory's folders")
     parser.addoption("--fuzz-seconds", type=float, default=0.0, help="go on with the random tests for so long")
+
+
+def pytest_configure() -> None:
+    # The programs that tests start inherit what is ignored here, as under nohup or behind an "&" of a script.
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -22,6 +22,7 @@ from agi_monitor.supervision.audit import (
     PbxSynced,
     PeopleChanged,
     PinChanged,
+    PluginFailed,
     Refused,
     RequestAbandoned,
     RogueSpy,
@@ -138,6 +139,11 @@ RECORDS = [
         | {"before": None, "after": {"name": "Ben"}},
     ),
     (
+        PluginFailed(at=AT, plugin="quiet", hook="authorize", error="it took longer than 2 s"),
+        {"fact": "plugin_failed", "at": STAMP, "plugin": "quiet", "hook": "authorize"}
+        | {"error": "it took longer than 2 s"},
+    ),
+    (
         LockOutEnded(at=AT, kind=Locked.ENDPOINT, who="PJSIP/2001", by="eva as root", wrong_pins=3),
         {"fact": "lock_out_ended", "at": STAMP, "kind": "endpoint", "who": "PJSIP/2001"}
         | {"by": "eva as root", "wrong_pins": 3},
@@ -192,6 +198,7 @@ def test_no_field_has_room_for_a_pin(kind: type[Fact]) -> None:
         *("extension", "detail", "spyee", "spyee_uniqueid", "rule", "version", "digest"),
         *("source", "stale", "because", "why", "by", "node", "action", "reason"),
         *("kind", "entry", "before", "after"),  # what changed of people; people.differences leaves PINs out
+        *("plugin", "hook", "error"),  # a plug-in sees no digit that was keyed in, and says what its own fault was
         "who",  # an id, a device or an address under which wrong PINs were counted
     }
     assert issubclass(kind, CallFact) or not own & {"call", "endpoint", "supervisor"}

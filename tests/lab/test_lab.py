@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from contrib.lab.endpoints import ALWAYS_ON
@@ -32,10 +34,11 @@ BARGE = {**WHISPER, "3001": {"1001", "2001"}}
 
 
 @pytest.fixture
-def dialplan(lab: Lab) -> Lab:
-    """The laboratory with the extensions of this file."""
+def dialplan(lab: Lab) -> Iterator[Lab]:
+    """The laboratory with the extensions of this file, for as long as a test takes: some of them spy."""
     lab.pbx.write_dialplan("lab-tests", TEST_DIALPLAN)
-    return lab
+    yield lab
+    lab.pbx.remove_dialplan("lab-tests")
 
 
 def wait_for_no_leak(lab: Lab, expected: dict[str, set[str]]) -> None:

@@ -33,7 +33,7 @@ class Line:
     value: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Section:
     """A section, with what it took from its templates first.
 
@@ -85,16 +85,20 @@ def read(folder: Path, name: str) -> Reading:
     known: dict[str, Section] = {}
     notes: list[str] = []
     section: Section | None = None
+    seen: set[int] = set()
     for where, text in _lines(folder, folder / name, 0, notes):
         heading = _SECTION.match(text)
         if heading is not None:
             section = _opened(heading, where, known, notes)
-            if section not in sections:
+            if id(section) not in seen:
+                seen.add(id(section))
                 sections.append(section)
             continue
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
             notes.append(f"{where}: no name and value: {text[:40]}")
+        elif key.rstrip().endswith("+"):
+            notes.append(f"{where}: += is not understood: {text[:40]}")
         elif section is None:
             notes.append(f"{where}: stands in no section")
         else:
@@ -108,18 +112,22 @@ def _opened(heading: re.Match[str], where: str, known: dict[str, Section], notes
     marks = [mark.strip() for mark in (heading["marks"] or "").split(",") if mark.strip()]
     if "+" in marks and name in known:
         return known[name]
+    if "+" in marks:
+        notes.append(f"{where}: there is no [{name}] that this could go on with; Asterisk refuses the whole file")
     section = Section(name, where, "!" in marks)
     for mark in marks:
         if mark in known:
             section.lines += known[mark].lines
         elif mark not in "!+":
-            notes.append(f"{where}: [{name}] is made from [{mark}], which is not there")
+            notes.append(
+                f"{where}: [{name}] is made from [{mark}], which is not there; Asterisk refuses the whole file"
+            )
     known[name] = section
     return section
 
 
 def _lines(folder: Path, path: Path, depth: int, notes: list[str]) -> Iterator[tuple[str, str]]:
-    text = _without_block_comments(path.read_text(encoding="utf-8", errors="replace"))
+    text = _without_block_comments(path.read_text(encoding="utf-8-sig", errors="replace"))
     for number, raw in enumerate(text.splitlines(), start=1):
         where = f"{path}:{number}"
         line = re.split(r"(?<!\\);", raw, maxsplit=1)[0].strip()

@@ -62,7 +62,7 @@ def test_reads_what_asterisk_reads(tmp_path: Path) -> None:
     assert reading.notes == [
         f"{udp}:3: #exec is not followed",
         f"{udp}:4: none.conf is not there",
-        f"{path}:12: [1002] is made from [none], which is not there",
+        f"{path}:12: [1002] is made from [none], which is not there; Asterisk refuses the whole file",
         f"{path}:16: no name and value: junk",
     ]
     (second,) = [section for section in reading.sections if section.name == "1002"]
@@ -71,6 +71,18 @@ def test_reads_what_asterisk_reads(tmp_path: Path) -> None:
         ["phones", "others"],
         None,
     )
+
+
+def test_what_a_file_may_begin_with_and_what_it_may_not_say(tmp_path: Path) -> None:
+    """A byte order mark is no text; what would be read otherwise than it is meant is told."""
+    path = tmp_path / "a.conf"
+    path.write_text("[a]\nx = 1\nx += 2\n[b](+)\ny = 1\n", encoding="utf-8-sig")
+    reading = read(tmp_path, "a.conf")
+    assert shown(reading) == {"a": [("x", "1")], "b": [("y", "1")]}
+    assert reading.notes == [
+        f"{path}:3: += is not understood: x += 2",
+        f"{path}:4: there is no [b] that this could go on with; Asterisk refuses the whole file",
+    ]
 
 
 def test_files_that_include_themselves_end(tmp_path: Path) -> None:

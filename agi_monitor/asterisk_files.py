@@ -96,9 +96,9 @@ def read(folder: Path, name: str) -> Reading:
             continue
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
-            notes.append(f"{where}: no name and value: {text[:40]}")
+            notes.append(f"{where}: no name and value")
         elif key.rstrip().endswith("+"):
-            notes.append(f"{where}: += is not understood: {text[:40]}")
+            notes.append(f"{where}: += is not understood")
         elif section is None:
             notes.append(f"{where}: stands in no section")
         else:

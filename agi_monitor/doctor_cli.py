@@ -99,7 +99,7 @@ def doctor(
         with ExitStack() as stack:
             config = load_with_people(config_path)
             evidence = gathering.of_configuration(config, datetime.now(UTC))
-            evidence = gathering.of_house(gathering.of_files(evidence, folder), config)
+            evidence = gathering.of_house(gathering.of_files(evidence, config, folder), config)
             login = Login(ami_host, ami_port, ami_user)
             session = log_in(stack, config, login, test_calls.EVENTS if audio else frozenset())
             if session is not None:

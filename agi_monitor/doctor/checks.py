@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -10,9 +9,10 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-from agi_monitor.doctor.dialplan_walk import Dialplan, Place
-from agi_monitor.doctor.evidence import Evidence, Section, known
-from agi_monitor.doctor.findings import Check, Severity
+from agi_monitor.doctor.dialplan_walk import SPIES, Dialplan, Place
+from agi_monitor.doctor.evidence import TRUE, Evidence, Missing, Section, known, last, values
+from agi_monitor.doctor.findings import Check, NotKnown, Severity
+from agi_monitor.doctor.manager_accounts import ManagerAccount, accounts, is_ipv6, is_network
 
 ADVISORIES = Path(__file__).with_name("advisories.json")
 
@@ -25,14 +25,17 @@ DEFAULT_SECRETS = frozenset(
 """From sample files and installers."""
 
 DANGEROUS_CLASSES = frozenset({"all", "command", "system", "originate", "config"})
-"""Classes in ``write`` by which an account can run programs or change files on the PBX (manager.c)."""
+"""Classes in ``write`` by which an account can run programs, change files, or hear calls on the PBX (manager.c)."""
+
+NEEDED_CLASSES = frozenset({"call", "reporting"})
+"""Classes in ``write`` that the rendered account has."""
 
 MAX_SKEW = timedelta(seconds=5)
 DAYS_LEFT = timedelta(days=30)
 MAX_WAYS = 5
 """Ways to one place that are told."""
-
-_TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})
+MAX_UNSEEN = 20
+"""Places that cannot be looked into that are told."""
 
 
 # ---- the version ---------------------------------------------------------------------------------------------
@@ -61,6 +64,8 @@ def affected(version: str) -> Iterator[Mapping[str, object]]:
 
 def _version(evidence: Evidence) -> Iterator[str]:
     version = known(evidence.version)
+    if re.fullmatch(r"\d+\.\d+[^/]*", version) is None or "cert" in version:
+        raise NotKnown(f"Asterisk {version} is no plain release, so its number says nothing")
     for one in affected(version):
         yield f"Asterisk {version}: {one['id']}: {one['effect']} ({one['reference']})"
 
@@ -83,15 +88,23 @@ def _sounds(evidence: Evidence) -> Iterator[str]:
             yield f"{language}: {', '.join(missing)}"
 
 
+def _options(evidence: Evidence) -> Section:
+    return evidence.file("asterisk.conf").get("options", ())
+
+
 def _system_name(evidence: Evidence) -> Iterator[str]:
-    if not any(known(evidence.options).get("systemname", ())):
+    if not last(_options(evidence), "systemname"):
         yield "asterisk.conf, [options]: there is no systemname"
 
 
 def _live_dangerously(evidence: Evidence) -> Iterator[str]:
-    for value in known(evidence.options).get("live_dangerously", ()):
-        if value.lower() in _TRUE:
+    for value in values(_options(evidence), "live_dangerously"):
+        if value.lower() in TRUE:
             yield f"asterisk.conf, [options]: live_dangerously = {value}"
+
+
+def _not_understood(evidence: Evidence) -> Iterator[str]:
+    yield from evidence.not_understood
 
 
 def _direct_media(evidence: Evidence) -> Iterator[str]:
@@ -103,63 +116,77 @@ def _direct_media(evidence: Evidence) -> Iterator[str]:
 # ---- the manager interface -----------------------------------------------------------------------------------
 
 
-def _accounts(evidence: Evidence) -> Iterator[tuple[str, Section]]:
-    for name, section in known(evidence.manager).items():
-        if name != "general" and "secret" in section:
-            yield name, section
+def _accounts(evidence: Evidence) -> list[ManagerAccount]:
+    return list(accounts(evidence.file("manager.conf"), evidence.file("acl.conf")))
 
 
 def _secrets(evidence: Evidence) -> Iterator[str]:
-    for name, section in _accounts(evidence):
-        secret = section["secret"][-1]
-        # Not the secret itself: this goes to screens and tickets.
-        if not secret or secret.lower() in DEFAULT_SECRETS or secret == name:
-            yield f"manager.conf, [{name}]: the secret is one of those that everybody tries"
-        elif len(secret) < MIN_SECRET:
-            yield f"manager.conf, [{name}]: the secret has {len(secret)} characters, less than {MIN_SECRET}"
+    for one in _accounts(evidence):
+        yield from _weak("manager.conf", one.name, one.secret)
+    for name, section in _ari_users(evidence):
+        if last(section, "password_format", "plain").lower() == "plain":
+            yield from _weak("ari.conf", name, last(section, "password"))
 
 
-def _classes(section: Section, line: str) -> frozenset[str]:
-    return frozenset(word.strip() for value in section.get(line, ()) for word in value.lower().split(","))
+def _weak(file: str, name: str, secret: str) -> Iterator[str]:
+    # Not the secret itself: this goes to screens and tickets.
+    if not secret or secret.lower() in DEFAULT_SECRETS or secret == name:
+        yield f"{file}, [{name}]: the secret is one of those that everybody tries"
+    elif len(secret) < MIN_SECRET:
+        yield f"{file}, [{name}]: the secret has {len(secret)} characters, less than {MIN_SECRET}"
 
 
 def _own_account(evidence: Evidence) -> Iterator[str]:
     if not evidence.account:
         return
-    section = dict(_accounts(evidence)).get(evidence.account)
-    too_much = DANGEROUS_CLASSES & _classes(section or {}, "write")
-    if too_much:
-        yield f"manager.conf, [{evidence.account}]: write has {', '.join(sorted(too_much))}"
+    found = next((one for one in _accounts(evidence) if one.name == evidence.account), None)
+    if found is None:
+        raise NotKnown(f"manager.conf: there is no account [{evidence.account}]")
+    if too_much := found.writes - NEEDED_CLASSES:
+        yield f"manager.conf, [{found.name}]: write has {', '.join(sorted(too_much))}"
 
 
 def _other_accounts(evidence: Evidence) -> Iterator[str]:
-    for name, section in _accounts(evidence):
-        too_much = {"all", "command", "system"} & _classes(section, "write")
-        if too_much and name != evidence.account and "permit" not in section and "acl" not in section:
-            yield f"manager.conf, [{name}]: write has {', '.join(sorted(too_much))}, and every address may log in"
-
-
-def _is_public(address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address.strip("[]"))
-    except ValueError:
-        return address != "localhost"
-    return not found.is_loopback
+    for one in _accounts(evidence):
+        too_much = DANGEROUS_CLASSES & one.writes
+        if too_much and one.name != evidence.account and one.is_open(to_ipv6=False):
+            yield f"manager.conf, [{one.name}]: write has {', '.join(sorted(too_much))}, and every address may log in"
 
 
 def _manager_address(evidence: Evidence) -> Iterator[str]:
-    general = known(evidence.manager).get("general", {})
-    if not any(value.lower() in _TRUE for value in general.get("enabled", ())):
+    general = evidence.file("manager.conf").get("general", ())
+    if last(general, "enabled").lower() not in TRUE:
         return
-    for value in general.get("bindaddr", ("0.0.0.0",)):
-        address = value.rpartition(":")[0] if value.count(":") == 1 else value
-        if _is_public(address) and any("permit" not in section for _, section in _accounts(evidence)):
-            yield f"manager.conf: listens on {value} without TLS, and not every account has a permit line"
+    address = last(general, "bindaddr", "0.0.0.0")
+    if is_network(address):
+        to_ipv6 = is_ipv6(address)
+        for one in _accounts(evidence):
+            if one.is_open(to_ipv6=to_ipv6):
+                yield f"manager.conf: listens on {address} without TLS, and [{one.name}] may log in from everywhere"
+
+
+def _ari_users(evidence: Evidence) -> Iterator[tuple[str, Section]]:
+    ari = evidence.file("ari.conf")
+    if last(ari.get("general", ()), "enabled", "yes").lower() in TRUE:
+        for name, section in ari.items():
+            if last(section, "type").lower() == "user":
+                yield name, section
+
+
+def _ari(evidence: Evidence) -> Iterator[str]:
+    http = evidence.file("http.conf").get("general", ())
+    if last(http, "enabled").lower() not in TRUE:
+        return
+    address = last(http, "bindaddr", "0.0.0.0")
+    if is_network(address):
+        for name, section in _ari_users(evidence):
+            if last(section, "read_only", "no").lower() not in TRUE:
+                yield f"ari.conf, [{name}]: may snoop on every channel; http.conf listens on {address} without TLS"
 
 
 def _own_ports(evidence: Evidence) -> Iterator[str]:
     for one in evidence.listeners:
-        if _is_public(one.address) and not one.is_guarded:
+        if is_network(one.address) and not one.is_guarded:
             yield f"{one.name}: listens on {one.address} port {one.port}, where everybody is let in"
 
 
@@ -171,42 +198,62 @@ def _is_ours(evidence: Evidence, context: str) -> bool:
 
 
 def _entries(evidence: Evidence, dialplan: Dialplan) -> list[str]:
-    """The contexts that phones dial from; where that is not known, all that are not ours."""
-    contexts = list(dialplan.steps)
-    if isinstance(evidence.endpoints, tuple):
-        used = {endpoint.context for endpoint in evidence.endpoints}
-        contexts = [context for context in contexts if context in used]
-    return [context for context in contexts if not _is_ours(evidence, context)]
+    """The contexts that calls come into from outside; where that is not known, all that are not ours."""
+    contexts = [context for context in dialplan.steps if not _is_ours(evidence, context)]
+    endpoints, elsewhere = evidence.endpoints, evidence.file_contexts
+    if isinstance(endpoints, Missing) or isinstance(elsewhere, Missing):
+        return contexts
+    used = {endpoint.context for endpoint in endpoints} | set(elsewhere)
+    return [context for context in contexts if context in used]
 
 
 def _spies(evidence: Evidence) -> Iterator[str]:
     dialplan = known(evidence.dialplan)
+    for key, value in evidence.file("features.conf").get("applicationmap", ()):
+        if any(spy in value.lower() for spy in SPIES):
+            yield f"features.conf, [applicationmap]: {key} => {value}"
+    if not dialplan.has_spies():
+        return
     told: dict[Place, int] = {}
     for place, way in dialplan.ways(_entries(evidence, dialplan), lambda place: bool(dialplan.spies(place))):
         told[place] = told.get(place, 0) + 1
-        if told[place] <= MAX_WAYS:
+        if told[place] <= MAX_WAYS and not _is_ours(evidence, place[0]):
             step = dialplan.spies(place)[0]
             yield f"{step.application}({step.arguments}) is reached {way}, priority {step.priority}"
 
 
 def _codes(evidence: Evidence) -> Iterator[str]:
     dialplan = known(evidence.dialplan)
-    call, groups = f"{evidence.context}-call", f"{evidence.context}-group-"
+    entries = frozenset(_entries(evidence, dialplan))
     for context in dialplan.steps:
         if _is_ours(evidence, context):
             continue
-        seen = dialplan.visible(context)
-        if evidence.context in seen:
+        if evidence.context in dialplan.visible(context):
             yield f"[{context}] includes [{evidence.context}]: all codes can be dialled from it"
-            continue
-        doors = {place for name in seen if name.startswith(groups) for place in dialplan.places(name)}
-        for place, way in dialplan.ways([context], lambda place: place[0] == call):
-            if not doors & set(way.path):
-                yield f"[{place[0]}] is reached {way}, past the permission groups"
-                break
+        elif context in entries and (found := _past_the_groups(evidence, dialplan, context)) is not None:
+            yield found
+
+
+def _past_the_groups(evidence: Evidence, dialplan: Dialplan, context: str) -> str | None:
+    call, groups = f"{evidence.context}-call", f"{evidence.context}-group-"
+    doors = frozenset(name for name in dialplan.visible(context) if name.startswith(groups))
+    ways = dialplan.ways([context], lambda place: place[0] == call, lambda place: place[0] in doors)
+    return next((f"[{place[0]}] is reached {way}, past the permission groups" for place, way in ways), None)
+
+
+def _unseen(evidence: Evidence) -> Iterator[str]:
+    found = list(known(evidence.dialplan).unseen())
+    for what, (context, extension) in found[:MAX_UNSEEN]:
+        yield f"{what} at {extension}@{context}"
+    if len(found) > MAX_UNSEEN:
+        yield f"and {len(found) - MAX_UNSEEN} more"
+    if isinstance(evidence.file_contexts, Missing):
+        for driver in sorted(known(evidence.other_drivers)):
+            yield f"{driver} runs, and where its phones dial from was not read: {evidence.file_contexts.why}"
 
 
 def _installed(evidence: Evidence) -> Iterator[str]:
+    yield from evidence.file_differences
     yield from known(evidence.differences)
 
 
@@ -223,15 +270,17 @@ def _store(evidence: Evidence) -> Iterator[str]:
 
 
 def _clock(evidence: Evidence) -> Iterator[str]:
-    skew = known(evidence.pbx_time) - evidence.now
+    skew = known(evidence.skew)
     if abs(skew) > MAX_SKEW:
         where = "ahead" if skew > timedelta() else "behind"
         yield f"the clock of the PBX is {abs(skew).total_seconds():.0f} s {where}"
 
 
 def _index(evidence: Evidence) -> Iterator[str]:
+    yield from () if isinstance(evidence.picture, Missing) else evidence.picture
     if found := known(evidence.index_differences):
         yield f"lists of the PBX found {found} differences since the server started"
+    known(evidence.picture)
 
 
 def _certificates(evidence: Evidence) -> Iterator[str]:
@@ -289,6 +338,14 @@ CHECKS: tuple[Check, ...] = (
         _live_dangerously,
     ),
     Check(
+        "file-not-understood",
+        WARNING,
+        "Lines of Asterisk's files that were passed over",
+        "What stands there was not looked at by any other check.",
+        "Look at the line. What a program makes (#exec) cannot be read without running it.",
+        _not_understood,
+    ),
+    Check(
         "direct-media",
         WARNING,
         "Agents' devices whose sound may pass the PBX by",
@@ -299,7 +356,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "ami-secret",
         ERROR,
-        "Accounts of the manager interface with a secret that can be guessed",
+        "Accounts of the manager interface or of ARI with a secret that can be guessed",
         "An account can hear calls and may change the PBX.",
         "Give each a long secret by chance: openssl rand -hex 24",
         _secrets,
@@ -315,9 +372,9 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "ami-others",
         WARNING,
-        "Other accounts that may run programs, from every address",
+        "Other accounts that may run programs or hear calls, from every address",
         "They can hear every call without us, and change the record of it.",
-        "Take 'all', 'command' and 'system' out of their line 'write', or give them deny and permit lines.",
+        "Take those classes out of their line 'write', or give them deny and permit lines.",
         _other_accounts,
     ),
     Check(
@@ -327,6 +384,14 @@ CHECKS: tuple[Check, ...] = (
         "Secrets and everything that is told of calls pass in the clear.",
         "Set bindaddr = 127.0.0.1 in manager.conf, or deny and permit lines for each account.",
         _manager_address,
+    ),
+    Check(
+        "ari-open",
+        WARNING,
+        "Users of ARI who may hear every call, from the network and without TLS",
+        "A snoop channel hears a call without us, and the audit knows of it only as a rogue spy, or not at all.",
+        "Set bindaddr = 127.0.0.1 in http.conf, or give the user read_only = yes.",
+        _ari,
     ),
     Check(
         "own-port",
@@ -351,6 +416,14 @@ CHECKS: tuple[Check, ...] = (
         "The PIN is the second lock; the context is the first, and it is open there.",
         "Include the context of a group, agi-monitor-group-NAME, and only where that group's phones dial from.",
         _codes,
+    ),
+    Check(
+        "dialplan-unseen",
+        NOTE,
+        "Places of the dialplan that cannot be looked into",
+        "What is reached through them is not known; the alarm for rogue spies sees it when it happens.",
+        "See that none of them leads to a spy, or to one of our contexts.",
+        _unseen,
     ),
     Check(
         "installed-drift",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from agi_monitor.doctor.dialplan_walk import Dialplan
@@ -27,8 +27,24 @@ class Missing:
 NO_ACCOUNT = Missing("the PBX was not asked; give an account with --ami-user")
 NOT_ASKED = Missing("nobody has looked")
 
-Section = Mapping[str, Sequence[str]]
-"""Of a file of Asterisk: each name, in lower case, with its values in their order."""
+TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})
+"""What Asterisk takes for a yes, in any case (main/utils.c, ast_true)."""
+
+Section = Sequence[tuple[str, str]]
+"""Of a file of Asterisk: names, in lower case, and values, in their order."""
+
+Sections = Mapping[str, Section]
+"""A file of Asterisk; empty when there is no such file."""
+
+
+def values(section: Section, name: str) -> list[str]:
+    """Return all values of a name."""
+    return [value for one, value in section if one == name]
+
+
+def last(section: Section, name: str, default: str = "") -> str:
+    """Return the value that counts where one may stand."""
+    return next((value for one, value in reversed(section) if one == name), default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +108,18 @@ class Evidence:
         loaded: the needed modules that run.
         dialplan: as the PBX holds it.
         endpoints: of PJSIP.
-        pbx_time: the time there.
+        skew: by how much its clock is ahead of the one here.
         differences: what is otherwise than rendered.
-        manager: manager.conf, by section.
-        options: the section ``options`` of asterisk.conf.
+        files: what stands in files of Asterisk, by their names.
+        not_understood: lines of these that were passed over.
+        file_contexts: contexts that calls come into, by other files than the dialplan, and where that is said.
+        other_drivers: kinds of phones that the PBX has besides PJSIP.
+        file_differences: what is otherwise in our installed files.
         sound_files: that are there, without language folder and ending, by language.
         audit: what is wrong with the chain.
         store: what is wrong with the store; empty when nothing is.
-        index_differences: what lists found wrong in the live picture of the running server.
+        index_differences: what lists found wrong in the live picture since the server started.
+        picture: what is wrong with the live picture now, held against a list of the PBX.
         certificates: that are relied on.
     """
 
@@ -114,15 +134,27 @@ class Evidence:
     loaded: frozenset[str] | Missing = NO_ACCOUNT
     dialplan: Dialplan | Missing = NO_ACCOUNT
     endpoints: tuple[Endpoint, ...] | Missing = NO_ACCOUNT
-    pbx_time: datetime | Missing = NO_ACCOUNT
+    skew: timedelta | Missing = NO_ACCOUNT
     differences: tuple[str, ...] | Missing = NO_ACCOUNT
-    manager: Mapping[str, Section] | Missing = NOT_ASKED
-    options: Section | Missing = NOT_ASKED
+    other_drivers: frozenset[str] | Missing = NO_ACCOUNT
+    files: Mapping[str, Sections | Missing] = field(default_factory=dict)
+    not_understood: tuple[str, ...] = ()
+    file_contexts: Mapping[str, str] | Missing = NOT_ASKED
+    file_differences: tuple[str, ...] = ()
     sound_files: Mapping[str, frozenset[str]] | Missing = NOT_ASKED
     audit: tuple[str, ...] | Missing = NOT_ASKED
     store: str | Missing = NOT_ASKED
     index_differences: int | Missing = NOT_ASKED
+    picture: tuple[str, ...] | Missing = NO_ACCOUNT
     certificates: tuple[Certificate, ...] | Missing = NOT_ASKED
+
+    def file(self, name: str) -> Sections:
+        """Return what stands in a file of Asterisk.
+
+        Raises:
+            NotKnown: it could not be read.
+        """
+        return known(self.files.get(name, NOT_ASKED))
 
 
 def known(value: Value | Missing) -> Value:

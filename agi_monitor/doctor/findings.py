@@ -83,12 +83,15 @@ class Result:
 def examine(checks: Iterable[Check], evidence: Evidence) -> Iterator[Result]:
     """Yield what comes of each check."""
     for check in checks:
+        found: list[str] = []
         try:
-            found = tuple(check.look(evidence))
+            found.extend(check.look(evidence))
         except NotKnown as error:
-            yield Result(check, Outcome.NOT_CHECKED, (str(error),))
-        else:
-            yield Result(check, Outcome.FOUND if found else Outcome.FINE, found)
+            if not found:
+                yield Result(check, Outcome.NOT_CHECKED, (str(error),))
+                continue
+            found.append(f"more was not checked: {error}")
+        yield Result(check, Outcome.FOUND if found else Outcome.FINE, tuple(found))
 
 
 def exit_code(results: Iterable[Result]) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -21,10 +22,25 @@ from agi_monitor.control.socket_file import socket_path
 from agi_monitor.dialplan.parse import parse
 from agi_monitor.dialplan.render import DIALPLAN, render
 from agi_monitor.doctor.dialplan_walk import Dialplan
-from agi_monitor.doctor.evidence import Certificate, Endpoint, Evidence, Listener, Missing, Section
+from agi_monitor.doctor.evidence import (
+    TRUE,
+    Certificate,
+    Endpoint,
+    Evidence,
+    Listener,
+    Missing,
+    Section,
+    Sections,
+    last,
+    values,
+)
+from agi_monitor.doctor.file_contexts import file_contexts
+from agi_monitor.doctor.findings import NotKnown
 from agi_monitor.errors import ActionFailed, AgiMonitorError, PermissionDenied
+from agi_monitor.install import plan
 from agi_monitor.install.comparison import compare
 from agi_monitor.model import Barge, Cue, Reason
+from agi_monitor.storage.audit_head_file import HEAD_FILE
 from agi_monitor.storage.audit_key_file import PUBLIC_FILE, trusted_keys
 from agi_monitor.storage.audit_reading import files_of, in_order
 from agi_monitor.storage.database import Database, file_url
@@ -33,6 +49,24 @@ from agi_monitor.supervision.prompts import EXTENSION, NUMBER, PLACEHOLDERS, Pro
 
 SOUND_FOLDERS = ("/usr/share/asterisk/sounds", "/var/lib/asterisk/sounds")
 """Where distributions put them; ``astdatadir`` of asterisk.conf says so otherwise."""
+
+FILES = (
+    *("asterisk.conf", "manager.conf", "acl.conf", "http.conf", "ari.conf"),
+    *("features.conf", "pjsip.conf"),
+)
+"""Files of Asterisk that are looked into. One that is not there is as empty, but for the first two."""
+NEEDED_FILES = frozenset(FILES[:2])
+
+OTHER_DRIVERS: Mapping[str, str] = dict.fromkeys(
+    (
+        f"chan_{name}.so"
+        for name in ("sip", "iax2", "dahdi", "mgcp", "skinny", "unistim", "motif", "ooh323", "mobile")
+    ),
+    "phones that are not PJSIP",
+)
+
+LOOKS = 3
+"""So often the live picture is held against the PBX before a difference is one."""
 
 MAX_TOLD = 5
 """Findings of a chain that are told; 'audit verify' tells all."""
@@ -99,15 +133,73 @@ def _sounds(prompts: Prompts, language: str) -> frozenset[str]:
 def of_pbx(evidence: Evidence, config: Config, pbx: Pbx) -> Evidence:
     """Add what the PBX says."""
     rows = _tried(lambda: [_row(item) for item in pbx.items("ShowDialPlan")])
+
+    def is_ours(context: str) -> bool:
+        return context == evidence.context or context.startswith(f"{evidence.context}-")
+
+    dialplan = rows if isinstance(rows, Missing) else Dialplan(rows, is_ours)
     return replace(
         evidence,
+        agents=evidence.agents | _hinted(config, dialplan),
         version=_tried(lambda: pbx.ask("CoreSettings").text("AsteriskVersion")),
-        pbx_time=_tried(lambda: datetime.fromtimestamp(float(pbx.ask("Ping").text("Timestamp")), UTC)),
+        skew=_tried(lambda: _skew(pbx)),
         loaded=_tried(lambda: _running(pbx, evidence.modules)),
         endpoints=_tried(lambda: _endpoints(pbx)),
-        dialplan=rows if isinstance(rows, Missing) else Dialplan(rows),
+        other_drivers=_tried(lambda: _running(pbx, OTHER_DRIVERS)),
+        dialplan=dialplan,
         differences=rows if isinstance(rows, Missing) else _differences(config, rows),
+        picture=_tried(lambda: _picture(pbx, config)),
     )
+
+
+def _hinted(config: Config, dialplan: Dialplan | Missing) -> frozenset[str]:
+    """The devices of agents that are found by hints."""
+    if isinstance(dialplan, Missing):
+        return frozenset()
+    context = config.dialplan.hint_context
+    extensions = (extension for extension, agent in config.agents.items() if not agent.endpoints)
+    return frozenset(device for extension in extensions for device in dialplan.devices(context, extension))
+
+
+def _skew(pbx: Pbx) -> timedelta:
+    before = time.time()
+    there = float(pbx.ask("Ping").text("Timestamp"))
+    # It was read somewhere between; the benefit of the doubt.
+    return timedelta(seconds=there - min(max(there, before), time.time()))
+
+
+def _picture(pbx: Pbx, config: Config) -> tuple[str, ...] | Missing:
+    """Hold the server's picture against what the PBX has. A difference that is none a moment later is under way."""
+    if config.ami is None:
+        return Missing("the configuration has no manager interface")
+    missing: set[str] | None = None
+    surplus: set[str] | None = None
+    for _ in range(LOOKS):
+        before = _channels(pbx)
+        answer = ask(socket_path(config.control.socket, config.state.directory), Request(Ask.CALLS))
+        after = _channels(pbx)
+        seen = _names(answer)
+        if seen is None:
+            return Missing(f"the server shows no calls: {answer.get('text') or answer.get('problem')}")
+        missing = (before & after) - seen if missing is None else missing & ((before & after) - seen)
+        surplus = seen - before - after if surplus is None else surplus & (seen - before - after)
+        if not missing and not surplus:
+            return ()
+    return (
+        *(f"{name} is on the PBX and not in the picture" for name in sorted(missing or ())),
+        *(f"{name} is in the picture and not on the PBX" for name in sorted(surplus or ())),
+    )
+
+
+def _channels(pbx: Pbx) -> set[str]:
+    return {item.text("Channel") for item in pbx.items("CoreShowChannels") if item.text("Channel")}
+
+
+def _names(answer: Mapping[str, object]) -> set[str] | None:
+    calls = answer.get("calls")
+    if not isinstance(calls, list):
+        return None
+    return {channel["name"] for call in calls for channel in call["channels"]}
 
 
 def _tried(look: Callable[[], T]) -> T | Missing:
@@ -115,7 +207,7 @@ def _tried(look: Callable[[], T]) -> T | Missing:
         return look()
     except PermissionDenied as error:
         return Missing(f"{error}: the account needs another class in its line 'write'")
-    except (AgiMonitorError, ValueError) as error:
+    except (AgiMonitorError, NotKnown, ValueError) as error:
         return Missing(str(error))
 
 
@@ -157,40 +249,61 @@ def _differences(config: Config, rows: list[Mapping[str, str]]) -> tuple[str, ..
     return tuple(line for context in wanted for line in compare(context, by_context.get(context.name)).wrong)
 
 
-def of_files(evidence: Evidence, folder: Path) -> Evidence:
+def of_files(evidence: Evidence, config: Config, folder: Path) -> Evidence:
     """Add what stands in Asterisk's own files.
 
     Parameters:
+        config: what our own files are rendered from.
         folder: its configuration.
     """
-    settings = _sections(folder, "asterisk.conf")
+    files: dict[str, Sections | Missing] = {}
+    notes: list[str] = []
+    for name in FILES:
+        files[name] = _sections(folder, name, notes)
+    settings = files["asterisk.conf"]
     return replace(
         evidence,
-        manager=_sections(folder, "manager.conf"),
-        options=settings if isinstance(settings, Missing) else settings.get("options", {}),
+        files=files,
+        not_understood=tuple(notes),
+        file_contexts=_tried(lambda: file_contexts(folder)),
+        file_differences=_file_differences(config, folder),
         sound_files=_sound_files(settings, evidence.sounds),
     )
 
 
-def _sections(folder: Path, name: str) -> Mapping[str, Section] | Missing:
+def _sections(folder: Path, name: str, notes: list[str]) -> Sections | Missing:
     try:
         reading = asterisk_files.read(folder, name)
+    except FileNotFoundError as error:
+        return Missing(f"{error.filename}: {error.strerror}") if name in NEEDED_FILES else {}
     except OSError as error:
         return Missing(f"{error.filename}: {error.strerror}")
-    found: dict[str, dict[str, list[str]]] = {}
+    notes += reading.notes
+    found: dict[str, list[tuple[str, str]]] = {}
     for section in reading.sections:
         if not section.is_template:
-            lines = found.setdefault(section.name, {})
-            for line in section.lines:
-                lines.setdefault(line.name, []).append(line.value)
+            found.setdefault(section.name, []).extend((line.name, line.value) for line in section.lines)
     return dict(found)
 
 
-def _sound_files(
-    settings: Mapping[str, Section] | Missing, languages: Iterable[str]
-) -> Mapping[str, frozenset[str]] | Missing:
-    told: Section = {} if isinstance(settings, Missing) else settings.get("directories", {})
-    places = [*(f"{one}/sounds" for one in told.get("astdatadir", ())), *SOUND_FOLDERS]
+def _file_differences(config: Config, folder: Path) -> tuple[str, ...]:
+    """What is otherwise in the folder that an install has filled; nothing where none has."""
+    ours = folder / plan.FOLDER
+    if not (folder / plan.MANIFEST).exists():
+        return ()
+    found = []
+    for name, text in render(assembly.site(config), config.dialplan.templates).items():
+        try:
+            if (ours / name).read_bytes() != text.encode():
+                found.append(f"{ours / name}: is not what the configuration gives")
+        except OSError as error:
+            found.append(f"{ours / name}: {error.strerror}")
+    return tuple(found)
+
+
+def _sound_files(settings: Sections | Missing, languages: Iterable[str]) -> Mapping[str, frozenset[str]] | Missing:
+    told: Section = () if isinstance(settings, Missing) else settings.get("directories", ())
+    places = [*(f"{one}/sounds" for one in values(told, "astdatadir")), *SOUND_FOLDERS]
     folder = next((Path(place) for place in places if Path(place).is_dir()), None)
     if folder is None:
         return Missing(f"no folder with sounds on this machine: looked for {', '.join(places)}")
@@ -211,7 +324,7 @@ def of_house(evidence: Evidence, config: Config) -> Evidence:
         audit=_tried(lambda: _audit(config)),
         store=_store(config),
         index_differences=_tried(lambda: _index(config)),
-        certificates=_certificates(config),
+        certificates=_certificates(config, evidence),
     )
 
 
@@ -221,7 +334,7 @@ def _audit(config: Config) -> tuple[str, ...] | Missing:
     found: list[str] = []
     if config.audit.file is not None:
         paths = in_order(files_of(config.audit.file))
-        if not paths and not config.audit.store:
+        if not paths and not config.audit.store and not (state / HEAD_FILE).exists():
             return Missing(f"{config.audit.file}: there is no audit yet")
         found += _told(Files(paths).verify(keys, [], state))
     if config.audit.store:
@@ -264,12 +377,30 @@ def _index(config: Config) -> int | Missing:
     return differences if isinstance(differences, int) else Missing("the server has no live picture")
 
 
-def _certificates(config: Config) -> tuple[Certificate, ...] | Missing:
-    if config.ami is None or config.ami.tls is None or config.ami.tls.ca_file is None:
-        return ()
-    path = config.ami.tls.ca_file
-    try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError) as error:
-        return Missing(f"{path}: {error}")
-    return tuple(Certificate(str(path), one.not_valid_after_utc) for one in found)
+def _certificates(config: Config, evidence: Evidence) -> tuple[Certificate, ...] | Missing:
+    paths = {} if config.ami is None or config.ami.tls is None else {config.ami.tls.ca_file: "ami.tls.ca_file"}
+    for file, section, switch, name in (
+        ("manager.conf", "general", "tlsenable", "tlscertfile"),
+        ("http.conf", "general", "tlsenable", "tlscertfile"),
+    ):
+        lines = _section(evidence, file, section)
+        if last(lines, switch).lower() in TRUE and last(lines, name):
+            paths[Path(last(lines, name))] = file
+    for transport in () if isinstance(found := evidence.files.get("pjsip.conf", {}), Missing) else found.values():
+        if last(transport, "type") == "transport" and last(transport, "cert_file"):
+            paths[Path(last(transport, "cert_file"))] = "pjsip.conf"
+    certificates = []
+    for path, where in paths.items():
+        if path is None:
+            continue
+        try:
+            read = x509.load_pem_x509_certificates(path.read_bytes())
+        except (OSError, ValueError) as error:
+            return Missing(f"{where}: {path}: {getattr(error, 'strerror', None) or error}")
+        certificates += [Certificate(f"{where}: {path}", one.not_valid_after_utc) for one in read]
+    return tuple(certificates)
+
+
+def _section(evidence: Evidence, file: str, section: str) -> Section:
+    found = evidence.files.get(file, {})
+    return () if isinstance(found, Missing) else found.get(section, ())

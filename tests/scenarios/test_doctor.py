@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,14 +15,19 @@ from typing import Any
 
 import pytest
 
+from contrib.lab.faulty_way import HOST, FaultyWay
 from contrib.lab.pbx import MANAGER_PORT, Lab
+from contrib.lab.server import ANOTHER_CLOCK
 from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House
 
 LONG = "x" * 20
+PJSIP = "/etc/asterisk/pjsip.conf"
 EXTENSIONS = "/etc/asterisk/extensions.conf"
 CLEAN = {
-    "manager.conf": "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n",
+    "manager.conf": "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n"
+    f"[agi-monitor]\nsecret = {LONG}\nwrite = call,reporting\n"
+    "deny = 0.0.0.0/0.0.0.0\npermit = 127.0.0.1/255.255.255.255\n",
     "asterisk.conf": "[directories](!)\nastdatadir => /nowhere\n[options]\nsystemname = pbx\n",
 }
 """Files as a careful administrator has them. The PBX of the laboratory listens on all addresses."""
@@ -49,7 +55,7 @@ class Doctor:
     def command(self, *arguments: str) -> list[str]:
         """The words that call it."""
         site = ("--config", str(self.house.server.config), "--asterisk-dir", str(self.folder))
-        login = ("--ami-user", "doctor", "--ami-host", self.house.lab.pbx.address)
+        login = ("--ami-user", "doctor", "--ami-host", self.house.lab.pbx.address, "--ami-port", str(MANAGER_PORT))
         return [sys.executable, "-m", "agi_monitor", "doctor", *site, *login, *arguments]
 
     @property
@@ -69,6 +75,11 @@ class Doctor:
         """What it finds, by check."""
         _, said = self.run(*arguments)
         return {one["id"]: one["evidence"] for one in said["results"] if one["outcome"] == "found"}
+
+    def direct_media(self) -> list[str]:
+        """The devices of the PBX whose sound may pass it by."""
+        shown = self.house.lab.pbx.cli("pjsip show endpoint 1001")
+        return re.findall(r"direct_media\s*: true", shown)
 
     @contextmanager
     def dialplan(self, text: str) -> Iterator[None]:
@@ -126,18 +137,109 @@ def test_a_clean_site_has_nothing(doctor: Doctor) -> None:
             "ChanSpy(PJSIP/1001,q) is reached from [supervisors] 7501@lab-tests, priority 2",
         ),
         (
+            "[lab-tests]\nexten => 7501,1,Goto(menu,s,1)\n[menu]\nexten => s,1,Background(beep)\n"
+            " same => n,WaitExten(5)\n"
+            "exten => 4,1,Goto(${GLOBAL(WHERE)},s,1)\n[hidden]\nexten => s,1,TryExec(ChanSpy(PJSIP/1001,q))\n",
+            "TryExec(ChanSpy(PJSIP/1001,q)) is reached from [supervisors] 7501@lab-tests -> s@menu -> 4@menu -> "
+            "s@hidden, priority 1",
+        ),
+        (
+            "[lab-tests]\nexten => 7501,1,Dial(PJSIP/1001,20,U(hidden^1))\n[hidden]\n"
+            "exten => s,1,ExtenSpy(1001@phones)\n",
+            "ExtenSpy(1001@phones) is reached from [supervisors] 7501@lab-tests -> s@hidden, priority 1",
+        ),
+        (
             "[lab-tests]\nexten => _75XX,1,Goto(hidden,s,1)\n[hidden]\nexten => s,1,ExtenSpy(1001@phones)\n"
             " same => n,Hangup()\ninclude => lab-tests\n",
             "ExtenSpy(1001@phones) is reached from [supervisors] _75XX@lab-tests -> s@hidden, priority 1",
         ),
     ],
-    ids=["dialled", "by a jump"],
+    ids=["dialled", "by a menu", "by an option", "by a jump"],
 )
 def test_a_spy_that_is_reached_without_us(doctor: Doctor, text: str, evidence: str) -> None:
     """With the extension that is dialled."""
     with doctor.dialplan(text):
         assert doctor.finds("--only", "spy-reachable") == {"spy-reachable": [evidence]}
     assert doctor.finds("--only", "spy-reachable") == {}
+
+
+def test_a_trunk_of_another_kind(doctor: Doctor) -> None:
+    """Where its calls come in is said by its own file; without that, nobody gets there."""
+    with doctor.dialplan("[from-isdn]\nexten => _X.,1,ChanSpy(PJSIP/1001,q)\n"):
+        assert doctor.finds("--only", "spy-reachable") == {}
+        (doctor.folder / "chan_dahdi.conf").write_text("[channels]\ncontext=from-isdn\n")
+        assert doctor.finds("--only", "spy-reachable") == {
+            "spy-reachable": ["ChanSpy(PJSIP/1001,q) is reached from [from-isdn] _X.@from-isdn, priority 1"]
+        }
+
+
+def test_what_cannot_be_looked_into(doctor: Doctor) -> None:
+    """Scripts and switches of others, and not our own; a note is no failure."""
+    text = "[lab-tests]\nexten => 7501,1,AGI(ivr.php)\nswitch => Realtime/lab-tests@extensions\n"
+    with doctor.dialplan(text):
+        code, said = doctor.run("--only", "dialplan-unseen")
+    assert code == 0
+    assert said["results"][0]["evidence"] == [
+        "switch => Realtime/lab-tests@extensions at *@lab-tests",
+        "AGI(ivr.php) at 7501@lab-tests",
+    ]
+
+
+def test_sound_that_may_pass_by(doctor: Doctor) -> None:
+    """Of an agent whose devices are found by their hint; not that of a customer."""
+    container = doctor.house.lab.pbx.container
+    container.exec(["cp", PJSIP, f"{PJSIP}.before"])
+    try:
+        container.exec(["sed", "-i", "s/^direct_media = no/direct_media = yes/", PJSIP])
+        doctor.house.lab.pbx.cli("module reload res_pjsip.so")
+        wait_until(lambda: doctor.direct_media() != [], 10.0, "the devices to be loaded")
+        found = doctor.finds("--only", "direct-media")["direct-media"]
+    finally:
+        container.exec(["mv", f"{PJSIP}.before", PJSIP])
+        doctor.house.lab.pbx.cli("module reload res_pjsip.so")
+    assert "PJSIP/1001: direct_media = yes" in found
+    assert not any("3001" in line for line in found)
+    wait_until(lambda: doctor.direct_media() == [], 10.0, "the devices to be as they were")
+
+
+def test_clocks_that_differ(doctor: Doctor) -> None:
+    """This machine's is 90 s ahead."""
+    ahead = doctor.folder / "ahead"
+    ahead.write_text("90")
+    command = [sys.executable, "-c", ANOTHER_CLOCK, str(ahead), *doctor.command("--json", "--only", "clock")[3:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=doctor.environment)
+    (result,) = json.loads(done.stdout)["results"]
+    (line,) = result["evidence"]
+    assert re.fullmatch(r"the clock of the PBX is (89|90|91) s behind", line)
+
+
+def test_a_picture_that_is_not_the_pbx(doctor: Doctor) -> None:
+    """The server is not told of hang-ups: it has channels that the PBX has no more, and the doctor names them."""
+    house = doctor.house
+    with FaultyWay(house.lab.pbx.address) as way:
+        house.restart(ami=house.ami(host=HOST, port=way.port), fastagi={"secret": "nobody-tries-this-one-out"})
+        assert doctor.finds("--only", "live-picture") == {}
+        house.lab.connect("3001", "1001")
+        way.lose("Hangup")
+        house.lab.pbx.hangup_all()
+        wait_until(lambda: len(way.lost) == 2, 10.0, "the events to be lost")
+        found = doctor.finds("--only", "live-picture")["live-picture"]
+        house.server.stop()
+    assert [re.sub("-[0-9a-f]{8}", "", line) for line in found] == [
+        "PJSIP/1001 is in the picture and not on the PBX",
+        "PJSIP/3001 is in the picture and not on the PBX",
+    ]
+
+
+def test_a_certificate_that_ends(doctor: Doctor) -> None:
+    """That of the manager interface, by the PBX's own file."""
+    pem = doctor.folder / "manager.pem"
+    pem.write_text(doctor.house.lab.authority.issue("pbx.example"))
+    (doctor.folder / "manager.conf").write_text(
+        CLEAN["manager.conf"].replace("enabled", f"tlsenable = yes\ntlscertfile = {pem}\nenabled")
+    )
+    (line,) = doctor.finds("--only", "certificate")["certificate"]
+    assert line.startswith(f"manager.conf: {pem}: ends on ")
 
 
 def test_a_code_past_the_groups(doctor: Doctor) -> None:
@@ -225,9 +327,16 @@ def test_ctrl_c_leaves_nothing(doctor: Doctor) -> None:
         ("manager.conf", f"[joe]\nsecret = {LONG}\nwrite = all\n", "ami-others", "[joe]: write has all, and"),
         (
             "manager.conf",
-            f"[agi-monitor]\nsecret = {LONG}\nwrite = call,system\n",
+            "[agi-monitor](+)\nwrite = call,system\n",
             "ami-account",
             "write has system",
+        ),
+        ("manager.conf", "#exec /bin/true\n", "file-not-understood", "#exec is not followed"),
+        (
+            "manager.conf",
+            f"[joe]\nsecret = {LONG}\nwrite = originate\npermit = 0.0.0.0/0\n",
+            "ami-others",
+            "originate",
         ),
         (
             "manager.conf",
@@ -235,14 +344,17 @@ def test_ctrl_c_leaves_nothing(doctor: Doctor) -> None:
             "ami-address",
             "listens on 0.0.0.0",
         ),
+        ("ari.conf", f"[joe]\ntype = user\npassword = {LONG}\n", "ari-open", "[joe]: may snoop on every channel"),
         ("asterisk.conf", "live_dangerously = yes\n", "live-dangerously", "live_dangerously = yes"),
         ("asterisk.conf", "systemname =\n", "systemname-missing", "no systemname"),
     ],
 )
 def test_a_file_that_is_unsafe(doctor: Doctor, file: str, text: str, check: str, evidence: str) -> None:
     """With the file and the section, and never with a secret."""
-    before = CLEAN[file].replace("systemname = pbx\n", "" if "systemname" in text else "systemname = pbx\n")
+    before = CLEAN.get(file, "").replace("systemname = pbx\n", "" if "systemname" in text else "systemname = pbx\n")
     (doctor.folder / file).write_text(before + text)
+    if file == "ari.conf":
+        (doctor.folder / "http.conf").write_text("[general]\nenabled = yes\nbindaddr = 0.0.0.0\n")
     (line,) = doctor.finds("--only", check)[check]
     assert file in line
     assert evidence in line

@@ -63,7 +63,7 @@ def test_reads_what_asterisk_reads(tmp_path: Path) -> None:
         f"{udp}:3: #exec is not followed",
         f"{udp}:4: none.conf is not there",
         f"{path}:12: [1002] is made from [none], which is not there; Asterisk refuses the whole file",
-        f"{path}:16: no name and value: junk",
+        f"{path}:16: no name and value",
     ]
     (second,) = [section for section in reading.sections if section.name == "1002"]
     assert (second.last("context"), second.values("context"), second.last("none")) == (
@@ -80,7 +80,7 @@ def test_what_a_file_may_begin_with_and_what_it_may_not_say(tmp_path: Path) -> N
     reading = read(tmp_path, "a.conf")
     assert shown(reading) == {"a": [("x", "1")], "b": [("y", "1")]}
     assert reading.notes == [
-        f"{path}:3: += is not understood: x += 2",
+        f"{path}:3: += is not understood",
         f"{path}:4: there is no [b] that this could go on with; Asterisk refuses the whole file",
     ]
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agi_monitor.doctor.dialplan_walk import Dialplan, Row, fits
+from agi_monitor.doctor.dialplan_walk import Dialplan, Row
+from agi_monitor.doctor.extension_patterns import overlap
 from tests.unit.doctor.test_checks import include, step
 
 SPY = ("end", "s")
@@ -37,7 +38,29 @@ def reached(*rows: Row, start: str = "phones") -> list[str]:
         ("Dial", "PJSIP/1001&Local/s@end/n,20", True),
         ("Goto", "end,${WHERE},1", True),
         ("Goto", "end,t,1", False),
-        ("Goto", "end,${EXTEN},1", True),
+        ("Goto", "end,${EXTEN},1", False),
+        ("Goto", "${WHERE},s,1", True),
+        ("Goto", "e${WHERE},s,1", True),
+        ("Goto", "o${WHERE},s,1", False),
+        ("Goto", "${WHERE}", True),
+        ("Goto", "${CUT(X,,1)},s,1", True),
+        ("Goto", "end,gone,1", False),
+        ("GotoIf", "$[${X:1} = 1]?${IF($[1]?end:other)},s,1:other,s,1", True),
+        ("GosubIf", "1?:end,s,1", True),
+        ("Exec", "Goto(end,s,1)", True),
+        ("TryExec", "ChanSpy(x)", True),
+        ("ExecIfTime", "9:00-17:00,*,*,*?Goto(end,s,1)", True),
+        ("Dial", "PJSIP/1,20,G(end^s^1)", True),
+        ("Dial", "PJSIP/1,20,U(end^x)", True),
+        ("Dial", "PJSIP/1,20,b(end^s^1)", True),
+        ("Queue", "500,,,,,,end", True),
+        ("Originate", "PJSIP/1,exten,end,s,1", True),
+        ("Set", "CHANNEL(hangup_handler_push)=end,s,1", True),
+        ("Set", "__TRANSFER_CONTEXT=end", True),
+        ("Set", "X=end", False),
+        ("DISA", "1234,end", True),
+        ("System", 'asterisk -rx "channel originate PJSIP/1 application ChanSpy"', True),
+        ("NoOp", "end ChanSpy", False),
         ("Set", "X=ChanSpy", False),
         ("Playback", "end,s,1", False),
     ],
@@ -46,6 +69,62 @@ def test_where_a_step_leads(application: str, arguments: str, is_reached: bool) 
     """Literal places are followed; where the extension is a variable, all of the context."""
     rows = [step("phones", "_1X", application, arguments), step("end", "s", "ChanSpy"), step("other", "s", "Hangup")]
     assert bool(reached(*rows)) is is_reached
+
+
+@pytest.mark.parametrize(
+    ("application", "arguments", "is_reached"),
+    [
+        ("Background", "menu", True),
+        ("WaitExten", "5", True),
+        ("Dial", "PJSIP/1,20,tT", True),
+        ("Dial", "PJSIP/1,20,${OPTIONS}", True),
+        ("Dial", "PJSIP/1,20,m(tunes)r", False),
+        ("Queue", "500,t", True),
+        ("Queue", "500,n", False),
+        ("Goto", "i,1", False),
+    ],
+)
+def test_digits_that_are_dialled_later(application: str, arguments: str, is_reached: bool) -> None:
+    """In a menu or a transfer they are extensions of the context that the call is in."""
+    rows = [
+        step("phones", "1", "Goto", "menu,s,1"),
+        step("menu", "s", application, arguments),
+        step("menu", "9", "ChanSpy"),
+    ]
+    assert bool(reached(*rows)) is is_reached
+
+
+def test_the_context_is_that_of_the_channel() -> None:
+    """An extension that stands in an included context goes on in the one that includes it."""
+    rows = [
+        include("phones", "common"),
+        step("common", "1", "Goto", "s,1"),
+        step("phones", "s", "NoOp"),
+        step("entry", "2", "Goto", "inner,1,1"),
+        include("inner", "common"),
+        step("inner", "s", "ChanSpy"),
+    ]
+    assert reached(*rows) == []
+    assert reached(*rows, start="entry") == ["from [entry] 2@entry -> 1@common -> s@inner"]
+
+
+def test_a_missing_extension_leads_to_i() -> None:
+    """As the PBX does with a jump, and with digits in a menu."""
+    rows = [step("phones", "1", "Goto", "end,77,1"), step("end", "i", "ChanSpy"), step("end", "8", "NoOp")]
+    assert reached(*rows) == ["from [phones] 1@phones -> i@end"]
+
+
+def test_a_way_that_does_not_count() -> None:
+    """The longer one past it is found."""
+    rows = [
+        step("phones", "1", "Goto", "end,s,1"),
+        step("phones", "2", "Goto", "middle,s,1"),
+        step("middle", "s", "Goto", "end,s,1"),
+        step("end", "s", "ChanSpy"),
+    ]
+    dialplan = Dialplan(rows)
+    ways = dialplan.ways(["phones"], lambda place: place == SPY, lambda place: place == ("phones", "1"))
+    assert [str(way) for _, way in ways] == ["from [phones] 2@phones -> s@middle -> s@end"]
 
 
 def test_a_macro_is_followed() -> None:
@@ -64,6 +143,23 @@ def test_the_way_is_the_shortest() -> None:
         step("end", "s", "ChanSpy", "x"),
     ]
     assert reached(*rows) == ["from [phones] 8@features -> s@end"]
+
+
+def test_devices_of_hints() -> None:
+    """Also by a pattern, and in a context that is included."""
+    hint = {"Context": "hints", "Priority": "hint"}
+    rows = [
+        include("phones", "hints"),
+        {**hint, "Extension": "1001", "Application": "PJSIP/1001&PJSIP/1001-mobile,CustomPresence:1001"},
+        {**hint, "Extension": "_2XXX", "Application": "PJSIP/${EXTEN}"},
+    ]
+    dialplan = Dialplan(rows)
+    assert [list(dialplan.devices("phones", one)) for one in ("1001", "2005", "3001")] == [
+        ["PJSIP/1001", "PJSIP/1001-mobile"],
+        ["PJSIP/2005"],
+        [],
+    ]
+    assert list(dialplan.devices("nowhere", "1001")) == []
 
 
 def test_loops_end() -> None:
@@ -90,6 +186,13 @@ def test_loops_end() -> None:
         ("_n.", "21", True),
         ("_X!", "1", True),
         ("_1-23", "123", True),
+        ("_9.", "_9XXX", True),
+        ("_9.", "_[0-8]X", False),
+        ("_NXX", "_1XX", False),
+        ("_X", "_X!", True),
+        ("_X", "_X.", False),
+        ("_X.", "_9", False),
+        ("_!", "_*8", True),
         ("_[0-9*#]!", "#", True),
         ("_[9-0]", "5", True),
         ("_[", "[", True),
@@ -97,7 +200,7 @@ def test_loops_end() -> None:
 )
 def test_patterns(pattern: str, extension: str, is_meant: bool) -> None:
     """As pbx.c has them; what nobody understands means everything."""
-    assert fits(pattern, extension) is is_meant
+    assert overlap(pattern, extension) is is_meant
 
 
 CONTEXTS = st.sampled_from(["phones", "a", "b", "end"])

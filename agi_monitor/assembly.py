@@ -6,9 +6,9 @@ import ipaddress
 from collections.abc import Iterable
 from datetime import datetime
 
-from agi_monitor.config import AMI, Config
-from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Site
-from agi_monitor.model import Agent, Mode, Supervisor
+from agi_monitor.config import AMI, Asterisk, Config, PjsipPart
+from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Phones, Pjsip, Site
+from agi_monitor.model import Agent, Flavour, Mode, Supervisor
 from agi_monitor.people import RuleCalls, RuleEntry, RuleMode, RuleTerms, RuleTimes
 from agi_monitor.supervision import hours
 from agi_monitor.supervision.authorization import ALL, Calls, Effect, Rule, Terms
@@ -19,6 +19,11 @@ from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice, Policy
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
+
+FREEPBX_PHONES = "from-internal"
+"""Where phones dial from on FreePBX, unless somebody has changed it."""
+
+PJSIP = "PJSIP/"
 
 PROTECTED = "protected agents"
 """The rule that denies agents with ``protected``. No rule of a site is called so: of the spaces."""
@@ -159,8 +164,31 @@ def site(config: Config) -> Site:
         secret=config.fastagi.secret,
         notice=() if config.notice is None else config.notice.sounds,
         test_calls=config.dialplan.test_calls,
-        manager=None if config.ami is None else manager_account(config.ami, config.fastagi.dialplan_address),
+        manager=(
+            None
+            if config.ami is None or not config.asterisk.account
+            else manager_account(config.ami, config.fastagi.dialplan_address)
+        ),
+        flavour=config.asterisk.flavour,
+        phones=_phones(config.asterisk),
+        pjsip=None if config.asterisk.pjsip is None else _pjsip(config.asterisk.pjsip),
+        agent_groups=tuple(sorted({group for agent in config.agents.values() for group in agent.groups})),
     )
+
+
+def _phones(asterisk: Asterisk) -> Phones | None:
+    context = asterisk.phones
+    if context is None:
+        if asterisk.flavour is not Flavour.FREEPBX:
+            return None
+        context = FREEPBX_PHONES
+    return Phones(context, asterisk.table if asterisk.flavour is Flavour.REALTIME else None)
+
+
+def _pjsip(part: PjsipPart) -> Pjsip:
+    if part.tls is None:
+        return Pjsip(srtp=part.srtp)
+    return Pjsip(part.tls.address, part.tls.port, str(part.tls.certificate), str(part.tls.key), part.srtp)
 
 
 def manager_account(ami: AMI, server: str) -> ManagerAccount:
@@ -198,4 +226,10 @@ def _permission_group(group: str, people: Iterable[Supervisor], permissions: tup
         if rule.effect is Effect.ALLOW and any(rule.names_supervisor(member) for member in members)
         for mode in rule.speaks_of
     )
-    return PermissionGroup(group, modes, tuple(member.name or member.id for member in members))
+    devices = (endpoint for member in members for endpoint in member.endpoints if endpoint.startswith(PJSIP))
+    return PermissionGroup(
+        group,
+        modes,
+        tuple(member.name or member.id for member in members),
+        tuple(device.removeprefix(PJSIP) for device in devices),
+    )

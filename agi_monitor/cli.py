@@ -22,7 +22,7 @@ from agi_monitor.control import client
 from agi_monitor.control.messages import Ask, Request
 from agi_monitor.control.overview import Row
 from agi_monitor.control.socket_file import socket_path
-from agi_monitor.dialplan.render import MANAGER
+from agi_monitor.dialplan.render import MANAGER, PJSIP, REALTIME
 from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.dialplan.write import write
 from agi_monitor.discover_cli import discover
@@ -151,7 +151,7 @@ def render(config_path: Path, out: Path, as_json: bool) -> None:
         return
     for name, state in states.items():
         click.echo(f"{name}: {state}")
-    if {path.name for path in changed} - {MANAGER}:
+    if {path.name for path in changed} - {MANAGER, PJSIP, REALTIME}:
         click.echo(
             "Next: asterisk -rx 'dialplan reload'; extensions.conf.sample shows which context to include where"
         )
@@ -159,6 +159,10 @@ def render(config_path: Path, out: Path, as_json: bool) -> None:
         click.echo(f"Next: asterisk -rx 'manager reload'; {MANAGER} says how to include it, once")
     elif MANAGER not in files and (out / MANAGER).exists():
         click.echo(f"{MANAGER}: is left from a configuration with ami; remove it, then asterisk -rx 'manager reload'")
+    if out / PJSIP in changed:
+        click.echo(f"Next: asterisk -rx 'module reload res_pjsip.so'; {PJSIP} says how to include it, once")
+    if out / REALTIME in changed:
+        click.echo(f"Next: run {REALTIME} on the database of the phones")
 
 
 @main.command()

@@ -25,6 +25,7 @@ from agi_monitor.model import (
     ONE_FILE,
     Barge,
     Cue,
+    Flavour,
     Follow,
     Mode,
     Orphans,
@@ -197,6 +198,44 @@ class Dialplan(Section):
     """A folder with templates of the site; one that is here replaces the packaged one of the same name."""
     test_calls: bool = True
     """Whether there is a context for the test calls of `agi-monitor doctor --audio`."""
+
+
+class PjsipTLS(Section):
+    """The TLS transport of PJSIP."""
+
+    address: Address = "0.0.0.0"
+    """Where the PBX listens for phones with TLS."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 5061
+    """Its TCP port."""
+    certificate: Path
+    """The PBX's certificate, a file on the PBX that Asterisk may read."""
+    key: Path
+    """Its key, likewise."""
+
+
+class PjsipPart(Section):
+    """What is rendered for pjsip.conf: templates for endpoints, by group, and a TLS transport."""
+
+    tls: PjsipTLS | None = None
+    """Signalling is encrypted: a transport `agi-monitor-tls`, which the templates use."""
+    srtp: bool = False
+    """Sound is encrypted (SDES), and a call without it is refused. Needs `tls`, which the keys travel in."""
+
+
+class Asterisk(Section):
+    """Which files are made for the PBX, and how it is built."""
+
+    flavour: Flavour = Flavour.PLAIN
+    """Who writes the PBX's own files: `plain` people, `freepbx` FreePBX, `realtime` a database that Asterisk asks."""
+    phones: Context | None = None
+    """The context that phones dial from. With it there is a context `agi-monitor-phone-GROUP` for the phones of each
+    group, with everything of this one and the group's codes. On FreePBX it is `from-internal` when not given."""
+    table: Context = "extensions"
+    """With `flavour: realtime`, the name in extconfig.conf of the table that has the extensions of `phones`."""
+    account: bool = True
+    """Whether the account for manager.conf is made. Needs `ami`."""
+    pjsip: PjsipPart | None = None
+    """What is made for pjsip.conf; nothing when not given."""
 
 
 class Audit(Section):
@@ -404,6 +443,8 @@ class Config(Section):
     """The same for one language."""
     dialplan: Dialplan = Dialplan()
     """The generated dialplan."""
+    asterisk: Asterisk = Asterisk()
+    """Which files are made for the PBX, and how it is built."""
     audit: Audit = Audit()
     """The record of who heard whom."""
     state: State = State()

@@ -25,15 +25,19 @@ from agi_monitor.install.comparison import compare
 from agi_monitor.install.journal import Journal, alone
 from agi_monitor.install.manifest import BrokenManifest, Manifest
 from agi_monitor.install.plan import Plan
+from agi_monitor.model import Flavour
 from agi_monitor.people_source import load_with_people
 
 if TYPE_CHECKING:
     from agi_monitor.install.admin_session import AdminSession
 
-MODULES = ("pbx_config.so", "manager")
-"""What Reload calls the two: ``dialplan`` is unknown to it, and ``manager`` is no module but has a name."""
-
-COMMANDS = ("module reload pbx_config.so", "manager reload")
+MODULES: Mapping[str, str] = {
+    "pbx_config.so": "module reload pbx_config.so",
+    "manager": "manager reload",
+    "res_pjsip.so": "module reload res_pjsip.so",
+}
+"""What Reload calls them, and the console: ``dialplan`` is unknown to it, and ``manager`` is no module but has a
+name."""
 SECRET_VARIABLE = "AGI_MONITOR_ADMIN_SECRET"  # noqa: S105 - the name of it
 SECRET_LINE = re.compile(r"^([ +-]\s*(?:md5)?secret\s*=>?\s*).*", re.IGNORECASE)
 
@@ -121,6 +125,7 @@ def install(
             manifest,
             str(folder.resolve()),
             has_folder=(folder / plans.FOLDER).exists(),
+            hosts=plans.FREEPBX_HOSTS if site.flavour is Flavour.FREEPBX else plans.HOSTS,
         )
         masked = [text for text in (site.secret, site.manager.secret if site.manager else None) if text]
         if not _agreed(plan, masked, as_json, yes=yes, dry_run=dry_run, force=force, question="Install this?"):
@@ -129,19 +134,19 @@ def install(
         session = log_in(stack, config, login)
         try:
             journal.switch((*plan.changes, *plan.books))
-            wrong, foreign = ([], []) if session is None else _load(session, rendered)
+            wrong, foreign = ([], []) if session is None else _load(session, rendered, _modules(plan))
             if wrong:
                 raise _NotLoaded(wrong)
             journal.keep()
         except BaseException as error:
-            _put_back(journal, session, error)
+            _put_back(journal, session, error, _modules(plan))
             if isinstance(error, _NotLoaded):
                 _report(as_json, "rolled back", plan, error.wrong, [])
                 sys.exit(1)
             raise
         _report(as_json, "installed" if plan.changes else "unchanged", plan, [], foreign)
         if session is None and (plan.changes or recovered):
-            _say_commands()
+            _say_commands(_modules(plan))
 
 
 @click.command()
@@ -179,12 +184,12 @@ def uninstall(
         dialplan = present.get(f"{plans.FOLDER}/{DIALPLAN}") or b""
         try:
             journal.switch((*plan.changes, *plan.books))
-            complaints = [] if session is None else _reload(session)
+            complaints = [] if session is None else _reload(session, _modules(plan))
             if complaints:
                 raise _NotLoaded(complaints)
             journal.keep()
         except BaseException as error:
-            _put_back(journal, session, error)
+            _put_back(journal, session, error, _modules(plan))
             if isinstance(error, _NotLoaded):
                 _report(as_json, "rolled back", plan, error.wrong, [])
                 sys.exit(1)
@@ -198,7 +203,7 @@ def uninstall(
             left = [f"context {name} has extensions still" for name in left]
         _report(as_json, "removed", plan, [], left)
         if session is None and (plan.changes or recovered):
-            _say_commands()
+            _say_commands(_modules(plan))
 
 
 # ---- parts of them ---------------------------------------------------------------------------------------
@@ -322,13 +327,19 @@ def log_in(
     )
 
 
-def _reload(session: AdminSession) -> list[str]:
-    said = [(module, session.reload(module)) for module in MODULES]
+def _modules(plan: Plan) -> tuple[str, ...]:
+    """The modules that read a file which is changed. The phones' one is left alone otherwise."""
+    is_pjsip = any("pjsip" in change.path for change in plan.changes)
+    return tuple(module for module in MODULES if is_pjsip or "pjsip" not in module)
+
+
+def _reload(session: AdminSession, modules: Iterable[str]) -> list[str]:
+    said = [(module, session.reload(module)) for module in modules]
     return [f"{module}: Asterisk could not load it: {text}" for module, text in said if text is not None]
 
 
-def _load(session: AdminSession, rendered: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    complaints = _reload(session)
+def _load(session: AdminSession, rendered: Mapping[str, str], modules: Iterable[str]) -> tuple[list[str], list[str]]:
+    complaints = _reload(session, modules)
     wrong, foreign = _compare(session, rendered)
     return complaints + wrong, foreign
 
@@ -343,7 +354,7 @@ def _compare(session: AdminSession, rendered: Mapping[str, str]) -> tuple[list[s
     return wrong, foreign
 
 
-def _put_back(journal: Journal, session: AdminSession | None, error: BaseException) -> None:
+def _put_back(journal: Journal, session: AdminSession | None, error: BaseException, modules: tuple[str, ...]) -> None:
     """Return to the old files, in the PBX as well."""
     if not journal.undo():
         return
@@ -351,13 +362,13 @@ def _put_back(journal: Journal, session: AdminSession | None, error: BaseExcepti
     if session is None:
         return
     try:
-        complaints = _reload(session)
+        complaints = _reload(session, modules)
     except AgiMonitorError as failure:
         complaints = [str(failure)]
     for complaint in complaints:
         click.echo(f"the PBX may still have the new ones: {complaint}", err=True)
     if complaints:
-        _say_commands()
+        _say_commands(modules)
 
 
 def _remove_folders(folder: Path, manifest: Manifest) -> None:
@@ -394,9 +405,9 @@ def _report(as_json: bool, state: str, plan: Plan | None, wrong: list[str], fore
     click.echo(state)
 
 
-def _say_commands() -> None:
-    for command in COMMANDS:
-        click.echo(f"Next: asterisk -rx '{command}'", err=True)
+def _say_commands(modules: Iterable[str]) -> None:
+    for module in modules:
+        click.echo(f"Next: asterisk -rx '{MODULES[module]}'", err=True)
     click.echo(
         "Asterisk says nothing of lines it leaves out: 'agi-monitor install --check --ami-user USER' asks it",
         err=True,

@@ -279,6 +279,17 @@ class Agent:
     name: str = ""
 
 
+class Flavour(StrEnum):
+    """Who writes the PBX's own files."""
+
+    PLAIN = "plain"
+    """People."""
+    FREEPBX = "freepbx"
+    """FreePBX, which leaves the files ``*_custom.conf`` alone."""
+    REALTIME = "realtime"
+    """A database that Asterisk asks (extconfig.conf), for phones and for the dialplan."""
+
+
 DEVICE_CHANNEL = re.compile(r"(?P<endpoint>[A-Za-z0-9]+/[^\s/]+)-[0-9a-f]+")
 
 

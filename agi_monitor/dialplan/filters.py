@@ -176,6 +176,18 @@ def host_network(value: str) -> str:
     return ipaddress.ip_network(str(value)).with_prefixlen
 
 
+def sql(value: str) -> str:
+    """A value as a text of SQL, with its quotes.
+
+    Raises:
+        RefusedValue: it holds a quote, a backslash or a control character.
+    """
+    refuse_controls(value)
+    if found := sorted(set(value) & set("'\"\\")):
+        raise RefusedValue(value, f"holds {' '.join(found)}, which ends a text of SQL: leave it out")
+    return f"'{value}'"
+
+
 CONTEXT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
@@ -215,5 +227,6 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "section": section,
     "setting": setting,
     "host_network": host_network,
+    "sql": sql,
 }
 """Under these names the templates know them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agi_monitor.dialplan.filters import MAX_SECTION_BYTES, SUBSTITUTIONS, is_control
 from agi_monitor.dialplan.parse import Dialplan, Extension, Priority, parse
@@ -47,11 +47,13 @@ class Source:
         lines: as they stand in the file.
         visible: the same lines without their comments.
         dialplan: what they mean.
+        foreign: contexts of other files that may be included, and switches that may be used.
     """
 
     lines: tuple[str, ...]
     visible: tuple[str, ...]
     dialplan: Dialplan
+    foreign: frozenset[str] = frozenset()
 
     def extensions(self) -> Iterator[tuple[str, Extension]]:
         """Every extension with the name of its context."""
@@ -65,9 +67,14 @@ class Source:
             yield from extension.priorities
 
 
-def lint(text: str) -> tuple[Problem, ...]:
-    """Everything that is wrong with this text, in the order of its lines; empty when it may be written."""
-    source = source_of(text)
+def lint(text: str, foreign: frozenset[str] = frozenset()) -> tuple[Problem, ...]:
+    """Everything that is wrong with this text, in the order of its lines; empty when it may be written.
+
+    Parameters:
+        text: of the dialplan.
+        foreign: contexts of other files that it may include, and switches that it may use.
+    """
+    source = replace(source_of(text), foreign=foreign)
     problems = [problem for rule in RULES for problem in rule(source)]
     return tuple(sorted(problems, key=lambda problem: problem.line))
 
@@ -143,11 +150,14 @@ def substituted_patterns(source: Source) -> Iterator[Problem]:
 
 def foreign_includes(source: Source) -> Iterator[Problem]:
     """Whoever reaches this file's contexts would reach the included one as well."""
-    known = {context.name for context in source.dialplan.contexts}
+    known = {context.name for context in source.dialplan.contexts} | source.foreign
     for context in source.dialplan.contexts:
         for include in context.includes:
             if include.context not in known:
                 yield Problem(include.line, f"includes {include.context}, a context of another file: leave it out")
+        for switch in context.switches:
+            if switch.where not in source.foreign:
+                yield Problem(switch.line, f"switch to {switch.where}, which nobody has checked: leave it out")
 
 
 def spying_applications(source: Source) -> Iterator[Problem]:

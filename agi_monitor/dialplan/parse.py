@@ -50,12 +50,21 @@ class Include:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """``switch => where``: extensions that stand elsewhere, such as ``Realtime/phones@extensions``."""
+
+    where: str
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """One context, also when it was written in several sections."""
 
     name: str
     extensions: tuple[Extension, ...]
     includes: tuple[Include, ...] = ()
+    switches: tuple[Switch, ...] = ()
     line: int = field(default=0, compare=False)
 
 
@@ -114,6 +123,7 @@ class _Reader:
         self._lines: dict[str, int] = {}
         self._extensions: dict[str, dict[str, dict[int, Priority]]] = {}
         self._includes: dict[str, list[Include]] = {}
+        self._switches: dict[str, list[Switch]] = {}
         self._dropped: list[Dropped] = []
         self._context: str | None = None
         self._pattern: str | None = None
@@ -127,6 +137,7 @@ class _Reader:
         self._lines.setdefault(section.name, section.line)
         self._extensions.setdefault(section.name, {})
         self._includes.setdefault(section.name, [])
+        self._switches.setdefault(section.name, [])
         if section.options:
             self.drop(
                 section.line, f"[{section.name}]{section.options}: a template or an addition to another section"
@@ -145,8 +156,11 @@ class _Reader:
             self._step(self._context, assignment.line, assignment.value)
         elif key == "include":
             self._includes[self._context].append(Include(assignment.value, assignment.line))
+        elif key == "switch":
+            self._switches[self._context].append(Switch(assignment.value, assignment.line))
         else:
-            self.drop(assignment.line, f"{assignment.key} is no key that this dialplan uses (exten, same, include)")
+            keys = "exten, same, include, switch"
+            self.drop(assignment.line, f"{assignment.key} is no key that this dialplan uses ({keys})")
 
     def _step(self, context: str, line: int, text: str) -> None:
         priority, _, call = text.partition(",")
@@ -186,6 +200,7 @@ class _Reader:
                         for pattern, priorities in extensions.items()
                     ),
                     tuple(self._includes[name]),
+                    tuple(self._switches[name]),
                     self._lines[name],
                 )
                 for name, extensions in self._extensions.items()

@@ -11,19 +11,23 @@ from types import MappingProxyType
 from jinja2 import Environment, StrictUndefined, TemplateError, TemplateNotFound, TemplateSyntaxError
 
 from agi_monitor.dialplan.filters import FILTERS, RefusedValue, Text
-from agi_monitor.dialplan.lint import lint
+from agi_monitor.dialplan.lint import Problem, control_characters, lint, source_of
 from agi_monitor.dialplan.lint_account import lint_account
+from agi_monitor.dialplan.lint_pjsip import lint_pjsip
 from agi_monitor.dialplan.loader import TemplateLoader
 from agi_monitor.dialplan.site import Site
 from agi_monitor.dialplan.view import view
 from agi_monitor.errors import RenderError
+from agi_monitor.model import Flavour
 
 DIALPLAN = "agi-monitor.conf"
 SAMPLE = "extensions.conf.sample"
 MANAGER = "manager.conf.include"
-FILES = (DIALPLAN, SAMPLE, MANAGER)
-"""What is rendered, each from the template of its name with ``.j2`` behind it; the last one for a site that has an
-account. Only the first is called ``.conf``, so that ``#include "agi-monitor/*.conf"`` loads nothing else."""
+PJSIP = "pjsip.conf.include"
+REALTIME = "realtime.sql"
+FILES = (DIALPLAN, SAMPLE, MANAGER, PJSIP, REALTIME)
+"""What is rendered, each from the template of its name with ``.j2`` behind it; the last three for a site that wants
+them. Only the first is called ``.conf``, so that ``#include "agi-monitor/*.conf"`` loads nothing else."""
 
 
 def render(site: Site, template_directory: Path | None = None) -> Mapping[str, str]:
@@ -44,14 +48,26 @@ def render(site: Site, template_directory: Path | None = None) -> Mapping[str, s
     environment = dialplan_environment(loader)
     seen = view(site)
     values = {field.name: getattr(seen, field.name) for field in fields(seen)}
-    wanted = [name for name in FILES if name != MANAGER or site.manager is not None]
+    wanted = [name for name in FILES if is_wanted(name, site)]
     files = {name: render_one(environment, loader, name, values) for name in wanted}
     for template in loader.unused():
         known = ", ".join(f"{name}.j2" for name in FILES)
         raise RenderError(f"{template}: no template asks for this one; is its name misspelled? Known are {known}")
     for name, text in files.items():
-        refuse_problems(environment, name, text)
+        refuse_problems(environment, name, text, site)
     return MappingProxyType(files)
+
+
+def is_wanted(name: str, site: Site) -> bool:
+    """Whether a site has a file of this name."""
+    match name:
+        case "manager.conf.include":
+            return site.manager is not None
+        case "pjsip.conf.include":
+            return site.pjsip is not None
+        case "realtime.sql":
+            return site.flavour is Flavour.REALTIME and site.phones is not None
+    return True
 
 
 def dialplan_environment(loader: TemplateLoader) -> Environment:
@@ -109,9 +125,24 @@ def place_of(error: BaseException, loader: TemplateLoader, template: str) -> str
     return template
 
 
-def refuse_problems(environment: Environment, name: str, text: str) -> None:
+def problems_of(name: str, text: str, site: Site) -> tuple[Problem, ...]:
+    """What is wrong with a text."""
+    match name:
+        case "manager.conf.include":
+            return lint_account(text)
+        case "pjsip.conf.include":
+            return lint_pjsip(text)
+        case "realtime.sql":
+            return tuple(control_characters(source_of(text)))
+    foreign = set()
+    if site.phones is not None:
+        foreign = {site.phones.context, f"Realtime/{site.phones.context}@{site.phones.table}"}
+    return lint(text, frozenset(foreign))
+
+
+def refuse_problems(environment: Environment, name: str, text: str, site: Site) -> None:
     """Refuse a text that is found to have something wrong with it."""
-    if problems := lint_account(text) if name == MANAGER else lint(text):
+    if problems := problems_of(name, text, site):
         template = environment.get_template(f"{name}.j2").filename
         raise RenderError(
             "\n".join(f"{name} line {problem.line} (made by {template}): {problem.text}" for problem in problems)

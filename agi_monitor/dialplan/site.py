@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from agi_monitor.errors import RenderError
-from agi_monitor.model import Agent, Mode
+from agi_monitor.model import Agent, Flavour, Mode
 
 DEFAULT_CODES: Mapping[Mode, str] = MappingProxyType({Mode.LISTEN: "*222", Mode.WHISPER: "*223", Mode.BARGE: "*224"})
 
@@ -28,7 +28,63 @@ MANAGER_SECRET = re.compile(r"[!-:<-~]{1,128}")
 """manager.conf takes a value as it is up to the first semicolon, for which there is no escape behind a backslash."""
 
 
+CONTEXT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}")
+DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+"""What PJSIP calls a device: the id of its endpoint."""
+PATH = re.compile(r"/[!-:<-~]{1,400}")
 SOUND = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Phones:
+    """Where the site's phones dial from.
+
+    Parameters:
+        context: that has everything a phone may dial.
+        table: of realtime where its extensions are; None when they are in a file.
+
+    Raises:
+        RenderError: one of them could break a line of the dialplan.
+    """
+
+    context: str
+    table: str | None = None
+
+    def __post_init__(self) -> None:
+        require(CONTEXT, self.context, f"the phones' context {self.context!r}", "letters, digits, _ and -, up to 60")
+        if self.table is not None:
+            require(CONTEXT, self.table, f"the realtime table {self.table!r}", "letters, digits, _ and -, up to 60")
+
+
+@dataclass(frozen=True, slots=True)
+class Pjsip:
+    """What is rendered for pjsip.conf.
+
+    Parameters:
+        address: where TLS listens; None without TLS.
+        port: its TCP port.
+        certificate: the file with the PBX's certificate, on the PBX.
+        key: the file with its key.
+        srtp: whether sound is encrypted; the keys of it travel in the signalling, so it needs TLS.
+
+    Raises:
+        RenderError: one of them could break a line of the file, or the keys would travel in the clear.
+    """
+
+    address: str | None = None
+    port: int = 5061
+    certificate: str = ""
+    key: str = ""
+    srtp: bool = False
+
+    def __post_init__(self) -> None:
+        if self.address is None:
+            if self.srtp:
+                raise RenderError("SRTP without TLS sends its keys in the clear: give the transport a certificate")
+            return
+        require_address(self.address, "the address of the TLS transport")
+        for path, what in ((self.certificate, "certificate"), (self.key, "key")):
+            require(PATH, path, f"the file {path!r} of the {what}", "a path from / on, without spaces and ;")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +95,7 @@ class PermissionGroup:
         name: letters, digits, ``_`` and ``-``, at most 40; part of the context's name.
         modes: what at least one rule allows this group at all. The server still decides each call.
         supervisors: names of people, for the comments.
+        devices: PJSIP's names of their phones.
 
     Raises:
         RenderError: the name cannot be part of a context's name.
@@ -47,8 +104,11 @@ class PermissionGroup:
     name: str
     modes: frozenset[Mode]
     supervisors: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for device in self.devices:
+            require(DEVICE, device, f"the device {device!r}", "letters, digits and _ . -, at most 80")
         require(GROUP_NAME, self.name, f"the group name {self.name!r}", "letters, digits, _ and -, at most 40")
 
 
@@ -97,7 +157,11 @@ class Site:
         context: the name that all contexts begin with.
         notice: sound files that an agent hears before a supervisor does; none when agents are not told.
         test_calls: whether the doctor may make test calls.
-        manager: the account for manager.conf; None when the server uses no manager interface.
+        manager: the account for manager.conf; None when the server uses no manager interface, or has it already.
+        flavour: who writes the PBX's own files.
+        phones: where phones dial from; None when there are no contexts for the phones of the groups.
+        pjsip: what is rendered for pjsip.conf; None for nothing.
+        agent_groups: the groups that agents are in.
 
     Raises:
         RenderError: one of them could break a line of the dialplan, or two of them collide.
@@ -113,8 +177,20 @@ class Site:
     notice: tuple[str, ...] = ()
     test_calls: bool = True
     manager: ManagerAccount | None = None
+    flavour: Flavour = Flavour.PLAIN
+    phones: Phones | None = None
+    pjsip: Pjsip | None = None
+    agent_groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for group in self.agent_groups:
+            require(GROUP_NAME, group, f"the group name {group!r}", "letters, digits, _ and -, at most 40")
+        if self.pjsip is not None and self.flavour is Flavour.FREEPBX:
+            raise RenderError(
+                "FreePBX writes pjsip.conf itself: leave asterisk.pjsip out, and set TLS and SRTP in its web pages"
+            )
+        if self.phones is not None and self.phones.context.startswith(self.context):
+            raise RenderError(f"the phones' context {self.phones.context!r} is one of ours: name that of the site")
         require(
             PREFIX, self.context, f"the context {self.context!r}", "a letter, then letters, digits, _ and -, up to 32"
         )

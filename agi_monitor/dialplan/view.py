@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agi_monitor.dialplan.filters import Text
-from agi_monitor.dialplan.site import ManagerAccount, Site
+from agi_monitor.dialplan.site import ManagerAccount, Phones, Pjsip, Site
 from agi_monitor.model import Mode
 
 SCAN = "*"
@@ -55,12 +55,16 @@ class GroupView:
         context: the name of its context.
         codes: the feature codes it may dial.
         supervisors: names of people.
+        phone_context: where their phones can dial from: everything of the site, and the codes.
+        devices: PJSIP's names of their phones, each in the group with the most codes alone.
     """
 
     name: Text
     context: Text
     codes: tuple[CodeView, ...]
     supervisors: tuple[Text, ...]
+    phone_context: Text
+    devices: tuple[Text, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,38 @@ class ManagerView:
     username: Text
     secret: Text
     addresses: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PhonesView:
+    """Where the site's phones dial from.
+
+    Parameters:
+        context: its name.
+        table: of realtime; None when the context is in a file.
+    """
+
+    context: Text
+    table: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class PjsipView:
+    """What there is for pjsip.conf.
+
+    Parameters:
+        address: where TLS listens; None without TLS.
+        port: its TCP port.
+        certificate: a file.
+        key: a file.
+        srtp: whether sound is encrypted.
+    """
+
+    address: Text | None
+    port: int
+    certificate: Text
+    key: Text
+    srtp: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +134,10 @@ class View:
         test_context: where the test calls of the doctor are.
         test_calls: whether they are wanted.
         manager: None when the server uses no manager interface.
+        flavour: ``plain``, ``freepbx`` or ``realtime``.
+        phones: None when there are no contexts for the phones of the groups.
+        pjsip: None when there is nothing for pjsip.conf.
+        agent_groups: by their names.
     """
 
     context: Text
@@ -115,6 +155,10 @@ class View:
     test_context: Text
     test_calls: bool
     manager: ManagerView | None
+    flavour: str
+    phones: PhonesView | None
+    pjsip: PjsipView | None
+    agent_groups: tuple[Text, ...]
 
 
 def view(site: Site) -> View:
@@ -129,6 +173,7 @@ def view(site: Site) -> View:
         for mode in Mode
         if mode in site.codes
     }
+    owners = owner_of_device(site)
     return View(
         context=Text(site.context, "the context"),
         call_context=Text(f"{site.context}-call", "the context"),
@@ -151,6 +196,12 @@ def view(site: Site) -> View:
                     Text(name, f"the name of supervisor {number} in group {group.name}")
                     for number, name in enumerate(group.supervisors, start=1)
                 ),
+                phone_context=Text(f"{site.context}-phone-{group.name}", f"the context of group {group.name}"),
+                devices=tuple(
+                    Text(device, f"the device {device} in group {group.name}")
+                    for device in group.devices
+                    if owners[device] == group.name
+                ),
             )
             for group in site.groups
         ),
@@ -162,6 +213,37 @@ def view(site: Site) -> View:
         test_context=Text(f"{site.context}{TEST_CALLS}", "the context"),
         test_calls=site.test_calls,
         manager=None if site.manager is None else manager_view(site.manager),
+        flavour=site.flavour.value,
+        phones=None if site.phones is None else phones_view(site.phones),
+        pjsip=None if site.pjsip is None else pjsip_view(site.pjsip),
+        agent_groups=tuple(Text(name, f"the name of group {name}") for name in site.agent_groups),
+    )
+
+
+def owner_of_device(site: Site) -> dict[str, str]:
+    """Which group's context a phone dials from: it can have one alone, so it is the one with the most codes."""
+    found: dict[str, str] = {}
+    for group in sorted(site.groups, key=lambda group: len(group.modes)):
+        found.update(dict.fromkeys(group.devices, group.name))
+    return found
+
+
+def phones_view(phones: Phones) -> PhonesView:
+    """What the templates see of the site's phones."""
+    return PhonesView(
+        Text(phones.context, "the phones' context"),
+        None if phones.table is None else Text(phones.table, "the realtime table"),
+    )
+
+
+def pjsip_view(pjsip: Pjsip) -> PjsipView:
+    """What the templates see of it."""
+    return PjsipView(
+        None if pjsip.address is None else Text(pjsip.address, "the address of the TLS transport"),
+        pjsip.port,
+        Text(pjsip.certificate, "the file of the certificate"),
+        Text(pjsip.key, "the file of the key"),
+        pjsip.srtp,
     )
 
 

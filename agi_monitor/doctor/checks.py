@@ -199,7 +199,8 @@ def _is_ours(evidence: Evidence, context: str) -> bool:
 
 def _entries(evidence: Evidence, dialplan: Dialplan) -> list[str]:
     """The contexts that calls come into from outside; where that is not known, all that are not ours."""
-    contexts = [context for context in dialplan.steps if not _is_ours(evidence, context)]
+    phones = f"{evidence.context}-phone-"
+    contexts = [one for one in dialplan.steps if not _is_ours(evidence, one) or one.startswith(phones)]
     endpoints, elsewhere = evidence.endpoints, evidence.file_contexts
     if isinstance(endpoints, Missing) or isinstance(elsewhere, Missing):
         return contexts
@@ -226,7 +227,7 @@ def _codes(evidence: Evidence) -> Iterator[str]:
     dialplan = known(evidence.dialplan)
     entries = frozenset(_entries(evidence, dialplan))
     for context in dialplan.steps:
-        if _is_ours(evidence, context):
+        if _is_ours(evidence, context) and context not in entries:
             continue
         if evidence.context in dialplan.visible(context):
             yield f"[{context}] includes [{evidence.context}]: all codes can be dialled from it"
@@ -236,7 +237,9 @@ def _codes(evidence: Evidence) -> Iterator[str]:
 
 def _past_the_groups(evidence: Evidence, dialplan: Dialplan, context: str) -> str | None:
     call, groups = f"{evidence.context}-call", f"{evidence.context}-group-"
-    doors = frozenset(name for name in dialplan.visible(context) if name.startswith(groups))
+    doors = {name for name in dialplan.visible(context) if name.startswith(groups)}
+    if _is_ours(evidence, context):
+        doors.add(context)
     ways = dialplan.ways([context], lambda place: place[0] == call, lambda place: place[0] in doors)
     return next((f"[{place[0]}] is reached {way}, past the permission groups" for place, way in ways), None)
 

@@ -168,7 +168,8 @@ class Dialplan:
                 self.hints.setdefault(context, {})[row.get("Extension", "")] = row.get("Application", "")
             elif "Extension" in row and row.get("Priority", "").isdigit():
                 step = Step(int(row["Priority"]), row.get("Application", ""), row.get("AppData", ""))
-                extensions.setdefault(row["Extension"], []).append(step)
+                # Behind a slash stands for which callers it is.
+                extensions.setdefault(row["Extension"].partition("/")[0], []).append(step)
 
     def visible(self, context: str) -> list[str]:
         """Return the contexts that somebody sees from one: itself, and what it includes, each once."""

@@ -36,7 +36,7 @@ def compare(wanted: Context, rows: Iterable[Row] | None) -> Differences:
     """
     if rows is None:
         return Differences((f"context {wanted.name} is not there",))
-    steps, includes = _loaded(rows)
+    steps, includes, switches = _loaded(rows)
     expected: Steps = {
         (extension.pattern, priority.number): (priority.label or "", priority.application, priority.arguments)
         for extension in wanted.extensions
@@ -45,10 +45,13 @@ def compare(wanted: Context, rows: Iterable[Row] | None) -> Differences:
     asked = {include.context for include in wanted.includes}
     wrong = list(_wrong(wanted.name, expected, steps))
     wrong += [f"context {wanted.name} does not include {name}" for name in sorted(asked - includes)]
+    switched = {switch.where for switch in wanted.switches}
+    wrong += [f"context {wanted.name} has no switch to {where}" for where in sorted(switched - switches)]
     foreign = [
         f"{pattern}@{wanted.name} priority {number}" for pattern, number in sorted(steps.keys() - expected.keys())
     ]
     foreign += [f"include of {name} in {wanted.name}" for name in sorted(includes - asked)]
+    foreign += [f"switch to {where} in {wanted.name}" for where in sorted(switches - switched)]
     return Differences(tuple(wrong), tuple(foreign))
 
 
@@ -64,13 +67,16 @@ def _wrong(context: str, expected: Steps, steps: Steps) -> Iterator[str]:
             yield f"{where} has another {part}"
 
 
-def _loaded(rows: Iterable[Row]) -> tuple[Steps, set[str]]:
+def _loaded(rows: Iterable[Row]) -> tuple[Steps, set[str], set[str]]:
     steps: Steps = {}
     includes: set[str] = set()
+    switches: set[str] = set()
     for row in rows:
         if "IncludeContext" in row:
             includes.add(row["IncludeContext"])
+        elif "Switch" in row:
+            switches.add(row["Switch"])
         elif "Extension" in row and row.get("Priority", "").isdigit():
             step = (row.get("ExtensionLabel", ""), row.get("Application", ""), row.get("AppData", ""))
             steps[row["Extension"], int(row["Priority"])] = step
-    return steps, includes
+    return steps, includes, switches

@@ -16,6 +16,9 @@ BEGIN_JOINED = BEGIN + b" with the line end before it"
 END = b"; agi-monitor end"
 
 
+BOM = "\ufeff".encode()
+
+
 class BrokenMarkers(ValueError):
     """The markers are there twice, or one without the other, or something else stands between them."""
 
@@ -28,13 +31,25 @@ def block(content: bytes, target: str) -> bytes:
     return (end if joined else b"") + b"".join(line + end for line in lines)
 
 
-def with_include(content: bytes, target: str) -> bytes:
+def with_include(content: bytes, target: str, *, at_front: bool = False) -> bytes:
     """The content with the include at its end; as it is when the markers are there.
+
+    Parameters:
+        content: of the file.
+        target: what is included.
+        at_front: whether the include stands at the front instead.
 
     Raises:
         BrokenMarkers: see there.
     """
-    return content if _place(content) is not None else content + block(content, target)
+    if _place(content) is not None:
+        return content
+    if not at_front:
+        return content + block(content, target)
+    end = b"\r\n" if b"\r\n" in content else b"\n"
+    # A byte order mark counts at the very front alone.
+    mark, rest = (BOM, content[len(BOM) :]) if content.startswith(BOM) else (b"", content)
+    return mark + block(end, target) + rest
 
 
 def without(content: bytes) -> bytes:
@@ -91,8 +106,9 @@ def _place(content: bytes) -> tuple[int, int] | None:
     offset = 0
     for line in content.split(b"\n"):
         bare = line.removesuffix(b"\r")
-        if bare in (BEGIN, BEGIN_JOINED):
-            begins.append((offset, line))
+        mark = len(BOM) if not offset and line.startswith(BOM) else 0
+        if bare[mark:] in (BEGIN, BEGIN_JOINED):
+            begins.append((offset + mark, line[mark:]))
         elif bare == END:
             ends.append(min(offset + len(line) + 1, len(content)))
         elif begins and not ends:

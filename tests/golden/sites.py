@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Site
-from agi_monitor.model import Agent, Mode
+from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Phones, Pjsip, Site
+from agi_monitor.model import Agent, Flavour, Mode
 
 HERE = Path(__file__).parent
 EVERY_MODE = frozenset(Mode)
@@ -28,7 +28,8 @@ def agent(extension: str, name: str = "") -> Agent:
 
 ANNA = agent("1001", "Anna Kowalska")
 ZOE = agent("1002", "Zoë Müller")
-LEADS = PermissionGroup("leads", EVERY_MODE, ("Berta Çelik",))
+LEADS = PermissionGroup("leads", EVERY_MODE, ("Berta Çelik",), ("2001", "berta-mobile"))
+QUALITY = PermissionGroup("quality", frozenset({Mode.LISTEN}), ("Berta Çelik", "Eve"), ("2001", "2002"))
 
 SITES: Mapping[str, GoldenSite] = {
     "one-group": GoldenSite(Site(agents=(ANNA, ZOE), groups=(LEADS,))),
@@ -60,6 +61,35 @@ SITES: Mapping[str, GoldenSite] = {
             groups=(LEADS,),
             codes={Mode.LISTEN: "#9*", Mode.BARGE: "00"},
             context="floor2",
+        )
+    ),
+    "freepbx": GoldenSite(
+        Site(
+            agents=(ANNA,),
+            groups=(LEADS, QUALITY),
+            flavour=Flavour.FREEPBX,
+            phones=Phones("from-internal"),
+            test_calls=False,
+        )
+    ),
+    "realtime": GoldenSite(
+        Site(
+            agents=(ANNA,),
+            groups=(LEADS, QUALITY),
+            flavour=Flavour.REALTIME,
+            phones=Phones("phones", "extensions"),
+            pjsip=Pjsip(),
+            test_calls=False,
+        )
+    ),
+    "encrypted": GoldenSite(
+        Site(
+            agents=(ANNA,),
+            groups=(LEADS, QUALITY),
+            phones=Phones("phones"),
+            pjsip=Pjsip("::", 5061, "/etc/asterisk/keys/pbx.pem", "/etc/asterisk/keys/pbx.key", srtp=True),
+            agent_groups=("sales", "support"),
+            test_calls=False,
         )
     ),
 }

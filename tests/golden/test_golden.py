@@ -14,6 +14,11 @@ CASES = [
         *((site, "agi-monitor.conf") for site in SITES),
         ("three-groups", "extensions.conf.sample"),
         ("ipv6-and-secret", "manager.conf.include"),
+        ("freepbx", "extensions.conf.sample"),
+        ("realtime", "extensions.conf.sample"),
+        ("realtime", "pjsip.conf.include"),
+        ("realtime", "realtime.sql"),
+        ("encrypted", "pjsip.conf.include"),
     ]
 ]
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from agi_monitor.dialplan.parse import Dialplan, parse
 from agi_monitor.dialplan.render import FILES, render
-from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Site
+from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Phones, Pjsip, Site
 from agi_monitor.errors import RenderError
-from agi_monitor.model import Agent, Mode
+from agi_monitor.model import Agent, Flavour, Mode
 
 MAIN = "agi-monitor.conf"
 
@@ -56,7 +56,9 @@ def error_of(folder: Path, text: str, wanted: Site | None = None) -> str:
 def test_files() -> None:
     """Only one of them is loaded by ``*.conf``; that of the manager interface is made where there is an account."""
     account = ManagerAccount("monitor", "correct-horse-battery", ("127.0.0.1",))
-    assert tuple(render(replace(site(), manager=account))) == FILES
+    most = replace(site(), manager=account, pjsip=Pjsip(), flavour=Flavour.REALTIME, phones=Phones("phones", "x"))
+    assert tuple(render(most)) == FILES
+    assert tuple(render(replace(most, flavour=Flavour.PLAIN, phones=Phones("phones")))) == FILES[:4]
     assert tuple(render(site())) == FILES[:2]
     assert [name for name in FILES if name.endswith(".conf")] == [MAIN]
 

@@ -183,6 +183,16 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "spy-reachable",
+        spying(
+            include("agi-monitor-phone-leads", "agi-monitor-group-leads"),
+            include("agi-monitor-phone-leads", "office"),
+            step("office", "555", "ChanSpy"),
+        )
+        | {"endpoints": (Endpoint("PJSIP/2001", "agi-monitor-phone-leads", False),)},
+        "ChanSpy() is reached from [agi-monitor-phone-leads] 555@office, priority 1",
+    ),
+    (
+        "spy-reachable",
         file("features.conf", applicationmap=[("hear", "*7,self,ChanSpy,PJSIP/1001")]),
         "features.conf, [applicationmap]: hear => *7,self,ChanSpy,PJSIP/1001",
     ),

@@ -127,6 +127,12 @@ def test_a_way_that_does_not_count() -> None:
     assert [str(way) for _, way in ways] == ["from [phones] 2@phones -> s@middle -> s@end"]
 
 
+def test_an_extension_for_some_callers() -> None:
+    """Whoever they are."""
+    rows = [step("phones", "_1XX/_8.", "Goto", "end,s,1"), step("end", "s/300", "ChanSpy")]
+    assert reached(*rows) == ["from [phones] _1XX@phones -> s@end"]
+
+
 def test_a_macro_is_followed() -> None:
     """It is a context of its own name."""
     rows = [step("phones", "1", "Macro", "hear,1001"), step("macro-hear", "s", "ChanSpy", "x")]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,10 +55,15 @@ class RtpCapture:
     """The packets of one laboratory, as they come.
 
     :param path: the file that tcpdump writes
+    :param decrypt: takes a packet and the length of its header, and returns the payload; None where it cannot be
+        read, and the packet counts as none. Without it sound is taken as it is
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, decrypt: Callable[[bytes, int], bytes | None] | None = None) -> None:
         self.path = path
+        self._decrypt = decrypt
+        self.unreadable = 0
+        """Packets that could not be decrypted."""
         self._offset = 0
         self._packets: deque[RtpPacket] = deque()
         self._lock = threading.Lock()
@@ -102,7 +107,7 @@ class RtpCapture:
 
     def all_packets(self) -> Iterator[RtpPacket]:
         """Read the whole file again from its beginning, for a post-mortem."""
-        again = RtpCapture(self.path)
+        again = RtpCapture(self.path, self._decrypt)
         with self.path.open("rb") as file:
             yield from again._parse(file.read())
 
@@ -131,15 +136,30 @@ class RtpCapture:
             end = at + PACKET_HEADER.size + length
             if end > len(data):
                 break
-            packet = _rtp(seconds + microseconds / 1e6, data[at + PACKET_HEADER.size : end])
+            packet = self._rtp(seconds + microseconds / 1e6, data[at + PACKET_HEADER.size : end])
             if packet is not None:
                 yield packet
             at = end
         self._offset += at
 
+    def _rtp(self, arrived: float, frame: bytes) -> RtpPacket | None:
+        found = _udp(frame)
+        if found is None:
+            return None
+        source_port, destination_port, rtp, header = found
+        payload: bytes | None = rtp[header:]
+        if self._decrypt is not None:
+            payload = self._decrypt(rtp, header)
+        if payload is None:
+            self.unreadable += 1
+            return None
+        timestamp, source = struct.unpack_from(">II", rtp, 4)
+        return RtpPacket(arrived, source_port, destination_port, rtp[1] & 0x7F, timestamp, source, payload)
 
-def _rtp(arrived: float, frame: bytes) -> RtpPacket | None:
-    """Take an Ethernet frame apart; None when there is no RTP in it (RTCP shares the ports)."""
+
+def _udp(frame: bytes) -> tuple[int, int, bytes, int] | None:
+    """Take an Ethernet frame apart: the ports, the packet of RTP and the length of its header; None when there is no
+    RTP in it (RTCP shares the ports)."""
     ip = frame[ETHERNET_BYTES:]
     if len(ip) < 20 or ip[0] >> 4 != 4 or ip[9] != 17:
         return None
@@ -155,5 +175,4 @@ def _rtp(arrived: float, frame: bytes) -> RtpPacket | None:
         if len(rtp) < header + 4:
             return None
         header += 4 + struct.unpack_from(">H", rtp, header + 2)[0] * 4
-    timestamp, source = struct.unpack_from(">II", rtp, 4)
-    return RtpPacket(arrived, source_port, destination_port, rtp[1] & 0x7F, timestamp, source, rtp[header:])
+    return source_port, destination_port, rtp, header

@@ -53,6 +53,7 @@ from contrib.lab.errors import LabError, PhoneError, Unclear, WaitTimeout
 from contrib.lab.images import ASTERISK, CACHE, PHONES, ensure_images
 from contrib.lab.phone import Phone
 from contrib.lab.sound import Hearing, measure, sine, tones_in, ulaw_to_linear
+from contrib.lab.srtp import Decrypter, keys_in
 
 VERSIONS = tuple(ASTERISK)
 LABEL = "agi-monitor-lab"
@@ -72,6 +73,8 @@ MANAGER_PORT = 5038
 MANAGER_TLS_PORT = 5039
 MANAGER_NAME = "pbx.example"
 """A host name that the manager interface's certificate is for, besides the PBX's address."""
+TLS_CERTIFICATE = "/etc/asterisk/lab/pbx.pem"
+"""On the PBX: certificate and key for SIP over TLS, for MANAGER_NAME."""
 MANAGER_ACCOUNTS = {
     "monitor": "call,reporting,user",
     "caller": "call",
@@ -290,6 +293,9 @@ class Lab:
     :param version: "16" or "22"
     :param phones: which phones are switched on from the beginning
     :param keep: keep the folder with logs and packets at the end
+    :param site: files of Asterisk that take the place of the laboratory's own, by their names in /etc/asterisk, or by
+        their paths. They stand in `folder`/pbx, where an install finds them
+    :param encrypted: phones use TLS and SRTP, with a certificate of `authority` that is at TLS_CERTIFICATE on the PBX
     :param publish: an address of this host on which softphones of other machines reach the PBX; None keeps it
         to this host
     """
@@ -301,7 +307,11 @@ class Lab:
         *,
         keep: bool = False,
         publish: str | None = None,
+        site: Mapping[str, str | bytes] | None = None,
+        encrypted: bool = False,
     ) -> None:
+        self.site = dict(site or {})
+        self.encrypted = encrypted
         if version not in ASTERISK:
             raise ValueError(f"Asterisk {version} is none of {', '.join(VERSIONS)}")
         self.version = version
@@ -492,12 +502,17 @@ class Lab:
             .with_volume_mapping(str(self.folder / "pbx" / "sounds" / "lab"), "/usr/share/asterisk/sounds/lab", "ro")
             .with_volume_mapping(str(self.folder / "pbx" / "agi-monitor"), "/etc/asterisk/agi-monitor", "ro")
             .with_volume_mapping(str(self.folder / "pbx" / "log"), "/var/log/asterisk", "rw")
+            .with_volume_mapping(str(self.folder / "pbx" / "site"), "/etc/asterisk/site", "rw")
+            .with_network_aliases(MANAGER_NAME)
             .waiting_for(
                 ExecWaitStrategy(["asterisk", "-rx", "core waitfullybooted"])
                 .with_startup_timeout(ASTERISK_START_SECONDS)
                 .with_poll_interval(0.1)
             )
         )
+        if self.site:
+            links = " && ".join(f"ln -sf /etc/asterisk/site/{_name(path)} {_path(path)}" for path in self.site)
+            pbx_container = pbx_container.with_command(["sh", "-c", f"{links} && exec asterisk -f -n -vvv"])
         if self.publish is not None:
             self._publish(self.publish, network, pbx_container)
         capture_file = self.folder / "phones" / "rtp.pcap"
@@ -525,7 +540,8 @@ class Lab:
         address, gateway = _addresses(pbx_container, network)
         self.pbx = Asterisk(pbx_container, self.version, address, gateway, self.folder / "pbx")
         self.present()
-        self.capture = RtpCapture(capture_file)
+        logs = [self.folder / "phones" / name / "baresip.log" for name in ENDPOINTS]
+        self.capture = RtpCapture(capture_file, Decrypter(lambda: keys_in(logs)) if self.encrypted else None)
         phones_address, _ = _addresses(phone_container, network)
         for name, endpoint in ENDPOINTS.items():
             self.phones[name] = Phone(
@@ -536,6 +552,7 @@ class Lab:
                 self.passwords[name],
                 _baresip_in(phone_container),
                 self.capture,
+                MANAGER_NAME if self.encrypted else None,
             )
         self._stack.callback(self._switch_off_phones)
         with ThreadPoolExecutor(len(self._first_phones) or 1) as pool:
@@ -550,9 +567,16 @@ class Lab:
 
     def _write_pbx_folder(self) -> None:
         lab = self.folder / "pbx" / "lab"
-        for folder in (lab / "music", self.folder / "pbx" / "agi-monitor", self.folder / "pbx" / "log"):
+        site = self.folder / "pbx" / "site"
+        for folder in (lab / "music", self.folder / "pbx" / "agi-monitor", self.folder / "pbx" / "log", site):
             folder.mkdir(parents=True)
         (self.folder / "phones").mkdir()
+        for path, content in self.site.items():
+            (site / _name(path)).write_bytes(content if isinstance(content, bytes) else content.encode())
+            if "/" not in path:
+                (self.folder / "pbx" / path).symlink_to(Path("site") / path)
+        (self.folder / "phones" / "ca.pem").write_text(self.authority.pem)
+        (lab / "pbx.pem").write_text(self.authority.issue(MANAGER_NAME))
         (lab / "pjsip_auth.conf").write_text(
             "".join(
                 f"[{name}]\ntype = auth\nauth_type = userpass\nusername = {name}\npassword = {password}\n\n"
@@ -639,6 +663,14 @@ def _start_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (FileNotFoundError, ProcessLookupError):
         return "gone"
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _path(path: str) -> str:
+    return path if path.startswith("/") else f"/etc/asterisk/{path}"
 
 
 def _container(image: str, network: Network) -> DockerContainer:

@@ -36,6 +36,7 @@ COMMAND_SECONDS = 5.0
 CALL_SECONDS = 10.0
 DIGIT_SECONDS = 0.5
 """A key takes 240 ms: tone and gap."""
+TLS_PORT = 5061
 KEYS = "0123456789*#ABCD"
 
 
@@ -106,6 +107,7 @@ class Phone:
     :param password: its SIP password
     :param start_process: starts `baresip -f <folder>` in the container
     :param capture: the packets of all phones
+    :param tls_host: the name of the PBX, for a phone that encrypts signalling and sound
     """
 
     def __init__(
@@ -117,7 +119,9 @@ class Phone:
         password: str,
         start_process: Callable[[str], None],
         capture: RtpCapture,
+        tls_host: str | None = None,
     ) -> None:
+        self._tls_host = tls_host
         self.endpoint = endpoint
         self.name = endpoint.name
         self.folder = folder
@@ -215,7 +219,7 @@ class Phone:
         :param number: what stands before the @; sent as it is, apart from the escapes of a SIP address
         """
         user = quote(number, safe="*+-_.!~'()&=$,;?/")
-        answer = self._command("dial", f"sip:{user}@{self._pbx_address}")
+        answer = self._command("dial", f"sip:{user}@{self._pbx}")
         found = re.search(r"call id: (\S+)", answer)
         if found is None:
             raise PhoneError(f"phone {self.name} did not dial {number!r}: {answer!r}")
@@ -441,6 +445,11 @@ class Phone:
             return f"{self.folder}/baresip.log is missing"
         return f"the end of {self.folder}/baresip.log:\n" + "\n".join(lines[-30:])
 
+    @property
+    def _pbx(self) -> str:
+        """The PBX, as it stands behind the @ of a SIP address."""
+        return self._pbx_address if self._tls_host is None else f"{self._tls_host}:{TLS_PORT};transport=tls"
+
     def _write_configuration(self) -> None:
         number, display_name = self._identity
         ports = self.endpoint.rtp_ports
@@ -468,14 +477,18 @@ module_app ctrl_tcp.so
 module_app menu.so
 """
         )
+        if self._tls_host is not None:
+            with (self.folder / "config").open("a") as file:
+                file.write("module srtp.so\nsip_cafile /phones/ca.pem\nsip_verify_server yes\n")
         # A phone with a false number does not register: the registrar would look for that number's password.
         expiry = 600 if self.is_genuine else 0
         name = display_name.replace("\\", "").replace('"', "")
         account = self.folder / "accounts"
         account.touch(mode=0o600)
         account.write_text(
-            f'"{name}" <sip:{number}@{self._pbx_address}>;auth_user={self.endpoint.name};auth_pass={self._password}'
-            f";regint={expiry};audio_codecs=pcmu;answermode=manual\n"
+            f'"{name}" <sip:{number}@{self._pbx}>;auth_user={self.endpoint.name};auth_pass={self._password}'
+            f";regint={expiry};audio_codecs=pcmu;answermode=manual"
+            f"{'' if self._tls_host is None else ';mediaenc=srtp-mand'}\n"
         )
         (self.folder / "contacts").write_text("")
 

@@ -446,6 +446,7 @@ WORDS = {
             config.StopSpies,
             model.Barge,
             model.Direction,
+            model.Flavour,
             model.Follow,
             model.Orphans,
             model.RogueSpies,

@@ -295,7 +295,7 @@ CREATE TABLE ps_endpoints (id, transport, aors, auth, context, disallow, allow, 
     rtp_symmetric, force_rport, dtmf_mode, identify_by, set_var, mailboxes);
 CREATE TABLE ps_auths (id, auth_type, username, password);
 CREATE TABLE ps_aors (id, max_contacts, remove_existing, qualify_frequency);
-CREATE TABLE extensions (context, exten, priority, app, appdata);
+CREATE TABLE extensions (context, exten, priority TEXT, app, appdata);
 CREATE TABLE desks (agent, device);
 INSERT INTO desks VALUES ('1001', 'PJSIP/1001');
 INSERT INTO desks VALUES ('2001', 'PJSIP/2001');

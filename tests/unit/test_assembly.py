@@ -128,9 +128,9 @@ def test_the_site_of_the_dialplan(config: Config) -> None:
     assert site.agents == assembly.agents(config)
     assert site.codes == assembly.policy(config).codes
     assert site.groups == (
-        PermissionGroup("evening", frozenset({Mode.LISTEN, Mode.BARGE}), ("Anna",)),
-        PermissionGroup("leads", frozenset({Mode.LISTEN, Mode.BARGE}), ("Anna",)),
-        PermissionGroup("trainees", frozenset({Mode.LISTEN}), ("bert",)),
+        PermissionGroup("evening", frozenset({Mode.LISTEN, Mode.BARGE}), ("Anna",), ("2001",)),
+        PermissionGroup("leads", frozenset({Mode.LISTEN, Mode.BARGE}), ("Anna",), ("2001",)),
+        PermissionGroup("trainees", frozenset({Mode.LISTEN}), ("bert",), ("2002",)),
     )
 
 

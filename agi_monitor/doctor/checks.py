@@ -205,6 +205,11 @@ def _entries(evidence: Evidence, dialplan: Dialplan) -> list[str]:
     if isinstance(endpoints, Missing) or isinstance(elsewhere, Missing):
         return contexts
     used = {endpoint.context for endpoint in endpoints} | set(elsewhere)
+    if evidence.other_drivers:
+        used.add("default")  # where their phones dial from when nothing is said
+    for _, value in evidence.file("features.conf").get("applicationmap", ()):
+        words = re.split(r"[,^&()\s]+", value)
+        used |= {*words, *map("macro-{}".format, words)}
     return [context for context in contexts if context in used]
 
 

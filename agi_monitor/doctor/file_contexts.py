@@ -8,7 +8,8 @@ from pathlib import Path
 
 from agi_monitor.doctor.findings import NotKnown
 
-_LINE = re.compile(r"\s*(?P<name>\w*context|dialout|callback)\s*=>?\s*(?P<context>[^;,\s]+)", re.IGNORECASE)
+_LINE = re.compile(r"^\s*(?P<name>\w*context|dialout|callback)\s*=>?\s*(?P<context>[^;,\s]+)", re.IGNORECASE)
+_LOCAL = re.compile(r"Local/[^@\s,&]+@(?P<context>[^/\s,&;]+)", re.IGNORECASE)
 _DIALPLAN = re.compile(r"extensions.*\.(conf|ael|lua)")
 
 
@@ -16,8 +17,8 @@ def file_contexts(folder: Path) -> Mapping[str, str]:
     """Return the contexts that some line of some file names, and the first place of each.
 
     Looked for is any setting that ends in ``context`` (``context``, ``exitcontext``, ``comebackcontext``,
-    ``transfercontext``), and what voicemail.conf calls ``dialout`` and ``callback``; a file that is not in use counts
-    as well.
+    ``transfercontext``), what voicemail.conf calls ``dialout`` and ``callback``, and Local channels, which members of
+    queues may be; a file that is not in use counts as well.
 
     Parameters:
         folder: Asterisk's configuration.
@@ -34,8 +35,8 @@ def file_contexts(folder: Path) -> Mapping[str, str]:
             if _DIALPLAN.fullmatch(path.name):
                 continue
             for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-                match = _LINE.match(line)
-                if match is not None:
+                text = re.split(r"(?<!\\);", line, maxsplit=1)[0]
+                for match in (*_LINE.finditer(text), *_LOCAL.finditer(text)):
                     found.setdefault(match["context"], f"{path}:{number}")
     except OSError as error:
         raise NotKnown(f"{error.filename}: {error.strerror}") from error

@@ -196,6 +196,17 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
         file("features.conf", applicationmap=[("hear", "*7,self,ChanSpy,PJSIP/1001")]),
         "features.conf, [applicationmap]: hear => *7,self,ChanSpy,PJSIP/1001",
     ),
+    (
+        "spy-reachable",
+        spying(step("macro-hear", "s", "ChanSpy"))
+        | file("features.conf", applicationmap=[("hear", "*7,self,Macro,hear")]),
+        "ChanSpy() is reached from [macro-hear] s@macro-hear, priority 1",
+    ),
+    (
+        "spy-reachable",
+        spying(step("default", "8", "ChanSpy")) | {"other_drivers": frozenset({"chan_sip.so"})},
+        "ChanSpy() is reached from [default] 8@default, priority 1",
+    ),
     ("dialplan-unseen", spying(step("phones", "8", "AGI", "ivr.php")), "AGI(ivr.php) at 8@phones"),
     (
         "dialplan-unseen",

@@ -45,11 +45,13 @@ def test_contexts_of_files(folder: Path) -> None:
     """Of peers, queues, mailboxes and parking, in included files too; not those of the dialplan or of comments."""
     (folder / "sip.d").mkdir()
     (folder / "sip.d" / "trunks.conf").write_text("[isdn]\ncontext = from-isdn ; not from-comment\n")
-    (folder / "queues.conf").write_text("[500]\ncontext=>leave-queue\n;context = from-comment\n")
+    (folder / "queues.conf").write_text(
+        "[500]\ncontext=>leave-queue\nmember => Local/1001@agents/n,0\n;context = from-comment\n"
+    )
     (folder / "voicemail.conf").write_text("[general]\nexitcontext=vm-exit\ndialout = vm-out\ncallback=vm-back\n")
     (folder / "extensions.conf").write_text("[x]\ncontext = of-the-dialplan\n")
     found = file_contexts(folder)
-    assert sorted(found) == ["from-isdn", "leave-queue", "vm-back", "vm-exit", "vm-out"]
+    assert sorted(found) == ["agents", "from-isdn", "leave-queue", "vm-back", "vm-exit", "vm-out"]
     assert found["from-isdn"] == f"{folder}/sip.d/trunks.conf:2"
 
 

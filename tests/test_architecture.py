@@ -251,12 +251,18 @@ ARROWS: dict[str, set[str]] = {
     "discover_cli": VOCABULARY | {"", "document", "site_people"},
     # The doctor: decisions, and who finds the evidence for them.
     "doctor": {"model"},
-    "doctor.dialplan_walk": {"doctor.extension_patterns"},
+    "doctor.dialplan_walk": {"doctor.application_targets", "doctor.extension_patterns"},
     "doctor.file_contexts": {"doctor.findings"},
     "doctor.manager_accounts": {"doctor.evidence"},
     "doctor.findings": {"doctor.evidence"},
     "doctor.evidence": {"doctor.dialplan_walk", "doctor.findings"},
-    "doctor.checks": {"doctor.dialplan_walk", "doctor.evidence", "doctor.findings", "doctor.manager_accounts"},
+    "doctor.checks": {
+        "doctor.application_targets",
+        "doctor.dialplan_walk",
+        "doctor.evidence",
+        "doctor.findings",
+        "doctor.manager_accounts",
+    },
     "doctor.test_calls": VOCABULARY | {"ami.connection", "doctor.audio"},
     "doctor.gathering": VOCABULARY
     | {

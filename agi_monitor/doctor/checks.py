@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-from agi_monitor.doctor.dialplan_walk import SPIES, Dialplan, Place
+from agi_monitor.doctor.application_targets import SPIES
+from agi_monitor.doctor.dialplan_walk import Dialplan, Place
 from agi_monitor.doctor.evidence import TRUE, Evidence, Missing, Section, known, last, values
 from agi_monitor.doctor.findings import Check, NotKnown, Severity
 from agi_monitor.doctor.manager_accounts import ManagerAccount, accounts, is_ipv6, is_network
@@ -231,22 +232,32 @@ def _spies(evidence: Evidence) -> Iterator[str]:
 def _codes(evidence: Evidence) -> Iterator[str]:
     dialplan = known(evidence.dialplan)
     entries = frozenset(_entries(evidence, dialplan))
+    behind: dict[frozenset[str], list[str]] = {}
     for context in dialplan.steps:
         if _is_ours(evidence, context) and context not in entries:
             continue
         if evidence.context in dialplan.visible(context):
             yield f"[{context}] includes [{evidence.context}]: all codes can be dialled from it"
-        elif context in entries and (found := _past_the_groups(evidence, dialplan, context)) is not None:
-            yield found
+        elif context in entries:
+            behind.setdefault(_doors(evidence, dialplan, context), []).append(context)
+    call = f"{evidence.context}-call"
+    for doors, contexts in behind.items():
+        told: set[str] = set()
+        for place, way in dialplan.ways(contexts, _among({call}), _among(doors)):
+            if way.context not in told:
+                told.add(way.context)
+                yield f"[{place[0]}] is reached {way}, past the permission groups"
 
 
-def _past_the_groups(evidence: Evidence, dialplan: Dialplan, context: str) -> str | None:
-    call, groups = f"{evidence.context}-call", f"{evidence.context}-group-"
+def _among(contexts: Collection[str]) -> Callable[[Place], bool]:
+    return lambda place: place[0] in contexts
+
+
+def _doors(evidence: Evidence, dialplan: Dialplan, context: str) -> frozenset[str]:
+    """The contexts of permission groups that a context has a right to."""
+    groups = f"{evidence.context}-group-"
     doors = {name for name in dialplan.visible(context) if name.startswith(groups)}
-    if _is_ours(evidence, context):
-        doors.add(context)
-    ways = dialplan.ways([context], lambda place: place[0] == call, lambda place: place[0] in doors)
-    return next((f"[{place[0]}] is reached {way}, past the permission groups" for place, way in ways), None)
+    return frozenset(doors | {context} if _is_ours(evidence, context) else doors)
 
 
 def _unseen(evidence: Evidence) -> Iterator[str]:

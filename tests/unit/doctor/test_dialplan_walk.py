@@ -275,3 +275,15 @@ def test_no_garbage_breaks_the_walk(rows: list[Row]) -> None:
     """Whatever the PBX says."""
     dialplan = Dialplan(rows)
     list(dialplan.ways(list(dialplan.steps), lambda place: bool(dialplan.spies(place))))
+
+
+def test_a_large_dialplan_of_which_any_context_may_lead_to_any() -> None:
+    """Each of 1,500 contexts is a start, and jumps to a variable: a walk from each alone would take hours."""
+    names = [f"c{number}" for number in range(1_500)]
+    rows = [
+        *(step(name, f"_{digit}XX", "Goto", "${PLACE},${EXTEN},1") for name in names for digit in range(1, 5)),
+        step("c7", "400", "ChanSpy", "PJSIP/1001"),
+    ]
+    dialplan = Dialplan(rows)
+    found = [way for _, way in dialplan.ways(names, lambda place: bool(dialplan.spies(place)))]
+    assert {way.context for way in found} == set(names)

@@ -315,10 +315,11 @@ class _Node:
         complete = self.calls.replace(lists.channels, lists.bridges, lists.queues, missed=not trusted)
         complete = self.devices.replace(lists.device_states, lists.hints, lists.queues) and complete
         self.stale = None if complete else Stale.TOO_MANY
+        contradictions = self.devices.contradictions
         for event in kept:
             self.apply(event)
-        # What is heard again says nothing new of itself.
-        self.devices.doubts = doubts
+        # What is heard again says nothing new of itself, unless the lists say otherwise.
+        self.devices.doubts = doubts + self.devices.contradictions - contradictions
         found = self.calls.facts()
         if trusted:
             missed = {BEGIN: found.keys() - told.keys(), END: told.keys() - found.keys()}

@@ -72,6 +72,8 @@ class NodeDevices:
         """The extensions of the members that watch a device, or a hint."""
         self.doubts = 0
         """Counts the events after which the hints that are known may be others."""
+        self.contradictions = 0
+        """Counts those of them that name other devices than were known."""
 
     # ---- what is told ----------------------------------------------------------------------------------
 
@@ -148,15 +150,22 @@ class NodeDevices:
         return Outcome.TAKEN
 
     def _take_hint(self, event: Headers) -> Outcome:
-        known = self._hints.get((text(event, "Context"), text(event, "Exten")))
-        status = text(event, "Status")
+        key = text(event, "Context"), text(event, "Exten")
+        known, status = self._hints.get(key), text(event, "Status")
         if not event.get("Hint"):
             # One that has just been made has its text only later.
             self.doubts += 1
             return Outcome.TAKEN
-        if known is not None and known.status == status and not (status.isdecimal() and int(status) & RINGING):
+        outcome = self._take_listed_hint(event)
+        if known is None or outcome is not Outcome.TAKEN:
+            return outcome
+        if known.devices != self._hints[key].devices:
+            # Only a reload changes them; and one that is told late has the devices of before it.
             self.doubts += 1
-        return self._take_listed_hint(event)
+            self.contradictions += 1
+        elif known.status == status and not (status.isdecimal() and int(status) & RINGING):
+            self.doubts += 1
+        return outcome
 
     def _take_listed_hint(self, item: Headers) -> Outcome:
         extension, context, hint = text(item, "Exten"), text(item, "Context"), item.get("Hint") or ""

@@ -126,6 +126,7 @@ class Asterisk:
         self.generated = folder / "agi-monitor"
         """Mounted as /etc/asterisk/agi-monitor; extensions.conf includes its *.conf, manager.conf the account."""
         self._manager_accounts = folder / "lab" / "manager_accounts.conf"
+        self._marks_set = 0
 
     def cli(self, command: str) -> str:
         """Run a command of Asterisk's console and return what it prints.
@@ -197,6 +198,7 @@ class Asterisk:
         """
         mark = self.log_mark()
         self.cli("dialplan reload")
+        self._wait_for_logger(mark)
         complaints = [
             line
             for line in self.log_since(mark).splitlines()
@@ -206,6 +208,12 @@ class Asterisk:
         ]
         if complaints:
             raise LabError(f"Asterisk {self.version} complains about the dialplan:\n" + "\n".join(complaints))
+
+    def _wait_for_logger(self, mark: int) -> None:
+        """Wait until the log holds all that was logged until now: a thread of its own writes it, in order."""
+        self._marks_set += 1
+        self.cli(f"dialplan set global LAB_LOG_MARK {self._marks_set}")
+        self.wait_for_log(rf"'LAB_LOG_MARK' to '{self._marks_set}'", since=mark)
 
     @contextmanager
     def manager_accounts(self, text: str) -> Iterator[None]:

@@ -171,9 +171,11 @@ def test_an_expectation_that_fails_shows_the_matrix(lab: Lab) -> None:
 
 
 def test_a_wrong_dialplan_is_told(lab: Lab) -> None:
-    with pytest.raises(LabError, match="complains"):
-        lab.pbx.write_dialplan("lab-broken", "[lab-broken]\nexten => 1,nonsense\n")
-    lab.pbx.remove_dialplan("lab-broken")
+    try:
+        with pytest.raises(LabError, match="complains"):
+            lab.pbx.write_dialplan("lab-broken", "[lab-broken]\nexten => 1,nonsense\n")
+    finally:
+        lab.pbx.remove_dialplan("lab-broken")
 
 
 def test_a_phone_that_died_comes_back(lab: Lab) -> None:

@@ -8,6 +8,7 @@ in Asterisk 16 and 22 (main/pbx.c, show_dialplan_helper)::
                         2. Set(AGIEXITONHANGUP=yes)                   [agi-monitor.conf:99]
          [end]          5. Hangup()                                   [agi-monitor.conf:102]
       Include =>        'phones'                                      [pbx_config]
+      Alt. Switch =>    'Realtime/phones@extensions'                  [pbx_config]
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from agi_monitor.dialplan.parse import Context, Extension, Include, Priority, application_of
+from agi_monitor.dialplan.parse import Context, Extension, Include, Priority, Switch, application_of
 
 HEADING = re.compile(r"\[ Context '(?P<name>.*)' created by '.*' \]")
 INCLUDE = re.compile(r" {2}Include => +'(?P<context>.*)' +\[[^\[\]]*\]")
+SWITCH = re.compile(r" {2}Alt\. Switch => +'(?P<where>.*)' +\[[^\[\]]*\]")
 STEP = re.compile(
     r" +(?:'(?P<pattern>.*)' =>|\[(?P<label>[^\[\]]*)\])? +(?P<number>[0-9]+)\. (?P<call>.*\)) +\[[^\[\]]*\]"
 )
@@ -49,12 +51,16 @@ def shown(text: str) -> Context:
     ((place, heading),) = headings
     extensions: dict[str, list[Priority]] = {}
     includes: list[Include] = []
+    switches: list[Switch] = []
     pattern = ""
     for line in lines[place + 1 :]:
         if not line:
             break
         if match := INCLUDE.fullmatch(line):
             includes.append(Include(match["context"]))
+            continue
+        if match := SWITCH.fullmatch(line):
+            switches.append(Switch(match["where"]))
             continue
         step = step_of(line)
         pattern = pattern if step.pattern is None else step.pattern
@@ -64,6 +70,7 @@ def shown(text: str) -> Context:
             heading["name"],
             tuple(Extension(pattern, tuple(priorities)) for pattern, priorities in extensions.items()),
             tuple(includes),
+            tuple(switches),
         )
     )
 
@@ -122,6 +129,8 @@ def differences(text: str, wanted: Context) -> list[str]:
             said.append(f"{pattern} is {described(found[pattern])} instead of {described(expected[pattern])}")
     if loaded.includes != wanted.includes:
         said.append(f"includes {loaded.includes} instead of {wanted.includes}")
+    if loaded.switches != wanted.switches:
+        said.append(f"switches {loaded.switches} instead of {wanted.switches}")
     return sorted(said)
 
 

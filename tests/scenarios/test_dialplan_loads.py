@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 ODD_NAMES = ("]", "a;--b", "--;", "x\\", "=> x", "#include x", "{{ x }}", '"(', "ö" * 10_000, "علی‌رضا", "\\;z")
 
+IN_THE_LABORATORY = {"phones"}
+
 
 def loaded_otherwise(lab: Lab, text: str) -> dict[str, list[str]]:
-    """Load this text and tell, for each of its contexts, what Asterisk made of it that was not written."""
-    lab.pbx.write_dialplan("agi-monitor", text)
+    """Load this text and tell, for each of its contexts, what Asterisk made of it that was not written.
+
+    Contexts of the site that it includes are there, but empty.
+    """
+    contexts = parse(text).contexts
+    included = {include.context for context in contexts for include in context.includes}
+    missing = included - {context.name for context in contexts} - IN_THE_LABORATORY
     try:
-        contexts = parse(text).contexts
+        lab.pbx.write_dialplan("agi-monitor", text + "".join(f"[{name}]\n" for name in sorted(missing)))
         told = {context.name: differences(lab.pbx.dialplan_show(context.name), context) for context in contexts}
     finally:
         lab.pbx.remove_dialplan("agi-monitor")

@@ -92,7 +92,6 @@ WAYS = (told, listed)
         ([hint(OTHER, context="desks")], ()),
         ([hint(OTHER, extension="1002")], ()),
         ([hint(DESK, extension="_1XXX")], ()),
-        ([hint(DESK), hint(OTHER)], (OTHER,)),
         ([member("Local/1001@agents/n", OTHER)], (OTHER,)),
         ([member("Local/1001@agents", OTHER)], (OTHER,)),
         ([member("local/1001@agents/n", OTHER)], (OTHER,)),
@@ -222,9 +221,32 @@ def test_a_change_is_not_doubted() -> None:
     assert not index.wants_lists(NODE)
 
 
+@pytest.mark.parametrize("when", ["before the lists", "while they come", "behind them"])
+def test_other_devices_than_were_known_are_doubted(when: str) -> None:
+    """A reload tells each hint with the devices of before, maybe late and with another status."""
+    index = listed(hint(DESK, status="0"))
+    late = hint(DESK, status="1")
+    if when == "before the lists":
+        index.apply(NODE, hint(MOBILE, status="1"))
+        assert talks_of(index) == (Stale.RELOADED, True)
+    listing = index.resync(NODE)
+    if when == "while they come":
+        index.apply(NODE, late)
+        assert not index.wants_lists(NODE)
+    assert index.snapshot(NODE, Lists([], [], hints=[hint(MOBILE, status="4")]), listing) == ()
+    if when == "behind them":
+        assert endpoints(index) == (MOBILE,)
+        index.apply(NODE, late)
+    if when != "before the lists":
+        assert talks_of(index) == (Stale.RELOADED, True)
+        assert index.snapshot(NODE, Lists([], [], hints=[hint(MOBILE, status="1")]), index.resync(NODE)) == ()
+    assert endpoints(index) == (MOBILE,)
+    assert not index.wants_lists(NODE)
+
+
 def test_a_list_replaces_what_was_known() -> None:
     """Hints, members and devices that the list does not have are gone; what came meanwhile is not."""
-    index = told(hint(DESK), hint(DESK, context="desks"), member("Local/1001@agents", OTHER), state(DESK, "INUSE"))
+    index = told(hint(DESK, context="desks"), member("Local/1001@agents", OTHER), state(DESK, "INUSE"))
     listing = index.resync(NODE)
     index.apply(NODE, hint(MOBILE))
     assert index.snapshot(NODE, Lists([], []), listing) == ()

@@ -232,6 +232,9 @@ class Asterisk(Section):
     group, with everything of this one and the group's codes. On FreePBX it is `from-internal` when not given."""
     table: Context = "extensions"
     """With `flavour: realtime`, the name in extconfig.conf of the table that has the extensions of `phones`."""
+    dialplan: bool = True
+    """Whether the dialplan is made: codes, groups, and where they lead. Without it the site writes its own, in which
+    the contexts have the same names."""
     account: bool = True
     """Whether the account for manager.conf is made. Needs `ami`."""
     pjsip: PjsipPart | None = None

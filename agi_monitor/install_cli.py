@@ -347,7 +347,7 @@ def _load(session: AdminSession, rendered: Mapping[str, str], modules: Iterable[
 def _compare(session: AdminSession, rendered: Mapping[str, str]) -> tuple[list[str], list[str]]:
     wrong: list[str] = []
     foreign: list[str] = []
-    for context in parse(rendered[DIALPLAN]).contexts:
+    for context in parse(rendered.get(DIALPLAN, "")).contexts:
         found = compare(context, session.context(context.name))
         wrong += found.wrong
         foreign += found.foreign

@@ -26,8 +26,8 @@ MANAGER = "manager.conf.include"
 PJSIP = "pjsip.conf.include"
 REALTIME = "realtime.sql"
 FILES = (DIALPLAN, SAMPLE, MANAGER, PJSIP, REALTIME)
-"""What is rendered, each from the template of its name with ``.j2`` behind it; the last three for a site that wants
-them. Only the first is called ``.conf``, so that ``#include "agi-monitor/*.conf"`` loads nothing else."""
+"""What is rendered, each from the template of its name with ``.j2`` behind it; only those that the site
+wants. Only the first is called ``.conf``, so that ``#include "agi-monitor/*.conf"`` loads nothing else."""
 
 
 def render(site: Site, template_directory: Path | None = None) -> Mapping[str, str]:
@@ -49,6 +49,8 @@ def render(site: Site, template_directory: Path | None = None) -> Mapping[str, s
     seen = view(site)
     values = {field.name: getattr(seen, field.name) for field in fields(seen)}
     wanted = [name for name in FILES if is_wanted(name, site)]
+    if not wanted:
+        raise RenderError("there is nothing to render: asterisk.dialplan is false, and no other part is asked for")
     files = {name: render_one(environment, loader, name, values) for name in wanted}
     for template in loader.unused():
         known = ", ".join(f"{name}.j2" for name in FILES)
@@ -61,13 +63,15 @@ def render(site: Site, template_directory: Path | None = None) -> Mapping[str, s
 def is_wanted(name: str, site: Site) -> bool:
     """Whether a site has a file of this name."""
     match name:
+        case "agi-monitor.conf" | "extensions.conf.sample":
+            return site.dialplan
         case "manager.conf.include":
             return site.manager is not None
         case "pjsip.conf.include":
             return site.pjsip is not None
         case "realtime.sql":
             return site.flavour is Flavour.REALTIME and site.phones is not None
-    return True
+    raise ValueError(f"{name} is none of {', '.join(FILES)}")
 
 
 def dialplan_environment(loader: TemplateLoader) -> Environment:

@@ -162,6 +162,7 @@ class Site:
         phones: where phones dial from; None when there are no contexts for the phones of the groups.
         pjsip: what is rendered for pjsip.conf; None for nothing.
         agent_groups: the groups that agents are in.
+        dialplan: whether the dialplan is rendered. Without it the site has written its own.
 
     Raises:
         RenderError: one of them could break a line of the dialplan, or two of them collide.
@@ -181,6 +182,7 @@ class Site:
     phones: Phones | None = None
     pjsip: Pjsip | None = None
     agent_groups: tuple[str, ...] = ()
+    dialplan: bool = True
 
     def __post_init__(self) -> None:
         for group in self.agent_groups:

@@ -72,6 +72,20 @@ def test_install_and_uninstall(run: Run, folder: Path) -> None:
     assert "nothing was installed" in run("uninstall", "--yes").output
 
 
+def test_a_dialplan_of_the_site_is_left_alone(run: Run, folder: Path, tmp_path: Path) -> None:
+    """Only the account is installed."""
+    (tmp_path / "agi-monitor.yaml").write_text(SITE + "asterisk: {dialplan: false}\n")
+    before = contents(folder)
+    assert run("install", "--yes").exit_code == 0
+    changed = {name for name, content in contents(folder).items() if before.get(name) != content}
+    assert {name for name in changed if ".installed" not in name} == {
+        "manager.conf",
+        "agi-monitor/manager.conf.include",
+    }
+    assert run("uninstall", "--yes").exit_code == 0
+    assert contents(folder) == before
+
+
 def test_no_secret_is_shown(run: Run) -> None:
     """The difference shows neither our secret nor that of another account that stands beside."""
     for arguments in (("--dry-run",), ("--dry-run", "--json"), ("--yes",)):

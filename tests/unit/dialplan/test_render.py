@@ -63,6 +63,14 @@ def test_files() -> None:
     assert [name for name in FILES if name.endswith(".conf")] == [MAIN]
 
 
+def test_a_site_with_a_dialplan_of_its_own() -> None:
+    """Only the other parts are made; a site that wants none of them has nothing to render."""
+    account = ManagerAccount("monitor", "correct-horse-battery", ("127.0.0.1",))
+    assert tuple(render(replace(site(), dialplan=False, manager=account))) == ("manager.conf.include",)
+    with pytest.raises(RenderError, match=r"nothing to render: asterisk\.dialplan is false"):
+        render(replace(site(), dialplan=False))
+
+
 def test_same_site_same_text() -> None:
     """Nothing in the files changes from one rendering to the next."""
     assert render(site()) == render(site())

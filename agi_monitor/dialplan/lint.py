@@ -6,6 +6,7 @@ each of these rules stands for something that nobody would notice until a call g
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -44,16 +45,26 @@ class Source:
     """A text and what Asterisk makes of it.
 
     Parameters:
-        lines: as they stand in the file.
-        visible: the same lines without their comments.
-        dialplan: what they mean.
+        text: as it stands in the file.
+        dialplan: what it means.
         foreign: contexts of other files that may be included, and switches that may be used.
     """
 
-    lines: tuple[str, ...]
-    visible: tuple[str, ...]
+    text: str
     dialplan: Dialplan
     foreign: frozenset[str] = frozenset()
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """Its lines, one after the other: a large site has many."""
+        for line in io.StringIO(self.text, newline="\n"):
+            yield line.removesuffix("\n")
+
+    @property
+    def visible(self) -> Iterator[str]:
+        """The same lines without their comments."""
+        for line in self.lines:
+            yield without_comments(line, 0)[0]
 
     def extensions(self) -> Iterator[tuple[str, Extension]]:
         """Every extension with the name of its context."""
@@ -80,9 +91,8 @@ def lint(text: str, foreign: frozenset[str] = frozenset()) -> tuple[Problem, ...
 
 
 def source_of(text: str) -> Source:
-    """This text, line by line."""
-    lines = tuple(text.removesuffix("\n").split("\n"))
-    return Source(lines, tuple(without_comments(line, 0)[0] for line in lines), parse(text))
+    """This text, and what it means."""
+    return Source(text, parse(text))
 
 
 def control_characters(source: Source) -> Iterator[Problem]:

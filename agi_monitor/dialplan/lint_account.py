@@ -6,7 +6,7 @@ Asterisk takes an account without a complaint that everybody may use, or that ma
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from agi_monitor.dialplan.lint import Problem, block_comments, control_characters, long_lines, source_of
@@ -44,7 +44,7 @@ def lint_account(text: str) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: problem.line))
 
 
-def read(visible: tuple[str, ...]) -> Iterator[Line]:
+def read(visible: Iterable[str]) -> Iterator[Line]:
     """The lines as Asterisk reads them; one without a ``=`` has the whole of it as its name."""
     section = ""
     for number, text in enumerate(visible, start=1):

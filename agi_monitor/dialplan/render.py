@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import traceback
 from collections.abc import Mapping
 from dataclasses import fields
@@ -102,7 +103,11 @@ def render_one(environment: Environment, loader: TemplateLoader, name: str, valu
     """The text of one file; every error of Jinja2 and of the filters becomes a ``RenderError``."""
     template = f"{name}.j2"
     try:
-        return environment.get_template(template).render(values)
+        # Piece by piece: a list of all pieces is many times as large as the text.
+        text = io.StringIO(newline="\n")
+        for piece in environment.get_template(template).generate(values):
+            text.write(piece)
+        return text.getvalue()
     except TemplateSyntaxError as error:
         raise RenderError(
             f"{error.filename or template} line {error.lineno}: {error.message}; mend the template"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from agi_monitor.dialplan.filters import Text
 from agi_monitor.dialplan.site import ManagerAccount, Phones, Pjsip, Site
-from agi_monitor.model import Mode
+from agi_monitor.model import Agent, Mode
 
 SCAN = "*"
 """Behind a feature code, in the place of an extension: one call after the other."""
@@ -44,6 +46,31 @@ class AgentView:
 
     extension: Text
     name: Text
+
+
+class AgentViews(Sequence[AgentView]):
+    """Agents in the order of their extensions, each made when a template comes to it: a large site has many."""
+
+    def __init__(self, agents: Iterable[Agent]) -> None:
+        self._agents = sorted(agents, key=lambda agent: (len(agent.extension), agent.extension))
+
+    def __len__(self) -> int:
+        return len(self._agents)
+
+    @overload
+    def __getitem__(self, place: int) -> AgentView: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[AgentView]: ...
+
+    def __getitem__(self, place: int | slice) -> AgentView | Sequence[AgentView]:
+        if isinstance(place, slice):
+            return AgentViews(self._agents[place])
+        agent = self._agents[place]
+        return AgentView(
+            Text(agent.extension, f"the extension of agent {agent.extension}"),
+            Text(agent.name, f"the name of agent {agent.extension}"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +172,7 @@ class View:
     mode_context: Text
     codes: tuple[CodeView, ...]
     lengths: tuple[int, ...]
-    agents: tuple[AgentView, ...]
+    agents: Sequence[AgentView]
     groups: tuple[GroupView, ...]
     fastagi_host: Text
     fastagi_port: int
@@ -180,13 +207,7 @@ def view(site: Site) -> View:
         mode_context=Text(f"{site.context}-mode", "the context"),
         codes=tuple(codes.values()),
         lengths=tuple(sorted({len(agent.extension) for agent in site.agents})),
-        agents=tuple(
-            AgentView(
-                Text(agent.extension, f"the extension of agent {agent.extension}"),
-                Text(agent.name, f"the name of agent {agent.extension}"),
-            )
-            for agent in sorted(site.agents, key=lambda agent: (len(agent.extension), agent.extension))
-        ),
+        agents=AgentViews(site.agents),
         groups=tuple(
             GroupView(
                 name=Text(group.name, f"the name of group {group.name}"),

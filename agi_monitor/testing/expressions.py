@@ -80,6 +80,8 @@ def function(fake: FakeAsterisk, channel: FakeChannel, name: str, argument: str)
             "uniqueid": channel.uniqueid,
             "language": channel.language,
         }
+        if channel.name.startswith("PJSIP/"):
+            answers["endpoint"] = channel.name.removeprefix("PJSIP/").rpartition("-")[0]
         if argument in answers:
             return answers[argument]
     raise LookupError(f"FakeAsterisk does not know ${{{name}({argument})}}; teach it: fake.functions[{name!r}] = ...")

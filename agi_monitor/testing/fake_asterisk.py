@@ -3,19 +3,23 @@
 Two rules: everything that happens is in ``happened``, in order; whatever goes wrong inside the fake comes out of
 ``run``, for an error that stays inside makes a test pass.
 
-Time stands still unless ``advance`` is called: a prompt without keys times out at once.
+In memory, time stands still unless ``advance`` is called; a prompt without keys times out at once. ``call`` does the
+same over TCP, where time is real.
 """
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
+from threading import RLock
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -31,6 +35,7 @@ from agi_monitor.testing.expressions import evaluate, variable
 from agi_monitor.testing.fake_channel import FakeChannel
 from agi_monitor.testing.fake_threads import FakeThreads
 from agi_monitor.testing.fake_transport import FakeTransport
+from agi_monitor.testing.sockets import SocketWire, converse
 from agi_monitor.testing.words import split_words
 
 
@@ -45,6 +50,9 @@ BLOCKS: Final = _Blocks.BLOCKS
 """What an application returns to run until ``finish_application`` or ``hang_up``."""
 
 Application = Callable[["FakeAsterisk", FakeChannel, str], "int | _Blocks"]
+
+CALL_SECONDS = 30.0
+"""How long ``call`` waits for the server to close."""
 
 USAGE = "520-Invalid command syntax.  Proper usage follows:\nUsage: {}\n520 End of proper usage."
 
@@ -132,12 +140,14 @@ class FakeAsterisk:
             id_prefix="fake",
         )
         self.factory: FastAGIFactory | None = None
-        self._protocol: FastAGIProtocol | None = None
+        self._protocol: FastAGIProtocol | SocketWire | None = None
         self._transport = FakeTransport(self._received, self._closed)
         self._steps: deque[Callable[[], None]] = deque()
         self._pumping = False
+        self._lock = RLock()  # over TCP, a test may hang up from another thread than the one that is in ``call``
         self._keys: deque[str] = deque()
         self._blocked: str | None = None
+        self._ends_by_itself: IDelayedCall | None = None
         self._dead = False
         self._hang_up_at_commands: set[int] = set()
         self._hang_up_during: dict[str, int] = {}
@@ -182,6 +192,30 @@ class FakeAsterisk:
                 returns, or ``BLOCKS``.
         """
         self.applications[name.lower()] = function
+
+    def application_lasts(
+        self, name: str, seconds: float, result: int = 0, then: Callable[[FakeChannel], object] | None = None
+    ) -> None:
+        """A dialplan application runs for so long, unless the caller hangs up before.
+
+        Parameters:
+            name: such as ``ChanSpy``.
+            seconds: of ``clock``: see ``advance``.
+            result: what the application returns.
+            then: called at its end with the channel, such as to put it where a key has led it.
+        """
+
+        def end() -> None:
+            self._ends_by_itself = None
+            if then is not None:
+                then(self.channel)
+            self.finish_application(result)
+
+        def run(fake: FakeAsterisk, channel: FakeChannel, argument: str) -> _Blocks:
+            self._ends_by_itself = self.clock.callLater(seconds, end)
+            return BLOCKS
+
+        self.application(name, run)
 
     def hang_up_at_command(self, number: int) -> None:
         """The caller hangs up while the n-th command runs, counted from 1."""
@@ -247,6 +281,33 @@ class FakeAsterisk:
         story.stop()
         self.check()
 
+    def call(self, host: str = "127.0.0.1", port: int = 4573, seconds: float = CALL_SECONDS) -> None:
+        """Call a server over TCP, and be the PBX until it closes the connection.
+
+        What was arranged happens as in memory; whatever is planned on ``clock`` happens when its time has come.
+
+        Parameters:
+            host: where the server listens.
+            port: its TCP port.
+            seconds: how long to wait for it to close.
+
+        Raises:
+            OSError: nobody listens there.
+            TimeoutError: the connection is still open after that time.
+            Exception: whatever went wrong inside the fake.
+        """
+        with socket.create_connection((host, port), seconds) as connection:
+            self._protocol = SocketWire(connection)
+            self._later(partial(self._protocol.dataReceived, self._environment()))
+            converse(connection, self.clock, self._take, lambda: self.closed or self.error is not None, seconds)
+        self.check()
+
+    def _take(self, data: bytes) -> None:
+        if data:
+            self._transport.write(data)
+        else:
+            self._closed()
+
     def check(self) -> None:
         """Raise what went wrong so far, in the story or in the fake."""
         if self.error is not None:
@@ -266,7 +327,7 @@ class FakeAsterisk:
     def _hang_up_now(self) -> None:
         self._hang_up_channel()
         if self._blocked is not None:
-            self._blocked = None
+            self._unblock()
             self._answer("200 result=-1")
         self._notice_hangup()
 
@@ -274,9 +335,15 @@ class FakeAsterisk:
         """End the application that blocks."""
         if self._blocked is None:
             raise AssertionError("no application is running")
-        self._blocked = None
+        self._unblock()
         self._application_over(result)
         self.check()
+
+    def _unblock(self) -> None:
+        self._blocked = None
+        ends, self._ends_by_itself = self._ends_by_itself, None
+        if ends is not None:
+            ends.cancel()
 
     def lose_connection(self) -> None:
         """The connection breaks, without a word."""
@@ -294,8 +361,8 @@ class FakeAsterisk:
 
     @property
     def session(self) -> Session | None:
-        """The session of the server under test."""
-        return None if self._protocol is None else self._protocol.session
+        """The session of the server under test; None over TCP, where the server is elsewhere."""
+        return self._protocol.session if isinstance(self._protocol, FastAGIProtocol) else None
 
     @property
     def blocked(self) -> str | None:
@@ -343,15 +410,16 @@ class FakeAsterisk:
 
     def _later(self, step: Callable[[], None]) -> None:
         """One thing after the other, however deep the server is in its own calls."""
-        self._steps.append(step)
-        if self._pumping:
-            return
-        self._pumping = True
-        try:
-            while self._steps:
-                self._steps.popleft()()
-        finally:
-            self._pumping = False
+        with self._lock:
+            self._steps.append(step)
+            if self._pumping:
+                return
+            self._pumping = True
+            try:
+                while self._steps:
+                    self._steps.popleft()()
+            finally:
+                self._pumping = False
 
     def _received(self, line: bytes) -> None:
         self._later(partial(self._command, line.decode()))

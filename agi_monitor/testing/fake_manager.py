@@ -12,13 +12,18 @@ at once unless their action is in ``held``, and time stands still unless ``advan
     client.startService()
     fake.advance(0.0)
     assert fake.names == ["Challenge", "Login"]
+
+Over TCP it is where ``over_tcp`` says, in a thread of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import socket
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -33,6 +38,7 @@ from zope.interface import implementer
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
 from agi_monitor.testing.fake_transport import FakeTransport
+from agi_monitor.testing.sockets import SocketWire, listening, received
 
 GREETING = b"Asterisk Call Manager/9.0.0\r\n"
 CHALLENGE = "314159265"
@@ -85,13 +91,51 @@ class FakeManager:
         self.error: BaseException | None = None
         self._username = username
         self._secret = secret
-        self._protocol: IProtocol | None = None
+        self._protocol: IProtocol | SocketWire | None = None
         self._transport: FakeTransport | None = None
         self._lines: list[bytes] = []
         self._logged_in = False
         self._steps: deque[Callable[[], None]] = deque()
         self._pumping = False
+        self._lock = threading.RLock()  # over TCP, the test and the connection have threads of their own
         self._waiting: list[Message] = []
+
+    # -- over TCP --
+
+    @contextmanager
+    def over_tcp(self, host: str = "127.0.0.1", port: int = 0) -> Iterator[tuple[str, int]]:
+        """Take connections over TCP, one at a time, until the end of the block.
+
+        Parameters:
+            host: an address of this machine.
+            port: TCP port; 0 for any that is free.
+
+        Yields:
+            Where it listens: the address and the port.
+
+        Raises:
+            OSError: it cannot listen there.
+            Exception: at the end of the block, whatever went wrong inside the fake.
+        """
+        with listening(host, port, self._serve) as where:
+            yield where
+        self.check()
+
+    def _serve(self, connection: socket.socket) -> None:
+        wire = SocketWire(connection)
+        with self._lock:
+            self._protocol, self._lines, self._logged_in = wire, [], False
+            self._transport = transport = FakeTransport(self._received, self._closed)
+            self.happened.append("connected")
+        wire.dataReceived(GREETING)
+        while data := received(connection):
+            try:
+                transport.write(data)
+            except Exception as error:
+                # There is nobody in this thread who could be told.
+                self.error = self.error or error
+                break
+        self._closed()
 
     # -- arranging and acting --
 
@@ -225,15 +269,16 @@ class FakeManager:
 
     def _later(self, step: Callable[[], None]) -> None:
         """One thing after the other, however deep the client is in its own calls."""
-        self._steps.append(step)
-        if self._pumping:
-            return
-        self._pumping = True
-        try:
-            while self._steps:
-                self._steps.popleft()()
-        finally:
-            self._pumping = False
+        with self._lock:
+            self._steps.append(step)
+            if self._pumping:
+                return
+            self._pumping = True
+            try:
+                while self._steps:
+                    self._steps.popleft()()
+            finally:
+                self._pumping = False
 
     def _closed(self) -> None:
         self._later(self._disconnected)
@@ -302,10 +347,10 @@ class FakeManager:
         if protocol is not None:
             self._send_bytes(protocol, text.encode())
 
-    def _send_bytes(self, protocol: IProtocol, data: bytes) -> None:
+    def _send_bytes(self, protocol: IProtocol | SocketWire, data: bytes) -> None:
         self._later(partial(self._deliver, protocol, data))
 
-    def _deliver(self, protocol: IProtocol, data: bytes) -> None:
+    def _deliver(self, protocol: IProtocol | SocketWire, data: bytes) -> None:
         if protocol is self._protocol:
             protocol.dataReceived(data)
 

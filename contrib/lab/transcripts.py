@@ -10,6 +10,9 @@
 
 Bytes that are no printable ASCII stand as \\xNN, a backslash as \\x5c.
 
+tests/transcripts/ami-actions-<version>.txt is a conversation with the manager interface, in the same way: a line of
+a message each, without the events between them, and `E: connect` for a new connection.
+
 And tests/transcripts/ami-calls-<version>.txt, many calls one after the other. A line is a comment or one of these, in
 JSON and in the order of the wire, with the headers that tell of calls and devices:
 
@@ -21,6 +24,7 @@ JSON and in the order of the wire, with the headers that tell of calls and devic
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import socket
@@ -34,7 +38,7 @@ from typing import Self
 
 from agi_monitor.dialplan.parse import parse
 from contrib.lab.manager import Manager, Message
-from contrib.lab.pbx import VERSIONS, Lab
+from contrib.lab.pbx import MANAGER_PORT, VERSIONS, Lab
 from contrib.lab.waiting import wait_until
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests" / "transcripts"
@@ -428,6 +432,127 @@ def record(lab: Lab, situation: Callable[[Conversation], None]) -> str:
     return "\n".join([heading, *talk.lines]) + "\n"
 
 
+class ActionsTalk:
+    """Conversations with the manager interface, written down.
+
+    :param where: address and port
+    :param username: an account that may do everything
+    :param secret: of it
+    """
+
+    def __init__(self, where: tuple[str, int], username: str, secret: str) -> None:
+        self.lines: list[str] = []
+        self._where = where
+        self._username = username
+        self._secret = secret
+        self._socket = socket.socket()
+        self._buffer = b""
+
+    def connect(self) -> None:
+        """Begin a new connection."""
+        self.close()
+        self.lines.append("E: connect")
+        self._socket = socket.create_connection(self._where, REPLY_SECONDS)
+        self._buffer = b""
+        self.lines.append(f"A: {self._line()}")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+    def log_in(self) -> None:
+        """Log in with MD5."""
+        challenge = self.ask("Challenge", AuthType="MD5")["Challenge"]
+        key = hashlib.md5((challenge + self._secret).encode(), usedforsecurity=False).hexdigest()
+        self.ask("Login", AuthType="MD5", Username=self._username, Key=key)
+
+    def ask(self, action: str, **headers: str) -> dict[str, str]:
+        """Ask for something, and read its answer with the items of its list.
+
+        :returns: the headers of the answer
+        """
+        asked = {"Action": action, "ActionID": "1", **headers}
+        self.lines += [f"S: {name}: {value}" for name, value in asked.items()]
+        self._socket.sendall("".join(f"{name}: {value}\r\n" for name, value in asked.items()).encode() + b"\r\n")
+        first: dict[str, str] = {}
+        while True:
+            message = self._message()
+            if message is None:
+                self.lines.append("X:")
+                return first
+            if message.get("ActionID") != "1":
+                continue
+            self.lines += [f"A: {name}: {value}" for name, value in message.items()]
+            first = first or message
+            if first.get("EventList") != "start" or message.get("EventList") == "Complete":
+                return first
+
+    def _message(self) -> dict[str, str] | None:
+        message: dict[str, str] = {}
+        while (line := self._line()) is not None:
+            if not line:
+                return message
+            name, _, value = line.partition(": ")
+            message[name] = value
+        return None
+
+    def _line(self) -> str | None:
+        while b"\r\n" not in self._buffer:
+            received = self._socket.recv(4096)
+            if not received:
+                return None
+            self._buffer += received
+        line, _, self._buffer = self._buffer.partition(b"\r\n")
+        return line.decode()
+
+
+def actions_without_calls(talk: ActionsTalk) -> None:
+    """What the manager interface says to a stranger, to a wrong secret, and about channels that are not there."""
+    nobody = "PJSIP/nobody-00000000"
+    talk.connect()
+    talk.ask("Ping")
+    talk.ask("Login", AuthType="MD5", Username="nobody", Key="0")
+    talk.connect()
+    talk.log_in()
+    talk.ask("Ping")
+    talk.ask("Getvar", Channel=nobody, Variable="X")
+    talk.ask("Setvar", Channel=nobody, Variable="X", Value="1")
+    talk.ask("PlayDTMF", Channel=nobody, Digit="1")
+    talk.ask("Hangup", Channel=nobody)
+    talk.ask("BridgeKick", BridgeUniqueid="b", Channel=nobody)
+    talk.ask("CoreShowChannels")
+    talk.ask("BridgeList")
+
+
+def actions_of_a_call(talk: ActionsTalk, channel: str) -> None:
+    """What it says about a channel that is there."""
+    talk.connect()
+    talk.log_in()
+    talk.ask("Setvar", Channel=channel, Variable="X", Value="1")
+    talk.ask("Getvar", Channel=channel, Variable="X")
+    talk.ask("Getvar", Channel=channel, Variable="Y")
+    talk.ask("PlayDTMF", Channel=channel, Digit="1")
+    talk.ask("Hangup", Channel=channel)
+
+
+def record_actions(lab: Lab) -> str:
+    """Ask a laboratory's manager interface and return the transcript."""
+    talk = ActionsTalk((lab.pbx.address, MANAGER_PORT), "doctor", lab.manager_secrets["doctor"])
+    actions_without_calls(talk)
+    lab.connect("3001", "1001")
+    actions_of_a_call(talk, lab.pbx.channels_of("1001")[0].name)
+    talk.close()
+    heading = f"# Actions and their answers. Asterisk {lab.pbx.cli('core show version').split()[1]}"
+    return "\n".join([heading, *talk.lines]) + "\n"
+
+
+def comparable_actions(transcript: str) -> str:
+    """Take out what differs from one connection to the next: versions, challenges, times, channel names."""
+    text = re.sub(r"(Call Manager/|Challenge: |Timestamp: |Key: |Username: |Secret: ).*", r"\1…", transcript)
+    text = re.sub(r"-[0-9a-f]{8}\b", "-call", text)
+    return re.sub(r"\A# .*\n", "", text)
+
+
 def record_dialplan(lab: Lab) -> str:
     """Load a golden dialplan on a laboratory and return what Asterisk says it holds."""
     text = GOLDEN_DIALPLAN.read_text(encoding="utf-8")
@@ -461,6 +586,9 @@ def main() -> int:
                 print(path)
             path = FOLDER / f"dialplan-show-{version}.txt"
             path.write_text(record_dialplan(lab))
+            print(path)
+            path = FOLDER / f"ami-actions-{version}.txt"
+            path.write_text(record_actions(lab))
             print(path)
             path = FOLDER / f"ami-calls-{version}.txt"
             path.write_text(record_calls(lab))

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from contrib.lab.pbx import Lab
-from contrib.lab.transcripts import FOLDER, SITUATIONS, Conversation, comparable, record
+from contrib.lab.transcripts import (
+    FOLDER,
+    SITUATIONS,
+    Conversation,
+    comparable,
+    comparable_actions,
+    record,
+    record_actions,
+)
 
 
 def recorded(situation: Callable[[Conversation], None], version: str) -> str:
@@ -20,6 +28,11 @@ def recorded(situation: Callable[[Conversation], None], version: str) -> str:
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
 def test_asterisk_still_says_what_was_recorded(lab: Lab, situation: Callable[[Conversation], None]) -> None:
     assert comparable(record(lab, situation)) == recorded(situation, lab.version)
+
+
+def test_the_manager_interface_still_says_what_was_recorded(lab: Lab) -> None:
+    recorded = (FOLDER / f"ami-actions-{lab.version}.txt").read_text()
+    assert comparable_actions(record_actions(lab)) == comparable_actions(recorded)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)

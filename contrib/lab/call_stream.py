@@ -1,0 +1,60 @@
+"""Records what a PBX tells of one call through a queue, as it comes over the wire.
+
+    python -m contrib.lab.call_stream > benchmarks/call-22.txt
+
+The dialplan in front of the queue sets variables, as those of FreePBX and its like do: many of the events are VarSet.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+
+from contrib.lab.pbx import MANAGER_PORT, Lab
+
+VERSION = "22"
+EXTENSION = "7500"
+VARIABLES = 12
+
+DIALPLAN = f"""\
+[lab-tests]
+exten => {EXTENSION},1,Answer()
+{"".join(f" same => n,Set(LAB_{number}=${{CALLERID(num)}}-{number})" + chr(10) for number in range(VARIABLES))}\
+ same => n,Queue(500,,,,30)
+ same => n,Hangup()
+"""
+
+
+def record(lab: Lab) -> str:
+    """The events of one call, until a Ping that is sent behind it is answered."""
+    lab.pbx.write_dialplan("lab-call-stream", DIALPLAN)
+    with socket.create_connection((lab.pbx.address, MANAGER_PORT), 10) as connection:
+        login = f"Action: Login\r\nUsername: doctor\r\nSecret: {lab.manager_secrets['doctor']}\r\n\r\n"
+        connection.sendall(login.encode())
+        received = b""
+        while b"Authentication accepted" not in received:
+            received += connection.recv(65_536)
+        until = time.monotonic() + 60
+        lab.connect("3001", EXTENSION, "1001")
+        lab.phone("3001").hang_up()
+        lab.phone("1001").wait_until_idle()
+        lab.pbx.wait_until(lab.pbx.is_quiet, 10, "the call to be over")
+        received = b""
+        connection.sendall(b"Action: Ping\r\nActionID: end\r\n\r\n")
+        while b"ActionID: end\r\n" not in received and time.monotonic() < until:
+            received += connection.recv(65_536)
+    messages = received.decode().replace("\r\n", "\n").split("\n\n")
+    return "\n\n".join(one for one in messages if one.startswith("Event: ") and "FullyBooted" not in one)
+
+
+def main() -> None:
+    """Record, and print."""
+    with Lab(VERSION) as lab:
+        events = record(lab)
+        version = lab.pbx.cli("core show version").strip()
+        sys.stdout.write(f"# One call through a queue. {version}\n\n{events}\n\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -48,6 +48,9 @@ from agi_monitor.under_way import UnderWay
 KEY_SECONDS = 0.12
 """So long a spy has to end by a pressed key; then its channel is hung up. Both fit into 200 ms."""
 
+CLOSE_SECONDS = 1.0
+"""So long a story may take to say that its spy is over, once the PBX has said so."""
+
 NOTICE_BEGIN_SECONDS = 3.0
 """So long it may take until the notice is heard; 0.1 s were seen. A channel that is gone hears none."""
 
@@ -449,8 +452,8 @@ class SpyWatch:
             return
         self._revoked[grant.id] = why
         log.warning("spy_revoked", node=self._pbx.node, grant=grant.id, why=why, by=by)
-        closed: Deferred[None] = Deferred()
-        self._closing.setdefault(grant.id, []).append(closed)
+        began = self._reactor.seconds()
+        closing = self._closes_within(grant, KEY_SECONDS)
         bridge = self._pbx.bridge_of(grant.spyer_uniqueid)
         steps = [
             self._step(grant, "mute out", self._pbx.mute(grant.spyer, "out")),
@@ -463,17 +466,28 @@ class SpyWatch:
         self._telling[grant.id] = told
         # The record comes second, and nothing waits for the disk: what nobody may hear must fall silent.
         self._record(self._revocation(grant, why, by))
-        try:
-            await closed.addTimeout(KEY_SECONDS, self._reactor)
-        except TimeoutError:
+        is_closed = await closing
+        if not is_closed and any(ended == grant.spyer_uniqueid and at >= began for at, ended in self._ended):
+            # Nobody is heard any more: the supervisor keeps the call, if the story is only slow to say so.
+            is_closed = await self._closes_within(grant, CLOSE_SECONDS)
+        if not is_closed:
             await self._hang_up_revoked(grant)
-        finally:
-            waiting = self._closing.get(grant.id, [])
-            if closed in waiting:
-                waiting.remove(closed)
+        await told
+
+    def _closes_within(self, grant: Grant, seconds: float) -> Deferred[bool]:
+        """Wait from now on for the story to say that its spy is over; False when the time has passed."""
+        closed: Deferred[None] = Deferred()
+        waiting = self._closing.setdefault(grant.id, [])
+        waiting.append(closed)
+
+        def passed(failure: Failure) -> bool:
+            failure.trap(TimeoutError)  # type: ignore[no-untyped-call]  # Twisted's own
+            waiting.remove(closed)
             if not waiting:
                 self._closing.pop(grant.id, None)
-        await told
+            return False
+
+        return closed.addTimeout(seconds, self._reactor).addCallbacks(lambda _: True, passed)
 
     async def _step(self, grant: Grant, name: str, step: Coroutine[Any, Any, None]) -> None:
         try:

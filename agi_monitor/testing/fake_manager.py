@@ -50,14 +50,24 @@ Answer = Callable[["FakeManager", Message], "Mapping[str, str] | str"]
 Items = list[dict[str, str]]
 """What a list has, a mapping of headers each; one that has an ``Event`` is told under that name."""
 
-LISTS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "CoreShowChannels": ("channels", "CoreShowChannel", "CoreShowChannelsComplete"),
-    "BridgeList": ("bridges", "BridgeListItem", "BridgeListComplete"),
-    "DeviceStateList": ("device_states", "DeviceStateChange", "DeviceStateListComplete"),
-    "ExtensionStateList": ("hints", "ExtensionStatus", "ExtensionStateListComplete"),
-    "QueueStatus": ("queues", "QueueMember", "QueueStatusComplete"),
+LISTS: Final[Mapping[str, tuple[str, str, str, str]]] = {
+    "CoreShowChannels": ("channels", "Channels will follow", "CoreShowChannel", "CoreShowChannelsComplete"),
+    "BridgeList": ("bridges", "Bridge listing will follow", "BridgeListItem", "BridgeListComplete"),
+    "DeviceStateList": (
+        "device_states",
+        "Device State Changes will follow",
+        "DeviceStateChange",
+        "DeviceStateListComplete",
+    ),
+    "ExtensionStateList": (
+        "hints",
+        "Extension Statuses will follow",
+        "ExtensionStatus",
+        "ExtensionStateListComplete",
+    ),
+    "QueueStatus": ("queues", "Queue status will follow", "QueueMember", "QueueStatusComplete"),
 }
-"""Action -> where its items stand here, how each is called, and what ends the list."""
+"""Action -> where its items stand here, what announces them, how each is called, and what ends the list."""
 
 
 @implementer(IStreamClientEndpoint)
@@ -329,9 +339,9 @@ class FakeManager:
                 self.event("FullyBooted", Status="Fully Booted")
 
     def _answer_list(self, asked: Message) -> None:
-        attribute, item, end = LISTS[asked.text("Action")]
+        attribute, message, item, end = LISTS[asked.text("Action")]
         items: Items = getattr(self, attribute)
-        self._reply(asked, "Success", {"EventList": "start", "Message": "A list will follow"})
+        self._reply(asked, "Success", {"EventList": "start", "Message": message})
         action_id = ("ActionID", asked.action_id)
         for headers in items:
             rest = [(name, value) for name, value in headers.items() if name != "Event"]
@@ -376,7 +386,7 @@ class FakeManager:
         return {"Message": "Authentication accepted"}
 
     def _ping(self, asked: Message) -> Mapping[str, str] | str:
-        return {"Ping": "Pong"}
+        return {"Ping": "Pong", "Timestamp": f"{self.clock.seconds():.6f}"}
 
     def _list_commands(self, asked: Message) -> Mapping[str, str] | str:
         return {name: "What it does.  (Priv: all)" for name in [*self.answers, *LISTS] if name != "Login"}
@@ -409,7 +419,11 @@ class FakeManager:
 
     def _bridge_kick(self, asked: Message) -> Mapping[str, str] | str:
         channel = self._find(asked.text("Channel"))
-        if channel is None or channel["BridgeId"] != asked.text("BridgeUniqueid"):
+        if channel is None:
+            return "Channel does not exist"
+        if all(bridge["BridgeUniqueid"] != asked.text("BridgeUniqueid") for bridge in self.bridges):
+            return "Bridge not found"
+        if channel["BridgeId"] != asked.text("BridgeUniqueid"):
             return "Channel is not in the bridge"
         self._later(partial(self.leave, asked.text("Channel")))
         return {"Message": "Channel has been kicked"}

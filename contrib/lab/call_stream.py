@@ -7,6 +7,7 @@ The dialplan in front of the queue sets variables, as those of FreePBX and its l
 
 from __future__ import annotations
 
+import secrets
 import socket
 import sys
 import time
@@ -15,7 +16,7 @@ from contrib.lab.pbx import MANAGER_PORT, Lab
 
 VERSION = "22"
 EXTENSION = "7500"
-VARIABLES = 12
+VARIABLES = 2
 
 DIALPLAN = f"""\
 [lab-tests]
@@ -26,18 +27,30 @@ exten => {EXTENSION},1,Answer()
 """
 
 
+SECRET = secrets.token_hex(16)
+ACCOUNT = f"""\
+[hears-all]
+secret = {SECRET}
+read = call,agent,dialplan,system
+write = call
+"""
+
+
 def record(lab: Lab) -> str:
     """The events of one call, until a Ping that is sent behind it is answered."""
     lab.pbx.write_dialplan("lab-call-stream", DIALPLAN)
-    with socket.create_connection((lab.pbx.address, MANAGER_PORT), 10) as connection:
-        login = f"Action: Login\r\nUsername: doctor\r\nSecret: {lab.manager_secrets['doctor']}\r\n\r\n"
+    with (
+        lab.pbx.manager_accounts(ACCOUNT),
+        socket.create_connection((lab.pbx.address, MANAGER_PORT), 10) as connection,
+    ):
+        login = f"Action: Login\r\nUsername: hears-all\r\nSecret: {SECRET}\r\n\r\n"
         connection.sendall(login.encode())
         received = b""
         while b"Authentication accepted" not in received:
             received += connection.recv(65_536)
         until = time.monotonic() + 60
-        lab.connect("3001", EXTENSION, "1001")
-        lab.phone("3001").hang_up()
+        lab.connect("2001", EXTENSION, "1001")
+        lab.phone("2001").hang_up()
         lab.phone("1001").wait_until_idle()
         lab.pbx.wait_until(lab.pbx.is_quiet, 10, "the call to be over")
         received = b""

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from agi_monitor.errors import ActionFailed, Disconnected
 from agi_monitor.model import Agent, Barge, Mode, Orphans, RogueSpies
 from agi_monitor.service import Reactor, Server
-from agi_monitor.spy_watch import HANGUP_SECONDS, KEY_SECONDS, NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
+from agi_monitor.spy_watch import CLOSE_SECONDS, HANGUP_SECONDS, KEY_SECONDS, NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
 from agi_monitor.supervision.audit import Fact
 from agi_monitor.supervision.channels import SETTLE_SECONDS
 from agi_monitor.supervision.grants import LATE_SECONDS, Grant, Kind
@@ -530,6 +530,41 @@ def test_a_spy_that_does_not_end_by_the_key_is_hung_up(site: Site) -> None:
     site.fake.advance(KEY_SECONDS - 0.001)
     assert "Hangup" not in site.fake.names
     site.fake.advance(0.001)
+    site.fake.advance(10.0)
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+
+
+def test_a_spy_that_is_over_keeps_its_call_though_the_story_is_slow(site: Site) -> None:
+    """The PBX has said that nobody is heard any more; a busy server takes longer to say the same."""
+    site.open()
+    site.change(rules=())
+    site.fake.stop_spying(SPYER, SPYEE)
+    site.fake.advance(KEY_SECONDS)
+    site.fake.advance(CLOSE_SECONDS / 2)
+    site.close()
+    site.fake.advance(10.0)
+    assert site.fake.names == ENDING
+
+
+def test_a_spy_that_was_over_before_is_hung_up_all_the_same(site: Site) -> None:
+    """An end of long ago says nothing, and a story that never says that it is over is not trusted for ever."""
+    site.open()
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.stop_spying(SPYER, SPYEE)
+    site.fake.advance(1.0)
+    site.change(rules=())
+    site.fake.advance(KEY_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+
+
+def test_a_story_that_never_says_that_it_is_over(site: Site) -> None:
+    """Whatever the PBX said, its channel is hung up in the end."""
+    site.open()
+    site.change(rules=())
+    site.fake.stop_spying(SPYER, SPYEE)
+    site.fake.advance(KEY_SECONDS)
+    assert "Hangup" not in site.fake.names
+    site.fake.advance(CLOSE_SECONDS)
     site.fake.advance(10.0)
     assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
 

@@ -153,7 +153,7 @@ def test_channels_live_and_die_with_their_events(site: Site) -> None:
         ("Setvar", {"Variable": "A", "Value": "1"}, "No such channel"),
         ("PlayDTMF", {"Digit": "D"}, "Channel not found"),
         ("Hangup", {}, "No such channel"),
-        ("BridgeKick", {"BridgeUniqueid": "b-1"}, "not in the bridge"),
+        ("BridgeKick", {"BridgeUniqueid": "b-1"}, "Channel does not exist"),
     ],
 )
 def test_says_no_where_there_is_no_channel(site: Site, name: str, headers: dict[str, str], refusal: str) -> None:

@@ -15,9 +15,21 @@ from typing import cast
 
 import pytest
 
-from agi_monitor.testing import FakeAsterisk
+from agi_monitor.testing import FakeAsterisk, FakeManager
 from contrib.lab.pbx import Lab
-from contrib.lab.transcripts import EXTENSION, FOLDER, PHONE, REPLY_SECONDS, SITUATIONS, Conversation, comparable
+from contrib.lab.transcripts import (
+    EXTENSION,
+    FOLDER,
+    PHONE,
+    REPLY_SECONDS,
+    SITUATIONS,
+    ActionsTalk,
+    Conversation,
+    actions_of_a_call,
+    actions_without_calls,
+    comparable,
+    comparable_actions,
+)
 from tests.conftest import VERSIONS
 
 END_SECONDS = 10.0
@@ -145,3 +157,18 @@ def test_the_fake_talks_as_asterisk_does(situation: Callable[[Conversation], Non
     """The environment, each reply, and the hang-up in its place."""
     recorded = (FOLDER / f"agi-{situation.__name__.replace('_', '-')}-{version}.txt").read_text()
     assert plain(held_with_the_fake(situation)) == plain(recorded)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_fake_manager_answers_as_asterisk_does(version: str) -> None:
+    """A stranger, a wrong secret, channels that are not there, empty lists, and a channel that is there."""
+    recorded = (FOLDER / f"ami-actions-{version}.txt").read_text()
+    fake = FakeManager("doctor", "correct-horse-battery")
+    with fake.over_tcp() as where:
+        talk = ActionsTalk(where, "doctor", "correct-horse-battery")
+        actions_without_calls(talk)
+        fake.add_channel("PJSIP/1001-00000001", "1700000000.1", bridge="b-1")
+        actions_of_a_call(talk, "PJSIP/1001-00000001")
+        talk.close()
+    said = "\n".join(["# actions", *talk.lines]) + "\n"
+    assert comparable_actions(said) == comparable_actions(recorded)

@@ -4,11 +4,12 @@
 
 PYTHON = .venv/bin/python
 
-.PHONY: help demo demo-phones test quick lint types format images postgresql fuzz benchmark clean
+.PHONY: help demo demo-phones test quick lint types format site images postgresql fuzz benchmark clean
 
 help:
 	@sed -n 's/^# //p' Makefile
 	@echo "make demo-phones  leaves the PBX up, for a softphone of your own (BIND=address)"
+	@echo "make site         the documentation as pages, in build/site"
 	@echo "make quick        everything that needs no PBX"
 	@echo "make fuzz         random values for every test that takes them, for FUZZ_SECONDS=60"
 	@echo "make benchmark    speed, as ratios against other servers in the same run"
@@ -36,6 +37,10 @@ types: .venv/ready
 format: .venv/ready
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
+
+site: .venv/ready
+	@$(PYTHON) -m sphinx -q -W --keep-going -b html -d .cache/doctrees docs build/site
+	@echo "build/site/index.html"
 
 postgresql: .venv/ready
 	@$(PYTHON) -m contrib.lab.postgresql

@@ -64,7 +64,23 @@ def require_positive(limits: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one FastAGI server. Sizes in bytes, times in seconds."""
+    """The limits of one FastAGI server. Sizes in bytes, times in seconds.
+
+    Parameters:
+        max_environment_lines: lines of one environment, the arguments included.
+        max_environment_bytes: bytes of one environment.
+        max_line_bytes: bytes of one line.
+        max_reply_bytes: bytes of one reply, a usage text or a value of several lines.
+        environment_seconds: until the environment is complete.
+        command_seconds: for the reply to a look-up.
+        playback_seconds: for a sound.
+        prompt_seconds: added to the time-out that a prompt itself has.
+        execute_seconds: for an application.
+        hangup_reply_seconds: for the reply that is still due when a hang-up was told.
+        cleanup_seconds: for what a handler does after the end of its call.
+        max_sessions: calls at once.
+        max_sessions_per_peer: calls at once from one address.
+    """
 
     max_environment_lines: int = MAX_ENVIRONMENT_LINES
     max_environment_bytes: int = MAX_ENVIRONMENT_BYTES

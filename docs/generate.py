@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/reference from the code.
+"""Writes the generated pages of docs/reference from the code, and the examples into the pages that show them.
 
 python docs/generate.py           writes them
 python docs/generate.py --check   changes nothing and fails when one is stale
@@ -38,6 +38,7 @@ from agi_monitor.storage import schema  # noqa: E402
 from agi_monitor.storage.schema import audit_chain as audit_chain_table  # noqa: E402
 from agi_monitor.storage.schema import audit_record  # noqa: E402
 from agi_monitor.supervision import audit, audit_chain, prompts  # noqa: E402
+from docs import examples  # noqa: E402
 
 PACKAGE = REPOSITORY / "agi_monitor"
 REFERENCE = REPOSITORY / "docs" / "reference"
@@ -871,7 +872,14 @@ def main() -> int:
             REFERENCE.mkdir(parents=True, exist_ok=True)
             (REFERENCE / name).write_text(text_for(name), encoding="utf-8")
         sys.stdout.write(f"{name}: {'stale; run python docs/generate.py' if check else 'written'}\n")
-    return 1 if check and pages else 0
+    shown = examples.stale()
+    for page in shown:
+        if not check:
+            page.write_text(examples.filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+        sys.stdout.write(
+            f"{page.name}: {'shows an old example; run python docs/generate.py' if check else 'written'}\n"
+        )
+    return 1 if check and (pages or shown) else 0
 
 
 if __name__ == "__main__":

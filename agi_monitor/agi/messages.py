@@ -49,6 +49,10 @@ class AGIRequest:
 
     Caller id, caller name and extension are whatever the caller's phone sent: never an identity.
 
+    >>> request = AGIRequest.from_pairs([("agi_callerid", "unknown"), ("agi_extension", "700"), ("agi_arg_1", "de")])
+    >>> request.caller_id, request.extension, request.arguments
+    (None, '700', ('de',))
+
     Parameters:
         variables: every name and value in the order of the wire, ``agi_`` included.
         arguments: the arguments behind the URL in ``AGI(agi://host/script,first,second)``.
@@ -64,6 +68,9 @@ class AGIRequest:
         Asterisk sends each name once and the ``agi_arg_N`` last, counted from 1 (setup_env, res_agi.c). It does not
         escape values. So a second line of the same name, or an argument out of its place, is a line break inside
         somebody's caller name: neither the first nor the last of them can be trusted, and the call is refused.
+
+        Parameters:
+            pairs: name and value of each line, in the order of the wire.
 
         Raises:
             RemoteProtocolError: a name came twice or an argument out of its place.
@@ -187,7 +194,11 @@ class Command:
     legal_when_dead: bool = False
 
     def seconds(self, limits: Limits) -> float:
-        """How many seconds the reply may take."""
+        """How many seconds the reply may take.
+
+        Parameters:
+            limits: of the server.
+        """
         base: float = getattr(limits, self.deadline.value)
         return base + self.extra_seconds
 
@@ -235,7 +246,14 @@ def command(
     extra_seconds: float = 0.0,
     secret_reply: bool = False,
 ) -> Command:
-    """Make a command. The only way from text to the wire.
+    r"""Make a command. The only way from text to the wire.
+
+    >>> command("SET VARIABLE", "TEXT", 'say "hi"').wire
+    b'SET VARIABLE "TEXT" "say \\"hi\\""\n'
+    >>> command("SET VARIABLE", "TEXT", "one\nEXEC System reboot")
+    Traceback (most recent call last):
+    ...
+    agi_monitor.errors.LocalProtocolError: SET VARIABLE: an argument holds a line break or a NUL; nothing was sent
 
     Parameters:
         verb: the command's words as Asterisk names them, such as ``GET DATA``.
@@ -294,6 +312,10 @@ def value_is_open(line: bytes, *, started: bool) -> bool:
 class Reply:
     """What Asterisk answered to one command.
 
+    >>> reply = Reply.from_wire(200, b"result=42 (timeout)")
+    >>> reply.result, reply.timed_out
+    ('42', True)
+
     Parameters:
         code: 200, 510, 511 or 520.
         text: everything behind the code; for 520 the usage text.
@@ -309,7 +331,12 @@ class Reply:
 
     @classmethod
     def from_wire(cls, code: int, body: bytes) -> Reply:
-        """Read what stands behind ``200 ``, ``510 `` and so on. Bytes that are no UTF-8 are replaced."""
+        """Read what stands behind ``200``, ``510`` and so on. Bytes that are no UTF-8 are replaced.
+
+        Parameters:
+            code: the number that begins the line.
+            body: what stands behind it and its space.
+        """
         text = body.decode("utf-8", "replace")
         if code != 200:
             return cls(code, text)

@@ -129,6 +129,16 @@ class Router:
     A handler that takes only the session and has a plain name serves ``name``, ``name/...`` and ``name?...``, and
     reads the rest itself. Every other route matches the whole path.
 
+    >>> router = Router()
+    >>> @router.route("menu/{language}")
+    ... async def menu(session, language: str, tries: int = 3):
+    ...     await session.verbose(f"{language}, {tries} tries")
+    >>> from agi_monitor.testing import FakeAsterisk
+    >>> fake = FakeAsterisk(script="menu/de?tries=5")
+    >>> fake.run(router)
+    >>> fake.commands
+    [['VERBOSE', 'de, 5 tries', '1']]
+
     Parameters:
         log: where unknown scripts and arguments that do not fit are reported.
     """
@@ -167,7 +177,11 @@ class Router:
         self._routes.sort(key=lambda route: [part == "" for part in route.path.shape])
 
     def route(self, path: str) -> Callable[[H], H]:
-        """``add`` as a decorator."""
+        """``add`` as a decorator.
+
+        Parameters:
+            path: parts between slashes; one in braces is a parameter, as in ``menu/{language}``.
+        """
 
         def decorate(handler: H) -> H:
             self.add(path, handler)

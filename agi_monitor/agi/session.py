@@ -76,7 +76,10 @@ class ChannelState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """What was keyed in at a prompt.
+    """What was keyed in at a prompt. Its ``repr`` hides the digits, which may be a PIN.
+
+    >>> Digits("4071", timed_out=False)
+    Digits(<4>, timed_out=False)
 
     Parameters:
         digits: without the closing ``#``; may be empty, may be a part.
@@ -209,6 +212,9 @@ class Session:
         """End the story from outside: it sees ``CallEnded`` where it waits.
 
         The channel is still alive, so its ``finally`` may use every method, within ``limits.cleanup_seconds``.
+
+        Parameters:
+            reason: what ``ended`` says.
         """
         self._wire.end(reason)
 
@@ -218,6 +224,9 @@ class Session:
 
     async def perform(self, command: Command) -> Reply:
         """Send one command and wait for its reply: the way for commands that have no method here.
+
+        Parameters:
+            command: made by ``agi_monitor.command``, which quotes its arguments.
 
         Raises:
             CallEnded, InvalidCommand, WrongUsage: see the module.
@@ -291,6 +300,9 @@ class Session:
     async def hangup(self, channel: str | None = None) -> bool:
         """Hang up this channel, or another by name.
 
+        Parameters:
+            channel: such as ``PJSIP/1001-00000002``; None is this one.
+
         Returns:
             False when there is no channel of that name.
         """
@@ -298,7 +310,11 @@ class Session:
         return reply.result == "1"
 
     async def channel_status(self, channel: str | None = None) -> ChannelState | None:
-        """The state of this channel or another by name; None when there is none of that name."""
+        """The state of this channel or another by name; None when there is none of that name.
+
+        Parameters:
+            channel: such as ``PJSIP/1001-00000002``; None is this one.
+        """
         request = command("CHANNEL STATUS") if channel is None else command("CHANNEL STATUS", channel)
         number = (await self.perform(request)).number
         try:
@@ -338,6 +354,12 @@ class Session:
     async def gosub(self, context: str, extension: str, priority: int | str, argument: str = "") -> None:
         """Run a dialplan subroutine to its ``Return``.
 
+        Parameters:
+            context: where the subroutine is.
+            extension: the same.
+            priority: a number or a label.
+            argument: ARG1 to ARGn as the dialplan writes them, comma-separated.
+
         Raises:
             CommandFailed: there is no such place in the dialplan, or it failed.
         """
@@ -347,27 +369,52 @@ class Session:
             raise await self._failed("GOSUB", reply)
 
     async def set_autohangup(self, seconds: float) -> None:
-        """Hang up after so many seconds; 0 takes it back."""
+        """Hang up after so many seconds; 0 takes it back.
+
+        Parameters:
+            seconds: from now on, 0 or more; fractions count (handle_autohangup, res_agi.c).
+        """
         await self._succeed(command("SET AUTOHANGUP", format(seconds, "g")))
 
     async def set_callerid(self, text: str) -> None:
-        """Change the caller id, as ``Name <number>`` or a number."""
+        """Change the caller id, as ``Name <number>`` or a number.
+
+        Parameters:
+            text: the name may be in quotation marks.
+        """
         await self._confirm(command("SET CALLERID", text))
 
     async def set_context(self, context: str) -> None:
-        """Where the dialplan goes on afterwards. Asterisk does not check that it exists."""
+        """Where the dialplan goes on afterwards. Asterisk does not check that it exists.
+
+        Parameters:
+            context: the name of a context.
+        """
         await self._succeed(command("SET CONTEXT", context))
 
     async def set_extension(self, extension: str) -> None:
-        """Where the dialplan goes on afterwards. Asterisk does not check that it exists."""
+        """Where the dialplan goes on afterwards. Asterisk does not check that it exists.
+
+        Parameters:
+            extension: the extension; set the priority after it, which is what Asterisk goes on at.
+        """
         await self._succeed(command("SET EXTENSION", extension))
 
     async def set_priority(self, priority: int | str) -> None:
-        """Where the dialplan goes on afterwards: a number or a label."""
+        """Where the dialplan goes on afterwards: a number or a label.
+
+        Parameters:
+            priority: the number, or a label of the extension.
+        """
         await self._succeed(command("SET PRIORITY", str(priority)))
 
     async def set_music(self, on: bool, music_class: str = "") -> None:
-        """Start or stop music on hold."""
+        """Start or stop music on hold.
+
+        Parameters:
+            on: whether it plays.
+            music_class: of musiconhold.conf; empty for the channel's own.
+        """
         words = ["on" if on else "off", *([music_class] if music_class else [])]
         await self._succeed(command("SET MUSIC", *words))
 
@@ -376,7 +423,12 @@ class Session:
         await self._succeed(command("NOOP"))
 
     async def verbose(self, message: str, level: int = 1) -> None:
-        """Write to Asterisk's console at a level from 1 to 4."""
+        """Write to Asterisk's console at a level from 1 to 4.
+
+        Parameters:
+            message: one line.
+            level: from 1 to 4; Asterisk shows what is not above its own.
+        """
         await self._confirm(command("VERBOSE", message, str(level)))
 
     async def asyncagi_break(self) -> None:
@@ -494,11 +546,21 @@ class Session:
         )
 
     async def say_alpha(self, text: str, escape_digits: str = "") -> str:
-        """Spell a text; the key that stopped it, or empty."""
+        """Spell a text; the key that stopped it, or empty.
+
+        Parameters:
+            text: letters, digits and signs.
+            escape_digits: keys that stop it.
+        """
         return await self._say("SAY ALPHA", text, escape_digits)
 
     async def say_digits(self, digits: str, escape_digits: str = "") -> str:
-        """Say digits one by one; the key that stopped it, or empty."""
+        """Say digits one by one; the key that stopped it, or empty.
+
+        Parameters:
+            digits: ``0`` to ``9``, ``*``, ``#`` and ``-``.
+            escape_digits: keys that stop it.
+        """
         return await self._say("SAY DIGITS", digits, escape_digits)
 
     async def say_number(self, number: int, escape_digits: str = "", gender: str = "") -> str:
@@ -512,15 +574,30 @@ class Session:
         return await self._say("SAY NUMBER", str(number), escape_digits, *([gender] if gender else []))
 
     async def say_phonetic(self, text: str, escape_digits: str = "") -> str:
-        """Spell a text as alpha, bravo; the key that stopped it, or empty."""
+        """Spell a text as alpha, bravo; the key that stopped it, or empty.
+
+        Parameters:
+            text: letters and digits.
+            escape_digits: keys that stop it.
+        """
         return await self._say("SAY PHONETIC", text, escape_digits)
 
     async def say_date(self, when: float, escape_digits: str = "") -> str:
-        """Say a date given in seconds since 1970; the key that stopped it, or empty."""
+        """Say a date given in seconds since 1970; the key that stopped it, or empty.
+
+        Parameters:
+            when: seconds since 1970; said in the time zone of the PBX.
+            escape_digits: keys that stop it.
+        """
         return await self._say("SAY DATE", str(int(when)), escape_digits)
 
     async def say_time(self, when: float, escape_digits: str = "") -> str:
-        """Say a time of day given in seconds since 1970; the key that stopped it, or empty."""
+        """Say a time of day given in seconds since 1970; the key that stopped it, or empty.
+
+        Parameters:
+            when: seconds since 1970; said in the time zone of the PBX.
+            escape_digits: keys that stop it.
+        """
         return await self._say("SAY TIME", str(int(when)), escape_digits)
 
     async def say_datetime(self, when: float, escape_digits: str = "", format: str = "", timezone: str = "") -> str:
@@ -578,12 +655,19 @@ class Session:
 
         Asterisk cuts at 1,023 bytes. A value with line breaks cannot be told from a reply that follows it: never
         ask for one that a stranger may write.
+
+        Parameters:
+            name: of a variable or function; upper and lower case differ.
         """
         reply = await self.perform(command("GET VARIABLE", name))
         return (reply.data or "") if reply.result == "1" else None
 
     async def get_full_variable(self, expression: str, channel: str | None = None) -> str | None:
         """Evaluate a dialplan expression such as ``${HINT(1001@default)}``, here or on another channel.
+
+        Parameters:
+            expression: as the dialplan writes it.
+            channel: whose variables; None is this one.
 
         Returns:
             The text; None when there is no channel of that name. What is not set is empty.
@@ -593,26 +677,52 @@ class Session:
         return (reply.data or "") if reply.result == "1" else None
 
     async def set_variable(self, name: str, value: str) -> None:
-        """Set a variable of this channel."""
+        """Set a variable of this channel.
+
+        Parameters:
+            name: of a variable or a function that can be written, such as ``CALLERID(name)``.
+            value: any text in one line. A leading ``_`` or ``__`` of the name hands it on to channels
+                that this one creates.
+        """
         await self._confirm(command("SET VARIABLE", name, value))
 
     async def database_get(self, family: str, key: str) -> str | None:
-        """A value of Asterisk's database; None when there is none."""
+        """A value of Asterisk's database; None when there is none.
+
+        Parameters:
+            family: of the key.
+            key: of the value.
+        """
         reply = await self.perform(command("DATABASE GET", family, key))
         return (reply.data or "") if reply.result == "1" else None
 
     async def database_put(self, family: str, key: str, value: str) -> None:
-        """Write a value into Asterisk's database."""
+        """Write a value into Asterisk's database.
+
+        Parameters:
+            family: of the key.
+            key: of the value.
+            value: one line.
+        """
         await self._confirm(command("DATABASE PUT", family, key, value))
 
     async def database_del(self, family: str, key: str) -> bool:
-        """Delete a key of Asterisk's database; False when there was none."""
+        """Delete a key of Asterisk's database; False when there was none.
+
+        Parameters:
+            family: of the key.
+            key: to be deleted.
+        """
         return (await self.perform(command("DATABASE DEL", family, key))).result == "1"
 
     async def database_deltree(self, family: str, keytree: str | None = None) -> bool:
         """Delete a family or a part of it; False when nothing was deleted.
 
         Asterisk answers the other way round than it documents: 0 when something was deleted (handle_dbdeltree).
+
+        Parameters:
+            family: of the keys.
+            keytree: how they begin; None is all of the family.
         """
         arguments = [family, *([] if keytree is None else [keytree])]
         return (await self.perform(command("DATABASE DELTREE", *arguments))).result == "0"
@@ -620,7 +730,11 @@ class Session:
     # -- text and pictures --
 
     async def receive_char(self, timeout: float) -> str:
-        """Wait so many seconds for one character of text; empty when none came. Few channels can."""
+        """Wait so many seconds for one character of text; empty when none came. Few channels can.
+
+        Parameters:
+            timeout: seconds; 0 waits without end (handle_recvchar, res_agi.c).
+        """
         request = command(
             "RECEIVE CHAR", milliseconds(timeout), deadline=Deadline.PROMPT, extra_seconds=timeout, secret_reply=True
         )
@@ -628,32 +742,57 @@ class Session:
         return chr(number) if 0 < number < 0x110000 else ""
 
     async def receive_text(self, timeout: float) -> str:
-        """Wait so many seconds for a line of text. Few channels can."""
+        """Wait so many seconds for a line of text. Few channels can.
+
+        Parameters:
+            timeout: seconds.
+        """
         request = command(
             "RECEIVE TEXT", milliseconds(timeout), deadline=Deadline.PROMPT, extra_seconds=timeout, secret_reply=True
         )
         return (await self._succeed(request)).data or ""
 
     async def send_text(self, text: str) -> None:
-        """Send a line of text. Few channels can, and those that cannot say nothing about it."""
+        """Send a line of text. Few channels can, and those that cannot say nothing about it.
+
+        Parameters:
+            text: one line.
+        """
         await self._succeed(command("SEND TEXT", text))
 
     async def send_image(self, name: str) -> None:
-        """Send a picture. Few channels can, and those that cannot say nothing about it."""
+        """Send a picture. Few channels can, and those that cannot say nothing about it.
+
+        Parameters:
+            name: of the file, without its suffix.
+        """
         await self._succeed(command("SEND IMAGE", name))
 
     async def tdd_mode(self, mode: str) -> bool:
-        """Switch TDD ``on``, ``off`` or to ``mate``; False when the channel cannot."""
+        """Switch TDD ``on``, ``off`` or to ``mate``; False when the channel cannot.
+
+        Parameters:
+            mode: ``on``, ``off`` or ``mate``.
+        """
         return (await self.perform(command("TDD MODE", mode))).result == "1"
 
     # -- speech engines --
 
     async def speech_create(self, engine: str = "") -> None:
-        """Open a speech engine; at most one a session."""
+        """Open a speech engine; at most one a session.
+
+        Parameters:
+            engine: its name; empty for the default one.
+        """
         await self._confirm(command("SPEECH CREATE", engine))
 
     async def speech_set(self, name: str, value: str) -> None:
-        """Change a setting of the engine."""
+        """Change a setting of the engine.
+
+        Parameters:
+            name: of the setting.
+            value: of the setting.
+        """
         await self._confirm(command("SPEECH SET", name, value))
 
     async def speech_destroy(self) -> None:
@@ -661,19 +800,36 @@ class Session:
         await self._confirm(command("SPEECH DESTROY"))
 
     async def speech_load_grammar(self, name: str, path: str) -> None:
-        """Load a grammar from a file on the PBX."""
+        """Load a grammar from a file on the PBX.
+
+        Parameters:
+            name: that the other commands call it by.
+            path: on the PBX.
+        """
         await self._confirm(command("SPEECH LOAD GRAMMAR", name, path))
 
     async def speech_unload_grammar(self, name: str) -> None:
-        """Forget a grammar."""
+        """Forget a grammar.
+
+        Parameters:
+            name: of a grammar that was loaded.
+        """
         await self._confirm(command("SPEECH UNLOAD GRAMMAR", name))
 
     async def speech_activate_grammar(self, name: str) -> None:
-        """Listen for a grammar."""
+        """Listen for a grammar.
+
+        Parameters:
+            name: of a grammar that was loaded.
+        """
         await self._confirm(command("SPEECH ACTIVATE GRAMMAR", name))
 
     async def speech_deactivate_grammar(self, name: str) -> None:
-        """Listen for it no longer."""
+        """Listen for it no longer.
+
+        Parameters:
+            name: of a grammar that was loaded.
+        """
         await self._confirm(command("SPEECH DEACTIVATE GRAMMAR", name))
 
     async def speech_recognize(self, prompt: str, timeout: int, offset: int = 0) -> Recognition:

@@ -126,7 +126,11 @@ class Account:
             raise LoginRefused(f"the AMI secret has fewer than {MIN_DIFFERENT} different letters")
 
     def key(self, challenge: str) -> str:
-        """What answers a challenge."""
+        """What answers a challenge.
+
+        Parameters:
+            challenge: what Asterisk answered to the action Challenge.
+        """
         digest = hashlib.md5((challenge + self.secret).encode("utf-8", "replace"), usedforsecurity=False)
         return digest.hexdigest()
 

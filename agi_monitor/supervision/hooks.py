@@ -79,7 +79,11 @@ class Authorizer(Protocol):
     """Asked about every spy that the rules allow. Without one the rules alone decide."""
 
     async def authorize(self, asked: Asked) -> Literal[True] | str:
-        """Return True for yes, and why not for no, in a few words for the audit. Anything else denies as well."""
+        """Return True for yes, and why not for no, in a few words for the audit. Anything else denies as well.
+
+        Parameters:
+            asked: what the spy would be.
+        """
         ...
 
 
@@ -88,7 +92,11 @@ class TargetResolver(Protocol):
     """Knows the devices of agents. Without one the configuration, the hint and the queue logins say them."""
 
     async def devices_of_agent(self, extension: str) -> Sequence[str] | None:
-        """Return an agent's devices at this moment, such as ``PJSIP/1001``; None for an agent it does not know."""
+        """Return an agent's devices at this moment, such as ``PJSIP/1001``; None for an agent it does not know.
+
+        Parameters:
+            extension: the agent's.
+        """
         ...
 
 
@@ -100,7 +108,12 @@ class PromptSet(Protocol):
     """
 
     def words(self, moment: str, language: str) -> Sequence[str] | None:
-        """Return the sound files and placeholders for a cue or a refusal reason; see docs/reference/prompts.md."""
+        """Return the sound files and placeholders for a cue or a refusal reason; see docs/reference/prompts.md.
+
+        Parameters:
+            moment: a cue or a refusal reason.
+            language: of the supervisor's channel, such as ``en``.
+        """
         ...
 
 
@@ -109,7 +122,11 @@ class BeforeSpy(Protocol):
     """A step before every grant. Without one there is none."""
 
     async def before_spy(self, asked: Asked) -> None:
-        """Do it. A spy need not follow: the rules are asked once more. Raising denies."""
+        """Do it. A spy need not follow: the rules are asked once more. Raising denies.
+
+        Parameters:
+            asked: what the spy would be.
+        """
         ...
 
 
@@ -118,7 +135,13 @@ class AfterSpy(Protocol):
     """A step after every spy. Without one there is none."""
 
     async def after_spy(self, asked: Asked, why: str, seconds: float) -> None:
-        """Do it. ``why`` it is over is one of the ends in docs/reference/audit.md. Raising is only recorded."""
+        """Do it. ``why`` it is over is one of the ends in docs/reference/audit.md. Raising is only recorded.
+
+        Parameters:
+            asked: what the spy was.
+            why: it is over: one of the ends in docs/reference/audit.md.
+            seconds: that it lasted.
+        """
         ...
 
 
@@ -130,6 +153,9 @@ class AuditWriter(Protocol):
         """Keep a record. Called in a thread, and may block for a short time; the same record may come twice.
 
         Raising means that it is not kept: what it gates does not happen.
+
+        Parameters:
+            record: as in docs/reference/audit.md, with its signature.
         """
         ...
 

@@ -60,6 +60,15 @@ USAGE = "520-Invalid command syntax.  Proper usage follows:\nUsage: {}\n520 End 
 class FakeAsterisk:
     """A PBX with one call that reaches ``AGI()``.
 
+    >>> async def ask(session):
+    ...     keyed = await session.get_data("vm-enter-num-to-call", timeout=5, max_digits=4)
+    ...     await session.set_variable("NUMBER", keyed.digits)
+    >>> fake = FakeAsterisk()
+    >>> fake.keys("42#")
+    >>> fake.run(ask)
+    >>> fake.played, fake.channel.variables, fake.agi_status
+    (['vm-enter-num-to-call'], {'NUMBER': '42'}, 'SUCCESS')
+
     Parameters:
         channel: the name of the calling channel.
         uniqueid: its uniqueid.
@@ -164,19 +173,37 @@ class FakeAsterisk:
         on_hold: bool = False,
         variables: Mapping[str, str] | None = None,
     ) -> FakeChannel:
-        """Add another channel to the PBX; the parameters are those of ``FakeChannel``."""
+        """Add another channel to the PBX; the parameters are those of ``FakeChannel``.
+
+        Parameters:
+            name: such as ``PJSIP/1001-00000002``.
+            uniqueid: made up when not given.
+            state: of the channel.
+            bridge_peer: the name of the channel it talks to, or empty.
+            on_hold: whether its device has put the call on hold.
+            variables: its variables.
+        """
         known = uniqueid or f"1700000000.{len(self.channels) + 1}"
         channel = FakeChannel(name, known, state, bridge_peer, on_hold, dict(variables or {}))
         self.channels.append(channel)
         return channel
 
     def add_call(self, name: str, other: str) -> FakeChannel:
-        """Add two channels that talk to each other; the first of them."""
+        """Add two channels that talk to each other; the first of them.
+
+        Parameters:
+            name: of the first.
+            other: of the second.
+        """
         self.add_channel(other, bridge_peer=name)
         return self.add_channel(name, bridge_peer=other)
 
     def keys(self, keys: str) -> None:
-        """The caller will press these keys, one after the other, at whatever waits for a key."""
+        """The caller will press these keys, one after the other, at whatever waits for a key.
+
+        Parameters:
+            keys: ``0`` to ``9``, ``*`` and ``#``.
+        """
         self._keys.extend(keys)
 
     def next_key(self) -> str:
@@ -218,21 +245,38 @@ class FakeAsterisk:
         self.application(name, run)
 
     def hang_up_at_command(self, number: int) -> None:
-        """The caller hangs up while the n-th command runs, counted from 1."""
+        """The caller hangs up while the n-th command runs, counted from 1.
+
+        Parameters:
+            number: of the command.
+        """
         self._hang_up_at_commands.add(number)
 
     def hang_up_during(self, name: str, nth: int = 1) -> None:
-        """The caller hangs up during a command (``GET DATA``) or application (``ChanSpy``), the n-th of that name."""
+        """The caller hangs up during a command (``GET DATA``) or application (``ChanSpy``), the n-th of that name.
+
+        Parameters:
+            name: of the command or application.
+            nth: which of them, counted from 1.
+        """
         self._hang_up_during[name.upper()] = nth
 
     def hang_up_at_prompt(self, sound: str) -> None:
-        """The caller hangs up while this sound is played."""
+        """The caller hangs up while this sound is played.
+
+        Parameters:
+            sound: its name.
+        """
         self._hang_up_at_prompts.add(sound)
 
     # -- acting --
 
     def start(self, serve: Story) -> None:
-        """Call the server: it runs the story as far as it gets."""
+        """Call the server: it runs the story as far as it gets.
+
+        Parameters:
+            serve: a handler that is a coroutine function, a ``Router``, or another story.
+        """
 
         async def watched(session: Session) -> None:
             try:
@@ -252,6 +296,9 @@ class FakeAsterisk:
 
     def run(self, serve: Story) -> None:
         """Call the server and run the story to its end.
+
+        Parameters:
+            serve: as for ``start``.
 
         Raises:
             AssertionError: the story waits for something that does not happen by itself; use ``start`` then.
@@ -315,7 +362,11 @@ class FakeAsterisk:
             raise error
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let time pass.
+
+        Parameters:
+            seconds: of ``clock``.
+        """
         self.clock.advance(seconds)
         self.check()
 
@@ -332,7 +383,11 @@ class FakeAsterisk:
         self._notice_hangup()
 
     def finish_application(self, result: int = 0) -> None:
-        """End the application that blocks."""
+        """End the application that blocks.
+
+        Parameters:
+            result: what it returns.
+        """
         if self._blocked is None:
             raise AssertionError("no application is running")
         self._unblock()
@@ -351,7 +406,11 @@ class FakeAsterisk:
         self.check()
 
     def send(self, data: bytes) -> None:
-        """Send bytes to the server as they are, for what no Asterisk would say."""
+        """Send bytes to the server as they are, for what no Asterisk would say.
+
+        Parameters:
+            data: as they are to arrive.
+        """
         protocol = self._protocol
         assert protocol is not None  # noqa: S101 (only after start)
         self._later(partial(protocol.dataReceived, data))

@@ -36,6 +36,9 @@ class FakeChannel:
         extension: the same.
         priority: the same.
         alive: False once it has hung up.
+        caller_id: what the caller's phone says it is; None is unknown.
+        caller_id_name: the same.
+        language: of its prompts.
     """
 
     name: str

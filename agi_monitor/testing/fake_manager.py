@@ -181,7 +181,12 @@ class FakeManager:
         return channel
 
     def enter(self, name: str, bridge: str) -> None:
-        """A channel joins a bridge."""
+        """A channel joins a bridge.
+
+        Parameters:
+            name: of the channel.
+            bridge: the id of the bridge.
+        """
         channel = self._channel(name)
         channel["BridgeId"] = bridge
         if all(known["BridgeUniqueid"] != bridge for known in self.bridges):
@@ -192,31 +197,55 @@ class FakeManager:
         self.event("BridgeEnter", **known, **_plain(channel))
 
     def leave(self, name: str) -> None:
-        """A channel leaves its bridge."""
+        """A channel leaves its bridge.
+
+        Parameters:
+            name: of the channel.
+        """
         channel = self._channel(name)
         bridge, channel["BridgeId"] = channel["BridgeId"], ""
         if bridge:
             self.event("BridgeLeave", BridgeUniqueid=bridge, **_plain(channel))
 
     def hang_up(self, name: str) -> None:
-        """A channel ends; whoever spies from it or on it does so no more."""
+        """A channel ends; whoever spies from it or on it does so no more.
+
+        Parameters:
+            name: of the channel.
+        """
         channel = self._channel(name)
         self.leave(name)
         self.channels.remove(channel)
         self.event("Hangup", **_plain(channel))
 
     def start_spying(self, spyer: str, spyee: str, application: str = "ChanSpy") -> None:
-        """One channel begins to hear another."""
+        """One channel begins to hear another.
+
+        Parameters:
+            spyer: the name of the channel that hears.
+            spyee: the name of the channel that is heard.
+            application: that does it.
+        """
         hears, heard = self._channel(spyer), self._channel(spyee)
         hears["Application"], hears["ApplicationData"] = application, f"{heard['Uniqueid']},uqESX"
         self.event("ChanSpyStart", **_spy(hears, heard))
 
     def stop_spying(self, spyer: str, spyee: str) -> None:
-        """One channel no longer hears another. A list goes on naming the application, as behind AGI."""
+        """One channel no longer hears another. A list goes on naming the application, as behind AGI.
+
+        Parameters:
+            spyer: the name of the channel that hears.
+            spyee: the name of the channel that is heard.
+        """
         self.event("ChanSpyStop", **_spy(self._channel(spyer), self._channel(spyee)))
 
     def event(self, name: str, **headers: str) -> None:
-        """Tell an event; nobody hears it before the login."""
+        """Tell an event; nobody hears it before the login.
+
+        Parameters:
+            name: of the event.
+            headers: of the event.
+        """
         if self._logged_in:
             self.happened.append(f"< {name}")
             self._send([("Event", name), *headers.items()])
@@ -236,7 +265,11 @@ class FakeManager:
         self.check()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let time pass.
+
+        Parameters:
+            seconds: of ``clock``.
+        """
         self.clock.advance(seconds)
         self.check()
 
@@ -254,7 +287,11 @@ class FakeManager:
         return [asked.text("Action") for asked in self.actions]
 
     def asked(self, name: str) -> list[dict[str, str]]:
-        """The headers of each action of this name, without its name and its ActionID."""
+        """The headers of each action of this name, without its name and its ActionID.
+
+        Parameters:
+            name: of the action.
+        """
         return [
             {header: value for header, value in action.headers if header not in ("Action", "ActionID")}
             for action in self.actions
@@ -264,7 +301,11 @@ class FakeManager:
     # -- the wire --
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803 (Twisted's name)
-        """Take a connection. What Twisted calls."""
+        """Take a connection. What Twisted calls.
+
+        Parameters:
+            protocolFactory: of the client.
+        """
         if not self.listening:
             return fail(ConnectionRefusedError())  # type: ignore[no-untyped-call]  # Twisted's own
         protocol = protocolFactory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 5038))

@@ -26,7 +26,7 @@ fi
 say "making .venv and installing the dependencies (a minute, once) ..."
 rm -rf .venv
 "$python" -m venv .venv
-.venv/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[test]' ||
+.venv/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[test,docs]' ||
     fail "the dependencies cannot be installed; pip's message is above. Behind a proxy or mirror, configure pip"
 touch .venv/ready
 say "done: .venv"

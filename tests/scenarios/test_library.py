@@ -20,11 +20,10 @@ import pytest
 
 from contrib.lab.pbx import MANAGER_PORT, Lab
 from contrib.lab.waiting import wait_until
+from tests.scenarios.programs import CHECKOUT, SECONDS, printed, running
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 EXTENSION = "7995"
 PHONE = "2001"
-SECONDS = 20.0
 SECRET = "for-asynchronous-agi"
 ACCOUNT = f"[asyncagi]\nsecret = {SECRET}\nread = agi,system\nwrite = agi\n"
 LOUD = 1_000
@@ -92,7 +91,7 @@ class Notes:
     @property
     def out(self) -> str:
         """What it printed."""
-        return re.sub(r"\x1b\[[\d;]*m", "", (self.folder / "out").read_text())
+        return printed(self.folder / "out")
 
     def wait_for(self, at: str) -> dict[str, Any]:
         """What it noted there."""
@@ -108,26 +107,8 @@ class Notes:
         """The program in a process of its own, from the moment it prints something."""
         (self.folder / "calls.py").write_text(CALLS)
         (self.folder / "old.py").write_text(BLOCKING)
-        with (self.folder / "out").open("w") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-c", program],
-                cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": f"{self.folder}{os.pathsep}{CHECKOUT}"},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-            )
-        try:
-            found = wait_until(
-                lambda: re.search(until, self.out), SECONDS, "the program to run", describe=lambda: self.out
-            )
+        with running(program, until, self.folder / "out", self.folder) as found:
             yield found
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(SECONDS) == 0, self.out
-        finally:
-            process.kill()
-            process.wait()
-        assert "Traceback" not in self.out
 
 
 @pytest.fixture

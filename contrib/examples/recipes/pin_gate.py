@@ -1,0 +1,64 @@
+"""A gate: who keys in the right PIN goes on, nobody else does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from agi_monitor import Session, serve
+
+TRIES = 3
+WRONG_IN_A_ROW = 10
+FAMILY = "pin-gate"
+
+
+@dataclass(frozen=True)
+class PinGate:
+    """A handler that sets GATE to ``open``, or ends with AGISTATUS FAILURE.
+
+    Wrong PINs are counted in Asterisk's database, over all calls. After ten in a row the gate stays shut until
+    somebody types ``database del pin-gate wrong`` into Asterisk's console.
+
+    Parameters:
+        record: the argon2 record of the PIN.
+        in_thread: runs what takes long; a test that has no reactor passes ``maybeDeferred``.
+    """
+
+    record: str
+    in_thread: Callable[..., Deferred[bool]] = deferToThread
+
+    async def __call__(self, session: Session) -> None:
+        await session.answer()
+        for _ in range(TRIES):
+            wrong = int(await session.database_get(FAMILY, "wrong") or 0)
+            if wrong >= WRONG_IN_A_ROW:
+                break
+            keyed = await session.get_data("agent-pass", timeout=5, max_digits=12)
+            await session.database_put(FAMILY, "wrong", str(wrong + 1))  # before it is known: a hang-up counts
+            if await self.in_thread(self._is_right, keyed.digits):
+                await session.database_del(FAMILY, "wrong")
+                await session.set_variable("GATE", "open")
+                return
+            await session.stream_file("vm-invalidpassword")
+        await session.stream_file("vm-goodbye")
+        session.refuse()
+
+    def _is_right(self, digits: str) -> bool:
+        """Takes tens of milliseconds on purpose, so it runs in a thread."""
+        try:
+            return PasswordHasher().verify(self.record, digits)
+        except VerifyMismatchError:
+            return False
+
+
+if __name__ == "__main__":
+    if "GATE_PIN_RECORD" not in os.environ:
+        sys.exit("GATE_PIN_RECORD is not set; it is the record that `agi-monitor pin` prints")
+    serve(PinGate(os.environ["GATE_PIN_RECORD"]))

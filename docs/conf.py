@@ -1,0 +1,39 @@
+"""How Sphinx makes the documentation site; `make site` does it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+import agi_monitor  # noqa: E402 - the line above must come first
+
+project = "agi-monitor"
+author = copyright = "the agi-monitor authors"
+version = release = agi_monitor.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns: list[str] = []
+source_suffix = {".md": "markdown"}
+
+html_theme = "furo"
+html_title = f"agi-monitor {version}"
+html_copy_source = False
+html_show_sphinx = False
+
+# Headings get the anchors that code hosts give them, so that the links in the files lead somewhere in both places.
+myst_heading_anchors = 4
+myst_enable_extensions = ["fieldlist"]
+# Links that leave docs/, to the examples and to the README; tests/test_docs.py checks that they lead somewhere.
+suppress_warnings = ["myst.xref_missing"]
+
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = False
+autoclass_content = "class"
+add_module_names = False
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False

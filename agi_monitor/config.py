@@ -94,6 +94,7 @@ StoreUrl = Annotated[
 NodeName = Annotated[
     str, matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "must be letters, digits, _ . and -, at most 64")
 ]
+PluginName = Annotated[str, matching(r"[A-Za-z0-9_.-]{1,64}", "must be the name of an entry point")]
 Secret = Annotated[str, matching(r"[A-Za-z0-9_-]{16,128}", "must be 16 to 128 letters, digits, - and _")]
 Host = Annotated[str, matching(r"[A-Za-z0-9:._-]{1,253}", "must be a host name or an IP address")]
 Account = Annotated[str, matching(r"(?!general$)[A-Za-z0-9_-]{1,40}", "must be letters, digits, - and _, at most 40")]
@@ -268,6 +269,14 @@ class Store(Section):
     people: bool = False
     """Supervisors, agents and rules live in the database, and are changed with `agi-monitor people`, `rules` and
     `pin`. The sections of these names are left out here then."""
+    plugin: PluginName | None = None
+    """The plug-in that knows supervisors, agents and rules: its hook is `PeopleStore`. The sections of these names
+    are left out here then, and `people` is not set."""
+
+    @property
+    def has_people(self) -> bool:
+        """Whether people are elsewhere than in the configuration file."""
+        return self.people or self.plugin is not None
 
     @property
     def this_node(self) -> str:
@@ -427,7 +436,7 @@ class Config(Section):
     codes: Codes = Codes()
     """The feature codes."""
     supervisors: dict[Name, SupervisorEntry] = Field(default_factory=dict)
-    """Who may ask to hear calls, by id. Needed, like the next two, unless `store.people` is set."""
+    """Who may ask to hear calls, by id. Needed, like the next two, unless `store.people` or `store.plugin` is set."""
     agents: dict[ExtensionNumber, AgentEntry] = Field(default_factory=dict)
     """Whose calls may be heard, by extension."""
     rules: tuple[RuleEntry, ...] = ()
@@ -546,12 +555,16 @@ def _codes_differ(config: Config) -> Iterator[Problem]:
 
 
 def _people_are_in_one_place(config: Config) -> Iterator[Problem]:
+    if config.store.people and config.store.plugin is not None:
+        yield ("store", "plugin"), "is a second place for people, besides store.people; leave one of them out"
     for section in ("supervisors", "agents", "rules"):
         if config.store.people and section in config.model_fields_set:
             yield (section,), "is in the store, because of store.people; agi-monitor people import takes a file"
-        elif not config.store.people and section not in config.model_fields_set:
+        elif config.store.plugin is not None and section in config.model_fields_set:
+            yield (section,), f"comes from the plug-in {config.store.plugin}, because of store.plugin"
+        elif not config.store.has_people and section not in config.model_fields_set:
             yield (section,), "is missing"
-    if not config.store.people:
+    if not config.store.has_people:
         for name, entry in config.supervisors.items():
             if entry.pin is None:
                 yield ("supervisors", name, "pin"), "is missing; make one with: agi-monitor pin"

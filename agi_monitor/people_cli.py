@@ -310,6 +310,8 @@ def remove_rule(config_path: Path, as_json: bool, name: str) -> None:
 
 @contextmanager
 def _table(config: Config) -> Iterator[PeopleTable]:
+    if config.store.plugin is not None:
+        _fail(f"people are in the plug-in {config.store.plugin}: change them there")
     if not config.store.people:
         _fail("people live in the configuration file: change them there, or set store.people and import them")
     with store(config) as database:

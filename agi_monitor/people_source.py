@@ -1,4 +1,4 @@
-"""Where the people of a site are: in its configuration file, or in its store."""
+"""Where the people of a site are: in its configuration file, in its store, or in a plug-in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agi_monitor.config import Config, load
+from agi_monitor.people_plugin import PluginPeople
+from agi_monitor.plugins import installed
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.people_table import PeopleTable
 
@@ -31,9 +33,11 @@ def load_with_people(path: Path) -> Config:
 
     Raises:
         ConfigError: it has mistakes.
-        StateUnavailable: people are in the store, and it cannot be read.
+        StateUnavailable: people are in the store or in a plug-in, and it cannot be read.
     """
     config = load(path).config
+    if config.store.plugin is not None:
+        return config.with_people(PluginPeople(installed(), config.store.plugin).load())
     if not config.store.people:
         return config
     with store(config) as database:

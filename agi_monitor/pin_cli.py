@@ -160,6 +160,8 @@ def _new(digits: str, *, must_change: bool) -> Mapping[str, object]:
 @contextmanager
 def _people(config_path: Path) -> Iterator[tuple[Config, Database]]:
     config = load(config_path).config
+    if config.store.plugin is not None:
+        _fail(f"people and their PINs are in the plug-in {config.store.plugin}: change them there")
     if not config.store.people:
         _fail("people live in the configuration file: make a record with 'agi-monitor pin', and put it in there")
     with store(config) as database:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.metadata import entry_points
 from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar, cast
 
 import structlog
 
@@ -19,6 +20,8 @@ GROUP = "agi_monitor.plugins"
 
 WRITE_SECONDS = 5.0
 """So long a plug-in may take to keep a record."""
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -72,8 +75,56 @@ def together(given: Sequence[Plugin]) -> tuple[Plugin, ...]:
     return plugins
 
 
+class StillHangs(Exception):
+    """A plug-in has not come back from an earlier call."""
+
+
+class Patience(Generic[Result]):
+    """Calls a plug-in that blocks, and waits for it for so long and no longer. One that hangs keeps nobody else.
+
+    Parameters:
+        plugin: that is called.
+        seconds: that one call may take.
+    """
+
+    def __init__(self, plugin: Plugin, seconds: float) -> None:
+        self._name = plugin.name
+        self.seconds = seconds
+        self.thread: threading.Thread | None = None
+        """The last one that was started."""
+
+    def __call__(self, function: Callable[[], Result]) -> Result:
+        """Call it.
+
+        Raises:
+            StillHangs: an earlier call has not come back.
+            TimeoutError: this one did not, in time.
+            Exception: what it raised.
+        """
+        if self.thread is not None and self.thread.is_alive():
+            raise StillHangs
+        outcome: SimpleQueue[tuple[Result, None] | tuple[None, Exception]] = SimpleQueue()
+
+        def call() -> None:
+            try:
+                outcome.put((function(), None))
+            except Exception as error:
+                outcome.put((None, error))
+
+        self.thread = threading.Thread(target=call, name=f"plug-in {self._name}", daemon=True)
+        self.thread.start()
+        try:
+            result, error = outcome.get(timeout=self.seconds)
+        except Empty:
+            raise TimeoutError(f"no answer in {self.seconds:g} s") from None
+        self.thread.join()
+        if error is not None:
+            raise error
+        return cast(Result, result)
+
+
 class PluginSink:
-    """``storage.audit_sinks.AuditSink`` for a plug-in. A record that hangs there keeps no other thread waiting.
+    """``storage.audit_sinks.AuditSink`` for a plug-in.
 
     Parameters:
         plugin: has ``AuditWriter``.
@@ -86,10 +137,9 @@ class PluginSink:
         if not isinstance(plugin.parts, AuditWriter):
             raise TypeError(f"plug-in {plugin.name} keeps no records")
         self.where = f"plug-in {plugin.name}"
+        self.patience: Patience[None] = Patience(plugin, seconds)
         self._name = plugin.name
         self._writer = plugin.parts
-        self._seconds = seconds
-        self._hanging: threading.Thread | None = None
 
     def take(self) -> None:
         """Nothing to be taken."""
@@ -101,27 +151,15 @@ class PluginSink:
             AuditInDoubt: it did not answer in time.
             AuditUnavailable: it raised, or still has not answered about an earlier one.
         """
-        if self._hanging is not None and self._hanging.is_alive():
-            raise AuditUnavailable(f"{self.where}: an earlier record still hangs in it")
-        outcome: SimpleQueue[Exception | None] = SimpleQueue()
-
-        def keep() -> None:
-            try:
-                self._writer.write_record(json.loads(body))
-            except Exception as error:
-                outcome.put(error)
-            else:
-                outcome.put(None)
-
-        self._hanging = threading.Thread(target=keep, name=f"plug-in {self._name}", daemon=True)
-        self._hanging.start()
         try:
-            error = outcome.get(timeout=self._seconds)
-        except Empty:
-            self._log(f"no answer in {self._seconds:g} s")
-            raise AuditInDoubt(f"{self.where}: no answer in {self._seconds:g} s") from None
-        self._hanging.join()
-        if error is not None:
+            self.patience(lambda: self._writer.write_record(json.loads(body)))
+        except StillHangs:
+            raise AuditUnavailable(f"{self.where}: an earlier record still hangs in it") from None
+        except TimeoutError as error:
+            self._log(str(error))
+            # Its own error of this name says the same: nobody knows whether the record is kept.
+            raise AuditInDoubt(f"{self.where}: {error}") from None
+        except Exception as error:
             said = f"{type(error).__name__}: {error}"
             self._log(said)
             raise AuditUnavailable(f"{self.where}: {said}") from error

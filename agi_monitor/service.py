@@ -33,6 +33,7 @@ from agi_monitor.metrics import Metrics, Readings
 from agi_monitor.overview import ServerOverview
 from agi_monitor.pbx import Pbx
 from agi_monitor.people import Change, People, differences
+from agi_monitor.people_plugin import PluginPeople
 from agi_monitor.plugins import sinks as plugin_sinks
 from agi_monitor.plugins import together
 from agi_monitor.spy_watch import SpyWatch
@@ -177,16 +178,19 @@ class Server:
         self._database.upgrade()
         self._node = self.config.store.this_node
         self._people = PeopleTable(self._database)
+        plugin = self.config.store.plugin
+        self._people_plugin = None if plugin is None else PluginPeople(self._plugins, plugin)
+        self._asking = Threads(reactor, 1, "people")
         self._lock_outs = LockOutTable(self._database)
         self._nodes = NodeTable(self._database)
         self._store_lost = False
-        self._people_seen = 0
-        """The last change of people in the store that holds here."""
+        self._people_seen: int | str = 0
+        """The last change of people, in the store or the plug-in, that holds here."""
         self._end_seen = 0
         """The last end of a lock-out that is in the audit."""
-        if self.config.store.people:
-            self._people_seen = self._people.last_change()
-            self.config = self.config.with_people(self._people.load())
+        if self.config.store.has_people:
+            self._people_seen, people = self._read_people()
+            self.config = self.config.with_people(people)
         self._policy = assembly.policy(self.config)
         self._pins = PinGuard(
             assembly.pin_policy(self.config),
@@ -270,6 +274,7 @@ class Server:
         """
         self._hashing.start()
         self._store.start()
+        self._asking.start()
         self._records.start()
         self._sinks.take()
         await self._audit.append(ServerStarted(at=self._now(), version=__version__))
@@ -363,8 +368,8 @@ class Server:
             loaded = load(self._config_path)
             config = loaded.config
             seen = self._people_seen
-            if self.config.store.people:
-                seen, people = await self._store(self._read_people)
+            if self.config.store.has_people:
+                seen, people = await self._from_people(self._read_people)
                 config = config.with_people(people)
             policy = assembly.policy(config)
         except ConfigError as error:
@@ -381,7 +386,7 @@ class Server:
             log.warning("reload_needs_restart", sections=fixed)
         before = self.config.people
         keep = {name: getattr(self.config, name) for name in _FIXED}
-        if config.store.people != self.config.store.people:
+        if config.store.has_people != self.config.store.has_people:
             # Who people are is not known of the other place before a restart.
             keep |= {name: getattr(self.config, name) for name in ("supervisors", "agents", "rules")}
             policy = assembly.policy(config.model_copy(update=keep))
@@ -392,31 +397,49 @@ class Server:
         self._reloads["done"] += 1
         log.info("reloaded", supervisors=len(self.config.supervisors), agents=len(self.config.agents))
 
-    def _put_in_force(self, config: Config, policy: Policy, people_seen: int) -> None:
+    def _put_in_force(self, config: Config, policy: Policy, people_seen: int | str) -> None:
         self.config, self._policy, self._people_seen = config, policy, people_seen
         if self._watch is not None:
             self._watch.recheck()
 
     # ---- what others change in the store ---------------------------------------------------------------
 
-    def _read_people(self) -> tuple[int, People]:
+    def _read_people(self) -> tuple[int | str, People]:
         # In this order: a change in between is seen once more, and none is missed.
-        return self._people.last_change(), self._people.load()
+        source = self._people_plugin or self._people
+        return source.last_change(), source.load()
+
+    def _last_change(self) -> int | str:
+        return (self._people_plugin or self._people).last_change()
+
+    async def _from_people(self, look: Callable[[], Result]) -> Result:
+        """Look where people are, in a thread. While a plug-in that knows them does not answer, nobody is let in."""
+        if self._people_plugin is None:
+            return await self._store(look)
+        assert self._hooks is not None  # noqa: S101 (there is a plug-in)
+        try:
+            found = await self._asking(look)
+        except StateUnavailable as error:
+            await self._hooks.people_lost(self._people_plugin.plugin, error)
+            raise
+        self._hooks.people_found()
+        return found
 
     def _look_into_store(self) -> defer.Deferred[None]:
         return defer.Deferred.fromCoroutine(self._take_changes())
 
     async def _take_changes(self) -> None:
         """Let changes of people hold here, end what they no longer allow, and record who made them."""
-        in_store = self.config.store.people
+        elsewhere = self.config.store.has_people
         try:
             last_end = await self._store(self._lock_outs.last_end)
-            seen = await self._store(self._people.last_change) if in_store else self._people_seen
+            seen = await self._from_people(self._last_change) if elsewhere else self._people_seen
             if (seen, last_end) == (self._people_seen, self._end_seen):
+                self._store_lost = False
                 return
             before, people = self.config.people, None
             if seen != self._people_seen:
-                seen, people = await self._store(self._read_people)
+                seen, people = await self._from_people(self._read_people)
         except StateUnavailable as error:
             # Those who are known stay in force; without the store no PIN is accepted anyway.
             if not self._store_lost:
@@ -438,8 +461,9 @@ class Server:
         """
         in_store = self.config.store.people
         changes = () if before is None else differences(before, self.config.people)
+        by = "file" if self._people_plugin is None else f"plug-in {self._people_plugin.plugin.name}"
         for change in () if in_store else changes:
-            await self._audit.append(self._people_changed(change, "file"))
+            await self._audit.append(self._people_changed(change, by))
         try:
             noted = await self._store(lambda: self._nodes.noted(self._node))
             made = await self._store(lambda: self._people.changes_since(noted.people_change)) if in_store else ()
@@ -515,6 +539,7 @@ class Server:
         await self._close_audit()
         self._hashing.stop()
         self._store.stop()
+        self._asking.stop()
         self._records.stop()
         self._database.close()
         self._state.release()

@@ -155,7 +155,8 @@ EVENTS = {
     "people_changed": "People or rules in the store are others; they hold from now on.",
     "lock_out_ended": "Somebody, who has had wrong PINs, was let try again: `agi-monitor pin unlock`, or a new PIN.",
     "people_changed_by_another_way": "People in the store are others and nobody said who did it.",
-    "store_unreadable": "The store cannot be read. Those who are known stay in force.",
+    "store_unreadable": "The store, or the plug-in that knows people, cannot be read. Those who are known "
+    "stay in force; while it is the plug-in, nobody begins to spy.",
     "pbx_synced": "The live picture of the PBX is complete: look-ups are answered from it.",
     "pbx_lost": "The live picture is not to be trusted until the next list: look-ups go over AGI.",
     "pbx_failed": "Something went wrong that concerns the live picture, which is a fault of this program.",

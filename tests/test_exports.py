@@ -35,6 +35,7 @@ PUBLIC = [
     "InvalidCommand",
     "Limits",
     "LocalProtocolError",
+    "PeopleStore",
     "Playback",
     "Plugin",
     "PromptSet",

@@ -4,8 +4,11 @@ Three rules. A plug-in can only take away: it is asked after the rules, and they
 that raises, takes too long or answers with something else denies, and is named in the log and the audit. A plug-in
 sees no PIN, no PIN record and no digit that was keyed in.
 
-``AuditWriter`` alone is called in a thread; every other method is a coroutine (or, for ``words``, returns at once) in
-the server's own thread, and may not block.
+``PeopleStore`` is the exception to the first: whoever it names may be let in. So it counts only where the
+configuration says its name.
+
+``AuditWriter`` and ``PeopleStore`` are called in a thread; every other method is a coroutine (or, for ``words``,
+returns at once) in the server's own thread, and may not block.
 """
 
 from __future__ import annotations
@@ -160,7 +163,23 @@ class AuditWriter(Protocol):
         ...
 
 
-HOOKS = (Authorizer, TargetResolver, PromptSet, BeforeSpy, AfterSpy, AuditWriter)
+@runtime_checkable
+class PeopleStore(Protocol):
+    """Knows who there is, and who may hear whom. Without one the configuration file does, or the database.
+
+    Both methods are called in a thread. While one of them raises, nobody begins to hear anybody.
+    """
+
+    def people_version(self) -> str:
+        """Return a text that is another one after every change of people. It is asked about once a second."""
+        ...
+
+    def load_people(self) -> Mapping[str, object]:
+        """Return ``supervisors``, ``agents`` and ``rules``, as the configuration file has them."""
+        ...
+
+
+HOOKS = (Authorizer, TargetResolver, PromptSet, BeforeSpy, AfterSpy, AuditWriter, PeopleStore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +236,24 @@ class Hooks:
         self._in_time = in_time
         self._audit = audit
         self._clock = clock
+        self._people_lost: Refusal | None = None
 
     @property
     def ask(self) -> bool:
         """Whether any plug-in is asked, or does something, before a spy."""
-        return any(isinstance(plugin.parts, Authorizer | BeforeSpy) for plugin in self.plugins)
+        return self._people_lost is not None or any(
+            isinstance(plugin.parts, Authorizer | BeforeSpy) for plugin in self.plugins
+        )
+
+    async def people_lost(self, plugin: Plugin, error: Exception) -> None:
+        """Deny every spy until ``people_found``: the plug-in that knows people does not answer."""
+        if self._people_lost is None:
+            self._people_lost = Refusal(Reason.PLUGIN_FAILED, plugin.name)
+            self._people_lost = await self._failed(plugin, PeopleStore, error)
+
+    def people_found(self) -> None:
+        """It answers again."""
+        self._people_lost = None
 
     @property
     def resolve(self) -> bool:
@@ -230,6 +262,8 @@ class Hooks:
 
     async def refusal(self, asked: Asked) -> Refusal | None:
         """Ask every authorizer; the first no counts."""
+        if self._people_lost is not None:
+            return self._people_lost
         for plugin in self.plugins:
             parts = plugin.parts
             if isinstance(parts, Authorizer):

@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from agi_monitor.errors import AuditInDoubt, AuditUnavailable, CallEnded, ConfigError
+from agi_monitor.errors import AuditInDoubt, AuditUnavailable, CallEnded, ConfigError, StateUnavailable
+from agi_monitor.people_plugin import PluginPeople
 from agi_monitor.plugins import PluginSink, installed, named, sinks, together
 from agi_monitor.sample import SAMPLE
 from agi_monitor.service import InTime
@@ -131,15 +132,113 @@ def test_one_that_hangs_is_waited_for_once() -> None:
     sink = PluginSink(named("keeps", keeps), seconds=0.01)
     with pytest.raises(AuditInDoubt, match="no answer in 0"):
         sink.write(b"{}", NOW)
-    hanging = sink._hanging
+    hanging = sink.patience.thread
     assert hanging is not None
     with pytest.raises(AuditUnavailable, match="still hangs"):
         sink.write(b"{}", NOW)
     keeps.go_on.set()
     hanging.join()
-    sink._seconds = 30.0
+    sink.patience.seconds = 30.0
     sink.write(b"{}", NOW)
     assert len(keeps.records) == 2
+
+
+ANNA = {"endpoints": ["PJSIP/2001"], "pin": PIN_HASH, "groups": ["leads"]}
+PEOPLE: Mapping[str, object] = {
+    "supervisors": {"anna": ANNA},
+    "agents": {"1001": {"endpoints": ["PJSIP/1001"]}},
+    "rules": [{"name": "one", "allow": ["listen"], "supervisors": ["leads"], "agents": ["all"]}],
+}
+
+
+class Knows:
+    """A ``PeopleStore``."""
+
+    def __init__(self, people: object = PEOPLE, version: object = "1") -> None:
+        self.people = people
+        self.version = version
+
+    def people_version(self) -> object:
+        """Say it, or raise it."""
+        return self._say(self.version)
+
+    def load_people(self) -> object:
+        """Say them, or raise."""
+        return self._say(self.people)
+
+    def _say(self, what: object) -> object:
+        if isinstance(what, Exception):
+            raise what
+        return what
+
+
+def test_a_plug_in_knows_people() -> None:
+    """As the configuration file would have them."""
+    people = PluginPeople([named("other", Quiet()), named("knows", Knows())], "knows")
+    assert people.last_change() == "1"
+    loaded = people.load()
+    assert (list(loaded.supervisors), list(loaded.agents), loaded.rules[0].name) == (["anna"], ["1001"], "one")
+
+
+@pytest.mark.parametrize(
+    ("people", "said"),
+    [
+        (OSError("no route"), "plug-in knows: OSError: no route"),
+        (None, "plug-in knows: "),
+        ({"supervisors": {"anna": {"endpoints": []}}}, "plug-in knows: supervisors.anna"),
+        ({"agents": {"1001": {"endpoint": ["PJSIP/1001"]}}}, "plug-in knows: agents.1001.endpoint"),
+        (
+            {**PEOPLE, "supervisors": {"anna": ANNA, "ben": ANNA}},
+            "plug-in knows: supervisors.ben.endpoints.*already",
+        ),
+    ],
+)
+def test_people_with_mistakes_are_refused(people: object, said: str) -> None:
+    """The place is named; no PIN record is."""
+    with pytest.raises(StateUnavailable, match=said) as caught:
+        PluginPeople([named("knows", Knows(people))], "knows").load()
+    assert PIN_HASH not in str(caught.value)
+
+
+def test_a_version_is_a_text() -> None:
+    """Anything else might never be equal to itself."""
+    with pytest.raises(StateUnavailable, match="the version is no text: float"):
+        PluginPeople([named("knows", Knows(version=float("nan")))], "knows").last_change()
+
+
+def test_a_plug_in_that_hangs_is_not_asked_again() -> None:
+    """Until it comes back."""
+    go_on = threading.Event()
+
+    class Hangs(Knows):
+        def people_version(self) -> str:
+            go_on.wait(30)
+            return "2"
+
+    people = PluginPeople([named("knows", Hangs())], "knows", seconds=0.01)
+    with pytest.raises(StateUnavailable, match=r"TimeoutError: no answer in 0\.01 s"):
+        people.last_change()
+    with pytest.raises(StateUnavailable, match="still has not answered"):
+        people.load()
+    thread = people._patience.thread
+    assert thread is not None
+    go_on.set()
+    thread.join()
+    people._patience.seconds = 30.0
+    assert people.last_change() == "2"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("knows", "no plug-in is called knows; there are: quiet"),
+        ("quiet", "no PeopleStore; its hooks are: Authorizer"),
+    ],
+)
+def test_the_configuration_names_one_that_knows_people(name: str, said: str) -> None:
+    """A plug-in that only happens to be installed grants nothing."""
+    with pytest.raises(ConfigError, match=said):
+        PluginPeople([named("quiet", Quiet())], name)
 
 
 async def waits(deferred: Deferred[str]) -> str:

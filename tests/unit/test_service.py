@@ -6,12 +6,14 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Queue
@@ -626,6 +628,113 @@ def test_whoever_lets_somebody_try_again_is_in_the_audit(
         ("endpoint", "PJSIP/2001", 1, whoami()),
         ("supervisor", "anna", 1, whoami()),
     ]
+
+
+# ---- people in a plug-in -------------------------------------------------------------------------------
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "contrib" / "examples" / "people_from_file"
+BY_PLUGIN = {
+    "supervisors": {"anna": {"endpoints": ["PJSIP/2001"], "pin": PIN_HASH, "groups": ["leads"]}},
+    "agents": {"1001": {"endpoints": ["PJSIP/1001"]}},
+    "rules": [{"name": "one", "allow": ["listen"], "supervisors": ["leads"], "agents": ["all"]}],
+}
+
+
+class Directory:
+    """The example of a plug-in that knows people, as if it were installed; and the file that it reads.
+
+    Parameters:
+        folder: that Python finds it in.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        info = folder / "people_from_file-1.0.dist-info"
+        info.mkdir()
+        project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+        (group, entries), *_ = project["entry-points"].items()
+        lines = [f"[{group}]", *(f"{name} = {target}" for name, target in entries.items()), ""]
+        (info / "entry_points.txt").write_text("\n".join(lines))
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1.0\n")
+        shutil.copy(EXAMPLE / "people_from_file.py", folder)
+        self.file = folder / "people.json"
+        self.says(json.dumps(BY_PLUGIN))
+
+    def says(self, text: str) -> None:
+        """Change people, in one step."""
+        new = self.file.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.file)
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Directory:
+    """A plug-in that knows people."""
+    found = Directory(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).resolve().parents[2]}")
+    monkeypatch.setenv("PEOPLE_FILE", str(found.file))
+    return found
+
+
+@pytest.fixture
+def directed(directory: Directory, tmp_path: Path, text: str, port: int) -> Iterator[Server]:
+    """A server whose people a plug-in knows."""
+    begin, end = text.index("supervisors:"), text.index("audit:")
+    server = Server(tmp_path, text[:begin] + text[end:] + "store: {plugin: people_from_file}\n", port)
+    server.logs("serving")
+    yield server
+    server.close()
+
+
+def test_people_of_a_plug_in_are_decided_by(directed: Server, directory: Directory, dial: Dial) -> None:
+    """And a change holds a moment later, and is in the audit with the plug-in's name."""
+    assert dial(directed).answer_until("EXEC") == 'EXEC "ChanSpy" "1700000000.10,uqESX"'
+    directory.says(json.dumps({**BY_PLUGIN, "rules": []}))
+    directed.logs("people_changed")
+    caller = dial(directed)
+    caller.answer_until("GET DATA")
+    caller.say(f"200 result={PIN}")
+    assert directed.logs("refused")["reason"] == "mode_denied"
+    (record,) = [one for one in directed.facts if one["fact"] == "people_changed"]
+    assert (record["entry"], record["by"], record["after"]) == ("one", "plug-in people_from_file", None)
+
+
+def test_nobody_begins_to_spy_while_it_does_not_answer(directed: Server, directory: Directory, dial: Dial) -> None:
+    """The refusal and the audit name it, once; when it answers again all is as before."""
+    directory.says("no people")
+    directed.logs("plugin_failed")
+    caller = dial(directed)
+    caller.answer_until("GET DATA")
+    caller.say(f"200 result={PIN}")
+    assert caller.answer_until("STREAM FILE")
+    assert directed.logs("refused")["reason"] == "plugin_failed"
+    (record,) = [one for one in directed.facts if one["fact"] == "plugin_failed"]
+    assert (record["plugin"], record["hook"]) == ("people_from_file", "PeopleStore")
+    directory.says(json.dumps({**BY_PLUGIN, "agents": {"1001": {"endpoints": ["PJSIP/1001"], "name": "Ben"}}}))
+    directed.logs("people_changed")
+    assert dial(directed).answer_until("EXEC") == 'EXEC "ChanSpy" "1700000000.10,uqESX"'
+
+
+def test_it_must_answer_at_the_start(directed: Server, directory: Directory, start: Callable[..., Server]) -> None:
+    """A server that does not know who may hear whom does not start, and says which plug-in it waits for."""
+    directed.stop()
+    directory.says(json.dumps({**BY_PLUGIN, "agents": {"1001": {"phone": "PJSIP/1001"}}}))
+    server = start(directed.config.read_text())
+    code, said = server.ends()
+    assert code != 0
+    assert "plug-in people_from_file: agents.1001.phone" in said
+
+
+def test_the_command_shows_them_and_changes_none(directed: Server) -> None:
+    """`people list` asks the plug-in; `people add` says where to go."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "agi_monitor", *arguments, "--config", str(directed.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS)
+
+    assert "anna" in run("people", "list").stdout
+    refused = run("people", "disable", "anna")
+    assert refused.returncode != 0
+    assert "people are in the plug-in people_from_file: change them there" in refused.stderr
 
 
 def test_a_store_that_is_gone_keeps_whom_it_knew(stored: Server, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ MISTAKES = [
     (TEXT + "fastagi: {listen: 0.0.0.0}\n", "17: fastagi: address must say how Asterisk reaches the server"),
     (TEXT + "fastagi: {listen: '::'}\n", "17: fastagi: address must say how Asterisk reaches the server"),
     (TEXT + "audit: {file: }\n", "17: audit: is kept nowhere: give it a file, or store: true, or both"),
-    (TEXT + "store: {plugin: ldap}\n", "1: supervisors: comes from the plug-in ldap, because of store.plugin"),
+    ("rules: []\nstore: {plugin: ldap}\n", "1: rules: comes from the plug-in ldap, because of store.plugin"),
     ("store: {plugin: ldap, people: true}\n", "1: store.plugin: is a second place for people, besides store.people"),
     ("store: {plugin: 'a b'}\n", "1: store.plugin: must be the name of an entry point"),
     (TEXT + "stop: {spies: end}\n", "17: stop: spies: end needs ami, or a hangup_command with"),

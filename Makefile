@@ -12,7 +12,7 @@ help:
 	@echo "make site         the documentation as pages, in build/site"
 	@echo "make quick        everything that needs no PBX"
 	@echo "make fuzz         random values for every test that takes them, for FUZZ_SECONDS=60"
-	@echo "make benchmark    speed, as ratios against other servers in the same run"
+	@echo "make benchmark    speed, beside other libraries in the same run; fills docs/topics/performance.md"
 	@echo "make clean        removes what was built here; images and packages stay"
 
 .venv/ready: setup.cfg pyproject.toml contrib/setup/environment.sh
@@ -56,8 +56,11 @@ FUZZ_SECONDS = 60
 fuzz: .venv/ready
 	@HYPOTHESIS_PROFILE=fuzz $(PYTHON) -m pytest -m fuzz --numprocesses auto --fuzz-seconds $(FUZZ_SECONDS)
 
+BENCHMARKS = agi_sessions ami_events channel_index decisions audit_chain render
+
 benchmark: .venv/ready
-	@for benchmark in benchmarks/*.py; do $(PYTHON) $$benchmark || exit 1; done
+	@$(PYTHON) -m pip --quiet --disable-pip-version-check install --editable '.[benchmark]'
+	@for name in $(BENCHMARKS) report; do echo "== $$name"; $(PYTHON) benchmarks/$$name.py || exit 1; done
 
 clean:
 	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SpeechMatch,
     )
     from agi_monitor.agi.standard_streams import run_agi
+    from agi_monitor.ami.blocking import BlockingManager
     from agi_monitor.ami.protocol import Account
     from agi_monitor.async_agi import AsyncAgiService
     from agi_monitor.errors import (
@@ -65,6 +66,7 @@ __all__ = [
     "Authorizer",
     "BeforeSpy",
     "BlockingAGI",
+    "BlockingManager",
     "CallEnded",
     "ChannelState",
     "Command",
@@ -112,6 +114,7 @@ _PLACES = {
         "SpeechMatch",
     ),
     "agi_monitor.agi.standard_streams": ("run_agi",),
+    "agi_monitor.ami.blocking": ("BlockingManager",),
     "agi_monitor.ami.protocol": ("Account",),
     "agi_monitor.async_agi": ("AsyncAgiService",),
     "agi_monitor.errors": (

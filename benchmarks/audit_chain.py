@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 import structlog
+from processes import save
 
 from agi_monitor.model import Mode
 from agi_monitor.storage.audit_file import AuditFile
@@ -158,11 +159,13 @@ def main() -> None:
         for name, way in ways.items():
             costs[name].append(measured(way, facts))
     print(f"{'append':>10}{'CPU us':>12}{'of plain':>12}{'clock us':>12}{'of plain':>12}")  # noqa: T201
+    results: dict[str, dict[str, float]] = {}
     for name in ways:
         row = f"{name:>10}"
-        for which in (0, 1):
+        for which, kind in enumerate(("cpu_us", "clock_us")):
             cost, plain = (median(one[which] for one in costs[way]) for way in (name, "plain"))
             row += f"{cost * 1e6:12.1f}{cost / plain:12.2f}"
+            results.setdefault(name, {})[kind] = cost * 1e6
         print(row)  # noqa: T201
     print(f"{'verify':>10}{'CPU us':>12}{'of fewer':>12}{'peak KiB':>12}{'of fewer':>12}")  # noqa: T201
     small = verification(options.records // 10, options.repeat)
@@ -172,6 +175,8 @@ def main() -> None:
     }.items():
         row = f"{records:10}{cost * 1e6:12.2f}{cost / small[0]:12.2f}"
         print(row + f"{peak / 1024:12.0f}{peak / small[1]:12.2f}")  # noqa: T201
+        results[f"verify {records:,}"] = {"cpu_us": cost * 1e6, "peak_kib": peak / 1024}
+    save("audit_chain", results)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+from processes import save
+
 from agi_monitor.model import Agent
 from agi_monitor.supervision.channels import ChannelIndex, Lists
 from agi_monitor.supervision.targets import AgentDevices
@@ -130,6 +132,7 @@ def main() -> None:
             same[size].append(cpu(lambda index=index: look_up(index, 1, options.lookups)))  # type: ignore[misc]
             taken[size].append(cpu(lambda index=index: take_in(index)))  # type: ignore[misc]
     smallest = SIZES[0]
+    results: list[dict[str, float]] = []
     heads = ("look-up us", "of smallest", "one agent us", "of smallest", "events/CPU s", "of smallest")
     print(f"{'channels':>10}" + "".join(f"{head:>14}" for head in heads))  # noqa: T201
     for size in SIZES:
@@ -138,8 +141,17 @@ def main() -> None:
             cost = median(costs[size])
             row += [f"{cost * 1e6:.2f}", f"{cost / median(costs[smallest]):.2f}"]
         event_cost = median(taken[size])
+        results.append(
+            {
+                "channels": size,
+                "look_up_us": median(lookups[size]) * 1e6,
+                "one_agent_us": median(same[size]) * 1e6,
+                "event_us": event_cost * 1e6,
+            }
+        )
         row += [f"{1 / event_cost:.0f}", f"{median(taken[smallest]) / event_cost:.2f}"]
         print(f"{size:10}" + "".join(f"{cell:>14}" for cell in row))  # noqa: T201
+    save("channel_index", results)
 
 
 if __name__ == "__main__":

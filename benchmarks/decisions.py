@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from itertools import product
 from statistics import median
 
+from processes import save
+
 from agi_monitor.model import Agent, Mode, Supervisor
 from agi_monitor.supervision.authorization import Allowed, Effect, Request, Rights, Rule, decide
 from agi_monitor.supervision.hours import When, hours, zone
@@ -80,6 +82,7 @@ def main() -> None:
     options = parser.parse_args()
     draw = random.Random(1)  # noqa: S311 - the same rules every time
     first: list[float] = []
+    results: list[dict[str, float]] = []
     heads = ("people", "rules", "near", "decide", "ratio", "one by one", "ratio", "built in")
     print("".join(f"{head:>12}" for head in heads))  # noqa: T201
     for people, number in product(PEOPLE, RULES):
@@ -113,6 +116,8 @@ def main() -> None:
             f"{found[2] * 1e3:.1f} ms",
         )
         print("".join(f"{cell:>12}" for cell in row))  # noqa: T201
+        results.append({"people": people, "rules": number, "decide_us": found[0] * 1e6, "ratio": found[0] / first[0]})
+    save("decisions", results)
 
 
 if __name__ == "__main__":

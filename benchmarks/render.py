@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from processes import save
+
 SIZES = (1_000, 10_000)
 GROUPS = 20
 
@@ -54,6 +56,7 @@ def main() -> None:
         measure(options.size)
         return
     each: dict[int, tuple[float, float]] = {}
+    results: list[dict[str, float]] = []
     for size in SIZES:
         runs = [
             json.loads(subprocess.check_output([sys.executable, __file__, "--size", str(size)]))  # noqa: S603
@@ -61,10 +64,12 @@ def main() -> None:
         ]
         cpu, kib = median(run["cpu"] for run in runs), median(run["kib"] for run in runs)
         each[size] = cpu / size, kib / size
+        results.append({"extensions": size, "cpu_s": cpu, "mib": kib / 1024})
         sys.stdout.write(f"{size:>6} extensions: {cpu:6.2f} s CPU, {kib / 1024:6.1f} MiB more than before\n")
     small, large = (each[size] for size in SIZES)
     ratios = f"CPU {large[0] / small[0]:.2f}, memory {large[1] / small[1]:.2f}"
     sys.stdout.write(f"per extension, {SIZES[1]} to {SIZES[0]}: {ratios}\n")
+    save("render", results)
 
 
 if __name__ == "__main__":

@@ -172,7 +172,9 @@ EVENTS = {
     "[What to do](../howto/connect-ami.md#when-a-class-is-missing).",
     "ami_action_missing": "The PBX does not have this action: the module that brings it is not loaded.",
     "ami_action_unanswered": "An action was not answered in time; whether the PBX did it is not known.",
-    "ami_callback_failed": "Part of this program could not use an event. At most ten lines a minute.",
+    "ami_callback_failed": "Part of this program, or a callback of yours, could not use an event.",
+    "ami_events_dropped": "A callback of a `BlockingManager` is too slow: `waiting` events wait, and those behind "
+    "them are lost.",
     "control_kill": "A user of the system wanted a spy to be ended; `ended` is false when there was no such spy.",
     "control_failed": "A request over the control socket met a fault of this program.",
     "metrics_failed": "The numbers could not be read, which is a fault of this program.",

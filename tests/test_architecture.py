@@ -325,7 +325,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
     # The public names, for type checkers; they are loaded when they are first used.
-    "": VOCABULARY | {"agi", "ami.protocol", "async_agi", "supervision.hooks"},
+    "": VOCABULARY | {"agi", "ami.blocking", "ami.protocol", "async_agi", "supervision.hooks"},
 }
 """Room or module -> the rooms and modules it may import. The longest name that fits a module is its room;
 ``""`` is the package itself, ``*`` everything but ``cli``."""
@@ -337,6 +337,7 @@ NO_TWISTED = {
     "agi.messages",
     "agi.connection",
     "agi.pyst2",
+    "ami.blocking",
     "ami.connection",
     "ami.limits",
     "ami.messages",
@@ -387,7 +388,7 @@ NO_TWISTED = {
 LIBRARIES: dict[str, set[str]] = {
     "OpenSSL": {"ami.endpoints"},
     "argon2": {"supervision.pin_records"},
-    "asterisk": {"agi.blocking", "agi.pyst2", "errors"},
+    "asterisk": {"agi.blocking", "agi.pyst2", "ami.blocking", "errors"},
     "click": {
         "audit_cli",
         "cli",

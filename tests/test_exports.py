@@ -26,6 +26,7 @@ PUBLIC = [
     "Authorizer",
     "BeforeSpy",
     "BlockingAGI",
+    "BlockingManager",
     "CallEnded",
     "ChannelState",
     "Command",

@@ -27,6 +27,7 @@ S is Asterisk, C is this program. Every line ends with CR LF.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -129,6 +130,16 @@ def action(name: str, *headers: tuple[str, str]) -> Action:
     made = Action(name, headers)
     made.wire  # noqa: B018 - refuses what cannot be sent, here rather than where it is sent
     return made
+
+
+def challenge_key(challenge: str, secret: str) -> str:
+    """What answers a challenge, instead of the secret itself (authenticate, manager.c).
+
+    Parameters:
+        challenge: what Asterisk answered to the action Challenge.
+        secret: of the account.
+    """
+    return hashlib.md5((challenge + secret).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 # -- in: a message ----------------------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ Who may be slow
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import random
 import secrets
@@ -61,7 +60,7 @@ from agi_monitor.ami.connection import (
 )
 from agi_monitor.ami.endpoints import why_lost
 from agi_monitor.ami.limits import AMILimits
-from agi_monitor.ami.messages import FORBIDDEN, Action, action
+from agi_monitor.ami.messages import FORBIDDEN, Action, action, challenge_key
 from agi_monitor.ami.permissions import NOTHING, Offers, classes_for
 from agi_monitor.ami.states import Connecting, Down, LoggingIn, Refused, State, Up
 from agi_monitor.errors import (
@@ -131,8 +130,7 @@ class Account:
         Parameters:
             challenge: what Asterisk answered to the action Challenge.
         """
-        digest = hashlib.md5((challenge + self.secret).encode("utf-8", "replace"), usedforsecurity=False)
-        return digest.hexdigest()
+        return challenge_key(challenge, self.secret)
 
 
 class ListAnswer(NamedTuple):

@@ -365,6 +365,9 @@ class FakeManager:
             self._reply(asked, "Error", {"Message": self.refused[name]})
         elif not self._logged_in and name not in ("Challenge", "Login"):
             self._reply(asked, "Error", {"Message": "Permission denied"})
+        elif name == "Logoff" and name not in self.answers:
+            self._reply(asked, "Goodbye", {"Message": "Thanks for all the fish."})
+            self._later(self._disconnected)
         elif name in LISTS:
             self._answer_list(asked)
         elif name not in self.answers:

@@ -533,6 +533,7 @@ def actions_of_a_call(talk: ActionsTalk, channel: str) -> None:
     talk.ask("Getvar", Channel=channel, Variable="Y")
     talk.ask("PlayDTMF", Channel=channel, Digit="1")
     talk.ask("Hangup", Channel=channel)
+    talk.ask("Logoff")
 
 
 def record_actions(lab: Lab) -> str:

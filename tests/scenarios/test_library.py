@@ -14,10 +14,13 @@ from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from asterisk.manager import ManagerAuthException
 
+from agi_monitor import BlockingManager
 from contrib.lab.pbx import MANAGER_PORT, Lab
 from contrib.lab.waiting import wait_until
 from tests.scenarios.programs import CHECKOUT, SECONDS, printed, running
@@ -26,6 +29,7 @@ EXTENSION = "7995"
 PHONE = "2001"
 SECRET = "for-asynchronous-agi"
 ACCOUNT = f"[asyncagi]\nsecret = {SECRET}\nread = agi,system\nwrite = agi\n"
+MANAGER_ACCOUNT = f"[pyst2]\nsecret = {SECRET}\nread = call,system\nwrite = call,command,originate,system\n"
 LOUD = 1_000
 """Of 32,767: a phone speaks far above it, and silence is far below."""
 
@@ -274,3 +278,34 @@ def test_over_eagi_with_the_caller_s_sound(lab: Lab, notes: Notes) -> None:
         assert max(map(abs, samples)) > LOUD
         assert script.wait() == 0
     assert "Traceback" not in notes.out
+
+
+def test_a_manager_script_of_pyst2(lab: Lab, notes: Notes) -> None:
+    """``BlockingManager``: it calls a phone, hears of it, asks the console and the database, and logs off."""
+    dialled(lab, "Wait(60)")
+    heard = SimpleQueue[tuple[str, str]]()
+    with lab.pbx.manager_accounts(MANAGER_ACCOUNT):
+        manager = BlockingManager()
+        manager.connect(lab.pbx.address)
+        with pytest.raises(ManagerAuthException):
+            manager.login("pyst2", "no secret of anybody")
+        manager.close()
+        manager.connect(lab.pbx.address)
+        manager.register_event("Newchannel", lambda event, manager: heard.put(("new", event["Channel"])))
+        manager.register_event("Hangup", lambda event, manager: heard.put(("gone", event["Channel"])))
+        manager.login("pyst2", SECRET)
+        assert manager.ping()["Ping"] == "Pong"
+        asked = manager.originate(f"PJSIP/{PHONE}", EXTENSION, "lab-tests", "1", run_async=True)
+        assert asked["Response"] == "Success"
+        channel = heard.get(timeout=SECONDS)[1]
+        assert channel.startswith(f"PJSIP/{PHONE}-")
+        lab.phone(PHONE).answer()
+        assert f"PJSIP/{PHONE}-" in manager.command("core show channels concise").data
+        assert manager.hangup(channel)["Response"] == "Success"
+        assert heard.get(timeout=SECONDS) == ("gone", channel)
+        assert manager.dbput("library", "key", 'a "value"')["Response"] == "Success"
+        assert 'a "value"' in manager.command("database get library key").data
+        assert manager.dbdel("library", "key")["Response"] == "Success"
+        assert manager.hangup(channel)["Message"] == "No such channel"
+        manager.close()
+    assert not manager.connected()

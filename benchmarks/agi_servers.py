@@ -245,8 +245,8 @@ def aioagi(port: int) -> None:
 SERVERS: dict[str, Callable[[int], None]] = {
     "bare Twisted": twisted_data,
     "Twisted, lines and Deferreds": twisted_lines,
-    "agi_monitor": ours,
-    "agi_monitor, pyst2 script": ours_blocking,
+    "agi-monitor": ours,
+    "agi-monitor, a pyst2 script": ours_blocking,
     "panoramisk": panoramisk,
     "aioagi-ik": aioagi,
     "pystrix": pystrix,

@@ -163,7 +163,7 @@ def pyst2(port: int) -> None:
 
 CLIENTS: dict[str, Callable[[int], None]] = {
     "bare Twisted": bare,
-    "agi_monitor": ours,
+    "agi-monitor": ours,
     "basicami": basicami,
     "panoramisk": panoramisk,
     "pystrix": pystrix,

@@ -41,7 +41,7 @@ from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.messages import AGIRequest, Command, Reply
 from agi_monitor.agi.routing import Story
 from agi_monitor.agi.session import EndReason, Session
-from agi_monitor.agi.story import StoryRun
+from agi_monitor.agi.story import Awaited, StoryRun
 from agi_monitor.errors import CallEnded, LocalProtocolError, RemoteProtocolError
 from agi_monitor.limits import Limits
 
@@ -129,8 +129,8 @@ class FastAGIProtocol(Protocol):
         self._run: StoryRun | None = None
         self._cleanup: IDelayedCall | None = None
         self._in_flight: Command | None = None
-        self._pending: Deferred[Reply] | None = None
-        self._queued: tuple[Command, Deferred[Reply]] | None = None
+        self._pending: Awaited[Reply] | None = None
+        self._queued: tuple[Command, Awaited[Reply]] | None = None
         self._dead = False  # the channel has hung up
         self._over = False  # the story has ended, or was left behind
         self._commands = 0
@@ -285,7 +285,7 @@ class FastAGIProtocol(Protocol):
             return fail(CallEnded(f"{command.verb}: the caller has hung up"))
         if self._pending is not None or self._queued is not None:
             return fail(LocalProtocolError(f"{command.verb}: another command of this session is in flight"))
-        deferred: Deferred[Reply] = Deferred(self._cancelled)
+        deferred: Awaited[Reply] = Awaited(self._cancelled)
         if self._in_flight is not None or self._connection.has_unread:
             # A reply that nobody waits for any more, or half a HANGUP: this command's turn comes after it.
             self._queued = (command, deferred)
@@ -306,7 +306,7 @@ class FastAGIProtocol(Protocol):
         """End the story from outside."""
         self._end(reason, f"the session was ended ({reason.value})")
 
-    def _send(self, command: Command, deferred: Deferred[Reply]) -> None:
+    def _send(self, command: Command, deferred: Awaited[Reply]) -> None:
         wire = self._connection.send(command)
         self._in_flight = command
         self._pending = deferred
@@ -322,7 +322,7 @@ class FastAGIProtocol(Protocol):
         (command, deferred), self._queued = self._queued, None
         if self._dead and not command.legal_when_dead:
             self._deadline = None
-            deferred.errback(CallEnded(f"{command.verb}: the caller has hung up"))
+            deferred.fail(CallEnded(f"{command.verb}: the caller has hung up"))
         else:
             self._send(command, deferred)
 
@@ -335,7 +335,7 @@ class FastAGIProtocol(Protocol):
         if self._run is not None and self._run.told:
             deferred.errback(CallEnded("the session is over"))
 
-    def _take_reply(self, reply: Reply) -> Deferred[Reply] | None:
+    def _take_reply(self, reply: Reply) -> Awaited[Reply] | None:
         """Note that the reply has come; whoever waits for it."""
         command, self._in_flight = self._in_flight, None
         pending, self._pending = self._pending, None
@@ -350,7 +350,7 @@ class FastAGIProtocol(Protocol):
         if reply.code == 511 and pending is not None:
             self._found_dead()
         if pending is not None:
-            pending.callback(reply)
+            pending.answer(reply)
         else:
             self._send_queued()
 
@@ -382,7 +382,7 @@ class FastAGIProtocol(Protocol):
             self._end(EndReason.HANGUP, "the caller has hung up")
         if pending is not None and reply is not None and not pending.called:
             # The story was told earlier and this is its clean-up: it goes on.
-            pending.callback(reply)
+            pending.answer(reply)
         self._send_queued()
 
     # -- the end --
@@ -409,7 +409,7 @@ class FastAGIProtocol(Protocol):
         queued, self._queued = self._queued, None
         for deferred in (pending, None if queued is None else queued[1]):
             if deferred is not None:
-                deferred.errback(CallEnded("the reply never came"))
+                deferred.fail(CallEnded("the reply never came"))
 
     def _leave_behind(self, session: Session) -> None:
         self._cleanup = None

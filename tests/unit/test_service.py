@@ -6,14 +6,12 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Queue
@@ -28,6 +26,7 @@ from agi_monitor.storage import audit_table_reading as reading
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.whoami import whoami
+from tests.installed import install
 from tests.unit.supervision.desk import PIN, PIN_HASH
 
 WAIT_SECONDS = 30.0
@@ -632,7 +631,6 @@ def test_whoever_lets_somebody_try_again_is_in_the_audit(
 
 # ---- people in a plug-in -------------------------------------------------------------------------------
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "contrib" / "examples" / "people_from_file"
 BY_PLUGIN = {
     "supervisors": {"anna": {"endpoints": ["PJSIP/2001"], "pin": PIN_HASH, "groups": ["leads"]}},
     "agents": {"1001": {"endpoints": ["PJSIP/1001"]}},
@@ -641,21 +639,13 @@ BY_PLUGIN = {
 
 
 class Directory:
-    """The example of a plug-in that knows people, as if it were installed; and the file that it reads.
+    """The file that the example of a plug-in reads people from.
 
     Parameters:
-        folder: that Python finds it in.
+        folder: where it is.
     """
 
     def __init__(self, folder: Path) -> None:
-        info = folder / "people_from_file-1.0.dist-info"
-        info.mkdir()
-        project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
-        (group, entries), *_ = project["entry-points"].items()
-        lines = [f"[{group}]", *(f"{name} = {target}" for name, target in entries.items()), ""]
-        (info / "entry_points.txt").write_text("\n".join(lines))
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1.0\n")
-        shutil.copy(EXAMPLE / "people_from_file.py", folder)
         self.file = folder / "people.json"
         self.says(json.dumps(BY_PLUGIN))
 
@@ -670,7 +660,7 @@ class Directory:
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Directory:
     """A plug-in that knows people."""
     found = Directory(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).resolve().parents[2]}")
+    monkeypatch.setenv("PYTHONPATH", install(["people_from_file"], tmp_path / "site"))
     monkeypatch.setenv("PEOPLE_FILE", str(found.file))
     return found
 

@@ -391,6 +391,7 @@ class Server:
             keep |= {name: getattr(self.config, name) for name in ("supervisors", "agents", "rules")}
             policy = assembly.policy(config.model_copy(update=keep))
         self._put_in_force(config.model_copy(update=keep), policy, seen)
+        self._found_people()
         self._pins.policy = assembly.pin_policy(self.config)
         await self._audit.append(ConfigReloaded(at=self._now(), digest=loaded.digest))
         await self._record_changes(before)
@@ -418,12 +419,15 @@ class Server:
             return await self._store(look)
         assert self._hooks is not None  # noqa: S101 (there is a plug-in)
         try:
-            found = await self._asking(look)
+            return await self._asking(look)
         except StateUnavailable as error:
             await self._hooks.people_lost(self._people_plugin.plugin, error)
             raise
-        self._hooks.people_found()
-        return found
+
+    def _found_people(self) -> None:
+        """What holds is what the plug-in says: it answers, and has been understood."""
+        if self._people_plugin is not None and self._hooks is not None:
+            self._hooks.people_found()
 
     def _look_into_store(self) -> defer.Deferred[None]:
         return defer.Deferred.fromCoroutine(self._take_changes())
@@ -434,9 +438,6 @@ class Server:
         try:
             last_end = await self._store(self._lock_outs.last_end)
             seen = await self._from_people(self._last_change) if elsewhere else self._people_seen
-            if (seen, last_end) == (self._people_seen, self._end_seen):
-                self._store_lost = False
-                return
             before, people = self.config.people, None
             if seen != self._people_seen:
                 seen, people = await self._from_people(self._read_people)
@@ -447,6 +448,9 @@ class Server:
             self._store_lost = True
             return
         self._store_lost = False
+        self._found_people()
+        if people is None and last_end == self._end_seen:
+            return
         if people is not None:
             config = self.config.with_people(people)
             self._put_in_force(config, await self._store(lambda: assembly.policy(config)), seen)

@@ -92,10 +92,12 @@ def test_a_plug_in_knows_the_people(site: Site) -> None:
     assert {record["entry"] for record in changed} == {rule["name"] for rule in site.people["rules"]}
     house.lab.phone("2001").hang_up()
 
+    mark = house.server.mark()
     site.says(site.people)
-    house.server.wait_for("people_changed", mark, agents=len(site.people["agents"]))
+    house.server.wait_for("people_changed", mark)
     mark = house.server.mark()
     site.file.write_text("nobody")
     house.server.wait_for("plugin_failed", mark, hook="PeopleStore")
     assert house.refused("*2221001", "plugin_failed")["detail"].startswith("people_from_file: ")
+    assert len(house.server.audit("plugin_failed")) == 1
     house.hears(PAIR)

@@ -54,10 +54,13 @@ serve({handler}, listen, peers=["{self.lab.pbx.address}"], transcript=True, use_
             self.lab.pbx.write_dialplan("recipe", f"{entry}\n{dialplan}")
             yield
 
-    def wait_for(self, command: str) -> None:
-        """Wait until the handler has sent a command."""
+    def wait_for(self, command: str, times: int = 1) -> None:
+        """Wait until the handler has sent a command so many times."""
         wait_until(
-            lambda: command in printed(self.out), SECONDS, f"the server to send {command}", describe=self._printed
+            lambda: printed(self.out).count(f"line='{command}") >= times,
+            SECONDS,
+            f"the server to send {command}",
+            describe=self._printed,
         )
 
     def _printed(self) -> str:
@@ -89,8 +92,8 @@ def test_the_menu(recipe: Recipe) -> None:
         recipe.caller.call(EXTENSION)
         recipe.wait_for("GET OPTION")
         recipe.caller.press("9")
-        recipe.wait_for("pm-invalid-option")
-        wait_until(lambda: printed(recipe.out).count("GET OPTION") > 1, SECONDS, "the menu to be played again")
+        recipe.wait_for('STREAM FILE "pm-invalid-option"')
+        recipe.wait_for("GET OPTION", times=2)
         recipe.caller.press("1")
         rings(recipe.agent)
         assert recipe.lab.pbx.bridged(CALLER, AGENT)
@@ -121,12 +124,12 @@ def test_the_gate(recipe: Recipe) -> None:
         recipe.caller.call(EXTENSION)
         recipe.wait_for("GET DATA")
         recipe.caller.press("1111#")
-        recipe.wait_for("vm-invalidpassword")
+        recipe.wait_for('STREAM FILE "vm-invalidpassword"')
         recipe.caller.hang_up()
         assert recipe.wrong_pins() == "1"
         assert recipe.agent.all_calls == ()
         recipe.caller.call(EXTENSION)
-        wait_until(lambda: printed(recipe.out).count("GET DATA") > 1, SECONDS, "the PIN to be asked for")
+        recipe.wait_for("GET DATA", times=2)
         recipe.caller.press(f"{PIN}#")
         rings(recipe.agent)
         assert recipe.wrong_pins() == ""

@@ -13,6 +13,7 @@ the first command and to its end.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
@@ -97,6 +98,7 @@ class Load(ClientFactory):
         self.whole: list[float] = []
         self.held: list[Call] = []
         self.started = time.perf_counter()
+        self.seconds = 0.0
 
     def buildProtocol(self, addr: Any) -> Call:  # noqa: N802 (Twisted's name)
         return Call(self)
@@ -134,11 +136,17 @@ class Load(ClientFactory):
             self.stop()
 
     def stop(self) -> None:
-        """Tell what was seen."""
+        """End it."""
         if reactor.running:
-            found = {"complete": self.complete, "seconds": time.perf_counter() - self.started}
-            sys.stdout.write(json.dumps({**found, "first": self.first, "whole": self.whole}) + "\n")
+            self.seconds = time.perf_counter() - self.started
             reactor.stop()
+
+    def tell(self) -> None:
+        """Say what was seen. Not while the reactor runs: it keeps the pipe from waiting for its reader."""
+        os.set_blocking(sys.stdout.fileno(), True)
+        found = {"complete": self.complete, "seconds": self.seconds, "first": self.first, "whole": self.whole}
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
 
 
 class Closed(Load):
@@ -247,6 +255,7 @@ def main() -> None:
         load = Hold(int(port), int(calls))
     reactor.callWhenRunning(load.start)
     reactor.run()
+    load.tell()
 
 
 if __name__ == "__main__":

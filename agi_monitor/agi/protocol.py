@@ -24,7 +24,7 @@ import itertools
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, StrEnum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
@@ -37,6 +37,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from agi_monitor.agi.connection import NEED_DATA, AGIConnection, Closed, HungUp
+from agi_monitor.agi.direct_writing import DirectWriter
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.messages import AGIRequest, Command, Reply
 from agi_monitor.agi.routing import Story
@@ -105,6 +106,10 @@ class _Phase(Enum):
     CLOSING = "closing"
 
 
+def _unconnected(data: bytes) -> None:
+    raise RuntimeError("there is no connection yet")
+
+
 class FastAGIProtocol(Protocol):
     """One connection of Asterisk. Made by ``FastAGIFactory``.
 
@@ -135,6 +140,7 @@ class FastAGIProtocol(Protocol):
         self._over = False  # the story has ended, or was left behind
         self._commands = 0
         self._started = 0.0
+        self._write: Callable[[bytes], None] = _unconnected
 
     @property
     def session(self) -> Session | None:
@@ -151,6 +157,8 @@ class FastAGIProtocol(Protocol):
             # A command is one small write that somebody waits for; a PBX that lost power must not hold its slot.
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
+        if transport is not None:
+            self._write = DirectWriter(transport).write
         self._set_deadline(self._limits.environment_seconds, _Phase.ENVIRONMENT)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 (Twisted's name)
@@ -314,7 +322,7 @@ class FastAGIProtocol(Protocol):
         if self._server.transcript:
             self._server.log.debug(LogEvent.SENT, session=self._id, line=wire[:-1].decode())
         self._set_deadline(command.seconds(self._limits), _Phase.REPLY)
-        self.transport.write(wire)  # type: ignore[union-attr]  # there is one while the connection is open
+        self._write(wire)
 
     def _send_queued(self) -> None:
         if self._queued is None or self._in_flight is not None or not self._connection.can_send:
@@ -456,7 +464,7 @@ class FastAGIProtocol(Protocol):
 
     def _say_failure(self) -> None:
         if self._open and not self._dead:
-            self.transport.write(FAILURE)  # type: ignore[union-attr]  # there is one while the connection is open
+            self._write(FAILURE)
 
     def _close(self) -> None:
         if not self._open:

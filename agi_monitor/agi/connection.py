@@ -15,6 +15,7 @@ was said before the next command, so it must not be taken for that command's rep
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final, Literal
@@ -146,6 +147,7 @@ AFTER_SEND: Final[dict[State, State]] = {
 }
 """The states in which a command may be sent, and what follows."""
 
+ENVIRONMENT_LINE = re.compile(r"^(agi_.*?): (.*)$", re.MULTILINE)
 USAGE_STATES = frozenset({State.IN_USAGE, State.IDLE_IN_EXTRA, State.AWAITING_IN_EXTRA})
 USAGE_END = b"520 End of proper usage."
 """The last line of a usage text. Older versions glue it to the text when that ends without a line feed."""
@@ -334,11 +336,10 @@ class AGIConnection:
             raise RemoteProtocolError("the environment has too many lines")
         if len(lines) > self._limits.max_line_bytes and self._too_long(lines):
             raise RemoteProtocolError("a line is too long")
-        for line in lines.decode("utf-8", "replace").split("\n"):
-            name, colon, value = line.partition(": ")
-            if not colon or not name.startswith("agi_"):
-                raise RemoteProtocolError("a line of the environment has no name")
-            pairs.append((name, value))
+        found = ENVIRONMENT_LINE.findall(lines.decode("utf-8", "replace"))
+        if len(found) != lines.count(b"\n") + 1:
+            raise RemoteProtocolError("a line of the environment has no name")
+        pairs += found
 
     def _too_long(self, lines: bytes) -> bool:
         return any(len(line) > self._limits.max_line_bytes for line in lines.split(b"\n"))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import socket
 
-from twisted.internet.interfaces import ISystemHandle, ITCPTransport, ITransport
+from twisted.internet.interfaces import ITransport
+from twisted.internet.tcp import Connection
 
 
 class DirectWriter:
@@ -23,10 +24,10 @@ class DirectWriter:
 
     def __init__(self, transport: ITransport) -> None:
         self._transport = transport
-        handle = None
-        if ITCPTransport.providedBy(transport) and _is_plain(transport) and ISystemHandle.providedBy(transport):
-            handle = transport.getHandle()
-        self._socket: socket.socket | None = handle if isinstance(handle, socket.socket) else None
+        self._socket: socket.socket | None = None
+        # A transport that was made TLS later keeps its class and its socket.
+        if isinstance(transport, Connection) and not transport.TLS:
+            self._socket = transport.getHandle()
 
     def write(self, data: bytes) -> None:
         """Write it, after all that was written before."""
@@ -42,8 +43,3 @@ class DirectWriter:
             self._socket = None
             data = data[sent:]
         self._transport.write(data)
-
-
-def _is_plain(transport: ITransport) -> bool:
-    """A transport that was made TLS later keeps its class and its socket."""
-    return not getattr(transport, "TLS", False)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from sys import intern
 from typing import Final, Literal
 
 from agi_monitor.agi.messages import AGIRequest, Command, Reply, value_is_open
@@ -339,7 +340,8 @@ class AGIConnection:
         found = ENVIRONMENT_LINE.findall(lines.decode("utf-8", "replace"))
         if len(found) != lines.count(b"\n") + 1:
             raise RemoteProtocolError("a line of the environment has no name")
-        pairs += found
+        # Names, and most values, are the same in every call: thousands of calls hold them once.
+        pairs += [(intern(name), intern(value)) for name, value in found]
 
     def _too_long(self, lines: bytes) -> bool:
         return any(len(line) > self._limits.max_line_bytes for line in lines.split(b"\n"))

@@ -276,10 +276,8 @@ class FastAGIProtocol(Protocol):
         self._started = self._clock.seconds()
         session = self._session = Session(next(server._ids), request, self._peer, self)
         server._begun(session)
-        self._run = StoryRun(server.serve(session))
-        self._run.start().addCallbacks(
-            self._story_over, self._story_raised, callbackArgs=(session,), errbackArgs=(session,)
-        )
+        self._run = StoryRun(server.serve(session), self._story_over)
+        self._run.start()
         if hung_up:
             self._hung_up(None)
 
@@ -429,14 +427,18 @@ class FastAGIProtocol(Protocol):
         self._release_waiting()
         self._finish(session)
 
-    def _story_over(self, _: None, session: Session) -> None:
+    def _story_over(self, error: BaseException | None) -> None:
+        session = self._session
+        assert session is not None  # noqa: S101 (the story is its own)
+        if error is not None:
+            self._story_raised(session, error)
+            return
         if session.refused:
             self._server.counters[Count.REFUSED_BY_STORY] += 1
             self._say_failure()
         self._finish(session, EndReason.REFUSED if session.refused else EndReason.FINISHED)
 
-    def _story_raised(self, failure: Failure, session: Session) -> None:
-        error = failure.value
+    def _story_raised(self, session: Session, error: BaseException) -> None:
         told = self._run is not None and self._run.told
         if isinstance(error, CallEnded) or (told and isinstance(error, CancelledError)):
             self._finish(session, EndReason.CONNECTION_LOST)
@@ -447,7 +449,7 @@ class FastAGIProtocol(Protocol):
             LogEvent.STORY_FAILED,
             session=session.id,
             error=type(error).__name__,
-            traceback="" if error is None else "".join(traceback.format_exception(error)),
+            traceback="".join(traceback.format_exception(error)),
         )
         self._say_failure()
         self._finish(session, EndReason.FAILED)

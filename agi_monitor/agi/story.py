@@ -56,11 +56,14 @@ class StoryRun:
 
     Parameters:
         story: the coroutine, not started yet. It may await Deferreds.
+        over: called when it is over, with what it raised or None.
     """
 
-    def __init__(self, story: Coroutine[Deferred[Any], Any, None]) -> None:
+    def __init__(
+        self, story: Coroutine[Deferred[Any], Any, None], over: Callable[[BaseException | None], None]
+    ) -> None:
         self._story = story
-        self._over: Deferred[None] = Deferred()
+        self._over = over
         self._enter = copy_context().run
         self._waiting: Deferred[Any] | None = None
         self._fired: list[Any] = []
@@ -68,10 +71,9 @@ class StoryRun:
         self._ending: str | None = None
         self.told = False
 
-    def start(self) -> Deferred[None]:
-        """Run it up to its first wait; fires when it is over."""
+    def start(self) -> None:
+        """Run it up to its first wait."""
         self._go_on(self._story.send, None)
-        return self._over
 
     def end(self, why: str) -> None:
         """Cancel what the story waits for and raise ``CallEnded`` there. Every call but the first does nothing.
@@ -104,14 +106,11 @@ class StoryRun:
             self._running = True
             try:
                 awaited = self._enter(step, argument)
-            except StopIteration:
-                self._over.callback(None)
-                return
-            except BaseException:
-                self._over.errback(Failure())  # type: ignore[no-untyped-call]  # Twisted says so
-                return
-            finally:
+            except BaseException as error:
                 self._running = False
+                self._over(None if isinstance(error, StopIteration) else error)
+                return
+            self._running = False
             if self._ending is not None:
                 _drop(awaited)
                 step, argument = self._story.throw, self._ended()

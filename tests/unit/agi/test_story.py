@@ -14,9 +14,9 @@ from agi_monitor.errors import CallEnded
 
 def start(story: Coroutine[Deferred[Any], Any, None]) -> tuple[StoryRun, list[Any]]:
     """A run, and what it came to."""
-    run = StoryRun(story)
     outcome: list[Any] = []
-    run.start().addBoth(outcome.append)
+    run = StoryRun(story, outcome.append)
+    run.start()
     return run, outcome
 
 
@@ -93,10 +93,10 @@ def test_the_end_while_it_runs() -> None:
     seen: list[str] = []
     waiting: Deferred[None] = Deferred()
     runs: list[StoryRun] = []
-    run = StoryRun(story())
-    runs.append(run)
     outcome: list[Any] = []
-    run.start().addBoth(outcome.append)
+    run = StoryRun(story(), outcome.append)
+    runs.append(run)
+    run.start()
     assert seen == ["ended"]
     assert outcome == [None]
     run.end("later")

@@ -23,7 +23,7 @@ from processes import RESULTS, tell
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "topics" / "performance.md"
 PLOT = PAGE.with_suffix(".svg")
-MARKED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 OURS = "agi-monitor"
 
 
@@ -198,7 +198,7 @@ def main() -> None:
         if text is None:
             tell(f"{found[2]}: not measured; the page keeps what it has")
             return found[0]
-        return f"{found[1]}{text}{found[3]}"
+        return f"{found[1]}{text}\n{found[3]}"
 
     if not PAGE.is_file():
         sys.exit(f"{PAGE}: is missing; the words are its own")

@@ -15,6 +15,7 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from queue import Empty, Full, Queue, SimpleQueue
+from struct import pack
 from typing import Any
 
 import asterisk.manager
@@ -108,6 +109,9 @@ class _Line:
         self._socket.settimeout(None)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A PBX that reads no more must not hold who writes; the socket's own time-out would be the reader's too.
+        seconds, rest = divmod(limits.action_seconds, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, pack("ll", int(seconds), int(rest * 1e6)))
         self.reader = threading.Thread(target=self._read, name="manager reader", daemon=True)
         self.reader.start()
 
@@ -128,6 +132,7 @@ class _Line:
                 self._socket.sendall(wire)
             message = answer.get(timeout=seconds)
         except OSError as error:
+            self.close()  # a part of the action may have gone
             raise Disconnected(f"{asked.name}: {error.strerror}") from error
         except Empty:
             raise NoAnswer(asked.name, seconds) from None

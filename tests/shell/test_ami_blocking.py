@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import socket
 import threading
@@ -194,6 +195,25 @@ def test_manager_time_out(says: Callable[..., BlockingManager]) -> None:
     manager = says(None, AMILimits(action_seconds=0.05))
     with pytest.raises(NoAnswer, match="Ping: no answer within 0"):
         manager.ping()
+
+
+def test_manager_deaf() -> None:
+    """A PBX that reads no more holds nobody: who writes is told, and the connection is over."""
+    done = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"Asterisk Call Manager/9.0.0\r\n")
+        done.wait(SECONDS)
+
+    with listening("127.0.0.1", 0, serve) as (host, port):
+        manager = BlockingManager(AMILimits(action_seconds=0.02))
+        manager.connect(host, port)
+        large = {"Action": "Ping", "Variable": ["x" * 1_000] * 100}
+        with pytest.raises(Disconnected):
+            while True:
+                with contextlib.suppress(NoAnswer):
+                    manager.send_action(large)
+        done.set()
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [({}, 40.0), ({"Timeout": 5_000}, 15.0), ({"Timeout": "x"}, 40.0)])

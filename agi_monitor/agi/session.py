@@ -229,7 +229,7 @@ class Session:
             command: made by ``agi_monitor.command``, which quotes its arguments.
 
         Raises:
-            CallEnded, InvalidCommand, WrongUsage: see the module.
+            CallEnded, InvalidCommand, WrongUsage: as every method.
         """
         reply = await self._wire.perform(command)
         code = reply.code

@@ -107,6 +107,7 @@ class FakeAsterisk:
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self.clock = Clock()
+        """Time, of the server under test too; see ``advance``."""
         self.channel = FakeChannel(
             channel,
             uniqueid,
@@ -118,22 +119,35 @@ class FakeAsterisk:
             language=language,
         )
         self.channels = [self.channel]
+        """All channels; the first is the one that calls."""
         self.hints: dict[str, str] = {}
+        """``extension@context`` -> devices, as the dialplan writes a hint."""
         self.device_states: dict[str, str] = {}
+        """Device -> state, such as ``INUSE``."""
         self.database: dict[tuple[str, str], str] = {}
+        """Family and key -> value."""
         self.functions: dict[str, Callable[[FakeChannel, str], str]] = {}
+        """Name -> what a dialplan function says of a channel, given its argument."""
         self.missing_sounds: set[str] = set()
+        """Sounds that this PBX does not have."""
         self.applications: dict[str, Application] = {}
+        """Name in lower case -> what it does; see ``application``."""
         self.missing_applications: set[str] = set()
         """Applications that this PBX does not have; any other one that no test has given is a mistake of the test."""
         self.answers: dict[str, str] = {}
         """Command -> what it is answered with instead, such as ``"510 Invalid or unknown command"``."""
         self.happened: list[str] = []
+        """Everything, in one order: commands and answers, what was played, said and recorded, the hang-up."""
         self.commands: list[list[str]] = []
+        """The commands, each as its words."""
         self.played: list[str] = []
+        """The sounds; what SAY says is ``digits:42`` and the like."""
         self.executed: list[tuple[str, str]] = []
+        """The applications, each with its argument text."""
         self.closed = False
+        """Whether the session is over."""
         self.failed = False
+        """Whether the server said ``failure``."""
         self.error: BaseException | None = None
         self._script = script
         self._account_code = account_code

@@ -81,13 +81,19 @@ class FakeManager:
 
     def __init__(self, username: str, secret: str) -> None:
         self.clock = Clock()
+        """Time, of the client under test too; see ``advance``."""
         self.listening = True
         """Whether the PBX takes connections."""
         self.channels: Items = []
+        """What CoreShowChannels lists, each as its headers; see ``add_channel``."""
         self.bridges: Items = []
+        """What BridgeList lists."""
         self.device_states: Items = []
+        """What DeviceStateList lists."""
         self.hints: Items = []
+        """What ExtensionStateList lists."""
         self.queues: Items = []
+        """What QueueStatus lists."""
         self.variables: dict[tuple[str, str], str] = {}
         """By the name of the channel and of the variable."""
         self.answers: dict[str, Answer] = dict(_ANSWERS)
@@ -97,7 +103,9 @@ class FakeManager:
         self.held: set[str] = set()
         """Actions that are not answered before ``answer_held``."""
         self.actions: list[Message] = []
+        """What was asked, as it came."""
         self.happened: list[str] = []
+        """Everything, in one order: ``> Action``, ``< Event``, connections and their ends."""
         self.error: BaseException | None = None
         self._username = username
         self._secret = secret

@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, NoReturn, TypeVar, cast
+from typing import IO, TypeVar, cast
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from agi_monitor import audit_tables as tables
+from agi_monitor import terminal
 from agi_monitor.audit_source import Files, Table
 from agi_monitor.config import Config, load
-from agi_monitor.errors import AgiMonitorError
 from agi_monitor.storage import audit_reading as reading
 from agi_monitor.storage.audit_file import AuditLock
 from agi_monitor.storage.audit_key_file import PUBLIC_FILE, audit_key, pem, trusted_keys
@@ -35,9 +35,6 @@ from agi_monitor.supervision.audit_report import Minutes, Sampling
 from agi_monitor.supervision.audit_selection import Row, Selection, hold, holds, moment
 from agi_monitor.supervision.audit_verification import Verdict
 from agi_monitor.whoami import whoami
-
-PIPE_COLUMNS = 200
-"""The width of a table that goes into a pipe or a file, which has no width of its own."""
 
 PROGRESS_BYTES = 50_000_000
 """Below this nobody has to wait so long that it is worth showing how far it went."""
@@ -140,7 +137,7 @@ def list_(
     selection = _selection(options)
     last: deque[Row] = deque(maxlen=limit)
     count = 0
-    with _failing(), _source(files, store, nodes, config_path) as opened:
+    with terminal.failing(), _source(files, store, nodes, config_path) as opened:
         for record in _records(opened, selection):
             last.append(record)
             count += 1
@@ -148,7 +145,7 @@ def list_(
         click.echo(json.dumps({"records": list(last), "earlier": count - len(last)}, indent=1))
         return
     if last:
-        _console().print(tables.records_table(list(last)))
+        terminal.console().print(tables.records_table(list(last)))
     if count > len(last):
         click.echo(f"{count - len(last)} earlier records are not shown: --limit, or export", err=True)
     elif not count:
@@ -176,11 +173,13 @@ def export(
     JSON lines are those of one chain, so that they can be verified as a file: of several servers, name one.
     """
     selection = _selection(options)
-    with _failing(), _source(files, store, nodes, config_path) as opened:
+    with terminal.failing(), _source(files, store, nodes, config_path) as opened:
         if as_json or format_ == "jsonl":
             source = opened.source
             if isinstance(source, Table) and len(source.nodes) > 1:
-                _fail(f"{source.database.shown}: has the audits of {', '.join(source.nodes)}: name one with --node")
+                terminal.fail(
+                    f"{source.database.shown}: has the audits of {', '.join(source.nodes)}: name one with --node"
+                )
             for entry in source.entries(selection, opened.progress):
                 if entry.row is not None:
                     out.write(entry.content.decode("utf-8", "replace") + "\n")
@@ -219,7 +218,7 @@ def verify(
     FILES come in any order. Without them, the end of the chain and the keys that the server keeps are used. The keys
     of other servers of a store are theirs: without --key, any signature that fits counts there, and a note says so.
     """
-    with _failing():
+    with terminal.failing():
         given = [key for path in key_paths for key in trusted_keys(path)]
         own = [] if files else _own_keys(config_path)
         with _source(files, store, nodes, config_path) as opened:
@@ -261,7 +260,7 @@ def _verify_table(
 def _tell_verdict(verdict: Verdict) -> None:
     click.echo("\n".join(tables.verdict_lines(verdict)))
     if not verdict.ok:
-        _console().print(tables.findings_table(verdict))
+        terminal.console().print(tables.findings_table(verdict))
     click.echo(
         "nothing was changed" if verdict.ok else f"{len(verdict.findings)} findings: this is not what was written"
     )
@@ -270,7 +269,7 @@ def _tell_verdict(verdict: Verdict) -> None:
 @audit.command()
 def key(config_path: Path, as_json: bool) -> None:
     """Print the public keys that verify the checkpoints. Keep them where nobody of this machine can change them."""
-    with _failing():
+    with terminal.failing():
         keys = trusted_keys(_config(config_path).state.directory / PUBLIC_FILE)
     if as_json:
         click.echo(json.dumps({"keys": [{"key": one, "pem": pem(one).decode()} for one in keys]}, indent=1))
@@ -292,7 +291,7 @@ def report(
     """Show for how long each agent was heard, and for how long each supervisor listened."""
     minutes = Minutes()
     selection = _selection(options)
-    with _failing(), _source(files, store, nodes, config_path) as opened:
+    with terminal.failing(), _source(files, store, nodes, config_path) as opened:
         for record in _records(opened, selection):
             minutes.add(record)
     agents, supervisors = minutes.agents(), minutes.supervisors()
@@ -300,7 +299,7 @@ def report(
         rows = {"agents": [one.row() for one in agents], "supervisors": [one.row() for one in supervisors]}
         click.echo(json.dumps(rows, indent=1))
         return
-    console = _console()
+    console = terminal.console()
     console.print(tables.heard_table(agents, "agent", "supervisors"))
     console.print()
     console.print(tables.heard_table(supervisors, "supervisor", "agents"))
@@ -326,7 +325,7 @@ def sampling(
     """
     counted = Sampling()
     selection = _selection(options)
-    with _failing():
+    with terminal.failing():
         agents: list[str] = []
         if groups or not files:
             entries = _config(config_path).agents
@@ -343,7 +342,7 @@ def sampling(
     if not sum(share.visits for share in shares):
         click.echo("no visits", err=True)
         return
-    _console().print(tables.shares_table(shares))
+    terminal.console().print(tables.shares_table(shares))
     first, visits = shares[0], sum(share.visits for share in shares)
     click.echo(
         f"\n{visits} visits to {len(shares)} agents. If every visit had gone to any of them alike, somebody would "
@@ -380,7 +379,7 @@ def retain(
     now = datetime.fromtimestamp(time.time(), UTC)
     order = Order(now - timedelta(days=days), kept, whoami(), f"older than {days} days", now)
     left: Path | None = None
-    with _failing():
+    with terminal.failing():
         config = _config(config_path)
         given = [key for path in key_paths for key in trusted_keys(path)]
         keys = trusted_keys(config.state.directory / PUBLIC_FILE)
@@ -427,7 +426,7 @@ def _retain_table(
 
 def _must_be_right(verdict: Verdict) -> None:
     if not verdict.ok:
-        _fail("the audit is not what was written: see 'agi-monitor audit verify'. Nothing was removed")
+        terminal.fail("the audit is not what was written: see 'agi-monitor audit verify'. Nothing was removed")
 
 
 # ---- parts of them ---------------------------------------------------------------------------------------
@@ -453,7 +452,7 @@ def _source(files: Sequence[Path], store: bool, nodes: Sequence[str], config_pat
         known = nodes_of(database)
         for node in nodes:
             if node not in known:
-                _fail(f"{database.shown}: no audit of {node}; there are: {', '.join(known) or 'none'}")
+                terminal.fail(f"{database.shown}: no audit of {node}; there are: {', '.join(known) or 'none'}")
         yield _Opened(Table(database, nodes or known))
 
 
@@ -530,21 +529,3 @@ def _progress(paths: Sequence[Path]) -> Iterator[reading.Progress | None]:
             bar.update(task, completed=before + read)
 
         yield tell
-
-
-@contextmanager
-def _failing() -> Iterator[None]:
-    try:
-        yield
-    except AgiMonitorError as error:
-        _fail(str(error))
-
-
-def _console() -> Console:
-    # rich takes 80 columns where there is no terminal, and cuts what is longer.
-    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(1)

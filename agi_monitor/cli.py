@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import click
 import structlog
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
-from agi_monitor import __version__, assembly, logs, tables
+from agi_monitor import __version__, assembly, logs, tables, terminal
 from agi_monitor.audit_cli import audit
 from agi_monitor.config import Config, load
 from agi_monitor.control import client
@@ -65,9 +65,6 @@ _socket_option = click.option(
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
-PIPE_COLUMNS = 200
-"""The width of a table that goes into a pipe or a file, which has no width of its own."""
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="agi-monitor")
@@ -85,9 +82,9 @@ def init(path: Path, force: bool) -> None:
             path.chmod(0o640)
             file.write(SAMPLE)
     except FileExistsError:
-        _fail(f"{path}: is there already; --force replaces it")
+        terminal.fail(f"{path}: is there already; --force replaces it")
     except OSError as error:
-        _fail(f"{path}: cannot be written: {error.strerror}")
+        terminal.fail(f"{path}: cannot be written: {error.strerror}")
     click.echo(
         f"{path}: written. Next: make a PIN with 'agi-monitor pin', put it in, then 'agi-monitor check-config'"
     )
@@ -143,7 +140,7 @@ def render(config_path: Path, out: Path, as_json: bool) -> None:
         files = render_dialplan(assembly.site(config), config.dialplan.templates)
         changed = write(files, out)
     except AgiMonitorError as error:
-        _fail(str(error))
+        terminal.fail(str(error))
     written = {str(path) for path in changed}
     states = {str(out / name): "written" if str(out / name) in written else "unchanged" for name in files}
     if as_json:
@@ -172,11 +169,11 @@ def reload(config_path: Path) -> None:
     config = _load(config_path)
     running = StateFolder(config.state.directory).running()
     if running is None:
-        _fail(f"{config.state.directory}: no agi-monitor is running with this folder")
+        terminal.fail(f"{config.state.directory}: no agi-monitor is running with this folder")
     try:
         os.kill(running, signal.SIGHUP)
     except OSError as error:
-        _fail(f"process {running}: {error.strerror}")
+        terminal.fail(f"process {running}: {error.strerror}")
     click.echo(f"process {running}: told to reload; its log says what came of it")
 
 
@@ -238,7 +235,7 @@ def serve(config_path: Path) -> None:
     try:
         server = Server(config_path, reactor, time.time, sockets)
     except AgiMonitorError as error:
-        _fail(str(error))
+        terminal.fail(str(error))
     reactor.addSystemEventTrigger("before", "shutdown", end)
     reactor.callWhenRunning(
         lambda: Deferred.fromCoroutine(server.start()).addCallbacks(lambda _: notifier.serves(), failed)
@@ -342,7 +339,7 @@ def kill(id: str, config_path: Path, socket: Path | None, as_json: bool) -> None
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def events(config_path: Path, socket: Path | None, as_json: bool) -> None:
     """Show every record of the audit as it is written, until Ctrl-C."""
-    console = _console()
+    console = terminal.console()
     try:
         for record in client.follow(_socket(config_path, socket)):
             if as_json:
@@ -350,7 +347,7 @@ def events(config_path: Path, socket: Path | None, as_json: bool) -> None:
             else:
                 console.print(tables.event_line(record), soft_wrap=True)
     except AgiMonitorError as error:
-        _fail(str(error))
+        terminal.fail(str(error))
     except KeyboardInterrupt:
         # The only way to end it, and so no failure.
         sys.exit(0)
@@ -360,7 +357,7 @@ def _ask(config_path: Path, socket: Path | None, request: Request) -> Row:
     try:
         return client.ask(_socket(config_path, socket), request)
     except AgiMonitorError as error:
-        _fail(str(error))
+        terminal.fail(str(error))
 
 
 def _socket(config_path: Path, given: Path | None) -> Path:
@@ -370,22 +367,12 @@ def _socket(config_path: Path, given: Path | None) -> Path:
     return socket_path(config.control.socket, config.state.directory)
 
 
-def _console() -> Console:
-    # rich takes 80 columns where there is no terminal, and cuts what is longer.
-    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
-
-
 def _show(what: RenderableType) -> None:
-    _console().print(what)
+    terminal.console().print(what)
 
 
 def _load(path: Path) -> Config:
     try:
         return load(path).config
     except ConfigError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(1)
+        terminal.fail(str(error))

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agi_monitor import terminal
 from agi_monitor.doctor.audio import Party, TestCall, rows
 from agi_monitor.doctor.checks import CHECKS
 from agi_monitor.doctor.evidence import NO_ACCOUNT
@@ -153,10 +153,6 @@ def _matrix(calls: Sequence[TestCall]) -> dict[str, object]:
 # ---- what people see -----------------------------------------------------------------------------------------
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
-
-
 def _list(checks: Sequence[Check], as_json: bool) -> None:
     if as_json:
         shown = [{"id": one.id, "severity": one.severity, "title": one.title} for one in checks]
@@ -165,11 +161,11 @@ def _list(checks: Sequence[Check], as_json: bool) -> None:
     table = Table("Check", "Severity", "Looks for", box=None, pad_edge=False)
     for one in checks:
         table.add_row(one.id, one.severity, one.title)
-    _console().print(table)
+    terminal.console(PIPE_COLUMNS).print(table)
 
 
 def _show(results: Sequence[Result], calls: Sequence[TestCall]) -> None:
-    console = _console()
+    console = terminal.console(PIPE_COLUMNS)
     worst_first = sorted(results, key=lambda result: [*Severity].index(result.check.severity), reverse=True)
     for result in worst_first:
         if result.outcome is Outcome.FOUND:

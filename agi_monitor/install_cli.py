@@ -7,14 +7,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from agi_monitor import assembly
+from agi_monitor import assembly, terminal
 from agi_monitor.config import Config
 from agi_monitor.dialplan.parse import parse
 from agi_monitor.dialplan.render import DIALPLAN
@@ -103,14 +103,14 @@ def install(
     is not what was rendered, everything is put back. Without it the commands to do so are printed.
     """
     login = Login(ami_host, ami_port, ami_user)
-    with _failing(), ExitStack() as stack:
+    with terminal.failing(), ExitStack() as stack:
         config = load_with_people(config_path)
         site = assembly.site(config)
         rendered = render_dialplan(site, config.dialplan.templates)
         if check:
             session = log_in(stack, config, login)
             if session is None:
-                _fail("--check needs --ami-user")
+                terminal.fail("--check needs --ami-user")
             wrong, foreign = _compare(session, rendered)
             _report(as_json, "checked" if not wrong else "different", None, wrong, foreign)
             sys.exit(1 if wrong else 0)
@@ -164,7 +164,7 @@ def uninstall(
 ) -> None:
     """Take out of Asterisk's folder what install has put there. Files that nobody has changed are as they were."""
     login = Login(ami_host, ami_port, ami_user)
-    with _failing(), ExitStack() as stack:
+    with terminal.failing(), ExitStack() as stack:
         stack.enter_context(alone(folder))
         journal = Journal(folder)
         recovered = _recover(journal, dry_run)
@@ -223,7 +223,9 @@ def _recover(journal: Journal, dry_run: bool) -> bool:
             journal.undo()  # what a call left that was killed at its very end
         return False
     if dry_run:
-        _fail("an earlier call was killed in the middle: call once without --dry-run, which puts the old files back")
+        terminal.fail(
+            "an earlier call was killed in the middle: call once without --dry-run, which puts the old files back"
+        )
     journal.undo()
     click.echo("an earlier call was killed in the middle: the old files were put back", err=True)
     return True
@@ -275,13 +277,13 @@ def _agreed(
             click.echo(
                 json.dumps({"state": "refused", "files": _states(plan), "wrong": plan.conflicts, "foreign": []})
             )
-        _fail("\n".join(plan.conflicts) + hint)
+        terminal.fail("\n".join(plan.conflicts) + hint)
     if dry_run:
         _report(as_json, "dry run", plan, [], [])
         return False
     if plan.changes and not yes:
         if not sys.stdin.isatty():
-            _fail("nobody can be asked here: --yes goes on without, --dry-run only shows")
+            terminal.fail("nobody can be asked here: --yes goes on without, --dry-run only shows")
         click.confirm(question, abort=True, err=True)
     return True
 
@@ -314,7 +316,7 @@ def log_in(
     if not secret and sys.stdin.isatty():
         secret = click.prompt(f"Secret of {login.user}", hide_input=True, err=True)
     if not secret:
-        _fail(f"the secret of {login.user} is missing: put it into the variable {SECRET_VARIABLE}")
+        terminal.fail(f"the secret of {login.user} is missing: put it into the variable {SECRET_VARIABLE}")
     ami = config.ami
     host = login.host or (ami.host if ami else "127.0.0.1")
     port = login.port or (ami.port if ami else 5038)
@@ -412,16 +414,3 @@ def _say_commands(modules: Iterable[str]) -> None:
         "Asterisk says nothing of lines it leaves out: 'agi-monitor install --check --ami-user USER' asks it",
         err=True,
     )
-
-
-@contextmanager
-def _failing() -> Iterator[None]:
-    try:
-        yield
-    except AgiMonitorError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(1)

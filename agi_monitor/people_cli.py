@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
 import click
 from pydantic import ValidationError
-from rich.console import Console
 
-from agi_monitor import document, people_csv
+from agi_monitor import document, people_csv, terminal
 from agi_monitor import people_tables as tables
 from agi_monitor.config import Config, load
-from agi_monitor.errors import AgiMonitorError, ConfigError
+from agi_monitor.errors import ConfigError
 from agi_monitor.people import (
     AgentEntry,
     Change,
@@ -38,9 +37,6 @@ from agi_monitor.people import (
 from agi_monitor.people_source import load_with_people, store
 from agi_monitor.storage.people_table import PeopleTable
 from agi_monitor.whoami import whoami
-
-PIPE_COLUMNS = 200
-"""The width of a table that goes into a pipe or a file, which has no width of its own."""
 
 MODES = click.Choice([mode.value for mode in RuleMode])
 
@@ -59,7 +55,7 @@ def people() -> None:
 @click.option("--group", help="Only those in this group.")
 def list_(config_path: Path, as_json: bool, group: str | None) -> None:
     """Show everybody."""
-    with _failing():
+    with terminal.failing():
         found = load_with_people(config_path).people
     if group is not None:
         found = found.model_copy(
@@ -78,7 +74,7 @@ def list_(config_path: Path, as_json: bool, group: str | None) -> None:
         (tables.agents_table(found.agents), found.agents),
     ):
         if rows:
-            _console().print(table)
+            terminal.console().print(table)
             click.echo()
     if not found.supervisors and not found.agents:
         click.echo("nobody", err=True)
@@ -185,16 +181,16 @@ def import_(
     configuration file; CSV has a row for each person. Who has no PIN in FILE keeps the one they have.
     """
     if str(file) == "-" and not (yes or dry_run):
-        _fail("with - nobody can be asked: --yes, or --dry-run to look first")
-    with _failing():
+        terminal.fail("with - nobody can be asked: --yes, or --dry-run to look first")
+    with terminal.failing():
         config = load(config_path).config
         try:
             content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         except OSError as error:
-            _fail(f"{file}: cannot be read: {error.strerror}")
+            terminal.fail(f"{file}: cannot be read: {error.strerror}")
         is_csv = format_ == "csv" or (format_ is None and file.suffix.lower() == ".csv")
         if is_csv and replace:
-            _fail("CSV has no rules, so it cannot replace everything: take YAML")
+            terminal.fail("CSV has no rules, so it cannot replace everything: take YAML")
         with _table(config) as table:
             before = table.load()
             given = people_csv.read(content, str(file), before) if is_csv else _yaml(content, str(file))
@@ -223,7 +219,7 @@ def import_(
 @click.option("--out", type=click.File("w", encoding="utf-8", atomic=True), default="-", help="To this file.")
 def export(config_path: Path, as_json: bool, format_: str, pins: bool, out: IO[str]) -> None:
     """Write people and rules as 'import' takes them. Without PINs, unless asked for."""
-    with _failing():
+    with terminal.failing():
         found = load_with_people(config_path).people
     shown = found if pins else without_pins(found)
     if as_json:
@@ -243,12 +239,12 @@ def rules() -> None:
 @rules.command("list")
 def list_rules(config_path: Path, as_json: bool) -> None:
     """Show all rules, in their order."""
-    with _failing():
+    with terminal.failing():
         found = load_with_people(config_path).people
     if as_json:
         click.echo(json.dumps({"rules": tree(found)["rules"]}, indent=1))
     elif found.rules:
-        _console().print(tables.rules_table(found.rules))
+        terminal.console().print(tables.rules_table(found.rules))
     else:
         click.echo("no rules: nobody may hear anybody", err=True)
 
@@ -311,15 +307,15 @@ def remove_rule(config_path: Path, as_json: bool, name: str) -> None:
 @contextmanager
 def _table(config: Config) -> Iterator[PeopleTable]:
     if config.store.plugin is not None:
-        _fail(f"people are in the plug-in {config.store.plugin}: change them there")
+        terminal.fail(f"people are in the plug-in {config.store.plugin}: change them there")
     if not config.store.people:
-        _fail("people live in the configuration file: change them there, or set store.people and import them")
+        terminal.fail("people live in the configuration file: change them there, or set store.people and import them")
     with store(config) as database:
         yield PeopleTable(database)
 
 
 def _change(config_path: Path, as_json: bool, edit: Edit) -> None:
-    with _failing(), _table(load(config_path).config) as table:
+    with terminal.failing(), _table(load(config_path).config) as table:
         changes = table.change(whoami(), datetime.now(UTC), edit)
     _report(changes, as_json, shown=False, made=True)
 
@@ -341,7 +337,7 @@ def _checked(given: dict[str, object]) -> People:
     try:
         return People.model_validate(given)
     except ValidationError as error:
-        _fail("\n".join(f"{document.place(where)}: {what}" for where, what in document.found(error)))
+        terminal.fail("\n".join(f"{document.place(where)}: {what}" for where, what in document.found(error)))
 
 
 def _yaml(content: bytes, name: str) -> People:
@@ -366,21 +362,4 @@ def _report(changes: tuple[Change, ...], as_json: bool, *, shown: bool, made: bo
 
 def _show(changes: Iterable[Change]) -> None:
     for line in tables.diff_lines(changes):
-        _console().print(line, soft_wrap=True)
-
-
-@contextmanager
-def _failing() -> Iterator[None]:
-    try:
-        yield
-    except AgiMonitorError as error:
-        _fail(str(error))
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(1)
+        terminal.console().print(line, soft_wrap=True)

@@ -10,13 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
-from agi_monitor import assembly
+from agi_monitor import assembly, terminal
 from agi_monitor.config import Config, load
-from agi_monitor.errors import AgiMonitorError
 from agi_monitor.model import Locked
 from agi_monitor.people import People, SupervisorEntry
 from agi_monitor.people_source import load_with_people, store
@@ -58,7 +56,7 @@ def pin(context: click.Context, config_path: Path | None, supervisor: str | None
     if supervisor is not None and config_path is None:
         raise click.UsageError("--supervisor needs --config, where their phones stand")
     rules, own = PinRules(), frozenset[str]()
-    with _failing():
+    with terminal.failing():
         if config_path is not None and supervisor is not None:
             config = load_with_people(config_path)
             rules, own = assembly.pin_rules(config), numbers_of(_entry(config.people, supervisor).endpoints)
@@ -76,7 +74,7 @@ def set_(config_path: Path, as_json: bool, supervisor: str, temporary: bool, wea
 
     Asks twice without showing it; reads one line where standard input is no terminal.
     """
-    with _failing(), _people(config_path) as (config, database):
+    with terminal.failing(), _people(config_path) as (config, database):
         entry = _entry(PeopleTable(database).load(), supervisor)
         digits = _ask(assembly.pin_rules(config), numbers_of(entry.endpoints), weak)
         _give(database, supervisor, _new(digits, must_change=temporary))
@@ -90,7 +88,7 @@ def reset(config_path: Path, as_json: bool, supervisor: str) -> None:
 
     Where people live in the store. Wrong PINs so far are forgotten.
     """
-    with _failing(), _people(config_path) as (config, database):
+    with terminal.failing(), _people(config_path) as (config, database):
         entry = _entry(PeopleTable(database).load(), supervisor)
         digits = _by_chance(assembly.pin_rules(config), numbers_of(entry.endpoints))
         _give(database, supervisor, _new(digits, must_change=True))
@@ -101,9 +99,9 @@ def reset(config_path: Path, as_json: bool, supervisor: str) -> None:
 @click.argument("supervisor")
 def expire(config_path: Path, as_json: bool, supervisor: str) -> None:
     """Let SUPERVISOR choose another PIN on the phone, at the next call. Where people live in the store."""
-    with _failing(), _people(config_path) as (_, database):
+    with terminal.failing(), _people(config_path) as (_, database):
         if _entry(PeopleTable(database).load(), supervisor).pin is None:
-            _fail(f"{supervisor} has no PIN; give them one with: agi-monitor pin set {supervisor}")
+            terminal.fail(f"{supervisor} has no PIN; give them one with: agi-monitor pin set {supervisor}")
         _change(database, supervisor, {"pin_must_change": True})
     _report(as_json, f"{supervisor}: has to change the PIN", {"supervisor": supervisor, "must_change": True})
 
@@ -116,7 +114,7 @@ def unlock(config_path: Path, as_json: bool, who: str) -> None:
     WHO is the id of a supervisor, whose phones are unlocked as well; or a phone such as PJSIP/2001; or the address of
     a PBX.
     """
-    with _failing():
+    with terminal.failing():
         config = load_with_people(config_path)
         names = _names(config.people, who)
         with store(config) as database:
@@ -138,7 +136,7 @@ def _ask(rules: PinRules, own: Iterable[str], weak: bool) -> str:
     problem = PinRules(rules.min_digits, rules.refuse_weak and not weak).problem(digits, own)
     if problem is not None:
         way_out = "" if problem in (Weakness.NO_DIGITS, Weakness.SHORT) else "; --weak takes it all the same"
-        _fail(rules.said(problem) + way_out)
+        terminal.fail(rules.said(problem) + way_out)
     return digits
 
 
@@ -161,9 +159,11 @@ def _new(digits: str, *, must_change: bool) -> Mapping[str, object]:
 def _people(config_path: Path) -> Iterator[tuple[Config, Database]]:
     config = load(config_path).config
     if config.store.plugin is not None:
-        _fail(f"people and their PINs are in the plug-in {config.store.plugin}: change them there")
+        terminal.fail(f"people and their PINs are in the plug-in {config.store.plugin}: change them there")
     if not config.store.people:
-        _fail("people live in the configuration file: make a record with 'agi-monitor pin', and put it in there")
+        terminal.fail(
+            "people live in the configuration file: make a record with 'agi-monitor pin', and put it in there"
+        )
     with store(config) as database:
         yield config, database
 
@@ -186,7 +186,7 @@ def _change(database: Database, supervisor: str, fields: Mapping[str, object]) -
 def _entry(people: People, supervisor: str) -> SupervisorEntry:
     entry = people.supervisors.get(supervisor)
     if entry is None:
-        _fail(f"{supervisor} is no supervisor; there are: {', '.join(sorted(people.supervisors)) or 'none'}")
+        terminal.fail(f"{supervisor} is no supervisor; there are: {', '.join(sorted(people.supervisors)) or 'none'}")
     return entry
 
 
@@ -213,16 +213,3 @@ def _unlock(database: Database, names: list[str]) -> Mapping[str, LockOut]:
 
 def _report(as_json: bool, text: str, found: Mapping[str, object]) -> None:
     click.echo(json.dumps(found, indent=1) if as_json else text)
-
-
-@contextmanager
-def _failing() -> Iterator[None]:
-    try:
-        yield
-    except AgiMonitorError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(1)

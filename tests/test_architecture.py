@@ -175,13 +175,25 @@ ARROWS: dict[str, set[str]] = {
     "sample": set(),
     "logs": set(),
     "tables": {"control.overview"},
+    "terminal": VOCABULARY,
     "whoami": set(),
     "people_plugin": VOCABULARY | {"document", "people", "plugins", "supervision.hooks"},
     "people_source": {"config", "people_plugin", "plugins", "storage"},
     "people_csv": VOCABULARY | {"", "document", "people"},
     "people_tables": {"people", "tables"},
     "people_cli": VOCABULARY
-    | {"", "config", "document", "people", "people_csv", "people_source", "people_tables", "storage", "whoami"},
+    | {
+        "",
+        "config",
+        "document",
+        "people",
+        "people_csv",
+        "people_source",
+        "people_tables",
+        "storage",
+        "terminal",
+        "whoami",
+    },
     "audit_tables": VOCABULARY
     | {
         "supervision.audit",
@@ -210,6 +222,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.audit_selection",
         "supervision.audit_verification",
         "whoami",
+        "terminal",
     },
     "assembly": VOCABULARY
     | {
@@ -246,7 +259,7 @@ ARROWS: dict[str, set[str]] = {
     "install.plan": {"install", "install.include_lines", "install.manifest"},
     "install.comparison": {"dialplan.parse"},
     "install.admin_session": VOCABULARY | {"ami", "install.comparison"},
-    "install_cli": VOCABULARY | {"", "assembly", "config", "dialplan", "install", "people_source"},
+    "install_cli": VOCABULARY | {"", "assembly", "config", "dialplan", "install", "people_source", "terminal"},
     "asterisk_files": set(),
     "site_people": VOCABULARY | {"", "asterisk_files"},
     "discover_cli": VOCABULARY | {"", "document", "site_people"},
@@ -282,7 +295,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision",
     },
     "doctor_cli": VOCABULARY
-    | {"assembly", "config", "doctor", "install_cli", "people_source", "supervision.chanspy"},
+    | {"assembly", "config", "doctor", "install_cli", "people_source", "supervision.chanspy", "terminal"},
     "explain_cli": VOCABULARY | {"assembly", "people_source", "supervision.authorization", "supervision.explain"},
     "pin_cli": VOCABULARY
     | {
@@ -295,6 +308,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.pin_records",
         "supervision.pin_rules",
         "whoami",
+        "terminal",
     },
     "cli": VOCABULARY
     | {
@@ -322,6 +336,7 @@ ARROWS: dict[str, set[str]] = {
         "storage.state_folder",
         "systemd",
         "tables",
+        "terminal",
     },
     "__main__": {"cli"},
     # The public names, for type checkers; they are loaded when they are first used.
@@ -363,6 +378,7 @@ NO_TWISTED = {
     "people_plugin",
     "people_source",
     "people_tables",
+    "terminal",
     "whoami",
     "bulletin",
     "asterisk_files",
@@ -398,6 +414,7 @@ LIBRARIES: dict[str, set[str]] = {
         "install_cli",
         "people_cli",
         "pin_cli",
+        "terminal",
     },
     "cryptography": {"ami.endpoints", "doctor.gathering", "storage.audit_key_file"},
     "jinja2": {"dialplan"},
@@ -413,7 +430,7 @@ LIBRARIES: dict[str, set[str]] = {
         "storage.people_table",
     },
     "alembic": {"storage.database", "storage.migrations"},
-    "rich": {"audit_cli", "audit_tables", "cli", "doctor_cli", "people_cli", "people_tables", "tables"},
+    "rich": {"audit_cli", "audit_tables", "cli", "doctor_cli", "people_tables", "tables", "terminal"},
     "ruamel": {"document"},
     "service_identity": {"ami.endpoints"},
     "sqlalchemy": {"storage"},

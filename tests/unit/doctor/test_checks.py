@@ -315,10 +315,8 @@ def test_exit_codes() -> None:
     assert codes == {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 3}
 
 
-IN_2025 = {
-    *("GHSA-33x6-fj46-6rfh", "CVE-2025-47779", "GHSA-c7p6-7mvq-8jq2"),
-    *("GHSA-v9q8-9j8m-5xwp", "GHSA-64qc-9x89-rx5j"),
-}
+UP_TO_2025 = {"GHSA-33x6-fj46-6rfh", "CVE-2025-47779", "GHSA-c7p6-7mvq-8jq2", "GHSA-v9q8-9j8m-5xwp"}
+ONLY_FROM_20 = {"GHSA-64qc-9x89-rx5j", "GHSA-vrfp-mg3q-3959"}
 
 
 @pytest.mark.parametrize("version", ["certified/20.7-cert11", "GIT-master-0123456", "GIT-22-abcdef", ""])
@@ -331,13 +329,17 @@ def test_versions_that_nobody_can_compare(version: str) -> None:
 @pytest.mark.parametrize(
     ("version", "known"),
     [
-        ("18.24.1", {"CVE-2024-42365", *IN_2025}),
-        ("18.24.2", IN_2025),
-        ("18.26.4", set()),
-        ("20.8.0", {"CVE-2024-42365", "CVE-2024-35190", "GHSA-vrfp-mg3q-3959", *IN_2025}),
+        ("18.24.1", {"CVE-2024-42365", *UP_TO_2025}),
+        ("18.24.2", UP_TO_2025),
+        ("18.26.3", set()),
+        ("20.8.0", {"CVE-2024-42365", "CVE-2024-35190", *ONLY_FROM_20, *UP_TO_2025}),
         ("20.20.1", set()),
+        ("21.12.2", {"GHSA-vrfp-mg3q-3959"}),
+        ("21.12.3", set()),
         ("22.5.1", {"GHSA-vrfp-mg3q-3959", "GHSA-64qc-9x89-rx5j"}),
         ("22.10.0", {"GHSA-vrfp-mg3q-3959"}),
+        ("23.4.0", {"GHSA-vrfp-mg3q-3959"}),
+        ("23.4.1", set()),
         ("22.10.1~dfsg+~cs6.10.40431414-1", set()),
     ],
 )

@@ -241,5 +241,15 @@ def test_each_hook_is_known_by_its_method() -> None:
         def write_record(self, record: Mapping[str, object]) -> None:
             """Keep nothing."""
 
-    plugins = [Plugin("x", one) for one in (Says(True), Knows(None), Speaks(None), Steps(), Writes(), object())]
+    class Directory:
+        def people_version(self) -> str:
+            """It never changes."""
+            return ""
+
+        def load_people(self) -> Mapping[str, object]:
+            """Nobody."""
+            return {}
+
+    parts = (Says(True), Knows(None), Speaks(None), Steps(), Writes(), Directory(), object())
+    plugins = [Plugin("x", one) for one in parts]
     assert [name for plugin in plugins for name in plugin.hooks] == [hook.__name__ for hook in HOOKS]

@@ -180,6 +180,7 @@ class Server:
         self._people = PeopleTable(self._database)
         plugin = self.config.store.plugin
         self._people_plugin = None if plugin is None else PluginPeople(self._plugins, plugin)
+        self._people_source: PluginPeople | PeopleTable = self._people_plugin or self._people
         self._asking = Threads(reactor, 1, "people")
         self._lock_outs = LockOutTable(self._database)
         self._nodes = NodeTable(self._database)
@@ -407,11 +408,10 @@ class Server:
 
     def _read_people(self) -> tuple[int | str, People]:
         # In this order: a change in between is seen once more, and none is missed.
-        source = self._people_plugin or self._people
-        return source.last_change(), source.load()
+        return self._last_change(), self._people_source.load()
 
     def _last_change(self) -> int | str:
-        return (self._people_plugin or self._people).last_change()
+        return self._people_source.last_change()
 
     async def _from_people(self, look: Callable[[], Result]) -> Result:
         """Look where people are, in a thread. While a plug-in that knows them does not answer, nobody is let in."""

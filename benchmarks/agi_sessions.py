@@ -128,7 +128,7 @@ def profile(calls: int) -> None:
     profiler.enable()
     ours(port)
     profiler.disable()
-    pstats.Stats(profiler, stream=sys.stdout).sort_stats("tottime").print_stats(70)
+    pstats.Stats(profiler, stream=sys.stdout).sort_stats("tottime").print_stats(35)
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -149,8 +149,7 @@ def pystrix(port: int) -> None:
     manager.connect(HOST, port)
     manager.send_action(core.Login(USER, SECRET))
     say("listening")
-    while True:
-        time.sleep(60)
+    signal.pause()  # its threads work until this process is ended
 
 
 def pyst2(port: int) -> None:
@@ -163,8 +162,7 @@ def pyst2(port: int) -> None:
     manager.login(USER, SECRET)
     manager.register_event("*", lambda event, _: index.take(event.headers))
     say("listening")
-    while True:
-        time.sleep(60)
+    signal.pause()  # its threads work until this process is ended
 
 
 CLIENTS: dict[str, Callable[[int], None]] = {

@@ -14,32 +14,26 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from agi_sessions import HELD
 from processes import RESULTS, tell
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "topics" / "performance.md"
 PLOT = PAGE.with_suffix(".svg")
 MARKED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 OURS = "agi-monitor"
+Rows = Iterator[Sequence[str]]
 
 
 def measured(name: str) -> Any:
     """What a benchmark left; None when it has not run."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.is_file() else None
-
-
-def table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
-    """Rows as Markdown has them; ours are in bold."""
-    lines = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
-    for row in rows:
-        bold = row[0].startswith(OURS)
-        lines.append(f"| {' | '.join(f'**{cell}**' if bold else cell for cell in row)} |")
-    return "\n".join(lines)
 
 
 def machine() -> str:
@@ -54,105 +48,101 @@ def machine() -> str:
     )
 
 
-def calls() -> str | None:
+def calls(sessions: Any) -> Rows:
     """CPU of a call of five commands."""
-    results = measured("agi_sessions")
-    if results is None:
-        return None
-
-    def rows() -> Iterator[Sequence[str]]:
-        for name, one in results.items():
-            closed = one["closed"]
-            spread = f"{closed['cpu_us_low']:.0f} to {closed['cpu_us_high']:.0f}"
-            yield name, f"{closed['cpu_us']:.0f}", spread, f"{closed['ratio']:.2f}", f"{closed['complete']:.0%}"
-
-    return table(("server", "CPU of a call, µs", "middle half", "bare Twisted / this", "complete"), rows())
+    for name, one in sessions.items():
+        closed = one["closed"]
+        spread = f"{closed['cpu_us_low']:.0f} to {closed['cpu_us_high']:.0f}"
+        yield name, f"{closed['cpu_us']:.0f}", spread, f"{closed['ratio']:.2f}", f"{closed['complete']:.0%}"
 
 
-def waiting() -> str | None:
+def waiting(sessions: Any) -> Rows:
     """What callers wait for, and what calls cost that are held."""
-    results = measured("agi_sessions")
-    if results is None:
-        return None
-
-    def rows() -> Iterator[Sequence[str]]:
-        for name, one in results.items():
-            rate, hold = one["rate"], one["hold"]
-            cells = [f"{hold[size]['mib']:.0f} MiB, {hold[size]['complete']:.0%}" for size in hold]
-            p50, p99 = (f"{rate[key]:.1f}" if rate[key] < 1e6 else "never" for key in ("p50_ms", "p99_ms"))
-            yield name, p50, p99, f"{rate['complete']:.0%}", *cells
-
-    sizes = next(iter(results.values()))["hold"]
-    heads = ("server", "half wait less than, ms", "99 % wait less than, ms", "complete")
-    return table((*heads, *(f"{int(size):,} held, complete" for size in sizes)), rows())
+    for name, one in sessions.items():
+        rate, hold = one["rate"], one["hold"]
+        cells = [f"{hold[str(size)]['mib']:.0f} MiB, {hold[str(size)]['complete']:.0%}" for size in HELD]
+        p50, p99 = (f"{rate[key]:.1f}" if rate[key] < 1e6 else "never" for key in ("p50_ms", "p99_ms"))
+        yield name, p50, p99, f"{rate['complete']:.0%}", *cells
 
 
-def events() -> str | None:
+def events(ami: Any) -> Rows:
     """CPU of an event."""
-    results = measured("ami_events")
-    if results is None:
-        return None
-
-    def rows() -> Iterator[Sequence[str]]:
-        for name, one in results.items():
-            spread = f"{one['cpu_us_low']:.1f} to {one['cpu_us_high']:.1f}"
-            yield name, f"{one['cpu_us']:.1f}", spread, f"{one['ratio']:.2f}"
-
-    return table(("client", "CPU of an event, µs", "middle half", "bare Twisted / this"), rows())
+    for name, one in ami.items():
+        spread = f"{one['cpu_us_low']:.1f} to {one['cpu_us_high']:.1f}"
+        yield name, f"{one['cpu_us']:.1f}", spread, f"{one['ratio']:.2f}"
 
 
-def index() -> str | None:
+def index(sizes: Any) -> Rows:
     """Look-ups."""
-    results = measured("channel_index")
-    if results is None:
-        return None
-
-    def rows() -> Iterator[Sequence[str]]:
-        for one in results:
-            times = (f"{one[key]:.1f}" for key in ("look_up_us", "one_agent_us", "event_us"))
-            yield f"{one['channels']:,} channels", *times
-
-    return table(("", "look-up, any agent, µs", "look-up, the same agent, µs", "event, µs"), rows())
+    for one in sizes:
+        times = (f"{one[key]:.1f}" for key in ("look_up_us", "one_agent_us", "event_us"))
+        yield f"{one['channels']:,} channels", *times
 
 
-def decisions() -> str | None:
+def decisions(decided: Any, audit: Any) -> Rows:
     """A decision, and its line in the audit."""
-    decided, audit = measured("decisions"), measured("audit_chain")
-    if decided is None or audit is None:
-        return None
-
-    def rows() -> Iterator[Sequence[str]]:
-        for one in decided:
-            if (one["people"], one["rules"]) in ((100, 50), (1_000, 500), (10_000, 5_000)):
-                what = f"decide: {one['people']:,} people, {one['rules']:,} rules"
-                yield what, f"{one['decide_us'] / 1e3:.3f}", ""
-        for name, what in (
-            ("plain", "one line, one write, one fsync"),
-            ("chained", "the audit: numbered and chained"),
-        ):
-            one = audit[name]
-            yield what, f"{one['cpu_us'] / 1e3:.3f}", f"{one['clock_us'] / 1e3:.3f}"
-
-    return table(("", "CPU, ms", "clock, ms"), rows())
+    for one in decided:
+        if (one["people"], one["rules"]) in ((100, 50), (1_000, 500), (10_000, 5_000)):
+            what = f"decide: {one['people']:,} people, {one['rules']:,} rules"
+            yield what, f"{one['decide_us'] / 1e3:.3f}", ""
+    for name, what in (
+        ("plain", "one line, one write, one fsync"),
+        ("chained", "the audit: numbered and chained"),
+    ):
+        one = audit[name]
+        yield what, f"{one['cpu_us'] / 1e3:.3f}", f"{one['clock_us'] / 1e3:.3f}"
 
 
-def rendering() -> str | None:
+def rendering(sizes: Any) -> Rows:
     """A dialplan."""
-    results = measured("render")
-    if results is None:
-        return None
-    rows = ((f"{one['extensions']:,} extensions", f"{one['cpu_s']:.2f}", f"{one['mib']:.1f}") for one in results)
-    return table(("", "CPU, s", "memory besides the people, MiB"), iter(rows))
+    for one in sizes:
+        yield f"{one['extensions']:,} extensions", f"{one['cpu_s']:.2f}", f"{one['mib']:.1f}"
 
 
-TABLES: dict[str, Callable[[], str | None]] = {
-    "machine": machine,
-    "calls": calls,
-    "waiting": waiting,
-    "events": events,
-    "index": index,
-    "decisions": decisions,
-    "rendering": rendering,
+@dataclass(frozen=True)
+class Table:
+    """One table of the page.
+
+    Parameters:
+        needs: the benchmarks that it is made of.
+        rows: makes the rows of what they left.
+        heads: of its columns.
+    """
+
+    needs: tuple[str, ...]
+    rows: Callable[..., Rows]
+    heads: tuple[str, ...]
+
+    def markdown(self) -> str | None:
+        """The table, ours in bold; None when a benchmark has not run."""
+        found = [measured(name) for name in self.needs]
+        if None in found:
+            return None
+        lines = [f"| {' | '.join(self.heads)} |", f"| --- |{' ---: |' * (len(self.heads) - 1)}"]
+        for row in self.rows(*found):
+            bold = row[0].startswith(OURS)
+            lines.append(f"| {' | '.join(f'**{cell}**' if bold else cell for cell in row)} |")
+        return "\n".join(lines)
+
+
+TABLES = {
+    "calls": Table(
+        ("agi_sessions",), calls, ("server", "CPU of a call, µs", "middle half", "bare Twisted / this", "complete")
+    ),
+    "waiting": Table(
+        ("agi_sessions",),
+        waiting,
+        (
+            *("server", "half wait less than, ms", "99 % wait less than, ms", "complete"),
+            *(f"{size:,} held, complete" for size in HELD),
+        ),
+    ),
+    "events": Table(("ami_events",), events, ("client", "CPU of an event, µs", "middle half", "bare Twisted / this")),
+    "index": Table(
+        ("channel_index",), index, ("", "look-up, any agent, µs", "look-up, the same agent, µs", "event, µs")
+    ),
+    "decisions": Table(("decisions", "audit_chain"), decisions, ("", "CPU, ms", "clock, ms")),
+    "rendering": Table(("render",), rendering, ("", "CPU, s", "memory besides the people, MiB")),
 }
 
 
@@ -194,7 +184,7 @@ def main() -> None:
     """Fill the page."""
 
     def fill(found: re.Match[str]) -> str:
-        text = TABLES[found[2]]()
+        text = machine() if found[2] == "machine" else TABLES[found[2]].markdown()
         if text is None:
             tell(f"{found[2]}: not measured; the page keeps what it has")
             return found[0]

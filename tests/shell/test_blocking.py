@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -410,10 +409,8 @@ def test_a_script_that_hangs_does_not_keep_the_server(tmp_path: Path) -> None:
         call = Call(port)
         assert call.hears() == "NOOP"
         call.says("200 result=0\n")
-        began = time.monotonic()
         server.send_signal(signal.SIGTERM)
         assert server.wait(SECONDS) == 0
-        assert time.monotonic() - began < SECONDS
         call.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argon2 import PasswordHasher
 from pin_gate import FAMILY, TRIES, WRONG_IN_A_ROW, PinGate
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from agi_monitor.testing import FakeAsterisk
 
@@ -36,7 +36,25 @@ def test_wrong_pins_do_not() -> None:
 
 def test_the_gate_stays_shut_after_too_many() -> None:
     fake = call(f"{PIN}#", wrong=WRONG_IN_A_ROW)
-    assert (fake.played, fake.agi_status) == (["vm-goodbye"], "FAILURE")
+    assert (fake.played, fake.agi_status) == (["agent-pass", "vm-goodbye"], "FAILURE")
+    assert fake.database[FAMILY, "wrong"] == str(WRONG_IN_A_ROW)
+
+
+def test_many_callers_at_once_have_no_more_tries_than_one() -> None:
+    checked: list[Deferred[bool]] = []
+
+    def never_done(*_: object) -> Deferred[bool]:
+        checked.append(Deferred())
+        return checked[-1]
+
+    gate = PinGate(GATE.record, in_thread=never_done)
+    database: dict[tuple[str, str], str] = {}
+    for _ in range(WRONG_IN_A_ROW + 5):
+        fake = FakeAsterisk()
+        fake.database = database
+        fake.keys("1111#")
+        fake.start(gate)
+    assert len(checked) == WRONG_IN_A_ROW
 
 
 def test_who_hangs_up_instead_of_waiting_for_the_answer_has_tried() -> None:

@@ -5,11 +5,12 @@
     pytest --asterisk 22        only that version
     pytest --keep-lab           keep the folders with logs and packets below .cache/lab
 
-Every test that Hypothesis draws values for has the mark `fuzz`:
+Every test that Hypothesis draws values for has the mark `fuzz`. Its values are the same in every run, but for
 
-    pytest -m fuzz --fuzz-seconds 600       these alone, again and again, all together for so long
+    HYPOTHESIS_PROFILE=fuzz pytest                               other values each time, and many more
+    HYPOTHESIS_PROFILE=fuzz pytest -m fuzz --fuzz-seconds 600    these alone, again and again, for so long
 
-HYPOTHESIS_PROFILE=fuzz draws many more values each time. `make fuzz` does both.
+`make fuzz` is the latter.
 """
 
 from __future__ import annotations
@@ -37,9 +38,14 @@ REPORTS = pytest.StashKey[dict[str, pytest.TestReport]]()
 FUZZ_SECONDS = pytest.StashKey[float]()
 """How long each of the random tests goes on."""
 
-# A slow machine is no fault of the code: nothing here depends on how long an example takes.
-settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("fuzz", settings.get_profile("quick"), max_examples=300, print_blob=True)
+# A slow machine is no fault of the code: nothing here depends on how long an example takes. And what holds for a
+# commit holds for it tomorrow: new values are looked for by `make fuzz`, not in the tests of an innocent change.
+settings.register_profile(
+    "quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+)
+settings.register_profile(
+    "fuzz", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300, print_blob=True
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

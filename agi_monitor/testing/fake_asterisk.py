@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
-from threading import RLock
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -36,6 +35,7 @@ from agi_monitor.testing.fake_channel import FakeChannel
 from agi_monitor.testing.fake_threads import FakeThreads
 from agi_monitor.testing.fake_transport import FakeTransport
 from agi_monitor.testing.sockets import SocketWire, converse
+from agi_monitor.testing.turns import Turns
 from agi_monitor.testing.words import split_words
 
 
@@ -165,9 +165,8 @@ class FakeAsterisk:
         self.factory: FastAGIFactory | None = None
         self._protocol: FastAGIProtocol | SocketWire | None = None
         self._transport = FakeTransport(self._received, self._closed)
-        self._steps: deque[Callable[[], None]] = deque()
-        self._pumping = False
-        self._lock = RLock()  # over TCP, a test may hang up from another thread than the one that is in ``call``
+        self._turns = Turns()
+        self._later = self._turns.later
         self._keys: deque[str] = deque()
         self._blocked: str | None = None
         self._ends_by_itself: IDelayedCall | None = None
@@ -480,19 +479,6 @@ class FakeAsterisk:
         ]
         lines += [f"agi_arg_{number}: {value}" for number, value in enumerate(self._arguments, 1)]
         return "\n".join([*lines, "", ""]).encode()
-
-    def _later(self, step: Callable[[], None]) -> None:
-        """One thing after the other, however deep the server is in its own calls."""
-        with self._lock:
-            self._steps.append(step)
-            if self._pumping:
-                return
-            self._pumping = True
-            try:
-                while self._steps:
-                    self._steps.popleft()()
-            finally:
-                self._pumping = False
 
     def _received(self, line: bytes) -> None:
         self._later(partial(self._command, line.decode()))

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -39,6 +37,7 @@ from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
 from agi_monitor.testing.fake_transport import FakeTransport
 from agi_monitor.testing.sockets import SocketWire, listening, received
+from agi_monitor.testing.turns import Turns
 
 GREETING = b"Asterisk Call Manager/9.0.0\r\n"
 CHALLENGE = "314159265"
@@ -113,9 +112,8 @@ class FakeManager:
         self._transport: FakeTransport | None = None
         self._lines: list[bytes] = []
         self._logged_in = False
-        self._steps: deque[Callable[[], None]] = deque()
-        self._pumping = False
-        self._lock = threading.RLock()  # over TCP, the test and the connection have threads of their own
+        self._turns = Turns()
+        self._later = self._turns.later
         self._waiting: list[Message] = []
 
     # -- over TCP --
@@ -141,7 +139,7 @@ class FakeManager:
 
     def _serve(self, connection: socket.socket) -> None:
         wire = SocketWire(connection)
-        with self._lock:
+        with self._turns.lock:
             self._protocol, self._lines, self._logged_in = wire, [], False
             self._transport = transport = FakeTransport(self._received, self._closed)
             self.happened.append("connected")
@@ -325,19 +323,6 @@ class FakeManager:
         # Not before the client knows that it is connected.
         self.clock.callLater(0.0, self._send_bytes, protocol, GREETING)
         return succeed(protocol)
-
-    def _later(self, step: Callable[[], None]) -> None:
-        """One thing after the other, however deep the client is in its own calls."""
-        with self._lock:
-            self._steps.append(step)
-            if self._pumping:
-                return
-            self._pumping = True
-            try:
-                while self._steps:
-                    self._steps.popleft()()
-            finally:
-                self._pumping = False
 
     def _closed(self) -> None:
         self._later(self._disconnected)

@@ -18,7 +18,7 @@ from contrib.lab.engine import unpacked
 from contrib.lab.images import CACHE
 from contrib.lab.waiting import wait_until
 from tests.contrib.conftest import Dial, Start
-from tests.unit.test_service import Call, Server
+from tests.server_process import Call, Server
 
 OURS = Path(__file__).resolve().parents[2] / "contrib" / "fail2ban"
 STRANGER = "127.0.0.2"

@@ -15,7 +15,7 @@ from contrib.lab.engine import ensure_programs
 from contrib.lab.images import CACHE
 from contrib.lab.progress import Progress
 from tests.contrib.conftest import Dial, Start
-from tests.unit.test_service import Server
+from tests.server_process import Server
 
 RULE = Path(__file__).resolve().parents[2] / "contrib" / "logrotate" / "agi-monitor"
 

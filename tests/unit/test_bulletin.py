@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from agi_monitor.bulletin import Bulletin
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.supervision.audit import Fact, ServerStopped
+from tests.unit.coroutines import finish
 
 FACT = ServerStopped(at=datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -26,12 +26,6 @@ class Audit:
         if self.broken:
             raise AuditUnavailable("the disk is full")
         self.told.append("kept")
-
-
-def finish(story: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that waits for nothing."""
-    with pytest.raises(StopIteration):
-        story.send(None)
 
 
 def test_tells_after_it_was_kept() -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 import structlog
 
@@ -23,25 +22,9 @@ from agi_monitor.storage.audit_sinks import AuditSink, AuditSinks
 from agi_monitor.storage.audit_table import AuditTable
 from agi_monitor.storage.database import Database
 from agi_monitor.supervision.audit import Refused, SpyStarted
-
-Result = TypeVar("Result")
+from tests.unit.coroutines import at_once, finish
 
 CALL = {"endpoint": "PJSIP/2001", "spyer": "PJSIP/2001-1", "spyer_uniqueid": "1.1", "supervisor": "anna"}
-
-
-async def at_once(function: Callable[[], Result], /) -> Result:
-    """Run a function here and now."""
-    return function()
-
-
-def finish(story: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine that waits for nothing."""
-    try:
-        story.send(None)
-    except StopIteration as end:
-        result: Result = end.value
-        return result
-    raise AssertionError("it waits")
 
 
 def spy(call: str) -> SpyStarted:

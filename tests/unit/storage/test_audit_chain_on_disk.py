@@ -25,7 +25,8 @@ from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import Fact, ServerStopped
 from agi_monitor.supervision.audit_chain import CHECKPOINT_RECORDS, CHECKPOINT_SECONDS, Chain, read
 from agi_monitor.supervision.audit_verification import Verdict, Verification
-from tests.unit.storage.audit_writer import at_once, finish, refusal, spy
+from tests.unit.coroutines import at_once, finish
+from tests.unit.storage.audit_writer import refusal, spy
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,11 +6,10 @@ import json
 import os
 import resource
 import stat
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -20,25 +19,9 @@ from agi_monitor.model import Mode, Reason
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import Refused, ServerStarted, SpyStarted
-
-Result = TypeVar("Result")
+from tests.unit.coroutines import at_once, finish
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-async def at_once(function: Callable[[], Result], /) -> Result:
-    """Run a function here and now."""
-    return function()
-
-
-def finish(story: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine that waits for nothing."""
-    try:
-        story.send(None)
-    except StopIteration as end:
-        result: Result = end.value
-        return result
-    raise AssertionError("it waits")
 
 
 def refused(call: str, detail: str = "") -> Refused:

@@ -42,6 +42,7 @@ from agi_monitor.supervision.spy_call import SpyCall
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.testing import BLOCKS, FakeAsterisk, FakeChannel
 from agi_monitor.testing.fake_channel import STATE_NAMES
+from tests.unit.coroutines import at_once
 
 Result = TypeVar("Result")
 
@@ -104,21 +105,6 @@ def empty_database() -> bytes:
 async def in_time(story: Coroutine[Any, Any, Result], /) -> Result:
     """Await a plug-in, however long it takes."""
     return await story
-
-
-async def at_once(function: Callable[[], Result], /) -> Result:
-    """Run a function here and now: what a thread does, without one."""
-    return function()
-
-
-def finish(story: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine that waits for nothing."""
-    try:
-        story.send(None)
-    except StopIteration as end:
-        result: Result = end.value
-        return result
-    raise AssertionError("it waits")
 
 
 class Witness:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -20,8 +19,7 @@ from agi_monitor.supervision.device_channels import (
 )
 from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy, Source
 from agi_monitor.testing import FakeAsterisk
-
-Result = TypeVar("Result")
+from tests.unit.coroutines import finish
 
 DETAILS = "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${CONNECTEDLINE(num)}|${BRIDGEPEER}"
 NAME = "PJSIP/1001-0000000a"
@@ -45,16 +43,6 @@ class Answers:
             return self.own.get(expression, "")
         answers = self.channels.get(channel)
         return None if answers is None else answers.get(expression, "")
-
-
-def finish(story: Coroutine[object, None, Result]) -> Result:
-    """Run a coroutine that waits for nothing."""
-    try:
-        story.send(None)
-    except StopIteration as end:
-        result: Result = end.value
-        return result
-    raise AssertionError("it waits")
 
 
 def one_channel(answer: str, name: str = NAME) -> Answers:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -14,6 +12,7 @@ from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, Source
+from tests.unit.coroutines import finish
 
 AGENT = Agent("1001", frozenset())
 LIVE = AgentDevices(("PJSIP/1001",), (), reachable=True, source=Source.INDEX)
@@ -59,14 +58,6 @@ class OverAGI:
     async def devices_of(self, agent: Agent) -> AgentDevices:
         self.asked.append(agent)
         return OVER_AGI
-
-
-def finish(story: Coroutine[Any, Any, AgentDevices]) -> AgentDevices:
-    """Run a coroutine that waits for nothing."""
-    with pytest.raises(StopIteration) as end:
-        story.send(None)
-    found: AgentDevices = end.value.value
-    return found
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ class Recognition:
     matches: tuple[SpeechMatch, ...] = ()
 
 
-SPEECH_MATCH = re.compile(r'score\d+=(-?\d+) text\d+="(.*?)" grammar\d+=(\S*)')
+SPEECH_MATCH = re.compile(r'score[0-9]+=(-?[0-9]{1,9}) text[0-9]+="(.*?)" grammar[0-9]+=(\S*)')
 SPEECH_DIGIT = re.compile(r"\) digit=(.) ")
 
 

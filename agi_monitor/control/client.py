@@ -100,7 +100,7 @@ def _next(path: Path, lines: BinaryIO) -> Row:
         raise ControlFailed(f"{path}: the server has closed the connection; its log says why")
     try:
         said = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _no_answer(path) from None
     if not isinstance(said, dict) or not isinstance(said.get("ok"), bool):
         raise _no_answer(path)

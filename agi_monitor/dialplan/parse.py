@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 
 from agi_monitor.dialplan.statements import Assignment, Directive, Section, Unreadable, statements
 
-PRIORITY = re.compile(r"(?P<number>[0-9]+|[nsNS])(?:\+(?P<plus>[0-9]+))?(?:\((?P<label>[^()]*)\))?")
+NUMBER = re.compile("[0-9]{1,9}")
+"""A priority that is a number. In other people's text there are other digits than these, and more of them."""
+
+PRIORITY = re.compile(r"(?P<number>[0-9]{1,9}|[nsNS])(?:\+(?P<plus>[0-9]{1,9}))?(?:\((?P<label>[^()]*)\))?")
 """``1``, ``n``, ``s`` (the same again), ``n+10``, each with a label in parentheses or without."""
 
 

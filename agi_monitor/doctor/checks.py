@@ -43,7 +43,7 @@ MAX_UNSEEN = 20
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    found = re.match(r"\D*(\d+(?:\.\d+)*)", version)
+    found = re.match(r"[^0-9]*([0-9]{1,9}(?:\.[0-9]{1,9})*)", version)
     return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
@@ -65,7 +65,7 @@ def affected(version: str) -> Iterator[Mapping[str, object]]:
 
 def _version(evidence: Evidence) -> Iterator[str]:
     version = known(evidence.version)
-    if re.fullmatch(r"\d+\.\d+[^/]*", version) is None or "cert" in version:
+    if re.fullmatch(r"[0-9]+\.[0-9]+[^/]*", version) is None or "cert" in version:
         raise NotKnown(f"Asterisk {version} is no plain release, so its number says nothing")
     for one in affected(version):
         yield f"Asterisk {version}: {one['id']}: {one['effect']} ({one['reference']})"

@@ -8,6 +8,7 @@ may be each of its context, a context that is a variable may be each. What it ca
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ from agi_monitor.doctor.application_targets import ANY, DIALLED, SAME, forms, is
 from agi_monitor.doctor.extension_patterns import overlap
 
 Row = Mapping[str, str]
+
+NUMBER = re.compile("[0-9]{1,9}")
+"""A priority. In other people's text there are other digits than these, and more of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Dialplan:
                 self.switches.setdefault(context, []).append(row["Switch"])
             elif row.get("Priority") == "hint":
                 self.hints.setdefault(context, {})[row.get("Extension", "")] = row.get("Application", "")
-            elif "Extension" in row and row.get("Priority", "").isdigit():
+            elif "Extension" in row and NUMBER.fullmatch(row.get("Priority", "")):
                 step = Step(int(row["Priority"]), row.get("Application", ""), row.get("AppData", ""))
                 # Behind a slash stands for which callers it is.
                 extensions.setdefault(row["Extension"].partition("/")[0], []).append(step)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from agi_monitor.dialplan.parse import Context
+from agi_monitor.dialplan.parse import NUMBER, Context
 
 Row = Mapping[str, str]
 Steps = dict[tuple[str, int], tuple[str, str, str]]
@@ -63,8 +63,8 @@ def _wrong(context: str, expected: Steps, steps: Steps) -> Iterator[str]:
             yield f"{where} is not there"
         elif found != step:
             # Not the arguments: the shared secret may be among them.
-            part = "label" if found[0] != step[0] else "application" if found[1] != step[1] else "arguments"
-            yield f"{where} has another {part}"
+            part = "another label" if found[0] != step[0] else "another application"
+            yield f"{where} has {part if found[:2] != step[:2] else 'other arguments'}"
 
 
 def _loaded(rows: Iterable[Row]) -> tuple[Steps, set[str], set[str]]:
@@ -76,7 +76,7 @@ def _loaded(rows: Iterable[Row]) -> tuple[Steps, set[str], set[str]]:
             includes.add(row["IncludeContext"])
         elif "Switch" in row:
             switches.add(row["Switch"])
-        elif "Extension" in row and row.get("Priority", "").isdigit():
+        elif "Extension" in row and NUMBER.fullmatch(row.get("Priority", "")):
             step = (row.get("ExtensionLabel", ""), row.get("Application", ""), row.get("AppData", ""))
             steps[row["Extension"], int(row["Priority"])] = step
     return steps, includes, switches

@@ -244,7 +244,7 @@ class Journal:
             journal = json.loads(path.read_bytes())
             if journal["phase"] in ("staging", "switching") and isinstance(journal["files"], list):
                 return dict(journal)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         raise InstallFailed(
             f"{path}: is no journal of agi-monitor. The contents before the change are in files that end in "

@@ -51,7 +51,7 @@ class Manifest:
                 raise BrokenManifest(f"has version {row['version']}, and this program knows {VERSION}")
             files, originals, made = row["files"], row["originals"], row["made_folder"]
             pairs = [*files.items(), *originals.items()]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, BrokenManifest):
                 raise
             raise BrokenManifest("cannot be read") from None

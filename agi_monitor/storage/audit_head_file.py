@@ -54,7 +54,7 @@ class HeadFile:
                 return KnownHead(head, content["closed"] is True)
         except FileNotFoundError:
             pass
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             # Torn by a power cut. The audit itself tells where it ends.
             pass
         return None

@@ -263,13 +263,26 @@ class _Pass:
         if record is None:
             self._keep_for_now(line)
             return
-        row: Row = json.loads(line.content)
+        row = self._row(record, line)
         self._outcome.records += record.fact != REMOVED
         if self._goes(record, row):
             self._remove(line, record, row)
         else:
             self._stay()
             self._target.stays(line)
+
+    def _row(self, record: Record, line: Line) -> Row:
+        """What the record says. Its place in the chain was looked at, not the rest."""
+        try:
+            row: Row = json.loads(line.content)
+            if record.fact == REMOVED:
+                int(str(row["count"])), row["since"], row["until"]
+        except (ValueError, KeyError, RecursionError):
+            raise AuditUnavailable(
+                f"{self._outcome.where}: record {record.seq} cannot be read, so it is none that was written here; "
+                "'agi-monitor audit verify' finds what else was changed"
+            ) from None
+        return row
 
     def _goes(self, record: Record, row: Row) -> bool:
         at = time_of({"at": row.get("until")} if record.fact == REMOVED else row)

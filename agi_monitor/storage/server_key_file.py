@@ -40,7 +40,7 @@ def server_key(path: Path) -> ServerKey:
         return found
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         # What it holds is a secret: the kind of the mistake is enough.
         raise StateUnavailable(
             f"{path}: the server's key cannot be read ({type(error).__name__}). Mend the file, or remove it: spies "

@@ -220,7 +220,7 @@ def read(line: bytes) -> Record | None:
         try:
             content = json.loads(line)
             first, hash_of_line = int(content["first"]), str(content["hash"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
         if signature is None or not 1 <= first <= seq or re.fullmatch("[0-9a-f]{64}", hash_of_line) is None:
             return None

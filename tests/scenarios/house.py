@@ -152,9 +152,9 @@ class House:
 
     def resync(self) -> None:
         """Let the server hold its picture against the lists of the PBX, from this moment on."""
-        before = self.asks("status")["resyncs"]
+        mark = self.server.mark()
         self.lab.pbx.cli("module reload cdr")  # of which the PBX tells its clients
-        wait_until(lambda: self.asks("status")["resyncs"] > before, RESYNC_SECONDS, "one more list", interval=0.3)
+        self.server.wait_for("index_listed", mark, RESYNC_SECONDS)
 
     def asks(self, command: str) -> Any:
         """Ask the running server for `status`, `calls` or `spies`."""
@@ -174,9 +174,7 @@ class House:
         of_the_picture = ("serving", "pbx_synced", "pbx_lost")  # a server that was started anew has none at first
         heard = [line["event"] for line in self.server.lines() if line.get("event") in of_the_picture]
         if self.server.is_running and heard[-1:] == ["pbx_synced"]:
-            mark = self.server.mark()
-            self.lab.pbx.cli("module reload cdr")  # of which the PBX tells its clients
-            self.server.wait_for("index_listed", mark)
+            self.resync()
         if not self.is_deaf:
             assert not self.server.events("index_difference")
 

@@ -400,8 +400,8 @@ def saying(path: Path, data: bytes) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "data",
-    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"[]\n", b"{}\n", b'{"ok": 1}\n', b"\xff\n"],
-    ids=["http", "list", "empty", "ok", "bytes"],
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"[]\n", b"{}\n", b'{"ok": 1}\n', b"\xff\n", b"[" * 100_000 + b"\n"],
+    ids=["http", "list", "empty", "ok", "bytes", "nested"],
 )
 def test_somebody_else_answers(tmp_path: Path, data: bytes) -> None:
     """Is no traceback."""

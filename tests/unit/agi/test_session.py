@@ -154,6 +154,12 @@ VERBS: list[tuple[Verb, str, bytes, Any]] = [
         Recognition("speech", "", 9, (SpeechMatch(9, "a (b) c", "g"), SpeechMatch(-1, "", "h"))),
     ),
     (
+        lambda s: s.speech_recognize("p", 5),
+        'SPEECH RECOGNIZE "p" "5"',
+        b"200 result=1 (speech) endpos=9 results=1 score0=" + b"9" * 5_000 + b' text0="a" grammar0=g',
+        Recognition("speech", "", 9),
+    ),
+    (
         lambda s: s.speech_recognize("p", 5, 80),
         'SPEECH RECOGNIZE "p" "5" "80"',
         b"200 result=1 (digit) digit=# endpos=3",

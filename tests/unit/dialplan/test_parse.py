@@ -60,6 +60,8 @@ def test_arguments_end_at_the_last_parenthesis() -> None:
         ("exten => 1,n,Hangup()", "has to be a number"),
         ("exten => 1,x,Hangup()", "'x' is no priority"),
         ("exten => 1,hint,PJSIP/1", "'hint' is no priority"),
+        (f"exten => 1,{'9' * 5_000},NoOp()", "is no priority"),
+        (f"exten => 1,1,NoOp()\nexten => 1,n+{'9' * 5_000},NoOp()", "is no priority"),
         ("same => n,Hangup()", "without an exten"),
         ("swich => Realtime", "swich is no key"),
         ("hello", "neither a"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agi_monitor.doctor.dialplan_walk import Dialplan, Row
@@ -271,6 +271,7 @@ def test_the_walk_is_what_going_on_for_ever_finds(rows: list[Row]) -> None:
         max_size=10,
     )
 )
+@example([{"Context": "a", "Extension": "1", "Priority": number} for number in ("²", "9" * 5_000)])
 def test_no_garbage_breaks_the_walk(rows: list[Row]) -> None:
     """Whatever the PBX says."""
     dialplan = Dialplan(rows)

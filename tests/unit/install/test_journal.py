@@ -186,9 +186,10 @@ def test_a_file_that_changes_meanwhile_is_not_touched(folder: Path) -> None:
     assert contents(folder) == {**OLD, "extensions.conf": b"saved just now\n"}
 
 
-def test_a_strange_journal_is_not_guessed_at(folder: Path) -> None:
+@pytest.mark.parametrize("content", ["{}", "", "[" * 100_000], ids=["another", "empty", "nested"])
+def test_a_strange_journal_is_not_guessed_at(folder: Path, content: str) -> None:
     """A journal that cannot be read changes nothing; the error says where the old contents are."""
-    (folder / JOURNAL).write_text("{}")
+    (folder / JOURNAL).write_text(content)
     with pytest.raises(InstallFailed, match="agi-monitor-old"):
         Journal(folder).undo()
 

@@ -214,10 +214,12 @@ def test_the_difference_is_a_unified_diff() -> None:
         b"[]",
         b"{}",
         b"\xff",
+        b"[" * 100_000,
         replace(Manifest()).to_bytes().replace(b'"version": 1', b'"version": 2'),
         Manifest({"a": sha256(b"")}).to_bytes().replace(b'"' + sha256(b"").encode() + b'"', b"1"),
         Manifest().to_bytes().replace(b"false", b"0"),
     ],
+    ids=range(8),
 )
 def test_a_broken_manifest_is_refused(content: bytes) -> None:
     """A manifest of another version or form is no manifest."""

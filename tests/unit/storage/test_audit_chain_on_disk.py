@@ -183,7 +183,9 @@ def test_a_lost_state_goes_on_where_the_file_ends(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"seq": -1, "hash": "", "closed": true}', '{"seq": 1}', "\0" * 256]
+    "content",
+    ["", "{", "[]", '{"seq": -1, "hash": "", "closed": true}', '{"seq": 1}', "\0" * 256, "[" * 100_000],
+    ids=range(7),
 )
 def test_a_torn_memory_goes_on_where_the_file_ends(house: House, content: str) -> None:
     """A power cut may leave anything in it."""

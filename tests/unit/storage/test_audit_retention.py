@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.storage.audit_reading import lines
 from agi_monitor.storage.audit_retention import Order, Outcome, retain
-from agi_monitor.supervision.audit_chain import Chain, Head
+from agi_monitor.supervision.audit_chain import Chain, Head, digest
 from agi_monitor.supervision.audit_selection import Selection
 from tests.unit.supervision.audit_lines import BEGIN, SEAL, Seal, audit, chained, head_of, record, verify
 
@@ -210,3 +210,32 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(AuditUnavailable, match="cannot be replaced: No space left on device"):
         retain(path, order(6), SEAL)
     assert (path.read_bytes(), os.listdir(tmp_path)) == (content, ["audit.jsonl.1"])  # noqa: PTH208 - names
+
+
+NESTED = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("what", ["%", f'"x":{NESTED}', f'"x":{"9" * 5_000}'], ids=["no-json", "nested", "number"])
+def test_a_record_that_cannot_be_read_is_not_signed_away(tmp_path: Path, what: str) -> None:
+    """Its place in the chain is right, so somebody made it who knew how; the error says which record it is."""
+    one, two, three = (json.loads(line) for line in audit(3))
+    first = json.dumps(one, separators=(",", ":")).encode()
+    head = f'{{"fact":"refused","at":"{two["at"]}",{what},"seq":2,"prev":"{digest(first)}"}}'.encode()
+    last = json.dumps({**three, "prev": digest(head)}, separators=(",", ":")).encode()
+    path = put(tmp_path / "audit.jsonl.1", [first, head, last])
+    content = path.read_bytes()
+    for signer in (None, SEAL):
+        with pytest.raises(AuditUnavailable, match="record 2 cannot be read"):
+            retain(path, order(3), signer)
+    assert (path.read_bytes(), [one.name for one in tmp_path.iterdir()]) == (content, ["audit.jsonl.1"])
+
+
+@pytest.mark.parametrize("name", ["count", "since", "until"])
+def test_a_line_that_stands_for_nothing_is_not_signed_away(tmp_path: Path, name: str) -> None:
+    """It looks like one for removed records, and does not say of how many, or of when."""
+    path = put(tmp_path / "audit.jsonl.1", audit(4))
+    retain(path, order(2), SEAL)
+    (gone, *rest) = content_of(path)
+    put(path, [gone.replace(f'"{name}"'.encode(), b'"another"'), *rest])
+    with pytest.raises(AuditUnavailable, match="record 2 cannot be read"):
+        retain(path, order(4), SEAL)

@@ -53,6 +53,7 @@ TORN = [
     json.dumps({"server": "a", "key": "no hex " + KEY}),
     json.dumps({"server": "a", "key": 7}),
     "\udcff",
+    "[" * 100_000,
 ]
 
 

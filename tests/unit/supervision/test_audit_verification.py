@@ -380,7 +380,10 @@ PLAIN = b'{"fact":"refused","at":"2026-01-01T00:00:00.000+00:00","seq":1,"prev":
         PLAIN.replace(b":1,", b":0,"),
         PLAIN.replace(b":1,", b":01,"),
         PLAIN.replace(b"refused", b"removed"),
+        PLAIN.replace(b"refused", b"removed").replace(b',"seq"', b',"first":' + b"[" * 100_000 + b',"seq"'),
+        PLAIN.replace(b"refused", b"removed").replace(b',"seq"', b',"first":' + b"9" * 5_000 + b',"seq"'),
     ],
+    ids=range(13),
 )
 def test_what_is_no_record(line: bytes) -> None:
     """Whatever the server would not write is no part of a chain."""

@@ -208,6 +208,14 @@ def test_what_is_told_while_the_lists_come_is_doubted_still() -> None:
     assert endpoints(index) == (DESK,)
 
 
+@pytest.mark.parametrize("status", ["²", "9" * 5_000], ids=["another digit", "many digits"])
+def test_a_status_that_is_no_number_rings_nowhere(status: str) -> None:
+    """Told twice it is a hint that was loaded again, as with any status that does not ring."""
+    index = listed(hint(DESK, status=status))
+    index.apply(NODE, hint(DESK, status=status))
+    assert talks_of(index) == (Stale.RELOADED, True)
+
+
 def test_a_change_is_not_doubted() -> None:
     """Neither when a list knows it already, nor when it rings once more."""
     index = listed(hint(DESK, status="0"))

@@ -73,7 +73,7 @@ def read(content: bytes, name: str, before: People) -> People:
         for row in rows:
             problems += _take(row, f"{name}:{rows.line_num}", rows.line_num, before, tree, lines)
     except csv.Error as error:
-        raise ConfigError(f"{name}:{rows.line_num}: {error}") from None
+        raise ConfigError(f"{name}:{rows.reader.line_num}: {error}") from None
     if not problems:
         try:
             return People.model_validate(tree)

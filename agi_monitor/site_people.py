@@ -21,7 +21,10 @@ EXTENSION = re.compile(r"[0-9]{1,20}")
 
 _GROUP = re.compile(r"(?!all$)(?![0-9]+$)[A-Za-z0-9_-]{1,40}")
 _CALLER_ID = re.compile(r"\s*\"?(?P<name>[^\"<]*?)\"?\s*(?:<(?P<number>[^>]*)>)?\s*")
-_DEVICE = re.compile(r"(?P<device>(?:PJSIP|SIP|IAX2|DAHDI)/[A-Za-z0-9_.+-]+)", re.IGNORECASE)
+_DEVICE = re.compile(r"(?P<device>(?:PJSIP|SIP|IAX2|DAHDI)/[A-Za-z0-9_.+-]{1,80})", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9_.+@-]{1,80}")
+"""Of an endpoint, as the configuration takes it."""
+
 _LOCAL = re.compile(r"Local/(?P<extension>[0-9]+)@", re.IGNORECASE)
 
 
@@ -106,7 +109,11 @@ def _endpoint(found: Found, section: Section) -> None:
     name, number = (caller["name"].strip(), (caller["number"] or "").strip()) if caller else ("", "")
     mailbox = (section.last("mailboxes") or "").partition("@")[0]
     numbers = [one for one in (section.name, number, mailbox) if EXTENSION.fullmatch(one)]
-    if numbers:
+    if not _NAME.fullmatch(section.name):
+        found.notes.append(
+            f"{section.where}: {device[:40]} cannot be a device: its name may have letters, digits and _ . + @ -"
+        )
+    elif numbers:
         found.device(numbers[0], device, name)
     else:
         found.notes.append(
@@ -150,20 +157,27 @@ def _queue(found: Found, section: Section) -> None:
 
 def _freepbx(found: Found, path: Path) -> None:
     try:
-        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")))
-        names = rows.fieldnames or ()
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not UTF-8") from None
-    if "extension" not in names:
-        raise ConfigError(f"{path}: has no column 'extension'; export the extensions with FreePBX's bulk handler")
-    for number, row in enumerate(rows, start=2):
-        extension, name = (row.get("extension") or "").strip(), (row.get("name") or "").strip()
-        device = _DEVICE.fullmatch((row.get("dial") or "").strip())
-        if not EXTENSION.fullmatch(extension):
-            found.notes.append(f"{path}:{number}: {extension[:20]!r} is no extension")
-        elif device is None:
-            found.notes.append(f"{path}:{number}: {extension} has no device in the column 'dial'")
-        else:
-            found.device(extension, device["device"], name)
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        if "extension" not in (rows.fieldnames or ()):
+            raise ConfigError(f"{path}: has no column 'extension'; export the extensions with FreePBX's bulk handler")
+        for row in rows:
+            _exported(found, row, f"{path}:{rows.line_num}")
+    except csv.Error as error:
+        raise ConfigError(f"{path}:{rows.reader.line_num}: {error}") from None
+
+
+def _exported(found: Found, row: Mapping[str, str | None], where: str) -> None:
+    extension, name = (row.get("extension") or "").strip(), (row.get("name") or "").strip()
+    device = _DEVICE.fullmatch((row.get("dial") or "").strip())
+    if not EXTENSION.fullmatch(extension):
+        found.notes.append(f"{where}: {extension[:20]!r} is no extension")
+    elif device is None:
+        found.notes.append(f"{where}: {extension} has no device in the column 'dial'")
+    else:
+        found.device(extension, device["device"], name)

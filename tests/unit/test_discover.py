@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agi_monitor import document
 from agi_monitor.cli import main
+from agi_monitor.errors import ConfigError
+from agi_monitor.people import People
+from agi_monitor.site_people import look
 
 PJSIP = """\
 [phone](!)
@@ -108,7 +118,14 @@ def test_a_list_of_freepbx(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(None, "cannot be read"), (b"name,dial\n", "has no column 'extension'"), (b"\xff\xfe", "is not UTF-8")],
+    [
+        (None, "cannot be read"),
+        (b"name,dial\n", "has no column 'extension'"),
+        (b"", "has no column 'extension'"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"extension,dial\n1,PJSIP/1\n" + b"2" * 200_000, "extensions.csv:3: field larger than field limit (131072)"),
+    ],
+    ids=["missing", "no column", "empty", "UTF-16", "endless"],
 )
 def test_a_list_that_is_none(tmp_path: Path, content: bytes | None, told: str) -> None:
     """The way out stands in the message."""
@@ -123,3 +140,64 @@ def test_nobody_is_found(tmp_path: Path) -> None:
     """The exit code says so, and nothing is printed that could be imported."""
     done = discover(tmp_path)
     assert (done.exit_code, done.stdout) == (1, "")
+
+
+def test_a_name_that_no_device_can_have(tmp_path: Path) -> None:
+    """It is told, and what is printed can be imported."""
+    (tmp_path / "pjsip.conf").write_text(f"[1001 (old]\ntype = endpoint\n[1002]\ntype = endpoint\n[{'3' * 90}]\n")
+    found = json.loads(discover(tmp_path, "--json").stdout)
+    assert list(found["agents"]) == ["1002"]
+    (told,) = [note for note in found["notes"] if "cannot be a device" in note]
+    assert told.startswith(f"{tmp_path}/pjsip.conf:1: PJSIP/1001 (old cannot be a device: its name may have letters")
+
+
+def exported(rows: Iterable[tuple[str, ...]]) -> str:
+    """A list as FreePBX writes it."""
+    out = io.StringIO()
+    csv.writer(out).writerows([("extension", "name", "dial"), *rows])
+    return out.getvalue()
+
+
+NAMES = st.text(max_size=12) | st.sampled_from(
+    ["1001", "Ann, O'Hara", '"q"', "a;b", "${X}", "# c", "- x", "~", "x" * 300]
+)
+ROWS = st.tuples(
+    st.sampled_from(["1001", "1002", "x", ""]), NAMES, st.sampled_from(["PJSIP/1001", "SIP/x", "", "x/1"])
+)
+LISTS = st.lists(ROWS, max_size=4).map(exported) | st.text(max_size=60)
+FILES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["[1001]", "[1002]", "[sales]", "[all]", "[tr](!)", "[1001](tr)", "[tr(!)]", "type = endpoint"]
+        ),
+        st.builds("callerid = {} <1002>".format, NAMES),
+        st.builds("{} => 1,{}".format, st.sampled_from(["1001", "1002"]), NAMES),
+        st.builds("member => {},0,{}".format, st.sampled_from(["PJSIP/1001", "Local/1002@x", "SIP/x"]), NAMES),
+        NAMES,
+    ),
+    max_size=8,
+).map("\n".join)
+
+
+@given(LISTS, FILES, FILES, FILES)
+def test_whatever_a_site_has_can_be_imported(exported: str, pjsip: str, voicemail: str, queues: str) -> None:
+    """Names in any script, half-written sections, lists that are none: what is printed is a document of people."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, path = Path(name), Path(name) / "extensions.csv"
+        for file, text in (
+            ("extensions.csv", exported),
+            ("pjsip.conf", pjsip),
+            ("voicemail.conf", voicemail),
+            ("queues.conf", queues),
+        ):
+            (folder / file).write_bytes(text.encode())
+        try:
+            found = look(folder, [path])
+        except ConfigError as error:
+            assert str(error).startswith(str(path))
+            return
+        agents = {"agents": found.agents()}
+        people = document.parse(document.text(agents).encode(), "-", People, lambda _: (), "")
+        assert {name: agent.name for name, agent in people.agents.items()} == {
+            name: agent.get("name", "") for name, agent in found.agents().items()
+        }

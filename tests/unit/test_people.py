@@ -137,7 +137,7 @@ def test_spreadsheets_of_other_countries_are_read() -> None:
         (HEADER + "agent,1,,,,,,,,\nagent,2,,,,maybe,,,,\n", "p.csv:3: agents.2.disabled: must be true or false"),
         (HEADER + "agent,1,,,,,,,25.11.2026,\n", "p.csv:2: agents.1.told: must be a date such as 2026-11-25"),
         (HEADER + "supervisor,eve,,,,,,,,\n", "p.csv:2: supervisors.eve.endpoints"),
-        (HEADER + 'agent,"1\n', "unexpected end of data"),
+        (HEADER + 'agent,"1\n', "p.csv:2: unexpected end of data"),
     ],
 )
 def test_a_mistake_names_its_line(text: str, expected: str) -> None:

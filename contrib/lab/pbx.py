@@ -63,10 +63,12 @@ OWNER = "owner"
 ASTERISK_START_SECONDS = 60
 CONSOLE_TRIES = 3
 """The console of a busy 16 was seen to show nothing at all, and to show everything when it was asked again."""
-CLEAN_SECONDS = 10.0
+CLEAN_SECONDS = 20.0
 SETTLE_SECONDS = 0.3
 """After a moment of interest old sound is still under way, most of it in ChanSpy's queue of 100 ms."""
 LISTEN_SECONDS = 0.6
+HEARING_SECONDS = 15.0
+"""Prompts that are under way are played to their end first."""
 LATE_SECONDS = 0.1
 """How long a packet may take from the wire into the capture file."""
 MANAGER_PORT = 5038
@@ -433,7 +435,7 @@ class Lab:
         return max(heard, default=since)
 
     def wait_for_hearing(
-        self, expected: Mapping[str, Collection[str]], timeout: float = 5.0, *, others_silent: bool = True
+        self, expected: Mapping[str, Collection[str]], timeout: float = HEARING_SECONDS, *, others_silent: bool = True
     ) -> Hearing:
         """Measure until each listener hears exactly the speakers named.
 

@@ -32,8 +32,8 @@ from contrib.lab.waiting import wait_until
 LONGEST_NETSTRING_BYTES = 65_536
 """baresip's longest answer, its help text, has about 2,000."""
 LONGEST_LENGTH_DIGITS = 6
-COMMAND_SECONDS = 5.0
-CALL_SECONDS = 10.0
+COMMAND_SECONDS = 10.0
+CALL_SECONDS = 20.0
 DIGIT_SECONDS = 0.5
 """A key takes 240 ms: tone and gap."""
 TLS_PORT = 5061

@@ -85,7 +85,7 @@ def test_a_blind_transfer_by_the_agent_ends_the_spy(house: House) -> None:
     house.lab.phone("1001").transfer("1002")
     house.server.wait_for("spy_ended", mark, why="call_over")
     house.server.wait_for("waiting", mark)
-    house.lab.wait_for_hearing({"3001": {"1002"}, "1002": {"3001"}, "2001": set()}, 15.0)
+    house.lab.wait_for_hearing({"3001": {"1002"}, "1002": {"3001"}, "2001": set()})
     house.lab.phone("2001").press("*")
     house.server.wait_for("extension_prompted", mark)
     house.lab.phone("2001").press("1002#")

@@ -38,7 +38,7 @@ def goes_on_with(house: House, mark: int, agent: str, mode: str = "listen") -> d
 def nothing_is_heard(house: House, talking: dict[str, set[str]]) -> None:
     """These talk, and the supervisor is on the phone and hears none of it."""
     assert house.lab.phone("2001").calls
-    house.lab.wait_for_hearing({**talking, "2001": set()}, 15.0)
+    house.lab.wait_for_hearing({**talking, "2001": set()})
 
 
 # ---- the agent -----------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def test_the_customer_waits_on_hold_at_the_new_agent(with_customer: House) -> No
     call, consultation = agent.calls
     agent.transfer_attended(call, consultation)
     house.server.wait_for("waiting", mark)
-    house.lab.wait_for_hearing({"2001": set()}, 15.0, others_silent=False)
+    house.lab.wait_for_hearing({"2001": set()}, others_silent=False)
     colleague.resume()
     goes_on_with(house, mark, "100")
     house.hears(heard_in("listen", agent="100"))

@@ -147,7 +147,7 @@ def test_who_cannot_be_told_is_not_heard(house: House) -> None:
     house.identify("*2221001")
     house.wait_for_refusal("notice_failed")
     house.server.wait_for("extension_prompted")
-    house.lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}, "2001": set()}, 15.0)
+    house.lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}, "2001": set()})
     assert not house.server.audit("spy_started")
 
 
@@ -174,7 +174,7 @@ def test_a_right_that_is_taken_away_during_the_notice(long_notice: House) -> Non
     house.reconfigure(notice=LONG, rules=[rule])
     assert not house.server.events("notice_given")
     house.wait_for_refusal("mode_denied")
-    house.lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}, "2001": set()}, 15.0)
+    house.lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}, "2001": set()})
     assert not house.server.audit("spy_started")
 
 
@@ -200,6 +200,6 @@ def test_the_supervisor_hangs_up_during_the_notice(long_notice: House) -> None:
     house.server.wait_for("notice_begun")
     house.lab.phone("2001").hang_up(call)
     house.server.wait_for("agi_session_ended")
-    house.lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}}, 15.0)
+    house.lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}})
     assert not house.server.audit("spy_started")
     assert_no_alarm(house)

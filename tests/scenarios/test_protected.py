@@ -132,7 +132,7 @@ def test_a_mark_that_comes_during_the_call(house: House) -> None:
     house.server.wait_for("refused", mark, reason="protected", mode="whisper")
     house.server.wait_for("refused", mark, reason="protected", mode="listen")
     house.server.wait_for("extension_prompted", mark)
-    house.lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}, "2001": set()}, 15.0)
+    house.lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}, "2001": set()})
     assert len(house.server.audit("spy_started")) == 1
 
 

@@ -141,7 +141,7 @@ def test_a_mode_that_is_taken_away(house: House) -> None:
     assert_revoked_in_time(house, mark, "mode_denied")
     house.lab.phone("2001").press("1001#")
     house.wait_for_refusal("mode_denied")
-    house.lab.wait_for_hearing({**PAIR, "2001": set()}, 15.0, others_silent=False)
+    house.lab.wait_for_hearing({**PAIR, "2001": set()}, others_silent=False)
 
 
 def test_a_supervisor_who_is_removed(house: House) -> None:
@@ -152,7 +152,7 @@ def test_a_supervisor_who_is_removed(house: House) -> None:
     assert_revoked_in_time(house, mark, "mode_denied")
     house.lab.phone("2001").press("100#")
     house.server.wait_for("refused", mark, reason="mode_denied", detail="the supervisor is no longer configured")
-    house.lab.wait_for_hearing({**PAIR, "2001": set()}, 15.0, others_silent=False)
+    house.lab.wait_for_hearing({**PAIR, "2001": set()}, others_silent=False)
 
 
 def test_what_still_holds_is_left_alone(house: House) -> None:
@@ -195,4 +195,4 @@ def test_a_right_that_is_taken_away_at_a_prompt(house: House) -> None:
     house.lab.phone("2001").press("1001#")
     house.server.wait_for("refused", mark, reason="mode_denied")
     assert not house.server.audit("spy_revoked")
-    house.lab.wait_for_hearing({**PAIR, "2001": set()}, 15.0)
+    house.lab.wait_for_hearing({**PAIR, "2001": set()})

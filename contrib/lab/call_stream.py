@@ -52,7 +52,7 @@ def record(lab: Lab) -> str:
         lab.connect("2001", EXTENSION, "1001")
         lab.phone("2001").hang_up()
         lab.phone("1001").wait_until_idle()
-        lab.pbx.wait_until(lab.pbx.is_quiet, 10, "the call to be over")
+        lab.pbx.wait_until(lab.pbx.is_quiet, 20, "the call to be over")
         received = b""
         connection.sendall(b"Action: Ping\r\nActionID: end\r\n\r\n")
         while b"ActionID: end\r\n" not in received and time.monotonic() < until:

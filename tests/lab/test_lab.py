@@ -45,7 +45,7 @@ def wait_for_no_leak(lab: Lab, expected: dict[str, set[str]]) -> None:
     """Wait until nobody else is heard, not even faintly: a packet that is lost on a busy machine is a click, which
     holds every tone for a moment; what leaks goes on."""
     lab.pbx.wait_until(
-        lambda: lab.wait_for_hearing(expected).loudest_leak(expected) < LEAK_LIMIT_DBFS, 10, "a matrix without a leak"
+        lambda: lab.wait_for_hearing(expected).loudest_leak(expected) < LEAK_LIMIT_DBFS, 20, "a matrix without a leak"
     )
 
 
@@ -88,11 +88,11 @@ def test_hold_and_resume_are_seen_by_the_pbx_and_heard(lab: Lab) -> None:
     agent = lab.phone("1001")
     agent.hold()
     # chan_pjsip: the one who was put on hold is "on hold"; the one who did it stays "in use".
-    lab.pbx.wait_until(lambda: lab.pbx.hint("3001") == "Hold", 5, "the customer to be on hold")
+    lab.pbx.wait_until(lambda: lab.pbx.hint("3001") == "Hold", 20, "the customer to be on hold")
     assert lab.pbx.hint("1001") == "InUse"
     lab.wait_for_hearing({"3001": {"music"}, "1001": set()})
     agent.resume()
-    lab.pbx.wait_until(lambda: lab.pbx.hint("3001") == "InUse", 5, "the customer to be off hold")
+    lab.pbx.wait_until(lambda: lab.pbx.hint("3001") == "InUse", 20, "the customer to be off hold")
     lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}})
 
 
@@ -151,7 +151,7 @@ def test_queues_reach_the_agent(lab: Lab, queue: str, local_channels: int) -> No
     lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}})
     lab.pbx.wait_until(
         lambda: sum(one.name.startswith("Local/") for one in lab.pbx.channels()) == local_channels,
-        5,
+        20,
         f"{local_channels} Local channels",
     )
 
@@ -181,6 +181,6 @@ def test_a_wrong_dialplan_is_told(lab: Lab) -> None:
 def test_a_phone_that_died_comes_back(lab: Lab) -> None:
     phone = lab.phone("1002")
     phone._running.send("quit")
-    lab.pbx.wait_until(lambda: not phone.is_on, 5, "the phone to be gone")
+    lab.pbx.wait_until(lambda: not phone.is_on, 20, "the phone to be gone")
     lab.reset()
     lab.connect("3001", "1002")

@@ -58,14 +58,14 @@ def hear(house: House, mark: int, source: str, stale: str = "") -> None:
     assert (record["source"], record["stale"]) == (source, stale)
     house.lab.phone("2001").hang_up(call)
     house.server.wait_for("call_ended", mark)
-    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels_of("2001"), 10, "the supervisor's channel to end")
+    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels_of("2001"), 20, "the supervisor's channel to end")
 
 
 def assert_nothing_wrong(house: House) -> None:
     """The picture is whole and right, nobody is left in it, and nothing was logged that is nobody's fault."""
     house.assert_no_alarm()
     house.lab.pbx.hangup_all()
-    wait_until(lambda: not house.asks("calls")["calls"], 10, "all calls to be over", interval=0.2)
+    wait_until(lambda: not house.asks("calls")["calls"], 20, "all calls to be over", interval=0.2)
     assert house.asks("spies")["spies"] == []
     status = house.asks("status")
     assert (status["ami"], status["stale"], status["differences"]) == ("up", None, 0)
@@ -324,7 +324,7 @@ def test_a_spy_whose_end_is_not_told(house: House, way: FaultyWay, end: str) -> 
             house.lab.phone("2999").press("#")
         (ended,) = house.server.wait_for_audit("rogue_spy_ended")
         assert ended["spyer_uniqueid"] == record["spyer_uniqueid"]
-        wait_until(lambda: len(way.lost) == 1, 5, "the event to be lost")
+        wait_until(lambda: len(way.lost) == 1, 20, "the event to be lost")
         assert record["spyer_uniqueid"] in way.lost[0]
         assert len(house.lab.pbx.channels_of("2999")) == (0 if end == "hang-up" else 1)
         assert house.asks("spies")["spies"] == []
@@ -349,7 +349,7 @@ def test_questions_while_the_lists_are_on_their_way(house: House, way: FaultyWay
         (channel,) = house.lab.pbx.channels_of(agent)
         wait_until(
             lambda: any(channel.unique_id in str(call) for call in house.asks("calls")["calls"]),  # noqa: B023 - at once
-            10,
+            20,
             "the call to be known",
             interval=0.1,
         )

@@ -49,7 +49,7 @@ def test_hanging_up_while_spying_ends_all(house: House) -> None:
     house.lab.phone("2001").hang_up(call)
     (ended,) = house.server.wait_for_audit("spy_ended")
     assert ended["why"] == "supervisor_hung_up"
-    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels_of("2001"), 10, "the supervisor's channel to end")
+    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels_of("2001"), 20, "the supervisor's channel to end")
     house.hears({"3001": {"1001"}, "1001": {"3001"}})
 
 
@@ -72,7 +72,7 @@ def test_hanging_up_at_a_prompt_leaves_nothing(house: House, prompt: str) -> Non
     phone.hang_up(call)
     house.server.wait_for("call_ended")
     house.server.wait_for("agi_session_ended")
-    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels_of("2001"), 10, "the supervisor's channel to end")
+    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels_of("2001"), 20, "the supervisor's channel to end")
     assert not house.server.audit("spy_started")
 
 

@@ -85,7 +85,7 @@ def test_a_lost_event_is_found_out(lab: Lab, watched: Watched) -> None:
     def is_lost(event: Headers) -> bool:
         return event.get("Event") == "BridgeEnter" and (event.get("Channel") or "").startswith("PJSIP/1001-")
 
-    lab.pbx.wait_until(lambda: lab.pbx.bridged("3001", "1001"), 10, "the two to be bridged")
+    lab.pbx.wait_until(lambda: lab.pbx.bridged("3001", "1001"), 20, "the two to be bridged")
     watched.hear(unheard=is_lost)
     (agent,) = lab.pbx.channels_of("1001")
     (difference,) = watched.resync()

@@ -187,7 +187,7 @@ def test_the_call_ends_during_the_notice(long_notice: House) -> None:
     house.lab.phone("1001").hang_up()
     house.server.wait_for("extension_prompted")
     house.lab.phone("2001").hang_up()
-    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels(), 10, "all channels to end")
+    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels(), 20, "all channels to end")
     assert house.server.audit("refused")[-1]["reason"] in ("target_gone", "notice_failed")
     assert_no_alarm(house)
 

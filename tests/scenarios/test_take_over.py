@@ -101,7 +101,7 @@ def test_the_supervisor_hangs_up_and_the_customer_too(
     mark = house.lab.pbx.log_mark()
     house.lab.phone("2001").hang_up()
     house.lab.phone("2999").wait_until_idle()
-    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels(), 10, "all channels to end")
+    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels(), 20, "all channels to end")
     assert "Milliwatt" not in house.lab.pbx.log_since(mark)
     ended = house.server.wait_for_audit("spy_ended", 2)[-1]
     assert (ended["mode"], ended["why"]) == ("take_over", "supervisor_hung_up")

@@ -67,7 +67,7 @@ def test_two_servers_with_one_key_know_each_other(house: House, tmp_path: Path) 
         other.lab.phone("2003").hang_up()
         house.server.wait_for("extension_prompted")
         other.server.wait_for("call_ended")
-        house.lab.pbx.wait_until(lambda: not kinds(house) and not kinds(other), 10, "nobody to be listed")
+        house.lab.pbx.wait_until(lambda: not kinds(house) and not kinds(other), 20, "nobody to be listed")
         house.assert_no_alarm()
         other.assert_no_alarm()
 
@@ -82,11 +82,11 @@ def test_a_second_server_finds_the_spies_of_the_first(house: House, tmp_path: Pa
     house.lab.phone("2003").press("*")
     house.server.wait_for("extension_prompted", mark)
     with second(house, tmp_path / "second", spies={"key": KEY}) as other:
-        house.lab.pbx.wait_until(lambda: kinds(other) == [("others", "anna")], 10, "the other's spy to be known")
+        house.lab.pbx.wait_until(lambda: kinds(other) == [("others", "anna")], 20, "the other's spy to be known")
         mark = house.server.mark()
         house.lab.phone("2001").press("*")
         house.server.wait_for("extension_prompted", mark)
-        house.lab.pbx.wait_until(lambda: not kinds(other), 10, "it to be over")
+        house.lab.pbx.wait_until(lambda: not kinds(other), 20, "it to be over")
         other.resync()
         assert kinds(other) == []
         other.assert_no_alarm()

@@ -28,6 +28,7 @@ exten => 7083,1,ChanSpy(${SPYEE},uqESB)
 LEAK_LIMIT_DBFS = -60.0
 """Measured: -66 dBFS and below, on both versions and in every mode; SILENT_DBFS stands 15 dB above this limit."""
 
+PAIR = {"3001": {"1001"}, "1001": {"3001"}}
 LISTEN = {"3001": {"1001"}, "1001": {"3001"}, "2001": {"1001", "3001"}}
 WHISPER = {**LISTEN, "1001": {"3001", "2001"}}
 BARGE = {**WHISPER, "3001": {"1001", "2001"}}
@@ -68,7 +69,7 @@ def test_two_phones_hear_each_other_and_nobody_else(lab: Lab) -> None:
 
 def test_silence_after_a_hangup_is_seen(lab: Lab) -> None:
     lab.connect("3001", "1001")
-    lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}})
+    lab.wait_for_hearing(PAIR)
     lab.phone("3001").hang_up()
     lab.phone("1001").wait_until_idle()
     assert not lab.hear().heard_by("1001")
@@ -85,6 +86,8 @@ def test_typed_keys_reach_the_dialplan(dialplan: Lab) -> None:
 
 def test_hold_and_resume_are_seen_by_the_pbx_and_heard(lab: Lab) -> None:
     lab.connect("3001", "1001")
+    # Asterisk 22.10 was seen to go on sending the caller to whoever holds within 0.3 s of the answer.
+    lab.wait_for_hearing(PAIR)
     agent = lab.phone("1001")
     agent.hold()
     # chan_pjsip: the one who was put on hold is "on hold"; the one who did it stays "in use".
@@ -93,7 +96,7 @@ def test_hold_and_resume_are_seen_by_the_pbx_and_heard(lab: Lab) -> None:
     lab.wait_for_hearing({"3001": {"music"}, "1001": set()})
     agent.resume()
     lab.pbx.wait_until(lambda: lab.pbx.hint("3001") == "InUse", 20, "the customer to be off hold")
-    lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}})
+    lab.wait_for_hearing(PAIR)
 
 
 @pytest.mark.parametrize(("extension", "expected"), [("7081", LISTEN), ("7082", WHISPER), ("7083", BARGE)])
@@ -136,6 +139,8 @@ def test_blind_transfer(lab: Lab) -> None:
 
 def test_attended_transfer(lab: Lab) -> None:
     lab.connect("3001", "1001")
+    # Asterisk 22.10 was seen to go on sending the caller to whoever holds within 0.3 s of the answer.
+    lab.wait_for_hearing(PAIR)
     agent = lab.phone("1001")
     agent.hold()
     lab.connect("1001", "1002")
@@ -148,7 +153,7 @@ def test_attended_transfer(lab: Lab) -> None:
 @pytest.mark.parametrize(("queue", "local_channels"), [("500", 2), ("501", 0)])
 def test_queues_reach_the_agent(lab: Lab, queue: str, local_channels: int) -> None:
     lab.connect("3001", queue, "1001")
-    lab.wait_for_hearing({"3001": {"1001"}, "1001": {"3001"}})
+    lab.wait_for_hearing(PAIR)
     lab.pbx.wait_until(
         lambda: sum(one.name.startswith("Local/") for one in lab.pbx.channels()) == local_channels,
         20,

@@ -1,4 +1,4 @@
-"""The server as a process of its own, and calls that come to it over a socket."""
+"""The server as a process of its own, and calls that come to it over a socket; the fixtures are for a conftest."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from queue import Queue
 from typing import Any
+
+import pytest
 
 from tests.unit.supervision.desk import PIN, PIN_HASH
 
@@ -176,15 +179,35 @@ class Call:
         self._socket.close()
 
 
-def free_port() -> int:
+Start = Callable[..., Server]
+Dial = Callable[..., Call]
+
+
+@pytest.fixture
+def port() -> int:
     """A port of the loopback that nobody uses at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def configuration(folder: Path, port: int) -> str:
-    """``CONFIG`` for this folder and this port of FastAGI; what it names is there."""
-    (folder / "log").mkdir()
-    (folder / "state").mkdir()
-    return CONFIG.replace("PORT", str(port)).replace("FOLDER", str(folder))
+@pytest.fixture
+def text(tmp_path: Path, port: int) -> str:
+    """A configuration whose folders are there."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "state").mkdir()
+    return CONFIG.replace("PORT", str(port)).replace("FOLDER", str(tmp_path))
+
+
+@pytest.fixture
+def start(tmp_path: Path, text: str, port: int) -> Iterator[Start]:
+    """Start servers; all are gone afterwards."""
+    with ExitStack() as stack:
+        yield lambda text=text, **how: stack.enter_context(closing(Server(tmp_path, text, port, **how)))
+
+
+@pytest.fixture
+def dial() -> Iterator[Dial]:
+    """Make calls; all are over afterwards."""
+    with ExitStack() as stack:
+        yield lambda server, **dialled: stack.enter_context(closing(Call(server, **dialled)))

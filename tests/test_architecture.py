@@ -265,7 +265,7 @@ ARROWS: dict[str, set[str]] = {
     "discover_cli": VOCABULARY | {"", "document", "site_people"},
     # The doctor: decisions, and who finds the evidence for them.
     "doctor": {"model"},
-    "doctor.dialplan_walk": {"doctor.application_targets", "doctor.extension_patterns"},
+    "doctor.dialplan_walk": {"dialplan.parse", "doctor.application_targets", "doctor.extension_patterns"},
     "doctor.file_contexts": {"doctor.findings"},
     "doctor.manager_accounts": {"doctor.evidence"},
     "doctor.findings": {"doctor.evidence"},

@@ -8,17 +8,14 @@ may be each of its context, a context that is a variable may be each. What it ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agi_monitor.dialplan.parse import NUMBER
 from agi_monitor.doctor.application_targets import ANY, DIALLED, SAME, forms, is_unseen, spies, targets
 from agi_monitor.doctor.extension_patterns import overlap
 
 Row = Mapping[str, str]
-
-NUMBER = re.compile("[0-9]{1,9}")
-"""A priority. In other people's text there are other digits than these, and more of them."""
 
 
 @dataclass(frozen=True, slots=True)

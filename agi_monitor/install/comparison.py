@@ -63,8 +63,13 @@ def _wrong(context: str, expected: Steps, steps: Steps) -> Iterator[str]:
             yield f"{where} is not there"
         elif found != step:
             # Not the arguments: the shared secret may be among them.
-            part = "another label" if found[0] != step[0] else "another application"
-            yield f"{where} has {part if found[:2] != step[:2] else 'other arguments'}"
+            (label, application, _), (wanted_label, wanted_application, _) = found, step
+            if label != wanted_label:
+                yield f"{where} has another label"
+            elif application != wanted_application:
+                yield f"{where} has another application"
+            else:
+                yield f"{where} has other arguments"
 
 
 def _loaded(rows: Iterable[Row]) -> tuple[Steps, set[str], set[str]]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from sqlalchemy import delete, insert
 
@@ -64,6 +64,14 @@ class Outcome:
     removed: int = 0
     held: int = 0
     unchained: int = 0
+
+
+class _Span(NamedTuple):
+    """How many records a line stands for, and of what time."""
+
+    records: int
+    since: str
+    until: str
 
 
 @dataclass(slots=True)
@@ -263,26 +271,26 @@ class _Pass:
         if record is None:
             self._keep_for_now(line)
             return
-        row = self._row(record, line)
+        row, span = self._read(record, line)
         self._outcome.records += record.fact != REMOVED
         if self._goes(record, row):
-            self._remove(line, record, row)
+            self._remove(line, record, span)
         else:
             self._stay()
             self._target.stays(line)
 
-    def _row(self, record: Record, line: Line) -> Row:
+    def _read(self, record: Record, line: Line) -> tuple[Row, _Span]:
         """What the record says. Its place in the chain was looked at, not the rest."""
         try:
             row: Row = json.loads(line.content)
-            if record.fact == REMOVED:
-                int(str(row["count"])), row["since"], row["until"]
+            if record.fact != REMOVED:
+                return row, _Span(1, record.at, record.at)
+            return row, _Span(int(str(row["count"])), str(row["since"]), str(row["until"]))
         except (ValueError, KeyError, RecursionError):
             raise AuditUnavailable(
                 f"{self._outcome.where}: record {record.seq} cannot be read, so it is none that was written here; "
                 "'agi-monitor audit verify' finds what else was changed"
             ) from None
-        return row
 
     def _goes(self, record: Record, row: Row) -> bool:
         at = time_of({"at": row.get("until")} if record.fact == REMOVED else row)
@@ -293,7 +301,7 @@ class _Pass:
             return False
         return True
 
-    def _remove(self, line: Line, record: Record, row: Row) -> None:
+    def _remove(self, line: Line, record: Record, span: _Span) -> None:
         if self._before is not None:
             if record.torn != digest(self._before.content):
                 self._stay()
@@ -302,13 +310,12 @@ class _Pass:
         if self._removed is not None and self._removed.rows == self._at_once:
             self._stay()
         again = record.fact == REMOVED
-        count = int(str(row["count"])) if again else 1
-        since, until = (str(row["since"]), str(row["until"])) if again else (record.at, record.at)
         gone, first_time = self._removed, self._removed is None or bool(self._removed.lines)
         if gone is None:
-            self._removed = gone = _Removed(record, record, count, since, until, 1, [])
+            self._removed = gone = _Removed(record, record, span.records, span.since, span.until, 1, [])
         elif record.first == gone.last.seq + 1 and record.prev == gone.last.hash:
-            gone.last, gone.count, gone.until, gone.rows = record, gone.count + count, until, gone.rows + 1
+            gone.last, gone.until = record, span.until
+            gone.count, gone.rows = gone.count + span.records, gone.rows + 1
         else:
             raise AuditUnavailable(f"{self._outcome.where}: record {record.seq} does not fit the one before it")
         if again and first_time:

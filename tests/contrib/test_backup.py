@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.contrib.conftest import Dial, Start
 from tests.contrib.test_logrotate import listen
+from tests.server_process import Dial, Start
 
 
 def back_up_state(folder: Path, to: Path) -> None:

@@ -19,7 +19,7 @@ from agi_monitor.config import Config
 from contrib.lab.engine import ensure_programs
 from contrib.lab.images import CACHE
 from contrib.lab.progress import Progress
-from tests.contrib.conftest import Dial, Start
+from tests.server_process import Dial, Start
 
 UNITS = Path(__file__).resolve().parents[2] / "contrib" / "systemd"
 DOCUMENT = UNITS.parents[1] / "docs" / "howto" / "run-it.md"

@@ -34,7 +34,7 @@ def ended(house: House, mark: int, why: str, reason: str = "revoked") -> float:
     assert house.server.audit("spy_revoked")[-1]["why"] == why
     assert house.server.audit("spy_ended")[-1]["why"] == "revoked"
     began = moment(revoked)
-    assert house.lab.last_heard("2001", {"1001", "3001"}, began) - began <= SECONDS
+    assert house.lab.last_heard("2001", {"1001", "3001"}, began) - began <= 0.2
     return began
 
 

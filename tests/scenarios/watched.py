@@ -18,6 +18,7 @@ from agi_monitor.supervision.targets import AgentDevices
 from contrib.lab.manager import Manager
 from contrib.lab.pbx import Lab
 from contrib.lab.waiting import wait_until
+from tests.coroutines import finish
 
 NODE = "lab"
 SECONDS = 10.0
@@ -123,19 +124,10 @@ def asking(lab: Lab) -> Iterator[Callable[[Agent, str], AgentDevices]]:
             connection.settimeout(SECONDS)
             with connection:
                 questions = Questions(connection)
-                yield lambda agent, hint_context: _finished(questions, agent, hint_context)
+                yield lambda agent, hint_context: finish(
+                    DeviceChannelsOverAgi(questions, hint_context).devices_of(agent)
+                )
                 questions.close()
         finally:
             lab.phone(ASKING_PHONE).hang_up()
             lab.pbx.remove_dialplan("lab-asking")
-
-
-def _finished(questions: Questions, agent: Agent, hint_context: str) -> AgentDevices:
-    """Run a look-up that waits for nothing but the socket."""
-    look_up = DeviceChannelsOverAgi(questions, hint_context).devices_of(agent)
-    try:
-        look_up.send(None)
-    except StopIteration as end:
-        found: AgentDevices = end.value
-        return found
-    raise AssertionError("it waits")

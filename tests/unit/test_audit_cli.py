@@ -20,7 +20,7 @@ from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import KEY_FILE, PUBLIC_FILE, audit_key
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import End, Fact, Refused, ServerStarted, ServerStopped, SpyEnded, SpyStarted
-from tests.unit.coroutines import at_once, finish
+from tests.coroutines import at_once, finish
 from tests.unit.storage.audit_writer import CALL
 from tests.unit.supervision.desk import PIN_HASH
 

@@ -10,7 +10,7 @@ import pytest
 from agi_monitor.bulletin import Bulletin
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.supervision.audit import Fact, ServerStopped
-from tests.unit.coroutines import finish
+from tests.coroutines import finish
 
 FACT = ServerStopped(at=datetime(2026, 1, 1, tzinfo=UTC))
 

@@ -13,7 +13,6 @@ from twisted.internet import reactor
 from agi_monitor.model import RogueSpies
 from agi_monitor.service import Reactor, Server
 from agi_monitor.spy_watch import KEY_SECONDS
-from agi_monitor.supervision.audit import Fact
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.protected import Protected
 from tests.shell.managed import GRANT, NOW, Site
@@ -47,16 +46,14 @@ def test_a_story_whose_grant_is_revoked_before_it_begins_executes_nothing(tmp_pa
     desk = told_by(site, tmp_path)
     desk.change(protected=Protected(frozenset({"PJSIP/9000"})))
     site.policy = desk.policy
-    append = desk.audit.append
 
-    async def slow(fact: Fact) -> None:
-        await append(fact)
-        if fact.name == "spy_started" and why == "protected":
+    def meanwhile() -> None:
+        if why == "protected":
             site.fake.add_channel(DOCTOR, "1700000000.13", "b-1")
-        elif fact.name == "spy_started":
+        else:
             site.change(rules=())
 
-    desk.audit.append = slow  # type: ignore[method-assign]
+    desk.audit.afterwards["spy_started"] = meanwhile
     desk.run()
     assert desk.pbx.executed == []
     assert desk.recorded("fact", "why", "reason", "detail")[:3] == [

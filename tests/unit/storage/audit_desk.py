@@ -19,7 +19,7 @@ from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import audit_record
 from agi_monitor.supervision.audit import Fact
 from agi_monitor.supervision.audit_verification import Verdict
-from tests.unit.coroutines import at_once, finish
+from tests.coroutines import at_once, finish
 
 NODE = "one"
 

@@ -22,7 +22,7 @@ from agi_monitor.storage.audit_sinks import AuditSink, AuditSinks
 from agi_monitor.storage.audit_table import AuditTable
 from agi_monitor.storage.database import Database
 from agi_monitor.supervision.audit import Refused, SpyStarted
-from tests.unit.coroutines import at_once, finish
+from tests.coroutines import at_once, finish
 
 CALL = {"endpoint": "PJSIP/2001", "spyer": "PJSIP/2001-1", "spyer_uniqueid": "1.1", "supervisor": "anna"}
 

@@ -25,7 +25,7 @@ from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import Fact, ServerStopped
 from agi_monitor.supervision.audit_chain import CHECKPOINT_RECORDS, CHECKPOINT_SECONDS, Chain, read
 from agi_monitor.supervision.audit_verification import Verdict, Verification
-from tests.unit.coroutines import at_once, finish
+from tests.coroutines import at_once, finish
 from tests.unit.storage.audit_writer import refusal, spy
 
 REPOSITORY = Path(__file__).resolve().parents[3]

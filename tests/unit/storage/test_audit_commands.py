@@ -20,7 +20,7 @@ from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.audit_key_file import PUBLIC_FILE
 from agi_monitor.storage.database import Database
 from agi_monitor.supervision.audit import End, SpyEnded, SpyStarted
-from tests.unit.coroutines import finish
+from tests.coroutines import finish
 from tests.unit.storage.audit_desk import Desk
 from tests.unit.storage.audit_writer import CALL
 from tests.unit.storage.test_audit_sinks import House

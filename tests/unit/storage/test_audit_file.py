@@ -19,7 +19,7 @@ from agi_monitor.model import Mode, Reason
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import Refused, ServerStarted, SpyStarted
-from tests.unit.coroutines import at_once, finish
+from tests.coroutines import at_once, finish
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

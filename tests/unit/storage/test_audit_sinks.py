@@ -18,7 +18,7 @@ from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_reading import files_of, in_order, lines
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.storage.database import Database
-from tests.unit.coroutines import at_once, finish
+from tests.coroutines import at_once, finish
 from tests.unit.storage.audit_desk import Desk, large
 from tests.unit.storage.audit_desk import full as database_is_full
 from tests.unit.storage.audit_writer import refusal, spy

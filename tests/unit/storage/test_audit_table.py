@@ -20,7 +20,7 @@ from agi_monitor.storage.audit_table_reading import nodes
 from agi_monitor.storage.database import Database
 from agi_monitor.supervision.audit_chain import CHECKPOINT_RECORDS, CHECKPOINT_SECONDS, body_of
 from contrib.lab.postgresql import PostgreSQL
-from tests.unit.coroutines import at_once, finish
+from tests.coroutines import at_once, finish
 from tests.unit.storage.audit_desk import NODE, Desk, full, large
 from tests.unit.storage.audit_writer import refusal, spy
 

@@ -22,7 +22,7 @@ from agi_monitor.storage.schema import lock_out
 from agi_monitor.supervision.lock_outs import FORGET_SECONDS, Limit, Limits, LockOut
 from agi_monitor.supervision.pins import Attempt, Claim, PinGuard, PinPolicy
 from contrib.lab.postgresql import PostgreSQL
-from tests.unit.coroutines import at_once, finish
+from tests.coroutines import at_once, finish
 from tests.unit.supervision.desk import ANNA, NOW, PIN
 
 Result = TypeVar("Result")

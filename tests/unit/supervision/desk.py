@@ -42,7 +42,7 @@ from agi_monitor.supervision.spy_call import SpyCall
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.testing import BLOCKS, FakeAsterisk, FakeChannel
 from agi_monitor.testing.fake_channel import STATE_NAMES
-from tests.unit.coroutines import at_once
+from tests.coroutines import at_once
 
 Result = TypeVar("Result")
 
@@ -121,6 +121,8 @@ class Witness:
         self.fails_from: int | None = None
         """The disk fails from this append on, counted from 1."""
         self.appends = 0
+        self.afterwards: dict[str, Callable[[], object]] = {}
+        """What happens when a fact of this name is on disk, before its writer goes on."""
 
     async def append(self, fact: Fact) -> None:
         """Put the fact on disk, and say so."""
@@ -132,6 +134,8 @@ class Witness:
             return
         await self._audit.append(fact)
         self._happened.append(f"record {fact.name}")
+        if fact.name in self.afterwards:
+            self.afterwards[fact.name]()
 
 
 class Phone(FakeAsterisk):

@@ -19,7 +19,7 @@ from agi_monitor.supervision.device_channels import (
 )
 from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy, Source
 from agi_monitor.testing import FakeAsterisk
-from tests.unit.coroutines import finish
+from tests.coroutines import finish
 
 DETAILS = "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${CONNECTEDLINE(num)}|${BRIDGEPEER}"
 NAME = "PJSIP/1001-0000000a"

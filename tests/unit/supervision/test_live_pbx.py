@@ -12,7 +12,7 @@ from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, Source
-from tests.unit.coroutines import finish
+from tests.coroutines import finish
 
 AGENT = Agent("1001", frozenset())
 LIVE = AgentDevices(("PJSIP/1001",), (), reachable=True, source=Source.INDEX)

@@ -306,14 +306,7 @@ def test_two_who_ask_at_once_do_not_both_get_the_last_place(tmp_path: Path) -> N
     watch = first.connect()
     second.connect()
     second.watch = watch
-    append = first.audit.append
-
-    async def slow(fact: Any) -> None:
-        await append(fact)
-        if fact.name == "spy_started":
-            second.run()
-
-    first.audit.append = slow  # type: ignore[method-assign]
+    first.audit.afterwards["spy_started"] = second.run
     for desk in (first, second):
         desk.change(rules=(rule(terms=Terms(max_listeners=1)),))
     first.run()

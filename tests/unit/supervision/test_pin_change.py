@@ -23,7 +23,7 @@ from agi_monitor.supervision.pin_records import PinRecord, matches
 from agi_monitor.supervision.pin_rules import PinRules
 from agi_monitor.supervision.pins import Claim
 from agi_monitor.supervision.prompts import DEFAULTS
-from tests.unit.coroutines import finish
+from tests.coroutines import finish
 from tests.unit.supervision.desk import ANNA, NOW, PIN, PIN_HASH, PIN_POLICY, Desk
 
 NEW, OTHER = "90210777", "31407296"

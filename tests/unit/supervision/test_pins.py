@@ -15,7 +15,7 @@ from agi_monitor.supervision import pin_records, pins
 from agi_monitor.supervision.lock_outs import FORGET_SECONDS, Limit, Limits, LockOut
 from agi_monitor.supervision.pin_records import PinRecord, is_old, make_hash, matches
 from agi_monitor.supervision.pins import Attempt, Claim, PinGuard, PinPolicy
-from tests.unit.coroutines import at_once, finish
+from tests.coroutines import at_once, finish
 from tests.unit.supervision.desk import ANNA, BERT, NOW, PIN, PIN_HASH
 
 POLICY = PinPolicy(

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.agi.session import EndReason
 from agi_monitor.model import Agent, Cue, Mode, Reason
-from agi_monitor.supervision.audit import End, Fact
+from agi_monitor.supervision.audit import End
 from agi_monitor.supervision.authorization import Terms
 from agi_monitor.supervision.grants import Place
 from agi_monitor.supervision.hooks import Asked, Plugin
@@ -244,14 +244,7 @@ def test_a_reload_while_the_record_is_written_gives_no_sound(
     desk: Desk, changes: dict[str, object], detail: str
 ) -> None:
     """Without a manager interface as with one: the grant is on record, and its end, and nothing was executed."""
-    append = desk.audit.append
-
-    async def slow(fact: Fact) -> None:
-        await append(fact)
-        if fact.name == "spy_started":
-            desk.change(**changes)
-
-    desk.audit.append = slow  # type: ignore[method-assign]
+    desk.audit.afterwards["spy_started"] = lambda: desk.change(**changes)
     desk.run()
 
     assert desk.pbx.executed == []

@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -24,37 +23,8 @@ from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.whoami import whoami
 from tests.installed import install
-from tests.server_process import WAIT_SECONDS, Call, Server, configuration, free_port
+from tests.server_process import WAIT_SECONDS, Call, Dial, Server, Start
 from tests.unit.supervision.desk import PIN, PIN_HASH
-
-Start = Callable[..., Server]
-Dial = Callable[..., Call]
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that nobody uses at this moment."""
-    return free_port()
-
-
-@pytest.fixture
-def text(tmp_path: Path, port: int) -> str:
-    """A configuration whose folders are there."""
-    return configuration(tmp_path, port)
-
-
-@pytest.fixture
-def start(tmp_path: Path, text: str, port: int) -> Iterator[Start]:
-    """Start servers; all are gone afterwards."""
-    with ExitStack() as stack:
-        yield lambda text=text, **how: stack.enter_context(closing(Server(tmp_path, text, port, **how)))
-
-
-@pytest.fixture
-def dial() -> Iterator[Dial]:
-    """Make calls; all are over afterwards."""
-    with ExitStack() as stack:
-        yield lambda server, **dialled: stack.enter_context(closing(Call(server, **dialled)))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from argon2 import PasswordHasher
 
 from agi_monitor.agi.session import Session
 from agi_monitor.errors import AuditUnavailable
-from agi_monitor.model import Agent, Mode, Supervisor
+from agi_monitor.model import Agent, Cue, Mode, Reason, Supervisor
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.storage.database import FILE, Database, file_url
@@ -38,6 +38,7 @@ from agi_monitor.supervision.lock_outs import Limit, Limits, LockOut
 from agi_monitor.supervision.pin_records import PinStore
 from agi_monitor.supervision.pins import InThread, PinGuard, PinPolicy
 from agi_monitor.supervision.policy import Policy
+from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION
 from agi_monitor.supervision.spy_call import SpyCall
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.testing import BLOCKS, FakeAsterisk, FakeChannel
@@ -506,3 +507,18 @@ class Desk:
     def spies(self) -> list[str]:
         """The argument texts that ChanSpy was executed with."""
         return [argument for application, argument in self.pbx.executed if application == "ChanSpy"]
+
+
+def refusals(desk: Desk) -> list[object]:
+    """The reasons in the audit, in order."""
+    return [record["reason"] for record in desk.records if record["fact"] == "refused"]
+
+
+def started(desk: Desk, *keys: str) -> list[tuple[object, ...]]:
+    """These keys of every grant."""
+    return [tuple(record[key] for key in keys) for record in desk.records if record["fact"] == "spy_started"]
+
+
+def spoken(moment: Cue | Reason, extension: str = "1001") -> list[str]:
+    """What the fake notes when a moment's default words are played."""
+    return [f"digits:{extension}" if word == EXTENSION else word for word in DEFAULTS[moment]]

@@ -33,6 +33,8 @@ from tests.unit.supervision.desk import (
     SPYEE,
     SPYEE_UNIQUEID,
     Desk,
+    refusals,
+    started,
 )
 
 REASON = Terms(reason_required=True)
@@ -72,16 +74,6 @@ def second_call(desk: Desk) -> None:
     desk.pbx.add_channel(
         SECOND, SECOND_UNIQUEID, bridge_peer=SECOND_CUSTOMER, variables={"connected number": "49111"}
     )
-
-
-def refusals(desk: Desk) -> list[object]:
-    """The reasons in the audit, in order."""
-    return [record["reason"] for record in desk.records if record["fact"] == "refused"]
-
-
-def started(desk: Desk, *keys: str) -> list[tuple[object, ...]]:
-    """These keys of every grant."""
-    return [tuple(record[key] for key in keys) for record in desk.records if record["fact"] == "spy_started"]
 
 
 # ---- why? ---------------------------------------------------------------------------------------------------

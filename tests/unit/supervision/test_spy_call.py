@@ -21,7 +21,7 @@ from agi_monitor.supervision.hooks import Asked, Plugin
 from agi_monitor.supervision.lock_outs import Limit, LockOut
 from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice
-from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION, Prompts
+from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
 from agi_monitor.supervision.spy_call import MAX_MISSES
 from agi_monitor.testing import FakeAsterisk, FakeChannel
@@ -38,22 +38,14 @@ from tests.unit.supervision.desk import (
     SPYEE_UNIQUEID,
     Desk,
     limits,
+    refusals,
+    spoken,
 )
 
 Result = TypeVar("Result")
 
 STRANGER = "PJSIP/6666-00000001"
 WRONG = "00000000#"
-
-
-def spoken(moment: Cue | Reason, extension: str = "1001") -> list[str]:
-    """What the fake notes when a moment's default words are played."""
-    return [f"digits:{extension}" if word == EXTENSION else word for word in DEFAULTS[moment]]
-
-
-def refusals(desk: Desk) -> list[object]:
-    """The reasons in the audit, in order."""
-    return [record["reason"] for record in desk.records if record["fact"] == "refused"]
 
 
 def assert_spies_are_on_record(desk: Desk) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from agi_monitor.model import Agent, Cue, Mode, Reason
+from agi_monitor.model import Agent, Mode
 from agi_monitor.supervision.policy import Notice
-from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION
 from tests.unit.supervision.desk import POLICY, Desk
 
 NEXT, NEXT_UNIQUEID = "PJSIP/1001-00000020", "1700000100.32"
@@ -30,24 +29,9 @@ def connected(folder: Path, dialled: str = "*2221001", **options: str) -> Desk:
     return desk
 
 
-def refusals(desk: Desk) -> list[object]:
-    """The reasons in the audit, in order."""
-    return [record["reason"] for record in desk.records if record["fact"] == "refused"]
-
-
-def started(desk: Desk, *keys: str) -> list[tuple[object, ...]]:
-    """These keys of every grant."""
-    return [tuple(record[key] for key in keys) for record in desk.records if record["fact"] == "spy_started"]
-
-
 def ends(desk: Desk) -> list[object]:
     """Why each grant ended."""
     return [record["why"] for record in desk.records if record["fact"] == "spy_ended"]
-
-
-def spoken(moment: Cue | Reason, extension: str = "1001") -> list[str]:
-    """What the fake notes when a moment's default words are played."""
-    return [f"digits:{extension}" if word == EXTENSION else word for word in DEFAULTS[moment]]
 
 
 def call_of_1001(desk: Desk) -> None:

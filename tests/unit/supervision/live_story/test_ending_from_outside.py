@@ -13,8 +13,8 @@ from agi_monitor.model import Reason
 from agi_monitor.supervision.audit import End
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.proof import VARIABLE
-from tests.unit.supervision.desk import PIN, SPYEE_UNIQUEID, Desk
-from tests.unit.supervision.live_story.calls import ALL_MODES, ends, refusals, spoken, started
+from tests.unit.supervision.desk import PIN, SPYEE_UNIQUEID, Desk, refusals, spoken, started
+from tests.unit.supervision.live_story.calls import ALL_MODES, ends
 
 # ---- revoked -------------------------------------------------------------------------------------------------
 

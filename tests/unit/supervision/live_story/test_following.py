@@ -8,7 +8,17 @@ import pytest
 
 from agi_monitor.model import Cue, Follow, Mode
 from agi_monitor.supervision.protected import Protected
-from tests.unit.supervision.desk import CODES, CUSTOMER, CUSTOMER_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Desk
+from tests.unit.supervision.desk import (
+    CODES,
+    CUSTOMER,
+    CUSTOMER_UNIQUEID,
+    SPYEE,
+    SPYEE_UNIQUEID,
+    Desk,
+    refusals,
+    spoken,
+    started,
+)
 from tests.unit.supervision.live_story.calls import (
     NEXT,
     NEXT_UNIQUEID,
@@ -17,10 +27,7 @@ from tests.unit.supervision.live_story.calls import (
     call_of_1001,
     connected,
     ends,
-    refusals,
-    spoken,
     star,
-    started,
 )
 
 

@@ -8,16 +8,18 @@ import pytest
 
 from agi_monitor.model import Barge, Cue
 from agi_monitor.testing import FakeAsterisk, FakeChannel
-from tests.unit.supervision.desk import CUSTOMER, CUSTOMER_UNIQUEID, PIN, SPYEE, SPYEE_UNIQUEID, Desk
-from tests.unit.supervision.live_story.calls import (
-    NEXT_UNIQUEID,
-    call_of_1001,
-    connected,
-    ends,
+from tests.unit.supervision.desk import (
+    CUSTOMER,
+    CUSTOMER_UNIQUEID,
+    PIN,
+    SPYEE,
+    SPYEE_UNIQUEID,
+    Desk,
     refusals,
     spoken,
     started,
 )
+from tests.unit.supervision.live_story.calls import NEXT_UNIQUEID, call_of_1001, connected, ends
 
 
 def test_a_barge_can_join_the_call(tmp_path: Path) -> None:

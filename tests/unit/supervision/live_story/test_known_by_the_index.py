@@ -7,8 +7,7 @@ from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.targets import AgentDevices, Source
-from tests.unit.supervision.desk import PIN, SPYEE, SPYEE_UNIQUEID, Desk, LiveHouse
-from tests.unit.supervision.live_story.calls import refusals, started
+from tests.unit.supervision.desk import PIN, SPYEE, SPYEE_UNIQUEID, Desk, LiveHouse, refusals, started
 
 # ---- who knew it ---------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.protected import Protected
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.testing import FakeAsterisk
-from tests.unit.supervision.desk import PIN, SPYEE_UNIQUEID, Desk, LiveHouse
+from tests.unit.supervision.desk import PIN, SPYEE_UNIQUEID, Desk, LiveHouse, refusals, spoken, started
 from tests.unit.supervision.live_story.calls import (
     NEXT,
     OTHER,
@@ -22,10 +22,7 @@ from tests.unit.supervision.live_story.calls import (
     call_of_1001,
     connected,
     ends,
-    refusals,
-    spoken,
     star,
-    started,
 )
 
 

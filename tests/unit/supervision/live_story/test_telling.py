@@ -6,8 +6,8 @@ from structlog.testing import capture_logs
 
 from agi_monitor.model import Mode, Reason
 from agi_monitor.supervision.policy import Notice
-from tests.unit.supervision.desk import PIN, SPYEE_UNIQUEID, Desk
-from tests.unit.supervision.live_story.calls import ALL_MODES, refusals, spoken, started
+from tests.unit.supervision.desk import PIN, SPYEE_UNIQUEID, Desk, refusals, spoken, started
+from tests.unit.supervision.live_story.calls import ALL_MODES
 
 # ---- protected calls -----------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 
+from agi_monitor.names import ChannelName
+
 MAX_SECONDS = 10.0
 """So long the command may take; it is not waited for any longer."""
 
@@ -21,7 +23,7 @@ MAX_SAID = 200
 log = structlog.get_logger()
 
 
-async def hang_up(command: Sequence[str], channel: str, reactor: IReactorTime) -> bool:
+async def hang_up(command: Sequence[str], channel: ChannelName, reactor: IReactorTime) -> bool:
     """End a channel. False: there is no command, or it says that it could not; the log has why.
 
     Parameters:

@@ -19,10 +19,20 @@ from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
 from agi_monitor.ami.states import State, Up
 from agi_monitor.errors import ActionFailed, AgiMonitorError, NoAnswer, PermissionDenied
 from agi_monitor.model import Agent
+from agi_monitor.names import BridgeId, Uniqueid
 from agi_monitor.supervision.audit import AuditLog, Fact, PbxLost, PbxSynced
 from agi_monitor.supervision.calls import EVENTS, Channel, Origin
 from agi_monitor.supervision.channels import SETTLE_SECONDS, ChannelIndex, Lists, Stale
-from agi_monitor.supervision.devices import MAX_DEVICE_STATES, MAX_HINTS, MAX_MEMBERS, AtDevice
+from agi_monitor.supervision.confirmation import Confirmed
+from agi_monitor.supervision.device_channels import hinted
+from agi_monitor.supervision.devices import (
+    MAX_DEVICE_STATES,
+    MAX_HINTS,
+    MAX_MEMBERS,
+    AtDevice,
+    Hint,
+    watched_for,
+)
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.under_way import UnderWay
 
@@ -49,6 +59,9 @@ ACTIONS = (
 )
 """What the account must be allowed to do; what is missing is logged at the login."""
 
+ALWAYS = "EPOCH"
+"""A variable that every PBX has without a channel (pbx_variables.c)."""
+
 MODULE_LISTS = frozenset({"DeviceStateList", "QueueStatus"})
 """Lists of modules that a PBX may be without: then there is nothing to be listed."""
 
@@ -57,6 +70,10 @@ RETRY_SECONDS = 2.0
 
 MAX_RETRY_SECONDS = 60.0
 """The wait is doubled with each list that does not come, up to this: an account may lack the right for ever."""
+
+FRESH_SECONDS = 2.0
+"""How old the last word of the PBX may be when somebody is about to be heard; and how long it may take to answer when
+it is asked whether it is there."""
 
 MAX_IN_FLIGHT = 16_384
 """Actions without an answer: Asterisk takes some thousand a second."""
@@ -137,6 +154,8 @@ class Pbx:
         self._stopping = False
         self._told: Stale | None = Stale.NEVER_LISTED
         """What was said last of how the picture is."""
+        self._heard_at = float("-inf")
+        """When the PBX was heard last, on the reactor's clock."""
         self._syncing = False
         self._sync_running: Deferred[None] | None = None
         self._sync_again = False
@@ -215,71 +234,117 @@ class Pbx:
         """Return the extensions that a device belongs to at this moment."""
         return self.index.at_device(self.node, device, self._hint_context())
 
-    def bridge_of(self, uniqueid: str) -> str | None:
+    def bridge_of(self, uniqueid: str) -> BridgeId | None:
         """Return the bridge that a channel is in, as far as is known."""
         bridge = self.index.bridge_of(self.node, uniqueid)
-        return None if bridge is None or isinstance(bridge, Stale) else bridge.id
+        return None if bridge is None or isinstance(bridge, Stale) else BridgeId.read(bridge.id)
 
     def endpoints(self) -> tuple[str, ...] | Stale:
         """Return the devices that have a channel."""
         return self.index.endpoints(self.node)
 
-    async def variable(self, channel: str, name: str) -> str | None:
-        """Return a variable of a channel; empty when it is not set, None when there is no such channel.
+    async def is_fresh(self) -> bool:
+        """Say whether the PBX was heard a moment ago, or answers now. False: the picture is not to be trusted."""
+        if self._reactor.seconds() - self._heard_at <= FRESH_SECONDS:
+            return True
+        try:
+            await self._client.perform(action("Ping"), FRESH_SECONDS)
+        except AgiMonitorError:
+            if self.stale() is None:
+                self._distrust("no answer")
+                self._sync_within(RETRY_SECONDS)
+            return False
+        self._heard_at = self._reactor.seconds()
+        return True
+
+    async def variable(self, channel: Uniqueid, name: str) -> str | None:
+        """Return a variable or function of a channel; empty when it is not set, None when there is no such channel.
 
         Raises:
             Disconnected, NoAnswer: the PBX could not be asked.
-            ActionFailed: it says no although the channel is there, as while it is being stopped.
+            ActionFailed: it says no to every question, as while it is being stopped.
         """
         try:
             answer = await self._client.perform(action("Getvar", ("Channel", channel), ("Variable", name)))
         except PermissionDenied:
             raise
         except ActionFailed:
-            if self.index.has_channel(self.node, channel):
-                raise
+            # Its words are for people. A question about no channel tells a channel that is gone from a PBX that is.
+            await self._client.perform(action("Getvar", ("Variable", ALWAYS)))
             return None
         return answer.message.text("Value")
 
+    async def is_member(self, extension: str, device: str) -> bool:
+        """Ask the queues themselves whether one of them watches a device for an extension.
+
+        Parameters:
+            extension: the agent's.
+            device: such as ``PJSIP/1001``.
+
+        Raises:
+            Disconnected, NoAnswer, ActionFailed: the PBX could not be asked.
+        """
+        for queue, interface in self.index.members_of(self.node, extension):
+            asked = action("QueueStatus", ("Queue", queue), ("Member", interface))
+            answer = await self._client.perform_list(asked)
+            for watched in watched_for(extension, (item.message for item in answer.items)):
+                if device == watched or (isinstance(watched, Hint) and device in await self._hinted(watched)):
+                    return True
+        return False
+
+    async def _hinted(self, hint: Hint) -> tuple[str, ...]:
+        asked = action("Getvar", ("Variable", f"HINT({hint.extension}@{hint.context})"))
+        return hinted((await self._client.perform(asked)).message.text("Value"))
+
+    async def channels(self) -> tuple[Message, ...]:
+        """Ask for all channels as they are now: the items of CoreShowChannels.
+
+        Raises:
+            Disconnected, NoAnswer, ActionFailed: the PBX could not be asked.
+        """
+        return await self._list("CoreShowChannels")
+
     # ---- what is done ----------------------------------------------------------------------------------
 
-    async def hang_up(self, channel: str) -> None:
+    async def hang_up(self, channel: Confirmed) -> None:
         """Hang a channel up.
 
         Raises:
             Disconnected, NoAnswer, ActionFailed: the PBX could not be told, or there is no such channel.
         """
-        await self._client.perform(action("Hangup", ("Channel", channel)))
+        await self._client.perform(action("Hangup", ("Channel", channel.uniqueid)))
 
-    async def mute(self, channel: str, direction: str) -> None:
+    async def mute(self, channel: Confirmed, direction: str) -> None:
         """Silence a channel until MUTEAUDIO is set to off, whatever application runs on it.
 
         Parameters:
-            channel: its name.
+            channel: the channel.
             direction: ``out`` for what its device hears, ``in`` for what it says.
 
         Raises:
             as ``hang_up``.
         """
         variable = f"MUTEAUDIO({direction})"
-        await self._client.perform(action("Setvar", ("Channel", channel), ("Variable", variable), ("Value", "on")))
+        where = ("Channel", channel.uniqueid)
+        await self._client.perform(action("Setvar", where, ("Variable", variable), ("Value", "on")))
 
-    async def press(self, channel: str, key: str) -> None:
+    async def press(self, channel: Confirmed, key: str) -> None:
         """Press a key as if the channel's device had.
 
         Raises:
             as ``hang_up``.
         """
-        where = ("Channel", channel)
+        where = ("Channel", channel.uniqueid)
         await self._client.perform(action("PlayDTMF", where, ("Digit", key), ("Duration", "80"), ("Receive", "true")))
 
-    async def remove(self, channel: str, bridge: str) -> None:
+    async def remove(self, channel: Confirmed, bridge: BridgeId) -> None:
         """Take a channel out of a bridge; what runs on it goes on behind that.
 
         Raises:
             as ``hang_up``.
         """
-        await self._client.perform(action("BridgeKick", ("BridgeUniqueid", bridge), ("Channel", channel)))
+        where = ("Channel", channel.uniqueid)
+        await self._client.perform(action("BridgeKick", ("BridgeUniqueid", bridge), where))
 
     # ---- the connection --------------------------------------------------------------------------------
 
@@ -289,6 +354,12 @@ class Pbx:
     def _on_down(self) -> None:
         self._cancel_sync()
         self._distrust("the connection is lost")
+
+    def forged(self, event: str, why: str) -> None:
+        """Something told what is not so: nothing of the picture is believed until the next lists."""
+        log.error("ami_forged", node=self.node, event_name=event, why=why)
+        self._distrust("it was told what is not so")
+        self._sync_now()
 
     def _distrust(self, why: str) -> None:
         self.index.lost(self.node)
@@ -314,6 +385,7 @@ class Pbx:
                 log.error("ami_class_missing", line="read", classes="call", needed_for=name)
 
     def _on_event(self, event: Event) -> None:
+        self._heard_at = self._reactor.seconds()
         self.index.apply(self.node, event.message)
         self._tell_trust()
         if self.watcher is not None:

@@ -30,6 +30,7 @@ from agi_monitor.control import protocol as control
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded, ConfigError, StateUnavailable
 from agi_monitor.metrics import Metrics, Readings
+from agi_monitor.names import ChannelName
 from agi_monitor.overview import ServerOverview
 from agi_monitor.pbx import Pbx
 from agi_monitor.people import Change, People, differences
@@ -57,6 +58,7 @@ from agi_monitor.supervision.audit import (
     ServerStopped,
 )
 from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
+from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.hooks import SECONDS as PLUGIN_SECONDS
 from agi_monitor.supervision.hooks import Hooks, Plugin
 from agi_monitor.supervision.line import Dialled
@@ -523,9 +525,10 @@ class Server:
                 call.ends_by_server(End.SERVER_STOPPING)
                 session.end(EndReason.SHUTDOWN)
         if self.config.stop.spies is StopSpies.END:
-            for session, call in self._calls.items():
+            for call in self._calls.values():
                 call.ends_by_server(End.SERVER_STOPPING)
-                defer.Deferred.fromCoroutine(self._hang_up(session.request.channel)).addErrback(_log_failure)
+                if call.grant is not None:
+                    defer.Deferred.fromCoroutine(self._hang_up(call.grant)).addErrback(_log_failure)
             await self._idle_within(self.config.stop.seconds)
         for session, call in list(self._calls.items()):
             call.ends_by_server(End.LEFT_RUNNING)
@@ -549,16 +552,21 @@ class Server:
         self._state.release()
         log.info("stopped", **{count.value: number for count, number in self._factory.counters.items()})
 
-    async def _hang_up(self, channel: str) -> None:
-        if self._pbx is not None:
+    async def _hang_up(self, grant: Grant) -> None:
+        """Hang up the call of a grant, wherever the PBX says that it is; a name that a peer sent is not asked."""
+        if self._watch is not None:
             try:
-                await self._pbx.hang_up(channel)
-                return
+                if await self._watch.hang_up(grant):
+                    return
             except AgiMonitorError as error:
-                log.error("hangup_failed", channel=channel, error=str(error))
-        await self._hang_up_by_command(channel)
+                log.error("hangup_failed", channel=grant.spyer, error=str(error))
+        await self._hang_up_by_command(grant.spyer)
 
-    async def _hang_up_by_command(self, channel: str) -> bool:
+    async def _hang_up_by_command(self, name: str) -> bool:
+        channel = ChannelName.read(name)
+        if channel is None:
+            log.error("hangup_failed", channel=name, error="it is not the name of one channel")
+            return False
         return await hangup_command.hang_up(self.config.stop.hangup_command, channel, self._reactor)
 
     async def _idle_within(self, seconds: float) -> None:

@@ -16,13 +16,15 @@ from typing import Any
 import structlog
 from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
-from agi_monitor.errors import AgiMonitorError
+from agi_monitor.errors import ActionFailed, AgiMonitorError
 from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
+from agi_monitor.names import BridgeId, Uniqueid
 from agi_monitor.pbx import Pbx
-from agi_monitor.supervision import chanspy, proof
+from agi_monitor.supervision import chanspy, confirmation, proof
 from agi_monitor.supervision.audit import (
     AuditLog,
     End,
@@ -31,13 +33,29 @@ from agi_monitor.supervision.audit import (
     RogueSpyEnded,
     SpyAdopted,
     SpyEnded,
+    SpyHandedOver,
     SpyHeard,
     SpyRevoked,
     SpySilent,
 )
+from agi_monitor.supervision.calls import Channel
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.circumstances import Circumstances
-from agi_monitor.supervision.grants import MAX_SPIES, NOTICE, Grant, Grants, Kind, Place, Spy
+from agi_monitor.supervision.confirmation import Confirmed
+from agi_monitor.supervision.grants import (
+    APPLICATIONS,
+    BEEP_SECONDS,
+    HOOKS,
+    JOINING,
+    MAX_SPIES,
+    NOTICE,
+    OUR_CONTEXTS,
+    Grant,
+    Grants,
+    Kind,
+    Place,
+    Spy,
+)
 from agi_monitor.supervision.onlooker import Onlooker
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
@@ -65,6 +83,19 @@ KILLED = "killed"
 
 ORPHANED = "orphaned"
 """Why it ends when its server had died."""
+
+OVER = "conversation_over"
+"""Why it ends when nobody talks to the agent any more and no story is there to end it."""
+
+LOOK_SECONDS = 0.05
+"""Between two looks whether the PBX has done what it was told."""
+
+GONE_SECONDS = 1.0
+"""How long it may take until a channel that was hung up is gone, or a spy whose end was told is over."""
+
+ALONE_SECONDS = 0.5
+"""How long an agent may be on the line with nobody until their conversation is over: in a transfer the next party
+comes within a few milliseconds."""
 
 CHECK_SECONDS = 0.5
 """So often the clock is held against the grants, while there are rules that depend on it."""
@@ -125,10 +156,24 @@ class SpyWatch:
         self._closing: dict[str, list[Deferred[None]]] = {}
         self._ended: deque[tuple[float, str]] = deque()
         self._ending: dict[str, tuple[Mapping[str, End], Deferred[End]]] = {}
-        self._other_party: dict[str, str] = {}
-        """By grant, the uniqueid of the only other party of the call that is heard, once it was known."""
-        self._anew: set[str] = set()
-        """Grants whose spies were told to begin anew."""
+        self._signed: dict[str, str] = {}
+        """By grant, its proof, as it stands on the supervisor's channel."""
+        self._handed_over: set[str] = set()
+        """Grants whose spies are at another phone."""
+        self._parties: dict[str, frozenset[str]] = {}
+        """By grant, who talks to the agent, once that was known."""
+        self._only_party: dict[str, frozenset[str]] = {}
+        """By grant, who talked to the agent alone the last time that somebody did."""
+        self._stops: dict[str, float] = {}
+        """By the supervisor's channel, when an event told the end of its spy."""
+        self._anew: dict[str, bool] = {}
+        """Grants whose spies were told to begin again, and whether nobody of the parties before is left."""
+        self._over: set[str] = set()
+        """Grants whose conversations are over."""
+        self._alone: dict[str, IDelayedCall] = {}
+        """By grant, the look at an agent who is on the line with nobody."""
+        self._beeps: dict[str, IDelayedCall] = {}
+        """By the helper's channel, the look whether a beep is over."""
         self._notices: dict[int, _Notice] = {}
         self._notice_count = 0
         self._proving: set[Spy] = set()
@@ -140,9 +185,13 @@ class SpyWatch:
     def stop(self) -> None:
         """Look at the clock no more."""
         self._stopping = True
-        if self._next_check is not None:
-            self._next_check.cancel()
-            self._next_check = None
+        waiting = [*self._alone.values(), *self._beeps.values()]
+        waiting += [] if self._next_check is None else [self._next_check]
+        for call in waiting:
+            call.cancel()
+        self._next_check = None
+        self._alone.clear()
+        self._beeps.clear()
 
     async def idle(self) -> None:
         """Wait for everything that is under way."""
@@ -154,17 +203,19 @@ class SpyWatch:
         """A grant begins. Returns its proof, for the supervisor's channel."""
         joins = grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
         self._begun[grant.id] = self._reactor.seconds()
+        try:
+            self._signed[grant.id] = self._signer.sign(grant)
+        except ValueError:
+            # Without it the spy is the same, but another run of a server would take it for rogue, and a phone that
+            # it is handed to is not found.
+            log.warning("grant_not_signed", node=self._pbx.node, grant=grant.id)
+            self._signed[grant.id] = ""
         self.grants.opened(grant, self._begun[grant.id], by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
-        self._note_party(grant)
+        self._follow_party(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)
         self._check_within()
-        try:
-            return self._signer.sign(grant)
-        except ValueError:
-            # Without it the spy is the same, but another run of a server would take it for rogue.
-            log.warning("grant_not_signed", node=self._pbx.node, grant=grant.id)
-            return ""
+        return self._signed[grant.id]
 
     def closed(self, grant: Grant) -> None:
         """It is over."""
@@ -174,8 +225,15 @@ class SpyWatch:
         self._begun.pop(grant.id, None)
         self._revoked.pop(grant.id, None)
         self._telling.pop(grant.id, None)
-        self._other_party.pop(grant.id, None)
-        self._anew.discard(grant.id)
+        self._signed.pop(grant.id, None)
+        self._handed_over.discard(grant.id)
+        self._parties.pop(grant.id, None)
+        self._only_party.pop(grant.id, None)
+        self._stops.pop(grant.spyer_uniqueid, None)
+        self._anew.pop(grant.id, None)
+        self._over.discard(grant.id)
+        if grant.id in self._alone:
+            self._alone.pop(grant.id).cancel()
         for waiting in self._closing.pop(grant.id, []):
             waiting.callback(None)
 
@@ -210,9 +268,21 @@ class SpyWatch:
         """Say why a grant was ended from outside, or None."""
         return self._revoked.get(grant.id)
 
+    def handed_over(self, grant: Grant) -> bool:
+        """Return whether a spy was found at another phone, and is on record as such."""
+        return grant.id in self._handed_over
+
     def begins_anew(self, grant: Grant) -> bool:
-        """Say whether a spy was told to begin anew, because another party is on the call."""
+        """Return whether a spy was told to begin again, because another party is on the call."""
         return grant.id in self._anew
+
+    def is_another_conversation(self, grant: Grant) -> bool:
+        """Return whether nobody of those who talked to the agent before is left on the call."""
+        return self._anew.get(grant.id, False)
+
+    def conversation_over(self, grant: Grant) -> bool:
+        """Return whether a spy was told to end because nobody talks to the agent any more."""
+        return grant.id in self._over
 
     def notice_expected(self, spyee_uniqueid: str) -> int:
         """The agent on this channel is about to be told. Returns what the notice is called."""
@@ -244,19 +314,23 @@ class SpyWatch:
             self._note_heard(SpyHeard, self.grants.heard(event, now))
             self._take_start(self.grants.started(event, now, self._clock()))
         elif name == "ChanSpyStop":
-            self._note_heard(SpySilent, self.grants.silent(event))
-            self._note_end(event.text("SpyerUniqueid"))
-            self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
+            if self.grants.granted_to(event.text("SpyerUniqueid")) is not None:
+                self._stops[event.text("SpyerUniqueid")] = self._reactor.seconds()
+            if self.grants.is_told(event) or self.grants.is_known(event.text("SpyerUniqueid")):
+                self._under_way.begin(self._take_stop(event))
         elif name == "Hangup":
-            self._note_end(event.text("Uniqueid"))
-            self._take_ends(self.grants.gone(event.text("Uniqueid")))
-            for why, first in list(self._ending.values()):
-                if event.text("Uniqueid") in why and not first.called:
-                    first.callback(why[event.text("Uniqueid")])
+            uniqueid = event.text("Uniqueid")
+            if self.grants.concerns(uniqueid) or any(uniqueid in why for why, _ in self._ending.values()):
+                self._under_way.begin(self._take_hangup(uniqueid))
+        elif name == "AttendedTransfer":
+            self._take_transfer(event)
         elif name == "BridgeEnter":
+            swapped = event.text("SwapUniqueid")
             # Somebody joined a call: it may be one now that nobody may hear.
             for grant in self._ours():
-                if event.text("Uniqueid") in self._on_the_call(grant):
+                if swapped and swapped == grant.spyer_uniqueid:
+                    self._under_way.begin(self._take_replaced(grant, event.text("Uniqueid"), event))
+                elif event.text("Uniqueid") in self._on_the_call(grant):
                     self._recheck(grant)
                     self._follow_party(grant)
         elif name == "BridgeLeave":
@@ -264,6 +338,7 @@ class SpyWatch:
             for grant in self._ours():
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
                     self._recheck(grant)
+                self._follow_party(grant)
         elif name in CALL_EVENTS:
             if self._policy().rights.depend_on_calls:
                 self._recheck_call(event.text("Uniqueid"))
@@ -296,7 +371,7 @@ class SpyWatch:
             self._take_start(spy)
         if self._policy().rogue is RogueSpies.HANG_UP:
             for spy in self.grants.rogues():
-                self._under_way.begin(self._pbx.hang_up(spy.spyer))
+                self._under_way.begin(self._hang_up_rogue(spy))
         for grant in self._ours():
             self._recheck(grant)
         self._check_within()
@@ -319,15 +394,31 @@ class SpyWatch:
             return False
         if spy.grant is not None and spy.kind in (Kind.GRANTED, Kind.ADOPTED):
             await self._end(spy.grant, KILLED, by)
+            await self._over_at_last(spy.grant)
             return True
         if spy.grant is not None:
             await self._audit.append(self._revocation(spy.grant, KILLED, by))
         self._killed_by[spy.spyer_uniqueid] = by
         try:
-            await self._pbx.hang_up(spy.spyer)
+            spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS | JOINING)
+            if spying is not None:
+                await self._pbx.hang_up(spying)
+                await self._gone(spying.uniqueid)
         except AgiMonitorError:
             self._killed_by.pop(spy.spyer_uniqueid, None)
             raise
+        return True
+
+    async def hang_up(self, grant: Grant) -> bool:
+        """Hang up the call of a grant, wherever it is. False: the PBX has no channel that carries it.
+
+        Raises:
+            Disconnected, NoAnswer, ActionFailed: the PBX could not be told.
+        """
+        carrier = await self._carrier(grant)
+        if carrier is None:
+            return False
+        await self._pbx.hang_up(carrier)
         return True
 
     def _ours(self) -> tuple[Grant, ...]:
@@ -411,27 +502,76 @@ class SpyWatch:
         channel = DeviceChannel(spyee.name, spyee.uniqueid, spyee.state, names, number=number)
         return self._policy().protected.refusal(channel)
 
-    def _note_party(self, grant: Grant) -> bool:
-        """Note who the other party is. True: it is another one than before."""
+    def _talking_to(self, grant: Grant) -> frozenset[str] | None:
+        """Who talks to the agent, without supervisors of ours; None while that is not known."""
         partners = self._pbx.partners_of(grant.spyee_uniqueid)
-        if isinstance(partners, Stale) or len(partners) != 1:
-            return False
-        before = self._other_party.get(grant.id)
-        self._other_party[grant.id] = partners[0].uniqueid
-        return before not in (None, partners[0].uniqueid)
+        if isinstance(partners, Stale):
+            return None
+        supervisors = {other.spyer_uniqueid for other in self._ours()}
+        return frozenset(partner.uniqueid for partner in partners) - supervisors
 
     def _follow_party(self, grant: Grant) -> None:
-        """Begin the spy anew when another party is on the call, as after a transfer by the customer.
+        """End the spy with the conversation, or begin it again where another party is on the call.
 
-        ChanSpy goes on and gives the agent alone: Asterisk 22.10 drops what the new party says as long as its RTP
-        numbers are lower than those of the party before. A barge stays with the party before (app_chanspy.c).
+        The agent's channel may outlive the customer: an agent who is logged in (AgentLogin), in a conference room or
+        in a bridge of ARI. Who is alone there is not heard, and the next customer's call is a decision of its own.
+
+        After a transfer by the customer ChanSpy goes on and gives the agent alone: Asterisk 22.10 drops what the new
+        party says as long as its RTP numbers are lower than those of the party before. A barge stays with the party
+        before (app_chanspy.c).
         """
-        if not self._note_party(grant) or grant.id in self._revoked or grant not in self.grants.granted():
+        parties = self._talking_to(grant)
+        if parties is None:
             return
-        if grant.mode is not Mode.TAKE_OVER and self._pbx.bridge_of(grant.spyer_uniqueid) is None:
+        before, alone = self._parties.get(grant.id), self._alone.pop(grant.id, None)
+        if alone is not None:
+            alone.cancel()
+        if not parties:
+            if before:
+                self._alone[grant.id] = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
+            return
+        self._parties[grant.id] = parties
+        only = self._only_party.get(grant.id)
+        if len(parties) == 1:
+            self._only_party[grant.id] = parties
+        if before is None or grant not in self.grants.granted():
+            return
+        if parties.isdisjoint(before) or (len(parties) == 1 and only is not None and parties != only):
+            self._press_end(grant, anew=parties.isdisjoint(before))
+
+    def _left_alone_on_the_line(self, grant: Grant) -> None:
+        self._alone.pop(grant.id, None)
+        if not self._talking_to(grant):
+            if grant in self.grants.adopted():
+                self._under_way.begin(self._end(grant, OVER, ""))
+            elif self._runs_chanspy(grant):
+                self._over.add(grant.id)
+                self._press_end(grant)
+
+    def _runs_chanspy(self, grant: Grant) -> bool:
+        joined = grant.mode is Mode.TAKE_OVER or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
+        return grant.id not in self._revoked and not joined and grant in self.grants.granted()
+
+    def _press_end(self, grant: Grant, *, anew: bool | None = None) -> None:
+        """Press the key that ends ChanSpy; its story asks why.
+
+        Parameters:
+            grant: whose.
+            anew: the spy begins again, and whether with another conversation; None where it is over.
+        """
+        if not self._runs_chanspy(grant):
+            return
+        if anew is None:
+            log.info("conversation_over", node=self._pbx.node, grant=grant.id)
+        else:
             log.info("spy_begins_anew", node=self._pbx.node, grant=grant.id)
-            self._anew.add(grant.id)
-            self._under_way.begin(self._pbx.press(grant.spyer, chanspy.END_KEY))
+            self._anew[grant.id] = anew
+        self._under_way.begin(self._press(grant))
+
+    async def _press(self, grant: Grant) -> None:
+        spyer = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
+        if spyer is not None:
+            await self._pbx.press(spyer, chanspy.END_KEY)
 
     def _on_the_call(self, grant: Grant) -> frozenset[str]:
         """The channels that a supervisor hears by this grant, as far as is known, and both of its own."""
@@ -454,25 +594,85 @@ class SpyWatch:
         log.warning("spy_revoked", node=self._pbx.node, grant=grant.id, why=why, by=by)
         began = self._reactor.seconds()
         closing = self._closes_within(grant, KEY_SECONDS)
-        bridge = self._pbx.bridge_of(grant.spyer_uniqueid)
-        steps = [
-            self._step(grant, "mute out", self._pbx.mute(grant.spyer, "out")),
-            self._step(grant, "mute in", self._pbx.mute(grant.spyer, "in")),
-            self._step(grant, "press", self._pbx.press(grant.spyer, chanspy.END_KEY))
-            if bridge is None
-            else self._step(grant, "remove", self._pbx.remove(grant.spyer, bridge)),
-        ]
-        told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
-        self._telling[grant.id] = told
+        told = self._telling[grant.id] = Deferred.fromCoroutine(self._silence(grant))
         # The record comes second, and nothing waits for the disk: what nobody may hear must fall silent.
         self._record(self._revocation(grant, why, by))
         is_closed = await closing
-        if not is_closed and any(ended == grant.spyer_uniqueid and at >= began for at, ended in self._ended):
+        if not is_closed and self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began:
             # Nobody is heard any more: the supervisor keeps the call, if the story is only slow to say so.
             is_closed = await self._closes_within(grant, CLOSE_SECONDS)
         if not is_closed:
             await self._hang_up_revoked(grant)
         await told
+
+    async def _silence(self, grant: Grant) -> None:
+        try:
+            carrier = await self._carrier(grant)
+        except AgiMonitorError as error:
+            log.error("spy_not_silenced", node=self._pbx.node, grant=grant.id, step="find", error=str(error))
+            return
+        if carrier is None:
+            return
+        bridge = self._pbx.bridge_of(carrier.uniqueid)
+        steps = [
+            self._step(grant, carrier, "mute out", self._pbx.mute(carrier, "out")),
+            self._step(grant, carrier, "mute in", self._pbx.mute(carrier, "in")),
+            self._step(grant, carrier, "press", self._pbx.press(carrier, chanspy.END_KEY))
+            if bridge is None
+            else self._step(grant, carrier, "remove", self._pbx.remove(carrier, bridge)),
+        ]
+        await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
+
+    async def _carrier(self, grant: Grant) -> Confirmed | None:
+        """Find the channel on which a grant's application runs: the supervisor's own, or the one it was handed to."""
+        own = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
+        return own if own is not None else await self._moved(grant)
+
+    async def _moved(self, grant: Grant, guesses: Iterable[str] = ()) -> Confirmed | None:
+        """Find the other phone that a grant's application was handed to.
+
+        Parameters:
+            grant: the grant.
+            guesses: channels that an event names; all that spy are asked where it is none of them.
+        """
+        signed = self._signed.get(grant.id, "")
+        for uniqueid in guesses:
+            found = await confirmation.carrier(self._pbx, uniqueid, signed)
+            if found is not None:
+                return found
+        own = {other.spyer_uniqueid for other in self._ours()}
+        for item in await self._pbx.channels():
+            spies = item.text("Application") in APPLICATIONS | JOINING
+            if spies and item.text("Uniqueid") not in own:
+                found = await confirmation.carrier(self._pbx, item.text("Uniqueid"), signed)
+                if found is not None:
+                    return found
+        return None
+
+    async def _gone(self, uniqueid: Uniqueid) -> None:
+        """Wait until a channel that was hung up is gone.
+
+        Raises:
+            ActionFailed: it stays.
+        """
+        until = self._reactor.seconds() + GONE_SECONDS
+        while await self._pbx.variable(uniqueid, "CHANNEL(state)") is not None:
+            if self._reactor.seconds() >= until:
+                raise ActionFailed("Hangup", f"yes, and the channel is still there {GONE_SECONDS:g} s later")
+            await deferLater(self._reactor, LOOK_SECONDS)
+
+    async def _over_at_last(self, grant: Grant) -> None:
+        """Make sure that a spy that was ended is over: the PBX has no channel that carries it.
+
+        Raises:
+            ActionFailed: it goes on.
+        """
+        if grant not in self._ours():
+            return
+        carrier = await self._carrier(grant)
+        if carrier is not None:
+            await self._pbx.hang_up(carrier)
+            await self._gone(carrier.uniqueid)
 
     def _closes_within(self, grant: Grant, seconds: float) -> Deferred[bool]:
         """Wait from now on for the story to say that its spy is over; False when the time has passed."""
@@ -489,22 +689,81 @@ class SpyWatch:
 
         return closed.addTimeout(seconds, self._reactor).addCallbacks(lambda _: True, passed)
 
-    async def _step(self, grant: Grant, name: str, step: Coroutine[Any, Any, None]) -> None:
+    async def _step(self, grant: Grant, carrier: Confirmed, name: str, step: Coroutine[Any, Any, None]) -> None:
         try:
             await step
         except AgiMonitorError as error:
-            if self._pbx.channel(grant.spyer_uniqueid) is not None:
+            if self._pbx.channel(carrier.uniqueid) is not None:
                 log.error("spy_not_silenced", node=self._pbx.node, grant=grant.id, step=name, error=str(error))
 
     async def _hang_up_revoked(self, grant: Grant) -> None:
         try:
-            await self._pbx.hang_up(grant.spyer)
+            carrier = await self._carrier(grant)
+            if carrier is not None:
+                await self._pbx.hang_up(carrier)
         except AgiMonitorError:
-            if self._pbx.channel(grant.spyer_uniqueid) is None or await self._hang_up_otherwise(grant.spyer):
+            if await self._hang_up_otherwise(grant.spyer):
                 return
             # It is on: the next list, or whoever says so again, tries it once more.
             self._revoked.pop(grant.id, None)
             raise
+
+    # ---- the grant follows the phone, or ends ----------------------------------------------------------
+
+    def _take_transfer(self, event: Message) -> None:
+        """An attended transfer puts another phone into the place of one of two legs (bridge.c)."""
+        legs = {event.text("OrigTransfererUniqueid"), event.text("SecondTransfererUniqueid")}
+        for grant in self._ours():
+            if grant.spyer_uniqueid in legs:
+                guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
+                self._under_way.begin(self._take_handed_over(grant, guesses))
+
+    async def _take_handed_over(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
+        """The supervisor's channel is gone and its spy may go on at another phone: that phone hears nothing."""
+        moved = await self._moved(grant, guesses)
+        if moved is not None and grant in self._ours():
+            await self._end_handed_over(grant, moved, None)
+
+    async def _take_replaced(self, grant: Grant, uniqueid: str, event: Message) -> None:
+        """Another phone is in the supervisor's place on a call that they had joined."""
+        names = [grant.spyee, *(party.name for party in self._on_the_line(grant))]
+        if await confirmation.member(self._pbx, grant.spyer_uniqueid, names) is not None:
+            return  # whatever the event says: the supervisor is there
+        moved = await confirmation.member(self._pbx, uniqueid, names)
+        bridge = BridgeId.read(event.text("BridgeUniqueid"))
+        if moved is not None and bridge is not None and grant in self._ours():
+            await self._end_handed_over(grant, moved, bridge)
+
+    def _on_the_line(self, grant: Grant) -> tuple[Channel, ...]:
+        partners = self._pbx.partners_of(grant.spyee_uniqueid)
+        return () if isinstance(partners, Stale) else partners
+
+    async def _end_handed_over(self, grant: Grant, moved: Confirmed, bridge: BridgeId | None) -> None:
+        if grant.id in self._handed_over:
+            return
+        self._handed_over.add(grant.id)
+        self._revoked.setdefault(grant.id, End.HANDED_OVER)
+        log.error("spy_handed_over", node=self._pbx.node, grant=grant.id, to=moved.name)
+        if bridge is None:
+            steps = [
+                self._step(grant, moved, "mute out", self._pbx.mute(moved, "out")),
+                self._step(grant, moved, "mute in", self._pbx.mute(moved, "in")),
+                self._step(grant, moved, "hang up", self._pbx.hang_up(moved)),
+            ]
+        else:
+            steps = [self._step(grant, moved, "remove", self._pbx.remove(moved, bridge))]
+        told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
+        self._telling[grant.id] = told
+        self._record(
+            SpyHandedOver(
+                **self._common(grant),
+                grant=grant.number,
+                extension=grant.extension,
+                to=moved.name,
+                to_uniqueid=moved.uniqueid,
+            )
+        )
+        await told
 
     # ---- spies of others -------------------------------------------------------------------------------
 
@@ -516,21 +775,102 @@ class SpyWatch:
                 self._under_way.begin(self._prove(spy))
         elif spy.kind is Kind.ROGUE:
             self._under_way.begin(self._take_rogue(spy))
-        elif spy.spyer.startswith(NOTICE):
+        else:
+            self._under_way.begin(self._take_exempt(spy))
+
+    async def _take_exempt(self, spy: Spy) -> None:
+        """Exempt is who the PBX itself calls so, and a beep only for as long as a beep lasts."""
+        if await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is None:
+            doubted = self.grants.doubted(spy)
+            if doubted is not None and await self._exists(spy.spyer_uniqueid):
+                self._take_start(doubted)
+                return
+        if spy.spyer.startswith(NOTICE):
             for notice in self._notices.values():
                 if notice.spyee_uniqueid == spy.spyee_uniqueid and not notice.begun.called:
                     notice.helper = spy.spyer_uniqueid
                     notice.begun.callback(None)
                     return
+        if spy.spyer.startswith(HOOKS) and spy.spyer_uniqueid not in self._beeps and not self._stopping:
+            look = self._reactor.callLater(BEEP_SECONDS, self._beep_is_long, spy)
+            self._beeps[spy.spyer_uniqueid] = look
+        log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)
+
+    def _beep_is_long(self, spy: Spy) -> None:
+        self._beeps.pop(spy.spyer_uniqueid, None)
+        doubted = self.grants.doubted(spy)
+        if doubted is not None:
+            self._take_start(doubted)
+
+    async def _exists(self, uniqueid: str) -> bool:
+        channel = Uniqueid.read(uniqueid)
+        return channel is not None and await self._pbx.variable(channel, "CHANNEL(state)") is not None
+
+    async def _take_stop(self, event: Message) -> None:
+        """The PBX told the end of a spy. It is one when the PBX, asked, no longer has it."""
+        uniqueid = event.text("SpyerUniqueid")
+        if not await self._stopped(uniqueid):
+            self._forged("ChanSpyStop", uniqueid)
+            return
+        self._note_heard(SpySilent, self.grants.silent(event))
+        self._note_end(uniqueid)
+        self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
+
+    async def _stopped(self, uniqueid: str) -> bool:
+        """Return whether a channel spies no more, as the PBX says itself; a spy that ends needs a moment for it."""
+        channel = Uniqueid.read(uniqueid)
+        until = self._reactor.seconds() + GONE_SECONDS
+        while channel is not None:
+            name = await self._pbx.variable(channel, "CHANNEL(name)")
+            application = await self._pbx.variable(channel, "CHANNEL(appname)")
+            if application not in APPLICATIONS and not (name or "").startswith(confirmation.SNOOP):
+                return True
+            # Behind AGI a channel goes on naming the application that is over; its proof is cleared with the spy.
+            if self.grants.granted_to(uniqueid) is None and await self._is_idle(channel):
+                return True
+            if self._reactor.seconds() >= until:
+                return False
+            await deferLater(self._reactor, LOOK_SECONDS)
+        return True
+
+    async def _is_idle(self, channel: Uniqueid) -> bool:
+        """Return whether a channel of ours is between two spies: at a prompt, and without a proof."""
+        if await self._pbx.variable(channel, "CHANNEL(context)") not in OUR_CONTEXTS:
+            return False
+        return not await self._pbx.variable(channel, proof.VARIABLE)
+
+    async def _take_hangup(self, uniqueid: str) -> None:
+        """The PBX told that a channel is gone. It is when the PBX, asked, does not know it."""
+        if await self._exists(uniqueid):
+            self._forged("Hangup", uniqueid)
+            return
+        self._note_end(uniqueid)
+        self._take_ends(self.grants.gone(uniqueid))
+        for why, first in list(self._ending.values()):
+            if uniqueid in why and not first.called:
+                first.callback(why[uniqueid])
+        for grant in self._ours():
+            if grant.spyer_uniqueid == uniqueid:
+                # Its story says in a moment that the supervisor has hung up, or its spy is at another phone.
+                await self._take_handed_over(grant)
+
+    def _forged(self, event: str, uniqueid: str) -> None:
+        self._pbx.forged(event, "the PBX, when asked, says that it is not so")
+
+    async def _hang_up_rogue(self, spy: Spy) -> None:
+        """Hang up a rogue spy, and nothing that only an event or a list calls one."""
+        spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS)
+        if spying is None:
+            log.warning("rogue_spy_not_found", node=self._pbx.node, spyer=spy.spyer)
         else:
-            log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)
+            await self._pbx.hang_up(spying)
 
     async def _prove(self, spy: Spy) -> None:
         """Ask the channel for a grant: it has none, or one of ours, of an earlier run, or of another server."""
         self._proving.add(spy)
         try:
             # A channel that is gone already proves nothing: somebody was heard.
-            signed = await self._pbx.variable(spy.spyer, proof.VARIABLE) or ""
+            signed = await self._asked_for_proof(spy)
         except AgiMonitorError:
             if spy not in self.grants.unproven():
                 await self._take_unasked(spy)
@@ -547,6 +887,7 @@ class SpyWatch:
         proven = self._signer.read(signed)
         kind, why = self._kind(spy, proven)
         if kind is Kind.ADOPTED and proven is not None:
+            self._signed[proven.grant.id] = signed
             # Only the clock on the wall goes on while no server runs.
             ago = max(0.0, self._clock() - proven.grant.began)
             self._begun.setdefault(proven.grant.id, self._reactor.seconds() - ago)
@@ -562,9 +903,19 @@ class SpyWatch:
         elif kind is Kind.ADOPTED and settled is not None and settled.grant is not None:
             await self._take_orphan(settled.grant)
 
+    async def _asked_for_proof(self, spy: Spy) -> str:
+        """Return the proof on a channel of ours. One that was redirected elsewhere took it along, and it is worth
+        nothing there: what is on in another context nobody of ours has started.
+        """
+        channel = Uniqueid.read(spy.spyer_uniqueid)
+        signed = "" if channel is None else await self._pbx.variable(channel, proof.VARIABLE) or ""
+        if channel is None or not signed:
+            return ""
+        return signed if await self._pbx.variable(channel, "CHANNEL(context)") in OUR_CONTEXTS else ""
+
     async def _still_proven(self, spy: Spy) -> None:
         """The end of another server's spy may have been missed; its proof ends with it."""
-        if self._signer.read(await self._pbx.variable(spy.spyer, proof.VARIABLE) or "") is None:
+        if self._signer.read(await self._asked_for_proof(spy)) is None:
             self.grants.dropped(spy)
 
     def _kind(self, spy: Spy, proven: proof.Proof | None) -> tuple[Kind, str]:
@@ -583,7 +934,7 @@ class SpyWatch:
         node, reaction = self._pbx.node, self._policy().rogue if on else RogueSpies.ALARM
         log.warning("rogue_spy", node=node, spyer=spy.spyer, spyee=spy.spyee, why=spy.why, action=reaction)
         if reaction is RogueSpies.HANG_UP:
-            self._under_way.begin(self._pbx.hang_up(spy.spyer))
+            self._under_way.begin(self._hang_up_rogue(spy))
         await self._audit.append(
             RogueSpy(
                 at=self._now(),
@@ -599,6 +950,7 @@ class SpyWatch:
 
     async def _take_orphan(self, grant: Grant) -> None:
         policy = self._policy().orphans
+        self._follow_party(grant)
         self._check_within()
         log.warning("spy_adopted", node=self._pbx.node, grant=grant.id, policy=policy)
         await self._audit.append(
@@ -619,6 +971,8 @@ class SpyWatch:
     def _take_ends(self, ended: Iterable[Spy]) -> None:
         for spy in ended:
             by = self._killed_by.pop(spy.spyer_uniqueid, "")
+            if spy.spyer_uniqueid in self._beeps:
+                self._beeps.pop(spy.spyer_uniqueid).cancel()
             if spy.spyer.startswith(NOTICE):
                 self._take_notices_end(spy)
             elif spy.kind is Kind.ROGUE:

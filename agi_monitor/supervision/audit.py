@@ -35,6 +35,9 @@ class End(StrEnum):
     its own says so, or why not."""
     PBX_ENDED = "pbx_ended"
     """ChanSpy ended although both channels live: somebody stopped it on the PBX."""
+    HANDED_OVER = "handed_over"
+    """The supervisor's call went to another phone: transferred, picked up, parked, redirected. A record
+    ``spy_handed_over`` names both channels."""
     REVOKED = "revoked"
     """It was ended from outside; a record ``spy_revoked`` says by whom and why."""
     SERVER_STOPPING = "server_stopping"
@@ -275,6 +278,25 @@ class SpyRevoked(CallFact):
     extension: str
     why: str
     by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpyHandedOver(CallFact):
+    """The call of a supervisor went to another phone. It is silenced and ended, and nothing keyed there counts.
+
+    Parameters:
+        to: the channel that has the supervisor's call now.
+        to_uniqueid: the same channel's uniqueid.
+        grant: as in ``spy_started``; None where nobody was heard at that moment, as at the prompt for the PIN.
+        extension: the agent; None likewise.
+    """
+
+    name: ClassVar[str] = "spy_handed_over"
+
+    to: str
+    to_uniqueid: str
+    grant: int | None = None
+    extension: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

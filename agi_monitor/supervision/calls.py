@@ -13,7 +13,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from agi_monitor.model import Direction, endpoint_of
-from agi_monitor.supervision import chanspy, devices
+from agi_monitor.names import is_uniqueid
+from agi_monitor.supervision import devices
 from agi_monitor.supervision.device_channels import MAX_NUMBER_DIGITS
 from agi_monitor.supervision.headers import MAX_TEXT, UNKNOWN, Headers, Outcome, text
 from agi_monitor.supervision.targets import ChannelState, DeviceChannel, KnownBy
@@ -339,7 +340,7 @@ class NodeCalls:
     def device_channels(self, endpoint: str, known_by: KnownBy) -> Iterator[DeviceChannel]:
         """Yield the legs of one device that ChanSpy can be told exactly, with whom they talk to."""
         for leg in self._legs_of(endpoint):
-            if chanspy.is_uniqueid(leg.uniqueid):
+            if is_uniqueid(leg.uniqueid):
                 peers = self._peers(leg)
                 # In a call of two either side may hold; in a conference only a member's own hold parts it from all.
                 sides = [leg, *peers] if len(peers) == 1 else [leg]

@@ -240,6 +240,11 @@ class ChannelIndex:
         known = self._trusted(node)
         return known if isinstance(known, Stale) else known.devices.at(device, hint_context)
 
+    def members_of(self, node: str, extension: str) -> tuple[tuple[str, str], ...]:
+        """Return the queue and the interface of each queue member that stands for an extension."""
+        known = self._nodes.get(node)
+        return () if known is None else known.devices.members_of(extension)
+
     def channels_of(self, node: str, endpoint: str) -> tuple[Channel, ...] | Stale:
         """Return the legs of one device, in the order of their names."""
         known = self._trusted(node)

@@ -6,9 +6,8 @@ the options ``d`` (a listener could barge), ``e``, ``r`` and ``W`` are never emi
 
 from __future__ import annotations
 
-import re
-
 from agi_monitor.model import Mode
+from agi_monitor.names import Uniqueid
 
 APPLICATION = "ChanSpy"
 
@@ -35,41 +34,25 @@ OPTIONS = "uqESX"
 """``u`` one exact channel, ``q`` no beep, ``E`` ends with the spyee's hang-up and does not move to another
 call, ``S`` does not wait for a channel that is gone, ``X`` leaves on a key of the exit context."""
 
-_UNIQUEID = re.compile(r"(?!(?i:all)\Z)(?=.*[0-9])[A-Za-z0-9_.\-]{1,150}")
 
-
-def is_uniqueid(text: str) -> bool:
-    """Say whether the text can be nothing but one channel's uniqueid: nothing else may reach ChanSpy.
-
-    That is ``[systemname-]epoch.sequence`` (channel.c), or up to 149 characters that ARI or AMI Originate chose as
-    the ``ChannelId``. No comma, no space, never empty, never ``all``: with option ``u`` it is compared as a whole.
-    """
-    return _UNIQUEID.fullmatch(text) is not None
-
-
-def arguments(uniqueid: str, mode: Mode) -> str:
-    """Return the argument string of ChanSpy for one exact channel.
+def arguments(uniqueid: Uniqueid, mode: Mode) -> str:
+    """Return the argument string of ChanSpy for one exact channel: with option ``u`` it is compared as a whole.
 
     Raises:
-        ValueError: the uniqueid is not one.
+        ValueError: another application carries this mode.
     """
-    if not is_uniqueid(uniqueid) or mode not in _MODE_OPTION:
-        raise ValueError("not the uniqueid of a channel, or no mode of ChanSpy's")
+    if mode not in _MODE_OPTION:
+        raise ValueError("no mode of ChanSpy's")
     return f"{uniqueid},{OPTIONS}{_MODE_OPTION[mode]}"
 
 
-def notice(uniqueid: str, context: str) -> str:
+def notice(uniqueid: Uniqueid, context: str) -> str:
     """Return the arguments of Originate for a helper that plays the notice to one exact channel, and to nobody else.
 
     Parameters:
         uniqueid: of the agent's channel.
         context: the generated one that plays it.
-
-    Raises:
-        ValueError: the uniqueid is not one.
     """
-    if not is_uniqueid(uniqueid):
-        raise ValueError("not the uniqueid of a channel")
     return f"Local/notice@{context}/n,app,{APPLICATION},{uniqueid}\\,uqESw"
 
 

@@ -10,7 +10,7 @@ import re
 from typing import Protocol
 
 from agi_monitor.model import Agent, endpoint_of
-from agi_monitor.supervision import chanspy
+from agi_monitor.names import is_uniqueid
 from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy
 
 ENDPOINT = re.compile(r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@\-]{1,80}")
@@ -78,6 +78,25 @@ class DeviceChannelsOverAgi:
                     channels.append(channel)
         return AgentDevices(endpoints, tuple(channels), reachable)
 
+    async def confirmed(self, agent: Agent, channel: DeviceChannel) -> DeviceChannel | None:
+        """Ask what a channel is right now: by its uniqueid, whether it still has the name that was decided on; then
+        whether its device is the agent's, and who talks to it.
+
+        Whose device it is by a queue, no function of the dialplan tells: whoever knows queues asks them.
+        """
+        if not is_uniqueid(channel.uniqueid) or not await self._is_device_of(agent, channel):
+            return None
+        if await self._session.get_full_variable("${CHANNEL}", channel.uniqueid) != channel.name:
+            return None
+        found = await self._channel(channel.name, channel.known_by)
+        return found if found is not None and found.uniqueid == channel.uniqueid else None
+
+    async def _is_device_of(self, agent: Agent, channel: DeviceChannel) -> bool:
+        device = endpoint_of(channel.name)
+        if channel.known_by is KnownBy.HINT and not agent.endpoints:
+            return device in await self._hinted(agent.extension)
+        return device in agent.endpoints or channel.known_by is KnownBy.QUEUE
+
     async def _hinted(self, extension: str) -> tuple[str, ...]:
         return hinted(await self._ask(f"${{HINT({extension}@{self._hint_context})}}"))
 
@@ -98,7 +117,7 @@ class DeviceChannelsOverAgi:
         # The number and the peers are what somebody else chose to be called: they come last and cannot
         # shift the fields before them.
         fields = answer.split("|", 3)
-        if len(fields) != 4 or not chanspy.is_uniqueid(fields[0]):
+        if len(fields) != 4 or not is_uniqueid(fields[0]):
             # Cut off: ChanSpy could not be told exactly this one.
             return None
         uniqueid, state, on_hold, rest = fields

@@ -33,6 +33,9 @@ RINGING = 8
 """The bit of a hint's status that is told again for each further ring (AST_EXTENSION_RINGING, pbx.h)."""
 
 _LOCAL_MEMBER = re.compile(r"Local/(?P<extension>[^@/]+)@[^/]+(?:/[a-z]*)?", re.IGNORECASE)
+_DIALPLAN_NAME = re.compile(r"[A-Za-z0-9_.+*#\-]{1,80}")
+"""What may be put into ``HINT()``: nothing that could end it or be read as an expression."""
+
 _HINT_STATE = re.compile(r"hint:(?P<extension>[^@]+)@(?P<context>.+)", re.IGNORECASE)
 
 
@@ -44,6 +47,18 @@ class _Hint(NamedTuple):
 class _Member(NamedTuple):
     extensions: tuple[str, ...]
     state_of: str
+
+
+class Hint(NamedTuple):
+    """A hint that a queue watches instead of a device.
+
+    Parameters:
+        extension: whose hint.
+        context: where it is.
+    """
+
+    extension: str
+    context: str
 
 
 class AtDevice(NamedTuple):
@@ -116,6 +131,10 @@ class NodeDevices:
                 yield from self.hinted(hint["extension"], hint["context"])
             else:
                 yield state_of
+
+    def members_of(self, extension: str) -> tuple[tuple[str, str], ...]:
+        """Return the queue and the interface of each queue member that stands for an extension."""
+        return tuple(self._members_of.get(extension, {}))
 
     def at(self, device: str, context: str) -> AtDevice:
         """Return the extensions that a device belongs to, in a time that does not depend on how many there are.
@@ -225,6 +244,27 @@ class NodeDevices:
                 del logged_in[extension]
             if not logged_in:
                 del self._logged_in_at[watched]
+
+
+def watched_for(extension: str, items: Iterable[Headers]) -> tuple[str | Hint, ...]:
+    """Return what the members of queues watch for an extension, by items of QueueStatus that have just come.
+
+    Parameters:
+        extension: the agent's.
+        items: what the PBX answered.
+    """
+    asked = NodeDevices()
+    for item in items:
+        if item.get("Event") == "QueueMember":
+            asked._take_member(item)
+    found: list[str | Hint] = []
+    for state_of in asked._members_of.get(extension, {}).values():
+        hint = _HINT_STATE.fullmatch(state_of)
+        if hint is None:
+            found.append(state_of)
+        elif _DIALPLAN_NAME.fullmatch(hint["extension"]) and _DIALPLAN_NAME.fullmatch(hint["context"]):
+            found.append(Hint(hint["extension"], hint["context"]))
+    return tuple(found)
 
 
 def _watched(state_of: str) -> str:

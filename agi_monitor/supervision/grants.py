@@ -23,6 +23,7 @@ from enum import StrEnum
 
 from agi_monitor.model import Mode, endpoint_of
 from agi_monitor.supervision import bridging
+from agi_monitor.supervision.confirmation import SNOOP
 from agi_monitor.supervision.headers import Headers, text
 
 APPLICATIONS = frozenset({"ChanSpy", "ExtenSpy", "DAHDIScan"})
@@ -32,9 +33,6 @@ JOINING = frozenset({bridging.JOIN, bridging.TAKE})
 """Applications by which a supervisor of ours joins a call, or takes it over."""
 
 EXCEPTED = "excepted by the configuration"
-
-SNOOP = "Snoop/"
-"""How the name of a channel begins that ARI made to hear another (res_stasis_snoop.c)."""
 
 HOOKS = "Local/hook@__func_periodic_hook_context__-"
 """How the helpers of PERIODIC_HOOK and MixMonitor's option B are called, which play a beep (func_periodic_hook.c)."""
@@ -48,6 +46,9 @@ TEST_SUPERVISOR, TEST_AGENT = "Local/supervisor@agi-monitor-doctor-", "Local/age
 OUR_CONTEXTS = frozenset({"agi-monitor-call", "agi-monitor-mode"})
 """Where the calls of our supervisors stand. A list goes on naming the last application that AGI has executed there,
 also when it is over; only the proof on the channel tells."""
+
+BEEP_SECONDS = 10.0
+"""How long a helper of Asterisk's may hear a channel to play a beep; what takes longer is not one."""
 
 LATE_SECONDS = 10.0
 """So long after its end a grant still explains its start, if that has not come yet."""
@@ -348,6 +349,29 @@ class Grants:
             del self._observed[spy.spyer_uniqueid]
         self._told.pop(uniqueid, None)
         return tuple(ended)
+
+    def is_told(self, event: Headers) -> bool:
+        """Return whether an event is about a grant whose beginning the PBX has told, and not its end."""
+        return text(event, "SpyerUniqueid") in self._told
+
+    def is_known(self, spyer_uniqueid: str) -> bool:
+        """Return whether somebody without a grant of a story is known to spy from a channel."""
+        return spyer_uniqueid in self._observed
+
+    def granted_to(self, spyer_uniqueid: str) -> Grant | None:
+        """Return the open grant of a channel."""
+        return self._by_spyer.get(spyer_uniqueid)
+
+    def concerns(self, uniqueid: str) -> bool:
+        """Return whether a channel hears somebody, or is heard by somebody without a grant of a story."""
+        known = uniqueid in self._by_spyer or uniqueid in self._told or uniqueid in self._observed
+        return known or any(spy.spyee_uniqueid == uniqueid for spy in self._observed.values())
+
+    def doubted(self, spy: Spy) -> Spy | None:
+        """Take back that a spy is exempt. Returns it as one that is to be proved; None when it has ended."""
+        if self._observed.get(spy.spyer_uniqueid) != spy:
+            return None
+        return self._keep(replace(spy, kind=Kind.UNPROVEN, why=""))
 
     def listed(self, channels: Sequence[Headers], asked_at: float, now: float, at: float | None = None) -> Listed:
         """Take in the items of CoreShowChannels: what was missed while there was no connection.

@@ -25,7 +25,7 @@ from agi_monitor.errors import CallEnded
 from agi_monitor.model import Agent, Cue, Mode, Reason, Refusal
 from agi_monitor.supervision.audit import AuditLog, PluginFailed
 from agi_monitor.supervision.prompts import PLACEHOLDERS
-from agi_monitor.supervision.targets import AgentDevices, DeviceLookup
+from agi_monitor.supervision.targets import AgentDevices, DeviceChannel, DeviceLookup
 
 SECONDS = 2.0
 """So long a plug-in may take for one answer."""
@@ -387,3 +387,8 @@ class ResolvedDevices:
         """Look the agent up. Nothing is known of an agent whose resolver failed."""
         resolved = await self._hooks.resolved(agent)
         return AgentDevices((), (), reachable=False) if resolved is None else await self._devices.devices_of(resolved)
+
+    async def confirmed(self, agent: Agent, channel: DeviceChannel) -> DeviceChannel | None:
+        """Ask the PBX what a channel is right now, and the resolvers once more whose it is."""
+        resolved = await self._hooks.resolved(agent)
+        return None if resolved is None else await self._devices.confirmed(resolved, channel)

@@ -11,7 +11,7 @@ import structlog
 
 from agi_monitor.errors import CommandFailed
 from agi_monitor.model import Cue, Mode, Reason, Refusal, Supervisor, endpoint_of
-from agi_monitor.supervision.audit import AuditLog, Refused
+from agi_monitor.supervision.audit import AuditLog, Refused, SpyHandedOver
 from agi_monitor.supervision.hooks import Hooks
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.prompts import EXTENSION, PLACEHOLDERS
@@ -83,6 +83,20 @@ class Dialled:
     language: str = "en"
 
 
+class HandedOver(Exception):
+    """The call is at another phone than the one that it came from: a transfer, a pick-up, a bridge.
+
+    Parameters:
+        to: the channel that has it now.
+        to_uniqueid: the same channel's uniqueid.
+    """
+
+    def __init__(self, to: str, to_uniqueid: str) -> None:
+        super().__init__(f"the call is at {to}")
+        self.to = to
+        self.to_uniqueid = to_uniqueid
+
+
 class Line:
     """One supervisor's line.
 
@@ -116,10 +130,28 @@ class Line:
         self.endpoint = endpoint_of(dialled.channel) or dialled.channel
         self.supervisor: Supervisor | None = None
         """Who it is, once the PIN was right."""
+        self.context = ""
+        """Where in the dialplan the call came in, as the PBX said it."""
         self.answered = False
         """Whether what was asked for has an answer on record."""
         self.log = log.bind(call=caller.id, endpoint=self.endpoint)
         self._language = dialled.language
+
+    async def confirm(self) -> None:
+        """Make sure that the call is still at the phone that it came from.
+
+        Asterisk can put another phone into the place of this one while an application or a prompt goes on, with all
+        that the phone keys in from then on (ast_channel_masquerade, channel.c). Its uniqueid is another one then.
+
+        Raises:
+            HandedOver: it is elsewhere. Nothing more may be said or heard on it.
+        """
+        where = await self.caller.get_full_variable("${UNIQUEID}|${CONTEXT}|${CHANNEL}") or ""
+        uniqueid, _, rest = where.partition("|")
+        context, _, channel = rest.partition("|")
+        self.context = self.context or context
+        if (uniqueid, channel) != (self.dialled.uniqueid, self.dialled.channel):
+            raise HandedOver(channel, uniqueid)
 
     def identified(self, supervisor: Supervisor | None) -> None:
         """Note who it is."""
@@ -144,6 +176,7 @@ class Line:
                 if not playback.found:
                     self.log.warning("prompt_missing", file=word, language=self._language)
             if pressed:
+                await self.confirm()
                 return pressed
         return ""
 
@@ -151,16 +184,41 @@ class Line:
         """Play a prompt that keys may interrupt, and return what is keyed in."""
         (file,) = self._words(moment)
         # GET DATA does not wait for keys when its file is missing, but answers -1 at once.
-        for sound in (file, "beep"):
+        for sound in (file, "beep", ""):
             try:
-                return (await self.caller.get_data(sound, timeout=seconds, max_digits=most)).digits
+                keyed = await self.caller.get_data(sound, timeout=seconds, max_digits=most)
             except CommandFailed:
+                if not sound:
+                    raise
                 self.log.warning("prompt_missing", file=sound, language=self._language)
-        return (await self.caller.get_data("", timeout=seconds, max_digits=most)).digits
+            else:
+                # What somebody keys in at another phone is worth nothing here, a PIN least of all.
+                await self.confirm()
+                return keyed.digits
+        raise AssertionError("the last sound is none, and it answers or raises")
 
     def _words(self, moment: Cue | Reason) -> tuple[str, ...]:
         words = self.policy().prompts.words(moment, self._language)
         return words if self.hooks is None else self.hooks.words(moment, self._language, words)
+
+    async def handed_over(self, moved: HandedOver, grant: int | None = None, extension: str | None = None) -> None:
+        """Record that the call is at another phone.
+
+        Parameters:
+            moved: where it is.
+            grant: of the spy that was on, if any.
+            extension: the agent who was heard, if any.
+        """
+        self.log.error("call_handed_over", to=moved.to)
+        await self.audit.append(
+            SpyHandedOver(
+                **self.common(self.supervisor),
+                to=moved.to,
+                to_uniqueid=moved.to_uniqueid,
+                grant=grant,
+                extension=extension,
+            )
+        )
 
     async def refuse(self, refusal: Refusal, mode: Mode | None = None, extension: str | None = None) -> None:
         """Record a refusal, and say it."""

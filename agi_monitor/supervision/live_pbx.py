@@ -6,16 +6,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from agi_monitor.model import Agent
+from agi_monitor.errors import AgiMonitorError
+from agi_monitor.model import Agent, endpoint_of
 from agi_monitor.supervision.calls import Channel, Origin
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.grants import Grant, Place
-from agi_monitor.supervision.targets import AgentDevices, DeviceLookup, Source
+from agi_monitor.supervision.targets import AgentDevices, DeviceChannel, DeviceLookup, KnownBy, Source
 
 
 class LivePbx(Protocol):
     """What is going on on the PBX at this moment. ``pbx.Pbx`` fits it."""
+
+    async def is_fresh(self) -> bool:
+        """Return whether the PBX was heard a moment ago, or answers now; otherwise the picture may be an old one."""
+        ...
+
+    async def is_member(self, extension: str, device: str) -> bool:
+        """Ask the queues themselves whether one of them watches a device for an extension."""
+        ...
 
     def stale(self) -> Stale | None:
         """Say why the live picture is not to be trusted, or None."""
@@ -93,8 +102,20 @@ class GrantWatch(Protocol):
         """Say why a grant was ended from outside, or None."""
         ...
 
+    def handed_over(self, grant: Grant) -> bool:
+        """Return whether a spy was found at another phone, and is on record as such."""
+        ...
+
     def begins_anew(self, grant: Grant) -> bool:
-        """Say whether a spy was told to begin anew, because another party is on the call."""
+        """Return whether a spy was told to begin again, because another party is on the call."""
+        ...
+
+    def is_another_conversation(self, grant: Grant) -> bool:
+        """Return whether nobody of those who talked to the agent before is left on the call."""
+        ...
+
+    def conversation_over(self, grant: Grant) -> bool:
+        """Return whether a spy was told to end because nobody talks to the agent any more."""
         ...
 
     async def silenced(self, grant: Grant) -> None:
@@ -138,11 +159,37 @@ class Devices:
 
     async def devices_of(self, agent: Agent) -> AgentDevices:
         """Look the agent up."""
-        found = self._in_the_picture(agent)
+        # A PBX that has fallen silent shows its last picture for as long as nobody asks it.
+        fresh = self._live is None or self._live.stale() is not None or await self._live.is_fresh()
+        found = self._in_the_picture(agent) if fresh else Stale.LOST
         if found is None or isinstance(found, Stale):
             found = replace(await self._over_agi.devices_of(agent), stale=found or "")
         self._answered(found.source)
         return found
+
+    async def confirmed(self, agent: Agent, channel: DeviceChannel) -> DeviceChannel | None:
+        """Ask the PBX itself, on the supervisor's own call, whether a channel is what it was decided to be.
+
+        Parameters:
+            agent: whose it was.
+            channel: as it was when it was decided on.
+
+        Returns:
+            the channel as it is now, with whom it talks to; None when it is gone, is called otherwise, or its device
+            is not the agent's.
+        """
+        if channel.known_by is KnownBy.QUEUE and not await self._is_logged_in(agent, channel):
+            return None
+        return await self._over_agi.confirmed(agent, channel)
+
+    async def _is_logged_in(self, agent: Agent, channel: DeviceChannel) -> bool:
+        device = endpoint_of(channel.name)
+        if self._live is None or device is None:
+            return False
+        try:
+            return await self._live.is_member(agent.extension, device)
+        except AgiMonitorError:
+            return False
 
     def _in_the_picture(self, agent: Agent) -> AgentDevices | Stale | None:
         if self._live is None:

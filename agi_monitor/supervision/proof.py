@@ -14,9 +14,10 @@ import json
 from dataclasses import dataclass, fields
 
 from agi_monitor.model import Mode, endpoint_of
+from agi_monitor.supervision import confirmation
 from agi_monitor.supervision.grants import Grant
 
-VARIABLE = "AGI_MONITOR_GRANT"
+VARIABLE = confirmation.PROOF
 """The channel variable that it stands in."""
 
 MAX_CHARACTERS = 1_023

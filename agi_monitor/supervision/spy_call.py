@@ -20,9 +20,10 @@ from agi_monitor.model import Cue, Follow, Mode, Reason, Refusal, SpyRequest
 from agi_monitor.supervision import chanspy, feature_code, scan, targets
 from agi_monitor.supervision.audit import AuditLog, End, RequestAbandoned
 from agi_monitor.supervision.channels import Stale
+from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.hooks import Hooks, ResolvedDevices
 from agi_monitor.supervision.identification import identify
-from agi_monitor.supervision.line import Caller, Dialled, Line
+from agi_monitor.supervision.line import Caller, Dialled, HandedOver, Line
 from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
 from agi_monitor.supervision.owners import agents_at
 from agi_monitor.supervision.pins import PinGuard
@@ -106,6 +107,11 @@ class SpyCall:
         """Whether something that gives sound runs at this moment."""
         return self._spying.spying
 
+    @property
+    def grant(self) -> Grant | None:
+        """By which grant something that gives sound runs at this moment."""
+        return self._spying.grant if self._spying.spying else None
+
     def ends_by_server(self, why: End) -> None:
         """Note that the server ends this call, so that the audit tells it from a hang-up."""
         self._spying.ended_by_server = why
@@ -120,8 +126,13 @@ class SpyCall:
             self._line.log.info("call_started", mode=None, extension=None)
         try:
             await self._caller.answer()
+            await self._line.confirm()
             await self._story(request)
             await self._line.say(Cue.GOODBYE)
+        except HandedOver as moved:
+            # Whoever is there now hears nothing more, and is told nothing.
+            if not self._spying.handed_over:
+                await self._line.handed_over(moved)
         except CommandFailed as error:
             self._line.log.error("pbx_error", command=error.verb, code=error.code)
             await self._line.refuse(Refusal(Reason.PBX_ERROR, str(error)))
@@ -256,6 +267,7 @@ class SpyCall:
                 if pressed:
                     return choices[pressed]
             pressed = await self._caller.wait_for_digit(CHOICE_SECONDS)
+            await self._line.confirm()
             if pressed in choices:
                 return choices[pressed]
         return None
@@ -291,6 +303,7 @@ class SpyCall:
             if await found():
                 return True
             pressed = await self._caller.wait_for_digit(WAIT_SECONDS)
+            await self._line.confirm()
         return False
 
     async def _has_call(self, extension: str, mode: Mode) -> bool:

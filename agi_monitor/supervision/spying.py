@@ -14,14 +14,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from agi_monitor.errors import AuditUnavailable, CallEnded
+from agi_monitor import names
+from agi_monitor.errors import AuditUnavailable, CallEnded, CommandFailed
 from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal
+from agi_monitor.names import Uniqueid
 from agi_monitor.supervision import bridging, chanspy, proof, protected, targets
 from agi_monitor.supervision.audit import End, SpyEnded, SpyStarted
 from agi_monitor.supervision.circumstances import Circumstances
 from agi_monitor.supervision.grants import Grant, Place
 from agi_monitor.supervision.hooks import Asked
-from agi_monitor.supervision.line import Line
+from agi_monitor.supervision.line import HandedOver, Line
 from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
 from agi_monitor.supervision.onlooker import Onlooker
 from agi_monitor.supervision.owners import other_owner_refuses
@@ -60,6 +62,8 @@ class _Step:
 
     why: End
     pressed: str = ""
+    another: bool = False
+    """Another conversation is on the agent's channel."""
 
 
 class Spying:
@@ -93,6 +97,10 @@ class Spying:
         """The agent's channel for which a reason was given last, and which."""
         self.took_over = False
         """Whether the call that was heard last was taken over."""
+        self.grant: Grant | None = None
+        """The one that was given last."""
+        self.handed_over = False
+        """Whether a spy was found at another phone, and is on record as such."""
         self.ended_by_server: End | None = None
         """Set by who stops the server, so that the audit tells a stop from a hang-up."""
 
@@ -145,6 +153,9 @@ class Spying:
             wanted = chanspy.MODE_KEYS.get(step.pressed)
             if wanted is None and step.why in (End.MODE_KEY, End.PARTY_CHANGED):
                 wanted = grant.mode  # also for a key that means nothing, before ChanSpy could pass over it
+            if step.another and wanted is Mode.BARGE:
+                # Nobody is barged in on who was not on the call that the supervisor chose to barge in on.
+                wanted = Mode.LISTEN
             if wanted is None:
                 return step.why
             granted = await self._again(spyee, wanted)
@@ -170,8 +181,7 @@ class Spying:
             denied = await hooks.refusal(asked) or await hooks.before(asked)
             # A plug-in takes its time, as a question does.
             return denied or await self._again(spyee, mode, passed=True)
-        mark = await self._caller.get_full_variable(f"${{{protected.VARIABLE}}}", spyee.channel.name)
-        if protected.marked(mark):
+        if await self._is_marked(spyee.channel):
             return Refusal(Reason.PROTECTED, "the dialplan says so")
         notice = self._line.policy().notice
         if not self._told and notice is not None and notice.concerns(permitted.agent, mode):
@@ -204,6 +214,10 @@ class Spying:
             scan=self._scan,
         )
         return grant, spyee
+
+    async def _is_marked(self, channel: DeviceChannel) -> bool:
+        mark = await self._caller.get_full_variable(f"${{{protected.VARIABLE}}}", channel.uniqueid)
+        return protected.marked(mark)
 
     def _asked(self, spyee: Spyee, mode: Mode, rule: str) -> Asked:
         return Asked(
@@ -304,7 +318,9 @@ class Spying:
         notice = self._watch.notice_expected(channel.uniqueid)
         try:
             self._line.log.info("notice_begun", spyee=channel.name)
-            await self._caller.execute("Originate", chanspy.notice(channel.uniqueid, NOTICE_CONTEXT))
+            await self._line.confirm()
+            helper = chanspy.notice(Uniqueid(channel.uniqueid), NOTICE_CONTEXT)
+            await self._caller.execute("Originate", helper)
             given = await self._watch.notice_given(notice)
         finally:
             self._watch.notice_over(notice)
@@ -319,11 +335,11 @@ class Spying:
     async def _execute(self, grant: Grant, spyee: Spyee) -> _Step | Refusal:
         """Run one application from record to record."""
         began = self._line.seconds()
-        application, arguments = self._application(grant, spyee.channel)
         self.took_over = grant.mode is Mode.TAKE_OVER
         on_record = True
         why = End.ERROR
         pressed = ""
+        another = False
         revoked: str | None = None
         try:
             # Inside, for a hang-up while the disk is busy leaves a record that wants its end.
@@ -334,25 +350,42 @@ class Spying:
             if self._watch is not None:
                 await self._caller.set_variable(proof.VARIABLE, self._watch.opened(grant))
             revoked = self._no_longer(grant, spyee)
-            if revoked is None:
-                self.spying = True
+            confirmed = None if revoked is not None else await self._confirm(grant, spyee)
+            if isinstance(confirmed, Refusal):
+                revoked = confirmed.reason
+            elif confirmed is not None:
+                # Nothing is waited for between this decision and the application.
+                revoked = self._no_longer(grant, confirmed)
+            if isinstance(confirmed, Spyee) and revoked is None:
+                application, arguments = self._application(grant, confirmed.channel)
+                self.spying, self.grant = True, grant
                 result = await self._caller.execute(application, arguments)
                 self.spying = False
+                await self._line.confirm()
                 pressed = await self._key_pressed(application, result)
                 why = await self._why(grant, pressed, result)
+                another = self._watch is not None and self._watch.is_another_conversation(grant)
             if self._watch is not None:
                 # The proof would go on being one for a spy that somebody else starts on this channel.
                 await self._caller.set_variable(proof.VARIABLE, "")
             # It may have been revoked up to this moment, and has silenced the channel then.
             revoked = self._revoked(grant) or revoked
-            if revoked is not None:
+            if revoked == Reason.TARGET_GONE:
+                why = End.TARGET_GONE
+            elif revoked is not None:
                 why = End.REVOKED
                 await self._unmute(grant)
         except AuditUnavailable as error:
             on_record = False
             return Refusal(Reason.AUDIT_UNAVAILABLE, str(error))
+        except HandedOver as moved:
+            why = End.HANDED_OVER
+            if self._watch is None or not self._watch.handed_over(grant):
+                await self._line.handed_over(moved, grant.number, grant.extension)
+            self.handed_over = True
+            raise
         except CallEnded:
-            why = self._why_the_call_ended(grant)
+            why = await self._why_the_call_ended(grant)
             if self._goes_on() and self._watch is not None:
                 # It goes on: whoever watches records its end.
                 on_record = False
@@ -374,14 +407,31 @@ class Spying:
             return Refusal(_SAID.get(revoked or "", Reason.REVOKED), revoked or "")
         if why is End.CALL_OVER:
             await self._line.say(Cue.CALL_OVER)
-        return _Step(why, pressed)
+        return _Step(why, pressed, another)
+
+    async def _confirm(self, grant: Grant, spyee: Spyee) -> Spyee | Refusal:
+        """Ask the PBX itself, right before the application, who is about to hear whom.
+
+        The record took its time, and what was known before it came from events. Now the supervisor's call must be at
+        the phone that it came from, and the agent's channel must be the one that was decided on, on the agent's
+        device, in a conversation, and not protected. Who is taken over must be who was to be.
+        """
+        await self._line.confirm()
+        now = await self._devices.confirmed(spyee.agent, spyee.channel)
+        if now is None or not now.talking:
+            return Refusal(Reason.TARGET_GONE)
+        if grant.mode is Mode.TAKE_OVER and now.peers != spyee.channel.peers:
+            return Refusal(Reason.TARGET_GONE, "the call went on with somebody else")
+        if await self._is_marked(now):
+            return Refusal(Reason.PROTECTED, "the dialplan says so")
+        return replace(spyee, channel=now)
 
     def _application(self, grant: Grant, channel: DeviceChannel) -> tuple[str, str]:
         if grant.mode is Mode.TAKE_OVER:
-            return bridging.TAKE, bridging.take(channel.peers[0])
+            return bridging.TAKE, bridging.take(names.DeviceChannel(channel.peers[0]))
         if grant.mode is Mode.BARGE and self._line.policy().barge is Barge.CONFERENCE:
-            return bridging.JOIN, bridging.join(channel.name)
-        return chanspy.APPLICATION, chanspy.arguments(channel.uniqueid, grant.mode)
+            return bridging.JOIN, bridging.join(names.DeviceChannel(channel.name))
+        return chanspy.APPLICATION, chanspy.arguments(Uniqueid(channel.uniqueid), grant.mode)
 
     def _no_longer(self, grant: Grant, spyee: Spyee) -> str | None:
         """Say why the grant does not hold any more: the records took their time."""
@@ -415,6 +465,8 @@ class Spying:
     async def _why(self, grant: Grant, pressed: str, result: int) -> End:
         if pressed == chanspy.LEAVE_KEY:
             return End.SUPERVISOR_LEFT
+        if pressed == chanspy.END_KEY and self._watch is not None and self._watch.conversation_over(grant):
+            return End.CALL_OVER
         if pressed:
             anew = pressed == chanspy.END_KEY and self._watch is not None and self._watch.begins_anew(grant)
             return End.PARTY_CHANGED if anew else End.MODE_KEY
@@ -422,7 +474,7 @@ class Spying:
             # features.c, bridge_exec: SUCCESS also at the end of a bridge that was made.
             made = await self._caller.get_full_variable("${BRIDGERESULT}")
             return End.CALL_OVER if made == "SUCCESS" else End.TARGET_GONE
-        if await self._caller.get_full_variable("${CHANNEL(state)}", grant.spyee):
+        if await self._caller.get_full_variable("${CHANNEL(state)}", grant.spyee_uniqueid):
             return End.PBX_ENDED
         # Option u: a channel that cannot be found ends ChanSpy with -1; one that was heard and is gone with 0.
         return End.TARGET_GONE if result == -1 else End.CALL_OVER
@@ -430,10 +482,28 @@ class Spying:
     def _revoked(self, grant: Grant) -> str | None:
         return None if self._watch is None else self._watch.revoked(grant)
 
-    def _why_the_call_ended(self, grant: Grant) -> End:
+    async def _why_the_call_ended(self, grant: Grant) -> End:
+        if self._watch is not None and self._watch.handed_over(grant):
+            return End.HANDED_OVER
         if self._revoked(grant) is not None:
             return End.REVOKED
-        return self.why_the_call_ended()
+        why = self.why_the_call_ended()
+        return End.HANDED_OVER if why is End.SUPERVISOR_HUNG_UP and await self._was_moved() else why
+
+    async def _was_moved(self) -> bool:
+        """Return whether the call left this server without a hang-up: it was redirected, or bridged with somebody.
+
+        Asterisk answers both as it does a hang-up, and goes on elsewhere: in another place of the dialplan, or on a
+        channel with another uniqueid (ast_async_goto, pbx.c; ast_channel_yank, channel.c). What is left says so.
+        """
+        try:
+            # The proof goes with the channel, and would be one for whoever lets it spy there.
+            await self._caller.set_variable(proof.VARIABLE, "")
+            where = await self._caller.get_full_variable("${UNIQUEID}|${CONTEXT}") or ""
+        except (CallEnded, CommandFailed):
+            return False
+        uniqueid, _, context = where.partition("|")
+        return uniqueid != self._line.dialled.uniqueid or context not in (self._line.context, chanspy.EXIT_CONTEXT)
 
     def why_the_call_ended(self) -> End:
         """Say why the supervisor's call is over."""

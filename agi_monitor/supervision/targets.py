@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from agi_monitor.model import Agent, Barge, Mode, Reason, Refusal
-from agi_monitor.supervision import bridging
+from agi_monitor.names import is_device_channel
 
 _AGE = re.compile(r"(?:^|-)([0-9]{1,20})\.([0-9]{1,20})\Z")
 """When a channel began and which one it was, at the end of its uniqueid (channel.c)."""
@@ -105,6 +105,10 @@ class DeviceLookup(Protocol):
         """Look the agent up; devices that cannot be found make it unreachable, not an error."""
         ...
 
+    async def confirmed(self, agent: Agent, channel: DeviceChannel) -> DeviceChannel | None:
+        """Ask the PBX itself what a channel is right now; None when it is not the one that was decided on."""
+        ...
+
 
 def candidates(devices: AgentDevices, own: frozenset[str]) -> tuple[DeviceChannel, ...] | Refusal:
     """Return the calls that may be meant, the most likely one first, or say why there is none.
@@ -139,9 +143,9 @@ def possible(channel: DeviceChannel, mode: Mode, barge: Barge = Barge.CHANSPY) -
         # app_chanspy.c, attach_barge: the peer is found in a bridge of exactly two channels only, and a conference
         # has its announcer in it as well.
         return Refusal(Reason.CONFERENCE)
-    if mode is Mode.BARGE and barge is Barge.CONFERENCE and not bridging.is_device_channel(channel.name):
+    if mode is Mode.BARGE and barge is Barge.CONFERENCE and not is_device_channel(channel.name):
         return Refusal(Reason.CONFERENCE, "its name is none that can be told exactly")
-    if mode is Mode.TAKE_OVER and not (len(channel.peers) == 1 and bridging.is_device_channel(channel.peers[0])):
+    if mode is Mode.TAKE_OVER and not (len(channel.peers) == 1 and is_device_channel(channel.peers[0])):
         return Refusal(Reason.CONFERENCE, f"{len(channel.peers)} other parties")
     return None
 

@@ -237,13 +237,17 @@ class FakeManager:
         self.event("ChanSpyStart", **_spy(hears, heard))
 
     def stop_spying(self, spyer: str, spyee: str) -> None:
-        """One channel no longer hears another. A list goes on naming the application, as behind AGI.
+        """One channel no longer hears another. Lists and ``CHANNEL(appname)`` go on naming the application for a
+        channel in a context of ours: it is behind AGI. Every other one runs nothing more.
 
         Parameters:
             spyer: the name of the channel that hears.
             spyee: the name of the channel that is heard.
         """
-        self.event("ChanSpyStop", **_spy(self._channel(spyer), self._channel(spyee)))
+        hears = self._channel(spyer)
+        if not hears["Context"].startswith("agi-monitor-"):
+            hears["Application"] = hears["ApplicationData"] = ""
+        self.event("ChanSpyStop", **_spy(hears, self._channel(spyee)))
 
     def event(self, name: str, **headers: str) -> None:
         """Tell an event; nobody hears it before the login.
@@ -412,6 +416,12 @@ class FakeManager:
     def _find(self, name: str) -> dict[str, str] | None:
         return next((channel for channel in self.channels if channel["Channel"] == name), None)
 
+    def _meant(self, asked: Message) -> dict[str, str] | None:
+        # By its name first, then by its uniqueid (channel.c, ast_channel_get_by_name).
+        wanted = asked.text("Channel")
+        by_id = (channel for channel in self.channels if channel["Uniqueid"] == wanted)
+        return self._find(wanted) or next(by_id, None)
+
     def _challenge(self, asked: Message) -> Mapping[str, str] | str:
         return {"Challenge": CHALLENGE}
 
@@ -429,40 +439,59 @@ class FakeManager:
         return {name: "What it does.  (Priv: all)" for name in [*self.answers, *LISTS] if name != "Login"}
 
     def _getvar(self, asked: Message) -> Mapping[str, str] | str:
-        channel, variable = asked.text("Channel"), asked.text("Variable")
-        if self._find(channel) is None:
+        variable = asked.text("Variable")
+        if asked.get("Channel") is None:
+            return {"Variable": variable, "Value": self.variables.get(("", variable), "")}
+        channel = self._meant(asked)
+        if channel is None:
             return "No such channel"
+        name = channel["Channel"]
+        known = {
+            "UNIQUEID": channel["Uniqueid"],
+            "CHANNEL(name)": name,
+            "CHANNEL(state)": channel["ChannelStateDesc"],
+            "CHANNEL(context)": channel["Context"],
+            "CHANNEL(appname)": channel["Application"],
+            "CHANNEL(appdata)": channel["ApplicationData"],
+            "BRIDGEPEER": ",".join(self._peers(channel)),
+        }
         # It reads into 1,024 bytes (manager.c, action_getvar).
-        return {"Variable": variable, "Value": self.variables.get((channel, variable), "")[:1_023]}
+        value = self.variables.get((name, variable), known.get(variable, ""))
+        return {"Variable": variable, "Value": value[:1_023]}
+
+    def _peers(self, channel: Mapping[str, str]) -> list[str]:
+        bridge = channel["BridgeId"]
+        others = [other for other in self.channels if other is not channel]
+        return [other["Channel"] for other in others if bridge and other["BridgeId"] == bridge]
 
     def _setvar(self, asked: Message) -> Mapping[str, str] | str:
-        channel = asked.text("Channel")
-        if self._find(channel) is None:
+        channel = self._meant(asked)
+        if channel is None:
             return "No such channel"
-        self.variables[channel, asked.text("Variable")] = asked.text("Value")
+        self.variables[channel["Channel"], asked.text("Variable")] = asked.text("Value")
         return {"Message": "Variable Set"}
 
     def _play_dtmf(self, asked: Message) -> Mapping[str, str] | str:
-        if self._find(asked.text("Channel")) is None:
+        if self._meant(asked) is None:
             return "Channel not found"
         return {"Message": "DTMF successfully queued"}
 
     def _hangup(self, asked: Message) -> Mapping[str, str] | str:
-        name = asked.text("Channel")
-        if self._find(name) is None:
+        channel = self._meant(asked)
+        if channel is None:
             return "No such channel"
-        self._later(partial(self.hang_up, name))
+        self._later(partial(self.hang_up, channel["Channel"]))
         return {"Message": "Channel Hungup"}
 
     def _bridge_kick(self, asked: Message) -> Mapping[str, str] | str:
-        channel = self._find(asked.text("Channel"))
+        channel = self._meant(asked)
         if channel is None:
             return "Channel does not exist"
         if all(bridge["BridgeUniqueid"] != asked.text("BridgeUniqueid") for bridge in self.bridges):
             return "Bridge not found"
         if channel["BridgeId"] != asked.text("BridgeUniqueid"):
             return "Channel is not in the bridge"
-        self._later(partial(self.leave, asked.text("Channel")))
+        self._later(partial(self.leave, channel["Channel"]))
         return {"Message": "Channel has been kicked"}
 
 

@@ -11,9 +11,11 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.ami.states import Refused, Up
 from agi_monitor.errors import ActionFailed, Disconnected, NoAnswer, PermissionDenied
-from agi_monitor.pbx import MAX_LOGGED, MAX_RETRY_SECONDS, RETRY_SECONDS
+from agi_monitor.names import BridgeId, ChannelName, Uniqueid
+from agi_monitor.pbx import FRESH_SECONDS, MAX_LOGGED, MAX_RETRY_SECONDS, RETRY_SECONDS
 from agi_monitor.supervision import calls, channels
 from agi_monitor.supervision.channels import SETTLE_SECONDS, Stale
+from agi_monitor.supervision.confirmation import Confirmed
 from agi_monitor.supervision.devices import MAX_DEVICE_STATES
 from agi_monitor.supervision.targets import AgentDevices, Source
 from tests.shell.managed import (
@@ -332,7 +334,7 @@ def test_counts_what_nobody_wanted(site: Site) -> None:
     site.fake.event("VarSet", Variable="A")
     with capture_logs():
         site.fake.held.add("Getvar")
-        Deferred.fromCoroutine(site.pbx.variable(SPYER, "A")).addErrback(lambda _: None)
+        Deferred.fromCoroutine(site.pbx.variable(Uniqueid(SPYER_UNIQUEID), "A")).addErrback(lambda _: None)
         site.fake.advance(11.0)
         site.fake.answer_held()
         assert (site.pbx.dropped, site.pbx.strays) == (1, 1)
@@ -468,28 +470,31 @@ def test_answers_from_the_index(site: Site) -> None:
 def test_reads_a_variable(site: Site) -> None:
     """Its value, empty where it is not set, and None where the channel is gone."""
     site.fake.variables[SPYER, "A"] = "value"
-    assert result_of(site.pbx.variable(SPYER, "A")) == "value"
-    assert result_of(site.pbx.variable(SPYER, "B")) == ""
-    assert result_of(site.pbx.variable("PJSIP/9-00000009", "A")) is None
-    assert site.fake.asked("Getvar")[0] == {"Channel": SPYER, "Variable": "A"}
+    assert result_of(site.pbx.variable(Uniqueid(SPYER_UNIQUEID), "A")) == "value"
+    assert result_of(site.pbx.variable(Uniqueid(SPYER_UNIQUEID), "B")) == ""
+    assert result_of(site.pbx.variable(Uniqueid("9.9"), "A")) is None
+    assert site.fake.asked("Getvar")[0] == {"Channel": SPYER_UNIQUEID, "Variable": "A"}
 
+
+HEARS = Confirmed(Uniqueid(SPYER_UNIQUEID), ChannelName(SPYER))
+IS_HEARD = Confirmed(Uniqueid(SPYEE_UNIQUEID), ChannelName(SPYEE))
 
 DEEDS: dict[str, tuple[Callable[[Site], Coroutine[Any, Any, None]], str, dict[str, str]]] = {
-    "hang up": (lambda site: site.pbx.hang_up(SPYER), "Hangup", {"Channel": SPYER}),
+    "hang up": (lambda site: site.pbx.hang_up(HEARS), "Hangup", {"Channel": SPYER_UNIQUEID}),
     "mute": (
-        lambda site: site.pbx.mute(SPYER, "out"),
+        lambda site: site.pbx.mute(HEARS, "out"),
         "Setvar",
-        {"Channel": SPYER, "Variable": "MUTEAUDIO(out)", "Value": "on"},
+        {"Channel": SPYER_UNIQUEID, "Variable": "MUTEAUDIO(out)", "Value": "on"},
     ),
     "press": (
-        lambda site: site.pbx.press(SPYER, "D"),
+        lambda site: site.pbx.press(HEARS, "D"),
         "PlayDTMF",
-        {"Channel": SPYER, "Digit": "D", "Duration": "80", "Receive": "true"},
+        {"Channel": SPYER_UNIQUEID, "Digit": "D", "Duration": "80", "Receive": "true"},
     ),
     "remove": (
-        lambda site: site.pbx.remove(SPYEE, "b-1"),
+        lambda site: site.pbx.remove(IS_HEARD, BridgeId("b-1")),
         "BridgeKick",
-        {"BridgeUniqueid": "b-1", "Channel": SPYEE},
+        {"BridgeUniqueid": "b-1", "Channel": SPYEE_UNIQUEID},
     ),
 }
 
@@ -533,7 +538,7 @@ def test_a_variable_that_may_not_be_read_is_no_missing_channel() -> None:
         site.connect()
         assert [line["needed_for"] for line in events(logs, "ami_class_missing")] == ["Getvar"]
         with pytest.raises(PermissionDenied):
-            result_of(site.pbx.variable(SPYER, "A"))
+            result_of(site.pbx.variable(Uniqueid(SPYER_UNIQUEID), "A"))
 
 
 def test_a_watcher_is_told_after_the_index(site: Site) -> None:
@@ -551,3 +556,57 @@ def test_a_watcher_is_told_after_the_index(site: Site) -> None:
     site.fake.hang_up(SPYER)
     assert seen[-1] == ("Hangup", None)
     assert SPYEE
+
+
+def test_a_silent_pbx_is_asked_before_it_is_believed(site: Site) -> None:
+    """A picture that nobody has added to for two seconds is good for as long as the PBX answers."""
+    assert result_of(site.pbx.is_fresh())
+    assert site.fake.names == []
+    site.fake.advance(FRESH_SECONDS + 0.1)
+    assert result_of(site.pbx.is_fresh())
+    assert site.fake.names == ["Ping"]
+
+
+def test_a_pbx_that_does_not_answer_is_not_believed(site: Site) -> None:
+    """The connection is still open and nothing comes: the old picture is no ground for a grant."""
+    site.fake.advance(FRESH_SECONDS + 0.1)
+    site.fake.held.add("Ping")
+    fresh: list[Any] = []
+    with capture_logs():
+        Deferred.fromCoroutine(site.pbx.is_fresh()).addBoth(fresh.append)
+        site.fake.advance(FRESH_SECONDS)
+    assert fresh == [False]
+    assert site.pbx.stale() is Stale.LOST
+
+
+MEMBER = {
+    "Queue": "sales",
+    "Name": "1001",
+    "Location": "PJSIP/1002",
+    "StateInterface": "PJSIP/1002",
+}
+
+
+@pytest.mark.parametrize(
+    ("listed", "device", "expected"),
+    [
+        ([MEMBER], "PJSIP/1002", True),
+        ([], "PJSIP/1002", False),
+        ([MEMBER], "PJSIP/1003", False),
+        ([{**MEMBER, "Name": "1002"}], "PJSIP/1002", False),
+        ([{**MEMBER, "StateInterface": "PJSIP/1003"}], "PJSIP/1002", False),
+        ([{**MEMBER, "StateInterface": "hint:1001@hints"}], "PJSIP/1002", True),
+        ([{**MEMBER, "StateInterface": "hint:1001@other"}], "PJSIP/1002", False),
+        ([{**MEMBER, "StateInterface": "hint:1${SHELL(x)}@hints"}], "PJSIP/1002", False),
+    ],
+    ids=["yes", "nobody", "another-device", "another-agent", "watches-another", "hint", "other-hint", "no-hint"],
+)
+def test_the_queue_itself_says_where_an_agent_is_logged_in(
+    site: Site, listed: list[dict[str, str]], device: str, expected: bool
+) -> None:
+    """An event that told of the login counts for nothing at that moment."""
+    site.fake.event("QueueMemberAdded", Queue="sales", MemberName="1001", Interface="PJSIP/1002")
+    site.fake.queues = listed
+    site.fake.variables["", "HINT(1001@hints)"] = "PJSIP/1002&Custom:x"
+    assert result_of(site.pbx.is_member("1001", device)) is expected
+    assert site.fake.asked("QueueStatus") == [{"Queue": "sales", "Member": "PJSIP/1002"}]

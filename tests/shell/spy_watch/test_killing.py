@@ -5,8 +5,8 @@ from __future__ import annotations
 from agi_monitor.errors import ActionFailed, Disconnected
 from agi_monitor.spy_watch import KEY_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
-from tests.shell.managed import GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, Site
-from tests.shell.spy_watch.watching import BEFORE, ENDING, OTHER, begin, kept, miss, resync
+from tests.shell.managed import GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
+from tests.shell.spy_watch.watching import BEFORE, ENDING, OTHER, begin, deeds, kept, miss, resync
 
 
 def test_kills_a_spy_of_a_story(site: Site) -> None:
@@ -17,7 +17,7 @@ def test_kills_a_spy_of_a_story(site: Site) -> None:
     site.close()
     assert done == [True]
     assert [(record["why"], record["by"]) for record in site.records("spy_revoked")] == [("killed", "root")]
-    assert site.fake.names == ENDING
+    assert deeds(site) == ENDING
 
 
 def test_kills_an_adopted_spy(site: Site) -> None:
@@ -25,7 +25,7 @@ def test_kills_an_adopted_spy(site: Site) -> None:
     miss(site, BEFORE)
     begin(site.watch.kill("c-1.1", "root"))
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
     assert [(record["why"], record["by"]) for record in site.records("spy_revoked")] == [("killed", "root")]
     assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
 
@@ -34,7 +34,7 @@ def test_kills_a_rogue_spy(site: Site) -> None:
     """Its channel is hung up, and the record of its end says who wanted it."""
     site.fake.start_spying(ROGUE, SPYEE)
     assert begin(site.watch.kill(ROGUE_UNIQUEID, "root")) == [True]
-    assert site.fake.asked("Hangup") == [{"Channel": ROGUE}]
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
     assert [record["by"] for record in site.records("rogue_spy_ended")] == ["root"]
 
 
@@ -43,7 +43,7 @@ def test_kills_a_spy_of_another_server(site: Site) -> None:
     site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
     site.fake.start_spying(SPYER, SPYEE)
     assert begin(site.watch.kill("c-1.1", "root")) == [True]
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
     assert [(record["why"], record["by"]) for record in site.records("spy_revoked")] == [("killed", "root")]
 
 
@@ -52,7 +52,7 @@ def test_kills_an_exempt_spy(site: Site) -> None:
     site.change(exceptions=frozenset({"PJSIP/6666"}))
     site.fake.start_spying(ROGUE, SPYEE)
     assert begin(site.watch.kill(ROGUE_UNIQUEID, "root")) == [True]
-    assert site.fake.asked("Hangup") == [{"Channel": ROGUE}]
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
 
 
 def test_kills_nobody(site: Site) -> None:
@@ -97,7 +97,7 @@ def test_a_spy_that_lost_its_story_can_be_killed(site: Site) -> None:
     assert [spy.id for spy in site.watch.grants.spies()] == ["c-1.1"]
     begin(site.watch.kill("c-1.1", "root"))
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
     resync(site)
     assert site.facts == ["spy_adopted", "spy_revoked", "spy_ended"]
     assert [(record["why"], record["by"]) for record in site.records("spy_revoked")] == [("killed", "root")]

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from agi_monitor.spy_watch import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
 from agi_monitor.supervision.grants import LATE_SECONDS, Kind
 from tests.shell.managed import CUSTOMER_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
-from tests.shell.spy_watch.watching import HELPER, begin, kinds
+from tests.shell.spy_watch.watching import HELPER, begin, deeds, kinds
 
 
 def tell(site: Site, helper: str = HELPER) -> None:
@@ -27,7 +27,7 @@ def test_a_notice_is_given_when_the_helper_is_done(site: Site) -> None:
     site.fake.stop_spying(HELPER, SPYEE)
     assert given == [True]
     site.watch.notice_over(notice)
-    assert (site.facts, site.fake.names, len(site.fake.clock.getDelayedCalls())) == ([], [], timers)
+    assert (site.facts, deeds(site), len(site.fake.clock.getDelayedCalls())) == ([], [], timers)
 
 
 def test_a_notice_may_be_over_before_anybody_waits(site: Site) -> None:

@@ -11,8 +11,8 @@ from agi_monitor.model import Mode, Orphans
 from agi_monitor.spy_watch import HANGUP_SECONDS, KEY_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.proof import VARIABLE
-from tests.shell.managed import GRANT, SPYEE, SPYER, Site
-from tests.shell.spy_watch.watching import BEFORE, ENDING, begin, kept, kinds, miss, resync
+from tests.shell.managed import GRANT, SPYEE, SPYER, SPYER_UNIQUEID, Site
+from tests.shell.spy_watch.watching import BEFORE, ENDING, begin, kept, kinds, miss, resync, stop
 
 
 @pytest.mark.parametrize("by_event", [True, False], ids=["event", "list"])
@@ -37,7 +37,7 @@ def test_an_orphan_is_ended_where_the_site_wants_it(site: Site) -> None:
     miss(site, BEFORE)
     assert [record["why"] for record in site.records("spy_revoked")] == ["orphaned"]
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
     assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
 
 
@@ -45,7 +45,7 @@ def test_an_orphan_that_ends_by_the_key_is_not_hung_up_twice(site: Site) -> None
     """ChanSpyStop closes it: nothing more is done."""
     site.change(orphans=Orphans.END)
     miss(site, BEFORE)
-    site.fake.stop_spying(SPYER, SPYEE)
+    stop(site)
     site.fake.advance(1.0)
     assert "Hangup" not in site.fake.names
     assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
@@ -67,7 +67,7 @@ def test_says_why_an_orphan_ended(site: Site, hangs_up: str | None, stop_first: 
     site.fake.advance(2.5)
     began = site.fake.clock.seconds()
     if stop_first:
-        site.fake.stop_spying(SPYER, SPYEE)
+        stop(site)
     if hangs_up is not None:
         site.fake.hang_up(hangs_up)
     site.fake.advance(HANGUP_SECONDS)
@@ -103,7 +103,7 @@ def test_a_clock_that_jumps_falsifies_no_duration_of_an_orphan(site: Site, skew:
     site.watch.closed(GRANT)
     site.fake.hang_up(SPYER)
     earlier = replace(GRANT, spyer="PJSIP/2001-00000009", spyer_uniqueid="9.9", began=site.time() - 60.0)
-    site.fake.add_channel(earlier.spyer, earlier.spyer_uniqueid)
+    site.fake.add_channel(earlier.spyer, earlier.spyer_uniqueid, Context="agi-monitor-call")
     site.fake.variables[earlier.spyer, VARIABLE] = BEFORE.sign(earlier)
     site.fake.start_spying(earlier.spyer, SPYEE)
     site.fake.advance(5.0)
@@ -133,7 +133,7 @@ def test_a_spy_that_lost_its_story_can_lose_its_right(site: Site) -> None:
     site.change(rules=())
     assert [name for name in site.fake.names if name in ENDING] == ENDING
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
     assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
 
 
@@ -151,7 +151,7 @@ def test_a_revocation_goes_on_without_the_story(site: Site) -> None:
     site.watch.left_alone(GRANT)
     site.watch.closed(GRANT)
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
     assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
     assert site.facts.count("spy_revoked") == 1
 
@@ -163,7 +163,7 @@ def test_a_spy_that_lost_its_story_ends_where_the_site_wants_it(site: Site) -> N
     site.watch.left_alone(GRANT)
     site.watch.closed(GRANT)
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
     assert [record["why"] for record in site.records("spy_revoked")] == ["orphaned"]
     assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
     assert kept(site) == []
@@ -180,7 +180,7 @@ def test_an_orphan_that_ends_while_its_record_is_written_is_not_ended_again(
     site.forget()
     site.ledger.disk = disk = Deferred[None]()
     site.fake.answer_held()
-    site.fake.stop_spying(SPYER, SPYEE)
+    stop(site)
     site.fake.hang_up(SPYER)
     disk.callback(None)
     site.fake.advance(HANGUP_SECONDS)
@@ -199,6 +199,6 @@ def test_a_supervisor_on_a_call_is_adopted(site: Site, application: str) -> None
     resync(site)
     assert kinds(site) == [(SPYER, Kind.ADOPTED)]
     begin(site.watch.kill("c-1.1", "root"))
-    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER}]
+    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER_UNIQUEID}]
     site.fake.hang_up(SPYER)
     assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]

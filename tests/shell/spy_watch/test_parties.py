@@ -8,14 +8,14 @@ import pytest
 
 from agi_monitor.model import Agent, Mode
 from agi_monitor.supervision.protected import Protected
-from tests.shell.managed import CUSTOMER, GRANT, SPYEE, SPYER, Site
+from tests.shell.managed import CUSTOMER, GRANT, SPYEE, SPYER, SPYER_UNIQUEID, Site
 from tests.shell.spy_watch.watching import DOCTOR
 
 COLLEAGUE = "PJSIP/1002-00000014"
 NEW_PARTY, NEW_PARTY_UNIQUEID = "PJSIP/3002-00000015", "1700000000.15"
 
 
-BEGUN_ANEW = {"Channel": SPYER, "Digit": "D", "Duration": "80", "Receive": "true"}
+BEGUN_ANEW = {"Channel": SPYER_UNIQUEID, "Digit": "D", "Duration": "80", "Receive": "true"}
 
 
 def transfer(site: Site, bridge: str = "b-9") -> None:
@@ -99,7 +99,7 @@ def test_a_protected_phone_that_joins_when_the_agent_is_gone_ends_the_spy(site: 
     assert site.facts == []
     site.fake.add_channel(DOCTOR, "1700000000.13", "b-1")
     assert [record["why"] for record in site.records("spy_revoked")] == ["protected"]
-    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER}]
+    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER_UNIQUEID}]
 
 
 def joined(site: Site, mode: Mode = Mode.BARGE) -> None:
@@ -118,7 +118,7 @@ def test_a_colleague_whom_nobody_allowed_ends_the_spy_when_the_agent_has_left(si
     assert site.facts == []
     site.fake.add_channel(COLLEAGUE, "1700000000.14", "b-1")
     assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
-    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER}]
+    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER_UNIQUEID}]
 
 
 @pytest.mark.parametrize("end", ["leave", "hang_up"])

@@ -13,18 +13,18 @@ from agi_monitor.spy_watch import CLOSE_SECONDS, KEY_SECONDS
 from agi_monitor.supervision.channels import SETTLE_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.protected import Protected
-from tests.shell.managed import GRANT, RESYNC_SECONDS, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, Site
-from tests.shell.spy_watch.watching import ENDING, begin, kept, kinds, resync
+from tests.shell.managed import GRANT, RESYNC_SECONDS, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
+from tests.shell.spy_watch.watching import ENDING, begin, deeds, kept, kinds, resync
 
 
 def test_a_right_that_is_taken_away_ends_the_spy(site: Site) -> None:
     """Silence in both directions and the key that ends ChanSpy go out at once, in this order; then the record."""
     site.open()
     site.change(rules=())
-    assert site.fake.names == ENDING
+    assert deeds(site) == ENDING
     assert site.fake.asked("Setvar") == [
-        {"Channel": SPYER, "Variable": "MUTEAUDIO(out)", "Value": "on"},
-        {"Channel": SPYER, "Variable": "MUTEAUDIO(in)", "Value": "on"},
+        {"Channel": SPYER_UNIQUEID, "Variable": "MUTEAUDIO(out)", "Value": "on"},
+        {"Channel": SPYER_UNIQUEID, "Variable": "MUTEAUDIO(in)", "Value": "on"},
     ]
     assert site.fake.asked("PlayDTMF")[0]["Digit"] == "D"
     (record,) = site.records("spy_revoked")
@@ -39,7 +39,7 @@ def test_a_spy_that_ends_by_the_key_keeps_its_call(site: Site) -> None:
     site.fake.advance(KEY_SECONDS / 2)
     site.close()
     site.fake.advance(10.0)
-    assert site.fake.names == ENDING
+    assert deeds(site) == ENDING
     assert site.watch.revoked(GRANT) is None
 
 
@@ -51,7 +51,7 @@ def test_a_spy_that_does_not_end_by_the_key_is_hung_up(site: Site) -> None:
     assert "Hangup" not in site.fake.names
     site.fake.advance(0.001)
     site.fake.advance(10.0)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
 
 
 def test_a_spy_that_is_over_keeps_its_call_though_the_story_is_slow(site: Site) -> None:
@@ -63,7 +63,7 @@ def test_a_spy_that_is_over_keeps_its_call_though_the_story_is_slow(site: Site) 
     site.fake.advance(CLOSE_SECONDS / 2)
     site.close()
     site.fake.advance(10.0)
-    assert site.fake.names == ENDING
+    assert deeds(site) == ENDING
 
 
 def test_a_spy_that_was_over_before_is_hung_up_all_the_same(site: Site) -> None:
@@ -74,7 +74,7 @@ def test_a_spy_that_was_over_before_is_hung_up_all_the_same(site: Site) -> None:
     site.fake.advance(1.0)
     site.change(rules=())
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
 
 
 def test_a_story_that_never_says_that_it_is_over(site: Site) -> None:
@@ -86,7 +86,7 @@ def test_a_story_that_never_says_that_it_is_over(site: Site) -> None:
     assert "Hangup" not in site.fake.names
     site.fake.advance(CLOSE_SECONDS)
     site.fake.advance(10.0)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
 
 
 def test_a_disk_that_hangs_keeps_nobody_from_falling_silent(site: Site) -> None:
@@ -95,7 +95,7 @@ def test_a_disk_that_hangs_keeps_nobody_from_falling_silent(site: Site) -> None:
     disk: Deferred[None] = Deferred()
     site.ledger.disk = disk
     site.change(rules=())
-    assert site.fake.names == ENDING
+    assert deeds(site) == ENDING
     assert site.facts == []
     disk.callback(None)
     assert site.facts == ["spy_revoked"]
@@ -117,8 +117,8 @@ def test_whoever_joined_a_conference_is_taken_out_of_it(site: Site) -> None:
     site.open()
     site.fake.enter(SPYER, "b-1")
     site.change(rules=())
-    assert site.fake.names == ["Setvar", "Setvar", "BridgeKick"]
-    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER}]
+    assert deeds(site) == ["Setvar", "Setvar", "BridgeKick"]
+    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER_UNIQUEID}]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_revocation_without_a_connection_is_tried_again(site: Site) -> None:
     site.fake.advance(60.0)
     site.fake.advance(KEY_SECONDS)
     assert [name for name in site.fake.names if name in ENDING] == ENDING
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
 
 
 def test_a_revocation_without_a_connection_takes_the_other_way(site: Site) -> None:
@@ -309,8 +309,10 @@ def test_many_spies_are_revoked_at_once(site: Site, logs: list[EventDict]) -> No
     site.fake.held.update(ENDING)
     site.change(rules=())
     site.fake.advance(KEY_SECONDS)
-    assert [headers["Channel"] for headers in site.fake.asked("Hangup")] == [grant.spyer for grant in grants]
-    assert [headers["Channel"] for headers in site.fake.asked("PlayDTMF")] == [grant.spyer for grant in grants]
+    assert [headers["Channel"] for headers in site.fake.asked("Hangup")] == [grant.spyer_uniqueid for grant in grants]
+    assert [headers["Channel"] for headers in site.fake.asked("PlayDTMF")] == [
+        grant.spyer_uniqueid for grant in grants
+    ]
     assert len(site.records("spy_revoked")) == len(grants)
     site.fake.answer_held()
     for grant in grants:
@@ -325,7 +327,7 @@ def test_a_disk_that_hangs_delays_no_hang_up(site: Site) -> None:
     site.ledger.disk = disk = Deferred[None]()
     site.change(rules=())
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}]
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
     assert site.facts == []
     disk.callback(None)
     assert site.facts == ["spy_revoked"]
@@ -341,5 +343,5 @@ def test_a_hang_up_that_failed_is_tried_again(site: Site) -> None:
     site.fake.refused.clear()
     resync(site)
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": SPYER}] * 2
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}] * 2
     assert site.watch.revoked(GRANT) == "mode_denied"

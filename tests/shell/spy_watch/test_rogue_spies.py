@@ -93,7 +93,7 @@ def test_a_spy_behind_a_conference_is_rogue(site: Site, mode: Mode) -> None:
 def test_a_spy_without_a_grant_is_rogue(site: Site, logs: list[EventDict]) -> None:
     """Its channel is asked once, has nothing to show, and that is recorded and logged with both channels."""
     site.fake.start_spying(ROGUE, SPYEE)
-    assert site.fake.asked("Getvar") == [{"Channel": ROGUE, "Variable": VARIABLE}]
+    assert site.fake.asked("Getvar") == [{"Channel": ROGUE_UNIQUEID, "Variable": VARIABLE}]
     assert kinds(site) == [(ROGUE, Kind.ROGUE)]
     assert site.records("rogue_spy") == [
         {
@@ -175,7 +175,7 @@ def test_a_rogue_spy_is_hung_up_where_the_site_wants_it(site: Site) -> None:
     """Its channel is hung up at once, and the record says so."""
     site.change(rogue=RogueSpies.HANG_UP)
     site.fake.start_spying(ROGUE, SPYEE)
-    assert site.fake.asked("Hangup") == [{"Channel": ROGUE}]
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
     assert site.records("rogue_spy")[0]["action"] == "hang_up"
     assert site.facts == ["rogue_spy", "rogue_spy_ended"]
 
@@ -186,7 +186,7 @@ def test_a_rogue_spy_is_hung_up_while_the_disk_hangs(site: Site) -> None:
     disk: Deferred[None] = Deferred()
     site.ledger.disk = disk
     site.fake.start_spying(ROGUE, SPYEE)
-    assert site.fake.asked("Hangup") == [{"Channel": ROGUE}]
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
     disk.callback(None)
     assert site.facts.count("rogue_spy") == 1
 
@@ -360,7 +360,7 @@ def test_a_reload_can_end_the_rogue_spies_that_are_on(site: Site) -> None:
     site.fake.start_spying(ROGUE, SPYEE)
     assert "Hangup" not in site.fake.names
     site.change(rogue=RogueSpies.HANG_UP)
-    assert site.fake.asked("Hangup") == [{"Channel": ROGUE}]
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
     assert site.facts == ["rogue_spy", "rogue_spy_ended"]
 
 
@@ -381,6 +381,7 @@ def test_a_supervisor_who_begins_to_spy_while_asked_is_no_alarm(site: Site) -> N
     site.open()
     site.close()
     site.fake.advance(LATE_SECONDS + 1.0)
+    site.fake.advance(0.1)
     site.fake.held.add("Getvar")
     resync(site)
     assert kinds(site) == [(SPYER, Kind.UNPROVEN)]
@@ -389,6 +390,7 @@ def test_a_supervisor_who_begins_to_spy_while_asked_is_no_alarm(site: Site) -> N
     site.fake.answer_held()
     assert (site.facts, kinds(site)) == ([], [(SPYER, Kind.GRANTED)])
     site.close(second)
+    site.fake.advance(0.1)
     assert (kinds(site), kept(site)) == ([], [])
 
 

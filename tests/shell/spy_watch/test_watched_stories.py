@@ -84,7 +84,7 @@ def test_a_story_that_loses_its_connection_leaves_its_spy_to_the_watch(tmp_path:
     ]
     site.change(rules=())
     site.fake.advance(KEY_SECONDS)
-    assert site.fake.asked("Hangup") == [{"Channel": supervisor.name}]
+    assert site.fake.asked("Hangup") == [{"Channel": supervisor.uniqueid}]
     assert site.facts == ["spy_adopted", "spy_revoked", "spy_ended"]
     assert [(record["why"], record["call"]) for record in site.records("spy_ended")] == [("revoked", "fake-1")]
     assert desk.recorded("fact") == [("spy_started",)]

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from agi_monitor.supervision.channels import SETTLE_SECONDS
 from agi_monitor.supervision.grants import Grant, Kind
 from agi_monitor.supervision.proof import VARIABLE, Signer
-from tests.shell.managed import GRANT, SIGNER, Site
+from tests.shell.managed import GRANT, SIGNER, SPYEE, SPYER, Site
 
 BEFORE = replace(SIGNER, run="run-1")
 """This server in an earlier run."""
@@ -43,6 +43,17 @@ def begin(story: Coroutine[Any, Any, Any]) -> list[Any]:
 def kinds(site: Site) -> list[tuple[str, Kind]]:
     """Who hears somebody, and by what right."""
     return [(spy.spyer, spy.kind) for spy in site.watch.grants.spies()]
+
+
+def deeds(site: Site) -> list[str]:
+    """What was done on the PBX, in order, without what was only asked."""
+    return [name for name in site.fake.names if name not in ("Getvar", "CoreShowChannels")]
+
+
+def stop(site: Site) -> None:
+    """The spy ends without its story: the channel of the supervisor goes on in the dialplan, where it is hung up."""
+    next(one for one in site.fake.channels if one["Channel"] == SPYER)["Application"] = "Hangup"
+    site.fake.stop_spying(SPYER, SPYEE)
 
 
 def resync(site: Site) -> None:

@@ -198,6 +198,14 @@ class LiveHouse:
         peers = [name for name in channel.bridge_peer.split(",") if name]
         return min([channel.name, *peers]) if peers else ""
 
+    async def is_fresh(self) -> bool:
+        """It is listed at every question."""
+        return True
+
+    async def is_member(self, extension: str, device: str) -> bool:
+        """No queue here."""
+        return False
+
     def stale(self) -> Stale | None:
         """Whether the picture is lost."""
         return self._index().stale("pbx")
@@ -246,6 +254,12 @@ class Watch:
         """Why a grant was revoked."""
         self.anew: set[str] = set()
         """Grants that are told to begin anew."""
+        self.elsewhere: set[str] = set()
+        """Grants that another phone has."""
+        self.others: set[str] = set()
+        """Grants whose agents talk to somebody else now."""
+        self.over: set[str] = set()
+        """Grants whose agents talk to nobody."""
         self.gives = True
         """Whether a notice reaches its agent."""
         self.notices: list[int] = []
@@ -290,6 +304,18 @@ class Watch:
     def begins_anew(self, grant: Grant) -> bool:
         """Whether another party came."""
         return grant.id in self.anew
+
+    def handed_over(self, grant: Grant) -> bool:
+        """Whether it was found at another phone."""
+        return grant.id in self.elsewhere
+
+    def is_another_conversation(self, grant: Grant) -> bool:
+        """Whether nobody of the call before is left."""
+        return grant.id in self.others
+
+    def conversation_over(self, grant: Grant) -> bool:
+        """Whether the agent is alone."""
+        return grant.id in self.over
 
     async def silenced(self, grant: Grant) -> None:
         """Nothing is on its way here."""

@@ -1,0 +1,165 @@
+"""Spies whose phone is exchanged: the stranger falls silent, and what is said of it is true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from structlog.typing import EventDict
+
+from agi_monitor.model import Mode
+from agi_monitor.supervision.proof import VARIABLE
+from tests.shell.managed import (
+    CUSTOMER_UNIQUEID,
+    GRANT,
+    ROGUE,
+    ROGUE_UNIQUEID,
+    SPYEE,
+    SPYER,
+    SPYER_UNIQUEID,
+    Site,
+)
+from tests.shell.spy_watch.watching import BEFORE, begin, deeds, kept, kinds, miss
+
+SILENCE = ["Setvar", "Setvar", "Hangup"]
+
+
+def exchange(site: Site, *, told: bool = True) -> None:
+    """The stranger's phone takes the place of the supervisor's, as Asterisk was seen to do it: the application and
+    its variables go on under the stranger's name; the supervisor's channel hangs up.
+
+    Parameters:
+        site: the PBX.
+        told: whether the attended transfer is told of as well.
+    """
+    spyer = next(one for one in site.fake.channels if one["Channel"] == SPYER)
+    stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
+    stranger.update({name: spyer[name] for name in ("Application", "ApplicationData", "Context")})
+    site.fake.variables[ROGUE, VARIABLE] = site.fake.variables.pop((SPYER, VARIABLE))
+    if told:
+        site.fake.event(
+            "AttendedTransfer",
+            Result="Success",
+            OrigTransfererUniqueid="1700000000.99",
+            SecondTransfererUniqueid=SPYER_UNIQUEID,
+            TransfereeUniqueid=ROGUE_UNIQUEID,
+            DestType="App",
+            DestApp="ChanSpy",
+        )
+    site.fake.hang_up(SPYER)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["transfer", "no-event-of-its-own"])
+@pytest.mark.parametrize("mode", [Mode.LISTEN, Mode.WHISPER, Mode.BARGE])
+def test_another_phone_falls_silent(site: Site, mode: Mode, told: bool) -> None:
+    """At once, and by the uniqueid that it has now; the record names both channels."""
+    site.open(replace(GRANT, mode=mode))
+    exchange(site, told=told)
+    assert deeds(site) == SILENCE
+    assert {headers["Channel"] for headers in site.fake.asked("Setvar")} == {ROGUE_UNIQUEID}
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    (record,) = site.records("spy_handed_over")
+    assert (record["spyer"], record["spyer_uniqueid"]) == (SPYER, SPYER_UNIQUEID)
+    assert (record["to"], record["to_uniqueid"], record["grant"]) == (ROGUE, ROGUE_UNIQUEID, 1)
+    assert site.watch.handed_over(GRANT)
+    assert site.watch.revoked(GRANT) == "handed_over"
+    site.watch.closed(GRANT)
+    assert (kinds(site), kept(site)) == ([], [])
+
+
+def test_a_supervisor_who_hangs_up_is_not_looked_for(site: Site, logs: list[EventDict]) -> None:
+    """The channel is gone, and no other carries its grant."""
+    site.open()
+    site.fake.hang_up(SPYER)
+    site.watch.closed(GRANT)
+    assert site.records("spy_handed_over") == []
+    assert deeds(site) == []
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+def test_who_only_runs_the_same_application_is_not_taken_for_it(site: Site) -> None:
+    """Somebody else spies on the same agent: without the proof of the grant they are not the one."""
+    site.open()
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.forget()
+    site.fake.hang_up(SPYER)
+    assert deeds(site) == []
+    assert site.records("spy_handed_over") == []
+
+
+@pytest.mark.parametrize("leg", ["OrigTransferer", "SecondTransferer"])
+def test_a_transfer_that_only_somebody_tells_of_ends_nobody(site: Site, leg: str) -> None:
+    """An event that no PBX wrote names an innocent channel, which does not carry the grant: nothing is done to it."""
+    site.open()
+    headers = {f"{leg}Uniqueid": SPYER_UNIQUEID, "TransfereeUniqueid": CUSTOMER_UNIQUEID}
+    site.fake.event("AttendedTransfer", **headers, TransferTargetUniqueid="/./", DestType="App")
+    assert deeds(site) == []
+    assert (site.facts, site.watch.revoked(GRANT)) == ([], None)
+
+
+def test_a_kill_finds_the_phone_that_hears(site: Site) -> None:
+    """No event told that the phone was exchanged: who ends the spy ends what is really there, and then it is over."""
+    site.open()
+    site.fake.lose_connection()
+    exchange(site, told=False)
+    site.fake.advance(5.0)
+    site.forget()
+    done = begin(site.watch.kill(GRANT.id, "root"))
+    site.fake.advance(1.0)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    assert done == [True]
+
+
+def test_a_kill_that_ends_nothing_is_no_success(site: Site) -> None:
+    """The PBX says yes to the hang-up and the channel stays: that is an error, not an end."""
+    site.open()
+    site.fake.answers["Hangup"] = lambda fake, asked: {"Message": "Channel Hungup"}
+    done = begin(site.watch.kill(GRANT.id, "root"))
+    for _ in range(50):
+        site.fake.advance(0.1)
+    assert [type(one).__name__ for one in done] == ["ActionFailed"]
+
+
+def test_a_third_phone_in_a_joined_call_is_taken_out(site: Site) -> None:
+    """The supervisor joined the call and is transferred: another phone has their place in the bridge, without a
+    grant. It is that phone's bridge as well, so it is taken out of it and goes on."""
+    site.open(replace(GRANT, mode=Mode.BARGE))
+    site.fake.enter(SPYER, "b-1")
+    site.fake.leave(SPYER)
+    bridge = {"BridgeUniqueid": "b-1", "BridgeType": "basic", "BridgeTechnology": "simple_bridge"}
+    stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
+    stranger["BridgeId"] = "b-1"
+    site.fake.event("BridgeEnter", **bridge, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, SwapUniqueid=SPYER_UNIQUEID)
+    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": ROGUE_UNIQUEID}]
+    (record,) = site.records("spy_handed_over")
+    assert (record["to"], record["to_uniqueid"]) == (ROGUE, ROGUE_UNIQUEID)
+
+
+def test_a_swap_that_only_somebody_tells_of_takes_nobody_out(site: Site) -> None:
+    """The supervisor is still in the bridge, so the customer did not take their place."""
+    site.open(replace(GRANT, mode=Mode.BARGE))
+    site.fake.enter(SPYER, "b-1")
+    bridge = {"BridgeUniqueid": "b-1", "BridgeType": "basic", "BridgeTechnology": "simple_bridge"}
+    customer = {"Channel": "PJSIP/trunk-00000002", "Uniqueid": CUSTOMER_UNIQUEID}
+    site.fake.event("BridgeEnter", **bridge, **customer, SwapUniqueid=SPYER_UNIQUEID)
+    assert (deeds(site), site.facts) == ([], [])
+
+
+def test_an_end_that_only_somebody_tells_of_is_none(site: Site, logs: list[EventDict]) -> None:
+    """ChanSpyStop and Hangup of a spy that goes on: nothing is recorded as its end, and the picture is doubted."""
+    miss(site, BEFORE)
+    site.forget()
+    site.fake.event("Hangup", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
+    site.fake.event("ChanSpyStop", SpyerChannel=SPYER, SpyerUniqueid=SPYER_UNIQUEID, SpyeeUniqueid="1700000000.1")
+    for _ in range(30):
+        site.fake.advance(0.1)
+    assert site.records("spy_ended") == []
+    assert len(kinds(site)) == 1
+    assert {line["event_name"] for line in logs if line["event"] == "ami_forged"} == {"Hangup", "ChanSpyStop"}
+
+
+def test_a_proof_is_worth_nothing_in_another_context(site: Site) -> None:
+    """A supervisor's channel was redirected to a place of the dialplan that spies, and the server began again."""
+    site.fake.channels[2]["Context"] = "from-internal"
+    miss(site, BEFORE)
+    assert site.facts.count("rogue_spy") == 1

@@ -204,7 +204,8 @@ class ChannelIndex:
             for channel in known.calls.device_channels(device, known_by)
         )
         reachable = bool(channels) or any(known.devices.is_reachable(device) for device in devices)
-        return AgentDevices(tuple(devices), channels, reachable, Source.INDEX)
+        unusable = tuple(uniqueid for device in devices for uniqueid in known.calls.unusable(device))
+        return AgentDevices(tuple(devices), channels, reachable or bool(unusable), Source.INDEX, unusable=unusable)
 
     def channel(self, node: str, uniqueid: str) -> Channel | Stale | None:
         """Return a channel; None when there is no such one."""

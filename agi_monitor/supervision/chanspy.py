@@ -35,16 +35,51 @@ OPTIONS = "uqESX"
 """``u`` one exact channel, ``q`` no beep, ``E`` ends with the spyee's hang-up and does not move to another
 call, ``S`` does not wait for a channel that is gone, ``X`` leaves on a key of the exit context."""
 
-_UNIQUEID = re.compile(r"(?!(?i:all)\Z)(?=.*[0-9])[A-Za-z0-9_.\-]{1,150}")
+MAX_UNIQUEID_BYTES = 151
+"""Asterisk keeps no more of a uniqueid (AST_MAX_UNIQUEID without its final NUL, channel.h)."""
+
+SYSTEM_NAME_MARKS = frozenset(" _.-+@:#=~!%*'")
+"""The marks that may stand in a system name, besides letters and digits. Each of the others is structure somewhere: a
+comma, brackets, quotes and a backslash in an application's arguments (app.c, __ast_app_separate_args), ``$`` in what
+is substituted, ``;`` in files, ``&`` and ``|`` in lists, ``/`` in the name of a channel and around a regular
+expression (manager.c, action_hangup)."""
+
+_CHOSEN = re.compile(r"(?!(?i:all)\Z)(?=.*[0-9])[A-Za-z0-9_.\-]{1,150}")
+_OWN = re.compile(r"(?P<system>\S.*)-[0-9]{1,20}\.[0-9]{1,20}")
 
 
 def is_uniqueid(text: str) -> bool:
     """Say whether the text can be nothing but one channel's uniqueid: nothing else may reach ChanSpy.
 
-    That is ``[systemname-]epoch.sequence`` (channel.c), or up to 149 characters that ARI or AMI Originate chose as
-    the ``ChannelId``. No comma, no space, never empty, never ``all``: with option ``u`` it is compared as a whole.
+    That is ``[systemname-]epoch.sequence`` (channel_internal_api.c), or up to 149 characters that ARI or AMI
+    Originate chose as the ``ChannelId``. Never empty, never ``all``: with option ``u`` it is compared as a whole.
+
+    A system name is up to 127 bytes of anything (options.c), such as ``Call Center 1``. Letters of every alphabet,
+    digits, spaces and ``SYSTEM_NAME_MARKS`` are taken; see ``unusable_characters`` for the rest.
     """
-    return _UNIQUEID.fullmatch(text) is not None
+    if _CHOSEN.fullmatch(text) is not None:
+        return True
+    own = _OWN.fullmatch(text)
+    return own is not None and is_system_name(own["system"]) and len(text.encode()) <= MAX_UNIQUEID_BYTES
+
+
+def is_system_name(text: str) -> bool:
+    """Say whether the uniqueids of a PBX with this system name can be told to ChanSpy."""
+    return bool(text) and text == text.strip() and not unusable_characters(text)
+
+
+def unusable_characters(text: str) -> str:
+    """Return the characters of a system name or a uniqueid that must not reach an application, each once, sorted.
+
+    A character that is not printable is one of them, and so is what stands for bytes that are not UTF-8.
+    """
+    return "".join(sorted({one for one in text if not _is_plain(one)}))
+
+
+def _is_plain(character: str) -> bool:
+    if character.isascii():
+        return character.isalnum() or character in SYSTEM_NAME_MARKS
+    return character.isprintable() and character != "\N{REPLACEMENT CHARACTER}"
 
 
 def arguments(uniqueid: str, mode: Mode) -> str:

@@ -7,7 +7,7 @@ restricted to exactly one device, each channel's state, and its bridge peers.
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agi_monitor.model import Agent, endpoint_of
 from agi_monitor.supervision import chanspy
@@ -51,6 +51,10 @@ class Variables(Protocol):
         ...
 
 
+class _Unusable(NamedTuple):
+    uniqueid: str
+
+
 class DeviceChannelsOverAgi:
     """``targets.DeviceLookup`` by GET FULL VARIABLE.
 
@@ -68,15 +72,18 @@ class DeviceChannelsOverAgi:
         known_by = KnownBy.CONFIGURED if agent.endpoints else KnownBy.HINT
         endpoints = agent.endpoints or await self._hinted(agent.extension)
         channels: list[DeviceChannel] = []
+        unusable: list[str] = []
         reachable = False
         for endpoint in endpoints:
             state = await self._ask(f"${{DEVICE_STATE({endpoint})}}")
             reachable = reachable or state not in UNREACHABLE
             for name in await self._channel_names(endpoint):
                 channel = await self._channel(name, known_by)
-                if channel is not None:
+                if isinstance(channel, DeviceChannel):
                     channels.append(channel)
-        return AgentDevices(endpoints, tuple(channels), reachable)
+                elif channel is not None:
+                    unusable.append(channel.uniqueid)
+        return AgentDevices(endpoints, tuple(channels), reachable, unusable=tuple(unusable))
 
     async def _hinted(self, extension: str) -> tuple[str, ...]:
         return hinted(await self._ask(f"${{HINT({extension}@{self._hint_context})}}"))
@@ -89,7 +96,7 @@ class DeviceChannelsOverAgi:
         # CHANNELS() ignores case and cuts long lists; what is used is compared once more, exactly.
         return [name for name in names if endpoint_of(name) == endpoint][:MAX_CHANNELS]
 
-    async def _channel(self, name: str, known_by: KnownBy) -> DeviceChannel | None:
+    async def _channel(self, name: str, known_by: KnownBy) -> DeviceChannel | _Unusable | None:
         answer = await self._session.get_full_variable(
             "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${CONNECTEDLINE(num)}|${BRIDGEPEER}", name
         )
@@ -99,8 +106,8 @@ class DeviceChannelsOverAgi:
         # shift the fields before them.
         fields = answer.split("|", 3)
         if len(fields) != 4 or not chanspy.is_uniqueid(fields[0]):
-            # Cut off: ChanSpy could not be told exactly this one.
-            return None
+            # Cut off, or holding what is structure in an application: ChanSpy could not be told exactly this one.
+            return _Unusable(answer.partition("|")[0])
         uniqueid, state, on_hold, rest = fields
         number, _, peers_text = rest.rpartition("|")
         members = _names(peers_text)

@@ -205,6 +205,9 @@ class SpyCall:
         if isinstance(permitted, Refusal):
             return permitted
         devices = await self._devices.devices_of(permitted.agent)
+        for identifier in devices.unusable:
+            unusable = chanspy.unusable_characters(identifier)
+            self._line.log.error("identifier_unusable", identifier=repr(identifier), characters=repr(unusable))
         calls = targets.candidates(devices, permitted.supervisor.endpoints)
         if not isinstance(calls, Refusal):
             # Of a call that may not be heard nothing is said, not even the number.

@@ -28,9 +28,24 @@ def test_writes_the_arguments(mode: Mode, expected: str) -> None:
     assert chanspy.arguments("1700000000.10", mode) == expected
 
 
-@pytest.mark.parametrize("uniqueid", ["1.1", "pbx-1700000000.10", "pbx-2.north_1-1.10", "1-1.10", "click-to-dial-7"])
+@pytest.mark.parametrize(
+    "uniqueid",
+    [
+        "1.1",
+        "pbx-1700000000.10",
+        "pbx-2.north_1-1.10",
+        "1-1.10",
+        "click-to-dial-7",
+        "Call Center 1-1764400000.12",
+        "Call  Center-1764400000.12",
+        "Zürich-1764400000.12",
+        "コール-1764400000.12",
+        "pbx #1: it's 50% @home!-1764400000.12",
+        f"{'x' * 127}-1764400000.12",
+    ],
+)
 def test_takes_the_uniqueids_of_the_pbx(uniqueid: str) -> None:
-    """With and without a system name before it, and one that an application chose."""
+    """With and without a system name before it, whatever people call their PBX, and one that an application chose."""
     assert chanspy.is_uniqueid(uniqueid)
     assert chanspy.arguments(uniqueid, Mode.LISTEN) == f"{uniqueid},uqESX"
 
@@ -55,8 +70,16 @@ REFUSED = [
     "${CHANNEL}-1.1",
     "1700000000.١",
     "１７.１",
-    "pbx 1-1700000000.10",
     '"-1.1',
+    *(f"pbx{mark}1-1764400000.12" for mark in ',()[]{}"\\$;&|<>/`^?\t\n\r\0\x7f\x85\u2028\u202e\ufffd\ud800'),
+    "${EVAL(x)}-1764400000.12",
+    "Call Center 1",
+    "Call Center 1-1764400000",
+    "Call Center 1-1764400000.12 ",
+    " Call Center-1764400000.12",
+    "Call Center -1764400000.12",
+    "Call Center 1-1764400000.１２",
+    "é" * 76 + "-1.1",
     "x" * 148 + "1.1",
 ]
 
@@ -85,7 +108,14 @@ def test_the_notice_reaches_one_exact_channel() -> None:
     )
 
 
-@given(st.one_of(st.text(), st.from_regex(r"[\w.,-]*[0-9]+\.[0-9]+")), st.sampled_from(Mode))
+@given(
+    st.one_of(
+        st.text(),
+        st.from_regex(r"[\w.,-]*[0-9]+\.[0-9]+"),
+        st.text(min_size=1).map(lambda name: f"{name}-1764400000.12"),
+    ),
+    st.sampled_from(Mode),
+)
 def test_any_text_is_refused_or_one_exact_channel(uniqueid: str, mode: Mode) -> None:
     """What is written has one comma, one channel, ``u`` and ``E``, and none of the options d, e, r and W."""
     try:
@@ -94,10 +124,21 @@ def test_any_text_is_refused_or_one_exact_channel(uniqueid: str, mode: Mode) -> 
         return
     channel, _, options = written.partition(",")
     assert channel == uniqueid
-    assert re.fullmatch(r"[A-Za-z0-9_.-]+", channel)
+    assert channel == channel.strip()
+    assert set(channel).isdisjoint(',()[]{}"\\$;&|/\ufffd')
+    assert channel.isprintable()
     assert {"u", "E", "X"} <= set(options)
     assert set(options).isdisjoint("derW,")
     assert ("w" in options, "B" in options) == (mode is Mode.WHISPER, mode is Mode.BARGE)
+
+
+def test_names_the_characters_that_are_the_trouble() -> None:
+    """Whoever called the PBX so has to find them."""
+    assert chanspy.unusable_characters("Sales, (Berlin), 1-1764400000.12") == "(),"
+    assert chanspy.unusable_characters("Call Center 1-1764400000.12") == ""
+    assert not chanspy.is_system_name("")
+    assert not chanspy.is_system_name("Sales, Berlin")
+    assert chanspy.is_system_name("Call Center 1")
 
 
 def test_every_key_is_an_extension_of_the_exit_context() -> None:

@@ -263,8 +263,17 @@ def test_an_endless_number_is_cut() -> None:
     ],
 )
 def test_a_channel_that_cannot_be_named_exactly_is_not_used(answer: str) -> None:
-    """An answer that is cut off, or a uniqueid that ChanSpy cannot be given, is as if the channel were gone."""
-    assert look_up(one_channel(answer)).channels == ()
+    """An answer that is cut off, or a uniqueid that ChanSpy cannot be given, is told apart from no call."""
+    found = look_up(one_channel(answer))
+    assert found.channels == ()
+    assert found.unusable == (answer.partition("|")[0],)
+
+
+@pytest.mark.parametrize("name", ["Call Center 1", "Zürich", "pbx.example.com"])
+def test_a_system_name_is_what_people_call_their_pbx(name: str) -> None:
+    """Its uniqueids are told to ChanSpy as they are."""
+    (channel,) = look_up(one_channel(f"{name}-1764400000.12|Up|0|555|{PEER}")).channels
+    assert channel.uniqueid == f"{name}-1764400000.12"
 
 
 @given(st.text())

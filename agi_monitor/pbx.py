@@ -213,7 +213,7 @@ class Pbx:
 
     def at_device(self, device: str) -> AtDevice | Stale:
         """Return the extensions that a device belongs to at this moment."""
-        return self.index.at_device(self.node, device, self._hint_context())
+        return self.index.at_device(self.node, device)
 
     def bridge_of(self, uniqueid: str) -> str | None:
         """Return the bridge that a channel is in, as far as is known."""

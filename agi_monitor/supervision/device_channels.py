@@ -60,7 +60,8 @@ class DeviceChannelsOverAgi:
 
     Parameters:
         session: the supervisor's AGI session.
-        hint_context: where the hints of the extensions are, for agents without configured endpoints.
+        hint_context: where the hints of the extensions are, for agents without configured endpoints and without a
+            context of their own.
     """
 
     def __init__(self, session: Variables, hint_context: str) -> None:
@@ -70,7 +71,7 @@ class DeviceChannelsOverAgi:
     async def devices_of(self, agent: Agent) -> AgentDevices:
         """Look the agent up; a device that cannot be found makes it unreachable, not an error."""
         known_by = KnownBy.CONFIGURED if agent.endpoints else KnownBy.HINT
-        endpoints = agent.endpoints or await self._hinted(agent.extension)
+        endpoints = agent.endpoints or await self._hinted(agent)
         channels: list[DeviceChannel] = []
         unusable: list[str] = []
         reachable = False
@@ -85,8 +86,9 @@ class DeviceChannelsOverAgi:
                     unusable.append(channel.uniqueid)
         return AgentDevices(endpoints, tuple(channels), reachable, unusable=tuple(unusable))
 
-    async def _hinted(self, extension: str) -> tuple[str, ...]:
-        return hinted(await self._ask(f"${{HINT({extension}@{self._hint_context})}}"))
+    async def _hinted(self, agent: Agent) -> tuple[str, ...]:
+        context = self._hint_context if agent.hint_context is None else agent.hint_context
+        return hinted(await self._ask(f"${{HINT({agent.digits}@{context})}}"))
 
     async def _channel_names(self, endpoint: str) -> list[str]:
         # The whole name is matched: PJSIP/100 must not find PJSIP/1001, nor PJSIP/1001 the device 1001-mobile.

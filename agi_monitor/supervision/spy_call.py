@@ -114,7 +114,7 @@ class SpyCall:
         """Tell the story to its end. The call is over afterwards."""
         request = feature_code.parse(self._dialled.extension, self._policy().codes)
         if isinstance(request, SpyRequest):
-            extension = self._policy().agents_digits(request.extension)
+            extension = self._policy().agents_digits(request.extension, self._line.endpoint)
             self._line.log.info("call_started", mode=request.mode, extension=extension)
         else:
             self._line.log.info("call_started", mode=None, extension=None)
@@ -139,7 +139,7 @@ class SpyCall:
             RequestAbandoned(
                 **self._line.common(self._line.supervisor or self._policy().supervisors.get(self._line.endpoint)),
                 mode=asked.mode if asked else None,
-                extension=self._policy().agents_digits(asked.extension) if asked else None,
+                extension=self._policy().agents_digits(asked.extension, self._line.endpoint) if asked else None,
                 why=self._spying.why_the_call_ended(),
             )
         )
@@ -167,6 +167,9 @@ class SpyCall:
                     if not self._spying.grants:
                         await self._line.refuse(Refusal(Reason.EXTENSION_MISSING), request.mode)
                     return
+            # From here on it is the agent, and not what another tenant's supervisor would mean by the same digits.
+            agent = self._policy().agent_for(self._line.endpoint, extension)
+            extension = extension if agent is None else agent.extension
             outcome = await self._spy_on(extension, request.mode)
             if outcome is End.CALL_OVER:
                 outcome = await self._follow(extension, request.mode)
@@ -176,7 +179,7 @@ class SpyCall:
             extension = None
 
     async def _ask_extension(self) -> str:
-        longest = max((len(extension) for extension in self._policy().agents), default=1)
+        longest = self._policy().longest_extension(self._line.endpoint)
         self._line.log.info("extension_prompted")
         return await self._line.ask(Cue.ASK_EXTENSION, EXTENSION_SECONDS, longest)
 
@@ -332,7 +335,10 @@ class SpyCall:
             return None
         name = self._name(customer)
         at = dict.fromkeys(partner.endpoint for partner in partners if partner.endpoint is not None)
-        for agent in (agent for device in at for agent in agents_at(self._policy(), self._live, device)):
+        policy = self._policy()
+        for agent in (agent for device in at for agent in agents_at(policy, self._live, device)):
+            if not policy.is_reachable(self._line.endpoint, agent):
+                continue
             devices = self._live.devices_of(agent)
             if isinstance(devices, AgentDevices) and any(
                 _audible(one) and name in one.peers for one in devices.channels
@@ -366,7 +372,7 @@ class SpyCall:
                 continue
             heard.add(call.extension)
             self._line.log.info("scanned", extension=call.extension)
-            await self._line.say(Cue.SCANNED, {EXTENSION: call.extension})
+            await self._line.say(Cue.SCANNED, {EXTENSION: self._policy().spoken_digits(call.extension)})
             outcome = await self._spy_on(call.extension, mode, scan=True)
             if isinstance(outcome, Refusal) and outcome.reason in _ENDS_THE_CALL:
                 return

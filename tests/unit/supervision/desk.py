@@ -220,7 +220,7 @@ class LiveHouse:
 
     def at_device(self, device: str) -> AtDevice | Stale:
         """What the index says."""
-        return self._index().at_device("pbx", device, "default")
+        return self._index().at_device("pbx", device)
 
     def endpoints(self) -> tuple[str, ...] | Stale:
         """What the index says."""

@@ -32,6 +32,9 @@ INTERNAL = ("CBAnn/", "CBRec/", "Announcer/", "Recorder/", "Surrogate/")
 _LOCAL_HALF = re.compile(r"(Local/.+);([12])")
 """Both halves of a Local channel have one name, up to the last digit (core_unreal.c)."""
 
+_POOLED = re.compile(r"Agent:(?P<agent>[A-Za-z0-9_-]{1,40})")
+"""An agent of agents.conf in a hint."""
+
 UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID", "UNKNOWN", ""})
 """Device states of a device that is not registered, or that the PBX does not know (devicestate.c)."""
 
@@ -86,9 +89,31 @@ class DeviceChannelsOverAgi:
                     unusable.append(channel.uniqueid)
         return AgentDevices(endpoints, tuple(channels), reachable, unusable=tuple(unusable))
 
-    async def _hinted(self, agent: Agent) -> tuple[str, ...]:
+    async def _hint(self, agent: Agent) -> str:
+        """Return the text of an agent's hint; empty where there is none, or where it is only that of a pattern."""
         context = self._hint_context if agent.hint_context is None else agent.hint_context
-        return hinted(await self._ask(f"${{HINT({agent.digits}@{context})}}"))
+        place = f"{agent.digits}@{context}"
+        hint = await self._ask(f"${{HINT({place})}}")
+        if "$" not in hint:
+            return hint
+        # ``_200X,hint,PJSIP/${EXTEN}``: the text of the pattern. Whoever asks for the state makes the PBX write the
+        # hint of this extension beside it (pbx.c, extension_state_add_destroy and ast_extension_state).
+        await self._ask(f"${{EXTENSION_STATE({place})}}")
+        return await self._ask(f"${{HINT({place})}}")
+
+    async def _hinted(self, agent: Agent) -> tuple[str, ...]:
+        hint = await self._hint(agent)
+        found = dict.fromkeys(hinted(hint))
+        for part in hint.partition(",")[0].split("&")[:MAX_DEVICES]:
+            pooled = _POOLED.fullmatch(part)
+            if pooled is not None:
+                # Where somebody has logged in with AgentLogin (app_agent_pool.c). While they wait for a call their
+                # channel has no bridge peer (bridge.c, set_bridge_peer_vars_holding), whoever waits beside them.
+                channel = await self._ask(f"${{AGENT({pooled['agent']}:fullchannel)}}")
+                device = endpoint_of(channel)
+                if device is not None and ENDPOINT.fullmatch(device) is not None:
+                    found[device] = None
+        return tuple(found)[:MAX_DEVICES]
 
     async def _channel_names(self, endpoint: str) -> list[str]:
         # The whole name is matched: PJSIP/100 must not find PJSIP/1001, nor PJSIP/1001 the device 1001-mobile.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from agi_monitor.config import AMI, Asterisk, Config, PjsipPart
@@ -44,6 +45,7 @@ def policy(config: Config) -> Policy:
             language=entry.language,
             pin_set=None if entry.pin_set is None else datetime.fromisoformat(entry.pin_set).timestamp(),
             pin_must_change=entry.pin_must_change,
+            tenant=entry.tenant or "",
         )
         for name, entry in config.supervisors.items()
         if not entry.disabled
@@ -73,10 +75,35 @@ def policy(config: Config) -> Policy:
 def agents(config: Config) -> tuple[Agent, ...]:
     """Return everybody whose calls may be heard."""
     return tuple(
-        Agent(extension, frozenset(entry.groups), entry.endpoints, entry.name)
-        for extension, entry in config.agents.items()
+        Agent(
+            key,
+            frozenset(entry.groups),
+            entry.endpoints,
+            entry.name,
+            entry.extension or "",
+            entry.tenant or "",
+            _hint_context(config, entry.tenant),
+            _contexts(config, entry.tenant),
+        )
+        for key, entry in config.agents.items()
         if not entry.disabled
     )
+
+
+def _hint_context(config: Config, tenant: str | None) -> str | None:
+    found = config.tenants.get(tenant or "")
+    return None if found is None else found.hint_context
+
+
+def _contexts(config: Config, tenant: str | None) -> frozenset[str] | None:
+    if not config.tenants and tenant is None:
+        return None
+    found = config.tenants.get(tenant or "")
+    if found is None:
+        # Somebody whose company nobody has named is logged in nowhere.
+        return frozenset()
+    # The hint context of the whole site may be several companies', and says of a login no more than its number does.
+    return frozenset({*found.contexts, *(() if found.hint_context is None else (found.hint_context,))})
 
 
 def rules(config: Config) -> tuple[Rule, ...]:
@@ -156,7 +183,7 @@ def site(config: Config) -> Site:
     people = {person.id: person for person in policy(config).supervisors.values()}
     groups = sorted({group for person in people.values() for group in person.groups})
     return Site(
-        agents=agents(config),
+        agents=_dialled(agents(config)),
         groups=tuple(_permission_group(group, people.values(), rules(config)) for group in groups),
         codes=config.codes.by_mode(),
         fastagi_host=config.fastagi.dialplan_address,
@@ -175,6 +202,14 @@ def site(config: Config) -> Site:
         agent_groups=tuple(sorted({group for agent in config.agents.values() for group in agent.groups})),
         dialplan=config.asterisk.dialplan,
     )
+
+
+def _dialled(found: Iterable[Agent]) -> tuple[Agent, ...]:
+    """Return the agents as phones dial them: for two companies' agents of one extension the first one."""
+    by_digits: dict[str, Agent] = {}
+    for agent in found:
+        by_digits.setdefault(agent.digits, replace(agent, extension=agent.digits, dialled=""))
+    return tuple(by_digits.values())
 
 
 def _phones(asterisk: Asterisk) -> Phones | None:

@@ -119,6 +119,11 @@ def check_config(config_path: Path, as_json: bool) -> None:
             f"{config_path}: right. Supervisors: {len(config.supervisors)}, agents: {len(config.agents)}, "
             f"rules: {len(config.rules)}"
         )
+        hinted = sum(1 for one in config.agents.values() if not one.endpoints)
+        if hinted:
+            click.echo(
+                f"Not verified here: the hints of {hinted} agents without endpoints, which the PBX is asked for."
+            )
         for plugin in plugins:
             click.echo(f"plug-in {plugin.name} {plugin.version}: {', '.join(plugin.hooks)}")
     sys.exit(1 if problems else 0)

@@ -35,14 +35,18 @@ from agi_monitor.model import (
 )
 from agi_monitor.people import (
     AgentEntry,
+    AgentKey,
+    Context,
     Endpoint,
-    ExtensionNumber,
     Language,
     Name,
     People,
     RuleEntry,
     SupervisorEntry,
+    Tenant,
     TextVersion,
+    tenant_problems,
+    tenants_differ,
 )
 from agi_monitor.people import (
     problems as people_problems,
@@ -72,7 +76,6 @@ def _loopback(text: str) -> str:
 
 
 Code = Annotated[str, matching(r"[0-9*#]{1,8}", "must be 1 to 8 of the keys 0-9, * and #")]
-Context = Annotated[str, matching(r"[A-Za-z0-9_.-]{1,60}", "must be a context: letters, digits, _ . and -")]
 ReasonDigit = Annotated[str, matching(r"[1-9]", "must be a digit from 1 to 9, which is pressed for the reason")]
 ReasonSlug = Annotated[
     str, matching(r"[a-z][a-z0-9_-]{0,19}", "must be small letters, digits, - and _, at most 20 of them")
@@ -437,8 +440,11 @@ class Config(Section):
     """The feature codes."""
     supervisors: dict[Name, SupervisorEntry] = Field(default_factory=dict)
     """Who may ask to hear calls, by id. Needed, like the next two, unless `store.people` or `store.plugin` is set."""
-    agents: dict[ExtensionNumber, AgentEntry] = Field(default_factory=dict)
+    agents: dict[AgentKey, AgentEntry] = Field(default_factory=dict)
     """Whose calls may be heard, by extension."""
+    tenants: dict[Name, Tenant] = Field(default_factory=dict)
+    """The companies that share the PBX, by name; none where it has only one. With any, each supervisor and each agent
+    has a `tenant`, and nobody hears an agent of another."""
     rules: tuple[RuleEntry, ...] = ()
     """Who may hear whom, and how."""
     acknowledgement: Acknowledgement | None = None
@@ -572,6 +578,11 @@ def _people_are_in_one_place(config: Config) -> Iterator[Problem]:
 
 def _people_are_right(config: Config) -> Iterator[Problem]:
     yield from people_problems(config.people)
+    yield from tenant_problems(config.people, config.tenants, config.dialplan.hint_context)
+
+
+def _tenants_differ(config: Config) -> Iterator[Problem]:
+    yield from tenants_differ(config.tenants)
 
 
 def _reasons_differ(config: Config) -> Iterator[Problem]:
@@ -666,6 +677,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _codes_differ,
     _people_are_in_one_place,
     _people_are_right,
+    _tenants_differ,
     _reasons_differ,
     _prompts_are_known,
     _locks_grow,

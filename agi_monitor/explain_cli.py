@@ -71,11 +71,13 @@ def explain(
     person = next((one for one in policy.supervisors.values() if one.id == supervisor), None)
     if person is None:
         raise click.BadParameter(f"{supervisor!r} is no supervisor of {config_path}", param_hint="SUPERVISOR")
-    if agent not in policy.agents:
+    # What this supervisor would dial comes first: the digits may be an agent's of another tenant as well.
+    whose = policy.agent_for(min(person.endpoints), agent) or policy.agents.get(agent)
+    if whose is None:
         raise click.BadParameter(f"{agent!r} is no agent of {config_path}", param_hint="AGENT")
     request = Request(
         supervisor=person,
-        agent=policy.agents[agent],
+        agent=whose,
         mode=Mode(mode),
         scan=scan,
         at=at,
@@ -90,4 +92,7 @@ def explain(
         click.echo(json.dumps(record(explanation), indent=1))
     else:
         click.echo("\n".join(lines(explanation)))
+        if not whose.endpoints:
+            context = policy.hint_context if whose.hint_context is None else whose.hint_context
+            click.echo(f"Not verified here: that the hint {whose.digits}@{context} of the PBX names a phone.")
     sys.exit(0 if isinstance(explanation.verdict, Allowed) else 1)

@@ -250,6 +250,7 @@ class Supervisor:
         language: of the prompts; None leaves the channel's own.
         pin_set: when the PIN was chosen, seconds since 1970; None when that is not known.
         pin_must_change: somebody asked for another one.
+        tenant: the company whose agents they may hear; empty where the PBX has only one.
     """
 
     id: str
@@ -260,23 +261,53 @@ class Supervisor:
     language: str | None = None
     pin_set: float | None = None
     pin_must_change: bool = False
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
     """Somebody whose calls may be heard.
 
+    Two companies on one PBX may both have somebody at 1001. ``extension`` is who it is, everywhere; ``digits`` are
+    what a phone dials and what hints and queues know, and mean nobody without the tenant's contexts.
+
     Parameters:
-        extension: the digits that are dialled for them.
+        extension: the key in the configuration, as rules and the audit name them; the dialled digits unless
+            ``dialled`` says others.
         groups: the agent groups they are in.
         endpoints: their devices; empty means that the PBX is asked for the hint of the extension.
         name: for people.
+        dialled: the digits that are dialled for them; empty where they are the key.
+        tenant: the company they work for; empty where the PBX has only one.
+        hint_context: where the hint of their extension is; None for that of the whole site.
+        contexts: the contexts by which a queue login is theirs; None for any, where the PBX has only one company.
     """
 
     extension: str
     groups: frozenset[str]
     endpoints: tuple[str, ...] = ()
     name: str = ""
+    dialled: str = ""
+    tenant: str = ""
+    hint_context: str | None = None
+    contexts: frozenset[str] | None = None
+
+    @property
+    def digits(self) -> str:
+        """What is dialled for them, and what hints and queues call them."""
+        return self.dialled or self.extension
+
+    def is_logged_in_by(self, extension: str, contexts: frozenset[str]) -> bool:
+        """Say whether a queue login of this extension, in these contexts, is theirs.
+
+        Parameters:
+            extension: by the name or the interface of the queue member.
+            contexts: that the member names, of its Local channel and of the hint that is its state.
+        """
+        if extension != self.digits:
+            return False
+        # A member that names no context may be anybody's of that number.
+        return self.contexts is None or (bool(contexts) and contexts <= self.contexts)
 
 
 class Flavour(StrEnum):

@@ -31,7 +31,7 @@ from agi_monitor.supervision.devices import (
     MAX_MEMBERS,
     AtDevice,
     Hint,
-    watched_for,
+    watched_now,
 )
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.under_way import UnderWay
@@ -232,7 +232,7 @@ class Pbx:
 
     def at_device(self, device: str) -> AtDevice | Stale:
         """Return the extensions that a device belongs to at this moment."""
-        return self.index.at_device(self.node, device, self._hint_context())
+        return self.index.at_device(self.node, device)
 
     def bridge_of(self, uniqueid: str) -> BridgeId | None:
         """Return the bridge that a channel is in, as far as is known."""
@@ -274,20 +274,20 @@ class Pbx:
             return None
         return answer.message.text("Value")
 
-    async def is_member(self, extension: str, device: str) -> bool:
-        """Ask the queues themselves whether one of them watches a device for an extension.
+    async def is_member(self, agent: Agent, device: str) -> bool:
+        """Ask the queues themselves whether one of them watches a device for an agent.
 
         Parameters:
-            extension: the agent's.
+            agent: the agent.
             device: such as ``PJSIP/1001``.
 
         Raises:
             Disconnected, NoAnswer, ActionFailed: the PBX could not be asked.
         """
-        for queue, interface in self.index.members_of(self.node, extension):
+        for queue, interface in self.index.members_of(self.node, agent):
             asked = action("QueueStatus", ("Queue", queue), ("Member", interface))
             answer = await self._client.perform_list(asked)
-            for watched in watched_for(extension, (item.message for item in answer.items)):
+            for watched in watched_now(agent, (item.message for item in answer.items)):
                 if device == watched or (isinstance(watched, Hint) and device in await self._hinted(watched)):
                     return True
         return False

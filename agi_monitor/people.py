@@ -38,6 +38,15 @@ GroupName = Annotated[
     str, matching(rf"(?!all$)(?![0-9]+$){NAME}", "must be letters, digits, - and _; not only digits, and not 'all'")
 ]
 ExtensionNumber = Annotated[str, matching(r"[0-9]{1,20}", "must be 1 to 20 digits")]
+AgentKey = Annotated[
+    str,
+    matching(
+        r"(?!all$)[A-Za-z0-9][A-Za-z0-9_-]{0,19}",
+        "must be 1 to 20 digits, or a name of letters, digits, - and _, at most 20, with its digits in extension",
+    ),
+]
+"""What an agent is called. Only digits are the extension itself."""
+Context = Annotated[str, matching(r"[A-Za-z0-9_.-]{1,60}", "must be a context: letters, digits, _ . and -")]
 Endpoint = Annotated[
     str,
     matching(
@@ -101,15 +110,23 @@ class SupervisorEntry(_Person):
     """For people: comments in the dialplan."""
     language: Language | None = None
     """Language of the prompts; without it the channel's own."""
+    tenant: Name | None = None
+    """The company whose agents they may hear, one of `tenants`. No rule reaches across to another."""
     disabled: bool = False
     """They are nobody, until this is taken back."""
 
 
 class AgentEntry(_Person):
-    """Somebody whose calls may be heard. The key is the extension."""
+    """Somebody whose calls may be heard. The key is the extension; where two companies have somebody at the same one,
+    a name such as `beta-1001`, with the digits in `extension`. Rules, audit and commands use the key."""
 
+    extension: ExtensionNumber | None = None
+    """The digits that are dialled for them, where the key is a name."""
+    tenant: Name | None = None
+    """The company they work for, one of `tenants`."""
     endpoints: tuple[Endpoint, ...] = ()
-    """Their devices. Without any, the PBX is asked for the hint of the extension in `dialplan.hint_context`."""
+    """Their devices. Without any, the PBX is asked for the hint of the extension in `dialplan.hint_context`, or in
+    the `hint_context` of their tenant."""
     groups: tuple[GroupName, ...] = ()
     """The agent groups they are in."""
     name: str = ""
@@ -205,7 +222,8 @@ class RuleEntry(Section):
     supervisors: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Supervisor groups, supervisor ids, or `all`."""
     agents: Annotated[tuple[AgentName, ...], Field(min_length=1)]
-    """Agent groups, extensions, patterns of extensions as in the dialplan, such as `_10XX`, or `all`."""
+    """Agent groups, agents by their keys, patterns of the dialled digits as in the dialplan, such as `_10XX`, or
+    `all`. Each means agents of the supervisor's own tenant only."""
     when: RuleTimes | None = None
     """When it holds, by the clock on the wall in `zone`; always, when not given."""
     calls: RuleCalls | None = None
@@ -228,7 +246,7 @@ class People(Section):
 
     supervisors: dict[Name, SupervisorEntry] = Field(default_factory=dict)
     """Who may ask to hear calls, by id."""
-    agents: dict[ExtensionNumber, AgentEntry] = Field(default_factory=dict)
+    agents: dict[AgentKey, AgentEntry] = Field(default_factory=dict)
     """Whose calls may be heard, by extension."""
     rules: tuple[RuleEntry, ...] = ()
     """Who may hear whom, and how."""
@@ -351,8 +369,38 @@ def tree(people: People) -> dict[str, object]:
 
 def problems(people: People) -> Iterator[Problem]:
     """Find what only the whole can show."""
-    for check in (_endpoints_belong_to_one, _rule_names_differ, _rules_name_somebody, _names_mean_one_thing):
+    for check in (
+        _endpoints_belong_to_one,
+        _agents_can_be_dialled,
+        _rule_names_differ,
+        _rules_name_somebody,
+        _names_mean_one_thing,
+    ):
         yield from check(people)
+
+
+def digits_of(key: str, entry: AgentEntry) -> str:
+    """Return what is dialled for an agent."""
+    return entry.extension or key
+
+
+def _agents_can_be_dialled(people: People) -> Iterator[Problem]:
+    by_digits: dict[tuple[str | None, str], str] = {}
+    for key, entry in people.agents.items():
+        if key.isdecimal():
+            # Rules and records name the key: digits that mean somebody else would name the wrong one.
+            if entry.extension not in (None, key):
+                yield (
+                    ("agents", key, "extension"),
+                    "is another than the key; use a name such as tenant-1001 as the key",
+                )
+                continue
+        elif entry.extension is None:
+            yield ("agents", key), "extension is missing: nobody can dial a name"
+            continue
+        other = by_digits.setdefault((entry.tenant, digits_of(key, entry)), key)
+        if other != key:
+            yield ("agents", key, "extension"), f"is already the extension of {other}, of the same tenant"
 
 
 def _endpoints_belong_to_one(people: People) -> Iterator[Problem]:
@@ -380,8 +428,8 @@ def _rules_name_somebody(people: People) -> Iterator[Problem]:
     named = dict.fromkeys(name for rule in people.rules for name in rule.agents if patterns.is_pattern(name))
     bits = {name: 1 << position for position, name in enumerate(named)}
     table, fitting = patterns.PatternTable(bits.items()), 0
-    for extension in people.agents:
-        fitting |= table.fitting(extension)
+    for key, entry in people.agents.items():
+        fitting |= table.fitting(digits_of(key, entry))
     for position, rule in enumerate(people.rules):
         for name in rule.supervisors:
             if name not in supervisors:
@@ -399,3 +447,57 @@ def _names_mean_one_thing(people: People) -> Iterator[Problem]:
     for name in people.supervisors:
         if name in groups or name == "all":
             yield ("supervisors", name), "is also the name of a group: a rule could mean both"
+    agent_groups = {group for entry in people.agents.values() for group in entry.groups}
+    for name in people.agents:
+        if name in agent_groups:
+            yield ("agents", name), "is also the name of a group: a rule could mean both"
+
+
+class Tenant(Section):
+    """A company on a PBX that several share. The key is what `tenant` of supervisors and agents names."""
+
+    contexts: tuple[Context, ...] = ()
+    """The contexts that its queues and phones dial agents in, such as `acme` of the queue member `Local/1001@acme/n`.
+    A queue member that names another context, or none, is not taken for an agent of this tenant. Agents without
+    queues, and agents with `endpoints`, need none."""
+    hint_context: Context | None = None
+    """Where the hints of its agents are; without it `dialplan.hint_context`."""
+
+
+def tenant_problems(people: People, tenants: Mapping[str, Tenant], hint_context: str) -> Iterator[Problem]:
+    """Find what is wrong between people and the companies they are of.
+
+    Parameters:
+        people: everybody.
+        tenants: the companies; none where the PBX has only one.
+        hint_context: where the hints of a company are that names no context.
+    """
+    sections: tuple[tuple[str, Mapping[str, SupervisorEntry | AgentEntry]], ...] = (
+        ("supervisors", people.supervisors),
+        ("agents", people.agents),
+    )
+    for section, entries in sections:
+        for name, entry in entries.items():
+            if entry.tenant is None and tenants:
+                yield (section, name), "tenant is missing, because there are tenants"
+            elif entry.tenant is not None and entry.tenant not in tenants:
+                yield (section, name, "tenant"), f"{entry.tenant} is not one of tenants"
+    hinted: dict[tuple[str, str], str] = {}
+    for key, agent in people.agents.items():
+        if not agent.endpoints:
+            tenant = tenants.get(agent.tenant or "")
+            context = hint_context if tenant is None else tenant.hint_context or hint_context
+            other = hinted.setdefault((context, digits_of(key, agent)), key)
+            if other != key:
+                yield ("agents", key), f"is found by the same hint as {other}: give their tenants a hint_context each"
+
+
+def tenants_differ(tenants: Mapping[str, Tenant]) -> Iterator[Problem]:
+    """Find contexts that would be two companies'."""
+    owners: dict[str, str] = {}
+    for name, tenant in tenants.items():
+        named = (("contexts", context) for context in tenant.contexts)
+        for key, context in (*named, ("hint_context", tenant.hint_context)):
+            owner = name if context is None else owners.setdefault(context, name)
+            if owner != name:
+                yield ("tenants", name, key), f"{context} is already a context of {owner}"

@@ -20,10 +20,10 @@ LISTS = ("endpoints", "groups")
 FLAGS = ("disabled", "protected")
 OF_BOTH = ("name", "endpoints", "groups", "disabled")
 COLUMNS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.SUPERVISOR: (*OF_BOTH, "language"),
-    Kind.AGENT: (*OF_BOTH, "protected", "told", "told_text"),
+    Kind.SUPERVISOR: (*OF_BOTH, "language", "tenant"),
+    Kind.AGENT: (*OF_BOTH, "protected", "told", "told_text", "tenant", "extension"),
 }
-HEADER = ("kind", "id", *OF_BOTH, "language", "protected", "told", "told_text")
+HEADER = ("kind", "id", *OF_BOTH, "language", "protected", "told", "told_text", "tenant", "extension")
 SECTIONS = {Kind.SUPERVISOR: "supervisors", Kind.AGENT: "agents"}
 
 

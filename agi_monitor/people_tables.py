@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from rich.table import Table
 from rich.text import Text
 
-from agi_monitor.people import AgentEntry, Change, People, RuleEntry, SupervisorEntry
+from agi_monitor.people import AgentEntry, Change, People, RuleEntry, SupervisorEntry, digits_of
 from agi_monitor.tables import plain
 
 
 def supervisors_table(supervisors: Mapping[str, SupervisorEntry]) -> Table:
     """Supervisors, one a line."""
-    table = _table("supervisor", "name", "phones", "groups", "language", "PIN", "")
+    tenants = any(one.tenant for one in supervisors.values())
+    table = _table("supervisor", *(("tenant",) if tenants else ()), "name", "phones", "groups", "language", "PIN", "")
     for name, one in supervisors.items():
         table.add_row(
             plain(name),
+            *((plain(one.tenant),) if tenants else ()),
             plain(one.name),
             plain(", ".join(one.endpoints)),
             plain(", ".join(one.groups)),
@@ -30,12 +32,14 @@ def supervisors_table(supervisors: Mapping[str, SupervisorEntry]) -> Table:
 
 def agents_table(agents: Mapping[str, AgentEntry]) -> Table:
     """Agents, one a line."""
-    table = _table("agent", "name", "phones", "groups", "told", "")
+    tenants = any(one.tenant for one in agents.values())
+    table = _table("agent", *(("tenant", "extension") if tenants else ()), "name", "phones", "groups", "told", "")
     for extension, one in agents.items():
         told = f"{one.told} {one.told_text}".strip() if one.told else ""
         states = [word for word, holds in (("disabled", one.disabled), ("protected", one.protected)) if holds]
         table.add_row(
             plain(extension),
+            *((plain(one.tenant), plain(digits_of(extension, one))) if tenants else ()),
             plain(one.name),
             plain(", ".join(one.endpoints) or "by hint"),
             plain(", ".join(one.groups)),

@@ -126,6 +126,9 @@ EVENTS = {
     "`agi-monitor pin`. Once for each supervisor and start.",
     "pin_record_renewed": "A right PIN was hashed again, because its record was not as a new one would be.",
     "extension_prompted": "An extension is asked for.",
+    "identifier_unusable": "A call cannot be heard: the `identifier` of its channel, which the PBX makes "
+    "of `systemname`, holds `characters` that could change the arguments of ChanSpy. The doctor says which names "
+    "are possible.",
     "choice_prompted": "The agent is on several calls; which one is asked for.",
     "reason_prompted": "The rules ask for a reason, and the supervisor is asked for its digit.",
     "reason_given": "A digit was pressed that stands for this `reason`.",

@@ -98,6 +98,11 @@ def _system_name(evidence: Evidence) -> Iterator[str]:
         yield "asterisk.conf, [options]: there is no systemname"
 
 
+def _unusable_system_name(evidence: Evidence) -> Iterator[str]:
+    for name, characters in sorted(known(evidence.unusable_names).items()):
+        yield f"systemname = {name!r} holds {' '.join(repr(one) for one in characters)}"
+
+
 def _live_dangerously(evidence: Evidence) -> Iterator[str]:
     for value in values(_options(evidence), "live_dangerously"):
         if value.lower() in TRUE:
@@ -347,6 +352,16 @@ CHECKS: tuple[Check, ...] = (
         "Its unique ids are those of any other PBX as well: records of two cannot be told apart.",
         "Put systemname = NAME into [options] of asterisk.conf, and restart Asterisk.",
         _system_name,
+    ),
+    Check(
+        "systemname-unusable",
+        ERROR,
+        "A PBX whose name makes its calls impossible to name",
+        "The name is part of each channel's identifier. An identifier with a comma, a bracket, a quote or the like "
+        "could change the arguments of ChanSpy, so the server never uses it and refuses every request with no_call.",
+        "In asterisk.conf, make systemname of letters, digits, spaces and _ . - + @ : # = ~ ! % * ' alone, and "
+        "restart Asterisk.",
+        _unusable_system_name,
     ),
     Check(
         "live-dangerously",

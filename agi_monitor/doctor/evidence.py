@@ -107,6 +107,7 @@ class Evidence:
         version: of Asterisk.
         loaded: the needed modules that run.
         dialplan: as the PBX holds it.
+        unusable_names: system names that cannot stand in the identifier of a channel, with the characters.
         endpoints: of PJSIP.
         skew: by how much its clock is ahead of the one here.
         differences: what is otherwise than rendered.
@@ -133,6 +134,7 @@ class Evidence:
     version: str | Missing = NO_ACCOUNT
     loaded: frozenset[str] | Missing = NO_ACCOUNT
     dialplan: Dialplan | Missing = NO_ACCOUNT
+    unusable_names: Mapping[str, str] | Missing = NO_ACCOUNT
     endpoints: tuple[Endpoint, ...] | Missing = NO_ACCOUNT
     skew: timedelta | Missing = NO_ACCOUNT
     differences: tuple[str, ...] | Missing = NO_ACCOUNT

@@ -40,6 +40,7 @@ from agi_monitor.errors import ActionFailed, AgiMonitorError, PermissionDenied
 from agi_monitor.install import plan
 from agi_monitor.install.comparison import compare
 from agi_monitor.model import Barge, Cue, Reason
+from agi_monitor.names import is_system_name, unusable_characters
 from agi_monitor.storage.audit_head_file import HEAD_FILE
 from agi_monitor.storage.audit_key_file import PUBLIC_FILE, trusted_keys
 from agi_monitor.storage.audit_reading import files_of, in_order
@@ -142,6 +143,7 @@ def of_pbx(evidence: Evidence, config: Config, pbx: Pbx) -> Evidence:
         evidence,
         agents=evidence.agents | _hinted(config, dialplan),
         version=_tried(lambda: pbx.ask("CoreSettings").text("AsteriskVersion")),
+        unusable_names=_tried(lambda: _unusable([pbx.ask("CoreSettings").text("SystemName")])),
         skew=_tried(lambda: _skew(pbx)),
         loaded=_tried(lambda: _running(pbx, evidence.modules)),
         endpoints=_tried(lambda: _endpoints(pbx)),
@@ -159,6 +161,10 @@ def _hinted(config: Config, dialplan: Dialplan | Missing) -> frozenset[str]:
     context = config.dialplan.hint_context
     extensions = (extension for extension, agent in config.agents.items() if not agent.endpoints)
     return frozenset(device for extension in extensions for device in dialplan.devices(context, extension))
+
+
+def _unusable(names: Iterable[str]) -> Mapping[str, str]:
+    return {name: unusable_characters(name) for name in names if name and not is_system_name(name)}
 
 
 def _skew(pbx: Pbx) -> timedelta:
@@ -263,8 +269,13 @@ def of_files(evidence: Evidence, config: Config, folder: Path) -> Evidence:
     for name in FILES:
         files[name] = _sections(folder, name, notes)
     settings = files["asterisk.conf"]
+    told = evidence.unusable_names
+    if not isinstance(settings, Missing):
+        written = _unusable(value for name, value in settings.get("options", ()) if name.lower() == "systemname")
+        told = written if isinstance(told, Missing) else {**told, **written}
     return replace(
         evidence,
+        unusable_names=told,
         files=files,
         not_understood=tuple(notes),
         file_contexts=_tried(lambda: file_contexts(folder)),

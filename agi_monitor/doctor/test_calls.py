@@ -146,7 +146,12 @@ class TestCalls:
         self._originate(Party.CUSTOMER, f"{name}-customer", *where)
         self._until(lambda: self._is_on(Party.AGENT) and self._is_on(Party.CUSTOMER), "no call came to be")
         spyee = self._alive[self._name(Party.AGENT, 1)]
-        data = self._arguments(spyee, mode)
+        try:
+            data = self._arguments(spyee, mode)
+        except ValueError:
+            raise _Failed(
+                f"ChanSpy cannot be told the identifier {spyee!r}: see the check systemname-unusable"
+            ) from None
         self._originate(Party.SUPERVISOR, f"{name}-supervisor", ("Application", "ChanSpy"), ("Data", data))
         self._until(
             lambda: self._spying and self._is_ready(Party.SUPERVISOR),

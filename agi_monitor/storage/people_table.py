@@ -125,7 +125,7 @@ class PeopleTable:
             return People.model_validate(
                 {
                     "supervisors": {row.pop("id"): _from_columns(row) for row in supervisors.values()},
-                    "agents": {row.pop("extension"): _from_columns(row) for row in agents.values()},
+                    "agents": {row.pop("extension"): _from_columns(_agent_of(row)) for row in agents.values()},
                     "rules": [json.loads(body) for body in rules],
                 }
             )
@@ -144,6 +144,12 @@ def _from_columns(row: dict[str, Any]) -> dict[str, Any]:
     if row.get("pin_set") is not None:
         row["pin_set"] = datetime.fromtimestamp(row["pin_set"], UTC).isoformat()
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _agent_of(row: dict[str, Any]) -> dict[str, Any]:
+    """What the file calls ``extension`` is the key here."""
+    row["extension"] = row.pop("dialled", None)
+    return row
 
 
 def _to_columns(entry: SupervisorEntry) -> dict[str, Any]:
@@ -171,8 +177,8 @@ def _write(connection: Connection, people: People, changes: Iterable[Change]) ->
     for extension in changed[Kind.AGENT]:
         one = people.agents.get(extension)
         if one is not None:
-            columns = one.model_dump(exclude={"endpoints", "groups"})
-            connection.execute(insert(agent).values(extension=extension, **columns))
+            columns = one.model_dump(exclude={"endpoints", "groups", "extension"})
+            connection.execute(insert(agent).values(extension=extension, dialled=one.extension, **columns))
             _write_list(connection, agent_endpoint, {"agent": extension}, "endpoint", one.endpoints)
             _write_list(connection, agent_group, {"agent": extension}, "name", one.groups)
     if changed[Kind.RULE]:

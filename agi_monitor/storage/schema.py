@@ -45,6 +45,7 @@ supervisor = Table(
     Column("pin", Text, comment="an argon2id record; none means that nobody can give it"),
     Column("pin_set", Double, comment="when it was made"),
     Column("pin_must_change", Boolean, nullable=False),
+    Column("tenant", String(40), comment="whose agents they may hear"),
 )
 
 supervisor_group = Table(
@@ -72,6 +73,8 @@ agent = Table(
     Column("protected", Boolean, nullable=False, comment="nobody may hear them"),
     Column("told", String(10), comment="on which date they were told of monitoring"),
     Column("told_text", Text, nullable=False, comment="which text they were given"),
+    Column("tenant", String(40), comment="whom they work for"),
+    Column("dialled", String(20), comment="the digits, where extension is a name"),
 )
 
 agent_group = Table(

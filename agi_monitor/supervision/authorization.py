@@ -146,7 +146,7 @@ class Rule:
         effect: allow or deny.
         modes: the modes it speaks of.
         supervisors: supervisor groups, supervisor ids, or ``all``.
-        agents: agent groups, extensions, patterns of extensions such as ``_10XX``, or ``all``.
+        agents: agent groups, extensions, patterns of dialled digits such as ``_10XX``, or ``all``.
         scan: it speaks of the scan as well: one that allows lets the scan come to these agents to listen; one that
             denies keeps it from them in every mode.
         when: at which times it holds; None for always.
@@ -178,7 +178,7 @@ class Rule:
     def names_agent(self, agent: Agent) -> bool:
         """Say whether the agent is one of those this rule speaks of."""
         return not self.agents.isdisjoint({ALL, agent.extension, *agent.groups}) or any(
-            fits(name, agent.extension) for name in self.agents if is_pattern(name)
+            fits(name, agent.digits) for name in self.agents if is_pattern(name)
         )
 
     def obstacles(self, request: Request) -> tuple[Obstacle, ...]:
@@ -339,6 +339,9 @@ class Rights:
         return allowed_by_none(self._those(allows), request)
 
     def _near(self, supervisor: Supervisor, agent: Agent) -> int:
+        if supervisor.tenant != agent.tenant:
+            # No rule reaches across, not even one about all.
+            return 0
         by_supervisor = self._supervisors.get(ALL, 0) | self._supervisors.get(supervisor.id, 0)
         for group in supervisor.groups:
             by_supervisor |= self._supervisors.get(group, 0)
@@ -347,7 +350,7 @@ class Rights:
         by_agent = self._agents.get(ALL, 0) | self._agents.get(agent.extension, 0)
         for group in agent.groups:
             by_agent |= self._agents.get(group, 0)
-        return by_supervisor & (by_agent | self._patterns.fitting(agent.extension))
+        return by_supervisor & (by_agent | self._patterns.fitting(agent.digits))
 
     def _those(self, bits: int) -> Iterator[Rule]:
         while bits:
@@ -369,6 +372,8 @@ def allowed_by_none(missed: Iterable[Rule], request: Request) -> Refusal:
         request: what was asked.
     """
     weighed = [(rule, frozenset(rule.obstacles(request))) for rule in missed]
+    if request.supervisor.tenant != request.agent.tenant:
+        return Refusal(Reason.MODE_DENIED, "the agent is of another tenant")
     if not weighed:
         return Refusal(Reason.MODE_DENIED, "no rule allows it")
     # A rule that asks for a reason and nothing else: with one it would allow.

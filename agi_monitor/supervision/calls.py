@@ -355,6 +355,11 @@ class NodeCalls:
                     leg.name, leg.uniqueid, leg.state, names, on_hold, number, known_by, in_conference, hold_known
                 )
 
+    def unusable(self, endpoint: str) -> tuple[str, ...]:
+        """Return the identifiers of the legs of one device that ChanSpy cannot be told."""
+        legs = self._legs_of(endpoint)
+        return tuple(leg.uniqueid for leg in legs if not is_uniqueid(leg.uniqueid))
+
     def bridge_of(self, uniqueid: str) -> Bridge | None:
         """Return the bridge of a channel; None when it is in none, or is not known."""
         leg = self._legs.get(uniqueid)

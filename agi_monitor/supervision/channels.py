@@ -179,13 +179,13 @@ class ChannelIndex:
         """Return what an agent's devices are doing, as ``targets.candidates`` takes it.
 
         As ``device_channels`` finds it over AGI, with one difference: the devices that a queue watches for this
-        extension are the agent's as well.
+        agent are theirs as well.
 
         Parameters:
             node: the PBX.
             agent: whose devices.
-            hint_context: where the hint is, for an agent without configured endpoints. Of a hint in a context that
-                this one includes, or of one that is a pattern, nothing is known here.
+            hint_context: where the hint is, for an agent without configured endpoints and without a context of
+                their own. Nothing is known here of a hint in a context that this one includes, or of a pattern.
         """
         known = self._trusted(node)
         if isinstance(known, Stale):
@@ -194,8 +194,9 @@ class ChannelIndex:
         if not devices:
             if known.doubts_hints:
                 return Stale.RELOADED
-            devices = dict.fromkeys(known.devices.hinted(agent.extension, hint_context), KnownBy.HINT)
-        for device in known.devices.logged_in(agent.extension):
+            context = hint_context if agent.hint_context is None else agent.hint_context
+            devices = dict.fromkeys(known.devices.hinted(agent.digits, context), KnownBy.HINT)
+        for device in known.devices.logged_in(agent):
             if len(devices) < MAX_DEVICES:
                 devices.setdefault(device, KnownBy.QUEUE)
         channels = tuple(
@@ -204,7 +205,8 @@ class ChannelIndex:
             for channel in known.calls.device_channels(device, known_by)
         )
         reachable = bool(channels) or any(known.devices.is_reachable(device) for device in devices)
-        return AgentDevices(tuple(devices), channels, reachable, Source.INDEX)
+        unusable = tuple(uniqueid for device in devices for uniqueid in known.calls.unusable(device))
+        return AgentDevices(tuple(devices), channels, reachable or bool(unusable), Source.INDEX, unusable=unusable)
 
     def channel(self, node: str, uniqueid: str) -> Channel | Stale | None:
         """Return a channel; None when there is no such one."""
@@ -226,7 +228,7 @@ class ChannelIndex:
         known = self._trusted(node)
         return known if isinstance(known, Stale) else known.calls.origin_of(uniqueid)
 
-    def at_device(self, node: str, device: str, hint_context: str) -> AtDevice | Stale:
+    def at_device(self, node: str, device: str) -> AtDevice | Stale:
         """Return the extensions that a device belongs to, by hints and logins.
 
         Hints that are in doubt count as well: for the question whose device it may be, the last answer is better
@@ -235,15 +237,14 @@ class ChannelIndex:
         Parameters:
             node: the PBX.
             device: such as ``PJSIP/1001``.
-            hint_context: where the hints of the agents' extensions are.
         """
         known = self._trusted(node)
-        return known if isinstance(known, Stale) else known.devices.at(device, hint_context)
+        return known if isinstance(known, Stale) else known.devices.at(device)
 
-    def members_of(self, node: str, extension: str) -> tuple[tuple[str, str], ...]:
-        """Return the queue and the interface of each queue member that stands for an extension."""
+    def members_of(self, node: str, agent: Agent) -> tuple[tuple[str, str], ...]:
+        """Return the queue and the interface of each queue member that stands for an agent."""
         known = self._nodes.get(node)
-        return () if known is None else known.devices.members_of(extension)
+        return () if known is None else known.devices.members_of(agent)
 
     def channels_of(self, node: str, endpoint: str) -> tuple[Channel, ...] | Stale:
         """Return the legs of one device, in the order of their names."""

@@ -7,7 +7,7 @@ restricted to exactly one device, each channel's state, and its bridge peers.
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agi_monitor.model import Agent, endpoint_of
 from agi_monitor.names import is_uniqueid
@@ -32,6 +32,9 @@ INTERNAL = ("CBAnn/", "CBRec/", "Announcer/", "Recorder/", "Surrogate/")
 _LOCAL_HALF = re.compile(r"(Local/.+);([12])")
 """Both halves of a Local channel have one name, up to the last digit (core_unreal.c)."""
 
+_POOLED = re.compile(r"Agent:(?P<agent>[A-Za-z0-9_-]{1,40})")
+"""An agent of agents.conf in a hint."""
+
 UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID", "UNKNOWN", ""})
 """Device states of a device that is not registered, or that the PBX does not know (devicestate.c)."""
 
@@ -51,12 +54,17 @@ class Variables(Protocol):
         ...
 
 
+class _Unusable(NamedTuple):
+    uniqueid: str
+
+
 class DeviceChannelsOverAgi:
     """``targets.DeviceLookup`` by GET FULL VARIABLE.
 
     Parameters:
         session: the supervisor's AGI session.
-        hint_context: where the hints of the extensions are, for agents without configured endpoints.
+        hint_context: where the hints of the extensions are, for agents without configured endpoints and without a
+            context of their own.
     """
 
     def __init__(self, session: Variables, hint_context: str) -> None:
@@ -66,17 +74,20 @@ class DeviceChannelsOverAgi:
     async def devices_of(self, agent: Agent) -> AgentDevices:
         """Look the agent up; a device that cannot be found makes it unreachable, not an error."""
         known_by = KnownBy.CONFIGURED if agent.endpoints else KnownBy.HINT
-        endpoints = agent.endpoints or await self._hinted(agent.extension)
+        endpoints = agent.endpoints or await self._hinted(agent)
         channels: list[DeviceChannel] = []
+        unusable: list[str] = []
         reachable = False
         for endpoint in endpoints:
             state = await self._ask(f"${{DEVICE_STATE({endpoint})}}")
             reachable = reachable or state not in UNREACHABLE
             for name in await self._channel_names(endpoint):
                 channel = await self._channel(name, known_by)
-                if channel is not None:
+                if isinstance(channel, DeviceChannel):
                     channels.append(channel)
-        return AgentDevices(endpoints, tuple(channels), reachable)
+                elif channel is not None:
+                    unusable.append(channel.uniqueid)
+        return AgentDevices(endpoints, tuple(channels), reachable, unusable=tuple(unusable))
 
     async def confirmed(self, agent: Agent, channel: DeviceChannel) -> DeviceChannel | None:
         """Ask what a channel is right now: by its uniqueid, whether it still has the name that was decided on; then
@@ -89,16 +100,39 @@ class DeviceChannelsOverAgi:
         if await self._session.get_full_variable("${CHANNEL}", channel.uniqueid) != channel.name:
             return None
         found = await self._channel(channel.name, channel.known_by)
-        return found if found is not None and found.uniqueid == channel.uniqueid else None
+        return found if isinstance(found, DeviceChannel) and found.uniqueid == channel.uniqueid else None
 
     async def _is_device_of(self, agent: Agent, channel: DeviceChannel) -> bool:
         device = endpoint_of(channel.name)
         if channel.known_by is KnownBy.HINT and not agent.endpoints:
-            return device in await self._hinted(agent.extension)
+            return device in await self._hinted(agent)
         return device in agent.endpoints or channel.known_by is KnownBy.QUEUE
 
-    async def _hinted(self, extension: str) -> tuple[str, ...]:
-        return hinted(await self._ask(f"${{HINT({extension}@{self._hint_context})}}"))
+    async def _hint(self, agent: Agent) -> str:
+        """Return the text of an agent's hint; empty where there is none, or where it is only that of a pattern."""
+        context = self._hint_context if agent.hint_context is None else agent.hint_context
+        place = f"{agent.digits}@{context}"
+        hint = await self._ask(f"${{HINT({place})}}")
+        if "$" not in hint:
+            return hint
+        # ``_200X,hint,PJSIP/${EXTEN}``: the text of the pattern. Whoever asks for the state makes the PBX write the
+        # hint of this extension beside it (pbx.c, extension_state_add_destroy and ast_extension_state).
+        await self._ask(f"${{EXTENSION_STATE({place})}}")
+        return await self._ask(f"${{HINT({place})}}")
+
+    async def _hinted(self, agent: Agent) -> tuple[str, ...]:
+        hint = await self._hint(agent)
+        found = dict.fromkeys(hinted(hint))
+        for part in hint.partition(",")[0].split("&")[:MAX_DEVICES]:
+            pooled = _POOLED.fullmatch(part)
+            if pooled is not None:
+                # Where somebody has logged in with AgentLogin (app_agent_pool.c). While they wait for a call their
+                # channel has no bridge peer (bridge.c, set_bridge_peer_vars_holding), whoever waits beside them.
+                channel = await self._ask(f"${{AGENT({pooled['agent']}:fullchannel)}}")
+                device = endpoint_of(channel)
+                if device is not None and ENDPOINT.fullmatch(device) is not None:
+                    found[device] = None
+        return tuple(found)[:MAX_DEVICES]
 
     async def _channel_names(self, endpoint: str) -> list[str]:
         # The whole name is matched: PJSIP/100 must not find PJSIP/1001, nor PJSIP/1001 the device 1001-mobile.
@@ -108,7 +142,7 @@ class DeviceChannelsOverAgi:
         # CHANNELS() ignores case and cuts long lists; what is used is compared once more, exactly.
         return [name for name in names if endpoint_of(name) == endpoint][:MAX_CHANNELS]
 
-    async def _channel(self, name: str, known_by: KnownBy) -> DeviceChannel | None:
+    async def _channel(self, name: str, known_by: KnownBy) -> DeviceChannel | _Unusable | None:
         answer = await self._session.get_full_variable(
             "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${CONNECTEDLINE(num)}|${BRIDGEPEER}", name
         )
@@ -118,8 +152,8 @@ class DeviceChannelsOverAgi:
         # shift the fields before them.
         fields = answer.split("|", 3)
         if len(fields) != 4 or not is_uniqueid(fields[0]):
-            # Cut off: ChanSpy could not be told exactly this one.
-            return None
+            # Cut off, or holding what is structure in an application: ChanSpy could not be told exactly this one.
+            return _Unusable(answer.partition("|")[0])
         uniqueid, state, on_hold, rest = fields
         number, _, peers_text = rest.rpartition("|")
         members = _names(peers_text)

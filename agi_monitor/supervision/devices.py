@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from agi_monitor.model import Agent
 from agi_monitor.supervision.device_channels import ENDPOINT, MAX_DEVICES, UNREACHABLE, hinted
 from agi_monitor.supervision.headers import MAX_TEXT, Headers, Outcome, text
 
@@ -32,7 +33,7 @@ MAX_HINT_TEXT = MAX_DEVICES * MAX_TEXT
 RINGING = 8
 """The bit of a hint's status that is told again for each further ring (AST_EXTENSION_RINGING, pbx.h)."""
 
-_LOCAL_MEMBER = re.compile(r"Local/(?P<extension>[^@/]+)@[^/]+(?:/[a-z]*)?", re.IGNORECASE)
+_LOCAL_MEMBER = re.compile(r"Local/(?P<extension>[^@/]+)@(?P<context>[^/]+)(?:/[a-z]*)?", re.IGNORECASE)
 _DIALPLAN_NAME = re.compile(r"[A-Za-z0-9_.+*#\-]{1,80}")
 """What may be put into ``HINT()``: nothing that could end it or be read as an expression."""
 
@@ -44,8 +45,21 @@ class _Hint(NamedTuple):
     status: str
 
 
+class Login(NamedTuple):
+    """A queue member, as far as it says whose device is watched.
+
+    Parameters:
+        extension: the member's name, or the extension of its Local channel.
+        contexts: that it names: of its Local channel, and of the hint that is its state; none for a member such as
+            ``PJSIP/1001``.
+    """
+
+    extension: str
+    contexts: frozenset[str]
+
+
 class _Member(NamedTuple):
-    extensions: tuple[str, ...]
+    logins: tuple[Login, ...]
     state_of: str
 
 
@@ -65,12 +79,12 @@ class AtDevice(NamedTuple):
     """The extensions that a device belongs to at this moment.
 
     Parameters:
-        hinted: by their hints.
+        hinted: by their hints: each context with the extension.
         logged_in: by queues, which watch it for them.
     """
 
-    hinted: frozenset[str]
-    logged_in: frozenset[str]
+    hinted: frozenset[tuple[str, str]]
+    logged_in: frozenset[Login]
 
 
 class NodeDevices:
@@ -80,11 +94,11 @@ class NodeDevices:
         self._states: dict[str, str] = {}
         self._hints: dict[tuple[str, str], _Hint] = {}
         self._members: dict[tuple[str, str], _Member] = {}
-        self._members_of: dict[str, dict[tuple[str, str], str]] = {}
+        self._members_of: dict[str, dict[tuple[str, str], _Member]] = {}
         self._hinted_at: dict[str, set[tuple[str, str]]] = {}
         """The hints that name a device."""
-        self._logged_in_at: dict[str, Counter[str]] = {}
-        """The extensions of the members that watch a device, or a hint."""
+        self._logged_in_at: dict[str, Counter[Login]] = {}
+        """The logins of the members that watch a device, or a hint."""
         self.doubts = 0
         """Counts the events after which the hints that are known may be others."""
         self.contradictions = 0
@@ -123,31 +137,35 @@ class NodeDevices:
         hint = self._hints.get((context, extension))
         return () if hint is None else hint.devices
 
-    def logged_in(self, extension: str) -> Iterator[str]:
-        """Yield the devices that the queues watch for this extension; a device may come several times."""
-        for state_of in self._members_of.get(extension, {}).values():
+    def logged_in(self, agent: Agent) -> Iterator[str]:
+        """Yield the devices that the queues watch for this agent; a device may come several times."""
+        for state_of in self.watched_for(agent):
             hint = _HINT_STATE.fullmatch(state_of)
             if hint is not None:
                 yield from self.hinted(hint["extension"], hint["context"])
             else:
                 yield state_of
 
-    def members_of(self, extension: str) -> tuple[tuple[str, str], ...]:
-        """Return the queue and the interface of each queue member that stands for an extension."""
-        return tuple(self._members_of.get(extension, {}))
+    def watched_for(self, agent: Agent) -> Iterator[str]:
+        """Yield what the queues watch for this agent: devices, and hints such as ``hint:1001@hints``."""
+        for member in self._members_of.get(agent.digits, {}).values():
+            if any(agent.is_logged_in_by(*login) for login in member.logins):
+                yield member.state_of
 
-    def at(self, device: str, context: str) -> AtDevice:
+    def members_of(self, agent: Agent) -> tuple[tuple[str, str], ...]:
+        """Return the queue and the interface of each queue member that stands for an agent."""
+        return tuple(self._members_of.get(agent.digits, {}))
+
+    def at(self, device: str) -> AtDevice:
         """Return the extensions that a device belongs to, in a time that does not depend on how many there are.
 
         Parameters:
             device: such as ``PJSIP/1001``.
-            context: where the hints of the extensions are.
         """
-        hints = self._hinted_at.get(device, ())
+        hints = frozenset(self._hinted_at.get(device, ()))
         watched = [device, *(_watched(f"hint:{extension}@{where}") for where, extension in hints)]
         return AtDevice(
-            frozenset(extension for where, extension in hints if where == context),
-            frozenset(extension for state_of in watched for extension in self._logged_in_at.get(state_of, ())),
+            hints, frozenset(login for state_of in watched for login in self._logged_in_at.get(state_of, ()))
         )
 
     def is_reachable(self, device: str) -> bool:
@@ -217,15 +235,16 @@ class NodeDevices:
         if ENDPOINT.fullmatch(state_of) is None and _HINT_STATE.fullmatch(state_of) is None:
             # A member whose own Local channel is watched: where it ends is not told.
             return Outcome.TAKEN
-        local = _LOCAL_MEMBER.fullmatch(interface)
+        local, hint = _LOCAL_MEMBER.fullmatch(interface), _HINT_STATE.fullmatch(state_of)
         named = (text(event, "MemberName") or text(event, "Name"), local["extension"] if local else "")
-        extensions = tuple(dict.fromkeys(name for name in named if name))
+        contexts = frozenset(found["context"] for found in (local, hint) if found is not None)
+        logins = tuple(Login(name, contexts) for name in dict.fromkeys(named) if name)
         if len(self._members) >= MAX_MEMBERS:
             return Outcome.TOO_MANY
-        self._members[key] = _Member(extensions, state_of)
-        for extension in extensions:
-            self._members_of.setdefault(extension, {})[key] = state_of
-            self._logged_in_at.setdefault(_watched(state_of), Counter())[extension] += 1
+        member = self._members[key] = _Member(logins, state_of)
+        for login in logins:
+            self._members_of.setdefault(login.extension, {})[key] = member
+            self._logged_in_at.setdefault(_watched(state_of), Counter())[login] += 1
         return Outcome.TAKEN
 
     def _forget_member(self, key: tuple[str, str]) -> None:
@@ -233,32 +252,30 @@ class NodeDevices:
         if member is None:
             return
         watched = _watched(member.state_of)
-        for extension in member.extensions:
-            members = self._members_of[extension]
+        for login in member.logins:
+            members = self._members_of[login.extension]
             del members[key]
             if not members:
-                del self._members_of[extension]
+                del self._members_of[login.extension]
             logged_in = self._logged_in_at[watched]
-            logged_in[extension] -= 1
-            if not logged_in[extension]:
-                del logged_in[extension]
+            logged_in[login] -= 1
+            if not logged_in[login]:
+                del logged_in[login]
             if not logged_in:
                 del self._logged_in_at[watched]
 
 
-def watched_for(extension: str, items: Iterable[Headers]) -> tuple[str | Hint, ...]:
-    """Return what the members of queues watch for an extension, by items of QueueStatus that have just come.
+def watched_now(agent: Agent, items: Iterable[Headers]) -> tuple[str | Hint, ...]:
+    """Return what the members of queues watch for an agent, by items of QueueStatus that have just come.
 
     Parameters:
-        extension: the agent's.
+        agent: the agent.
         items: what the PBX answered.
     """
     asked = NodeDevices()
-    for item in items:
-        if item.get("Event") == "QueueMember":
-            asked._take_member(item)
+    asked.replace((), (), items)
     found: list[str | Hint] = []
-    for state_of in asked._members_of.get(extension, {}).values():
+    for state_of in asked.watched_for(agent):
         hint = _HINT_STATE.fullmatch(state_of)
         if hint is None:
             found.append(state_of)

@@ -228,12 +228,12 @@ class Line:
                 **self.common(self.supervisor or self.policy().supervisors.get(self.endpoint)),
                 reason=refusal.reason,
                 mode=mode,
-                extension=self.policy().agents_digits(extension),
+                extension=self.policy().agents_digits(extension, self.endpoint),
                 detail=refusal.detail,
             )
         )
         self.log.info("refused", reason=refusal.reason, mode=mode, detail=refusal.detail)
-        await self.say(refusal.reason, {EXTENSION: extension or ""})
+        await self.say(refusal.reason, {EXTENSION: self.policy().spoken_digits(extension) if extension else ""})
 
     def common(self, supervisor: Supervisor | None) -> dict[str, Any]:
         """Return the fields that every fact of this call has."""

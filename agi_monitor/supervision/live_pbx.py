@@ -22,8 +22,8 @@ class LivePbx(Protocol):
         """Return whether the PBX was heard a moment ago, or answers now; otherwise the picture may be an old one."""
         ...
 
-    async def is_member(self, extension: str, device: str) -> bool:
-        """Ask the queues themselves whether one of them watches a device for an extension."""
+    async def is_member(self, agent: Agent, device: str) -> bool:
+        """Ask the queues themselves whether one of them watches a device for an agent."""
         ...
 
     def stale(self) -> Stale | None:
@@ -187,7 +187,7 @@ class Devices:
         if self._live is None or device is None:
             return False
         try:
-            return await self._live.is_member(agent.extension, device)
+            return await self._live.is_member(agent, device)
         except AgiMonitorError:
             return False
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agi_monitor.model import Agent, Refusal, endpoint_of
+from agi_monitor.model import Agent, Reason, Refusal, endpoint_of
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.live_pbx import LivePbx
 from agi_monitor.supervision.policy import Permitted, Policy
@@ -26,11 +26,10 @@ def agents_at(policy: Policy, live: LivePbx | None, device: str) -> tuple[Agent,
     found = {agent.extension: agent for agent in policy.agents_at.get(device, ())}
     at = live.at_device(device) if live is not None else None
     if at is not None and not isinstance(at, Stale):
-        for extension in sorted(at.hinted | at.logged_in):
-            agent = policy.agents.get(extension)
-            # For an agent with devices of their own no hint is asked.
-            if agent is not None and (extension in at.logged_in or not agent.endpoints):
-                found[extension] = agent
+        by_hint = (agent for context, digits in sorted(at.hinted) for agent in policy.agents_hinted(context, digits))
+        logins = sorted(at.logged_in, key=lambda login: (login.extension, sorted(login.contexts)))
+        by_login = (agent for login in logins for agent in policy.agents_logged_in(*login))
+        found |= {agent.extension: agent for agent in (*by_hint, *by_login)}
     return tuple(found.values())
 
 
@@ -51,8 +50,25 @@ def other_owner_refuses(
         decide: whether an agent, by the extension, may be heard.
     """
     device = endpoint_of(channel)
-    for agent in () if device is None else agents_at(policy, live, device):
+    if device is None:
+        return None
+    foreign = _foreign_login(policy, live, extension, device)
+    if foreign is not None:
+        return Refusal(Reason.MODE_DENIED, f"{device} is logged in in {foreign}, which is of another tenant")
+    for agent in agents_at(policy, live, device):
         permitted = None if agent.extension == extension else decide(agent.extension)
         if isinstance(permitted, Refusal):
             return Refusal(permitted.reason, f"{device} is also the phone of {agent.extension}: {permitted.detail}")
     return None
+
+
+def _foreign_login(policy: Policy, live: LivePbx | None, extension: str, device: str) -> str | None:
+    """Return a context that is not of the agent's tenant, and by which somebody is logged in at this device.
+
+    It need not be an agent of ours: a company that nobody monitors shares the PBX all the same.
+    """
+    agent = policy.agents.get(extension)
+    at = live.at_device(device) if live is not None else None
+    if agent is None or agent.contexts is None or at is None or isinstance(at, Stale):
+        return None
+    return min((context for login in at.logged_in for context in login.contexts - agent.contexts), default=None)

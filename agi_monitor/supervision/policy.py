@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from agi_monitor.model import (
@@ -57,7 +57,7 @@ class Policy:
     Parameters:
         codes: the feature code of each mode.
         supervisors: by endpoint.
-        agents: by extension.
+        agents: by ``Agent.extension``.
         rules: the permissions; ``rights`` is made of them.
         prompts: what is said.
         reasons: the digits that stand for a reason to hear somebody, and what the audit calls it.
@@ -90,6 +90,8 @@ class Policy:
     rights: Rights = field(init=False, repr=False, compare=False)
     agents_at: Mapping[str, tuple[Agent, ...]] = field(init=False, repr=False, compare=False)
     """The agents of each device, by the configuration."""
+    _dialled: Mapping[str, tuple[Agent, ...]] = field(init=False, repr=False, compare=False)
+    """The agents of each extension, as phones dial it: at most one of each tenant."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rights", Rights(self.rules))
@@ -98,6 +100,47 @@ class Policy:
             for endpoint in agent.endpoints:
                 at[endpoint] = (*at.get(endpoint, ()), agent)
         object.__setattr__(self, "agents_at", at)
+        dialled: dict[str, tuple[Agent, ...]] = {}
+        for agent in self.agents.values():
+            dialled[agent.digits] = (*dialled.get(agent.digits, ()), agent)
+        object.__setattr__(self, "_dialled", dialled)
+
+    # ---- who is meant ----------------------------------------------------------------------------------
+
+    def agent_for(self, endpoint: str, digits: str) -> Agent | None:
+        """Return the agent whom these digits mean on this supervisor's phone: one of the supervisor's own tenant.
+
+        Parameters:
+            endpoint: the supervisor's device.
+            digits: as they were dialled or keyed in.
+        """
+        return next((agent for agent in self._dialled.get(digits, ()) if self.is_reachable(endpoint, agent)), None)
+
+    def is_reachable(self, endpoint: str, agent: Agent) -> bool:
+        """Say whether an agent is of the same tenant as the supervisor of this phone; no rule reaches across."""
+        supervisor = self.supervisors.get(endpoint)
+        return supervisor is not None and supervisor.tenant == agent.tenant
+
+    def agents_hinted(self, context: str, digits: str) -> Iterator[Agent]:
+        """Yield the agents who are found by the hint of this extension in this context."""
+        for agent in self._dialled.get(digits, ()):
+            # For an agent with devices of their own no hint is asked.
+            own = self.hint_context if agent.hint_context is None else agent.hint_context
+            if own == context and not agent.endpoints:
+                yield agent
+
+    def agents_logged_in(self, extension: str, contexts: frozenset[str]) -> Iterator[Agent]:
+        """Yield the agents whose login it is when a queue member has this extension and names these contexts."""
+        for agent in self._dialled.get(extension, ()):
+            if agent.is_logged_in_by(extension, contexts):
+                yield agent
+
+    def longest_extension(self, endpoint: str) -> int:
+        """Return how many digits the longest extension has that can be dialled on this supervisor's phone."""
+        reachable = (agent for agent in self.agents.values() if self.is_reachable(endpoint, agent))
+        return max((len(agent.digits) for agent in reachable), default=1)
+
+    # ---- what is allowed -------------------------------------------------------------------------------
 
     def permitted(
         self,
@@ -112,7 +155,7 @@ class Policy:
         Parameters:
             endpoint: the supervisor's device.
             supervisor_id: who gave the PIN; None for nobody.
-            extension: the agent.
+            extension: the agent, by ``Agent.extension``; see ``agent_for`` for what was dialled.
             mode: how.
             known: of the request; what is not counts against it.
         """
@@ -147,8 +190,9 @@ class Policy:
         agent = self.agents.get(extension)
         if supervisor is None or supervisor.id != supervisor_id:
             return Refusal(Reason.MODE_DENIED, "the supervisor is no longer configured")
-        if agent is None:
-            return Refusal(Reason.AGENT_UNKNOWN)
+        if agent is None or agent.tenant != supervisor.tenant:
+            # Another company's agent is nobody: the audit and the log say which, the phone does not.
+            return Refusal(Reason.AGENT_UNKNOWN, "" if agent is None else f"of the tenant {agent.tenant or 'none'}")
         verdict = decide(
             Request(
                 supervisor,
@@ -167,6 +211,21 @@ class Policy:
             return verdict
         return Permitted(supervisor, agent, verdict.rule)
 
-    def agents_digits(self, extension: str | None) -> str | None:
-        """Only an agent's digits are written down: somebody may key in, or even dial, the PIN in their place."""
+    def agents_digits(self, extension: str | None, endpoint: str = "") -> str | None:
+        """Return the agent who is meant, for the records.
+
+        Only an agent's digits are written down: somebody may key in, or even dial, the PIN in their place.
+
+        Parameters:
+            extension: the agent, or what was dialled on the supervisor's phone.
+            endpoint: that phone.
+        """
+        agent = None if extension is None else self.agent_for(endpoint, extension)
+        if agent is not None:
+            return agent.extension
         return extension if extension in self.agents else None
+
+    def spoken_digits(self, extension: str) -> str:
+        """Return what is said on the phone for an agent: what one dials for them."""
+        agent = self.agents.get(extension)
+        return extension if agent is None else agent.digits

@@ -17,6 +17,7 @@ from functools import partial
 
 from agi_monitor.errors import CallEnded, CommandFailed
 from agi_monitor.model import Cue, Follow, Mode, Reason, Refusal, SpyRequest
+from agi_monitor.names import unusable_characters
 from agi_monitor.supervision import chanspy, feature_code, scan, targets
 from agi_monitor.supervision.audit import AuditLog, End, RequestAbandoned
 from agi_monitor.supervision.channels import Stale
@@ -120,7 +121,7 @@ class SpyCall:
         """Tell the story to its end. The call is over afterwards."""
         request = feature_code.parse(self._dialled.extension, self._policy().codes)
         if isinstance(request, SpyRequest):
-            extension = self._policy().agents_digits(request.extension)
+            extension = self._policy().agents_digits(request.extension, self._line.endpoint)
             self._line.log.info("call_started", mode=request.mode, extension=extension)
         else:
             self._line.log.info("call_started", mode=None, extension=None)
@@ -150,7 +151,7 @@ class SpyCall:
             RequestAbandoned(
                 **self._line.common(self._line.supervisor or self._policy().supervisors.get(self._line.endpoint)),
                 mode=asked.mode if asked else None,
-                extension=self._policy().agents_digits(asked.extension) if asked else None,
+                extension=self._policy().agents_digits(asked.extension, self._line.endpoint) if asked else None,
                 why=self._spying.why_the_call_ended(),
             )
         )
@@ -178,6 +179,9 @@ class SpyCall:
                     if not self._spying.grants:
                         await self._line.refuse(Refusal(Reason.EXTENSION_MISSING), request.mode)
                     return
+            # From here on it is the agent, and not what another tenant's supervisor would mean by the same digits.
+            agent = self._policy().agent_for(self._line.endpoint, extension)
+            extension = extension if agent is None else agent.extension
             outcome = await self._spy_on(extension, request.mode)
             if outcome is End.CALL_OVER:
                 outcome = await self._follow(extension, request.mode)
@@ -187,7 +191,7 @@ class SpyCall:
             extension = None
 
     async def _ask_extension(self) -> str:
-        longest = max((len(extension) for extension in self._policy().agents), default=1)
+        longest = self._policy().longest_extension(self._line.endpoint)
         self._line.log.info("extension_prompted")
         return await self._line.ask(Cue.ASK_EXTENSION, EXTENSION_SECONDS, longest)
 
@@ -216,6 +220,9 @@ class SpyCall:
         if isinstance(permitted, Refusal):
             return permitted
         devices = await self._devices.devices_of(permitted.agent)
+        for identifier in devices.unusable:
+            unusable = unusable_characters(identifier)
+            self._line.log.error("identifier_unusable", identifier=repr(identifier), characters=repr(unusable))
         calls = targets.candidates(devices, permitted.supervisor.endpoints)
         if not isinstance(calls, Refusal):
             # Of a call that may not be heard nothing is said, not even the number.
@@ -342,7 +349,10 @@ class SpyCall:
             return None
         name = self._name(customer)
         at = dict.fromkeys(partner.endpoint for partner in partners if partner.endpoint is not None)
-        for agent in (agent for device in at for agent in agents_at(self._policy(), self._live, device)):
+        policy = self._policy()
+        for agent in (agent for device in at for agent in agents_at(policy, self._live, device)):
+            if not policy.is_reachable(self._line.endpoint, agent):
+                continue
             devices = self._live.devices_of(agent)
             if isinstance(devices, AgentDevices) and any(
                 _audible(one) and name in one.peers for one in devices.channels
@@ -376,7 +386,7 @@ class SpyCall:
                 continue
             heard.add(call.extension)
             self._line.log.info("scanned", extension=call.extension)
-            await self._line.say(Cue.SCANNED, {EXTENSION: call.extension})
+            await self._line.say(Cue.SCANNED, {EXTENSION: self._policy().spoken_digits(call.extension)})
             outcome = await self._spy_on(call.extension, mode, scan=True)
             if isinstance(outcome, Refusal) and outcome.reason in _ENDS_THE_CALL:
                 return

@@ -89,6 +89,7 @@ class AgentDevices:
         reachable: at least one device is known and registered.
         source: who said so.
         stale: why the live picture was not asked, or empty; a ``channels.Stale``.
+        unusable: the identifiers of further legs, which ChanSpy cannot be told, such as with a comma in them.
     """
 
     endpoints: tuple[str, ...]
@@ -96,6 +97,7 @@ class AgentDevices:
     reachable: bool
     source: Source = Source.AGI
     stale: str = ""
+    unusable: tuple[str, ...] = ()
 
 
 class DeviceLookup(Protocol):
@@ -126,6 +128,8 @@ def candidates(devices: AgentDevices, own: frozenset[str]) -> tuple[DeviceChanne
         return tuple(talking)
     if any(channel.state in (ChannelState.RINGING, ChannelState.RING) for channel in devices.channels):
         return Refusal(Reason.RINGING)
+    if devices.unusable:
+        return Refusal(Reason.NO_CALL, f"{len(devices.unusable)} with an identifier that cannot be used")
     if devices.channels or devices.reachable:
         return Refusal(Reason.NO_CALL)
     return Refusal(Reason.UNAVAILABLE)

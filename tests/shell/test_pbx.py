@@ -608,5 +608,5 @@ def test_the_queue_itself_says_where_an_agent_is_logged_in(
     site.fake.event("QueueMemberAdded", Queue="sales", MemberName="1001", Interface="PJSIP/1002")
     site.fake.queues = listed
     site.fake.variables["", "HINT(1001@hints)"] = "PJSIP/1002&Custom:x"
-    assert result_of(site.pbx.is_member("1001", device)) is expected
+    assert result_of(site.pbx.is_member(AGENT, device)) is expected
     assert site.fake.asked("QueueStatus") == [{"Queue": "sales", "Member": "PJSIP/1002"}]

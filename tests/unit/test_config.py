@@ -105,7 +105,12 @@ MISTAKES = [
     (edited("PJSIP/2001", "Local/2001"), "3: supervisors.anna.endpoints[0]: must be technology/name"),
     (edited("PJSIP/2001", "'PJSIP/${X}'"), "3: supervisors.anna.endpoints[0]: must be technology/name"),
     (edited("PJSIP/2001", '"PJSIP/2001\\n"'), "3: supervisors.anna.endpoints[0]: must be technology/name"),
-    (edited("1002:", "10x2:"), "11: agents.10x2: must be 1 to 20 digits"),
+    (edited("1002:", "10x2:"), "11: agents.10x2: extension is missing: nobody can dial a name"),
+    (
+        edited("1002:", "10.2:"),
+        "11: agents.10.2: must be 1 to 20 digits, or a name of letters, digits, - and _, at most 20, with its digits "
+        "in extension",
+    ),
     (edited("1002:", "١٠٠٢:"), "11: agents.١٠٠٢: must be 1 to 20 digits"),
     (edited("1002:", "123456789012345678901:"), "11: agents.123456789012345678901: must be 1 to 20 digits"),
     (edited("  bert:", "  be rt:"), "6: supervisors.be rt: must be letters, digits, - and _"),

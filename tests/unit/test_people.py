@@ -133,7 +133,7 @@ def test_spreadsheets_of_other_countries_are_read() -> None:
         (HEADER + "agent,1001,,,,,,,,,,,\n", "p.csv:2: has more or fewer cells"),
         (HEADER + "agent,1,,,,,,,,\nagent,1,,,,,,,,\n", "p.csv:3: 1 is here twice, first in line 2"),
         (HEADER + "supervisor,anna,,PJSIP/2001,,,,yes,,\n", "p.csv:2: protected must be empty for a supervisor"),
-        (HEADER + "agent,12a,,,,,,,,\n", "p.csv:2: agents.12a: must be 1 to 20 digits"),
+        (HEADER + "agent,1.2,,,,,,,,\n", "p.csv:2: agents.1.2: must be 1 to 20 digits, or a name of"),
         (HEADER + "agent,1,,,,,,,,\nagent,2,,,,maybe,,,,\n", "p.csv:3: agents.2.disabled: must be true or false"),
         (HEADER + "agent,1,,,,,,,25.11.2026,\n", "p.csv:2: agents.1.told: must be a date such as 2026-11-25"),
         (HEADER + "supervisor,eve,,,,,,,,\n", "p.csv:2: supervisors.eve.endpoints"),

@@ -12,6 +12,7 @@ from agi_monitor.doctor.audio import EXPECTED, Heard, Party, TestCall, rows
 from agi_monitor.doctor.test_calls import TestCalls
 from agi_monitor.errors import ActionFailed
 from agi_monitor.model import Mode
+from agi_monitor.supervision import chanspy
 
 C, A, S = Party.CUSTOMER, Party.AGENT, Party.SUPERVISOR
 
@@ -98,9 +99,8 @@ class SmallPbx:
         self.now += seconds
         return None
 
-    def calls(self) -> list[TestCall]:
+    def calls(self, arguments: Callable[[str, Mode], str] = lambda uniqueid, mode: uniqueid) -> list[TestCall]:
         """Make the test calls."""
-        arguments: Callable[[str, Mode], str] = lambda uniqueid, mode: uniqueid  # noqa: E731
         return list(TestCalls(self, "agi-monitor-doctor", "run", arguments, lambda: self.now).calls())
 
 
@@ -126,3 +126,37 @@ def test_a_pbx_that_says_nothing_is_not_waited_for() -> None:
     pbx = SmallPbx(silent=True)
     assert [call.failed for call in pbx.calls()] == ["no call came to be"] * 3
     assert pbx.now <= 3 * 10.0 + 1e-6
+
+
+class Answering(SmallPbx):
+    """The customer's call reaches the agent, whose channels have identifiers of the PBX's own."""
+
+    def __init__(self, system_name: str) -> None:
+        super().__init__()
+        self.system_name = system_name
+
+    def perform(self, name: str, *headers: tuple[str, str]) -> None:
+        """Take an action; the agent answers at once."""
+        super().perform(name, *headers)
+        given = dict(headers)
+        if name == "Originate" and given.get("Exten") == "call":
+            for party, half in ((A, "1"), (A, "2"), (C, "1"), (C, "2")):
+                channel = f"Local/{party}@agi-monitor-doctor-00000001;{half}"
+                if party is A:
+                    unique = f"{self.system_name}-1764400000.{half}"
+                    self.tell("Newchannel", Channel=channel, Uniqueid=unique, Linkedid=given["ChannelId"])
+                self.tell("Newstate", Channel=channel, ChannelStateDesc="Up")
+                self.tell("BridgeEnter", Channel=channel)
+
+
+def test_an_identifier_that_cannot_be_used_is_told() -> None:
+    """Each call says so, and nothing is left; ChanSpy is never begun."""
+    pbx = Answering("Sales, Berlin")
+    assert [call.failed for call in pbx.calls(chanspy.arguments)] == [
+        "ChanSpy cannot be told the identifier 'Sales, Berlin-1764400000.1': see the check systemname-unusable"
+    ] * 3
+    assert all(given.get("Application") != "ChanSpy" for _, given in pbx.performed)
+    pbx = Answering("Call Center 1")
+    assert [call.failed for call in pbx.calls(chanspy.arguments)] == [
+        "ChanSpy did not begin; is app_chanspy.so loaded"
+    ] * 3

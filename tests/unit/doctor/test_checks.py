@@ -64,6 +64,7 @@ CLEAN = Evidence(
     ),
     skew=timedelta(seconds=1),
     other_drivers=frozenset(),
+    unusable_names={},
     differences=(),
     files={
         "manager.conf": {
@@ -120,6 +121,7 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("sound-missing", {"sound_files": {"en": frozenset({"beep"})}}, "en: agent-pass"),
     ("sound-missing", {"sounds": {"de": frozenset({"beep"})}}, "de: beep"),
     ("systemname-missing", options(), "there is no systemname"),
+    ("systemname-unusable", {"unusable_names": {"Sales, Berlin": ","}}, "systemname = 'Sales, Berlin' holds ','"),
     ("live-dangerously", options(("systemname", "pbx"), ("live_dangerously", "Yes")), "live_dangerously = Yes"),
     ("direct-media", {"endpoints": (Endpoint("PJSIP/1001", "phones", True),)}, "PJSIP/1001: direct_media = yes"),
     ("ami-secret", manager(panel=[("secret", "amp111")]), "[panel]: the secret is one of those"),
@@ -277,7 +279,7 @@ def test_ids_differ_and_texts_are_sentences() -> None:
 
 
 PARTS = (
-    *("version", "loaded", "dialplan", "endpoints", "skew", "differences", "picture"),
+    *("version", "loaded", "dialplan", "endpoints", "skew", "differences", "picture", "unusable_names"),
     *("sound_files", "audit", "store", "index_differences", "certificates"),
 )
 

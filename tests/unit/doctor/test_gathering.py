@@ -109,3 +109,14 @@ def test_a_certificate_that_is_not_there(config: Config, folder: Path) -> None:
     (folder / "http.conf").write_text("[general]\ntlsenable = yes\ntlscertfile = /nowhere/http.pem\n")
     evidence = gathering.of_house(gathering.of_files(Evidence(NOW), config, folder), config)
     assert evidence.certificates == Missing("http.conf: /nowhere/http.pem: No such file or directory")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("pbx", {}), ("Call Center 1", {}), ("Sales, Berlin", {"Sales, Berlin": ","}), ("", {})]
+)
+def test_system_names_that_cannot_be_used(config: Config, folder: Path, name: str, found: dict[str, str]) -> None:
+    """By the file, besides what the PBX says of itself; it may have been changed since the PBX began."""
+    (folder / "asterisk.conf").write_text(f"[options]\nsystemname = {name}\n")
+    assert gathering.of_files(Evidence(NOW), config, folder).unusable_names == found
+    running = Evidence(NOW, unusable_names={"a|b": "|"})
+    assert gathering.of_files(running, config, folder).unusable_names == {"a|b": "|", **found}

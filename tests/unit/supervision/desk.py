@@ -202,7 +202,7 @@ class LiveHouse:
         """It is listed at every question."""
         return True
 
-    async def is_member(self, extension: str, device: str) -> bool:
+    async def is_member(self, agent: Agent, device: str) -> bool:
         """No queue here."""
         return False
 
@@ -228,7 +228,7 @@ class LiveHouse:
 
     def at_device(self, device: str) -> AtDevice | Stale:
         """What the index says."""
-        return self._index().at_device("pbx", device, "default")
+        return self._index().at_device("pbx", device)
 
     def endpoints(self) -> tuple[str, ...] | Stale:
         """What the index says."""

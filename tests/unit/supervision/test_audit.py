@@ -31,6 +31,7 @@ from agi_monitor.supervision.audit import (
     ServerStopped,
     SpyAdopted,
     SpyEnded,
+    SpyHandedOver,
     SpyHeard,
     SpyRevoked,
     SpySilent,
@@ -108,6 +109,11 @@ RECORDS = [
         SpyRevoked(at=AT, **CALL, grant=1, extension="1001", why="killed", by="root"),
         {"fact": "spy_revoked", "at": STAMP, **CALL}
         | {"grant": 1, "extension": "1001", "why": "killed", "by": "root"},
+    ),
+    (
+        SpyHandedOver(at=AT, **CALL, to="PJSIP/100-0000000c", to_uniqueid="1700000000.12"),
+        {"fact": "spy_handed_over", "at": STAMP, **CALL}
+        | {"to": "PJSIP/100-0000000c", "to_uniqueid": "1700000000.12", "grant": None, "extension": None},
     ),
     (
         SpyAdopted(at=AT, **CALL, grant=1, extension="1001", mode=Mode.WHISPER, **SPYEE),
@@ -196,7 +202,7 @@ def test_no_field_has_room_for_a_pin(kind: type[Fact]) -> None:
     assert own <= {
         *CALL,
         *("extension", "detail", "spyee", "spyee_uniqueid", "rule", "version", "digest"),
-        *("source", "stale", "because", "why", "by", "node", "action", "reason"),
+        *("to", "to_uniqueid", "source", "stale", "because", "why", "by", "node", "action", "reason"),
         *("kind", "entry", "before", "after"),  # what changed of people; people.differences leaves PINs out
         *("plugin", "hook", "error"),  # a plug-in sees no digit that was keyed in, and says what its own fault was
         "who",  # an id, a device or an address under which wrong PINs were counted

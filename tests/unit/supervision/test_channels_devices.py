@@ -350,7 +350,7 @@ def test_no_garbage_raises(items: list[dict[str, str]], events: list[dict[str, s
         devices.apply(event)
     for event in (*items, *events):
         for extension in (event.get("MemberName", ""), event.get("Name", ""), "1001"):
-            assert all(isinstance(device, str) for device in devices.logged_in(extension))
+            assert all(isinstance(device, str) for device in devices.logged_in(Agent(extension, frozenset())))
             assert all(isinstance(device, str) for device in devices.hinted(extension, "hints"))
         devices.apply({**event, "Event": "QueueMemberRemoved"})
     assert (devices._members, devices._members_of) == ({}, {})

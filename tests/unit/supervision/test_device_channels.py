@@ -263,8 +263,17 @@ def test_an_endless_number_is_cut() -> None:
     ],
 )
 def test_a_channel_that_cannot_be_named_exactly_is_not_used(answer: str) -> None:
-    """An answer that is cut off, or a uniqueid that ChanSpy cannot be given, is as if the channel were gone."""
-    assert look_up(one_channel(answer)).channels == ()
+    """An answer that is cut off, or a uniqueid that ChanSpy cannot be given, is told apart from no call."""
+    found = look_up(one_channel(answer))
+    assert found.channels == ()
+    assert found.unusable == (answer.partition("|")[0],)
+
+
+@pytest.mark.parametrize("name", ["Call Center 1", "Zürich", "pbx.example.com"])
+def test_a_system_name_is_what_people_call_their_pbx(name: str) -> None:
+    """Its uniqueids are told to ChanSpy as they are."""
+    (channel,) = look_up(one_channel(f"{name}-1764400000.12|Up|0|555|{PEER}")).channels
+    assert channel.uniqueid == f"{name}-1764400000.12"
 
 
 @given(st.text())
@@ -324,3 +333,62 @@ def test_says_why_a_device_is_the_agents(endpoints: tuple[str, ...], known_by: K
     found = look_up(answers, Agent("1001", frozenset(), endpoints))
     assert [channel.known_by for channel in found.channels] == [known_by]
     assert found.source is Source.AGI
+
+
+class Patterns(Answers):
+    """A PBX that writes the hint of an extension beside that of its pattern when somebody asks for the state."""
+
+    def __init__(self, pattern: str, written: str) -> None:
+        super().__init__({"${HINT(1002@hints)}": pattern})
+        self.written = written
+
+    async def get_full_variable(self, expression: str, channel: str | None = None) -> str | None:
+        """Look the expression up."""
+        if expression == "${EXTENSION_STATE(1002@hints)}":
+            self.own = {**self.own, "${HINT(1002@hints)}": self.written}
+            return "INUSE"
+        return await super().get_full_variable(expression, channel)
+
+
+BY_HINT = Agent("1002", frozenset())
+
+
+@pytest.mark.parametrize(
+    ("written", "endpoints"),
+    [
+        ("PJSIP/1002", ("PJSIP/1002",)),
+        ("PJSIP/1002&PJSIP/1002-mobile", ("PJSIP/1002", "PJSIP/1002-mobile")),
+        ("PJSIP/${EXTEN}", ()),
+        ("PJSIP/", ()),
+        ("", ()),
+    ],
+)
+def test_the_hint_of_a_pattern_is_asked_for_by_its_state(written: str, endpoints: tuple[str, ...]) -> None:
+    """Until then it is the text of the pattern; what goes on being that names no phone."""
+    assert look_up(Patterns("PJSIP/${EXTEN}", written), BY_HINT).endpoints == endpoints
+    assert look_up(Patterns("PJSIP/fixed&PJSIP/${EXTEN}", written), BY_HINT).endpoints == endpoints
+
+
+def test_no_state_is_asked_of_a_hint_that_says_all() -> None:
+    """One question for an agent as before."""
+    answers = Patterns("PJSIP/1002", "PJSIP/9999")
+    assert look_up(answers, BY_HINT).endpoints == ("PJSIP/1002",)
+    assert [expression for expression, _ in answers.asked if "EXTENSION_STATE" in expression] == []
+
+
+@pytest.mark.parametrize(
+    ("hint", "channel", "endpoints"),
+    [
+        ("Agent:7001", "PJSIP/1002-0000002a", ("PJSIP/1002",)),
+        ("PJSIP/1001&Agent:7001", "PJSIP/1002-0000002a", ("PJSIP/1001", "PJSIP/1002")),
+        ("Agent:7001", "", ()),
+        ("Agent:7001", "Local/7001@agents-00000001;2", ()),
+        ("Agent:7001", "PJSIP/${EXTEN}-0000002a", ()),
+        ("Agent:${EVAL(x)}", "PJSIP/1002-0000002a", ()),
+        ("Agent:7001:fullchannel", "PJSIP/1002-0000002a", ()),
+    ],
+)
+def test_an_agent_of_the_pool_is_where_they_logged_in(hint: str, channel: str, endpoints: tuple[str, ...]) -> None:
+    """By the channel that waits in AgentLogin; what is no phone's is nobody's."""
+    answers = Answers({"${HINT(1002@hints)}": hint, "${AGENT(7001:fullchannel)}": channel})
+    assert look_up(answers, BY_HINT).endpoints == endpoints

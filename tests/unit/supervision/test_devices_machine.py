@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agi_monitor.supervision.devices import AtDevice, NodeDevices
+from agi_monitor.model import Agent
+from agi_monitor.supervision.devices import AtDevice, Login, NodeDevices
 from agi_monitor.supervision.headers import Outcome
 
 EXTENSIONS = ("1001", "1002", "1003")
+TENANTS = (None, frozenset({"agents"}), frozenset({"agents", "hints"}), frozenset({"other"}), frozenset[str]())
 CONTEXTS = ("hints", "other")
 DEVICES = ("PJSIP/1001", "PJSIP/1002", "SIP/1001")
 QUEUES = ("sales", "support")
@@ -62,7 +64,7 @@ class Told:
     """All that was told, without any index: each question walks through everything."""
 
     hints: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    members: dict[tuple[str, str], tuple[set[str], str]] = field(default_factory=dict)
+    members: dict[tuple[str, str], tuple[set[str], frozenset[str], str]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
@@ -78,44 +80,54 @@ class Told:
             self.members.pop((event["Queue"], event["Interface"]), None)
         else:
             interface = event["Interface"]
-            local = interface.removeprefix("Local/").partition("@")[0] if interface.startswith("Local/") else ""
-            names = {event["MemberName"], local} - {""}
-            self.members[event["Queue"], interface] = names, event["StateInterface"] or interface
+            local, _, rest = interface.removeprefix("Local/").partition("@") if "@" in interface else ("", "", "")
+            state_of = event["StateInterface"] or interface
+            hint = state_of.partition("@")[2] if state_of.lower().startswith("hint:") else ""
+            contexts = frozenset({rest.partition("/")[0], hint} - {""})
+            self.members[event["Queue"], interface] = {event["MemberName"], local} - {""}, contexts, state_of
 
     def hinted(self, extension: str, context: str) -> list[str]:
         """The devices of a hint."""
         return self.hints.get((context, extension), [])
 
-    def logged_in(self, extension: str) -> set[str]:
-        """Where an extension is logged in."""
+    def logged_in(self, agent: Agent) -> set[str]:
+        """Where an agent is logged in."""
         found: set[str] = set()
-        for names, state_of in self.members.values():
-            if extension in names:
+        for names, contexts, state_of in self.members.values():
+            ours = agent.contexts is None or (contexts and all(one in agent.contexts for one in contexts))
+            if agent.digits in names and ours:
                 if state_of.lower().startswith("hint:"):
                     found |= set(self.hinted(*state_of[5:].split("@")))
                 elif state_of in DEVICES:
                     found.add(state_of)
         return found
 
-    def at(self, device: str, context: str) -> AtDevice:
+    def at(self, device: str) -> AtDevice:
         """Whose a device is."""
+        watching = [
+            (names, contexts)
+            for names, contexts, state_of in self.members.values()
+            if device
+            in (self.hinted(*state_of[5:].split("@")) if state_of.lower().startswith("hint:") else [state_of])
+        ]
         return AtDevice(
-            frozenset(one for one in EXTENSIONS if device in self.hinted(one, context)),
-            frozenset(one for one in EXTENSIONS if device in self.logged_in(one)),
+            frozenset(key for key, devices in self.hints.items() if device in devices),
+            frozenset(Login(name, contexts) for names, contexts in watching for name in names),
         )
 
 
 def assert_same(known: NodeDevices, told: Told) -> None:
     """Every question has the same answer."""
     for extension in EXTENSIONS:
-        assert set(known.logged_in(extension)) == told.logged_in(extension)
+        for contexts in TENANTS:
+            agent = Agent("somebody", frozenset(), dialled=extension, contexts=contexts)
+            assert set(known.logged_in(agent)) == told.logged_in(agent)
         for context in CONTEXTS:
             assert list(known.hinted(extension, context)) == told.hinted(extension, context)
     for device in DEVICES:
         reachable = told.states.get(device, "UNKNOWN") not in ("UNAVAILABLE", "INVALID", "UNKNOWN")
         assert known.is_reachable(device) == reachable
-        for context in CONTEXTS:
-            assert known.at(device, context) == told.at(device, context)
+        assert known.at(device) == told.at(device)
 
 
 @given(st.lists(EVENTS, max_size=40))
@@ -152,7 +164,7 @@ def test_a_list_takes_the_place_of_all_that_was_told(before: list[Event], after:
                 "Name": name,
                 "StateInterface": state_of,
             }
-            for (queue, interface), (names, state_of) in told.members.items()
+            for (queue, interface), (names, _, state_of) in told.members.items()
             for name in [next(iter(names - {interface.removeprefix("Local/").partition("@")[0]}), "")]
         ],
     )

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from agi_monitor.errors import NoAnswer
 from agi_monitor.model import Agent
 from agi_monitor.supervision.calls import Channel, Origin
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.devices import AtDevice
 from agi_monitor.supervision.live_pbx import Devices
-from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, Source
+from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy, Source
 from tests.coroutines import finish
 
 AGENT = Agent("1001", frozenset())
@@ -26,6 +27,17 @@ class Live:
     def __init__(self, answer: AgentDevices | Stale) -> None:
         self.answer = answer
         self.known: dict[str, Channel] = {}
+        self.fresh = True
+        self.members: set[str] = set()
+        """Devices that a queue watches for the agent."""
+
+    async def is_fresh(self) -> bool:
+        return self.fresh
+
+    async def is_member(self, agent: Agent, device: str) -> bool:
+        if device == "PJSIP/lost":
+            raise NoAnswer("QueueStatus", 1.0)
+        return device in self.members
 
     def stale(self) -> Stale | None:
         return self.answer if isinstance(self.answer, Stale) else None
@@ -58,6 +70,9 @@ class OverAGI:
     async def devices_of(self, agent: Agent) -> AgentDevices:
         self.asked.append(agent)
         return OVER_AGI
+
+    async def confirmed(self, agent: Agent, channel: DeviceChannel) -> DeviceChannel | None:
+        return channel
 
 
 @pytest.mark.parametrize(
@@ -106,3 +121,29 @@ def test_asks_anew_each_time() -> None:
         live.answer = answer
         sources.append(finish(devices.devices_of(AGENT)).source)
     assert sources == [Source.INDEX, Source.AGI, Source.INDEX]
+
+
+def test_a_pbx_that_has_fallen_silent_is_asked_over_agi() -> None:
+    """Its last picture is an old one."""
+    live = Live(LIVE)
+    live.fresh = False
+    assert finish(Devices(live, OverAGI()).devices_of(AGENT)) == replace(OVER_AGI, stale=Stale.LOST)
+
+
+@pytest.mark.parametrize(
+    ("device", "known_by", "confirmed"),
+    [
+        ("PJSIP/1002", KnownBy.QUEUE, True),
+        ("PJSIP/3002", KnownBy.QUEUE, False),
+        ("PJSIP/lost", KnownBy.QUEUE, False),
+        ("PJSIP/3002", KnownBy.HINT, True),
+    ],
+    ids=["logged-in", "told-by-an-event-alone", "no-answer", "AGI-asks-the-hint"],
+)
+def test_who_is_known_by_a_queue_is_asked_of_the_queue(device: str, known_by: KnownBy, confirmed: bool) -> None:
+    """An event that told of the login is no ground to hear anybody."""
+    live = Live(LIVE)
+    live.members = {"PJSIP/1002"}
+    leg = DeviceChannel(f"{device}-00000001", "1.1", ChannelState.UP, ("PJSIP/trunk-00000002",), known_by=known_by)
+    assert finish(Devices(live, OverAGI()).confirmed(AGENT, leg)) == (leg if confirmed else None)
+    assert finish(Devices(None, OverAGI()).confirmed(AGENT, leg)) == (None if known_by is KnownBy.QUEUE else leg)

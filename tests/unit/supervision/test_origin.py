@@ -82,7 +82,7 @@ def test_nothing_is_said_without_a_picture() -> None:
     """Before the first list, and after the connection is lost."""
     index = ChannelIndex()
     assert index.origin_of(NODE, "1") is Stale.NEVER_LISTED
-    assert index.at_device(NODE, "PJSIP/1001", "hints") is Stale.NEVER_LISTED
+    assert index.at_device(NODE, "PJSIP/1001") is Stale.NEVER_LISTED
     listed(index, item(BEN))
     index.lost(NODE)
     assert index.origin_of(NODE, "1") is Stale.LOST
@@ -181,5 +181,7 @@ def test_a_device_is_looked_up_as_agents_are(events: list[dict[str, str]], items
             if device in by_login.endpoints:
                 logged_in[device].add(extension)
     for device in DEVICES:
-        at = index.at_device(NODE, device, "hints")
-        assert at == AtDevice(frozenset(hinted[device]), frozenset(logged_in[device]))
+        at = index.at_device(NODE, device)
+        assert isinstance(at, AtDevice)
+        assert {extension for context, extension in at.hinted if context == "hints"} == hinted[device]
+        assert {login.extension for login in at.logged_in} == logged_in[device]

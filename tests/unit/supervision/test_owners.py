@@ -10,7 +10,7 @@ from agi_monitor.model import Agent, Mode, Reason, Refusal
 from agi_monitor.supervision.authorization import Effect, Rule
 from agi_monitor.supervision.calls import Channel, Origin
 from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.devices import AtDevice
+from agi_monitor.supervision.devices import AtDevice, Login
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.targets import AgentDevices, Source
@@ -21,12 +21,21 @@ BOARD = Agent("1003", frozenset({"protected"}), ("PJSIP/1003",))
 SPYEE = "PJSIP/1001-0000000a"
 
 
+def login(text: str) -> Login:
+    """A queue member: such as ``1001``, or ``1001@beta``."""
+    extension, _, context = text.partition("@")
+    return Login(extension, frozenset({context} - {""}))
+
+
 class Live:
     """A live picture that knows who is at the phone of 1001, or one that is not to be trusted."""
 
     def __init__(self, *, stale: Stale | None = None, hinted: str = "", logged_in: str = "") -> None:
         self._stale = stale
-        self._at = AtDevice(frozenset(hinted.split()), frozenset(logged_in.split()))
+        self._at = AtDevice(
+            frozenset(("default", extension) for extension in hinted.split()),
+            frozenset(login(one) for one in logged_in.split()),
+        )
 
     def stale(self) -> Stale | None:
         return self._stale

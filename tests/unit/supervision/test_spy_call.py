@@ -545,6 +545,34 @@ def test_an_error_of_the_pbx_is_on_record(desk: Desk) -> None:
     assert [(line["command"], line["code"]) for line in logs if line["event"] == "pbx_error"] == [("EXEC", 200)]
 
 
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("name", ["Call Center 1", "Zürich"])
+def test_a_call_of_a_pbx_with_any_name_is_heard(tmp_path: Path, name: str, live: bool) -> None:
+    """The identifier is told to ChanSpy as the PBX made it."""
+    desk = Desk(tmp_path)
+    if live:
+        desk.connect()
+    desk.channel_of(SPYEE_UNIQUEID).uniqueid = f"{name}-1700000000.10"
+    desk.run()
+    assert desk.spies == [f"{name}-1700000000.10,uqESX"]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_an_identifier_that_cannot_be_used_is_told(tmp_path: Path, live: bool) -> None:
+    """Nothing is heard, and neither log nor audit says that the phone is idle."""
+    desk = Desk(tmp_path)
+    if live:
+        desk.connect()
+    desk.channel_of(SPYEE_UNIQUEID).uniqueid = "Sales, Berlin-1700000000.10"
+    with capture_logs() as logs:
+        desk.run()
+    assert desk.spies == []
+    assert [(line["identifier"], line["characters"]) for line in logs if line["event"] == "identifier_unusable"] == [
+        ("'Sales, Berlin-1700000000.10'", "','")
+    ]
+    assert desk.recorded("reason", "detail")[0] == ("no_call", "1 with an identifier that cannot be used")
+
+
 # ---- who, and how little is told ---------------------------------------------------------------------------
 
 
@@ -894,7 +922,7 @@ def test_speaks_the_supervisors_language(tmp_path: Path) -> None:
     desk.change(prompts=Prompts({}, {"de": {Cue.ASK_PIN: ("pin-bitte",)}}))
     desk.run()
 
-    assert desk.pbx.commands[1:3] == [
+    assert desk.pbx.commands[2:4] == [
         ["SET", "VARIABLE", "CHANNEL(language)", "de"],
         ["GET", "DATA", "pin-bitte", "8000", "16"],
     ]
@@ -906,7 +934,7 @@ def test_the_channels_language_holds_without_one(tmp_path: Path) -> None:
     desk.change(prompts=Prompts({}, {"de": {Cue.ASK_PIN: ("pin-bitte",)}}))
     desk.run()
 
-    assert desk.pbx.commands[1] == ["GET", "DATA", "pin-bitte", "8000", "16"]
+    assert desk.pbx.commands[2] == ["GET", "DATA", "pin-bitte", "8000", "16"]
 
 
 def test_missing_sounds_stop_nothing(desk: Desk) -> None:

@@ -67,6 +67,13 @@ def test_says_why_there_is_no_call(known: AgentDevices, reason: Reason) -> None:
     assert candidates(known, SPYER) == Refusal(reason)
 
 
+def test_a_call_that_cannot_be_named_is_no_idle_phone() -> None:
+    """The audit and the log say why nothing is heard."""
+    known = replace(devices(), unusable=("a,b-1.1",))
+    assert candidates(known, SPYER) == Refusal(Reason.NO_CALL, "1 with an identifier that cannot be used")
+    assert candidates(replace(devices(TALKING), unusable=("a,b-1.1",)), SPYER) == (TALKING,)
+
+
 @pytest.mark.parametrize("others", list(itertools.permutations([RINGING, CALLING, UP_ALONE, BUSY], 2)))
 def test_a_conversation_is_found_beside_other_legs(others: tuple[DeviceChannel, ...]) -> None:
     """Only the leg that talks is a candidate."""

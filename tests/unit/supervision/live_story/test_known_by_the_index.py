@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agi_monitor.model import Agent, Mode
 from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.devices import AtDevice
+from agi_monitor.supervision.devices import AtDevice, Login
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.targets import AgentDevices, Source
 from tests.unit.supervision.desk import PIN, SPYEE, SPYEE_UNIQUEID, Desk, LiveHouse, refusals, started
@@ -85,8 +85,8 @@ class SharedHouse(LiveHouse):
 
     def at_device(self, device: str) -> AtDevice | Stale:
         """The phone of 1001 is that of 1003, too."""
-        logged_in = frozenset({"1003"} if device == "PJSIP/1001" and self.shared else ())
-        return AtDevice(frozenset(), logged_in)
+        somebody = {Login("1003", frozenset())}
+        return AtDevice(frozenset(), frozenset(somebody if device == "PJSIP/1001" and self.shared else ()))
 
 
 def test_a_phone_that_is_somebody_elses_too_is_not_heard(desk: Desk) -> None:

@@ -242,9 +242,8 @@ class Asterisk(Section):
     """What is made for pjsip.conf; nothing when not given."""
     allow_transfer: bool = False
     """Whether supervisors' phones may transfer calls. When not, the templates for pjsip.conf and the SQL for
-    `ps_endpoints` set `allow_transfer` to `no` for them: a phone that may transfer can hand a call that it is listening
-    to over to any other phone. When supervisors have to transfer calls of their own, it can be set, and the server
-    still ends a monitoring that is handed over, once it sees that in the manager interface."""
+    `ps_endpoints` set `allow_transfer` to `no` for them: a phone that may transfer can hand a call that it is
+    listening to over to any other phone. Set it where supervisors have to transfer calls of their own."""
 
 
 class Audit(Section):

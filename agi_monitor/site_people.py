@@ -77,7 +77,7 @@ def look(folder: Path, lists: Iterable[Path] = ()) -> Found:
         lists: files that FreePBX's bulk handler has exported, extensions.
 
     Raises:
-        ConfigError: a list cannot be read, or is none.
+        ConfigError: a list cannot be read, or is none, or a file would take more than it may.
     """
     found = Found()
     for path in lists:
@@ -157,11 +157,11 @@ def _queue(found: Found, section: Section) -> None:
 
 def _freepbx(found: Found, path: Path) -> None:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = asterisk_files.contents(path).removeprefix("\ufeff")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8") from None
+    if "\ufffd" in text:
+        raise ConfigError(f"{path}: is not UTF-8")
     rows = csv.DictReader(io.StringIO(text, newline=""))
     try:
         if "extension" not in (rows.fieldnames or ()):

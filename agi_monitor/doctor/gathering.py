@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -57,6 +58,9 @@ FILES = (
 """Files of Asterisk that are looked into. One that is not there is as empty, but for the first two."""
 NEEDED_FILES = frozenset(FILES[:2])
 
+FIRST_ALONE = frozenset({"general", "options", "directories", "applicationmap"})
+"""Sections that Asterisk asks for by their name: the first of each counts, and no other (ast_variable_browse)."""
+
 OTHER_DRIVERS: Mapping[str, str] = dict.fromkeys(
     (
         f"chan_{name}.so"
@@ -67,6 +71,12 @@ OTHER_DRIVERS: Mapping[str, str] = dict.fromkeys(
 
 LOOKS = 3
 """So often the live picture is held against the PBX before a difference is one."""
+
+MAX_CERTIFICATE = 1_048_576
+"""Bytes of a file with certificates."""
+
+MAX_SOUNDS = 100_000
+"""Files that are looked at for one language; the core sounds are some hundred."""
 
 MAX_TOLD = 5
 """Findings of a chain that are told; 'audit verify' tells all."""
@@ -280,11 +290,21 @@ def _sections(folder: Path, name: str, notes: list[str]) -> Sections | Missing:
         return Missing(f"{error.filename}: {error.strerror}") if name in NEEDED_FILES else {}
     except OSError as error:
         return Missing(f"{error.filename}: {error.strerror}")
+    except asterisk_files.TooMuch as error:
+        return Missing(str(error))
     notes += reading.notes
+    if reading.refused:
+        # What it runs with then is what stood there before, or nothing.
+        return Missing(f"{reading.refused}; Asterisk refuses the whole file")
     found: dict[str, list[tuple[str, str]]] = {}
     for section in reading.sections:
-        if not section.is_template:
-            found.setdefault(section.name, []).extend((line.name, line.value) for line in section.lines)
+        lines = [(line.name, line.value) for line in section.lines]
+        if section.is_template:
+            continue
+        if section.name.lower() in FIRST_ALONE:
+            found.setdefault(section.name.lower(), lines)
+        else:
+            found.setdefault(section.name, []).extend(lines)
     return dict(found)
 
 
@@ -296,10 +316,12 @@ def _file_differences(config: Config, folder: Path) -> tuple[str, ...]:
     found = []
     for name, text in render(assembly.site(config), config.dialplan.templates).items():
         try:
-            if (ours / name).read_bytes() != text.encode():
+            if asterisk_files.contents(ours / name) != text:
                 found.append(f"{ours / name}: is not what the configuration gives")
         except OSError as error:
             found.append(f"{ours / name}: {error.strerror}")
+        except asterisk_files.TooMuch as error:
+            found.append(str(error))
     return tuple(found)
 
 
@@ -312,7 +334,7 @@ def _sound_files(settings: Sections | Missing, languages: Iterable[str]) -> Mapp
     return {
         language: frozenset(
             str(path.relative_to(folder / language).with_suffix(""))
-            for path in (folder / language).rglob("*")
+            for path in islice((folder / language).rglob("*"), MAX_SOUNDS)
             if path.is_file()
         )
         for language in languages
@@ -396,8 +418,8 @@ def _certificates(config: Config, evidence: Evidence) -> tuple[Certificate, ...]
         if path is None:
             continue
         try:
-            read = x509.load_pem_x509_certificates(path.read_bytes())
-        except (OSError, ValueError) as error:
+            read = x509.load_pem_x509_certificates(asterisk_files.contents(path, MAX_CERTIFICATE).encode())
+        except (OSError, ValueError, asterisk_files.TooMuch) as error:
             return Missing(f"{where}: {path}: {getattr(error, 'strerror', None) or error}")
         certificates += [Certificate(f"{where}: {path}", one.not_valid_after_utc) for one in read]
     return tuple(certificates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -81,6 +82,9 @@ MAX_SOUNDS = 100_000
 MAX_TOLD = 5
 """Findings of a chain that are told; 'audit verify' tells all."""
 
+_NUMBER = re.compile(r"<[^<>]+>\s*$(?<!<unknown>)")
+"""The number at the end of a caller id, as PJSIPShowEndpoint writes it; ``<unknown>`` is none."""
+
 T = TypeVar("T")
 
 
@@ -109,6 +113,8 @@ def of_configuration(config: Config, now: datetime) -> Evidence:
         now,
         context=assembly.site(config).context,
         agents=frozenset(endpoint for agent in config.agents.values() for endpoint in agent.endpoints),
+        supervisors=frozenset(endpoint for one in config.supervisors.values() for endpoint in one.endpoints),
+        may_transfer=config.asterisk.allow_transfer,
         account="" if config.ami is None else config.ami.username,
         listeners=tuple(listeners),
         modules=_needed_modules(config),
@@ -246,9 +252,37 @@ def _endpoints(pbx: Pbx) -> tuple[Endpoint, ...]:
             continue
         for detail in pbx.items("PJSIPShowEndpoint", ("Endpoint", name)):
             if detail.text("Event") == "EndpointDetail":
-                is_direct = detail.text("DirectMedia").lower() in ("true", "yes")
-                found.append(Endpoint(f"PJSIP/{name}", detail.text("Context"), is_direct))
+                found.append(endpoint(name, detail))
     return tuple(found)
+
+
+def endpoint(name: str, detail: Message) -> Endpoint:
+    """Return what a device may do.
+
+    Parameters:
+        name: of the endpoint.
+        detail: the event EndpointDetail of PJSIPShowEndpoint.
+    """
+
+    def groups(which: str) -> frozenset[str]:
+        numbers, named = detail.text(which), detail.text(f"Named{which}")
+        found = {*numbers.split(","), *(f"named {one.strip()}" for one in named.split(",") if one.strip())}
+        return frozenset(one.strip() for one in found if one.strip())
+
+    return Endpoint(
+        f"PJSIP/{name}",
+        detail.text("Context"),
+        direct_media=_is_on(detail.text("DirectMedia")),
+        allow_transfer=_is_on(detail.text("AllowTransfer")),
+        # Without a number of its own, the user part of From is taken as it is (res_pjsip_caller_id.c).
+        takes_number=_is_on(detail.text("TrustIdInbound")) or not _NUMBER.search(detail.text("Callerid")),
+        call_groups=groups("CallGroup"),
+        pickup_groups=groups("PickupGroup"),
+    )
+
+
+def _is_on(text: str) -> bool:
+    return text.lower() in ("true", "yes")
 
 
 def _differences(config: Config, rows: list[Mapping[str, str]]) -> tuple[str, ...]:

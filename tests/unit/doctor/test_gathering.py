@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from agi_monitor import assembly
+from agi_monitor.ami.limits import AMILimits
+from agi_monitor.ami.messages import Message
 from agi_monitor.config import Config, load
 from agi_monitor.dialplan.render import render
 from agi_monitor.doctor import gathering
 from agi_monitor.doctor.checks import CHECKS
-from agi_monitor.doctor.evidence import Evidence, Missing
+from agi_monitor.doctor.evidence import Endpoint, Evidence, Missing
 from agi_monitor.doctor.file_contexts import file_contexts
 from agi_monitor.doctor.findings import NotKnown, Outcome, examine
 from agi_monitor.install import plan
@@ -171,3 +173,44 @@ def test_a_certificate_that_is_not_there(config: Config, folder: Path) -> None:
     (folder / "http.conf").write_text("[general]\ntlsenable = yes\ntlscertfile = /nowhere/http.pem\n")
     evidence = gathering.of_house(gathering.of_files(Evidence(NOW), config, folder), config)
     assert evidence.certificates == Missing("http.conf: /nowhere/http.pem: No such file or directory")
+
+
+DETAIL = """\
+Event: EndpointDetail
+ObjectType: endpoint
+ObjectName: {name}
+NamedPickupGroup: a, b
+PickupGroup: 1, 2
+NamedCallGroup:
+Context: phones
+CallGroup: 3
+Callerid: {caller}
+TrustIdInbound: {trusted}
+AllowTransfer: {transfer}
+DirectMedia: false
+"""
+"""As Asterisk 16.28 and 22.10.1 wrote it for an endpoint, but for what no check looks at."""
+
+
+@pytest.mark.parametrize(
+    ("caller", "trusted", "takes_number"),
+    [
+        ('"Anna" <1001>', "false", False),
+        ("<unknown>", "false", True),
+        ('"Anna" <unknown>', "false", True),
+        ('"Anna" <1001>', "true", True),
+    ],
+)
+def test_an_endpoint_of_the_pbx(caller: str, trusted: str, takes_number: bool) -> None:
+    """What it may do, and whether its number is what the caller sends."""
+    text = DETAIL.format(name="1001", caller=caller, trusted=trusted, transfer="true")
+    detail = Message.from_wire("\r\n".join(text.splitlines()).encode(), AMILimits())
+    assert gathering.endpoint("1001", detail) == Endpoint(
+        "PJSIP/1001",
+        "phones",
+        direct_media=False,
+        allow_transfer=True,
+        takes_number=takes_number,
+        call_groups=frozenset({"3"}),
+        pickup_groups=frozenset({"1", "2", "named a", "named b"}),
+    )

@@ -17,7 +17,7 @@ MAX_BYTES = asterisk_files.LIMITS.all_bytes
 """Of all files together."""
 
 _NAME = re.compile(r"\w*context|dialout|callback", re.IGNORECASE)
-_LOCAL = re.compile(r"Local/[^@\s,&]+@(?P<context>[^/\s,&;]+)", re.IGNORECASE)
+_LOCAL = re.compile(r"Local/[^@\s,&]{1,80}@(?P<context>[^/\s,&;]+)", re.IGNORECASE)
 _DIALPLAN = re.compile(r"extensions.*\.(conf|ael|lua)")
 
 

@@ -217,3 +217,23 @@ def test_a_list_that_is_no_file(tmp_path: Path) -> None:
     """A device without an end is not read."""
     done = discover(tmp_path, "--freepbx", "/dev/zero")
     assert (done.exit_code, done.stderr) == (1, "/dev/zero: cannot be read: not a regular file\n")
+
+
+@pytest.mark.parametrize(
+    ("caller", "agents"),
+    [
+        ('"Ann B." <1001>', {"1001": "Ann B."}),
+        ("Ann <1001>", {"1001": "Ann"}),
+        ("<1001>", {"1001": ""}),
+        (' "Ann  <1001> ', {"1001": "Ann"}),
+        ('"A"nn" <1001>', {}),
+        ("Ann <1001", {}),
+        ("Ann <1001> x", {}),
+        ('a{}b"c'.format(" " * 8_000), {}),
+    ],
+)
+def test_caller_ids(tmp_path: Path, caller: str, agents: dict[str, str]) -> None:
+    """A name and a number; a long line of spaces takes no time."""
+    (tmp_path / "pjsip.conf").write_text(f"[desk]\ntype = endpoint\ncallerid = {caller}\n")
+    found = look(tmp_path).agents()
+    assert {number: entry.get("name", "") for number, entry in found.items()} == agents

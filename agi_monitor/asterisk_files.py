@@ -271,14 +271,24 @@ class _Loading:
         return next(iter(self._by_name.get(_lower(name), ())), None)
 
     def _to_go_on(self, name: str, condition: str, where: str) -> Section | None:
-        """The first section of this name; a template only where the condition says so (does_category_match)."""
+        """The first section of this name that meets a condition, such as ``type=endpoint`` (does_category_match)."""
         found = self._by_name.get(_lower(name), [])
-        told = condition.replace(" ", "").lower()
-        if told not in ("", "templates=include", "templates=restrict"):
-            self._note(f"{where}: (+{condition}) is not understood")
-            return next((one for one in found if not one.is_template), None)
-        wanted = {"": (False,), "templates=include": (False, True), "templates=restrict": (True,)}[told]
-        return next((one for one in found if one.is_template in wanted), None)
+        with_templates, alone = False, False
+        wanted: list[tuple[str, str]] = []
+        for part in condition.split("&") if condition else ():
+            key, sign, value = (one.strip(BLANKS) for one in part.partition("="))
+            if key == "TEMPLATES":
+                with_templates, alone = True, value.lower() == "restrict"
+            elif sign and _LITERAL.fullmatch(key) and _LITERAL.fullmatch(value):
+                wanted.append((key, value))
+            else:
+                # These are regular expressions. Those of somebody else may take for ever.
+                self._note(f"{where}: (+{condition[:80]}) is not understood")
+        for section in found:
+            is_kind = section.is_template if alone else with_templates or not section.is_template
+            if is_kind and all(_has(section, *one) for one in wanted):
+                return section
+        return None
 
     def _copy(self, source: Section, target: Section, where: str) -> None:
         self._count(len(source.lines), where)
@@ -398,6 +408,14 @@ def _globbed(base: Path, parts: list[str], where: str, left: list[int]) -> Itera
             continue
         names = _names(path, parts[number], where, left)
         waiting += [(path / name, number + 1) for name in sorted(names, reverse=True)]
+
+
+_LITERAL = re.compile(r"[A-Za-z0-9_-]*")
+"""A regular expression that means its own text, anywhere in another."""
+
+
+def _has(section: Section, name: str, value: str) -> bool:
+    return any(name.lower() in line.name and value in line.value for line in section.lines)
 
 
 def _exists(path: Path) -> bool:

@@ -139,6 +139,21 @@ def test_which_section_a_name_means(tmp_path: Path) -> None:
     assert found == [("A", first), ("a", ["2"]), ("b", first), ("c", first), ("d", []), (long, []), ("t", [])]
 
 
+def test_a_section_that_goes_on_with_one_of_a_kind(tmp_path: Path) -> None:
+    """As FreePBX's own files are changed: the endpoint, and not the address of record that has its name."""
+    (tmp_path / "pjsip.conf").write_text(
+        "[2001]\ntype=aor\n[2001]\ntype=endpoint\n[2001](+type=endpoint)\nallow_transfer=no\n"
+        "[2001](+type=endpoint&TEMPLATES=include)\nx=1\n[2001](+x=(1+)+$)\ny=1\n"
+    )
+    reading = read(tmp_path, "pjsip.conf")
+    found = [[(line.name, line.value) for line in one.lines] for one in reading.sections]
+    assert found == [
+        [("type", "aor"), ("y", "1")],
+        [("type", "endpoint"), ("allow_transfer", "no"), ("x", "1")],
+    ]
+    assert reading.notes == [f"{tmp_path}/pjsip.conf:9: (+x=(1+) is not understood"]
+
+
 @pytest.mark.parametrize(
     ("text", "panel"),
     [

@@ -201,6 +201,7 @@ def site(config: Config) -> Site:
         pjsip=None if config.asterisk.pjsip is None else _pjsip(config.asterisk.pjsip),
         agent_groups=tuple(sorted({group for agent in config.agents.values() for group in agent.groups})),
         dialplan=config.asterisk.dialplan,
+        allow_transfer=config.asterisk.allow_transfer,
     )
 
 

@@ -1,21 +1,68 @@
 """Reads configuration files as Asterisk does (main/config.c): templates, sections that go on, includes, comments.
 
 ``[a](!)`` is a template, ``[b](a)`` begins with all lines of ``a``, ``[b](+)`` goes on with a ``b`` that was there.
-What is not understood is left out and told with its line.
+What Asterisk leaves out is told with its line. The grammar of a line is that of ``dialplan.statements``.
+
+A folder of Asterisk may belong to somebody else: only regular files are read, and no more of them than ``Limits``
+allows, however files name one another.
 """
 
 from __future__ import annotations
 
+import errno
+import fnmatch
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+
+from agi_monitor.dialplan.statements import BLANKS, Assignment, Directive, Reader, Statement, Unreadable
+from agi_monitor.dialplan.statements import Section as Heading
+from agi_monitor.errors import ConfigError
 
 MAX_DEPTH = 10
 """Files that include one another (MAX_INCLUDE_LEVEL, config.c)."""
 
-_SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*(?:\((?P<marks>[^)]*)\))?")
-_INCLUDE = re.compile(r"#(?P<try>try)?include\s+[\"<]?(?P<path>[^\">]+?)[\">]?\s*$", re.IGNORECASE)
+MAX_VALUE = 65_536
+"""Characters of a value that ``+=`` has made; one line has 8,191 bytes at most."""
+
+MAX_NAME_BYTES = 79
+"""A longer name of a section is cut (ast_category: name[80])."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one reading may take. FreePBX's files for 10,000 phones stay below it.
+
+    Parameters:
+        file_bytes: of one file.
+        all_bytes: of all files together, one that is included twice counts twice.
+        lines: of all files together.
+        files: that are opened.
+        names: of folders and files that are looked at for one pattern of an include.
+        copied: lines that all sections have together, those from templates included.
+        searched: lines that are looked through for what ``+=`` goes on with.
+        notes: of what was not understood.
+    """
+
+    file_bytes: int = 16 * 1024 * 1024
+    all_bytes: int = 32 * 1024 * 1024
+    lines: int = 600_000
+    files: int = 2_000
+    names: int = 20_000
+    copied: int = 2_000_000
+    searched: int = 2_000_000
+    notes: int = 1_000
+
+
+LIMITS = Limits()
+
+
+class TooMuch(ConfigError):
+    """A reading would take more than its limits; names the file, the line and the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +70,21 @@ class Line:
     """One line of a section.
 
     Parameters:
-        where: file and number, for people.
+        path: the file.
+        number: of the line.
         name: in lower case.
         value: without the comment.
     """
 
-    where: str
+    path: str
+    number: int
     name: str
     value: str
+
+    @property
+    def where(self) -> str:
+        """File and number, for people."""
+        return f"{self.path}:{self.number}"
 
 
 @dataclass(slots=True, eq=False)
@@ -65,103 +119,356 @@ class Reading:
     Parameters:
         sections: in their order, templates too.
         notes: what was not understood, each with its file and line.
+        refused: why Asterisk refuses the whole file, with the line at which it does; empty when it loads it. The
+            sections are then those before that line.
     """
 
     sections: Sequence[Section]
     notes: Sequence[str]
+    refused: str = ""
 
 
-def read(folder: Path, name: str) -> Reading:
+def read(folder: Path, name: str, limits: Limits = LIMITS) -> Reading:
     """Read a file of Asterisk's configuration and what it includes.
 
     Parameters:
         folder: the configuration, which includes begin from.
         name: of the file.
+        limits: what it may take.
 
     Raises:
-        OSError: it cannot be read. An include that cannot be is told as a note.
+        OSError: it cannot be read, or is not a regular file. An include that cannot be read is told as a note.
+        TooMuch: it would take more than the limits.
     """
-    sections: list[Section] = []
-    known: dict[str, Section] = {}
-    notes: list[str] = []
+    loading = _Loading(folder, limits)
+    refused = loading.file(folder / name, 0, Reader(), _Place())
+    return Reading(loading.sections, loading.notes, refused)
+
+
+def contents(path: Path, limit: int = LIMITS.file_bytes) -> str:
+    """Return the text of a regular file.
+
+    Parameters:
+        path: of the file; what a link leads to is read.
+        limit: bytes.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file. A pipe or a device is never waited for.
+        TooMuch: it is longer than the limit.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))  # opening a device can set it in motion
+    # The file may have been replaced since. Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise TooMuch(f"{path}: has more than {limit} bytes")
+    return data.decode("utf-8", "replace")
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the lines of one include go: each include has a section of its own that is open."""
+
     section: Section | None = None
-    seen: set[int] = set()
-    for where, text in _lines(folder, folder / name, 0, notes):
-        heading = _SECTION.match(text)
-        if heading is not None:
-            section = _opened(heading, where, known, notes)
-            if id(section) not in seen:
-                seen.add(id(section))
-                sections.append(section)
+
+
+class _Loading:
+    """The state of reading: all sections, the last of them, and how much was read."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self.sections: list[Section] = []
+        self.notes: list[str] = []
+        self._folder = folder
+        self._limits = limits
+        self._by_name: dict[str, list[Section]] = {}
+        self._current: Section | None = None
+        self._names: dict[str, str] = {}
+        self._bytes = self._lines = self._files = self._copied = self._searched = 0
+
+    def file(self, path: Path, depth: int, reader: Reader, place: _Place) -> str:
+        """Read one file, and return where and why Asterisk gives up; empty at its end."""
+        self._files += 1
+        if self._files > self._limits.files:
+            raise TooMuch(f"{path}: more than {self._limits.files} files are included")
+        text = contents(path, self._limits.file_bytes)
+        self._bytes += len(text)
+        if self._bytes > self._limits.all_bytes:
+            raise TooMuch(f"{path}: more than {self._limits.all_bytes} bytes are included")
+        left = self._limits.lines - self._lines
+        self._lines += text.count("\n") + 1
+        if self._lines > self._limits.lines:
+            raise TooMuch(f"{path}:{left + 1}: more than {self._limits.lines} lines are included")
+        told = str(path)
+        for statement in reader.statements(text):
+            refused = self._statement(statement, told, depth, place)
+            if refused:
+                what = "reads this file no further" if depth else "refuses the whole file"
+                self._note(f"{refused}; Asterisk {what}")
+                return refused
+        return ""
+
+    def _statement(self, statement: Statement, path: str, depth: int, place: _Place) -> str:
+        if isinstance(statement, Assignment):  # most of them are
+            return self._assignment(statement, path, place)
+        where = f"{path}:{statement.line}"
+        match statement:
+            case Heading():
+                return self._heading(statement, where, place)
+            case Directive(_, directive):
+                return self._directive(directive, where, depth)
+            case Unreadable(_, _, ends, reason):
+                if ends:
+                    return f"{where}: {reason}"
+                self._note(f"{where}: {reason}")
+                return ""
+
+    def _note(self, text: str) -> None:
+        if len(self.notes) == self._limits.notes:
+            self.notes.append("and more, which is not told")
+        elif len(self.notes) < self._limits.notes:
+            self.notes.append(text)
+
+    # ---- sections ----------------------------------------------------------------------------------------------
+
+    def _heading(self, heading: Heading, where: str, place: _Place) -> str:
+        name = heading.name.encode()[:MAX_NAME_BYTES].decode("utf-8", "ignore")
+        section = Section(name, where, is_template=False)
+        is_new = True
+        if heading.options.startswith("("):
+            options, closing, _ = heading.options[1:].partition(")")
+            if not closing:
+                return f"{where}: [{name}] has a ( without its )"
+            for option in options.split(","):
+                if option == "!":
+                    section.is_template = True
+                elif option.startswith("+"):
+                    found = self._to_go_on(name, option[1:], where)
+                    if found is None:
+                        return f"{where}: there is no [{name}] that this could go on with"
+                    if is_new:
+                        found.is_template |= section.is_template
+                        self._copy(section, found, where)
+                        self._current, is_new = found, False
+                    section = found
+                else:
+                    # Without a name, the first of all sections is meant (category_get_sep).
+                    base = self._first(option) if option else next(iter(self.sections), None)
+                    if base is None:
+                        return f"{where}: [{name}] is made from [{option}], which is not there"
+                    self._copy(base, section, where)
+        if is_new:
+            self.sections.append(section)
+            self._by_name.setdefault(_lower(name), []).append(section)
+            self._current = section
+        place.section = section
+        return ""
+
+    def _first(self, name: str) -> Section | None:
+        return next(iter(self._by_name.get(_lower(name), ())), None)
+
+    def _to_go_on(self, name: str, condition: str, where: str) -> Section | None:
+        """The first section of this name that meets a condition, such as ``type=endpoint`` (does_category_match)."""
+        found = self._by_name.get(_lower(name), [])
+        with_templates, alone = False, False
+        wanted: list[tuple[str, str]] = []
+        for part in condition.split("&") if condition else ():
+            key, sign, value = (one.strip(BLANKS) for one in part.partition("="))
+            if key == "TEMPLATES":
+                with_templates, alone = True, value.lower() == "restrict"
+            elif sign and _LITERAL.fullmatch(key) and _LITERAL.fullmatch(value):
+                wanted.append((key, value))
+            else:
+                # These are regular expressions. Those of somebody else may take for ever.
+                self._note(f"{where}: (+{condition[:80]}) is not understood")
+        for section in found:
+            is_kind = section.is_template if alone else with_templates or not section.is_template
+            if is_kind and all(_has(section, *one) for one in wanted):
+                return section
+        return None
+
+    def _copy(self, source: Section, target: Section, where: str) -> None:
+        self._count(len(source.lines), where)
+        # The list itself, where a section is made from itself.
+        target.lines += list(source.lines)
+
+    def _count(self, lines: int, where: str) -> None:
+        self._copied += lines
+        if self._copied > self._limits.copied:
+            raise TooMuch(f"{where}: with their templates, the sections have more than {self._limits.copied} lines")
+
+    # ---- lines -------------------------------------------------------------------------------------------------
+
+    def _assignment(self, assignment: Assignment, path: str, place: _Place) -> str:
+        section = place.section
+        if section is None:
+            return f"{path}:{assignment.line}: stands in no section"
+        key, value = assignment.key, assignment.value
+        if not key:
+            self._note(f"{path}:{assignment.line}: no name and value")
+            return ""
+        name = self._names.get(key) or self._names.setdefault(key, key.lower())
+        if assignment.appends:
+            where = f"{path}:{assignment.line}"
+            number = self._last(section, name, where)
+            if number is not None:
+                value = (section.lines[number].value + value).strip(BLANKS)
+                if len(value) > MAX_VALUE:
+                    raise TooMuch(f"{where}: += makes a value of more than {MAX_VALUE} characters")
+                section.lines[number] = Line(path, assignment.line, name, value)
+                return ""
+            value = value.strip(BLANKS)
+        self._copied += 1
+        if self._copied > self._limits.copied:
+            self._count(0, f"{path}:{assignment.line}")
+        section.lines.append(Line(path, assignment.line, name, value))
+        return ""
+
+    def _last(self, section: Section, name: str, where: str) -> int | None:
+        """The place of the last line of this name."""
+        for number in range(len(section.lines) - 1, -1, -1):
+            self._searched += 1
+            if self._searched > self._limits.searched:
+                raise TooMuch(f"{where}: += has more than {self._limits.searched} lines to look through")
+            if section.lines[number].name == name:
+                return number
+        return None
+
+    # ---- includes ----------------------------------------------------------------------------------------------
+
+    def _directive(self, directive: str, where: str, depth: int) -> str:
+        word, _, argument = _words(directive)
+        if word not in ("include", "tryinclude"):
+            self._note(f"{where}: #{word} is not followed")
+            return ""
+        if not argument:
+            self._note(f"{where}: #{word} without a file")
+            return ""
+        wanted = argument
+        if wanted[0] in '"<' and wanted[-1] == {'"': '"', "<": ">"}[wanted[0]] and len(wanted) > 1:
+            wanted = wanted[1:-1]
+        if depth >= MAX_DEPTH:
+            self._note(f"{where}: files include one another without an end")
+            return "" if word == "tryinclude" else f"{where}: an include in too many others"
+        if self._included(wanted, where, depth) or word == "tryinclude":
+            return ""
+        return f"{where}: {wanted[:200]} is not there"
+
+    def _included(self, wanted: str, where: str, depth: int) -> bool:
+        """Read the files of an include, and return whether there was one."""
+        reader, place = Reader(), _Place(self._current)
+        is_there = False
+        for path in matches(self._folder, wanted, self._limits.names, where):
+            try:
+                refused = self.file(path, depth + 1, reader, place)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._note(f"{where}: {path}: {error.strerror}")
+                # Asterisk may be able to read what we cannot; what it can never read is as if it were not there.
+                is_there = is_there or error.errno in (errno.EACCES, errno.EPERM)
+                continue
+            is_there = True
+            if refused:
+                break
+        return is_there
+
+
+def matches(folder: Path, wanted: str, limit: int = LIMITS.names, where: str = "") -> Iterator[Path]:
+    """Yield the paths that an include means, as glob(3) with GLOB_BRACE and GLOB_NOMAGIC finds them.
+
+    Parameters:
+        folder: where a relative one begins.
+        wanted: the path or pattern.
+        limit: names that are looked at.
+        where: the include stands, for the error.
+
+    Raises:
+        TooMuch: there are more names than the limit.
+    """
+    left = [limit]
+    for pattern in _braces(wanted, where, left):
+        first = Path("/") if pattern.startswith("/") else folder
+        yield from _globbed(first, [part for part in pattern.split("/") if part], where, left)
+
+
+def _globbed(base: Path, parts: list[str], where: str, left: list[int]) -> Iterator[Path]:
+    waiting = [(base, 0)]
+    while waiting:
+        path, number = waiting.pop()
+        while number < len(parts) and not _has_pattern(parts[number]):
+            path, number = path / parts[number], number + 1
+        if number == len(parts):
+            # A path without a pattern is looked for as it is, so that what is wrong with it can be told.
+            if not any(map(_has_pattern, parts)) or _exists(path):
+                yield path
             continue
-        key, sign, value = text.partition("=")
-        if not sign or not key.strip():
-            notes.append(f"{where}: no name and value")
-        elif key.rstrip().endswith("+"):
-            notes.append(f"{where}: += is not understood")
-        elif section is None:
-            notes.append(f"{where}: stands in no section")
-        else:
-            value = value.removeprefix(">").strip().replace("\\;", ";")
-            section.lines.append(Line(where, key.strip().lower(), value))
-    return Reading(sections, notes)
+        names = _names(path, parts[number], where, left)
+        waiting += [(path / name, number + 1) for name in sorted(names, reverse=True)]
 
 
-def _opened(heading: re.Match[str], where: str, known: dict[str, Section], notes: list[str]) -> Section:
-    name = heading["name"]
-    marks = [mark.strip() for mark in (heading["marks"] or "").split(",") if mark.strip()]
-    if "+" in marks and name in known:
-        return known[name]
-    if "+" in marks:
-        notes.append(f"{where}: there is no [{name}] that this could go on with; Asterisk refuses the whole file")
-    section = Section(name, where, "!" in marks)
-    for mark in marks:
-        if mark in known:
-            section.lines += known[mark].lines
-        elif mark not in "!+":
-            notes.append(
-                f"{where}: [{name}] is made from [{mark}], which is not there; Asterisk refuses the whole file"
-            )
-    known[name] = section
-    return section
+_LITERAL = re.compile(r"[A-Za-z0-9_-]*")
+"""A regular expression that means its own text, anywhere in another."""
 
 
-def _lines(folder: Path, path: Path, depth: int, notes: list[str]) -> Iterator[tuple[str, str]]:
-    text = _without_block_comments(path.read_text(encoding="utf-8-sig", errors="replace"))
-    for number, raw in enumerate(text.splitlines(), start=1):
-        where = f"{path}:{number}"
-        line = re.split(r"(?<!\\);", raw, maxsplit=1)[0].strip()
-        include = _INCLUDE.match(line)
-        if include is not None:
-            yield from _included(folder, include, where, depth, notes)
-        elif line.startswith("#"):
-            notes.append(f"{where}: {line.split()[0]} is not followed")
-        elif line:
-            yield where, line
+def _has(section: Section, name: str, value: str) -> bool:
+    return any(name.lower() in line.name and value in line.value for line in section.lines)
 
 
-def _included(
-    folder: Path, include: re.Match[str], where: str, depth: int, notes: list[str]
-) -> Iterator[tuple[str, str]]:
-    wanted = Path(include["path"])
-    base, pattern = (Path("/"), str(wanted)[1:]) if wanted.is_absolute() else (folder, str(wanted))
-    found = sorted(base.glob(pattern)) if pattern else []
-    if depth >= MAX_DEPTH:
-        notes.append(f"{where}: files include one another without an end")
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False  # such as one with too long a name
+
+
+def _has_pattern(part: str) -> bool:
+    return any(sign in part for sign in "*?[")
+
+
+def _names(folder: Path, pattern: str, where: str, left: list[int]) -> Iterator[str]:
+    """The names in a folder that a pattern means; those that begin with a dot only by a dot."""
+    form = re.compile(fnmatch.translate(pattern.replace("[^", "[!")), re.DOTALL)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                _spend(left, where)
+                if form.match(entry.name) and (pattern.startswith(".") or not entry.name.startswith(".")):
+                    yield entry.name
+    except OSError:
         return
-    if not found and not include["try"]:
-        notes.append(f"{where}: {wanted} is not there")
-    for other in found:
-        try:
-            yield from _lines(folder, other, depth + 1, notes)
-        except OSError as error:
-            notes.append(f"{where}: {other}: {error.strerror}")
 
 
-def _without_block_comments(text: str) -> str:
-    """``;--`` opens one and ``--;`` ends it; a semicolon and more dashes do not. Lines keep their numbers."""
+def _braces(wanted: str, where: str, left: list[int]) -> Iterator[str]:
+    """``{a,b}`` stands for each of its parts."""
+    waiting = [wanted]
+    while waiting:
+        text = waiting.pop()
+        _spend(left, where)
+        found = re.search(r"\{([^{}]*)\}", text)
+        if found is None or not found[1]:
+            yield text
+        else:
+            parts = islice(found[1].split(","), 0, 256)
+            waiting += reversed([text[: found.start()] + part + text[found.end() :] for part in parts])
 
-    def blank(match: re.Match[str]) -> str:
-        return "\n" * match[0].count("\n")
 
-    return re.sub(r";--(?!-).*?(?:--;|\Z)", blank, text, flags=re.DOTALL)
+def _spend(left: list[int], where: str) -> None:
+    left[0] -= 1
+    if left[0] < 0:
+        raise TooMuch(f"{where}: the pattern of the include means too many files")
+
+
+def _words(directive: str) -> tuple[str, str, str]:
+    """The word behind the ``#`` in lower case, and its argument."""
+    found = re.match(r"#([^\x01-\x20]*)([\x01-\x20]*)(.*)", directive, re.DOTALL)
+    assert found is not None  # noqa: S101 - a directive begins with its sign
+    return found[1].lower(), found[2], found[3].strip(BLANKS)
+
+
+def _lower(name: str) -> str:
+    """As strcasecmp compares: only letters of ASCII have two cases."""
+    return name.encode().lower().decode()

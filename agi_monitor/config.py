@@ -243,6 +243,10 @@ class Asterisk(Section):
     """Whether the account for manager.conf is made. Needs `ami`."""
     pjsip: PjsipPart | None = None
     """What is made for pjsip.conf; nothing when not given."""
+    allow_transfer: bool = False
+    """Whether supervisors' phones may transfer calls. When not, the templates for pjsip.conf and the SQL for
+    `ps_endpoints` set `allow_transfer` to `no` for them: a phone that may transfer can hand a call that it is
+    listening to over to any other phone. Set it where supervisors have to transfer calls of their own."""
 
 
 class Audit(Section):

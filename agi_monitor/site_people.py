@@ -20,7 +20,6 @@ EXTENSION = re.compile(r"[0-9]{1,20}")
 """As agents have them in a document."""
 
 _GROUP = re.compile(r"(?!all$)(?![0-9]+$)[A-Za-z0-9_-]{1,40}")
-_CALLER_ID = re.compile(r"\s*\"?(?P<name>[^\"<]*?)\"?\s*(?:<(?P<number>[^>]*)>)?\s*")
 _DEVICE = re.compile(r"(?P<device>(?:PJSIP|SIP|IAX2|DAHDI)/[A-Za-z0-9_.+-]{1,80})", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9_.+@-]{1,80}")
 """Of an endpoint, as the configuration takes it."""
@@ -77,7 +76,7 @@ def look(folder: Path, lists: Iterable[Path] = ()) -> Found:
         lists: files that FreePBX's bulk handler has exported, extensions.
 
     Raises:
-        ConfigError: a list cannot be read, or is none.
+        ConfigError: a list cannot be read, or is none, or a file would take more than it may.
     """
     found = Found()
     for path in lists:
@@ -105,8 +104,7 @@ def _endpoint(found: Found, section: Section) -> None:
     if section.last("type") != "endpoint":
         return
     device = f"PJSIP/{section.name}"
-    caller = _CALLER_ID.fullmatch(section.last("callerid") or "")
-    name, number = (caller["name"].strip(), (caller["number"] or "").strip()) if caller else ("", "")
+    name, number = _caller(section.last("callerid") or "")
     mailbox = (section.last("mailboxes") or "").partition("@")[0]
     numbers = [one for one in (section.name, number, mailbox) if EXTENSION.fullmatch(one)]
     if not _NAME.fullmatch(section.name):
@@ -119,6 +117,19 @@ def _endpoint(found: Found, section: Section) -> None:
         found.notes.append(
             f"{section.where}: {device} names no extension: not itself, its callerid or its mailbox; a trunk has none"
         )
+
+
+def _caller(text: str) -> tuple[str, str]:
+    """The name and the number of ``"name" <number>``; both empty for what is neither.
+
+    Not by one pattern: on a long text of spaces it would try every way to part them.
+    """
+    told, opening, rest = text.partition("<")
+    number, closing, after = rest.partition(">")
+    name = told.strip().removeprefix('"').removesuffix('"').strip()
+    if '"' in name or after.strip() or bool(opening) is not bool(closing):
+        return "", ""
+    return name, number.strip()
 
 
 def _mailboxes(found: Found, section: Section) -> None:
@@ -157,11 +168,11 @@ def _queue(found: Found, section: Section) -> None:
 
 def _freepbx(found: Found, path: Path) -> None:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = asterisk_files.contents(path).removeprefix("\ufeff")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8") from None
+    if "\ufffd" in text:
+        raise ConfigError(f"{path}: is not UTF-8")
     rows = csv.DictReader(io.StringIO(text, newline=""))
     try:
         if "extension" not in (rows.fieldnames or ()):

@@ -12,11 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from agi_monitor.dialplan.filters import MAX_SECTION_BYTES, SUBSTITUTIONS, is_control
-from agi_monitor.dialplan.parse import Dialplan, Extension, Priority, parse
-from agi_monitor.dialplan.statements import without_comments
-
-MAX_LINE_BYTES = 8_191
-"""A longer line is skipped with a warning (main/config.c, config_text_file_load: buf[8192])."""
+from agi_monitor.dialplan.parse import Context, Dialplan, Extension, Priority, parse
+from agi_monitor.dialplan.statements import MAX_LINE_BYTES, without_comments
 
 LAST_APPLICATIONS = frozenset({"hangup", "goto"})
 """Behind anything else a caller would go on to what autofallthrough or another context makes of it."""
@@ -107,8 +104,8 @@ def long_lines(source: Source) -> Iterator[Problem]:
     """Asterisk skips a line that is too long."""
     for number, line in enumerate(source.lines, start=1):
         # A surrogate cannot be encoded; it is a control character and reported as such.
-        if len(line.encode("utf-8", "surrogatepass")) > MAX_LINE_BYTES:
-            yield Problem(number, f"more than {MAX_LINE_BYTES} bytes: Asterisk would skip the line; cut it")
+        if len(line.encode("utf-8", "surrogatepass")) >= MAX_LINE_BYTES:
+            yield Problem(number, f"{MAX_LINE_BYTES} bytes or more: Asterisk would skip the line; cut it")
 
 
 def block_comments(source: Source) -> Iterator[Problem]:
@@ -227,6 +224,32 @@ def sound_after_agi(source: Source) -> Iterator[Problem]:
                 )
 
 
+def open_transfers(source: Source) -> Iterator[Problem]:
+    """A phone that may transfer its call can hand what it hears to any other (res_pjsip_refer.c)."""
+    empty = {context.name for context in source.dialplan.contexts if is_empty(context)}
+    for _, extension in source.extensions():
+        given: dict[str, str] = {}
+        for priority in extension.priorities:
+            application = priority.application.lower()
+            if application == "set":
+                name, _, value = priority.arguments.partition("=")
+                given[name.strip()] = value.strip()
+            if application == "agi" and given.get("TRANSFER_CONTEXT") not in empty:
+                text = (
+                    "the call could be transferred to another phone: put Set(TRANSFER_CONTEXT=...) before AGI, with a"
+                    " context of this file that has nothing in it"
+                )
+                yield Problem(priority.line, text)
+            if application == "agi" and given.get("DYNAMIC_FEATURES") != "":
+                text = "one-touch keys would work during the call: put Set(DYNAMIC_FEATURES=) before AGI"
+                yield Problem(priority.line, text)
+
+
+def is_empty(context: Context) -> bool:
+    """Whether nothing can be reached in a context."""
+    return not (context.extensions or context.includes or context.switches)
+
+
 def two_meanings(source: Source) -> Iterator[Problem]:
     """What is dialled leads to the same place from every context; ending the call is no second meaning."""
     meanings: dict[str, tuple[str, str]] = {}
@@ -258,6 +281,7 @@ RULES: tuple[Callable[[Source], Iterator[Problem]], ...] = (
     labelled_twice,
     open_ends,
     sound_after_agi,
+    open_transfers,
     two_meanings,
 )
 

@@ -5,11 +5,11 @@ Asterisk takes an account without a complaint that everybody may use, or that ma
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agi_monitor.dialplan.lint import Problem, block_comments, control_characters, long_lines, source_of
+from agi_monitor.dialplan.statements import Assignment, Directive, Section, Unreadable, statements
 
 DANGEROUS = frozenset({"all", "command", "config", "originate", "system"})
 """In ``write=``, each of these can run programs on the PBX or change its configuration."""
@@ -39,22 +39,25 @@ def lint_account(text: str) -> tuple[Problem, ...]:
     """Everything that is wrong with this text, in the order of its lines; empty when it may be written."""
     source = source_of(text)
     problems = [problem for rule in (control_characters, long_lines, block_comments) for problem in rule(source)]
-    lines = tuple(read(source.visible))
+    lines = tuple(read(text))
     problems += [problem for rule in RULES for problem in rule(lines)]
     return tuple(sorted(problems, key=lambda problem: problem.line))
 
 
-def read(visible: Iterable[str]) -> Iterator[Line]:
-    """The lines as Asterisk reads them; one without a ``=`` has the whole of it as its name."""
+def read(text: str) -> Iterator[Line]:
+    """Yield the lines as Asterisk reads them; one that is no setting has the whole of it as its name."""
     section = ""
-    for number, text in enumerate(visible, start=1):
-        line = text.strip()
-        if found := re.match(r"\[([^\]]*)\]", line):
-            section = found[1]
-            yield Line(number, section, "", line[found.end() :])
-        elif line:
-            name, _, value = line.partition("=")
-            yield Line(number, section, name.strip().lower(), value.removeprefix(">").strip())
+    for statement in statements(text):
+        match statement:
+            case Section(number, name, options):
+                section = name
+                yield Line(number, section, "", options)
+            case Assignment(number, key, value):
+                yield Line(number, section, key.lower() or "=", value.strip())
+            case Directive(number, line) | Unreadable(number, line):
+                # Without a text it is too long, which is told of every line.
+                if line:
+                    yield Line(number, section, line.lower(), "")
 
 
 def one_account(lines: tuple[Line, ...]) -> Iterator[Problem]:
@@ -79,7 +82,7 @@ def one_account(lines: tuple[Line, ...]) -> Iterator[Problem]:
 def settings(lines: tuple[Line, ...]) -> Iterator[Problem]:
     """An account has a secret, addresses and permissions."""
     for line in lines:
-        if line.name and (not line.value or line.name.startswith("#")):
+        if line.name and (not line.value or line.name.startswith(("#", "="))):
             yield Problem(line.number, "is no setting: write name = value")
     given = {line.name for line in lines}
     for name in NEEDED:

@@ -16,7 +16,7 @@ def lint_pjsip(text: str) -> tuple[Problem, ...]:
     """Everything that is wrong with this text, in the order of its lines; empty when it may be written."""
     source = source_of(text)
     problems = [problem for rule in (control_characters, long_lines, block_comments) for problem in rule(source)]
-    lines = tuple(read(source.visible))
+    lines = tuple(read(text))
     problems += [problem for rule in (templates, settings) for problem in rule(lines)]
     return tuple(sorted(problems, key=lambda problem: problem.line))
 
@@ -45,5 +45,5 @@ def settings(lines: tuple[Line, ...]) -> Iterator[Problem]:
     for line in lines:
         if line.name and not line.section:
             yield Problem(line.number, "stands in no section, so that Asterisk would refuse the whole pjsip.conf")
-        elif line.name and (not line.value or line.name.startswith("#")):
+        elif line.name and (not line.value or line.name.startswith(("#", "="))):
             yield Problem(line.number, "is no setting: write name = value")

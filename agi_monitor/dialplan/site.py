@@ -163,6 +163,7 @@ class Site:
         pjsip: what is rendered for pjsip.conf; None for nothing.
         agent_groups: the groups that agents are in.
         dialplan: whether the dialplan is rendered. Without it the site has written its own.
+        allow_transfer: whether supervisors' phones may transfer calls, which may be the one they are listening to.
 
     Raises:
         RenderError: one of them could break a line of the dialplan, or two of them collide.
@@ -183,6 +184,7 @@ class Site:
     pjsip: Pjsip | None = None
     agent_groups: tuple[str, ...] = ()
     dialplan: bool = True
+    allow_transfer: bool = False
 
     def __post_init__(self) -> None:
         for group in self.agent_groups:

@@ -165,6 +165,8 @@ class View:
         phones: None when there are no contexts for the phones of the groups.
         pjsip: None when there is nothing for pjsip.conf.
         agent_groups: by their names.
+        no_transfer_context: where a transfer of a supervisor's call is looked up; nothing is in it.
+        allow_transfer: whether supervisors' phones may transfer calls.
     """
 
     context: Text
@@ -186,6 +188,8 @@ class View:
     phones: PhonesView | None
     pjsip: PjsipView | None
     agent_groups: tuple[Text, ...]
+    no_transfer_context: Text
+    allow_transfer: bool
 
 
 def view(site: Site) -> View:
@@ -238,6 +242,8 @@ def view(site: Site) -> View:
         phones=None if site.phones is None else phones_view(site.phones),
         pjsip=None if site.pjsip is None else pjsip_view(site.pjsip),
         agent_groups=tuple(Text(name, f"the name of group {name}") for name in site.agent_groups),
+        no_transfer_context=Text(f"{site.context}-no-transfer", "the context"),
+        allow_transfer=site.allow_transfer,
     )
 
 

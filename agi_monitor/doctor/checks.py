@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 from agi_monitor.doctor.application_targets import SPIES
 from agi_monitor.doctor.dialplan_walk import Dialplan, Place
-from agi_monitor.doctor.evidence import TRUE, Evidence, Missing, Section, known, last, values
+from agi_monitor.doctor.evidence import TRUE, Endpoint, Evidence, Missing, Section, known, last, values
 from agi_monitor.doctor.findings import Check, NotKnown, Severity
 from agi_monitor.doctor.manager_accounts import ManagerAccount, accounts, is_ipv6, is_network
 
@@ -117,6 +117,113 @@ def _direct_media(evidence: Evidence) -> Iterator[str]:
     for endpoint in known(evidence.endpoints):
         if endpoint.direct_media and (not evidence.agents or endpoint.name in evidence.agents):
             yield f"{endpoint.name}: direct_media = yes"
+
+
+# ---- phones, and what callers send ---------------------------------------------------------------------------
+
+
+def _endpoints(evidence: Evidence) -> tuple[Endpoint, ...]:
+    """Those of the PBX; without an account, those in pjsip.conf, whose defaults are known here."""
+    if not isinstance(evidence.endpoints, Missing):
+        return evidence.endpoints
+    sections = evidence.files.get("pjsip.conf", {})
+    found = {} if isinstance(sections, Missing) else sections
+    told = tuple(_endpoint(name, section) for name, section in found.items() if ("type", "endpoint") in section)
+    return told or known(evidence.endpoints)
+
+
+def _endpoint(name: str, section: Section) -> Endpoint:
+    def groups(which: str) -> frozenset[str]:
+        named = last(section, f"named_{which}").split(",")
+        found = {*last(section, which).split(","), *(f"named {one.strip()}" for one in named if one.strip())}
+        return frozenset(one.strip() for one in found if one.strip())
+
+    number = re.search(r"<[^<>]+>\s*$|^\s*[0-9]+\s*$", last(section, "callerid"))
+    return Endpoint(
+        f"PJSIP/{name}",
+        last(section, "context", "default"),
+        direct_media=last(section, "direct_media", "yes").lower() in TRUE,
+        allow_transfer=last(section, "allow_transfer", "yes").lower() in TRUE,
+        takes_number=number is None or last(section, "trust_id_inbound").lower() in TRUE,
+        call_groups=groups("call_group"),
+        pickup_groups=groups("pickup_group"),
+    )
+
+
+def _transfers(evidence: Evidence) -> Iterator[str]:
+    if not evidence.supervisors or evidence.may_transfer:
+        return
+    for endpoint in _endpoints(evidence):
+        if endpoint.name in evidence.supervisors and endpoint.allow_transfer:
+            yield f"{endpoint.name}: allow_transfer = yes"
+
+
+def _pickups(evidence: Evidence) -> Iterator[str]:
+    if not evidence.supervisors:
+        return
+    endpoints = _endpoints(evidence)
+    for endpoint in endpoints:
+        if endpoint.name not in evidence.supervisors or not endpoint.call_groups:
+            continue
+        others = [one.name for one in endpoints if one is not endpoint and one.pickup_groups & endpoint.call_groups]
+        if others:
+            shown = ", ".join(others[:MAX_WAYS]) + (
+                f" and {len(others) - MAX_WAYS} more" if others[MAX_WAYS:] else ""
+            )
+            yield f"{endpoint.name}: what rings there can be picked up by {shown}"
+
+
+def _is_open_pattern(extension: str) -> bool:
+    """Whether more than digits fit, whatever stands at the front."""
+    return extension.startswith("_") and extension.endswith((".", "!"))
+
+
+def _filters(dialplan: Dialplan, place: Place, what: str) -> bool:
+    """Whether the steps of a place let only some characters of a variable through."""
+    return any(
+        "FILTER(" in step.arguments and f"${{{what}" in step.arguments for step in dialplan.steps[place[0]][place[1]]
+    )
+
+
+def _dialled_text(evidence: Evidence) -> Iterator[str]:
+    dialplan = known(evidence.dialplan)
+    found: dict[Place, list[str]] = {}
+    for context in _entries(evidence, dialplan):
+        for place in dialplan.places(context):
+            if _is_open_pattern(place[1]) and not _is_ours(evidence, place[0]):
+                found.setdefault(place, []).append(context)
+    yield from _some(
+        f"{extension}@{context} takes any characters, without a FILTER of ${{EXTEN}}; it is dialled from "
+        + ", ".join(f"[{one}]" for one in contexts[:MAX_WAYS])
+        for (context, extension), contexts in found.items()
+        if not _filters(dialplan, (context, extension), "EXTEN")
+    )
+
+
+def _caller_text(evidence: Evidence) -> Iterator[str]:
+    dialplan = known(evidence.dialplan)
+    open_places: dict[str, Place | None] = {}
+    found = []
+    for endpoint in _endpoints(evidence):
+        if not endpoint.takes_number:
+            continue
+        if endpoint.context not in open_places:
+            places = (one for one in dialplan.places(endpoint.context) if not _is_ours(evidence, one[0]))
+            open_places[endpoint.context] = next(
+                (one for one in places if not _filters(dialplan, one, "CALLERID(")), None
+            )
+        place = open_places[endpoint.context]
+        if place is not None:
+            where = f"{place[1]}@{place[0]}"
+            found.append(f"{endpoint.name}: the number is what the caller sends, and {where} does not filter it")
+    yield from _some(found)
+
+
+def _some(lines: Iterable[str]) -> Iterator[str]:
+    found = list(lines)
+    yield from found[:MAX_UNSEEN]
+    if len(found) > MAX_UNSEEN:
+        yield f"and {len(found) - MAX_UNSEEN} more"
 
 
 # ---- the manager interface -----------------------------------------------------------------------------------
@@ -386,6 +493,45 @@ CHECKS: tuple[Check, ...] = (
         "A call is pulled back to the PBX when somebody begins to hear it; behind NAT one side may fall silent then.",
         "Set direct_media = no for the endpoint.",
         _direct_media,
+    ),
+    Check(
+        "supervisor-transfer",
+        WARNING,
+        "Supervisors' phones that may transfer calls",
+        "Such a phone can hand a call that it is listening to over to any other phone, where it goes on until the "
+        "server sees it in the manager interface.",
+        "Set allow_transfer = no for the endpoint; the templates in pjsip.conf.include do. Where supervisors have to "
+        "transfer calls of their own, set asterisk.allow_transfer in our configuration.",
+        _transfers,
+    ),
+    Check(
+        "supervisor-pickup",
+        NOTE,
+        "Phones that can pick up what rings at a supervisor",
+        "A call that rings at a supervisor can be answered by somebody else, also one by which a spy is to begin.",
+        "Leave call_group and named_call_group out for supervisors' endpoints.",
+        _pickups,
+    ),
+    Check(
+        "dialled-text",
+        WARNING,
+        "Patterns that let any characters in, from phones and trunks",
+        "A SIP caller may dial line ends. Asterisk writes them as they are into the events of the manager interface, "
+        "where they make up events of their own.",
+        "Write patterns of a fixed length, such as _2XXX. Where a pattern has to end in . or !, compare its length "
+        "with that of ${FILTER(0-9,${EXTEN})} first, and hang up: extensions.conf.sample shows how.",
+        _dialled_text,
+    ),
+    Check(
+        "caller-text",
+        WARNING,
+        "Endpoints whose callers choose their own number",
+        "A SIP caller's number may hold line ends, which Asterisk writes as they are into the events of the manager "
+        "interface, where they make up events of their own.",
+        'For a phone, set callerid = "Name" <number> of the endpoint, and leave trust_id_inbound off. For a trunk, '
+        "Set(CALLERID(num)=${FILTER(+0-9,${CALLERID(num)})}) at the front of its dialplan: then only the first event "
+        "of a call has the raw text.",
+        _caller_text,
     ),
     Check(
         "ami-secret",

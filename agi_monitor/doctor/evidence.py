@@ -85,11 +85,19 @@ class Endpoint:
         name: such as ``PJSIP/1001``.
         context: where it dials from.
         direct_media: whether its sound may pass the PBX by.
+        allow_transfer: whether it may transfer its calls.
+        takes_number: whether its calls have the number that the caller sends, and not one of the PBX.
+        call_groups: groups whose members may pick up what rings there; a named one begins with ``named ``.
+        pickup_groups: groups of which it may pick up what rings.
     """
 
     name: str
     context: str
     direct_media: bool
+    allow_transfer: bool = False
+    takes_number: bool = False
+    call_groups: frozenset[str] = frozenset()
+    pickup_groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,8 @@ class Evidence:
         now: the time here.
         context: the generated context; the others begin with its name.
         agents: the devices of agents, by the configuration.
+        supervisors: the devices of supervisors, by the configuration.
+        may_transfer: whether the configuration lets supervisors transfer.
         account: the name of the account in manager.conf; empty without one.
         listeners: our ports.
         modules: those that are needed, with what for.
@@ -127,6 +137,8 @@ class Evidence:
     now: datetime
     context: str = "agi-monitor"
     agents: frozenset[str] = frozenset()
+    supervisors: frozenset[str] = frozenset()
+    may_transfer: bool = False
     account: str = ""
     listeners: tuple[Listener, ...] = ()
     modules: Mapping[str, str] = field(default_factory=dict)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from agi_monitor import asterisk_files
+from agi_monitor.dialplan.statements import Assignment, statements
 from agi_monitor.doctor.findings import NotKnown
 
-_LINE = re.compile(r"^\s*(?P<name>\w*context|dialout|callback)\s*=>?\s*(?P<context>[^;,\s]+)", re.IGNORECASE)
-_LOCAL = re.compile(r"Local/[^@\s,&]+@(?P<context>[^/\s,&;]+)", re.IGNORECASE)
+MAX_FILES = 20_000
+"""Files and folders that are looked at. Asterisk's own folder has some hundred."""
+
+MAX_BYTES = asterisk_files.LIMITS.all_bytes
+"""Of all files together."""
+
+_NAME = re.compile(r"\w*context|dialout|callback", re.IGNORECASE)
+_LOCAL = re.compile(r"Local/[^@\s,&]{1,80}@(?P<context>[^/\s,&;]+)", re.IGNORECASE)
 _DIALPLAN = re.compile(r"extensions.*\.(conf|ael|lua)")
 
 
@@ -24,20 +32,44 @@ def file_contexts(folder: Path) -> Mapping[str, str]:
         folder: Asterisk's configuration.
 
     Raises:
-        NotKnown: it cannot be read.
+        NotKnown: it cannot be read, or there is too much of it.
     """
     found: dict[str, str] = {}
     if not (folder / "asterisk.conf").exists():
         raise NotKnown(f"{folder}: there is no asterisk.conf, so this is not the folder of a PBX")
+    left = MAX_BYTES
     try:
-        paths = sorted(path for path in folder.rglob("*.conf") if path.is_file())
-        for path in paths:
-            if _DIALPLAN.fullmatch(path.name):
-                continue
-            for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-                text = re.split(r"(?<!\\);", line, maxsplit=1)[0]
-                for match in (*_LINE.finditer(text), *_LOCAL.finditer(text)):
-                    found.setdefault(match["context"], f"{path}:{number}")
+        for path in _files(folder):
+            text = asterisk_files.contents(path)
+            left -= len(text)
+            if left < 0:
+                raise NotKnown(f"{path}: the files have more than {MAX_BYTES} bytes together")
+            for line, context in _contexts(text):
+                found.setdefault(context, f"{path}:{line}")
+    except asterisk_files.TooMuch as error:
+        raise NotKnown(str(error)) from error
     except OSError as error:
         raise NotKnown(f"{error.filename}: {error.strerror}") from error
     return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files that may be in use; a link to a folder is not followed."""
+    found = []
+    for count, path in enumerate(folder.rglob("*")):
+        if count >= MAX_FILES:
+            raise NotKnown(f"{folder}: there are more than {MAX_FILES} files in it")
+        if path.suffix == ".conf" and not _DIALPLAN.fullmatch(path.name) and path.is_file():
+            found.append(path)
+    return sorted(found)
+
+
+def _contexts(text: str) -> Iterator[tuple[int, str]]:
+    for statement in statements(text):
+        if not isinstance(statement, Assignment):
+            continue
+        named = re.match(r"[^,\s]+", statement.value)
+        if named is not None and _NAME.fullmatch(statement.key):
+            yield statement.line, named[0]
+        for local in _LOCAL.finditer(statement.value):
+            yield statement.line, local["context"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -58,6 +60,9 @@ FILES = (
 """Files of Asterisk that are looked into. One that is not there is as empty, but for the first two."""
 NEEDED_FILES = frozenset(FILES[:2])
 
+FIRST_ALONE = frozenset({"general", "options", "directories", "applicationmap"})
+"""Sections that Asterisk asks for by their name: the first of each counts, and no other (ast_variable_browse)."""
+
 OTHER_DRIVERS: Mapping[str, str] = dict.fromkeys(
     (
         f"chan_{name}.so"
@@ -69,8 +74,17 @@ OTHER_DRIVERS: Mapping[str, str] = dict.fromkeys(
 LOOKS = 3
 """So often the live picture is held against the PBX before a difference is one."""
 
+MAX_CERTIFICATE = 1_048_576
+"""Bytes of a file with certificates."""
+
+MAX_SOUNDS = 100_000
+"""Files that are looked at for one language; the core sounds are some hundred."""
+
 MAX_TOLD = 5
 """Findings of a chain that are told; 'audit verify' tells all."""
+
+_NUMBER = re.compile(r"<[^<>]+>\s*$(?<!<unknown>)")
+"""The number at the end of a caller id, as PJSIPShowEndpoint writes it; ``<unknown>`` is none."""
 
 T = TypeVar("T")
 
@@ -100,6 +114,8 @@ def of_configuration(config: Config, now: datetime) -> Evidence:
         now,
         context=assembly.site(config).context,
         agents=frozenset(endpoint for agent in config.agents.values() for endpoint in agent.endpoints),
+        supervisors=frozenset(endpoint for one in config.supervisors.values() for endpoint in one.endpoints),
+        may_transfer=config.asterisk.allow_transfer,
         account="" if config.ami is None else config.ami.username,
         listeners=tuple(listeners),
         modules=_needed_modules(config),
@@ -242,9 +258,37 @@ def _endpoints(pbx: Pbx) -> tuple[Endpoint, ...]:
             continue
         for detail in pbx.items("PJSIPShowEndpoint", ("Endpoint", name)):
             if detail.text("Event") == "EndpointDetail":
-                is_direct = detail.text("DirectMedia").lower() in ("true", "yes")
-                found.append(Endpoint(f"PJSIP/{name}", detail.text("Context"), is_direct))
+                found.append(endpoint(name, detail))
     return tuple(found)
+
+
+def endpoint(name: str, detail: Message) -> Endpoint:
+    """Return what a device may do.
+
+    Parameters:
+        name: of the endpoint.
+        detail: the event EndpointDetail of PJSIPShowEndpoint.
+    """
+
+    def groups(which: str) -> frozenset[str]:
+        numbers, named = detail.text(which), detail.text(f"Named{which}")
+        found = {*numbers.split(","), *(f"named {one.strip()}" for one in named.split(",") if one.strip())}
+        return frozenset(one.strip() for one in found if one.strip())
+
+    return Endpoint(
+        f"PJSIP/{name}",
+        detail.text("Context"),
+        direct_media=_is_on(detail.text("DirectMedia")),
+        allow_transfer=_is_on(detail.text("AllowTransfer")),
+        # Without a number of its own, the user part of From is taken as it is (res_pjsip_caller_id.c).
+        takes_number=_is_on(detail.text("TrustIdInbound")) or not _NUMBER.search(detail.text("Callerid")),
+        call_groups=groups("CallGroup"),
+        pickup_groups=groups("PickupGroup"),
+    )
+
+
+def _is_on(text: str) -> bool:
+    return text.lower() in ("true", "yes")
 
 
 def _differences(config: Config, rows: list[Mapping[str, str]]) -> tuple[str, ...]:
@@ -291,11 +335,21 @@ def _sections(folder: Path, name: str, notes: list[str]) -> Sections | Missing:
         return Missing(f"{error.filename}: {error.strerror}") if name in NEEDED_FILES else {}
     except OSError as error:
         return Missing(f"{error.filename}: {error.strerror}")
+    except asterisk_files.TooMuch as error:
+        return Missing(str(error))
     notes += reading.notes
+    if reading.refused:
+        # What it runs with then is what stood there before, or nothing.
+        return Missing(f"{reading.refused}; Asterisk refuses the whole file")
     found: dict[str, list[tuple[str, str]]] = {}
     for section in reading.sections:
-        if not section.is_template:
-            found.setdefault(section.name, []).extend((line.name, line.value) for line in section.lines)
+        lines = [(line.name, line.value) for line in section.lines]
+        if section.is_template:
+            continue
+        if section.name.lower() in FIRST_ALONE:
+            found.setdefault(section.name.lower(), lines)
+        else:
+            found.setdefault(section.name, []).extend(lines)
     return dict(found)
 
 
@@ -307,10 +361,12 @@ def _file_differences(config: Config, folder: Path) -> tuple[str, ...]:
     found = []
     for name, text in render(assembly.site(config), config.dialplan.templates).items():
         try:
-            if (ours / name).read_bytes() != text.encode():
+            if asterisk_files.contents(ours / name) != text:
                 found.append(f"{ours / name}: is not what the configuration gives")
         except OSError as error:
             found.append(f"{ours / name}: {error.strerror}")
+        except asterisk_files.TooMuch as error:
+            found.append(str(error))
     return tuple(found)
 
 
@@ -323,7 +379,7 @@ def _sound_files(settings: Sections | Missing, languages: Iterable[str]) -> Mapp
     return {
         language: frozenset(
             str(path.relative_to(folder / language).with_suffix(""))
-            for path in (folder / language).rglob("*")
+            for path in islice((folder / language).rglob("*"), MAX_SOUNDS)
             if path.is_file()
         )
         for language in languages
@@ -407,8 +463,8 @@ def _certificates(config: Config, evidence: Evidence) -> tuple[Certificate, ...]
         if path is None:
             continue
         try:
-            read = x509.load_pem_x509_certificates(path.read_bytes())
-        except (OSError, ValueError) as error:
+            read = x509.load_pem_x509_certificates(asterisk_files.contents(path, MAX_CERTIFICATE).encode())
+        except (OSError, ValueError, asterisk_files.TooMuch) as error:
             return Missing(f"{where}: {path}: {getattr(error, 'strerror', None) or error}")
         certificates += [Certificate(f"{where}: {path}", one.not_valid_after_utc) for one in read]
     return tuple(certificates)

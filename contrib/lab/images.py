@@ -31,6 +31,8 @@ from contrib.lab.progress import Progress, Say, step
 CONTRIB = Path(__file__).resolve().parents[1]
 CHECKOUT = CONTRIB.parent
 CACHE = CHECKOUT / ".cache" / "lab"
+LOCK = CONTRIB / "lock" / "image.txt"
+"""What the image takes from elsewhere than Debian, with hashes."""
 MIRROR_VARIABLE = "AGI_MONITOR_DEBIAN_MIRROR"
 REGISTRY_SECONDS = 10
 PULL_SECONDS = 300
@@ -253,7 +255,7 @@ def _make_one(client: Any, recipe: Recipe, bases: _Bases, say: Say) -> None:
 
 def product_files() -> list[Path]:
     """List the files that the wheel of this product is made from."""
-    files = [CHECKOUT / name for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg")]
+    files = [LOCK, *(CHECKOUT / name for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg"))]
     for folder in ("agi_monitor", "dialplan-templates", "contrib/twistd"):
         files += [
             path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
@@ -268,21 +270,11 @@ def _make_wheels(out: Path) -> None:
             copy = Path(folder) / path.relative_to(CHECKOUT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--wheel-dir",
-            str(out),
-            folder,
-            "pyst2",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=WHEEL_SECONDS, check=False)
-    if done.returncode != 0:
-        raise ImageError(f"the wheels for the image cannot be made:\n{done.stderr.strip()[-2000:]}")
+        for source in ([folder], ["--require-hashes", "--requirement", str(LOCK)]):
+            command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), *source]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=WHEEL_SECONDS, check=False)
+            if done.returncode != 0:
+                raise ImageError(f"the wheels for the image cannot be made:\n{done.stderr.strip()[-2000:]}")
 
 
 def _prove(client: Any, recipe: Recipe, image_id: str) -> None:

@@ -35,6 +35,9 @@ CLEAN = {
 OF_THE_VERSION = {"16": {"asterisk-version"}, "22": set[str]()}
 """What a clean site cannot help: Asterisk 16 gets no updates any more."""
 
+OF_THE_LABORATORY = {"supervisor-transfer", "dialled-text", "caller-text"}
+"""Its phones are as open as phones are where nobody has thought of it, and other scenarios need them so."""
+
 NOT_HERE = {"sound-missing"}
 """What cannot be checked from another machine than the PBX."""
 
@@ -115,7 +118,7 @@ def test_a_clean_site_has_nothing(doctor: Doctor) -> None:
     """But for what is known of this Asterisk; every mode lets through what it must, and nothing is left behind."""
     code, said = doctor.run("--audio")
     outcomes = {one["id"]: (one["outcome"], one["evidence"]) for one in said["results"]}
-    expected = OF_THE_VERSION[doctor.house.lab.version]
+    expected = OF_THE_VERSION[doctor.house.lab.version] | OF_THE_LABORATORY
     assert {name for name, (outcome, _) in outcomes.items() if outcome == "found"} == expected, outcomes
     assert {name for name, (outcome, _) in outcomes.items() if outcome == "not checked"} == NOT_HERE, outcomes
     assert code == 1  # for what could not be checked
@@ -161,6 +164,57 @@ def test_a_spy_that_is_reached_without_us(doctor: Doctor, text: str, evidence: s
     with doctor.dialplan(text):
         assert doctor.finds("--only", "spy-reachable") == {"spy-reachable": [evidence]}
     assert doctor.finds("--only", "spy-reachable") == {}
+
+
+def test_phones_and_text_of_callers(doctor: Doctor) -> None:
+    """A phone that may transfer is told until it may not; a pattern that takes anything until it filters."""
+    found = doctor.finds("--only", "supervisor-transfer", "--only", "caller-text", "--only", "dialled-text")
+    assert "PJSIP/2001: allow_transfer = yes" in found["supervisor-transfer"]
+    assert any(line.startswith("PJSIP/2001: the number is what the caller sends") for line in found["caller-text"])
+    container = doctor.house.lab.pbx.container
+    container.exec(["cp", PJSIP, f"{PJSIP}.before"])
+    try:
+        closed = r"s/^context = supervisors$/&\nallow_transfer = no\ncallerid = Eve <2001>/"
+        container.exec(["sed", "-i", closed, PJSIP])
+        doctor.house.lab.pbx.cli("module reload res_pjsip.so")
+        wait_until(
+            lambda: re.search(r"allow_transfer\s*: false", doctor.house.lab.pbx.cli("pjsip show endpoint 2001")),
+            20,
+            "the endpoint to be reloaded",
+        )
+        after = doctor.finds("--only", "supervisor-transfer", "--only", "caller-text")
+    finally:
+        container.exec(["mv", f"{PJSIP}.before", PJSIP])
+        doctor.house.lab.pbx.cli("module reload res_pjsip.so")
+    assert "supervisor-transfer" not in after
+    assert not any(line.startswith("PJSIP/2001") for line in after["caller-text"])
+    pattern = "exten => _76X!,1,{}\n same => n,Hangup()\n"
+    told = "_76X!@lab-tests takes any characters, without a FILTER of ${EXTEN}; it is dialled from [supervisors]"
+    with doctor.dialplan("[lab-tests]\n" + pattern.format("NoOp()")):
+        assert told in doctor.finds("--only", "dialled-text")["dialled-text"]
+    with doctor.dialplan("[lab-tests]\n" + pattern.format("NoOp(${FILTER(0-9,${EXTEN})})")):
+        assert told not in doctor.finds("--only", "dialled-text").get("dialled-text", [])
+
+
+def test_an_account_behind_what_looks_like_a_comment(doctor: Doctor) -> None:
+    """The PBX lets it log in, and the doctor sees it; what is in a comment neither does."""
+    lines = {
+        "seen": (";;-- Panels", True),
+        "seen-too": ("; x ;-- y", True),
+        "nested": (";-- x\n;-- y\n--;", False),
+        "behind-it": ("--;", True),
+    }
+    text = "".join(
+        f"{comment}\n[{name}]\nsecret = amp111\nwrite = all\nread = all\n" for name, (comment, _) in lines.items()
+    )
+    lab = doctor.house.lab
+    with lab.pbx.manager_accounts(text):
+        shown = lab.pbx.cli("manager show users")
+    loaded = {name for name in lines if re.search(rf"^{name}\s*$", shown, re.MULTILINE)}
+    (doctor.folder / "manager.conf").write_text(CLEAN["manager.conf"] + text)
+    found = doctor.finds("--only", "ami-secret")["ami-secret"]
+    seen = {name for name in lines if any(f"[{name}]" in line for line in found)}
+    assert seen == loaded == {name for name, (_, is_loaded) in lines.items() if is_loaded}
 
 
 def test_a_trunk_of_another_kind(doctor: Doctor) -> None:

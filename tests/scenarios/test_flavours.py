@@ -292,7 +292,7 @@ ODBC = {
 DIAL = "${ODBC_DEVICE(${EXTEN})},60"
 TABLES = """
 CREATE TABLE ps_endpoints (id, transport, aors, auth, context, disallow, allow, direct_media, rewrite_contact,
-    rtp_symmetric, force_rport, dtmf_mode, identify_by, set_var, mailboxes);
+    rtp_symmetric, force_rport, dtmf_mode, identify_by, set_var, mailboxes, allow_transfer);
 CREATE TABLE ps_auths (id, auth_type, username, password);
 CREATE TABLE ps_aors (id, max_contacts, remove_existing, qualify_frequency);
 CREATE TABLE extensions (context, exten, priority TEXT, app, appdata);
@@ -320,7 +320,7 @@ def realtime(asterisk_version: str, tmp_path: Path) -> Iterator[Site]:
             for name in PHONES:
                 endpoint = (name, "udp", name, name, "phones", "all", "ulaw", *("no", "yes", "yes", "yes"))
                 database.execute(
-                    "INSERT INTO ps_endpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
+                    "INSERT INTO ps_endpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', NULL)",
                     (*endpoint, "rfc4733", "auth_username,username", ""),
                 )
                 database.execute(
@@ -348,7 +348,9 @@ def test_realtime_and_func_odbc(realtime: Site) -> None:
     with closing(sqlite3.connect(realtime.folder / "site" / "site.db")) as database, database:
         database.executescript(statements)
         contexts = dict(database.execute("SELECT id, context FROM ps_endpoints"))
+        blocked = list(database.execute("SELECT id FROM ps_endpoints WHERE allow_transfer = 'no'"))
     assert contexts == {"2001": "agi-monitor-phone-leads", "1001": "phones", "3001": "phones"}
+    assert blocked == [("2001",)]
     with realtime.house() as house:
         every_mode(house)
         assert_refused(house, "3001")

@@ -201,3 +201,39 @@ def test_whatever_a_site_has_can_be_imported(exported: str, pjsip: str, voicemai
         assert {name: agent.name for name, agent in people.agents.items()} == {
             name: agent.get("name", "") for name, agent in found.agents().items()
         }
+
+
+def test_files_that_take_too_much(folder: Path) -> None:
+    """End with an error that names the file and the line; nothing is found by halves."""
+    bomb = "[t0](!)\nx=1\n" + "".join(f"[t{n + 1}](!,t{n},t{n})\n" for n in range(40))
+    (folder / "queues.conf").write_text(bomb)
+    done = discover(folder)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"{folder}/queues.conf:" in done.stderr
+    assert "with their templates, the sections have more than" in done.stderr
+
+
+def test_a_list_that_is_no_file(tmp_path: Path) -> None:
+    """A device without an end is not read."""
+    done = discover(tmp_path, "--freepbx", "/dev/zero")
+    assert (done.exit_code, done.stderr) == (1, "/dev/zero: cannot be read: not a regular file\n")
+
+
+@pytest.mark.parametrize(
+    ("caller", "agents"),
+    [
+        ('"Ann B." <1001>', {"1001": "Ann B."}),
+        ("Ann <1001>", {"1001": "Ann"}),
+        ("<1001>", {"1001": ""}),
+        (' "Ann  <1001> ', {"1001": "Ann"}),
+        ('"A"nn" <1001>', {}),
+        ("Ann <1001", {}),
+        ("Ann <1001> x", {}),
+        ('a{}b"c'.format(" " * 8_000), {}),
+    ],
+)
+def test_caller_ids(tmp_path: Path, caller: str, agents: dict[str, str]) -> None:
+    """A name and a number; a long line of spaces takes no time."""
+    (tmp_path / "pjsip.conf").write_text(f"[desk]\ntype = endpoint\ncallerid = {caller}\n")
+    found = look(tmp_path).agents()
+    assert {number: entry.get("name", "") for number, entry in found.items()} == agents

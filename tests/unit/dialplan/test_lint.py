@@ -6,7 +6,10 @@ import pytest
 
 from agi_monitor.dialplan.lint import RULES, lint
 
-GOOD = "[a]\nexten => 1,1,AGI(agi://127.0.0.1/spy)\n same => n,Hangup()\n"
+GOOD = "[a]\nexten => 1,1,Playback(beep)\n same => n,Hangup()\n"
+STAYS = "[none]\n[a]\nexten => 1,1,Set(TRANSFER_CONTEXT=none)\n same => n,Set(DYNAMIC_FEATURES=)\n"
+"""What has to stand before AGI."""
+AGI = " same => n,AGI(agi://127.0.0.1/spy)\n same => n,Hangup()\n"
 
 REFUSED = {
     "control_characters": (GOOD + "; \u202e\n", 4, "U+202E"),
@@ -34,7 +37,11 @@ REFUSED = {
         "the label x of 1 stands in line 2 already",
     ),
     "open_ends": ("[a]\nexten => 1,1,Playback(beep)\n", 2, "add Hangup()"),
-    "sound_after_agi": ("[a]\nexten => 1,1,AGI(agi://h)\n same => n,Goto(b,1,1)\n", 3, "behind AGI"),
+    "sound_after_agi": (STAYS + " same => n,AGI(agi://h)\n same => n,Goto(b,1,1)\n", 6, "behind AGI"),
+    "open_transfers": (STAYS.replace("TRANSFER_CONTEXT=none", "X=1") + AGI, 5, "transferred to another phone"),
+    "transfers into a context with something in it": (STAYS.replace("=none", "=a") + AGI, 5, "nothing in it"),
+    "transfers into a context of another file": (STAYS.replace("=none", "=phones") + AGI, 5, "of this file"),
+    "open features": (STAYS.replace("FEATURES=", "FEATURES=record") + AGI, 5, "one-touch keys"),
     "two_meanings": (
         "[a]\nexten => 1,1,Goto(x,1,1)\n[b]\nexten => 1,1,Goto(y,1,1)\n",
         4,
@@ -46,6 +53,7 @@ REFUSED = {
 def test_good_text() -> None:
     """An ordinary file has no problem."""
     assert lint(GOOD) == ()
+    assert lint(STAYS + AGI) == ()
 
 
 @pytest.mark.parametrize(("text", "line", "told"), REFUSED.values(), ids=REFUSED.keys())

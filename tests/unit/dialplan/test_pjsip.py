@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,21 @@ def test_a_phone_in_two_groups_dials_from_one_context() -> None:
     """That of the group with the most codes; the server decides about each call."""
     site = Site((), (QUALITY, LEADS), flavour=Flavour.REALTIME, phones=Phones("phones", "extensions"))
     text = render(site)[REALTIME]
-    assert "context = 'agi-monitor-phone-leads' WHERE id IN ('2001', '2003');" in text
-    assert "context = 'agi-monitor-phone-quality' WHERE id IN ('2002');" in text
+    assert "context = 'agi-monitor-phone-leads', allow_transfer = 'no' WHERE id IN ('2001', '2003');" in text
+    assert "context = 'agi-monitor-phone-quality', allow_transfer = 'no' WHERE id IN ('2002');" in text
+    open_text = render(replace(site, allow_transfer=True))[REALTIME]
+    assert "context = 'agi-monitor-phone-leads' WHERE id IN ('2001', '2003');" in open_text
+    assert "allow_transfer" not in open_text
+
+
+def test_supervisors_may_not_transfer_unless_the_site_says_so() -> None:
+    """Agents may: their template says nothing about it."""
+    site = Site((), (LEADS,), phones=Phones("phones"), pjsip=Pjsip(), agent_groups=("sales",))
+    text = render(site)[PJSIP]
+    supervisors, agents = text.partition("[agi-monitor-agents-sales]")[::2]
+    assert "\nallow_transfer = no\n" in supervisors
+    assert "allow_transfer" not in agents
+    assert "allow_transfer" not in render(replace(site, allow_transfer=True))[PJSIP]
 
 
 PIN = b"'$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b27sA'"

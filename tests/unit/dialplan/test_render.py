@@ -99,7 +99,19 @@ def test_behind_agi_there_is_only_hangup() -> None:
     """Whatever became of the server, the call ends."""
     (extension,) = PLAIN[MAIN].context("agi-monitor-call").extensions
     applications = [priority.application for priority in extension.priorities]
-    assert applications == ["GotoIf", "Set", "Set", "AGI", "Hangup"]
+    assert applications == ["GotoIf", *["Set"] * 4, "ExecIf", "Set", "Set", "AGI", "Hangup"]
+
+
+def test_a_call_that_hears_others_cannot_be_transferred() -> None:
+    """A transfer is looked up where nothing is, one-touch keys are taken away, and Asterisk is told to refuse."""
+    plan = PLAIN[MAIN]
+    (extension,) = plan.context("agi-monitor-call").extensions
+    before = [f"{one.application}({one.arguments})" for one in extension.priorities[1:6]]
+    assert before[:2] == ["Set(TRANSFER_CONTEXT=agi-monitor-no-transfer)", "Set(DYNAMIC_FEATURES=)"]
+    assert before[-1].endswith("?Set(PJSIP_TRANSFER_HANDLING()=ari-only))")
+    nowhere = plan.context("agi-monitor-no-transfer")
+    assert (nowhere.extensions, nowhere.includes, nowhere.switches) == ((), (), ())
+    assert not any(include.context == nowhere.name for context in plan.contexts for include in context.includes)
 
 
 def test_keys_during_a_spy_end_the_call() -> None:

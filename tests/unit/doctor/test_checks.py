@@ -50,6 +50,7 @@ OURS = [
 CLEAN = Evidence(
     NOW,
     agents=frozenset({"PJSIP/1001"}),
+    supervisors=frozenset({"PJSIP/2001"}),
     account="agi-monitor",
     listeners=(Listener("fastagi", "127.0.0.1", 4573, False), Listener("metrics", "::1", 9573, False)),
     modules={"app_chanspy.so": "lets the supervisor hear"},
@@ -124,6 +125,37 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("systemname-unusable", {"unusable_names": {"Sales, Berlin": ","}}, "systemname = 'Sales, Berlin' holds ','"),
     ("live-dangerously", options(("systemname", "pbx"), ("live_dangerously", "Yes")), "live_dangerously = Yes"),
     ("direct-media", {"endpoints": (Endpoint("PJSIP/1001", "phones", True),)}, "PJSIP/1001: direct_media = yes"),
+    (
+        "supervisor-transfer",
+        {"endpoints": (Endpoint("PJSIP/2001", "supervisors", False, allow_transfer=True),)},
+        "PJSIP/2001: allow_transfer = yes",
+    ),
+    (
+        "supervisor-pickup",
+        {
+            "endpoints": (
+                Endpoint("PJSIP/2001", "supervisors", False, call_groups=frozenset({"1", "named sales"})),
+                Endpoint("PJSIP/1001", "phones", False, pickup_groups=frozenset({"named sales"})),
+                Endpoint("PJSIP/1002", "phones", False, pickup_groups=frozenset({"2"})),
+            )
+        },
+        "PJSIP/2001: what rings there can be picked up by PJSIP/1001",
+    ),
+    (
+        "dialled-text",
+        spying(step("office", "_X!", "Dial", "PJSIP/${EXTEN}"), include("phones", "office")),
+        "_X!@office takes any characters, without a FILTER of ${EXTEN}; it is dialled from [phones]",
+    ),
+    (
+        "dialled-text",
+        spying(step("from-outside", "_.", "Goto", "phones,${EXTEN},1")),
+        "_.@from-outside takes any characters, without a FILTER of ${EXTEN}; it is dialled from [from-outside]",
+    ),
+    (
+        "caller-text",
+        {"endpoints": (Endpoint("PJSIP/1002", "phones", False, takes_number=True),)},
+        "PJSIP/1002: the number is what the caller sends, and _1XXX@phones does not filter it",
+    ),
     ("ami-secret", manager(panel=[("secret", "amp111")]), "[panel]: the secret is one of those"),
     ("ami-secret", manager(panel=[("secret", "panel")]), "[panel]: the secret is one of those"),
     ("ami-secret", manager(panel=[("secret", "k" * 15)]), "[panel]: the secret has 15 characters"),
@@ -227,8 +259,8 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("code-reachable", spying(include("phones", "agi-monitor")), "[phones] includes [agi-monitor]: all codes"),
     (
         "code-reachable",
-        spying(step("phones", "_9.", "Goto", "agi-monitor-call,*2221001,1")),
-        "is reached from [phones] _9.@phones -> _[0-9*#]!@agi-monitor-call, past the permission groups",
+        spying(step("phones", "_9XX", "Goto", "agi-monitor-call,*2221001,1")),
+        "is reached from [phones] _9XX@phones -> _[0-9*#]!@agi-monitor-call, past the permission groups",
     ),
     ("installed-drift", {"file_differences": ("a.conf: is not there",)}, "a.conf: is not there"),
     ("live-picture", {"picture": ("PJSIP/1-1 is on the PBX and not",)}, "PJSIP/1-1 is on the PBX and not"),
@@ -262,6 +294,44 @@ def test_a_planted_fault_is_found(check: str, changes: dict[str, Any], evidence:
     by_check = found(replace(CLEAN, **changes))
     assert list(by_check) == [check]
     assert any(evidence in line for line in by_check[check])
+
+
+def test_text_of_callers_that_is_filtered() -> None:
+    """Is nothing to be told."""
+    steps = [
+        step("from-outside", "_X!", "GotoIf", "$[${LEN(${FILTER(0-9,${EXTEN})})} != ${LEN(${EXTEN})}]?end"),
+        {
+            **step("from-outside", "_X!", "Set", "CALLERID(num)=${FILTER(+0-9,${CALLERID(num)})}"),
+            "Priority": "2",
+        },
+    ]
+    trunk = Endpoint("PJSIP/trunk", "from-outside", True, allow_transfer=True, takes_number=True)
+    assert found(replace(CLEAN, **spying(*steps), endpoints=(trunk,))) == {}
+
+
+def test_a_site_that_lets_supervisors_transfer() -> None:
+    """Has said so."""
+    endpoint = Endpoint("PJSIP/2001", "supervisors", False, allow_transfer=True)
+    assert found(replace(CLEAN, may_transfer=True, endpoints=(endpoint,))) == {}
+
+
+def test_endpoints_of_the_file_without_an_account() -> None:
+    """What pjsip.conf says is looked at, with Asterisk's defaults."""
+    sections = {
+        "2001": [("type", "aor"), ("type", "endpoint"), ("context", "supervisors"), ("callerid", "Eve <2001>")],
+        "2002": [("type", "endpoint"), ("context", "supervisors"), ("allow_transfer", "no"), ("callerid", "2002")],
+        "1001": [("type", "endpoint"), ("context", "phones"), ("callerid", "A <1>"), ("trust_id_inbound", "yes")],
+        "udp": [("type", "transport")],
+    }
+    evidence = replace(
+        CLEAN,
+        supervisors=frozenset({"PJSIP/2001", "PJSIP/2002"}),
+        endpoints=Missing("no account"),
+        files={**CLEAN.files, "pjsip.conf": sections},
+    )
+    by_check = found(evidence)
+    assert by_check["supervisor-transfer"] == ("PJSIP/2001: allow_transfer = yes",)
+    assert [line.partition(":")[0] for line in by_check["caller-text"]] == ["PJSIP/1001"]
 
 
 def test_every_check_has_a_planted_fault() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from agi_monitor import assembly
+from agi_monitor.ami.limits import AMILimits
+from agi_monitor.ami.messages import Message
 from agi_monitor.config import Config, load
 from agi_monitor.dialplan.render import render
 from agi_monitor.doctor import gathering
-from agi_monitor.doctor.evidence import Evidence, Missing
+from agi_monitor.doctor.checks import CHECKS
+from agi_monitor.doctor.evidence import Endpoint, Evidence, Missing
 from agi_monitor.doctor.file_contexts import file_contexts
-from agi_monitor.doctor.findings import NotKnown
+from agi_monitor.doctor.findings import NotKnown, Outcome, examine
 from agi_monitor.install import plan
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
@@ -85,6 +89,66 @@ def test_files(config: Config, folder: Path) -> None:
     assert isinstance(without.file_contexts, Missing)
 
 
+@pytest.mark.parametrize("comment", [";;-- Panels", "; x ;-- y", "x = \\;-- y"])
+def test_an_account_behind_what_looks_like_a_comment(config: Config, folder: Path, comment: str) -> None:
+    """Asterisk loads it, so the checks see it."""
+    (folder / "manager.conf").write_text(
+        f"[general]\nenabled = yes\nbindaddr = 0.0.0.0\n{comment}\n[panel]\nsecret = amp111\nwrite = all\n"
+    )
+    evidence = gathering.of_files(Evidence(NOW), config, folder)
+    wanted = {"ami-secret", "ami-others", "ami-address"}
+    results = examine([check for check in CHECKS if check.id in wanted], evidence)
+    assert {result.check.id for result in results if result.outcome is Outcome.FOUND} == wanted
+
+
+def test_the_first_section_of_settings_counts(config: Config, folder: Path) -> None:
+    """Asterisk asks for [general] by its name and gets the first; a second one must not make things look well."""
+    (folder / "manager.conf").write_text(
+        "[General]\nenabled = yes\nbindaddr = 0.0.0.0\n[general]\nbindaddr = 127.0.0.1\n"
+    )
+    evidence = gathering.of_files(Evidence(NOW), config, folder)
+    assert evidence.file("manager.conf") == {"general": [("enabled", "yes"), ("bindaddr", "0.0.0.0")]}
+
+
+def test_a_file_that_asterisk_refuses(config: Config, folder: Path) -> None:
+    """Nothing is known of what the PBX runs with, so no check of it says that all is well."""
+    (folder / "manager.conf").write_text("[general]\nenabled = no\n\\\n[panel]\n")
+    evidence = gathering.of_files(Evidence(NOW), config, folder)
+    why = f"{folder}/manager.conf:3: a backslash that escapes nothing; Asterisk refuses the whole file"
+    assert evidence.files["manager.conf"] == Missing(why)
+    (result,) = examine([check for check in CHECKS if check.id == "ami-address"], evidence)
+    assert (result.outcome, result.evidence) == (Outcome.NOT_CHECKED, (why,))
+
+
+def test_files_that_are_none(config: Config, folder: Path) -> None:
+    """A pipe is not waited for, a device is not read, and what cannot be read is not fine."""
+    (folder / "asterisk.conf").unlink()
+    (folder / "asterisk.conf").write_text("[options]\n")
+    (folder / "manager.conf").unlink()
+    (folder / "manager.conf").symlink_to("/dev/zero")
+    os.mkfifo(folder / "http.conf")
+    os.mkfifo(folder / "sip.conf")
+    (folder / "pjsip.conf").write_text("[t0](!)\nx=1\n" + "".join(f"[t{n + 1}](!,t{n},t{n})\n" for n in range(40)))
+    evidence = gathering.of_files(Evidence(NOW), config, folder)
+    for name in ("manager.conf", "http.conf"):
+        assert evidence.files[name] == Missing(f"{folder / name}: not a regular file")
+    pjsip = evidence.files["pjsip.conf"]
+    assert isinstance(pjsip, Missing)
+    assert "with their templates, the sections have more than" in pjsip.why
+    assert evidence.file_contexts == {}
+
+
+def test_a_folder_with_too_much_in_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Says so, and does not say that there are no contexts."""
+    monkeypatch.setattr("agi_monitor.doctor.file_contexts.MAX_FILES", 1)
+    with pytest.raises(NotKnown, match="there are more than 1 files in it"):
+        file_contexts(folder)
+    monkeypatch.undo()
+    monkeypatch.setattr("agi_monitor.doctor.file_contexts.MAX_BYTES", 10)
+    with pytest.raises(NotKnown, match="the files have more than 10 bytes together"):
+        file_contexts(folder)
+
+
 def test_files_of_an_install(config: Config, folder: Path) -> None:
     """Each that is not what the configuration gives; nothing where nothing was installed."""
     assert gathering.of_files(Evidence(NOW), config, folder).file_differences == ()
@@ -120,3 +184,44 @@ def test_system_names_that_cannot_be_used(config: Config, folder: Path, name: st
     assert gathering.of_files(Evidence(NOW), config, folder).unusable_names == found
     running = Evidence(NOW, unusable_names={"a|b": "|"})
     assert gathering.of_files(running, config, folder).unusable_names == {"a|b": "|", **found}
+
+
+DETAIL = """\
+Event: EndpointDetail
+ObjectType: endpoint
+ObjectName: {name}
+NamedPickupGroup: a, b
+PickupGroup: 1, 2
+NamedCallGroup:
+Context: phones
+CallGroup: 3
+Callerid: {caller}
+TrustIdInbound: {trusted}
+AllowTransfer: {transfer}
+DirectMedia: false
+"""
+"""As Asterisk 16.28 and 22.10.1 wrote it for an endpoint, but for what no check looks at."""
+
+
+@pytest.mark.parametrize(
+    ("caller", "trusted", "takes_number"),
+    [
+        ('"Anna" <1001>', "false", False),
+        ("<unknown>", "false", True),
+        ('"Anna" <unknown>', "false", True),
+        ('"Anna" <1001>', "true", True),
+    ],
+)
+def test_an_endpoint_of_the_pbx(caller: str, trusted: str, takes_number: bool) -> None:
+    """What it may do, and whether its number is what the caller sends."""
+    text = DETAIL.format(name="1001", caller=caller, trusted=trusted, transfer="true")
+    detail = Message.from_wire("\r\n".join(text.splitlines()).encode(), AMILimits())
+    assert gathering.endpoint("1001", detail) == Endpoint(
+        "PJSIP/1001",
+        "phones",
+        direct_media=False,
+        allow_transfer=True,
+        takes_number=takes_number,
+        call_groups=frozenset({"3"}),
+        pickup_groups=frozenset({"1", "2", "named a", "named b"}),
+    )

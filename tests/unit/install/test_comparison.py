@@ -47,6 +47,13 @@ def test_a_context_that_is_not_there() -> None:
     assert len(compare(rendered(), []).wrong) == 4
 
 
+def test_a_context_that_holds_nothing() -> None:
+    """The PBX lists no row for it; what somebody has put into it is foreign (main/pbx.c: "an empty context...")."""
+    empty = parse("[site]\n").context("site")
+    assert compare(empty, None) == Differences()
+    assert compare(empty, [BEGIN]).foreign == ("_*222X.@site priority 1",)
+
+
 @pytest.mark.parametrize(
     ("rows", "wrong"),
     [

@@ -34,6 +34,7 @@ from agi_monitor.overview import ServerOverview
 from agi_monitor.pbx import Pbx
 from agi_monitor.people import Change, People, differences
 from agi_monitor.people_plugin import PluginPeople
+from agi_monitor.pin_waits import DeferredWait
 from agi_monitor.plugins import sinks as plugin_sinks
 from agi_monitor.plugins import together
 from agi_monitor.spy_watch import SpyWatch
@@ -62,7 +63,7 @@ from agi_monitor.supervision.hooks import Hooks, Plugin
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.lock_outs import kind_of, name_of
-from agi_monitor.supervision.pins import PinGuard
+from agi_monitor.supervision.pins import AT_ONCE, PinGuard
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
 from agi_monitor.supervision.spy_call import SpyCall
@@ -71,8 +72,8 @@ from agi_monitor.supervision.targets import Source
 SCRIPT = "spy"
 """The name in ``agi://host/spy``, as the generated dialplan has it."""
 
-PIN_THREADS = 2
-"""argon2 takes 64 MiB and 50 ms of a core: two at once are 40 supervisors a second."""
+PIN_THREADS = AT_ONCE
+"""argon2 takes 64 MiB and 100 to 150 ms of a core: seven to ten PINs a second on a small machine."""
 
 AUDIT_RETRY_SECONDS = 5.0
 """So often facts that wait for the disk or the database are tried again."""
@@ -197,8 +198,10 @@ class Server:
             assembly.pin_policy(self.config),
             self._lock_outs,
             clock,
+            reactor.seconds,
             self._hashing,
             self._store,
+            DeferredWait,
             PinTable(self._database) if self.config.store.people else None,
         )
         self._sinks = AuditSinks(self._make_sinks(), self._records)
@@ -393,7 +396,6 @@ class Server:
             policy = assembly.policy(config.model_copy(update=keep))
         self._put_in_force(config.model_copy(update=keep), policy, seen)
         self._found_people()
-        self._pins.policy = assembly.pin_policy(self.config)
         await self._audit.append(ConfigReloaded(at=self._now(), digest=loaded.digest))
         await self._record_changes(before)
         self._reloads["done"] += 1
@@ -401,6 +403,7 @@ class Server:
 
     def _put_in_force(self, config: Config, policy: Policy, people_seen: int | str) -> None:
         self.config, self._policy, self._people_seen = config, policy, people_seen
+        self._pins.policy = assembly.pin_policy(config)
         if self._watch is not None:
             self._watch.recheck()
 

@@ -432,6 +432,7 @@ def form_of(kind: object) -> str:
 
 WORDS = {
     "Address": "an IP address",
+    "PinHash": "an argon2id record; make one with: agi-monitor pin",
     "Loopback": "an IP address of the loopback interface",
     "Network": "an IP address or network",
     "Words": "a list of sound files and placeholders",

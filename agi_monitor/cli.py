@@ -34,7 +34,7 @@ from agi_monitor.people_cli import add as people_add
 from agi_monitor.people_cli import people, rules
 from agi_monitor.people_source import load_with_people
 from agi_monitor.pin_cli import pin
-from agi_monitor.plugins import installed
+from agi_monitor.plugins import Ignored, ignored, installed
 from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.state_folder import StateFolder
 from agi_monitor.supervision.hooks import Plugin
@@ -97,21 +97,21 @@ def check_config(config_path: Path, as_json: bool) -> None:
     """Check the configuration and the dialplan that comes out of it."""
     problems: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()
+    others: tuple[Ignored, ...] = ()
     try:
         config = load_with_people(config_path)
         render_dialplan(assembly.site(config), config.dialplan.templates)
-        plugins = installed()
+        plugins = installed(config.named_plugins)
+        others = ignored(config.named_plugins)
     except ConfigError as error:
         problems = error.problems
     except AgiMonitorError as error:
         problems = (str(error),)
     if as_json:
         found = [{"name": one.name, "version": one.version, "hooks": one.hooks} for one in plugins]
-        click.echo(
-            json.dumps(
-                {"file": str(config_path), "ok": not problems, "problems": problems, "plugins": found}, indent=1
-            )
-        )
+        unnamed = [{"name": one.name, "distribution": one.distribution} for one in others]
+        report = {"file": str(config_path), "ok": not problems, "problems": problems}
+        click.echo(json.dumps({**report, "plugins": found, "plugins_ignored": unnamed}, indent=1))
     elif problems:
         click.echo("\n".join(problems), err=True)
     else:
@@ -121,6 +121,9 @@ def check_config(config_path: Path, as_json: bool) -> None:
         )
         for plugin in plugins:
             click.echo(f"plug-in {plugin.name} {plugin.version}: {', '.join(plugin.hooks)}")
+        for other in others:
+            passed_over = f"plug-in {other.name} of {other.distribution}: ignored; plugins does not name it"
+            click.echo(str(tables.plain(passed_over)))
     sys.exit(1 if problems else 0)
 
 

@@ -35,8 +35,8 @@ from agi_monitor.pbx import Pbx
 from agi_monitor.people import Change, People, differences
 from agi_monitor.people_plugin import PluginPeople
 from agi_monitor.pin_waits import DeferredWait
+from agi_monitor.plugins import ignored, together
 from agi_monitor.plugins import sinks as plugin_sinks
-from agi_monitor.plugins import together
 from agi_monitor.spy_watch import SpyWatch
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import audit_key
@@ -148,7 +148,7 @@ class Server:
         reactor: Twisted's.
         clock: seconds since 1970.
         sockets: that systemd passed; without any it opens its own.
-        plugins: besides those that are installed.
+        plugins: besides those that are installed and named in the configuration.
 
     Raises:
         ConfigError: the file cannot be used.
@@ -168,7 +168,7 @@ class Server:
         self._reactor = reactor
         self._clock = clock
         self.config = load(config_path).config
-        self._plugins = together(plugins)
+        self._plugins = together(plugins, self.config.named_plugins)
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
         self._store = Threads(reactor, 1, "store")
         self._records = Threads(reactor, 1, "audit")
@@ -292,6 +292,8 @@ class Server:
         self._retry.start(AUDIT_RETRY_SECONDS, now=False)
         for plugin in self._plugins:
             log.info("plugin_loaded", plugin=plugin.name, version=plugin.version, hooks=plugin.hooks)
+        for other in ignored({plugin.name for plugin in self._plugins}):
+            log.warning("plugin_ignored", plugin=other.name, distribution=other.distribution)
         log.info("serving", address=self.config.fastagi.listen, port=self.config.fastagi.port, version=__version__)
 
     async def _listen(self) -> IListeningPort:
@@ -595,7 +597,7 @@ class Server:
         return datetime.fromtimestamp(self._clock(), UTC)
 
 
-_FIXED = ("fastagi", "audit", "state", "store", "ami", "control", "metrics", "log", "limits")
+_FIXED = ("fastagi", "audit", "state", "store", "plugins", "ami", "control", "metrics", "log", "limits")
 """Sections that only a restart changes."""
 
 

@@ -34,6 +34,7 @@ from agi_monitor.supervision.audit_chain import Head, Signer
 from agi_monitor.supervision.audit_report import Minutes, Sampling
 from agi_monitor.supervision.audit_selection import Row, Selection, hold, holds, moment
 from agi_monitor.supervision.audit_verification import Verdict
+from agi_monitor.visible import in_json, visible
 from agi_monitor.whoami import whoami
 
 PROGRESS_BYTES = 50_000_000
@@ -147,7 +148,7 @@ def list_(
     if last:
         terminal.console().print(tables.records_table(list(last)))
     if count > len(last):
-        click.echo(f"{count - len(last)} earlier records are not shown: --limit, or export", err=True)
+        terminal.say(f"{count - len(last)} earlier records are not shown: --limit, or export", err=True)
     elif not count:
         click.echo("no records", err=True)
 
@@ -182,13 +183,15 @@ def export(
                 )
             for entry in source.entries(selection, opened.progress):
                 if entry.row is not None:
-                    out.write(entry.content.decode("utf-8", "replace") + "\n")
+                    line = entry.content.decode("utf-8", "replace")
+                    out.write(f"{in_json(line) if out.isatty() else line}\n")
             return
         names = tables.columns()
         writer = csv.writer(out)
         writer.writerow(names)
         for record in _records(opened, selection):
-            writer.writerow(tables.cells(record, names))
+            cells = tables.cells(record, names)
+            writer.writerow(map(visible, cells) if out.isatty() else cells)
 
 
 @audit.command()
@@ -240,7 +243,7 @@ def verify(
     else:
         for node, verdict in verdicts.items():
             if node:
-                click.echo(f"{node}:")
+                terminal.say(f"{node}:")
             _tell_verdict(verdict)
     sys.exit(0 if ok else 1)
 
@@ -258,10 +261,10 @@ def _verify_table(
 
 
 def _tell_verdict(verdict: Verdict) -> None:
-    click.echo("\n".join(tables.verdict_lines(verdict)))
+    terminal.say("\n".join(tables.verdict_lines(verdict)))
     if not verdict.ok:
         terminal.console().print(tables.findings_table(verdict))
-    click.echo(
+    terminal.say(
         "nothing was changed" if verdict.ok else f"{len(verdict.findings)} findings: this is not what was written"
     )
 
@@ -274,7 +277,7 @@ def key(config_path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"keys": [{"key": one, "pem": pem(one).decode()} for one in keys]}, indent=1))
     else:
-        click.echo("".join(pem(one).decode() for one in keys), nl=False)
+        terminal.data("".join(pem(one).decode() for one in keys))
 
 
 @audit.command()
@@ -344,7 +347,7 @@ def sampling(
         return
     terminal.console().print(tables.shares_table(shares))
     first, visits = shares[0], sum(share.visits for share in shares)
-    click.echo(
+    terminal.say(
         f"\n{visits} visits to {len(shares)} agents. If every visit had gone to any of them alike, somebody would "
         f"have {first.visits} or more with a chance of {tables.one_in(first.chance)}: agent {first.agent} was heard "
         f"{first.verdict}."
@@ -478,7 +481,7 @@ def _records(opened: _Opened, selection: Selection) -> Iterator[Row]:
         else:
             yield entry.row
     if strange:
-        click.echo(f"{strange} lines are no records and were passed over: see 'agi-monitor audit verify'", err=True)
+        terminal.say(f"{strange} lines are no records and were passed over: see 'agi-monitor audit verify'", err=True)
 
 
 def _config(path: Path) -> Config:
@@ -504,9 +507,9 @@ def _tell(outcomes: Sequence[Outcome], applied: bool, as_json: bool, left: Path 
         held = f", {one.held} old ones are held" if one.held else ""
         old = f", {one.unchained} lines from before the chain are left" if one.unchained else ""
         verb = "removed" if applied else "would be removed"
-        click.echo(f"{one.where}: {one.removed} of {one.records} records {verb}{held}{old}")
+        terminal.say(f"{one.where}: {one.removed} of {one.records} records {verb}{held}{old}")
     if left is not None:
-        click.echo(f"{left}: left alone, a server writes to it. Rotate it, then come again")
+        terminal.say(f"{left}: left alone, a server writes to it. Rotate it, then come again")
     if not applied:
         click.echo("Nothing was changed; --apply does it")
 

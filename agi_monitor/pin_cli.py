@@ -62,7 +62,7 @@ def pin(context: click.Context, config_path: Path | None, supervisor: str | None
             rules, own = assembly.pin_rules(config), numbers_of(_entry(config.people, supervisor).endpoints)
         elif config_path is not None:
             rules = assembly.pin_rules(load(config_path).config)
-    click.echo(make_hash(_ask(rules, own, weak)))
+    terminal.say(make_hash(_ask(rules, own, weak)))
 
 
 @pin.command("set")
@@ -212,4 +212,4 @@ def _unlock(database: Database, names: list[str]) -> Mapping[str, LockOut]:
 
 
 def _report(as_json: bool, text: str, found: Mapping[str, object]) -> None:
-    click.echo(json.dumps(found, indent=1) if as_json else text)
+    terminal.say(json.dumps(found, indent=1) if as_json else text)

@@ -79,8 +79,8 @@ def installed(names: Collection[str]) -> tuple[Plugin, ...]:
         names: of entry points; no other code is imported.
 
     Raises:
-        ConfigError: one is not installed, cannot be loaded, has no hooks, or has the name of another. A server without
-            a plug-in that is meant to deny does not start.
+        ConfigError: one is not installed, cannot be loaded, has no hooks, or has the name of another. It may be meant
+            to deny: a server does not start without it.
     """
     found: dict[str, Plugin] = {}
     entries = [entry for entry in entry_points(group=GROUP) if entry.name in names]

@@ -182,9 +182,10 @@ ARROWS: dict[str, set[str]] = {
     "people": VOCABULARY | {"document", "supervision.hours", "supervision.patterns", "supervision.pin_costs"},
     "config": VOCABULARY | {"document", "people"},
     "sample": set(),
-    "logs": set(),
-    "tables": {"control.overview"},
-    "terminal": VOCABULARY,
+    "visible": set(),
+    "logs": {"visible"},
+    "tables": {"control.overview", "visible"},
+    "terminal": VOCABULARY | {"visible"},
     "whoami": set(),
     "people_plugin": VOCABULARY | {"document", "people", "plugins", "supervision.hooks"},
     "people_source": {"config", "people_plugin", "plugins", "storage"},
@@ -201,6 +202,7 @@ ARROWS: dict[str, set[str]] = {
         "people_tables",
         "storage",
         "terminal",
+        "visible",
         "whoami",
     },
     "audit_tables": VOCABULARY
@@ -232,6 +234,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.audit_verification",
         "whoami",
         "terminal",
+        "visible",
     },
     "assembly": VOCABULARY
     | {
@@ -273,7 +276,7 @@ ARROWS: dict[str, set[str]] = {
     "install_cli": VOCABULARY | {"", "assembly", "config", "dialplan", "install", "people_source", "terminal"},
     "asterisk_files": set(),
     "site_people": VOCABULARY | {"", "asterisk_files"},
-    "discover_cli": VOCABULARY | {"", "document", "site_people"},
+    "discover_cli": VOCABULARY | {"", "document", "site_people", "terminal"},
     # The doctor: decisions, and who finds the evidence for them.
     "doctor": {"model"},
     "doctor.dialplan_walk": {"dialplan.parse", "doctor.application_targets", "doctor.extension_patterns"},
@@ -307,7 +310,8 @@ ARROWS: dict[str, set[str]] = {
     },
     "doctor_cli": VOCABULARY
     | {"assembly", "config", "doctor", "install_cli", "people_source", "supervision.chanspy", "terminal"},
-    "explain_cli": VOCABULARY | {"assembly", "people_source", "supervision.authorization", "supervision.explain"},
+    "explain_cli": VOCABULARY
+    | {"assembly", "people_source", "supervision.authorization", "supervision.explain", "terminal"},
     "pin_cli": VOCABULARY
     | {
         "assembly",

@@ -1,4 +1,4 @@
-"""The commands ``agi-monitor audit``: read it, verify it, report on it, take old records out of it."""
+"""The commands ``agi-monitor audit``: read it, verify it, compare it, report on it, take old records out of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,16 +21,18 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from agi_monitor import audit_tables as tables
 from agi_monitor import terminal
-from agi_monitor.audit_source import Files, Table
+from agi_monitor.audit_source import Entry, Files, Table
 from agi_monitor.config import Config, load
+from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError
 from agi_monitor.storage import audit_reading as reading
+from agi_monitor.storage.audit_comparison import Comparison
 from agi_monitor.storage.audit_file import AuditLock
 from agi_monitor.storage.audit_key_file import PUBLIC_FILE, audit_key, pem, trusted_keys
 from agi_monitor.storage.audit_retention import Order, Outcome, retain_stored
 from agi_monitor.storage.audit_retention import retain as retain_file
 from agi_monitor.storage.audit_table_reading import nodes as nodes_of
 from agi_monitor.storage.database import Database, file_url
-from agi_monitor.supervision.audit_chain import Head, Signer
+from agi_monitor.supervision.audit_chain import REMOVED, Head, Signer
 from agi_monitor.supervision.audit_report import Minutes, Sampling
 from agi_monitor.supervision.audit_selection import Row, Selection, hold, holds, moment
 from agi_monitor.supervision.audit_verification import Verdict
@@ -39,6 +41,9 @@ from agi_monitor.whoami import whoami
 
 PROGRESS_BYTES = 50_000_000
 """Below this nobody has to wait so long that it is worth showing how far it went."""
+
+ON_THE_WAY_SECONDS = 10.0
+"""What happened later than this before a comparison may be in one place and on its way to the other."""
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -267,6 +272,90 @@ def _tell_verdict(verdict: Verdict) -> None:
     terminal.say(
         "nothing was changed" if verdict.ok else f"{len(verdict.findings)} findings: this is not what was written"
     )
+
+
+@audit.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--node", help="Compare with what this server put into the database (default: this server).")
+@click.option("--from", "begin", callback=_time(False), help="Compare records from this time or day on.")
+@click.option("--to", "end", callback=_time(True), help="Compare records until this time, or to the end of this day.")
+@click.option("--limit", type=click.IntRange(1), default=100, help="Show at most N records (default: 100).")
+def compare(
+    config_path: Path,
+    as_json: bool,
+    files: tuple[Path, ...],
+    node: str | None,
+    begin: datetime | None,
+    end: datetime | None,
+    limit: int,
+) -> None:
+    """Compare the audit in the file with the one in the database, and show which records are in one of them only.
+
+    A record is the same when it says the same; each place has a chain of its own, which 'verify' looks at. Without
+    FILES it is the file of the configuration and what rotation left of it. Records of the last 10 seconds are left
+    out unless --to says otherwise: they may be on their way. Exit code 0 when both are the same, 1 when they differ,
+    2 when one cannot be read.
+    """
+    until = Selection(end=end or datetime.fromtimestamp(time.time() - ON_THE_WAY_SECONDS, UTC))
+    since = Selection(begin)
+    try:
+        config = _config(config_path)
+        paths = reading.in_order(files or _two_places(config))
+        with _database(config) as database, Comparison() as comparison, _progress(paths) as progress:
+            name = node or config.store.this_node
+            known = nodes_of(database)
+            if name not in known:
+                raise AuditUnavailable(
+                    f"{database.shown}: no audit of {name}; there are: {', '.join(known) or 'none'}"
+                )
+            comparison.read(0, _until(Files(paths).entries(since, progress), until))
+            comparison.read(1, _until(Table(database, [name]).entries(since), until))
+            is_same = _tell_comparison(comparison, limit, as_json)
+    except AgiMonitorError as error:
+        terminal.say(str(error), err=True)
+        sys.exit(2)
+    sys.exit(0 if is_same else 1)
+
+
+def _until(entries: Iterable[Entry], until: Selection) -> Iterator[Row | None]:
+    """Leave out what is too late, but for the lines that say what was removed: they have the time of the removal."""
+    for entry in entries:
+        if entry.row is None or entry.row.get("fact") == REMOVED or until.wants(entry.row):
+            yield entry.row
+
+
+def _two_places(config: Config) -> list[Path]:
+    if config.audit.file is None or not config.audit.store:
+        raise ConfigError("the audit is kept in one place only: audit.file and audit.store are not both set")
+    return reading.files_of(config.audit.file)
+
+
+def _tell_comparison(comparison: Comparison, limit: int, as_json: bool) -> bool:
+    """Print what came of it, and return whether both places have the same records."""
+    only = comparison.totals()
+    found = list(comparison.differences(limit))
+    if as_json:
+        places = {
+            name: {"records": one.records, "only": more, "strange": one.strange, "removed": one.removed}
+            for name, one, more in zip(tables.PLACES, comparison.counts, only, strict=True)
+        }
+        rows = [tables.difference_row(one) for one in found]
+        shown = sum(one.more for one in found)
+        click.echo(
+            json.dumps({"same": not sum(only), **places, "records": rows, "more": sum(only) - shown}, indent=1)
+        )
+        return not sum(only)
+    if found:
+        terminal.console().print(tables.differences_table(found))
+    for name, one, more in zip(tables.PLACES, comparison.counts, only, strict=True):
+        terminal.say(f"{name}: {one.records} records, {more} of them not in the other")
+        if one.removed:
+            terminal.say(f"{name}: 'agi-monitor audit retain' has removed {one.removed} records")
+        if one.strange:
+            terminal.say(f"{name}: {one.strange} lines are not records: see 'agi-monitor audit verify'")
+    if sum(only) > sum(one.more for one in found):
+        terminal.say(f"{sum(only) - sum(one.more for one in found)} more are not shown: --limit", err=True)
+    return not sum(only)
 
 
 @audit.command()

@@ -176,6 +176,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "storage.pin_table": VOCABULARY | {"people", "storage", "supervision.pin_records"},
     "storage.people_table": VOCABULARY | {"", "document", "people", "storage"},
+    "storage.audit_comparison": VOCABULARY | {"supervision.audit_chain", "supervision.audit_selection"},
     "storage.audit_retention": VOCABULARY | {"storage", "supervision.audit_chain", "supervision.audit_selection"},
     # The configuration, and what it is translated into.
     "document": VOCABULARY,
@@ -207,6 +208,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "audit_tables": VOCABULARY
     | {
+        "storage.audit_comparison",
         "supervision.audit",
         "supervision.audit_report",
         "supervision.audit_selection",

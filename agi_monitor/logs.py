@@ -26,7 +26,7 @@ def configure(level: str, output_format: str, stream: TextIO = sys.stderr) -> No
         stream: where they go.
     """
     renderer: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False), _shown_json]
+        [structlog.processors.format_exc_info, _ShownJson()]
         if output_format == "json"
         # Not the traceback of rich, which shows the values of local variables: those may be digits of a PIN.
         else [
@@ -52,8 +52,15 @@ def _shown(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {visible(name): visible(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
-def _shown_json(_: WrappedLogger, __: str, line: str) -> str:
-    return in_json(line)
+class _ShownJson:
+    """One JSON object a line, with the same care: a program reads the same."""
+
+    def __init__(self) -> None:
+        self._render = structlog.processors.JSONRenderer(ensure_ascii=False)
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
+        line = self._render(logger, name, event)
+        return in_json(line if isinstance(line, str) else line.decode())
 
 
 def _traceback(stream: TextIO, error: ExcInfo) -> None:

@@ -53,7 +53,7 @@ def test_says_what_is_in_one_place_only(file: list[int], store: list[int]) -> No
 def test_a_record_is_what_it_says() -> None:
     """Not where it stands in a chain, nor the order of its names; anything else makes it another one."""
     plain = row(1)
-    assert identity({**plain, "seq": 9, "prev": "x", "torn": "y"}) == identity(dict(reversed(plain.items())))
+    assert identity({**plain, "seq": 9, "prev": "x", "torn": "y"}) == identity(dict(reversed([*plain.items()])))
     assert identity({**plain, "detail": "1"}) != identity(plain)
     assert identity({**plain, "more": None}) != identity(plain)
     assert identity({"fact": "\ud800\x00", "at": 1.5, "of": [{}]})

@@ -15,6 +15,7 @@ from agi_monitor.supervision import hours
 from agi_monitor.supervision.authorization import ALL, Calls, Effect, Rule, Terms
 from agi_monitor.supervision.hours import When
 from agi_monitor.supervision.lock_outs import Limit, Limits
+from agi_monitor.supervision.pin_costs import in_force
 from agi_monitor.supervision.pin_rules import PinRules
 from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice, Policy
@@ -166,6 +167,7 @@ def pin_policy(config: Config) -> PinPolicy:
         remember_seconds=pins.remember_minutes * 60.0,
         rules=pin_rules(config),
         max_age=None if pins.max_days is None else pins.max_days * 86_400.0,
+        costs=in_force(entry.pin for entry in config.supervisors.values() if not entry.disabled),
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands ``agi-monitor audit``: read it, verify it, report on it, take old records out of it."""
+"""The commands ``agi-monitor audit``: read it, verify it, compare it, report on it, take old records out of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,23 +21,29 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from agi_monitor import audit_tables as tables
 from agi_monitor import terminal
-from agi_monitor.audit_source import Files, Table
+from agi_monitor.audit_source import Entry, Files, Table
 from agi_monitor.config import Config, load
+from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError
 from agi_monitor.storage import audit_reading as reading
+from agi_monitor.storage.audit_comparison import Comparison
 from agi_monitor.storage.audit_file import AuditLock
 from agi_monitor.storage.audit_key_file import PUBLIC_FILE, audit_key, pem, trusted_keys
 from agi_monitor.storage.audit_retention import Order, Outcome, retain_stored
 from agi_monitor.storage.audit_retention import retain as retain_file
 from agi_monitor.storage.audit_table_reading import nodes as nodes_of
 from agi_monitor.storage.database import Database, file_url
-from agi_monitor.supervision.audit_chain import Head, Signer
+from agi_monitor.supervision.audit_chain import REMOVED, Head, Signer
 from agi_monitor.supervision.audit_report import Minutes, Sampling
 from agi_monitor.supervision.audit_selection import Row, Selection, hold, holds, moment
 from agi_monitor.supervision.audit_verification import Verdict
+from agi_monitor.visible import in_json, visible
 from agi_monitor.whoami import whoami
 
 PROGRESS_BYTES = 50_000_000
 """Below this nobody has to wait so long that it is worth showing how far it went."""
+
+ON_THE_WAY_SECONDS = 10.0
+"""What happened later than this before a comparison may be in one place and on its way to the other."""
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -147,7 +153,7 @@ def list_(
     if last:
         terminal.console().print(tables.records_table(list(last)))
     if count > len(last):
-        click.echo(f"{count - len(last)} earlier records are not shown: --limit, or export", err=True)
+        terminal.say(f"{count - len(last)} earlier records are not shown: --limit, or export", err=True)
     elif not count:
         click.echo("no records", err=True)
 
@@ -182,13 +188,15 @@ def export(
                 )
             for entry in source.entries(selection, opened.progress):
                 if entry.row is not None:
-                    out.write(entry.content.decode("utf-8", "replace") + "\n")
+                    line = entry.content.decode("utf-8", "replace")
+                    out.write(f"{in_json(line) if out.isatty() else line}\n")
             return
         names = tables.columns()
         writer = csv.writer(out)
         writer.writerow(names)
         for record in _records(opened, selection):
-            writer.writerow(tables.cells(record, names))
+            cells = tables.cells(record, names)
+            writer.writerow(map(visible, cells) if out.isatty() else cells)
 
 
 @audit.command()
@@ -240,7 +248,7 @@ def verify(
     else:
         for node, verdict in verdicts.items():
             if node:
-                click.echo(f"{node}:")
+                terminal.say(f"{node}:")
             _tell_verdict(verdict)
     sys.exit(0 if ok else 1)
 
@@ -258,12 +266,96 @@ def _verify_table(
 
 
 def _tell_verdict(verdict: Verdict) -> None:
-    click.echo("\n".join(tables.verdict_lines(verdict)))
+    terminal.say("\n".join(tables.verdict_lines(verdict)))
     if not verdict.ok:
         terminal.console().print(tables.findings_table(verdict))
-    click.echo(
+    terminal.say(
         "nothing was changed" if verdict.ok else f"{len(verdict.findings)} findings: this is not what was written"
     )
+
+
+@audit.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--node", help="Compare with what this server put into the database (default: this server).")
+@click.option("--from", "begin", callback=_time(False), help="Compare records from this time or day on.")
+@click.option("--to", "end", callback=_time(True), help="Compare records until this time, or to the end of this day.")
+@click.option("--limit", type=click.IntRange(1), default=100, help="Show at most N records (default: 100).")
+def compare(
+    config_path: Path,
+    as_json: bool,
+    files: tuple[Path, ...],
+    node: str | None,
+    begin: datetime | None,
+    end: datetime | None,
+    limit: int,
+) -> None:
+    """Compare the audit in the file with the one in the database, and show which records are in one of them only.
+
+    A record is the same when it says the same; each place has a chain of its own, which 'verify' looks at. Without
+    FILES it is the file of the configuration and what rotation left of it. Records of the last 10 seconds are left
+    out unless --to says otherwise: they may be on their way. Exit code 0 when both are the same, 1 when they differ,
+    2 when one cannot be read.
+    """
+    until = Selection(end=end or datetime.fromtimestamp(time.time() - ON_THE_WAY_SECONDS, UTC))
+    since = Selection(begin)
+    try:
+        config = _config(config_path)
+        paths = reading.in_order(files or _two_places(config))
+        with _database(config) as database, Comparison() as comparison, _progress(paths) as progress:
+            name = node or config.store.this_node
+            known = nodes_of(database)
+            if name not in known:
+                raise AuditUnavailable(
+                    f"{database.shown}: no audit of {name}; there are: {', '.join(known) or 'none'}"
+                )
+            comparison.read(0, _until(Files(paths).entries(since, progress), until))
+            comparison.read(1, _until(Table(database, [name]).entries(since), until))
+            is_same = _tell_comparison(comparison, limit, as_json)
+    except AgiMonitorError as error:
+        terminal.say(str(error), err=True)
+        sys.exit(2)
+    sys.exit(0 if is_same else 1)
+
+
+def _until(entries: Iterable[Entry], until: Selection) -> Iterator[Row | None]:
+    """Leave out what is too late, but for the lines that say what was removed: they have the time of the removal."""
+    for entry in entries:
+        if entry.row is None or entry.row.get("fact") == REMOVED or until.wants(entry.row):
+            yield entry.row
+
+
+def _two_places(config: Config) -> list[Path]:
+    if config.audit.file is None or not config.audit.store:
+        raise ConfigError("the audit is kept in one place only: audit.file and audit.store are not both set")
+    return reading.files_of(config.audit.file)
+
+
+def _tell_comparison(comparison: Comparison, limit: int, as_json: bool) -> bool:
+    """Print what came of it, and return whether both places have the same records."""
+    only = comparison.totals()
+    found = list(comparison.differences(limit))
+    if as_json:
+        places = {
+            name: {"records": one.records, "only": more, "strange": one.strange, "removed": one.removed}
+            for name, one, more in zip(tables.PLACES, comparison.counts, only, strict=True)
+        }
+        rows = [tables.difference_row(one) for one in found]
+        shown = sum(one.more for one in found)
+        click.echo(
+            json.dumps({"same": not sum(only), **places, "records": rows, "more": sum(only) - shown}, indent=1)
+        )
+        return not sum(only)
+    if found:
+        terminal.console().print(tables.differences_table(found))
+    for name, one, more in zip(tables.PLACES, comparison.counts, only, strict=True):
+        terminal.say(f"{name}: {one.records} records, {more} of them not in the other")
+        if one.removed:
+            terminal.say(f"{name}: 'agi-monitor audit retain' has removed {one.removed} records")
+        if one.strange:
+            terminal.say(f"{name}: {one.strange} lines are not records: see 'agi-monitor audit verify'")
+    if sum(only) > sum(one.more for one in found):
+        terminal.say(f"{sum(only) - sum(one.more for one in found)} more are not shown: --limit", err=True)
+    return not sum(only)
 
 
 @audit.command()
@@ -274,7 +366,7 @@ def key(config_path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"keys": [{"key": one, "pem": pem(one).decode()} for one in keys]}, indent=1))
     else:
-        click.echo("".join(pem(one).decode() for one in keys), nl=False)
+        terminal.data("".join(pem(one).decode() for one in keys))
 
 
 @audit.command()
@@ -344,7 +436,7 @@ def sampling(
         return
     terminal.console().print(tables.shares_table(shares))
     first, visits = shares[0], sum(share.visits for share in shares)
-    click.echo(
+    terminal.say(
         f"\n{visits} visits to {len(shares)} agents. If every visit had gone to any of them alike, somebody would "
         f"have {first.visits} or more with a chance of {tables.one_in(first.chance)}: agent {first.agent} was heard "
         f"{first.verdict}."
@@ -478,7 +570,7 @@ def _records(opened: _Opened, selection: Selection) -> Iterator[Row]:
         else:
             yield entry.row
     if strange:
-        click.echo(f"{strange} lines are no records and were passed over: see 'agi-monitor audit verify'", err=True)
+        terminal.say(f"{strange} lines are no records and were passed over: see 'agi-monitor audit verify'", err=True)
 
 
 def _config(path: Path) -> Config:
@@ -504,9 +596,9 @@ def _tell(outcomes: Sequence[Outcome], applied: bool, as_json: bool, left: Path 
         held = f", {one.held} old ones are held" if one.held else ""
         old = f", {one.unchained} lines from before the chain are left" if one.unchained else ""
         verb = "removed" if applied else "would be removed"
-        click.echo(f"{one.where}: {one.removed} of {one.records} records {verb}{held}{old}")
+        terminal.say(f"{one.where}: {one.removed} of {one.records} records {verb}{held}{old}")
     if left is not None:
-        click.echo(f"{left}: left alone, a server writes to it. Rotate it, then come again")
+        terminal.say(f"{left}: left alone, a server writes to it. Rotate it, then come again")
     if not applied:
         click.echo("Nothing was changed; --apply does it")
 

@@ -11,11 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from agi_monitor.model import Mode
+from agi_monitor.storage.audit_comparison import Difference
 from agi_monitor.supervision.audit import Fact
 from agi_monitor.supervision.audit_report import RARE, UNUSUAL, Heard, Share
 from agi_monitor.supervision.audit_selection import Row
 from agi_monitor.supervision.audit_verification import Verdict
 from agi_monitor.tables import FACT_STYLES, plain
+
+PLACES = ("file", "store")
+"""What the two places of a comparison are called."""
 
 CHAIN_COLUMNS = ("first", "count", "since", "until", "hash", "torn", "prev", "key", "signature")
 SHOWN = ("seq", "at", "fact", "supervisor", "extension", "mode")
@@ -53,6 +57,25 @@ def findings_table(verdict: Verdict) -> Table:
             plain(finding.text),
         )
     return table
+
+
+def differences_table(differences: Sequence[Difference]) -> Table:
+    """Records that one place has and the other has not, one a line."""
+    table = _table("only in", "times", "seq", "at", "fact", "supervisor", "agent", "call", right=frozenset({"seq"}))
+    for one in differences:
+        table.add_row(
+            PLACES[one.place],
+            str(one.more) if one.more > 1 else "",
+            "" if one.seq is None else str(one.seq),
+            _local(one.shown["at"]),
+            *(plain(one.shown[name]) for name in ("fact", "supervisor", "extension", "call")),
+        )
+    return table
+
+
+def difference_row(one: Difference) -> Row:
+    """The same for machines."""
+    return {"place": PLACES[one.place], "more": one.more, "seq": one.seq, "identity": one.identity, **one.shown}
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:

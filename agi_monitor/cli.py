@@ -34,7 +34,7 @@ from agi_monitor.people_cli import add as people_add
 from agi_monitor.people_cli import people, rules
 from agi_monitor.people_source import load_with_people
 from agi_monitor.pin_cli import pin
-from agi_monitor.plugins import installed
+from agi_monitor.plugins import Ignored, ignored, installed
 from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.state_folder import StateFolder
 from agi_monitor.supervision.hooks import Plugin
@@ -85,7 +85,7 @@ def init(path: Path, force: bool) -> None:
         terminal.fail(f"{path}: is there already; --force replaces it")
     except OSError as error:
         terminal.fail(f"{path}: cannot be written: {error.strerror}")
-    click.echo(
+    terminal.say(
         f"{path}: written. Next: make a PIN with 'agi-monitor pin', put it in, then 'agi-monitor check-config'"
     )
 
@@ -97,25 +97,25 @@ def check_config(config_path: Path, as_json: bool) -> None:
     """Check the configuration and the dialplan that comes out of it."""
     problems: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()
+    others: tuple[Ignored, ...] = ()
     try:
         config = load_with_people(config_path)
         render_dialplan(assembly.site(config), config.dialplan.templates)
-        plugins = installed()
+        plugins = installed(config.named_plugins)
+        others = ignored(config.named_plugins)
     except ConfigError as error:
         problems = error.problems
     except AgiMonitorError as error:
         problems = (str(error),)
     if as_json:
         found = [{"name": one.name, "version": one.version, "hooks": one.hooks} for one in plugins]
-        click.echo(
-            json.dumps(
-                {"file": str(config_path), "ok": not problems, "problems": problems, "plugins": found}, indent=1
-            )
-        )
+        unnamed = [{"name": one.name, "distribution": one.distribution} for one in others]
+        report = {"file": str(config_path), "ok": not problems, "problems": problems}
+        click.echo(json.dumps({**report, "plugins": found, "plugins_ignored": unnamed}, indent=1))
     elif problems:
-        click.echo("\n".join(problems), err=True)
+        terminal.say("\n".join(problems), err=True)
     else:
-        click.echo(
+        terminal.say(
             f"{config_path}: right. Supervisors: {len(config.supervisors)}, agents: {len(config.agents)}, "
             f"rules: {len(config.rules)}"
         )
@@ -125,7 +125,10 @@ def check_config(config_path: Path, as_json: bool) -> None:
                 f"Not verified here: the hints of {hinted} agents without endpoints, which the PBX is asked for."
             )
         for plugin in plugins:
-            click.echo(f"plug-in {plugin.name} {plugin.version}: {', '.join(plugin.hooks)}")
+            terminal.say(f"plug-in {plugin.name} {plugin.version}: {', '.join(plugin.hooks)}")
+        for other in others:
+            passed_over = f"plug-in {other.name} of {other.distribution}: ignored; plugins does not name it"
+            terminal.say(passed_over)
     sys.exit(1 if problems else 0)
 
 
@@ -152,19 +155,21 @@ def render(config_path: Path, out: Path, as_json: bool) -> None:
         click.echo(json.dumps({"files": states}, indent=1))
         return
     for name, state in states.items():
-        click.echo(f"{name}: {state}")
+        terminal.say(f"{name}: {state}")
     if {path.name for path in changed} - {MANAGER, PJSIP, REALTIME}:
-        click.echo(
+        terminal.say(
             "Next: asterisk -rx 'dialplan reload'; extensions.conf.sample shows which context to include where"
         )
     if out / MANAGER in changed:
-        click.echo(f"Next: asterisk -rx 'manager reload'; {MANAGER} says how to include it, once")
+        terminal.say(f"Next: asterisk -rx 'manager reload'; {MANAGER} says how to include it, once")
     elif MANAGER not in files and (out / MANAGER).exists():
-        click.echo(f"{MANAGER}: is left from a configuration with ami; remove it, then asterisk -rx 'manager reload'")
+        terminal.say(
+            f"{MANAGER}: is left from a configuration with ami; remove it, then asterisk -rx 'manager reload'"
+        )
     if out / PJSIP in changed:
-        click.echo(f"Next: asterisk -rx 'module reload res_pjsip.so'; {PJSIP} says how to include it, once")
+        terminal.say(f"Next: asterisk -rx 'module reload res_pjsip.so'; {PJSIP} says how to include it, once")
     if out / REALTIME in changed:
-        click.echo(f"Next: run {REALTIME} on the database of the phones")
+        terminal.say(f"Next: run {REALTIME} on the database of the phones")
 
 
 @main.command()
@@ -179,7 +184,7 @@ def reload(config_path: Path) -> None:
         os.kill(running, signal.SIGHUP)
     except OSError as error:
         terminal.fail(f"process {running}: {error.strerror}")
-    click.echo(f"process {running}: told to reload; its log says what came of it")
+    terminal.say(f"process {running}: told to reload; its log says what came of it")
 
 
 @main.command()
@@ -335,7 +340,7 @@ def kill(id: str, config_path: Path, socket: Path | None, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps({"ended": ended}, indent=1))
     else:
-        click.echo(f"ended: {tables.spy_line(ended)}")
+        terminal.say(f"ended: {tables.spy_line(ended)}")
 
 
 @main.command()

@@ -473,6 +473,9 @@ class Config(Section):
     """What survives a restart."""
     store: Store = Store()
     """The database."""
+    plugins: tuple[PluginName, ...] = ()
+    """The plug-ins that are loaded, by the names of their entry points; the one of `store.plugin` is, too. An
+    installed plug-in that is not named here is never run."""
     ami: AMI | None = None
     """The manager interface of the PBX: the live picture of its calls."""
     spies: Spies = Spies()
@@ -491,6 +494,11 @@ class Config(Section):
     """What SIGTERM does."""
     limits: Limits = Limits()
     """What one FastAGI peer may cost: sizes in bytes, times in seconds."""
+
+    @property
+    def named_plugins(self) -> frozenset[str]:
+        """The plug-ins that may run."""
+        return frozenset(self.plugins) if self.store.plugin is None else frozenset({*self.plugins, self.store.plugin})
 
     @property
     def people(self) -> People:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from agi_monitor import document, site_people
+from agi_monitor import document, site_people, terminal
 from agi_monitor.errors import AgiMonitorError
 
 
@@ -38,15 +38,15 @@ def discover(folder: Path, lists: tuple[Path, ...], as_json: bool) -> None:
     try:
         found = site_people.look(folder, lists)
     except AgiMonitorError as error:
-        click.echo(str(error), err=True)
+        terminal.say(str(error), err=True)
         sys.exit(1)
     agents = found.agents()
     if as_json:
         click.echo(json.dumps({"agents": agents, "notes": found.notes}, indent=1))
     else:
         for note in found.notes:
-            click.echo(note, err=True)
-        click.echo(f"{len(agents)} agents, {len(found.notes)} notes", err=True)
+            terminal.say(note, err=True)
+        terminal.say(f"{len(agents)} agents, {len(found.notes)} notes", err=True)
         if agents:
-            click.echo(document.text({"agents": agents}), nl=False)
+            terminal.data(document.text({"agents": agents}))
     sys.exit(0 if agents else 1)

@@ -115,7 +115,7 @@ def doctor(
             if audio:
                 results.append(_of_calls(calls))
     except AgiMonitorError as error:
-        click.echo(str(error), err=True)
+        terminal.say(str(error), err=True)
         sys.exit(1)
     if as_json:
         click.echo(json.dumps({"results": [one.record() for one in results], **_matrix(calls)}, indent=1))
@@ -132,7 +132,7 @@ def _told(calls: Iterator[TestCall], as_json: bool) -> Iterator[TestCall]:
     """Say how far it is: a call takes five seconds."""
     for call in calls:
         if not as_json:
-            click.echo(f"test call: {call.mode}", err=True)
+            terminal.say(f"test call: {call.mode}", err=True)
         yield call
 
 

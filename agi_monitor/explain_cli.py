@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from agi_monitor import assembly
+from agi_monitor import assembly, terminal
 from agi_monitor.errors import AgiMonitorError
 from agi_monitor.model import Direction, Mode
 from agi_monitor.people_source import load_with_people
@@ -65,7 +65,7 @@ def explain(
     try:
         config = load_with_people(config_path)
     except AgiMonitorError as error:
-        click.echo(str(error), err=True)
+        terminal.say(str(error), err=True)
         sys.exit(1)
     policy = assembly.policy(config)
     person = next((one for one in policy.supervisors.values() if one.id == supervisor), None)
@@ -91,8 +91,8 @@ def explain(
     if as_json:
         click.echo(json.dumps(record(explanation), indent=1))
     else:
-        click.echo("\n".join(lines(explanation)))
+        terminal.say("\n".join(lines(explanation)))
         if not whose.endpoints:
             context = policy.hint_context if whose.hint_context is None else whose.hint_context
-            click.echo(f"Not verified here: that the hint {whose.digits}@{context} of the PBX names a phone.")
+            terminal.say(f"Not verified here: that the hint {whose.digits}@{context} of the PBX names a phone.")
     sys.exit(0 if isinstance(explanation.verdict, Allowed) else 1)

@@ -170,7 +170,7 @@ def uninstall(
         recovered = _recover(journal, dry_run)
         manifest = _manifest(folder)
         if manifest is None:
-            click.echo(f"{folder}: nothing was installed here", err=True)
+            terminal.say(f"{folder}: nothing was installed here", err=True)
             if as_json:
                 click.echo(json.dumps({"state": "unchanged", "files": {}, "wrong": [], "foreign": []}, indent=1))
             return
@@ -263,9 +263,9 @@ def _agreed(
 ) -> bool:
     """Show the plan; whether it is to be done."""
     for change in plan.changes:
-        click.echo("".join(_masked(plans.diff(change), masked)), nl=False, err=as_json)
+        terminal.say("".join(_masked(plans.diff(change), masked)), nl=False, err=as_json)
     for note in plan.notes:
-        click.echo(note, err=True)
+        terminal.say(note, err=True)
     final = [one for one in plan.conflicts if plans.is_final(one)]
     if final or (plan.conflicts and not force):
         hint = (
@@ -368,7 +368,7 @@ def _put_back(journal: Journal, session: AdminSession | None, error: BaseExcepti
     except AgiMonitorError as failure:
         complaints = [str(failure)]
     for complaint in complaints:
-        click.echo(f"the PBX may still have the new ones: {complaint}", err=True)
+        terminal.say(f"the PBX may still have the new ones: {complaint}", err=True)
     if complaints:
         _say_commands(modules)
 
@@ -381,7 +381,7 @@ def _remove_folders(folder: Path, manifest: Manifest) -> None:
         except FileNotFoundError:
             pass
         except OSError:
-            click.echo(f"{folder / name}: is left, there is something else in it", err=True)
+            terminal.say(f"{folder / name}: is left, there is something else in it", err=True)
 
 
 def _states(plan: Plan) -> dict[str, str]:
@@ -399,18 +399,18 @@ def _report(as_json: bool, state: str, plan: Plan | None, wrong: list[str], fore
         click.echo(json.dumps(row, indent=1))
         return
     for line in wrong:
-        click.echo(line, err=True)
+        terminal.say(line, err=True)
     for line in foreign:
-        click.echo(f"not by this install, look at it: {line}", err=True)
+        terminal.say(f"not by this install, look at it: {line}", err=True)
     for path, change in files.items():
-        click.echo(f"{path}: {change}")
-    click.echo(state)
+        terminal.say(f"{path}: {change}")
+    terminal.say(state)
 
 
 def _say_commands(modules: Iterable[str]) -> None:
     for module in modules:
-        click.echo(f"Next: asterisk -rx '{MODULES[module]}'", err=True)
-    click.echo(
+        terminal.say(f"Next: asterisk -rx '{MODULES[module]}'", err=True)
+    terminal.say(
         "Asterisk says nothing of lines it leaves out: 'agi-monitor install --check --ami-user USER' asks it",
         err=True,
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 from zope.interface import provider
+
+from agi_monitor.visible import in_json, visible
 
 _TWISTED_LEVELS = {LogLevel.warn: "warning", LogLevel.error: "error", LogLevel.critical: "critical"}
 
@@ -23,11 +26,12 @@ def configure(level: str, output_format: str, stream: TextIO = sys.stderr) -> No
         stream: where they go.
     """
     renderer: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [structlog.processors.format_exc_info, _ShownJson()]
         if output_format == "json"
         # Not the traceback of rich, which shows the values of local variables: those may be digits of a PIN.
         else [
-            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+            _shown,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_traceback),
         ]
     )
     structlog.configure(
@@ -40,6 +44,30 @@ def configure(level: str, output_format: str, stream: TextIO = sys.stderr) -> No
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+
+def _shown(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """What others wrote can neither steer a terminal nor begin a line of its own. Anything but text is shown by its
+    ``repr``, which is as careful."""
+    return {visible(name): visible(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+class _ShownJson:
+    """One JSON object a line, with the same care: a program reads the same."""
+
+    def __init__(self) -> None:
+        self._render = structlog.processors.JSONRenderer(ensure_ascii=False)
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
+        line = self._render(logger, name, event)
+        return in_json(line if isinstance(line, str) else line.decode())
+
+
+def _traceback(stream: TextIO, error: ExcInfo) -> None:
+    """Each line is indented: the message of an exception may have line breaks, and none of them begins a log line."""
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, error)
+    stream.write("\n".join(f"  {visible(line, chr(9))}" for line in text.getvalue().split("\n")))
 
 
 def take_over_twisted() -> None:

@@ -12,11 +12,11 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from agi_monitor.document import Problem, Section, matching, read_by
 from agi_monitor.model import Direction
-from agi_monitor.supervision import hours, patterns
+from agi_monitor.supervision import hours, patterns, pin_costs
 
 
 def _moment(text: str) -> datetime:
@@ -55,13 +55,7 @@ Endpoint = Annotated[
     ),
 ]
 Language = Annotated[str, matching(r"[A-Za-z]{2,3}(_[A-Za-z0-9]{2,8})?", "must be a language such as de or en_GB")]
-PinHash = Annotated[
-    str,
-    matching(
-        r"\$argon2id\$v=19\$m=[0-9]{1,7},t=[0-9]{1,3},p=[0-9]{1,3}\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}",
-        "must be an argon2id record; make one with: agi-monitor pin",
-    ),
-]
+PinHash = Annotated[str, AfterValidator(pin_costs.checked)]
 AgentName = Annotated[
     str,
     matching(

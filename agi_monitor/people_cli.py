@@ -36,6 +36,7 @@ from agi_monitor.people import (
 )
 from agi_monitor.people_source import load_with_people, store
 from agi_monitor.storage.people_table import PeopleTable
+from agi_monitor.visible import visible
 from agi_monitor.whoami import whoami
 
 MODES = click.Choice([mode.value for mode in RuleMode])
@@ -225,7 +226,8 @@ def export(config_path: Path, as_json: bool, format_: str, pins: bool, out: IO[s
     if as_json:
         out.write(json.dumps(tree(shown), indent=1) + "\n")
     else:
-        out.write(people_csv.write(shown) if format_ == "csv" else document.text(tree(shown)))
+        text = people_csv.write(shown) if format_ == "csv" else document.text(tree(shown))
+        out.write(visible(text, terminal.LAYOUT) if out.isatty() else text)
 
 
 # ---- rules ---------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def load_with_people(path: Path) -> Config:
     """
     config = load(path).config
     if config.store.plugin is not None:
-        return config.with_people(PluginPeople(installed(), config.store.plugin).load())
+        return config.with_people(PluginPeople(installed({config.store.plugin}), config.store.plugin).load())
     if not config.store.people:
         return config
     with store(config) as database:

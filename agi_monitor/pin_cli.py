@@ -21,7 +21,7 @@ from agi_monitor.people_source import load_with_people, store
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.people_table import PeopleTable
-from agi_monitor.supervision.lock_outs import LockOut, key
+from agi_monitor.supervision.lock_outs import LockOut, key, peer_name
 from agi_monitor.supervision.pin_records import make_hash
 from agi_monitor.supervision.pin_rules import PinRules, Weakness, numbers_of
 from agi_monitor.whoami import whoami
@@ -62,7 +62,7 @@ def pin(context: click.Context, config_path: Path | None, supervisor: str | None
             rules, own = assembly.pin_rules(config), numbers_of(_entry(config.people, supervisor).endpoints)
         elif config_path is not None:
             rules = assembly.pin_rules(load(config_path).config)
-    click.echo(make_hash(_ask(rules, own, weak)))
+    terminal.say(make_hash(_ask(rules, own, weak)))
 
 
 @pin.command("set")
@@ -195,11 +195,11 @@ def _entry(people: People, supervisor: str) -> SupervisorEntry:
 
 def _names(people: People, who: str) -> list[str]:
     """Under which names wrong PINs of somebody are counted."""
-    if "/" in who:
-        return [key(Locked.ENDPOINT, who)]
     try:
-        return [key(Locked.PEER, str(ipaddress.ip_address(who)))]
+        return [key(Locked.PEER, peer_name(str(ipaddress.ip_interface(who))))]
     except ValueError:
+        if "/" in who:
+            return [key(Locked.ENDPOINT, who)]
         phones = (key(Locked.ENDPOINT, endpoint) for endpoint in _entry(people, who).endpoints)
         return [key(Locked.SUPERVISOR, who), *phones]
 
@@ -212,4 +212,4 @@ def _unlock(database: Database, names: list[str]) -> Mapping[str, LockOut]:
 
 
 def _report(as_json: bool, text: str, found: Mapping[str, object]) -> None:
-    click.echo(json.dumps(found, indent=1) if as_json else text)
+    terminal.say(json.dumps(found, indent=1) if as_json else text)

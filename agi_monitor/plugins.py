@@ -1,10 +1,15 @@
-"""Finds the site's plug-ins, and lets one of them keep the audit as well."""
+"""Finds the site's plug-ins, and lets one of them keep the audit as well.
+
+Any distribution may have an entry point of this group, also one that came along with another. What runs in the server
+is what the configuration names.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import entry_points
 from queue import Empty, SimpleQueue
@@ -39,15 +44,47 @@ def named(name: str, parts: object, version: str = "") -> Plugin:
     return plugin
 
 
-def installed() -> tuple[Plugin, ...]:
-    """Load every installed plug-in: what its entry point names is called without arguments, and returns the hooks.
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """An installed plug-in that the configuration does not name. Nothing of it was imported.
+
+    Parameters:
+        name: of its entry point.
+        distribution: that has it, with its version.
+    """
+
+    name: str
+    distribution: str
+
+
+def ignored(names: Collection[str]) -> tuple[Ignored, ...]:
+    """Return the installed plug-ins that are not named.
+
+    Parameters:
+        names: of entry points.
+    """
+    found = {
+        Ignored(entry.name, "" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}")
+        for entry in entry_points(group=GROUP)
+        if entry.name not in names
+    }
+    return tuple(sorted(found, key=lambda one: (one.name, one.distribution)))
+
+
+def installed(names: Collection[str]) -> tuple[Plugin, ...]:
+    """Load the installed plug-ins that are named: what the entry point of each names is called without arguments, and
+    returns the hooks.
+
+    Parameters:
+        names: of entry points; no other code is imported.
 
     Raises:
-        ConfigError: one cannot be loaded, has no hooks, or has the name of another. A server without a plug-in that
-            is meant to deny does not start.
+        ConfigError: one is not installed, cannot be loaded, has no hooks, or has the name of another. It may be meant
+            to deny: a server does not start without it.
     """
     found: dict[str, Plugin] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    entries = [entry for entry in entry_points(group=GROUP) if entry.name in names]
+    for entry in sorted(entries, key=lambda entry: entry.name):
         if entry.name in found:
             raise ConfigError(f"plug-in {entry.name}: two distributions have one of this name; remove one")
         try:
@@ -55,24 +92,30 @@ def installed() -> tuple[Plugin, ...]:
         except Exception as error:
             raise ConfigError(
                 f"plug-in {entry.name}: {entry.value} cannot be loaded: {type(error).__name__}: {error}; "
-                "mend it, or uninstall its distribution"
+                "fix it, or uninstall its distribution"
             ) from error
         found[entry.name] = named(entry.name, parts, entry.dist.version if entry.dist is not None else "")
+    for name in sorted(set(names) - found.keys()):
+        known = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)})) or "none"
+        raise ConfigError(f"plug-in {name}: no installed distribution has it; installed are: {known}")
     return tuple(found.values())
 
 
-def together(given: Sequence[Plugin]) -> tuple[Plugin, ...]:
-    """Return the plug-ins that were passed in, and the installed ones behind them.
+def together(given: Sequence[Plugin], names: Collection[str]) -> tuple[Plugin, ...]:
+    """Return the plug-ins that were passed in, and the installed ones that are named behind them.
+
+    Parameters:
+        given: passed in by a program that runs the server.
+        names: of the configuration; those that are passed in need no name there.
 
     Raises:
         ConfigError: two have one name, or as ``installed``.
     """
-    plugins = (*given, *installed())
-    names = [plugin.name for plugin in plugins]
-    for name in names:
-        if names.count(name) > 1:
+    passed = [plugin.name for plugin in given]
+    for name in passed:
+        if passed.count(name) > 1 or name in names:
             raise ConfigError(f"plug-in {name}: there are two of this name")
-    return plugins
+    return (*given, *installed(names))
 
 
 class StillHangs(Exception):

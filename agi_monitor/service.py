@@ -35,8 +35,9 @@ from agi_monitor.overview import ServerOverview
 from agi_monitor.pbx import Pbx
 from agi_monitor.people import Change, People, differences
 from agi_monitor.people_plugin import PluginPeople
+from agi_monitor.pin_waits import DeferredWait
+from agi_monitor.plugins import ignored, together
 from agi_monitor.plugins import sinks as plugin_sinks
-from agi_monitor.plugins import together
 from agi_monitor.spy_watch import SpyWatch
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import audit_key
@@ -64,7 +65,7 @@ from agi_monitor.supervision.hooks import Hooks, Plugin
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.lock_outs import kind_of, name_of
-from agi_monitor.supervision.pins import PinGuard
+from agi_monitor.supervision.pins import AT_ONCE, PinGuard
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
 from agi_monitor.supervision.spy_call import SpyCall
@@ -73,8 +74,8 @@ from agi_monitor.supervision.targets import Source
 SCRIPT = "spy"
 """The name in ``agi://host/spy``, as the generated dialplan has it."""
 
-PIN_THREADS = 2
-"""argon2 takes 64 MiB and 50 ms of a core: two at once are 40 supervisors a second."""
+PIN_THREADS = AT_ONCE
+"""argon2 takes 64 MiB and 100 to 150 ms of a core: seven to ten PINs a second on a small machine."""
 
 AUDIT_RETRY_SECONDS = 5.0
 """So often facts that wait for the disk or the database are tried again."""
@@ -149,7 +150,7 @@ class Server:
         reactor: Twisted's.
         clock: seconds since 1970.
         sockets: that systemd passed; without any it opens its own.
-        plugins: besides those that are installed.
+        plugins: besides those that are installed and named in the configuration.
 
     Raises:
         ConfigError: the file cannot be used.
@@ -169,7 +170,7 @@ class Server:
         self._reactor = reactor
         self._clock = clock
         self.config = load(config_path).config
-        self._plugins = together(plugins)
+        self._plugins = together(plugins, self.config.named_plugins)
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
         self._store = Threads(reactor, 1, "store")
         self._records = Threads(reactor, 1, "audit")
@@ -199,8 +200,10 @@ class Server:
             assembly.pin_policy(self.config),
             self._lock_outs,
             clock,
+            reactor.seconds,
             self._hashing,
             self._store,
+            DeferredWait,
             PinTable(self._database) if self.config.store.people else None,
         )
         self._sinks = AuditSinks(self._make_sinks(), self._records)
@@ -291,6 +294,8 @@ class Server:
         self._retry.start(AUDIT_RETRY_SECONDS, now=False)
         for plugin in self._plugins:
             log.info("plugin_loaded", plugin=plugin.name, version=plugin.version, hooks=plugin.hooks)
+        for other in ignored({plugin.name for plugin in self._plugins}):
+            log.warning("plugin_ignored", plugin=other.name, distribution=other.distribution)
         log.info("serving", address=self.config.fastagi.listen, port=self.config.fastagi.port, version=__version__)
 
     async def _listen(self) -> IListeningPort:
@@ -395,7 +400,6 @@ class Server:
             policy = assembly.policy(config.model_copy(update=keep))
         self._put_in_force(config.model_copy(update=keep), policy, seen)
         self._found_people()
-        self._pins.policy = assembly.pin_policy(self.config)
         await self._audit.append(ConfigReloaded(at=self._now(), digest=loaded.digest))
         await self._record_changes(before)
         self._reloads["done"] += 1
@@ -403,6 +407,7 @@ class Server:
 
     def _put_in_force(self, config: Config, policy: Policy, people_seen: int | str) -> None:
         self.config, self._policy, self._people_seen = config, policy, people_seen
+        self._pins.policy = assembly.pin_policy(config)
         if self._watch is not None:
             self._watch.recheck()
 
@@ -600,7 +605,7 @@ class Server:
         return datetime.fromtimestamp(self._clock(), UTC)
 
 
-_FIXED = ("fastagi", "audit", "state", "store", "ami", "control", "metrics", "log", "limits")
+_FIXED = ("fastagi", "audit", "state", "store", "plugins", "ami", "control", "metrics", "log", "limits")
 """Sections that only a restart changes."""
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agi_monitor.control.overview import Row
+from agi_monitor.visible import visible
 
 STATE_STYLES = {"talking": "green", "ringing": "yellow", "held": "cyan", "queued": "yellow", "parked": "cyan"}
 KIND_STYLES = {"rogue": "bold red", "unproven": "yellow", "exempt": "dim"}
@@ -111,7 +112,7 @@ def duration(seconds: object) -> Text:
 def plain(value: object) -> Text:
     """A value as text without anything that a terminal would obey. None is empty."""
     text = "" if value is None else ("yes" if value is True else "no" if value is False else str(value))
-    return Text("".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text))
+    return Text(visible(text))
 
 
 def _styled(value: object, styles: Mapping[str, str]) -> Text:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from agi_monitor.errors import AgiMonitorError
+from agi_monitor.visible import visible
+
+LAYOUT = "\n\t"
+"""What a text of several lines may have besides visible characters."""
 
 PIPE_COLUMNS = 200
 """The width of a table that goes into a pipe or a file, which has no width of its own."""
+
+
+class _PlainConsole(Console):
+    """Shows nothing that a terminal would obey but rich's own styles, wherever in a table or a line it stands."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control is None and not segment.text.isprintable():
+                segment = Segment(visible(segment.text, LAYOUT), segment.style)
+            yield segment
 
 
 def console(pipe_columns: int = PIPE_COLUMNS) -> Console:
@@ -22,12 +37,32 @@ def console(pipe_columns: int = PIPE_COLUMNS) -> Console:
     Parameters:
         pipe_columns: the width where there is no terminal.
     """
-    return Console(width=None if sys.stdout.isatty() else pipe_columns, highlight=False)
+    return _PlainConsole(width=None if sys.stdout.isatty() else pipe_columns, highlight=False)
+
+
+def say(message: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text for people. What others wrote in it is shown and not obeyed.
+
+    Parameters:
+        message: of one or more lines.
+        err: to standard error.
+        nl: with a line break behind it.
+    """
+    click.echo(visible(message, LAYOUT), err=err, nl=nl)
+
+
+def data(text: str) -> None:
+    """Print a document for a program as it is, or as text for people where it goes to a terminal.
+
+    Parameters:
+        text: the whole document.
+    """
+    click.echo(visible(text, LAYOUT) if sys.stdout.isatty() else text, nl=False)
 
 
 def fail(message: str) -> NoReturn:
     """Say what went wrong, and end with 1."""
-    click.echo(message, err=True)
+    say(message, err=True)
     sys.exit(1)
 
 

@@ -155,6 +155,7 @@ EVENTS = {
     "spy_watch_failed": "A spy could not be looked at or ended, mostly for want of a connection. It is tried again.",
     "plugin_failed": "A plug-in raised, took too long or answered nonsense; what it was asked for is denied.",
     "plugin_loaded": "A plug-in is asked from now on.",
+    "plugin_ignored": "An installed plug-in is not named in `plugins` of the configuration. Nothing of it runs.",
     "people_changed": "People or rules in the store are others; they hold from now on.",
     "lock_out_ended": "Somebody, who has had wrong PINs, was let try again: `agi-monitor pin unlock`, or a new PIN.",
     "people_changed_by_another_way": "People in the store are others and nobody said who did it.",
@@ -335,6 +336,9 @@ def section(name: str, field: FieldInfo) -> Iterator[str]:
     elif origin is tuple and inspect.isclass(arguments[0]) and issubclass(arguments[0], BaseModel):
         yield f"A list. {need(field)}"
         yield from keys(f"{name}[]", arguments[0])
+    elif origin is tuple:
+        more = "[Write a plug-in](../howto/write-a-plug-in.md) says more."
+        yield f"A list; each is {form_of(arguments[0])}. {need(field)} {more}"
     elif inspect.isclass(kind) and issubclass(kind, BaseModel):
         yield from keys(name, kind)
     else:
@@ -435,6 +439,7 @@ def form_of(kind: object) -> str:
 
 WORDS = {
     "Address": "an IP address",
+    "PinHash": "an argon2id record; make one with: agi-monitor pin",
     "Loopback": "an IP address of the loopback interface",
     "Network": "an IP address or network",
     "Words": "a list of sound files and placeholders",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -21,3 +21,19 @@ def finish(story: Coroutine[Any, Any, Result]) -> Result:
         result: Result = end.value
         return result
     raise AssertionError("it waits")
+
+
+class Pause:
+    """``supervision.waiting.Wait`` without a reactor: whoever drives the coroutine goes on when it is over."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+    def __await__(self) -> Generator[Pause, None, None]:
+        """Wait for it."""
+        while not self.is_over:
+            yield self
+
+    def over(self) -> None:
+        """Let whoever waits go on."""
+        self.is_over = True

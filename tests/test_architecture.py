@@ -23,10 +23,19 @@ ARROWS: dict[str, set[str]] = {
     # The decisions, one above the other: no circle can stand in a table that is read from the top.
     "supervision": set(),
     "supervision.feature_code": VOCABULARY,
-    "supervision.pin_records": VOCABULARY,
+    "supervision.pin_costs": set(),
+    "supervision.pin_records": VOCABULARY | {"supervision.pin_costs"},
     "supervision.pin_rules": set(),
     "supervision.lock_outs": VOCABULARY,
-    "supervision.pins": VOCABULARY | {"supervision.lock_outs", "supervision.pin_records", "supervision.pin_rules"},
+    "supervision.waiting": set(),
+    "supervision.pins": VOCABULARY
+    | {
+        "supervision.lock_outs",
+        "supervision.pin_costs",
+        "supervision.pin_records",
+        "supervision.pin_rules",
+        "supervision.waiting",
+    },
     "supervision.hours": VOCABULARY,
     "supervision.patterns": VOCABULARY,
     "supervision.authorization": VOCABULARY | {"supervision.hours", "supervision.patterns"},
@@ -167,15 +176,17 @@ ARROWS: dict[str, set[str]] = {
     },
     "storage.pin_table": VOCABULARY | {"people", "storage", "supervision.pin_records"},
     "storage.people_table": VOCABULARY | {"", "document", "people", "storage"},
+    "storage.audit_comparison": VOCABULARY | {"supervision.audit_chain", "supervision.audit_selection"},
     "storage.audit_retention": VOCABULARY | {"storage", "supervision.audit_chain", "supervision.audit_selection"},
     # The configuration, and what it is translated into.
     "document": VOCABULARY,
-    "people": VOCABULARY | {"document", "supervision.hours", "supervision.patterns"},
+    "people": VOCABULARY | {"document", "supervision.hours", "supervision.patterns", "supervision.pin_costs"},
     "config": VOCABULARY | {"document", "people"},
     "sample": set(),
-    "logs": set(),
-    "tables": {"control.overview"},
-    "terminal": VOCABULARY,
+    "visible": set(),
+    "logs": {"visible"},
+    "tables": {"control.overview", "visible"},
+    "terminal": VOCABULARY | {"visible"},
     "whoami": set(),
     "people_plugin": VOCABULARY | {"document", "people", "plugins", "supervision.hooks"},
     "people_source": {"config", "people_plugin", "plugins", "storage"},
@@ -192,10 +203,12 @@ ARROWS: dict[str, set[str]] = {
         "people_tables",
         "storage",
         "terminal",
+        "visible",
         "whoami",
     },
     "audit_tables": VOCABULARY
     | {
+        "storage.audit_comparison",
         "supervision.audit",
         "supervision.audit_report",
         "supervision.audit_selection",
@@ -223,6 +236,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.audit_verification",
         "whoami",
         "terminal",
+        "visible",
     },
     "assembly": VOCABULARY
     | {
@@ -232,12 +246,14 @@ ARROWS: dict[str, set[str]] = {
         "supervision.authorization",
         "supervision.hours",
         "supervision.lock_outs",
+        "supervision.pin_costs",
         "supervision.pin_rules",
         "supervision.pins",
         "supervision.policy",
         "supervision.prompts",
         "supervision.protected",
     },
+    "pin_waits": set(),
     # The live PBX, and what the server shows of itself.
     "bulletin": {"supervision.audit"},
     "under_way": set(),
@@ -262,7 +278,7 @@ ARROWS: dict[str, set[str]] = {
     "install_cli": VOCABULARY | {"", "assembly", "config", "dialplan", "install", "people_source", "terminal"},
     "asterisk_files": VOCABULARY | {"dialplan.statements"},
     "site_people": VOCABULARY | {"", "asterisk_files"},
-    "discover_cli": VOCABULARY | {"", "document", "site_people"},
+    "discover_cli": VOCABULARY | {"", "document", "site_people", "terminal"},
     # The doctor: decisions, and who finds the evidence for them.
     "doctor": {"model"},
     "doctor.dialplan_walk": {"dialplan.parse", "doctor.application_targets", "doctor.extension_patterns"},
@@ -296,7 +312,8 @@ ARROWS: dict[str, set[str]] = {
     },
     "doctor_cli": VOCABULARY
     | {"assembly", "config", "doctor", "install_cli", "people_source", "supervision.chanspy", "terminal"},
-    "explain_cli": VOCABULARY | {"assembly", "people_source", "supervision.authorization", "supervision.explain"},
+    "explain_cli": VOCABULARY
+    | {"assembly", "people_source", "supervision.authorization", "supervision.explain", "terminal"},
     "pin_cli": VOCABULARY
     | {
         "assembly",
@@ -468,6 +485,7 @@ LIBRARIES: dict[str, set[str]] = {
         "logs",
         "metrics_page",
         "pbx",
+        "pin_waits",
         "service",
         "spy_watch",
         "testing",

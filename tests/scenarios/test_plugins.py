@@ -52,7 +52,7 @@ def site(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("PYTHONPATH", install(["quiet_agents", "people_from_file"], tmp_path / "site"))
     monkeypatch.setenv("PEOPLE_FILE", str(made.file))
     monkeypatch.setenv("QUIET_AGENTS", str(made.quiet))
-    house.restart(store={"plugin": "people_from_file"}, **dict.fromkeys(PEOPLE))
+    house.restart(store={"plugin": "people_from_file"}, plugins=["quiet_agents"], **dict.fromkeys(PEOPLE))
     yield made
 
 

@@ -11,6 +11,7 @@ from agi_monitor.errors import RenderError
 from agi_monitor.model import Agent, Barge, Cue, Follow, Mode, Orphans, RogueSpies, ScanOrder, Supervisor
 from agi_monitor.supervision.authorization import Effect, Rule
 from agi_monitor.supervision.lock_outs import Limit, Limits
+from agi_monitor.supervision.pin_costs import Cost
 from agi_monitor.supervision.pin_rules import PinRules
 from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice
@@ -113,7 +114,8 @@ def test_codes_and_words(config: Config) -> None:
 def test_how_often_a_pin_may_be_wrong(config: Config) -> None:
     """Minutes and days become seconds."""
     limits = Limits(supervisor=Limit(4, 30.0, 90.0), endpoint=Limit(6, 30.0, 90.0), peer=Limit(40, 5.0, 50.0))
-    assert assembly.pin_policy(config) == PinPolicy(2, limits, 90.0, PinRules(6, refuse_weak=False), 7_776_000.0)
+    rules, costs = PinRules(6, refuse_weak=False), frozenset({Cost(8, 1, 1)})
+    assert assembly.pin_policy(config) == PinPolicy(2, limits, 90.0, rules, 7_776_000.0, costs)
 
 
 def test_a_pin_without_a_longest_age_never_expires() -> None:

@@ -25,7 +25,7 @@ from tests.unit.storage.audit_writer import CALL
 from tests.unit.supervision.desk import PIN_HASH
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-COMMANDS = ["list", "export", "verify", "key", "report", "sampling", "retain"]
+COMMANDS = ["list", "export", "verify", "compare", "key", "report", "sampling", "retain"]
 
 
 class Office:

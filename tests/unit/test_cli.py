@@ -127,7 +127,7 @@ def test_check_config_for_machines(config: Path) -> None:
     result = run("check-config", "-c", config, "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (
         0,
-        {"file": str(config), "ok": True, "problems": [], "plugins": []},
+        {"file": str(config), "ok": True, "problems": [], "plugins": [], "plugins_ignored": []},
     )
     config.write_text("")
     result = run("check-config", "-c", config, "--json")
@@ -136,13 +136,23 @@ def test_check_config_for_machines(config: Path) -> None:
 
 
 def test_check_config_names_the_plug_ins(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one that cannot be loaded is a problem: the server would not start."""
+    """Those that are named, and those that are ignored; one that cannot be loaded is a problem: the server would not
+    start."""
     monkeypatch.syspath_prepend(tmp_path)
     distribution(tmp_path, "quiet_one", "tests.unit.test_plugins:Quiet")
     result = run("check-config", "-c", config)
+    assert result.stdout.splitlines()[1:] == ["plug-in quiet of quiet_one 2.5: ignored; plugins does not name it"]
+    answer = json.loads(run("check-config", "-c", config, "--json").stdout)
+    assert (answer["plugins"], answer["plugins_ignored"]) == (
+        [],
+        [{"name": "quiet", "distribution": "quiet_one 2.5"}],
+    )
+    config.write_text(config.read_text() + "plugins: [quiet]\n")
+    result = run("check-config", "-c", config)
     assert result.stdout.splitlines()[1:] == ["plug-in quiet 2.5: Authorizer"]
-    (answer,) = json.loads(run("check-config", "-c", config, "--json").stdout)["plugins"]
-    assert answer == {"name": "quiet", "version": "2.5", "hooks": ["Authorizer"]}
+    answer = json.loads(run("check-config", "-c", config, "--json").stdout)
+    assert answer["plugins"] == [{"name": "quiet", "version": "2.5", "hooks": ["Authorizer"]}]
+    assert answer["plugins_ignored"] == []
     distribution(tmp_path, "broken", "no.such:Thing")
     result = run("check-config", "-c", config)
     assert result.exit_code == 1

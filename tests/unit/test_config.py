@@ -346,18 +346,25 @@ def test_a_hash_is_told_from_anything_else() -> None:
     """What ``agi-monitor pin`` prints is right; a PIN, another scheme or a torn record is not."""
     fresh = make_hash("123456")
     assert parse(TEXT.replace(PIN_HASH, fresh).encode(), "c.yaml").supervisors["anna"].pin == fresh
-    for wrong in (
-        "123456",
-        fresh[:-30],
-        fresh.replace("argon2id", "argon2i"),
-        fresh.replace("$m=", "$x="),
-        "$argon2id$v=19$torn",
-        f"{fresh}$",
+    none = "must be an argon2id record; make one with: agi-monitor pin"
+    for wrong, problem in (
+        ("123456", none),
+        (fresh[:-30], "is an argon2id record whose hash is not whole"),
+        (fresh.replace("argon2id", "argon2i"), none),
+        (fresh.replace("$m=", "$x="), none),
+        ("$argon2id$v=19$torn", none),
+        (f"{fresh}$", none),
     ):
         text = TEXT.replace(f"{PIN_HASH}\n    groups", f"{wrong}\n    groups")
-        assert problems(text) == (
-            "c.yaml:4: supervisors.anna.pin: must be an argon2id record; make one with: agi-monitor pin",
-        )
+        assert problems(text) == (f"c.yaml:4: supervisors.anna.pin: {problem}",)
+
+
+def test_a_hash_that_asks_for_too_much_is_refused_where_it_stands() -> None:
+    """Argon2 does what a record says: it would take all memory at the first call."""
+    greedy = PIN_HASH.replace("m=8,t=1,", "m=9999999,t=999,")
+    assert problems(TEXT.replace(f"{PIN_HASH}\n    groups", f"{greedy}\n    groups")) == (
+        "c.yaml:4: supervisors.anna.pin: is an argon2id record with m=9999999: 262144 (KiB of memory) is the most",
+    )
 
 
 # ---- the sample, the file, any bytes -----------------------------------------------------------------------

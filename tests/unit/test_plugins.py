@@ -17,9 +17,10 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from agi_monitor.config import Config, parse
 from agi_monitor.errors import AuditInDoubt, AuditUnavailable, CallEnded, ConfigError, StateUnavailable
 from agi_monitor.people_plugin import PluginPeople
-from agi_monitor.plugins import PluginSink, installed, named, sinks, together
+from agi_monitor.plugins import Ignored, PluginSink, ignored, installed, named, sinks, together
 from agi_monitor.sample import SAMPLE
 from agi_monitor.service import InTime
 from agi_monitor.supervision.hooks import SECONDS, Asked
@@ -55,7 +56,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_installed_plug_in_is_found(site: Path) -> None:
     """With its name, its version and its hooks."""
     distribution(site, "quiet_one", "tests.unit.test_plugins:Quiet")
-    (plugin,) = installed()
+    (plugin,) = installed({"quiet"})
     assert (plugin.name, plugin.version, plugin.hooks) == ("quiet", "2.5", ("Authorizer",))
 
 
@@ -64,7 +65,37 @@ def test_one_that_cannot_be_used_is_said(site: Path, target: str) -> None:
     """A plug-in that is meant to deny is never left out in silence."""
     distribution(site, "quiet_one", target)
     with pytest.raises(ConfigError, match="plug-in quiet: "):
-        installed()
+        installed({"quiet"})
+
+
+def test_one_that_is_not_named_is_never_imported(site: Path) -> None:
+    """Whatever came along with another distribution: its code does not run, and it is shown."""
+    (site / "came_along.py").write_text("raise SystemExit('it ran')\n")
+    distribution(site, "came_along", "came_along:Anything")
+    assert installed(()) == together([], ()) == ()
+    assert ignored(()) == (Ignored("quiet", "came_along 2.5"),)
+    assert ignored({"quiet"}) == ()
+    assert "came_along" not in sys.modules
+
+
+def test_one_that_is_named_and_not_installed_is_said(site: Path) -> None:
+    """It may be meant to deny: the server does not start without it."""
+    distribution(site, "quiet_one", "tests.unit.test_plugins:Quiet")
+    with pytest.raises(ConfigError, match="plug-in quite: no installed distribution has it; installed are: quiet"):
+        installed({"quite", "quiet"})
+
+
+def test_who_is_named_by_the_store_may_run() -> None:
+    """The plug-in that knows people need not be named twice."""
+    config = load_config("store: {plugin: people_from_file}\nplugins: [quiet]\n")
+    assert config.named_plugins == {"quiet", "people_from_file"}
+    assert load_config("store: {plugin: people_from_file}\n").named_plugins == {"people_from_file"}
+    assert load_config("store: {people: true}\n").named_plugins == frozenset()
+
+
+def load_config(text: str) -> Config:
+    """A configuration, its people elsewhere."""
+    return parse(text.encode(), "c.yaml")
 
 
 def test_two_of_one_name_are_refused(site: Path) -> None:
@@ -72,15 +103,15 @@ def test_two_of_one_name_are_refused(site: Path) -> None:
     for name in ("quiet_one", "quiet_two"):
         distribution(site, name, "tests.unit.test_plugins:Quiet")
     with pytest.raises(ConfigError, match="two distributions"):
-        installed()
+        installed({"quiet"})
 
 
 def test_those_that_are_passed_in_come_first(site: Path) -> None:
     """And may not have the name of an installed one."""
     distribution(site, "quiet_one", "tests.unit.test_plugins:Quiet")
-    assert [plugin.name for plugin in together([named("mine", Quiet())])] == ["mine", "quiet"]
+    assert [plugin.name for plugin in together([named("mine", Quiet())], {"quiet"})] == ["mine", "quiet"]
     with pytest.raises(ConfigError, match="two of this name"):
-        together([named("quiet", Quiet())])
+        together([named("quiet", Quiet())], {"quiet"})
 
 
 @pytest.mark.parametrize("parts", [object(), Quiet])
@@ -287,7 +318,7 @@ def test_the_sample_as_a_real_distribution(tmp_path: Path) -> None:
     text = SAMPLE.replace("REPLACE-ME", PIN_HASH)
     for folder in ("/var/log/agi-monitor", "/var/lib/agi-monitor"):
         text = text.replace(folder, str(tmp_path))
-    config.write_text(text)
+    config.write_text(f"{text}plugins: [quiet_agents]\n")
     done = subprocess.run(
         [sys.executable, "-m", "agi_monitor", "check-config", "-c", str(config)],
         env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{CHECKOUT}"},

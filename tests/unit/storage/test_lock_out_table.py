@@ -22,7 +22,7 @@ from agi_monitor.storage.schema import lock_out
 from agi_monitor.supervision.lock_outs import FORGET_SECONDS, Limit, Limits, LockOut
 from agi_monitor.supervision.pins import Attempt, Claim, PinGuard, PinPolicy
 from contrib.lab.postgresql import PostgreSQL
-from tests.coroutines import at_once, finish
+from tests.coroutines import Pause, at_once, finish
 from tests.unit.supervision.desk import ANNA, NOW, PIN
 
 Result = TypeVar("Result")
@@ -166,7 +166,7 @@ def guard(database: Database, looks: list[object] | None = None) -> PinGuard:
             looks.append(None)
         return function()
 
-    return PinGuard(POLICY, LockOutTable(database), lambda: NOW, hashing, at_once)
+    return PinGuard(POLICY, LockOutTable(database), lambda: NOW, lambda: 0.0, hashing, at_once, Pause)
 
 
 def key_in(pins: PinGuard, digits: str, endpoint: str = "PJSIP/2001", peer: str = "192.0.2.1") -> str:
@@ -187,7 +187,7 @@ def test_two_servers_share_lock_outs(url: str, database: Database) -> None:
         assert key_in(one, PIN) == Reason.PIN_LOCKED
 
 
-def test_fifty_channels_on_two_servers_get_no_more_looks_than_one(url: str, database: Database) -> None:
+def test_fifty_servers_at_once_look_no_more_often_than_one(url: str, database: Database) -> None:
     """All at the same time, over several phones and PBXs: the PIN is looked at as often as for one channel that
     tries fifty times."""
     alone: list[object] = []
@@ -196,9 +196,11 @@ def test_fifty_channels_on_two_servers_get_no_more_looks_than_one(url: str, data
 
     looks: list[object] = []
     with opened(url) as first, opened(url) as second, ThreadPoolExecutor(50) as threads:
-        servers = guard(first, looks), guard(second, looks)
+        databases = first, second
         tries = [
-            threads.submit(key_in, servers[number % 2], "0000", f"PJSIP/{number % 7}", f"192.0.2.{number % 3}")
+            threads.submit(
+                key_in, guard(databases[number % 2], looks), "0000", f"PJSIP/{number % 7}", f"192.0.2.{number % 3}"
+            )
             for number in range(50)
         ]
         outcomes = [one.result() for one in tries]
@@ -270,7 +272,8 @@ def test_a_full_disk_accepts_no_pin(tmp_path: Path) -> None:
         filling = 0
         with pytest.raises(StateUnavailable, match="the disk is full; make room"):
             while True:
-                attempt = finish(pins.count(Claim(None, f"{filling:0180}", f"{filling:0180}")))
+                # Each on a server of its own: one server counts no more at a time than it hashes.
+                attempt = finish(guard(database).count(Claim(None, f"{filling:0180}", f"{filling:0180}")))
                 assert isinstance(attempt, Attempt)
                 filling += 1
         full = False

@@ -18,7 +18,7 @@ from agi_monitor.storage.pin_table import PinTable
 from agi_monitor.storage.schema import supervisor
 from agi_monitor.supervision.pin_records import PinRecord
 
-ONE, TWO = (f"$argon2id$v=19$m=8,t=1,p=1${'b' * 22}${digit * 43}" for digit in "ab")
+ONE, TWO = (f"$argon2id$v=19$m=8,t=1,p=1${'A' * 22}${digit * 42}A" for digit in "ab")
 RECORD = PinRecord(ONE, 1_700_000_000.25, must_change=True)
 OTHER = PinRecord(TWO, 1_800_000_000.5, must_change=False)
 NOW = 1_800_000_001.0

@@ -19,6 +19,7 @@ from argon2 import PasswordHasher
 from agi_monitor.agi.session import Session
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.model import Agent, Cue, Mode, Reason, Supervisor
+from agi_monitor.pin_waits import DeferredWait
 from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.storage.database import FILE, Database, file_url
@@ -35,6 +36,7 @@ from agi_monitor.supervision.hooks import Hooks, Plugin
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
 from agi_monitor.supervision.lock_outs import Limit, Limits, LockOut
+from agi_monitor.supervision.pin_costs import in_force
 from agi_monitor.supervision.pin_records import PinStore
 from agi_monitor.supervision.pins import InThread, PinGuard, PinPolicy
 from agi_monitor.supervision.policy import Policy
@@ -85,7 +87,7 @@ def limits(after: int, longest: float = 3600.0) -> Limits:
     return Limits(Limit(after, 60.0, longest), Limit(after + 2, 60.0, longest), Limit(100, 10.0, 300.0))
 
 
-PIN_POLICY = PinPolicy(attempts=3, limits=limits(5))
+PIN_POLICY = PinPolicy(attempts=3, limits=limits(5), costs=in_force([PIN_HASH]))
 
 SPYEE = "PJSIP/1001-0000000a"
 CUSTOMER = "PJSIP/trunk-0000000b"
@@ -399,8 +401,10 @@ class Desk:
             pin_policy,
             self.lock_outs,
             lambda: self.now,
+            lambda: self.now - self.jumped,
             hashing,
             at_once,
+            DeferredWait,
             None if records is None else records(self.database),
         )
         self.call: SpyCall | None = None

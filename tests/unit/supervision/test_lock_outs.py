@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi_monitor.model import Locked
-from agi_monitor.supervision.lock_outs import MAX_KEY, Limit, Limits, LockOut, counted, key, kind_of, locked
+from agi_monitor.supervision.lock_outs import (
+    MAX_KEY,
+    Limit,
+    Limits,
+    LockOut,
+    counted,
+    key,
+    kind_of,
+    locked,
+    peer_name,
+)
 
 NOW = 1_700_000_000.0
 LIMITS = Limits(Limit(3, 60.0, 1000.0), Limit(5, 60.0, 1000.0), Limit(9, 10.0, 100.0))
@@ -101,3 +111,27 @@ def test_any_name_makes_a_key_that_every_database_takes(name: str) -> None:
 def test_a_plain_name_stays_as_it_is(name: str) -> None:
     """An administrator finds it in the table."""
     assert key(Locked.ENDPOINT, name) == f"endpoint:{name}"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "name"),
+    [
+        (("127.0.0.1", "127.0.0.2", "127.255.255.254", "::1", "::ffff:127.0.0.9", "::ffff:7f00:1"), "127.0.0.1"),
+        (("192.0.2.7", "::ffff:192.0.2.7", "::ffff:c000:207"), "192.0.2.7"),
+        (("2001:db8:1:2::1", "2001:0DB8:1:2:ffff::9", "2001:db8:1:2::/64"), "2001:db8:1:2::/64"),
+        (("fe80::1%eth0", "fe80::2%2", "fe80::3"), "fe80::/64"),
+        (("", "a pipe", "192.0.2.7:4573"), None),
+    ],
+)
+def test_a_pbx_has_one_name(addresses: tuple[str, ...], name: str | None) -> None:
+    """Whoever can take many addresses gets no more tries for it; what is not an address stays as it is."""
+    for address in addresses:
+        expected = address if name is None else name
+        assert peer_name(address) == expected
+        assert key(Locked.PEER, expected) in LIMITS.of("anna", "PJSIP/2001", address)
+
+
+def test_another_network_is_another_pbx() -> None:
+    """Neighbours in IPv4 are other machines, as are other networks in IPv6, and every PBX of a network of peers."""
+    names = ["192.0.2.7", "192.0.2.8", "2001:db8:1:2::1", "2001:db8:1:3::1", "127.0.0.1"]
+    assert len({peer_name(name) for name in names}) == len(names)

@@ -7,7 +7,8 @@ from argon2 import PasswordHasher, extract_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agi_monitor.supervision.pin_records import NOBODY, PinRecord, is_old, make_hash, matches
+from agi_monitor.supervision.pin_costs import USUAL
+from agi_monitor.supervision.pin_records import PinRecord, is_old, make_hash, matches
 from tests.unit.supervision.desk import PIN, PIN_HASH
 
 
@@ -50,9 +51,9 @@ def test_a_record_of_nothing_lets_nobody_in(digits: str) -> None:
 
 
 def test_a_stranger_waits_as_long_as_a_supervisor() -> None:
-    """The record for phones of nobody costs what a fresh record costs."""
-    assert extract_parameters(NOBODY) == extract_parameters(make_hash("0000"))
-    assert not matches(NOBODY, "0000")
+    """Where nobody has a PIN, an unassigned phone costs what a fresh record costs; nobody gets in by it."""
+    assert extract_parameters(USUAL.dummy()) == extract_parameters(make_hash("0000"))
+    assert not matches(USUAL.dummy(), "0000")
 
 
 def test_a_record_with_other_parameters_is_old() -> None:

@@ -246,6 +246,7 @@ ARROWS: dict[str, set[str]] = {
     "pbx": VOCABULARY | {"ami", "supervision", "under_way"},
     "spy_watch": VOCABULARY | {"ami.messages", "pbx", "supervision", "under_way"},
     "overview": VOCABULARY | {"", "ami.states", "bulletin", "metrics", "pbx", "spy_watch", "supervision"},
+    "people_in_force": VOCABULARY | {"assembly", "config", "people", "people_plugin", "storage", "supervision"},
     # For the tests of those who build on this.
     "testing": VOCABULARY | {"agi", "ami", "testing"},
     "pytest_plugin": {"testing"},
@@ -445,6 +446,7 @@ LIBRARIES: dict[str, set[str]] = {
         "logs",
         "metrics_page",
         "pbx",
+        "people_in_force",
         "plugins",
         "service",
         "spy_watch",
@@ -468,6 +470,7 @@ LIBRARIES: dict[str, set[str]] = {
         "logs",
         "metrics_page",
         "pbx",
+        "people_in_force",
         "service",
         "spy_watch",
         "testing",

@@ -517,12 +517,25 @@ def load(path: Path) -> Loaded:
     Raises:
         ConfigError: with every problem that was found, each with its line and key.
     """
+    content = read(path)
+    return Loaded(parse(content, str(path)), digest(content))
+
+
+def read(path: Path) -> bytes:
+    """Return what a configuration file holds.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        content = path.read_bytes()
+        return document.read(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}. Write one with: agi-monitor init") from error
-    config = parse(content, str(path))
-    return Loaded(config, hashlib.sha256(content).hexdigest())
+
+
+def digest(content: bytes) -> str:
+    """Return what the audit calls a file by: SHA-256 of its bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def parse(content: bytes, name: str) -> Config:
@@ -535,7 +548,20 @@ def parse(content: bytes, name: str) -> Config:
     Raises:
         ConfigError: with every problem that was found, each with its line and key.
     """
-    return document.parse(content, name, Config, _problems, "Write a sample with: agi-monitor init")
+    return check(document.parsed(content, name), name)
+
+
+def check(found: document.Parsed, name: str) -> Config:
+    """Check what a configuration says.
+
+    Parameters:
+        found: the document.
+        name: for the messages.
+
+    Raises:
+        ConfigError: with every problem that was found, each with its line and key.
+    """
+    return document.check(found, name, Config, _problems, "Write a sample with: agi-monitor init")
 
 
 def _problems(config: Config) -> Iterator[Problem]:

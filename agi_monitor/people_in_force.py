@@ -87,7 +87,7 @@ class PeopleInForce:
         audit: where changes are put on record.
         clock: seconds since 1970.
         in_store: the thread of the database, where nothing takes long.
-        in_thread: a thread for what takes seconds: reading files and people.
+        in_thread: two threads for what takes seconds: reading the file, and reading people.
         changed: called whenever something else holds; ends what is no longer allowed.
 
     Raises:
@@ -118,8 +118,11 @@ class PeopleInForce:
         self._in_thread = in_thread
         self._changed = changed
         self._lock = DeferredLock()
+        """Held by whoever exchanges what holds, from reading people until the change is on record."""
+        self._turn = DeferredLock()
+        """Held by the reload that reads the file: what was read first is taken first."""
         self._waiting: list[Deferred[Reloaded | ReloadRefused]] | None = None
-        """Who asked for a reload while another one waits for the lock: that one is theirs, too."""
+        """Who asked for a reload while another one waits for its turn: that one is theirs, too."""
         self._closed = False
         self._store_lost = False
         self._seen: int | str = 0
@@ -150,7 +153,7 @@ class PeopleInForce:
             self._waiting.append(joined)
             return await joined
         self._waiting = []
-        await self._lock.acquire()
+        await self._turn.acquire()
         joining, self._waiting = self._waiting, None
         try:
             done = await self._reload()
@@ -159,7 +162,7 @@ class PeopleInForce:
                 one.errback(error)
             raise
         finally:
-            self._lock.release()
+            self._turn.release()
         for one in joining:
             one.callback(done)
         return done
@@ -168,21 +171,26 @@ class PeopleInForce:
         if self._closed:
             return ReloadRefused(("the server is about to stop",))
         try:
+            # Not under the lock: it takes seconds, and what others take away in the store must not wait for it.
             loaded = await self._in_thread(self._load)
-            config, seen = loaded.config, self._seen
-            if self.config.store.has_people:
-                seen, people = await self._read()
-                config = config.with_people(people)
-            elif config.store.has_people:
-                # Who people are is not known of the other place before a restart.
-                config = config.with_people(self.config.people)
-            waiting = self._waits_for_a_restart(config)
-            config = config.model_copy(update={name: getattr(self.config, name) for name in FIXED})
-            policy = await self._in_thread(lambda: assembly.policy(config))
+            async with self._lock:
+                return await self._take(loaded)
         except ConfigError as error:
             return self._refused(error.problems)
         except StateUnavailable as error:
             return self._refused((str(error),))
+
+    async def _take(self, loaded: Loaded) -> Reloaded:
+        config, seen = loaded.config, self._seen
+        if self.config.store.has_people:
+            seen, people = await self._read()
+            config = config.with_people(people)
+        elif config.store.has_people:
+            # Who people are is not known of the other place before a restart.
+            config = config.with_people(self.config.people)
+        waiting = self._waits_for_a_restart(config)
+        config = config.model_copy(update={name: getattr(self.config, name) for name in FIXED})
+        policy = await self._in_thread(lambda: assembly.policy(config))
         if waiting:
             log.warning("reload_needs_restart", sections=waiting)
         self._put_in_force(config, policy, seen)
@@ -327,5 +335,5 @@ class PeopleInForce:
     async def close(self) -> None:
         """Change nothing any more, and return when what is under way is over."""
         self._closed = True
-        async with self._lock:
+        async with self._turn, self._lock:
             pass

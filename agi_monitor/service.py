@@ -26,6 +26,7 @@ from agi_monitor.ami.endpoints import Verification, endpoint
 from agi_monitor.ami.protocol import Account
 from agi_monitor.bulletin import Bulletin
 from agi_monitor.config import AMI, Config, LogLevel, StopSpies, load
+from agi_monitor.config_process import ConfigProcess
 from agi_monitor.control import protocol as control
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded
@@ -78,6 +79,9 @@ STORE_SECONDS = 1.0
 
 CLOSE_SECONDS = 15.0
 """What a stop takes besides the calls: the manager interface, the last records of the audit, a slow disk."""
+
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter from a call. Python's own 5 ms would pass at each read and write."""
 
 Result = TypeVar("Result")
 
@@ -166,7 +170,8 @@ class Server:
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
         self._store = Threads(reactor, 1, "store")
         self._records = Threads(reactor, 1, "audit")
-        self._reading = Threads(reactor, 1, "people")
+        # Two: people are read while a file is.
+        self._reading = Threads(reactor, 2, "people")
         self._state = StateFolder(config.state.directory)
         # Before anything is read: the server before us may still write it.
         self._state.take()
@@ -176,9 +181,10 @@ class Server:
         self._sinks = AuditSinks(self._make_sinks(config), self._records)
         self._audit = Bulletin(self._sinks)
         self._hooks = Hooks(self._plugins, InTime(reactor), self._audit, clock) if self._plugins else None
+        self._config_process = ConfigProcess(config_path)
         self._in_force = PeopleInForce(
             config,
-            lambda: load(config_path),
+            self._config_process.load,
             Store(PeopleTable(self._database), lock_outs, NodeTable(self._database), config.store.this_node),
             None if config.store.plugin is None else PluginPeople(self._plugins, config.store.plugin),
             self._hooks,
@@ -436,6 +442,7 @@ class Server:
     async def _close_audit(self) -> None:
         if self._look.running:
             self._look.stop()
+        self._config_process.close()
         await self._in_force.close()
         if self._retry.running:
             self._retry.stop()

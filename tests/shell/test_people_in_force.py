@@ -196,7 +196,7 @@ steps = st.sampled_from(("file", "store", "reload", "look", "unlock", "0", "0", 
 @given(st.lists(steps, max_size=60))
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_comes_at_once_is_one_after_the_other(in_store: bool, drawn: list[str]) -> None:
-    """At the end holds what the file and the store say at the end, and each change is on record once, with its name."""
+    """At the end holds what the file and the store say at the end, and each change is on record once, by name."""
     with TemporaryDirectory() as folder, capture_logs() as logs:
         house = House(Path(folder), in_store=in_store)
         written, code, unlocked = 1, "*222", 0
@@ -287,6 +287,26 @@ def test_a_storm_of_reloads_is_two(filed: House) -> None:
     assert filed.answers[1:] == [Reloaded()] * 401
     assert filed.in_force.reloads == {"done": 2, "refused": 0}
     assert filed.named == "last"
+
+
+def test_what_others_take_away_does_not_wait_for_the_file(stored: House) -> None:
+    """Reading it takes seconds, and a disk that does not answer a minute. People are read in another thread then."""
+    slow = Thread()
+    in_thread, load_file = stored.in_force._in_thread, stored.in_force._load
+
+    async def elsewhere(function: Callable[[], Result], /) -> Result:
+        return await (slow if function == load_file else in_thread)(function)
+
+    stored.in_force._in_thread = elsewhere
+    stored.begin(stored.in_force.reload())
+    stored.change("revoked")
+    stored.begin(stored.in_force.take_changes())
+    stored.drain()
+    assert stored.named == "revoked"
+    for _ in range(2):
+        slow.step()
+    stored.drain()
+    assert stored.answers[-1] == Reloaded()
 
 
 # ---- what comes of it --------------------------------------------------------------------------------------

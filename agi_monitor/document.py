@@ -334,7 +334,8 @@ class _Composer:
         mapping = _Mapping(line, [])
         self._named(event, mapping)
         while not isinstance(key := next(self._events), MappingEndEvent):
-            key_node = self._node(key, depth + 1)
+            # A key that is not a word is refused later; until then it is as deep as it looks.
+            key_node = self._node(key, depth if isinstance(key, ScalarEvent) else depth + 1)
             mapping.pairs.append((key_node, self._node(next(self._events), depth + 1)))
         return mapping
 

@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from agi_monitor import __version__, assembly, hangup_command, metrics_page, systemd
+from agi_monitor import __version__, assembly, garbage, hangup_command, metrics_page, systemd
 from agi_monitor.agi.protocol import FastAGIFactory
 from agi_monitor.agi.routing import Router
 from agi_monitor.agi.session import EndReason, Session
@@ -30,6 +30,7 @@ from agi_monitor.config_process import ConfigProcess
 from agi_monitor.control import protocol as control
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded
+from agi_monitor.garbage import FullCollections
 from agi_monitor.metrics import Metrics, Readings
 from agi_monitor.overview import ServerOverview
 from agi_monitor.pbx import Pbx
@@ -214,6 +215,9 @@ class Server:
         self._retry.clock = reactor
         self._look = task.LoopingCall(self._look_for_changes)
         self._look.clock = reactor
+        self._garbage = FullCollections(lambda: not self._calls, reactor.seconds)
+        self._collect = task.LoopingCall(self._garbage.look)
+        self._collect.clock = reactor
         router = Router()
         router.add(SCRIPT, self._serve)
         self._factory = FastAGIFactory(
@@ -280,6 +284,8 @@ class Server:
         self._port = await self._listen()
         await self._show()
         self._retry.start(AUDIT_RETRY_SECONDS, now=False)
+        self._garbage.begin()
+        self._collect.start(garbage.LOOK_SECONDS, now=False)
         for plugin in self._plugins:
             log.info("plugin_loaded", plugin=plugin.name, version=plugin.version, hooks=plugin.hooks)
         log.info("serving", address=self.config.fastagi.listen, port=self.config.fastagi.port, version=__version__)
@@ -446,6 +452,9 @@ class Server:
         await self._in_force.close()
         if self._retry.running:
             self._retry.stop()
+        if self._collect.running:
+            self._collect.stop()
+        self._garbage.end()
         await self._audit.append(ServerStopped(at=self._now()))
         await self._sinks.close(self._now())
         for line in self._sinks.unwritten():

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -54,6 +55,18 @@ def people(size: int, name: str) -> dict[str, Any]:
     return {"supervisors": supervisors, "agents": agents, "rules": rules}
 
 
+def written(tree: dict[str, Any]) -> str:
+    """A configuration, one entry a line. ruamel.yaml would take longer to write it than to read it."""
+    lines: list[str] = []
+    for section, entries in tree.items():
+        lines.append(f"{section}:")
+        if isinstance(entries, dict):
+            lines += [f"  {key}: {json.dumps(entry)}" for key, entry in entries.items()]
+        else:
+            lines += [f"  - {json.dumps(entry)}" for entry in entries]
+    return "\n".join(lines) + "\n"
+
+
 class Gaps:
     """Calls back every millisecond, and keeps the longest time between two."""
 
@@ -82,11 +95,11 @@ def measure(size: int, how: str) -> None:
     from twisted.internet.defer import Deferred
     from twisted.internet.task import deferLater
 
-    from agi_monitor import document
     from agi_monitor.config import load
     from agi_monitor.people import People
     from agi_monitor.service import SWITCH_SECONDS, Server
     from agi_monitor.storage.database import Database, file_url
+    from agi_monitor.storage.node_table import NodeTable
     from agi_monitor.storage.people_table import PeopleTable
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -98,21 +111,18 @@ def measure(size: int, how: str) -> None:
         path = folder / "agi-monitor.yaml"
         database = Database(file_url(folder))
         database.upgrade()
+        # The audit of the first server of a store begins with everybody in it, that of a later one does not.
+        NodeTable(database).noted("another")
+        port = free_port()
 
         def become(one: str) -> None:
             tree = people(size, one)
-            own = {"fastagi": {"port": str(free_port())}, "audit": {"file": f"{name}/audit.jsonl"}}
-            rest = {**own, "state": {"directory": name}}
             if how == "store":
                 taken = People.model_validate(tree)
-                from datetime import UTC, datetime
-
                 PeopleTable(database).change("root", datetime.now(UTC), lambda _: taken)
-            text = document.text({**rest, "store": {"people": "true"}} if how == "store" else {**rest, **tree})
-            if not path.exists():
-                path.write_text(text)
-            elif how != "store":
-                path.write_text(path.read_text().partition("supervisors:")[0] + document.text(tree))
+                tree = {"store": {"people": True}}
+            rest = {"fastagi": {"port": port}, "audit": {"file": f"{name}/audit.jsonl"}, "state": {"directory": name}}
+            path.write_text(written({**rest, **tree}))
 
         become("before")
         server = Server(path, reactor, time.time)

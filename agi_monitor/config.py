@@ -52,6 +52,10 @@ MIN_DIFFERENT = 6
 """Different characters in the secret of the manager account, as many as its login asks for."""
 
 
+MAX_SHOWN = 120
+"""So much is shown of a value that is no secret."""
+
+
 def _address(text: str) -> str:
     try:
         ipaddress.ip_address(text)
@@ -61,7 +65,11 @@ def _address(text: str) -> str:
 
 
 def _network(text: str) -> str:
-    ipaddress.ip_network(text)
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        # What was given stands in it, however long it is.
+        raise ValueError(str(error)[:MAX_SHOWN]) from None
     return text
 
 

@@ -380,6 +380,8 @@ def test_a_key_is_shown_as_one_line_that_a_console_can_bear() -> None:
     """Whoever writes the file does not write the log."""
     (found,) = problems(TEXT + '"a\\nb\\e[31m": 1\n')
     assert found == "c.yaml:17: a?b?[31m: is not a key of this section"
+    (found,) = problems(TEXT + f"fastagi: {{peers: [{'x' * 5_000}]}}\n")
+    assert len(found) < 200
     (found,) = problems(TEXT + f"{'k' * 200}: 1\n")
     assert found == f"c.yaml:17: {'k' * 60}...: is not a key of this section"
 

@@ -164,6 +164,16 @@ class House:
         """One of the threads does something."""
         self.threads[number].step()
 
+    def slow(self, jobs: Callable[[Callable[[], Any]], bool]) -> Thread:
+        """Another thread, for some of the jobs."""
+        slow, in_thread = Thread(), self.in_force._in_thread
+
+        async def either(function: Callable[[], Result], /) -> Result:
+            return await (slow if jobs(function) else in_thread)(function)
+
+        self.in_force._in_thread = either
+        return slow
+
     def drain(self) -> None:
         """Let everything come to its end."""
         while any(thread.busy for thread in self.threads):
@@ -248,15 +258,17 @@ def test_whatever_comes_at_once_is_one_after_the_other(in_store: bool, drawn: li
 
 
 def test_a_reload_during_a_look_is_not_lost(stored: House) -> None:
-    """The look has read people, and would put the old file into force with them."""
+    """The look has people and the old configuration at hand, and would put both into force behind the reload."""
+    slow = stored.slow(lambda job: "_take_changes" in job.__qualname__)
     stored.change("imported")
     stored.begin(stored.in_force.take_changes())
-    stored.step(0)
-    for _ in range(5):
-        stored.step(0)
-        stored.step(1)
+    stored.drain()
+    assert slow.busy
     stored.write("", code="*9")
     stored.begin(stored.in_force.reload())
+    stored.drain()
+    for _ in range(2):
+        slow.step()
     stored.drain()
     assert (stored.in_force.config.codes.listen, stored.named) == ("*9", "imported")
 
@@ -291,13 +303,8 @@ def test_a_storm_of_reloads_is_two(filed: House) -> None:
 
 def test_what_others_take_away_does_not_wait_for_the_file(stored: House) -> None:
     """Reading it takes seconds, and a disk that does not answer a minute. People are read in another thread then."""
-    slow = Thread()
-    in_thread, load_file = stored.in_force._in_thread, stored.in_force._load
-
-    async def elsewhere(function: Callable[[], Result], /) -> Result:
-        return await (slow if function == load_file else in_thread)(function)
-
-    stored.in_force._in_thread = elsewhere
+    load_file = stored.in_force._load
+    slow = stored.slow(lambda job: job == load_file)
     stored.begin(stored.in_force.reload())
     stored.change("revoked")
     stored.begin(stored.in_force.take_changes())

@@ -56,7 +56,7 @@ FUZZ_SECONDS = 60
 fuzz: .venv/ready
 	@HYPOTHESIS_PROFILE=fuzz $(PYTHON) -m pytest -m fuzz --numprocesses auto --fuzz-seconds $(FUZZ_SECONDS)
 
-BENCHMARKS = agi_sessions ami_events channel_index decisions audit_chain render
+BENCHMARKS = agi_sessions ami_events channel_index decisions audit_chain render reload
 
 benchmark: .venv/ready
 	@$(PYTHON) -m pip --quiet --disable-pip-version-check install --editable '.[benchmark]'

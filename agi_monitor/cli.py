@@ -200,8 +200,9 @@ def serve(config_path: Path) -> None:
     from twisted.internet.defer import Deferred
     from twisted.internet.task import LoopingCall
 
-    from agi_monitor.service import Reactor, Server
+    from agi_monitor.service import SWITCH_SECONDS, Reactor, Server
 
+    sys.setswitchinterval(SWITCH_SECONDS)
     # Twisted's timers go by the time of day: set back by an hour, every deadline would come an hour late.
     twisted_reactor.seconds = time.monotonic  # type: ignore[method-assign]  # a function as well
     reactor = cast(Reactor, twisted_reactor)

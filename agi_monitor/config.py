@@ -56,6 +56,10 @@ MIN_DIFFERENT = 6
 """Different characters in the secret of the manager account, as many as its login asks for."""
 
 
+MAX_SHOWN = 120
+"""So much is shown of a value that is no secret."""
+
+
 def _address(text: str) -> str:
     try:
         ipaddress.ip_address(text)
@@ -65,7 +69,11 @@ def _address(text: str) -> str:
 
 
 def _network(text: str) -> str:
-    ipaddress.ip_network(text)
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        # What was given stands in it, however long it is.
+        raise ValueError(str(error)[:MAX_SHOWN]) from None
     return text
 
 
@@ -535,12 +543,25 @@ def load(path: Path) -> Loaded:
     Raises:
         ConfigError: with every problem that was found, each with its line and key.
     """
+    content = read(path)
+    return Loaded(parse(content, str(path)), digest(content))
+
+
+def read(path: Path) -> bytes:
+    """Return what a configuration file holds.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        content = path.read_bytes()
+        return document.read(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}. Write one with: agi-monitor init") from error
-    config = parse(content, str(path))
-    return Loaded(config, hashlib.sha256(content).hexdigest())
+
+
+def digest(content: bytes) -> str:
+    """Return what the audit calls a file by: SHA-256 of its bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def parse(content: bytes, name: str) -> Config:
@@ -553,7 +574,20 @@ def parse(content: bytes, name: str) -> Config:
     Raises:
         ConfigError: with every problem that was found, each with its line and key.
     """
-    return document.parse(content, name, Config, _problems, "Write a sample with: agi-monitor init")
+    return check(document.parsed(content, name), name)
+
+
+def check(found: document.Parsed, name: str) -> Config:
+    """Check what a configuration says.
+
+    Parameters:
+        found: the document.
+        name: for the messages.
+
+    Raises:
+        ConfigError: with every problem that was found, each with its line and key.
+    """
+    return document.check(found, name, Config, _problems, "Write a sample with: agi-monitor init")
 
 
 def _problems(config: Config) -> Iterator[Problem]:

@@ -285,7 +285,7 @@ def differences(before: People, after: People) -> tuple[Change, ...]:
     ):
         for name in dict.fromkeys((*was, *now)):
             one, other = was.get(name), now.get(name)
-            if one != other:
+            if one is not other and one != other:
                 found.append(Change(kind, name, *_shown(one, other)))
     order, new_order = ([rule.name for rule in one.rules] for one in (before, after))
     if sorted(order) == sorted(new_order) and order != new_order:

@@ -68,6 +68,14 @@ class PluginPeople:
             raise StateUnavailable(f"plug-in {self.plugin.name}: {document.place(where)}: {what}")
         return people
 
+    def read(self) -> tuple[str, People]:
+        """Return the version, and everybody as of it or later: a change in between is seen once more.
+
+        Raises:
+            StateUnavailable: as the two of them.
+        """
+        return self.last_change(), self.load()
+
     def _ask(self, function: Callable[[], object]) -> object:
         try:
             return self._patience(function)

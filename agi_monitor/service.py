@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from agi_monitor import __version__, assembly, hangup_command, metrics_page, systemd
+from agi_monitor import __version__, assembly, garbage, hangup_command, metrics_page, systemd
 from agi_monitor.agi.protocol import FastAGIFactory
 from agi_monitor.agi.routing import Router
 from agi_monitor.agi.session import EndReason, Session
@@ -26,14 +26,16 @@ from agi_monitor.ami.endpoints import Verification, endpoint
 from agi_monitor.ami.protocol import Account
 from agi_monitor.bulletin import Bulletin
 from agi_monitor.config import AMI, Config, LogLevel, StopSpies, load
+from agi_monitor.config_process import ConfigProcess
 from agi_monitor.control import protocol as control
 from agi_monitor.control.socket_file import socket_path
-from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded, ConfigError, StateUnavailable
+from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded
+from agi_monitor.garbage import FullCollections
 from agi_monitor.metrics import Metrics, Readings
 from agi_monitor.names import ChannelName
 from agi_monitor.overview import ServerOverview
 from agi_monitor.pbx import Pbx
-from agi_monitor.people import Change, People, differences
+from agi_monitor.people_in_force import PeopleInForce, Reloaded, ReloadRefused, Store
 from agi_monitor.people_plugin import PluginPeople
 from agi_monitor.pin_waits import DeferredWait
 from agi_monitor.plugins import ignored, together
@@ -44,17 +46,14 @@ from agi_monitor.storage.audit_key_file import audit_key
 from agi_monitor.storage.audit_sinks import MAX_WAITING, AuditSink, AuditSinks
 from agi_monitor.storage.audit_table import AuditTable
 from agi_monitor.storage.database import Database, file_url
-from agi_monitor.storage.lock_out_table import Ended, LockOutTable
-from agi_monitor.storage.node_table import NodeTable, Noted
+from agi_monitor.storage.lock_out_table import LockOutTable
+from agi_monitor.storage.node_table import NodeTable
 from agi_monitor.storage.people_table import PeopleTable
 from agi_monitor.storage.pin_table import PinTable
 from agi_monitor.storage.server_key_file import server_key
 from agi_monitor.storage.state_folder import StateFolder
 from agi_monitor.supervision.audit import (
-    ConfigReloaded,
     End,
-    LockOutEnded,
-    PeopleChanged,
     ServerStarted,
     ServerStopped,
 )
@@ -64,7 +63,6 @@ from agi_monitor.supervision.hooks import SECONDS as PLUGIN_SECONDS
 from agi_monitor.supervision.hooks import Hooks, Plugin
 from agi_monitor.supervision.line import Dialled
 from agi_monitor.supervision.live_pbx import Devices
-from agi_monitor.supervision.lock_outs import kind_of, name_of
 from agi_monitor.supervision.pins import AT_ONCE, PinGuard
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
@@ -85,6 +83,9 @@ STORE_SECONDS = 1.0
 
 CLOSE_SECONDS = 15.0
 """What a stop takes besides the calls: the manager interface, the last records of the audit, a slow disk."""
+
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter from a call. Python's own 5 ms would pass at each read and write."""
 
 Result = TypeVar("Result")
 
@@ -165,83 +166,81 @@ class Server:
         sockets: Sequence[int] = (),
         plugins: Sequence[Plugin] = (),
     ) -> None:
-        self._config_path = config_path
         self._sockets = sockets
         self._reactor = reactor
         self._clock = clock
-        self.config = load(config_path).config
-        self._plugins = together(plugins, self.config.named_plugins)
+        config = load(config_path).config
+        self._plugins = together(plugins, config.named_plugins)
         self._hashing = Threads(reactor, PIN_THREADS, "pins")
         self._store = Threads(reactor, 1, "store")
         self._records = Threads(reactor, 1, "audit")
-        self._state = StateFolder(self.config.state.directory)
+        # Two: people are read while a file is.
+        self._reading = Threads(reactor, 2, "people")
+        self._state = StateFolder(config.state.directory)
         # Before anything is read: the server before us may still write it.
         self._state.take()
-        self._database = Database(self.config.store.url or file_url(self.config.state.directory))
+        self._database = Database(config.store.url or file_url(config.state.directory))
         self._database.upgrade()
-        self._node = self.config.store.this_node
-        self._people = PeopleTable(self._database)
-        plugin = self.config.store.plugin
-        self._people_plugin = None if plugin is None else PluginPeople(self._plugins, plugin)
-        self._people_source: PluginPeople | PeopleTable = self._people_plugin or self._people
-        self._asking = Threads(reactor, 1, "people")
-        self._lock_outs = LockOutTable(self._database)
-        self._nodes = NodeTable(self._database)
-        self._store_lost = False
-        self._people_seen: int | str = 0
-        """The last change of people, in the store or the plug-in, that holds here."""
-        self._end_seen = 0
-        """The last end of a lock-out that is in the audit."""
-        if self.config.store.has_people:
-            self._people_seen, people = self._read_people()
-            self.config = self.config.with_people(people)
-        self._policy = assembly.policy(self.config)
+        lock_outs = LockOutTable(self._database)
+        self._sinks = AuditSinks(self._make_sinks(config), self._records)
+        self._audit = Bulletin(self._sinks)
+        self._hooks = Hooks(self._plugins, InTime(reactor), self._audit, clock) if self._plugins else None
+        self._config_process = ConfigProcess(config_path)
+        self._in_force = PeopleInForce(
+            config,
+            self._config_process.load,
+            Store(PeopleTable(self._database), lock_outs, NodeTable(self._database), config.store.this_node),
+            None if config.store.plugin is None else PluginPeople(self._plugins, config.store.plugin),
+            self._hooks,
+            self._audit,
+            clock,
+            self._store,
+            self._reading,
+            self._holds_from_now,
+        )
         self._pins = PinGuard(
-            assembly.pin_policy(self.config),
-            self._lock_outs,
+            assembly.pin_policy(config),
+            lock_outs,
             clock,
             reactor.seconds,
             self._hashing,
             self._store,
             DeferredWait,
-            PinTable(self._database) if self.config.store.people else None,
+            PinTable(self._database) if config.store.people else None,
         )
-        self._sinks = AuditSinks(self._make_sinks(), self._records)
-        self._audit = Bulletin(self._sinks)
-        self._hooks = Hooks(self._plugins, InTime(reactor), self._audit, clock) if self._plugins else None
-        self._pbx = None if self.config.ami is None else self._make_pbx(self.config.ami)
+        self._pbx = None if config.ami is None else self._make_pbx(config.ami)
         self._watch = None if self._pbx is None else self._make_watch(self._pbx)
-        self.overview = ServerOverview(
-            self._pbx, self._watch, lambda: self._policy, self._audit, clock, reactor.seconds
-        )
+        self.overview = ServerOverview(self._pbx, self._watch, self._policy, self._audit, clock, reactor.seconds)
         self._calls: dict[Session, SpyCall] = {}
         self._look_ups: Counter[Source] = Counter()
-        self._reloads = {"done": 0, "refused": 0}
         self._port: IListeningPort | None = None
         self._metrics_port: IListeningPort | None = None
         self._control: control.ControlSocket | None = None
         self._retry = task.LoopingCall(self._write_waiting)
         self._retry.clock = reactor
-        self._look = task.LoopingCall(self._look_into_store)
+        self._look = task.LoopingCall(self._look_for_changes)
         self._look.clock = reactor
+        self._garbage = FullCollections(lambda: not self._calls, reactor.seconds)
+        self._collect = task.LoopingCall(self._garbage.look)
+        self._collect.clock = reactor
         router = Router()
         router.add(SCRIPT, self._serve)
         self._factory = FastAGIFactory(
             router,
-            self.config.limits,
+            config.limits,
             reactor,
-            allowed_peers=self.config.fastagi.peers,
-            secret=self.config.fastagi.secret,
-            transcript=self.config.log.level is LogLevel.DEBUG,
+            allowed_peers=config.fastagi.peers,
+            secret=config.fastagi.secret,
+            transcript=config.log.level is LogLevel.DEBUG,
         )
 
-    def _make_sinks(self) -> list[AuditSink]:
-        audit, state = self.config.audit, self.config.state.directory
+    def _make_sinks(self, config: Config) -> list[AuditSink]:
+        audit, state = config.audit, config.state.directory
         signer = audit_key(state)
         sinks: list[AuditSink] = []
         if audit.store:
             # First: what it refuses, the file does not know of.
-            sinks.append(AuditTable(self._database, self._node, state=state, signer=signer))
+            sinks.append(AuditTable(self._database, config.store.this_node, state=state, signer=signer))
         if audit.file is not None:
             sinks.append(AuditFile(audit.file, state=state, signer=signer))
         # What a site's own code refuses nobody is to hear of elsewhere.
@@ -255,7 +254,7 @@ class Server:
             Account(ami.username, ami.secret),
             self._reactor,
             self._clock,
-            lambda: self._policy.hint_context,
+            lambda: self._policy().hint_context,
             self._audit,
             ami.resync_minutes * 60.0,
         )
@@ -264,9 +263,7 @@ class Server:
         own = server_key(self.config.state.directory / "server-key.json")
         shared = self.config.spies.key
         signer = Signer(own.server, secrets.token_hex(8), own.key if shared is None else shared.encode())
-        watch = SpyWatch(
-            pbx, self._reactor, self._clock, signer, lambda: self._policy, self._audit, self._hang_up_by_command
-        )
+        watch = SpyWatch(pbx, self._reactor, self._clock, signer, self._policy, self._audit, self._hang_up_by_command)
         pbx.watcher = watch
         return watch
 
@@ -280,18 +277,20 @@ class Server:
         """
         self._hashing.start()
         self._store.start()
-        self._asking.start()
+        self._reading.start()
         self._records.start()
         self._sinks.take()
         await self._audit.append(ServerStarted(at=self._now(), version=__version__))
         await self._sinks.write_waiting()
-        await self._record_changes(None)
+        await self._in_force.record()
         self._look.start(STORE_SECONDS, now=False)
         if self._pbx is not None:
             self._pbx.start()
         self._port = await self._listen()
         await self._show()
         self._retry.start(AUDIT_RETRY_SECONDS, now=False)
+        self._garbage.begin()
+        self._collect.start(garbage.LOOK_SECONDS, now=False)
         for plugin in self._plugins:
             log.info("plugin_loaded", plugin=plugin.name, version=plugin.version, hooks=plugin.hooks)
         for other in ignored({plugin.name for plugin in self._plugins}):
@@ -332,7 +331,7 @@ class Server:
             agi={count.value: number for count, number in self._factory.counters.items()},
             agi_sessions=len(self._calls),
             audit_waiting=self._sinks.waiting,
-            config_reloads=self._reloads,
+            config_reloads=self._in_force.reloads,
         )
 
     async def _serve(self, session: Session) -> None:
@@ -344,7 +343,7 @@ class Server:
         call = SpyCall(
             session,
             Dialled(request.channel, request.uniqueid, request.extension, request.language),
-            lambda: self._policy,
+            self._policy,
             self._pins,
             Devices(
                 self._pbx,
@@ -368,148 +367,27 @@ class Server:
     def _answered(self, source: Source) -> None:
         self._look_ups[source] += 1
 
-    # ---- reload ----------------------------------------------------------------------------------------
-
-    async def reload(self) -> None:
+    async def reload(self) -> Reloaded | ReloadRefused:
         """Read the configuration again. A file with a mistake changes nothing, and the log says what is wrong."""
-        try:
-            loaded = load(self._config_path)
-            config = loaded.config
-            seen = self._people_seen
-            if self.config.store.has_people:
-                seen, people = await self._from_people(self._read_people)
-                config = config.with_people(people)
-            policy = assembly.policy(config)
-        except ConfigError as error:
-            self._reloads["refused"] += 1
-            log.error("reload_refused", problems=error.problems)
-            return
-        except StateUnavailable as error:
-            self._reloads["refused"] += 1
-            log.error("reload_refused", problems=(str(error),))
-            return
-        fixed = ["spies.key"] if config.spies.key != self.config.spies.key else []
-        fixed += [name for name in _FIXED if getattr(config, name) != getattr(self.config, name)]
-        if fixed:
-            log.warning("reload_needs_restart", sections=fixed)
-        before = self.config.people
-        keep = {name: getattr(self.config, name) for name in _FIXED}
-        if config.store.has_people != self.config.store.has_people:
-            # Who people are is not known of the other place before a restart.
-            keep |= {name: getattr(self.config, name) for name in ("supervisors", "agents", "rules")}
-            policy = assembly.policy(config.model_copy(update=keep))
-        self._put_in_force(config.model_copy(update=keep), policy, seen)
-        self._found_people()
-        await self._audit.append(ConfigReloaded(at=self._now(), digest=loaded.digest))
-        await self._record_changes(before)
-        self._reloads["done"] += 1
-        log.info("reloaded", supervisors=len(self.config.supervisors), agents=len(self.config.agents))
+        return await self._in_force.reload()
 
-    def _put_in_force(self, config: Config, policy: Policy, people_seen: int | str) -> None:
-        self.config, self._policy, self._people_seen = config, policy, people_seen
-        self._pins.policy = assembly.pin_policy(config)
+    @property
+    def config(self) -> Config:
+        """What holds now."""
+        return self._in_force.config
+
+    def _policy(self) -> Policy:
+        return self._in_force.policy
+
+    def _holds_from_now(self) -> None:
+        self._pins.policy = assembly.pin_policy(self.config)
         if self._watch is not None:
             self._watch.recheck()
 
-    # ---- what others change in the store ---------------------------------------------------------------
-
-    def _read_people(self) -> tuple[int | str, People]:
-        # In this order: a change in between is seen once more, and none is missed.
-        return self._last_change(), self._people_source.load()
-
-    def _last_change(self) -> int | str:
-        return self._people_source.last_change()
-
-    async def _from_people(self, look: Callable[[], Result]) -> Result:
-        """Look where people are, in a thread. While a plug-in that knows them does not answer, nobody is let in."""
-        if self._people_plugin is None:
-            return await self._store(look)
-        assert self._hooks is not None  # noqa: S101 (there is a plug-in)
-        try:
-            return await self._asking(look)
-        except StateUnavailable as error:
-            await self._hooks.people_lost(self._people_plugin.plugin, error)
-            raise
-
-    def _found_people(self) -> None:
-        """What holds is what the plug-in says: it answers, and has been understood."""
-        if self._people_plugin is not None and self._hooks is not None:
-            self._hooks.people_found()
-
-    def _look_into_store(self) -> defer.Deferred[None]:
-        return defer.Deferred.fromCoroutine(self._take_changes())
-
-    async def _take_changes(self) -> None:
-        """Let changes of people hold here, end what they no longer allow, and record who made them."""
-        elsewhere = self.config.store.has_people
-        try:
-            last_end = await self._store(self._lock_outs.last_end)
-            seen = await self._from_people(self._last_change) if elsewhere else self._people_seen
-            before, people = self.config.people, None
-            if seen != self._people_seen:
-                seen, people = await self._from_people(self._read_people)
-        except StateUnavailable as error:
-            # Those who are known stay in force; without the store no PIN is accepted anyway.
-            if not self._store_lost:
-                log.error("store_unreadable", error=str(error))
-            self._store_lost = True
-            return
-        self._store_lost = False
-        self._found_people()
-        if people is None and last_end == self._end_seen:
-            return
-        if people is not None:
-            config = self.config.with_people(people)
-            self._put_in_force(config, await self._store(lambda: assembly.policy(config)), seen)
-            log.info("people_changed", supervisors=len(people.supervisors), agents=len(people.agents))
-        await self._record_changes(before)
-
-    async def _record_changes(self, before: People | None) -> None:
-        """Put into the audit what changed of people, who let somebody try a PIN again, and who did it.
-
-        Parameters:
-            before: who there was; None when that is not known, at the start.
-        """
-        in_store = self.config.store.people
-        changes = () if before is None else differences(before, self.config.people)
-        by = "file" if self._people_plugin is None else f"plug-in {self._people_plugin.plugin.name}"
-        for change in () if in_store else changes:
-            await self._audit.append(self._people_changed(change, by))
-        try:
-            noted = await self._store(lambda: self._nodes.noted(self._node))
-            made = await self._store(lambda: self._people.changes_since(noted.people_change)) if in_store else ()
-            ended = await self._store(lambda: self._lock_outs.ends_since(noted.lock_out_end))
-            for one in made:
-                await self._audit.append(self._people_changed(one.change, one.by))
-            for end in ended:
-                fact = self._lock_out_ended(end)
-                await self._audit.append(fact)
-                log.info("lock_out_ended", kind=fact.kind, who=fact.who, by=fact.by, wrong_pins=fact.wrong_pins)
-            now = Noted(
-                made[-1].number if made else noted.people_change, ended[-1].number if ended else noted.lock_out_end
-            )
-            self._end_seen = now.lock_out_end
-            if now != noted:
-                await self._store(lambda: self._nodes.note(self._node, now))
-        except StateUnavailable as error:
-            # They have rows of their own, and are recorded with the next change, or at the next start.
-            log.error("store_unreadable", error=str(error))
-            return
-        said = {(one.change.kind, one.change.key) for one in made}
-        for change in changes if in_store else ():
-            if (change.kind, change.key) not in said:
-                log.warning("people_changed_by_another_way", kind=change.kind, entry=change.key)
-                await self._audit.append(self._people_changed(change, ""))
-
-    def _lock_out_ended(self, end: Ended) -> LockOutEnded:
-        return LockOutEnded(
-            at=self._now(), kind=kind_of(end.who), who=name_of(end.who), by=end.by, wrong_pins=end.failures
-        )
-
-    def _people_changed(self, change: Change, by: str) -> PeopleChanged:
-        return PeopleChanged(
-            at=self._now(), kind=change.kind, entry=change.key, by=by, before=change.before, after=change.after
-        )
+    def _look_for_changes(self) -> defer.Deferred[None]:
+        # It is asked again whatever happens: what is no longer allowed would otherwise go on.
+        looking = defer.Deferred.fromCoroutine(self._in_force.take_changes())
+        return looking.addErrback(lambda failure: log.error("store_unreadable", error=failure.getErrorMessage()))
 
     # ---- stop ------------------------------------------------------------------------------------------
 
@@ -551,7 +429,7 @@ class Server:
         await self._close_audit()
         self._hashing.stop()
         self._store.stop()
-        self._asking.stop()
+        self._reading.stop()
         self._records.stop()
         self._database.close()
         self._state.release()
@@ -583,8 +461,13 @@ class Server:
     async def _close_audit(self) -> None:
         if self._look.running:
             self._look.stop()
+        self._config_process.close()
+        await self._in_force.close()
         if self._retry.running:
             self._retry.stop()
+        if self._collect.running:
+            self._collect.stop()
+        self._garbage.end()
         await self._audit.append(ServerStopped(at=self._now()))
         await self._sinks.close(self._now())
         for line in self._sinks.unwritten():
@@ -603,10 +486,6 @@ class Server:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
-
-
-_FIXED = ("fastagi", "audit", "state", "store", "plugins", "ami", "control", "metrics", "log", "limits")
-"""Sections that only a restart changes."""
 
 
 def _log_failure(failure: Failure) -> None:

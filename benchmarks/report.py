@@ -99,6 +99,13 @@ def rendering(sizes: Any) -> Rows:
         yield f"{one['extensions']:,} extensions", f"{one['cpu_s']:.2f}", f"{one['mib']:.1f}"
 
 
+def reloads(runs: Any) -> Rows:
+    """A reload while calls go on."""
+    for one in runs:
+        stall = f"{one['cpu_ms']:.1f}", f"{one['clock_ms']:.0f} ({one['quiet_clock_ms']:.0f})"
+        yield f"{one['people']:,} people, {one['how']}", *stall, f"{one['seconds']:.1f}", f"{one['cpu_seconds']:.1f}"
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of the page.
@@ -142,6 +149,11 @@ TABLES = {
         ("channel_index",), index, ("", "look-up, any agent, µs", "look-up, the same agent, µs", "event, µs")
     ),
     "decisions": Table(("decisions", "audit_chain"), decisions, ("", "CPU, ms", "clock, ms")),
+    "reloads": Table(
+        ("reload",),
+        reloads,
+        ("people in", "longest stall, ms of CPU", "by the clock, ms (without a reload)", "takes, s", "CPU, s"),
+    ),
     "rendering": Table(("render",), rendering, ("", "CPU, s", "memory besides the people, MiB")),
 }
 

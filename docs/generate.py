@@ -310,11 +310,11 @@ DIALPLAN_SECTIONS = ("fastagi", "codes", "supervisors", "agents", "rules", "noti
 
 
 def fixed_sections() -> tuple[str, ...]:
-    """``service._FIXED``, read from the source: importing the service would choose Twisted's reactor."""
-    for statement in ast.parse((PACKAGE / "service.py").read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_FIXED":
+    """``people_in_force.FIXED``, read from the source: importing it would choose Twisted's reactor."""
+    for statement in ast.parse((PACKAGE / "people_in_force.py").read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "FIXED":
             return tuple(ast.literal_eval(statement.value))
-    raise LookupError("service.py has no _FIXED any more")
+    raise LookupError("people_in_force.py has no FIXED any more")
 
 
 def section(name: str, field: FieldInfo) -> Iterator[str]:

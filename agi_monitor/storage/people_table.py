@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Table, delete, func, insert, select
@@ -63,8 +63,21 @@ class PeopleTable:
         Raises:
             StateUnavailable: they cannot be read, or somebody has put something else into the tables.
         """
+        return self.read()[1]
+
+    def read(self) -> tuple[int, People]:
+        """Return the number of the last change, and everybody exactly as of it.
+
+        Raises:
+            StateUnavailable: they cannot be read, or somebody has put something else into the tables.
+        """
         with self._database.transaction() as connection:
-            return self._load(connection)
+            # PostgreSQL shows each statement what was committed before it: a change could come between two of them.
+            self._database.lock(connection, PEOPLE_LOCK)
+            number = _last_change(connection)
+            rows = _People.read(connection)
+        # Checked outside: it takes a second for ten thousand, and SQLite lets nobody else write meanwhile.
+        return number, self._checked(rows)
 
     def change(self, by: str, at: datetime, edit: Callable[[People], People]) -> tuple[Change, ...]:
         """Change people, all of it or nothing, and return what is another now.
@@ -80,7 +93,7 @@ class PeopleTable:
         """
         with self._database.transaction() as connection:
             self._database.lock(connection, PEOPLE_LOCK)
-            before = self._load(connection)
+            before = self._checked(_People.read(connection))
             after = edit(before)
             found = [f"{document.place(where)}: {what}" for where, what in problems(after)]
             if found:
@@ -97,7 +110,7 @@ class PeopleTable:
             StateUnavailable: it cannot be read.
         """
         with self._database.transaction() as connection:
-            return int(connection.execute(select(func.coalesce(func.max(people_change.c.id), 0))).scalar_one())
+            return _last_change(connection)
 
     def changes_since(self, number: int) -> tuple[Made, ...]:
         """Return the changes behind this one.
@@ -109,24 +122,23 @@ class PeopleTable:
         with self._database.transaction() as connection:
             return tuple(_made(row) for row in connection.execute(query).mappings())
 
-    def _load(self, connection: Connection) -> People:
-        supervisors = {row["id"]: dict(row) for row in _rows(connection, supervisor, supervisor.c.id)}
-        agents = {row["extension"]: dict(row) for row in _rows(connection, agent, agent.c.extension)}
-        for whose, table, key, value, name in (
-            (supervisors, supervisor_endpoint, "supervisor", "endpoint", "endpoints"),
-            (supervisors, supervisor_group, "supervisor", "name", "groups"),
-            (agents, agent_endpoint, "agent", "endpoint", "endpoints"),
-            (agents, agent_group, "agent", "name", "groups"),
+    def _checked(self, rows: _People) -> People:
+        supervisors = {row["id"]: dict(row) for row in rows.supervisors}
+        agents = {row["extension"]: dict(row) for row in rows.agents}
+        for whose, key, value, name, lists in (
+            (supervisors, "supervisor", "endpoint", "endpoints", rows.supervisor_endpoints),
+            (supervisors, "supervisor", "name", "groups", rows.supervisor_groups),
+            (agents, "agent", "endpoint", "endpoints", rows.agent_endpoints),
+            (agents, "agent", "name", "groups", rows.agent_groups),
         ):
-            for row in _rows(connection, table, table.c.position):
+            for row in lists:
                 whose[row[key]].setdefault(name, []).append(row[value])
-        rules = connection.execute(select(rule.c.body).order_by(rule.c.position)).scalars()
         try:
             return People.model_validate(
                 {
                     "supervisors": {row.pop("id"): _from_columns(row) for row in supervisors.values()},
                     "agents": {row.pop("extension"): _from_columns(_agent_of(row)) for row in agents.values()},
-                    "rules": [json.loads(body) for body in rules],
+                    "rules": [json.loads(body) for body in rows.rules],
                 }
             )
         except ValidationError as error:
@@ -134,6 +146,34 @@ class PeopleTable:
             raise StateUnavailable(
                 f"{self._database.shown}: {document.place(where)}: {what}; somebody has put it there by another way"
             ) from None
+
+
+class _People(NamedTuple):
+    """What the tables hold, not yet looked at."""
+
+    supervisors: Sequence[Any]
+    agents: Sequence[Any]
+    supervisor_endpoints: Sequence[Any]
+    supervisor_groups: Sequence[Any]
+    agent_endpoints: Sequence[Any]
+    agent_groups: Sequence[Any]
+    rules: Sequence[str]
+
+    @classmethod
+    def read(cls, connection: Connection) -> Self:
+        return cls(
+            _rows(connection, supervisor, supervisor.c.id),
+            _rows(connection, agent, agent.c.extension),
+            _rows(connection, supervisor_endpoint, supervisor_endpoint.c.position),
+            _rows(connection, supervisor_group, supervisor_group.c.position),
+            _rows(connection, agent_endpoint, agent_endpoint.c.position),
+            _rows(connection, agent_group, agent_group.c.position),
+            connection.execute(select(rule.c.body).order_by(rule.c.position)).scalars().all(),
+        )
+
+
+def _last_change(connection: Connection) -> int:
+    return int(connection.execute(select(func.coalesce(func.max(people_change.c.id), 0))).scalar_one())
 
 
 def _rows(connection: Connection, table: Table, *order: Any) -> Sequence[Any]:

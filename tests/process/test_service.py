@@ -160,6 +160,31 @@ def test_says_what_a_reload_cannot_change(server: Server, text: str) -> None:
 # ---- stop --------------------------------------------------------------------------------------------------
 
 
+def test_a_storm_of_reloads_ends_with_the_file(server: Server, text: str) -> None:
+    """Whatever was written in between: at the end holds what the file says, and each change is on record once."""
+    agent = "  1001: {endpoints: [PJSIP/1001]}\n"
+    for number in range(40):
+        new = server.config.with_suffix(".new")
+        new.write_text(text.replace(agent, f"{agent}  2001: {{name: Number {number}}}\n"))
+        new.replace(server.config)
+        server.hang_up()
+    while server.logs("reloaded")["agents"] != 2 or "Number 39" not in str(server.facts[-1]):
+        pass
+    assert server.stop()[0] == 0
+    names = [(one["before"], one["after"]["name"]) for one in server.facts if one["fact"] == "people_changed"]
+    assert [before and before["name"] for before, _ in names] == [None, *(name for _, name in names[:-1])]
+    assert len({name for _, name in names}) == len(names)
+
+
+def test_a_file_that_never_ends_holds_nobody_up(server: Server, dial: Dial) -> None:
+    """Somebody put a FIFO in its place: it is refused, and calls go on."""
+    server.config.unlink()
+    os.mkfifo(server.config)
+    server.hang_up()
+    assert "It is not a regular file" in server.logs("reload_refused")["problems"][0]
+    assert dial(server).answer_until("EXEC")
+
+
 def test_a_call_at_a_prompt_ends_with_the_server(server: Server, call: Call) -> None:
     """Nobody is left waiting at a prompt; no spy was begun."""
     call.answer_until("GET DATA")

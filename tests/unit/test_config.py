@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import socket
+import warnings
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from agi_monitor import document
 from agi_monitor.config import Config, load, parse
 from agi_monitor.document import MAX_BYTES
 from agi_monitor.errors import ConfigError
@@ -228,7 +232,7 @@ MISTAKES = [
     (edited("[leads]\n  bert", "[leads\n  bert"), "6: expected ',' or ']', but got"),
     (TEXT + "\tx: 1\n", "17: found character '\\t' that cannot start any token"),
     (TEXT + "? [a]\n: 1\n", "17: a key must be one word"),
-    (TEXT + "name: *nobody\n", "17: found undefined alias 'nobody'"),
+    (TEXT + "name: *nobody\n", "17: found undefined alias: a text that begins with * needs quotes"),
     (TEXT + "prompts: &a {goodbye: *a}\n", "17: aliases make this endless"),
     (TEXT + "---\n" + TEXT, "17: but found another document"),
 ]
@@ -335,11 +339,56 @@ SECRET = "s3cret-Hash0fSomebody"
         TEXT + f"spies: {{key: '{SECRET}!'}}\n",
         TEXT + f"spies: {{key: [{SECRET}]}}\n",
         TEXT + f"stop: {{spies: end, hangup_command: [{SECRET}]}}\n",
+        # What YAML takes for something else than a text.
+        TEXT + f"ami: {{secret: *{SECRET}}}\n",
+        TEXT + f"ami: {{secret: !{SECRET}!x y}}\n",
+        TEXT + f"ami: {{secret: !{SECRET}}}\n",
+        TEXT + f"ami: {{secret: &{SECRET}}}\n",
+        TEXT + f"ami:\n  secret: %{SECRET}\n",
+        TEXT + f"%TAG !{SECRET}! x\n",
+        f"%TAG !{SECRET}! x\n%TAG !{SECRET}! y\n---\n{TEXT}",
+        TEXT + f"ami: {{secret: &a {SECRET}, username: &a {SECRET}!}}\n",
+        TEXT + f'ami: {{secret: "{SECRET}\\q"}}\n',
+        TEXT + f"ami:\n  secret: {SECRET}\n {SECRET}: x\n",
+        TEXT + f"ami: [{SECRET}\n",
+        TEXT + f"? [{SECRET}]\n: {SECRET}\n",
     ],
 )
-def test_no_message_repeats_a_value_that_may_be_secret(text: str) -> None:
-    """Hashes and secrets stay in the file."""
-    assert SECRET not in "\n".join(problems(text))
+def test_no_message_repeats_a_value_that_may_be_secret(text: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Hashes and secrets stay in the file: no error shows them, and no warning of a library on standard error."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        found = "\n".join(problems(text))
+    assert SECRET not in found
+    assert SECRET not in "".join(capfd.readouterr())
+    assert warned == []
+
+
+@pytest.mark.parametrize("character", ["3", "x", "é"])
+def test_no_message_repeats_a_character_of_one(character: str) -> None:
+    """Nor one digit of it."""
+    (found,) = problems(TEXT + f'fastagi: {{secret: "\\{"q" if character == "x" else character}{character}"}}\n')
+    assert found == "c.yaml:17: found unknown escape character another text"
+
+
+def test_an_anchor_that_stands_there_twice_is_the_last_one(recwarn: pytest.WarningsRecorder) -> None:
+    """As YAML has it, and nothing is printed: the lines around it may hold secrets."""
+    text = edited("{groups: [sales]}", "&a {groups: [sales]}").replace(
+        "{groups: [sales, protected]}", "&a {name: Ben}"
+    )
+    config = parse(f"{text}audit: {{file: &a /x}}\ndialplan: {{templates: *a}}\n".encode(), "c.yaml")
+    assert config.dialplan.templates == Path("/x")
+    assert len(recwarn) == 0
+
+
+def test_a_key_is_shown_as_one_line_that_a_console_can_bear() -> None:
+    """Whoever writes the file does not write the log."""
+    (found,) = problems(TEXT + '"a\\nb\\e[31m": 1\n')
+    assert found == "c.yaml:17: a?b?[31m: is not a key of this section"
+    (found,) = problems(TEXT + f"fastagi: {{peers: [{'x' * 5_000}]}}\n")
+    assert len(found) < 200
+    (found,) = problems(TEXT + f"{'k' * 200}: 1\n")
+    assert found == f"c.yaml:17: {'k' * 60}...: is not a key of this section"
 
 
 def test_a_hash_is_told_from_anything_else() -> None:
@@ -409,6 +458,39 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load(missing)
     with pytest.raises(ConfigError, match=f"^{re.escape(str(tmp_path))}: cannot be read: Is a directory"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("writer", [False, True])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, writer: bool) -> None:
+    """A FIFO that nobody writes to, or somebody does for ever; a device; a socket."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDWR) if writer else None
+    try:
+        for path in (fifo, Path("/dev/zero")):
+            with pytest.raises(ConfigError, match="cannot be read: It is not a regular file"):
+                load(path)
+    finally:
+        if held is not None:
+            os.close(held)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        with pytest.raises(ConfigError, match="cannot be read"):
+            load(tmp_path / "socket")
+
+
+def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """A terabyte of nothing."""
+    with (tmp_path / "c.yaml").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ConfigError, match=f"c.yaml:1: is larger than {MAX_BYTES} bytes"):
+        load(tmp_path / "c.yaml")
+
+
+def test_a_file_of_too_many_values_is_refused_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the value that is one too many, whatever stands behind it."""
+    monkeypatch.setattr(document, "MAX_NODES", 100)
+    assert problems("- a\n" * 100 + "]") == ("c.yaml:100: has more than 100 values",)
 
 
 YAML_PIECES = [

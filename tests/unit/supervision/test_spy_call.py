@@ -714,7 +714,7 @@ def test_no_digit_of_a_pin_is_in_an_error(desk: Desk) -> None:
 # ---- hang-ups, and a disk that fails -----------------------------------------------------------------------
 
 LONG_STORY = f"{PIN}#56*1001*"
-COMMANDS_OF_LONG_STORY = 40
+COMMANDS_OF_LONG_STORY = 68
 
 
 def test_the_long_story_has_so_many_commands(desk: Desk) -> None:

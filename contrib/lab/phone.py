@@ -125,7 +125,7 @@ class Phone:
         self.endpoint = endpoint
         self.name = endpoint.name
         self.folder = folder
-        self._address = address
+        self.address = address
         self._pbx_address = pbx_address
         self._password = password
         self._start_process = start_process
@@ -437,7 +437,7 @@ class Phone:
 
     def _connect(self) -> _Control | None:
         try:
-            return _Control(self.name, self._address, self.endpoint.control_port)
+            return _Control(self.name, self.address, self.endpoint.control_port)
         except OSError:
             return None
 

@@ -11,10 +11,12 @@ what is on record is true.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from contrib.lab.server import PINS
 from contrib.lab.sip import SipCaller, escaped
 from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House, heard_in
@@ -55,17 +57,28 @@ def open_house(house: House) -> Iterator[House]:
     house.lab.pbx.remove_dialplan("lab-ways-in")
 
 
-def forge(house: House, *lines: str, start: str = "5", dialled: bool = False) -> None:
-    """Let somebody call whose number, or whom they dial, holds an event.
+@contextmanager
+def forged(
+    house: House, *lines: str, tear: str = EMPTY_LINE, by: str = ATTACKER, dialled: bool = False
+) -> Iterator[None]:
+    """Let somebody call whose number, or whom they dial, holds an event; the call goes on while the block runs.
 
     :param lines: of the event
-    :param start: what stands before it
+    :param tear: what stands before it: an empty line begins another event, a line break goes on with the true one
+    :param by: whose call it is
     :param dialled: whether it is in the number that is dialled
     """
-    written = escaped(start + EMPTY_LINE + "\r\n".join(lines))
-    with SipCaller.of(house.lab, ATTACKER) as attacker:
+    written = escaped((ANYTHING if dialled else "5") + tear + "\r\n".join(lines))
+    with SipCaller.of(house.lab, by) as attacker:
         call = attacker.invite(written) if dialled else attacker.invite("810", claims=written)
         call.wait_for_answer()
+        yield
+
+
+def forge(house: House, *lines: str, tear: str = EMPTY_LINE) -> None:
+    """The same with a call that is over at once."""
+    with forged(house, *lines, tear=tear):
+        pass
 
 
 def assert_noticed(house: House, mark: int) -> None:
@@ -84,13 +97,20 @@ def answers(house: House, mark: int, *events: str) -> list[dict[str, Any]]:
     )
 
 
-def asks_in_vain(house: House) -> None:
-    """The supervisor asks for agent 1001 and is refused, because the agent has no call."""
-    mark = house.server.mark()
-    call = house.identify("*2221001")
-    said = answers(house, mark, "refused", "spy_started")
+def asks_in_vain(
+    house: House, *lines: str, tear: str = EMPTY_LINE, by: str = ATTACKER, dialled: bool = False
+) -> None:
+    """The supervisor asks for agent 1001, an event is forged, and it is said that the agent has no call."""
+    phone = house.lab.phone("2001")
+    call = house.dial("*2221001")
+    phone.press(PINS["2001"])
+    # At the last moment, lest a list corrects the picture before it is asked.
+    with forged(house, *lines, tear=tear, by=by, dialled=dialled):
+        mark = house.server.mark()
+        phone.press("#")
+        said = answers(house, mark, "refused", "spy_started")
     assert [(one["event"], one.get("reason")) for one in said] == [("refused", "no_call")]
-    house.lab.phone("2001").hang_up(call)
+    phone.hang_up(call)
 
 
 # ---- whose call is it? ---------------------------------------------------------------------------------
@@ -102,22 +122,21 @@ def test_forged_logins_at_a_queue_make_nobody_an_agent(open_house: House) -> Non
     mark = house.server.mark()
     house.lab.connect("3001", "3002")
     login = ("Event: QueueMemberAdded", "Queue: q", "Name: 1001", "Interface: PJSIP/3002")
-    forge(house, *login)
-    asks_in_vain(house)
-    forge(house, *login, start=ANYTHING, dialled=True)
-    asks_in_vain(house)
+    asks_in_vain(house, *login)
+    asks_in_vain(house, *login, dialled=True)
     house.hears({"3001": {"3002"}, "3002": {"3001"}})
     assert_noticed(house, mark)
 
 
 def test_a_forged_name_does_not_unprotect(open_house: House) -> None:
-    """The event says that the channel of a protected agent is one of 1001's."""
+    """The event says that the channel of a protected agent is one of 1001's: one that is made up, and a true one of
+    1001's own phone that claims the uniqueid of the other."""
     house = open_house
     house.lab.connect("3001", "1002")
     mark = house.server.mark()
     (protected,) = house.lab.pbx.channels_of("1002")
-    forge(house, "Event: Rename", f"Uniqueid: {protected.unique_id}", "Newname: PJSIP/1001-f")
-    asks_in_vain(house)
+    asks_in_vain(house, "Event: Rename", f"Uniqueid: {protected.unique_id}", "Newname: PJSIP/1001-f")
+    asks_in_vain(house, f"Uniqueid: {protected.unique_id}", tear="\r\n", by="1001")
     house.hears({"3001": {"1002"}, "1002": {"3001"}})
     assert_noticed(house, mark)
 
@@ -152,7 +171,8 @@ def test_forged_rogues_hang_nobody_up(open_house: House) -> None:
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["granted", "adopted"])
 def test_a_forged_end_ends_nothing(open_house: House, adopted: bool) -> None:
-    """The events say that a spy has ended and that its channel is gone; it has not, and is not said to have."""
+    """The events say that a spy has ended and that its channel is gone, and so does the true Hangup of a caller who
+    claims its uniqueid; it has not ended, and is not said to have."""
     house = open_house
     house.lab.connect("3001", "1001")
     house.spy()
@@ -165,6 +185,7 @@ def test_a_forged_end_ends_nothing(open_house: House, adopted: bool) -> None:
     (before,) = house.asks("spies")["spies"]
     forge(house, "Event: ChanSpyStop", f"SpyerUniqueid: {spyer.unique_id}")
     forge(house, "Event: Hangup", f"Channel: {spyer.name}", f"Uniqueid: {spyer.unique_id}")
+    forge(house, f"Uniqueid: {spyer.unique_id}", tear="\r\n")
     house.hears(heard_in("listen"))
     assert not house.server.audit("spy_ended")
     assert not house.server.audit("spy_silent")
@@ -178,14 +199,16 @@ def test_a_forged_end_ends_nothing(open_house: House, adopted: bool) -> None:
 # ---- calls of people with such a number ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", ["ami", "agi"])
-def test_the_customer_has_an_empty_line_in_the_number(open_house: House, source: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "number"), [("ami", f"31{EMPTY_LINE}9"), ("agi", f"31{EMPTY_LINE}9"), ("agi", "3)\n200 result=1 (")]
+)
+def test_the_customer_has_an_empty_line_in_the_number(open_house: House, source: str, number: str) -> None:
     """Their call can be heard like any other, whether the events or the replies to AGI are torn by it."""
     house = open_house
     if source == "agi":
         house.restart(ami=None)
     customer = house.lab.phone("3001")
-    customer.restart(number=escaped(f"31{EMPTY_LINE}9"))
+    customer.restart(number=escaped(number))
     call = customer.dial("1001")
     house.lab.phone("1001").answer()
     customer.wait_for_state(call, "established")

@@ -367,6 +367,11 @@ class Lab:
         self.phones[name].switch_on()
         return self.phones[name]
 
+    def sound_of(self, name: str) -> tuple[str, int]:
+        """Tell a phone's address and first port for sound. What is sent there is on record, also while it is off."""
+        phone = self.phones[name]
+        return phone.address, phone.endpoint.rtp_ports.start
+
     @property
     def ca_file(self) -> Path:
         """The certificate of `authority`, for whoever connects to the manager interface with TLS."""

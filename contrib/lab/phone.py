@@ -125,7 +125,7 @@ class Phone:
         self.endpoint = endpoint
         self.name = endpoint.name
         self.folder = folder
-        self._address = address
+        self.address = address
         self._pbx_address = pbx_address
         self._password = password
         self._start_process = start_process
@@ -354,11 +354,26 @@ class Phone:
         :param call: the first one, on hold
         :param consultation: the second one
         """
-        replaces = self._dialogue(consultation)
+        replaces = self.dialogue(consultation)
         self._command("callfind", call.id)
         self._command("transfer", f"{consultation.peer}?Replaces={quote(replaces, safe='')}")
         self._leave(call, timeout)
         self.wait_for_state(consultation, "closed", timeout)
+
+    def dialogue(self, call: Call) -> str:
+        """Name a call's SIP dialogue as Replaces wants it: call id and both tags, read from the phone's log.
+
+        :raises PhoneError: the call was not answered
+        """
+        log = (self.folder / "baresip.log").read_text(errors="replace")
+        for message in reversed(re.split(r"\r?\n\r?\n", log)):
+            if f"Call-ID: {call.id}" not in message:
+                continue
+            from_tag = re.search(r"^From:.*;tag=([^\s;]+)", message, re.M)
+            to_tag = re.search(r"^To:.*;tag=([^\s;]+)", message, re.M)
+            if from_tag and to_tag and re.search(r"SIP/2\.0 2\d\d", message) and "INVITE" in message:
+                return f"{call.id};to-tag={to_tag[1]};from-tag={from_tag[1]}"
+        raise PhoneError(f"phone {self.name} has no answered INVITE of {call} in its log")
 
     def set_auto_answer(self, on: bool) -> None:
         """Take every call at once, or let it ring."""
@@ -417,24 +432,12 @@ class Phone:
                 f"the transfer by {self.name} did not go through: {error}\n{self._log_tail()}"
             ) from error
 
-    def _dialogue(self, call: Call) -> str:
-        """Read a call's SIP dialogue from the phone's log: call id and both tags, as Replaces wants them."""
-        log = (self.folder / "baresip.log").read_text(errors="replace")
-        for message in reversed(re.split(r"\r?\n\r?\n", log)):
-            if f"Call-ID: {call.id}" not in message:
-                continue
-            from_tag = re.search(r"^From:.*;tag=([^\s;]+)", message, re.M)
-            to_tag = re.search(r"^To:.*;tag=([^\s;]+)", message, re.M)
-            if from_tag and to_tag and re.search(r"SIP/2\.0 2\d\d", message) and "INVITE" in message:
-                return f"{call.id};to-tag={to_tag[1]};from-tag={from_tag[1]}"
-        raise PhoneError(f"phone {self.name} has no answered INVITE of {call} in its log")
-
     def _is_registered(self) -> bool:
         return "OK " in self._command("reginfo")
 
     def _connect(self) -> _Control | None:
         try:
-            return _Control(self.name, self._address, self.endpoint.control_port)
+            return _Control(self.name, self.address, self.endpoint.control_port)
         except OSError:
             return None
 

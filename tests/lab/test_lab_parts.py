@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from itertools import combinations, permutations
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -12,6 +13,7 @@ from contrib.lab.capture import FILE_HEADER, MAGIC_MICROSECONDS, PACKET_HEADER, 
 from contrib.lab.endpoints import ENDPOINTS, TONES_HZ, endpoint_of_rtp_port
 from contrib.lab.errors import LabError, PhoneError, Unclear, WaitTimeout
 from contrib.lab.phone import parse_netstrings
+from contrib.lab.sip import LONGEST_USER, escaped
 from contrib.lab.sound import BIN_HZ, FLOOR_DBFS, Hearing, measure, sine, tone_level, tones_in, ulaw_to_linear
 from contrib.lab.waiting import wait_until
 
@@ -167,3 +169,16 @@ def test_another_file_is_no_capture(tmp_path: Path) -> None:
 def test_waiting_in_vain_says_for_what() -> None:
     with pytest.raises(WaitTimeout, match=r"waited 0\.05 s for the moon, in vain.*None"):
         wait_until(lambda: None, 0.05, "the moon")
+
+
+@pytest.mark.parametrize("text", ["1001", "5\r\n\r\nEvent: x", "a@b;c=%0D", "é", "x" * LONGEST_USER])
+def test_any_text_is_a_user_part(text: str) -> None:
+    """No character of it ends the address, and what is decoded is the text."""
+    written = escaped(text)
+    assert written.replace("%", "").isalnum()
+    assert unquote(written) == text
+
+
+def test_a_user_part_is_not_cut() -> None:
+    with pytest.raises(ValueError, match="80 characters"):
+        escaped("x" * (LONGEST_USER + 1))

@@ -223,7 +223,11 @@ class Policy:
         agent = None if extension is None else self.agent_for(endpoint, extension)
         if agent is not None:
             return agent.extension
-        return extension if extension in self.agents else None
+        agent = self.agents.get(extension or "")
+        if agent is None or (endpoint in self.supervisors and not self.shares_tenant(endpoint, agent)):
+            # The digits may be the key of another company's agent, who was not asked for.
+            return None
+        return agent.extension
 
     def spoken_digits(self, extension: str) -> str:
         """Return what is said on the phone for an agent: what one dials for them."""

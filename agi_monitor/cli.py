@@ -17,7 +17,7 @@ from rich.console import RenderableType
 
 from agi_monitor import __version__, assembly, logs, tables, terminal
 from agi_monitor.audit_cli import audit
-from agi_monitor.config import Config, load
+from agi_monitor.config import Config, load, tenant_mistakes
 from agi_monitor.control import client
 from agi_monitor.control.messages import Ask, Request
 from agi_monitor.control.overview import Row
@@ -100,6 +100,8 @@ def check_config(config_path: Path, as_json: bool) -> None:
     others: tuple[Ignored, ...] = ()
     try:
         config = load_with_people(config_path)
+        # People of the store or of a plug-in are not in the file whose mistakes were looked for.
+        problems = tenant_mistakes(config, config.people)
         render_dialplan(assembly.site(config), config.dialplan.templates)
         plugins = installed(config.named_plugins)
         others = ignored(config.named_plugins)

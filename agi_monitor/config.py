@@ -590,6 +590,12 @@ def check(found: document.Parsed, name: str) -> Config:
     return document.check(found, name, Config, _problems, "Write a sample with: agi-monitor init")
 
 
+def tenant_mistakes(config: Config, people: People) -> tuple[str, ...]:
+    """Return what is wrong between people, wherever they live, and the companies that the configuration names."""
+    found = tenant_problems(people, config.tenants, config.dialplan.hint_context)
+    return tuple(f"{document.place(where)}: {what}" for where, what in found)
+
+
 def _problems(config: Config) -> Iterator[Problem]:
     for check in _CHECKS:
         yield from check(config)

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from agi_monitor import document, people_csv, terminal
 from agi_monitor import people_tables as tables
-from agi_monitor.config import Config, load
+from agi_monitor.config import Config, load, tenant_mistakes
 from agi_monitor.errors import ConfigError
 from agi_monitor.people import (
     AgentEntry,
@@ -92,6 +92,7 @@ def add() -> None:
 @click.option("--group", "groups", multiple=True, help="A supervisor group; repeatable.")
 @click.option("--name", default="", help="For people.")
 @click.option("--language", help="Of the prompts, such as de.")
+@click.option("--tenant", help="The company whose agents they may hear, of 'tenants'.")
 def add_supervisor(
     config_path: Path,
     as_json: bool,
@@ -100,10 +101,13 @@ def add_supervisor(
     groups: tuple[str, ...],
     name: str,
     language: str | None,
+    tenant: str | None,
 ) -> None:
     """Add the supervisor ID. Without a PIN they hear nobody yet: agi-monitor pin set ID."""
     fields: dict[str, object] = {"endpoints": endpoints, "groups": groups, "name": name}
-    _add(config_path, as_json, "supervisors", id, fields if language is None else {**fields, "language": language})
+    given = {"language": language, "tenant": tenant}
+    fields |= {key: value for key, value in given.items() if value is not None}
+    _add(config_path, as_json, "supervisors", id, fields)
 
 
 @add.command("agent")
@@ -112,6 +116,8 @@ def add_supervisor(
 @click.option("--group", "groups", multiple=True, help="An agent group; repeatable.")
 @click.option("--name", default="", help="For people.")
 @click.option("--protected", is_flag=True, help="Nobody may hear them.")
+@click.option("--tenant", help="The company they work for, of 'tenants'.")
+@click.option("--dialled", help="The digits that are dialled for them, where EXTENSION is a name.")
 def add_agent(
     config_path: Path,
     as_json: bool,
@@ -120,9 +126,13 @@ def add_agent(
     groups: tuple[str, ...],
     name: str,
     protected: bool,
+    tenant: str | None,
+    dialled: str | None,
 ) -> None:
-    """Add the agent with this EXTENSION."""
+    """Add the agent with this EXTENSION, or a name such as beta-1001 with the digits in --dialled."""
     fields: dict[str, object] = {"endpoints": endpoints, "groups": groups, "name": name, "protected": protected}
+    given = {"tenant": tenant, "extension": dialled}
+    fields |= {key: value for key, value in given.items() if value is not None}
     _add(config_path, as_json, "agents", extension, fields)
 
 
@@ -199,6 +209,7 @@ def import_(
             found = [f"{document.place(where)}: {what}" for where, what in problems(after)]
             if found:
                 raise ConfigError(*found)
+            _check_tenants(config, after)
             changes = differences(before, after)
             if changes and not dry_run and not yes:
                 _show(changes)
@@ -317,9 +328,24 @@ def _table(config: Config) -> Iterator[PeopleTable]:
 
 
 def _change(config_path: Path, as_json: bool, edit: Edit) -> None:
-    with terminal.failing(), _table(load(config_path).config) as table:
-        changes = table.change(whoami(), datetime.now(UTC), edit)
+    with terminal.failing():
+        config = load(config_path).config
+
+        def checked(before: People) -> People:
+            after = edit(before)
+            _check_tenants(config, after)
+            return after
+
+        with _table(config) as table:
+            changes = table.change(whoami(), datetime.now(UTC), checked)
     _report(changes, as_json, shown=False, made=True)
+
+
+def _check_tenants(config: Config, after: People) -> None:
+    """The companies stand in the configuration file, and who is of them in the store."""
+    mistakes = tenant_mistakes(config, after)
+    if mistakes:
+        raise ConfigError(*mistakes)
 
 
 def _with(before: People, who: str, fields: Mapping[str, object]) -> People:

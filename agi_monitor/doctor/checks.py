@@ -103,6 +103,11 @@ def _unusable_system_name(evidence: Evidence) -> Iterator[str]:
         yield f"systemname = {name!r} holds {' '.join(repr(one) for one in characters)}"
 
 
+def _queue_contexts(evidence: Evidence) -> Iterator[str]:
+    for extension, contexts in sorted(known(evidence.queue_contexts).items()):
+        yield f"{extension}: queues reach it in the contexts {', '.join(sorted(contexts))}"
+
+
 def _live_dangerously(evidence: Evidence) -> Iterator[str]:
     for value in values(_options(evidence), "live_dangerously"):
         if value.lower() in TRUE:
@@ -469,6 +474,15 @@ CHECKS: tuple[Check, ...] = (
         "In asterisk.conf, make systemname of letters, digits, spaces and _ . - + @ : # = ~ ! % * ' alone, and "
         "restart Asterisk.",
         _unusable_system_name,
+    ),
+    Check(
+        "queue-contexts",
+        WARNING,
+        "Agents whom queues reach by more than one context, on a PBX without tenants",
+        "Two companies may have the same extension. Without tenants it is one agent, and whoever may hear that agent "
+        "hears the calls of both.",
+        "Name the companies in 'tenants' of the configuration. Where it is all one company, nothing has to be done.",
+        _queue_contexts,
     ),
     Check(
         "live-dangerously",

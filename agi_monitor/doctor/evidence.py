@@ -118,6 +118,8 @@ class Evidence:
         loaded: the needed modules that run.
         dialplan: as the PBX holds it.
         unusable_names: system names that cannot stand in the identifier of a channel, with the characters.
+        queue_contexts: by the extension of an agent, the contexts by which queues reach it, when there is more than
+            one and the configuration names no companies.
         endpoints: of PJSIP.
         skew: by how much its clock is ahead of the one here.
         differences: what is otherwise than rendered.
@@ -147,6 +149,7 @@ class Evidence:
     loaded: frozenset[str] | Missing = NO_ACCOUNT
     dialplan: Dialplan | Missing = NO_ACCOUNT
     unusable_names: Mapping[str, str] | Missing = NO_ACCOUNT
+    queue_contexts: Mapping[str, frozenset[str]] | Missing = NO_ACCOUNT
     endpoints: tuple[Endpoint, ...] | Missing = NO_ACCOUNT
     skew: timedelta | Missing = NO_ACCOUNT
     differences: tuple[str, ...] | Missing = NO_ACCOUNT

@@ -48,6 +48,7 @@ from agi_monitor.storage.audit_key_file import PUBLIC_FILE, trusted_keys
 from agi_monitor.storage.audit_reading import files_of, in_order
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.supervision.audit_verification import Verdict
+from agi_monitor.supervision.devices import LOCAL_MEMBER
 from agi_monitor.supervision.prompts import EXTENSION, NUMBER, PLACEHOLDERS, Prompts
 
 SOUND_FOLDERS = ("/usr/share/asterisk/sounds", "/var/lib/asterisk/sounds")
@@ -161,6 +162,7 @@ def of_pbx(evidence: Evidence, config: Config, pbx: Pbx) -> Evidence:
         version=_tried(lambda: pbx.ask("CoreSettings").text("AsteriskVersion")),
         unusable_names=_tried(lambda: _unusable([pbx.ask("CoreSettings").text("SystemName")])),
         skew=_tried(lambda: _skew(pbx)),
+        queue_contexts=_tried(lambda: _queue_contexts(pbx, config)),
         loaded=_tried(lambda: _running(pbx, evidence.modules)),
         endpoints=_tried(lambda: _endpoints(pbx)),
         other_drivers=_tried(lambda: _running(pbx, OTHER_DRIVERS)),
@@ -174,9 +176,27 @@ def _hinted(config: Config, dialplan: Dialplan | Missing) -> frozenset[str]:
     """The devices of agents that are found by hints."""
     if isinstance(dialplan, Missing):
         return frozenset()
-    context = config.dialplan.hint_context
-    extensions = (extension for extension, agent in config.agents.items() if not agent.endpoints)
-    return frozenset(device for extension in extensions for device in dialplan.devices(context, extension))
+    found: set[str] = set()
+    for agent in assembly.agents(config):
+        if not agent.endpoints:
+            context = config.dialplan.hint_context if agent.hint_context is None else agent.hint_context
+            found.update(dialplan.devices(context, agent.digits))
+    return frozenset(found)
+
+
+def _queue_contexts(pbx: Pbx, config: Config) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    try:
+        items = [] if config.tenants else pbx.items("QueueStatus")
+    except PermissionDenied:
+        raise
+    except ActionFailed:
+        items = []  # a PBX without app_queue.so
+    for item in items:
+        member = LOCAL_MEMBER.fullmatch(item.text("Location"))
+        if item.text("Event") == "QueueMember" and member is not None and member["extension"] in config.agents:
+            found.setdefault(member["extension"], set()).add(member["context"])
+    return {extension: frozenset(contexts) for extension, contexts in found.items() if len(contexts) > 1}
 
 
 def _unusable(names: Iterable[str]) -> Mapping[str, str]:

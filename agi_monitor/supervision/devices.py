@@ -33,7 +33,9 @@ MAX_HINT_TEXT = MAX_DEVICES * MAX_TEXT
 RINGING = 8
 """The bit of a hint's status that is told again for each further ring (AST_EXTENSION_RINGING, pbx.h)."""
 
-_LOCAL_MEMBER = re.compile(r"Local/(?P<extension>[^@/]+)@(?P<context>[^/]+)(?:/[a-z]*)?", re.IGNORECASE)
+LOCAL_MEMBER = re.compile(r"Local/(?P<extension>[^@/]+)@(?P<context>[^/]+)(?:/[a-z]*)?", re.IGNORECASE)
+"""A queue member that is reached through the dialplan, such as ``Local/1001@agents/n``."""
+
 _DIALPLAN_NAME = re.compile(r"[A-Za-z0-9_.+*#\-]{1,80}")
 """What may be put into ``HINT()``: nothing that could end it or be read as an expression."""
 
@@ -235,7 +237,7 @@ class NodeDevices:
         if ENDPOINT.fullmatch(state_of) is None and _HINT_STATE.fullmatch(state_of) is None:
             # A member whose own Local channel is watched: where it ends is not told.
             return Outcome.TAKEN
-        local, hint = _LOCAL_MEMBER.fullmatch(interface), _HINT_STATE.fullmatch(state_of)
+        local, hint = LOCAL_MEMBER.fullmatch(interface), _HINT_STATE.fullmatch(state_of)
         named = (text(event, "MemberName") or text(event, "Name"), local["extension"] if local else "")
         contexts = frozenset(found["context"] for found in (local, hint) if found is not None)
         logins = tuple(Login(name, contexts) for name in dict.fromkeys(named) if name)

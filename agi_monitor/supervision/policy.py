@@ -114,9 +114,9 @@ class Policy:
             endpoint: the supervisor's device.
             digits: as they were dialled or keyed in.
         """
-        return next((agent for agent in self._dialled.get(digits, ()) if self.is_reachable(endpoint, agent)), None)
+        return next((agent for agent in self._dialled.get(digits, ()) if self.shares_tenant(endpoint, agent)), None)
 
-    def is_reachable(self, endpoint: str, agent: Agent) -> bool:
+    def shares_tenant(self, endpoint: str, agent: Agent) -> bool:
         """Say whether an agent is of the same tenant as the supervisor of this phone; no rule reaches across."""
         supervisor = self.supervisors.get(endpoint)
         return supervisor is not None and supervisor.tenant == agent.tenant
@@ -137,8 +137,8 @@ class Policy:
 
     def longest_extension(self, endpoint: str) -> int:
         """Return how many digits the longest extension has that can be dialled on this supervisor's phone."""
-        reachable = (agent for agent in self.agents.values() if self.is_reachable(endpoint, agent))
-        return max((len(agent.digits) for agent in reachable), default=1)
+        own = (agent for agent in self.agents.values() if self.shares_tenant(endpoint, agent))
+        return max((len(agent.digits) for agent in own), default=1)
 
     # ---- what is allowed -------------------------------------------------------------------------------
 
@@ -223,7 +223,11 @@ class Policy:
         agent = None if extension is None else self.agent_for(endpoint, extension)
         if agent is not None:
             return agent.extension
-        return extension if extension in self.agents else None
+        agent = self.agents.get(extension or "")
+        if agent is None or (endpoint in self.supervisors and not self.shares_tenant(endpoint, agent)):
+            # The digits may be the key of another company's agent, who was not asked for.
+            return None
+        return agent.extension
 
     def spoken_digits(self, extension: str) -> str:
         """Return what is said on the phone for an agent: what one dials for them."""

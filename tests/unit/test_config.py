@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from agi_monitor import document
+from agi_monitor import assembly, document
 from agi_monitor.config import Config, load, parse
 from agi_monitor.document import MAX_BYTES
 from agi_monitor.errors import ConfigError
@@ -557,3 +557,73 @@ def test_any_bytes_are_a_configuration_or_a_config_error(content: bytes) -> None
         assert all(problem.startswith("c.yaml:") for problem in error.problems)
     else:
         assert isinstance(config, Config)
+
+
+# ---- several companies --------------------------------------------------------------------------------------
+
+COMPANIES = f"""\
+tenants:
+  acme: {{contexts: [acme], hint_context: acme-hints}}
+  beta: {{contexts: [beta, beta-out]}}
+supervisors:
+  anna: {{endpoints: [PJSIP/2001], pin: "{PIN_HASH}", tenant: acme}}
+  bert: {{endpoints: [PJSIP/2002], pin: "{PIN_HASH}", tenant: beta}}
+agents:
+  1001: {{tenant: acme}}
+  beta-1001: {{tenant: beta, extension: 1001}}
+rules: []
+"""
+
+
+def test_two_companies_may_have_the_same_extension() -> None:
+    """Each agent has the contexts of their company, and a hint of its own."""
+    config = parse(COMPANIES.encode(), "c.yaml")
+    acmes, betas = assembly.agents(config)
+    assert (acmes.extension, acmes.digits, acmes.hint_context) == ("1001", "1001", "acme-hints")
+    assert (betas.extension, betas.digits, betas.hint_context) == ("beta-1001", "1001", None)
+    assert acmes.contexts == {"acme", "acme-hints"}
+    assert betas.contexts == {"beta", "beta-out"}
+    assert [agent.extension for agent in assembly.site(config).agents] == ["1001"]
+    (only,) = assembly.agents(parse(TEXT.replace("  1002: {groups: [sales, protected]}\n", "").encode(), "c.yaml"))
+    assert (only.contexts, only.hint_context, only.tenant) == (None, None, "")
+
+
+def test_people_of_a_company_that_nobody_named_are_logged_in_nowhere() -> None:
+    """They may come from a store that knows more companies than the file."""
+    config = parse(COMPANIES.encode(), "c.yaml")
+    for name in ("gamma", None):
+        agent = config.agents["1001"].model_copy(update={"tenant": name})
+        (found,) = assembly.agents(config.model_copy(update={"agents": {"1": agent}}))
+        assert found.contexts == frozenset()
+    (found,) = assembly.agents(config.model_copy(update={"agents": {"1": config.agents["1001"]}, "tenants": {}}))
+    assert found.contexts == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("extension: 1001}", "extension: 10o1}", "9: agents.beta-1001.extension: must be 1 to 20 digits"),
+        (", extension: 1001}", "}", "9: agents.beta-1001: extension is missing: nobody can dial a name"),
+        ("{tenant: acme}", "{tenant: acme, extension: 1002}", "8: agents.1001.extension: is another than the key"),
+        (
+            "{tenant: beta, ext",
+            "{tenant: acme, ext",
+            "9: agents.beta-1001.extension: is already the extension of 1001",
+        ),
+        ("{tenant: acme}", "{tenant: gamma}", "8: agents.1001.tenant: gamma is not one of tenants"),
+        ("{tenant: acme}", "{}", "8: agents.1001: tenant is missing, because there are tenants"),
+        (", tenant: beta}", "}", "6: supervisors.bert: tenant is missing, because there are tenants"),
+        ("[beta, beta-out]", "[beta, acme]", "3: tenants.beta.contexts: acme is already a context of acme"),
+        ("beta-out]", "acme-hints]", "3: tenants.beta.contexts: acme-hints is already a context of acme"),
+        (", hint_context: acme-hints", "", "9: agents.beta-1001: is found by the same hint as 1001"),
+        (
+            "extension: 1001}",
+            "extension: 1001, groups: [beta-1001]}",
+            "9: agents.beta-1001: is also the name of a group",
+        ),
+    ],
+)
+def test_what_would_mix_companies_is_a_mistake(old: str, new: str, problem: str) -> None:
+    """With its line, and how to mend it."""
+    assert COMPANIES.count(old) == 1
+    assert any(f"c.yaml:{problem}" in one for one in problems(COMPANIES.replace(old, new)))

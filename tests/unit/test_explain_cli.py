@@ -167,3 +167,39 @@ def test_a_configuration_with_mistakes_is_told(config: Path) -> None:
     result = run(config, "anna", "listen", "1001")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"{config}:11: rules[0].when.hours[0]: must be hours")
+
+
+COMPANIES = f"""\
+tenants: {{acme: {{hint_context: acme}}, beta: {{hint_context: beta}}}}
+supervisors:
+  anna: {{endpoints: [PJSIP/2001], pin: "{PIN_HASH}", tenant: acme}}
+  bert: {{endpoints: [PJSIP/2002], pin: "{PIN_HASH}", tenant: beta}}
+agents:
+  1001: {{tenant: acme, endpoints: [PJSIP/1001]}}
+  beta-1001: {{tenant: beta, extension: 1001}}
+rules:
+  - {{name: everybody, allow: [listen], supervisors: [all], agents: [all]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "agent", "said"),
+    [
+        ("anna", "1001", ["anna, listen, 1001: allowed by rule everybody", "Rules about them:"]),
+        ("anna", "beta-1001", ["anna, listen, beta-1001: denied: the agent is of another tenant"]),
+        ("bert", "beta-1001", ["bert, listen, beta-1001: allowed by rule everybody", "Rules about them:"]),
+        ("bert", "1001", ["bert, listen, beta-1001: allowed by rule everybody", "Rules about them:"]),
+    ],
+)
+def test_digits_mean_the_agent_of_the_supervisors_company(
+    config: Path, supervisor: str, agent: str, said: list[str]
+) -> None:
+    """As on the phone; the key of an agent means that one, and another company's is nobody's to hear."""
+    config.write_text(COMPANIES)
+    result = run(config, supervisor, "listen", agent)
+    lines = result.stdout.splitlines()
+    assert lines[: len(said)] == said
+    assert result.exit_code == (0 if "allowed" in said[0] else 1)
+    # What the PBX alone knows is not passed over: whether a hint names a phone.
+    hint = "Not verified here: that the hint 1001@beta of the PBX names a phone."
+    assert (hint in lines) == ("beta-1001" in said[0])

@@ -150,6 +150,20 @@ def test_what_is_not_utf_8_is_said() -> None:
     assert problems(b"kind,id\nagent,\xff\n") == ("p.csv:2: is not UTF-8",)
 
 
+def test_tenants_come_back() -> None:
+    """And who has no column for them keeps theirs."""
+    people = People.model_validate(
+        {
+            "supervisors": {"anna": {"endpoints": ["PJSIP/2001"], "tenant": "acme"}},
+            "agents": {"1001": {"tenant": "acme"}, "beta-1001": {"extension": "1001", "tenant": "beta"}},
+        }
+    )
+    assert read(people_csv.write(people), People()) == people
+    assert read("kind,id,name\nagent,beta-1001,Cara\n", people).agents == {
+        "beta-1001": AgentEntry(name="Cara", extension="1001", tenant="beta")
+    }
+
+
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=60))
 def test_any_name_comes_back(name: str) -> None:
     """Quotes, commas, semicolons and letters of any script."""

@@ -251,3 +251,23 @@ def test_a_store_that_cannot_be_read_is_said(run: Run, config: Path) -> None:
     config.write_text("store: {people: true}\nstate: {directory: /nowhere}\n")
     failed = run("people", "list")
     assert (failed.exit_code, failed.stderr.startswith("/nowhere/agi-monitor.db: No such file")) == (1, True)
+
+
+def test_people_of_several_companies(site: Run, config: Path) -> None:
+    """The companies stand in the file; whoever is of none, or of one that is not there, is refused."""
+    config.write_text(config.read_text() + "tenants: {acme: {hint_context: acme}, beta: {hint_context: beta}}\n")
+    refused = site("people", "add", "agent", "beta-1001", "--dialled", "1001", "--tenant", "gamma")
+    assert refused.exit_code == 1
+    assert "agents.beta-1001.tenant: gamma is not one of tenants" in refused.output
+    assert "supervisors.anna: tenant is missing, because there are tenants" in refused.output
+    everybody = (
+        "kind,id,endpoints,tenant,extension\nsupervisor,anna,PJSIP/2001,acme,\n"
+        "agent,1001,,acme,\nagent,1002,,acme,\nagent,beta-1002,,beta,1002\n"
+    )
+    taken = site("people", "import", "-", "--format", "csv", "--yes", given=everybody)
+    assert taken.exit_code == 0, taken.output
+    assert site("people", "add", "agent", "beta-1001", "--dialled", "1001", "--tenant", "beta").exit_code == 0
+    assert site("people", "add", "agent", "beta-9", "--dialled", "1001", "--tenant", "beta").exit_code == 1
+    (first, *_) = [line for line in site("people", "list").stdout.splitlines() if line.startswith("beta-1001")]
+    assert first.split()[:3] == ["beta-1001", "beta", "1001"]
+    assert "agents: 4" in site("check-config").stdout

@@ -66,6 +66,7 @@ CLEAN = Evidence(
     skew=timedelta(seconds=1),
     other_drivers=frozenset(),
     unusable_names={},
+    queue_contexts={},
     differences=(),
     files={
         "manager.conf": {
@@ -123,6 +124,11 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("sound-missing", {"sounds": {"de": frozenset({"beep"})}}, "de: beep"),
     ("systemname-missing", options(), "there is no systemname"),
     ("systemname-unusable", {"unusable_names": {"Sales, Berlin": ","}}, "systemname = 'Sales, Berlin' holds ','"),
+    (
+        "queue-contexts",
+        {"queue_contexts": {"1001": frozenset({"beta", "acme"})}},
+        "1001: queues reach it in the contexts acme",
+    ),
     ("live-dangerously", options(("systemname", "pbx"), ("live_dangerously", "Yes")), "live_dangerously = Yes"),
     ("direct-media", {"endpoints": (Endpoint("PJSIP/1001", "phones", True),)}, "PJSIP/1001: direct_media = yes"),
     (
@@ -349,7 +355,17 @@ def test_ids_differ_and_texts_are_sentences() -> None:
 
 
 PARTS = (
-    *("version", "loaded", "dialplan", "endpoints", "skew", "differences", "picture", "unusable_names"),
+    *(
+        "version",
+        "loaded",
+        "dialplan",
+        "endpoints",
+        "skew",
+        "differences",
+        "picture",
+        "unusable_names",
+        "queue_contexts",
+    ),
     *("sound_files", "audit", "store", "index_differences", "certificates"),
 )
 

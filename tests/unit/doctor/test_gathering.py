@@ -18,7 +18,9 @@ from agi_monitor.doctor.checks import CHECKS
 from agi_monitor.doctor.evidence import Endpoint, Evidence, Missing
 from agi_monitor.doctor.file_contexts import file_contexts
 from agi_monitor.doctor.findings import NotKnown, Outcome, examine
+from agi_monitor.errors import ActionFailed
 from agi_monitor.install import plan
+from agi_monitor.people import Tenant
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 
@@ -225,3 +227,33 @@ def test_an_endpoint_of_the_pbx(caller: str, trusted: str, takes_number: bool) -
         call_groups=frozenset({"3"}),
         pickup_groups=frozenset({"1", "2", "named a", "named b"}),
     )
+
+
+class Queues:
+    """A PBX that lists these queue members, or refuses to."""
+
+    def __init__(self, *locations: str, refusal: ActionFailed | None = None) -> None:
+        self._locations = locations
+        self._refusal = refusal
+
+    def ask(self, name: str, *headers: tuple[str, str]) -> Message:
+        """Nothing is asked."""
+        raise NotImplementedError
+
+    def items(self, name: str, *headers: tuple[str, str]) -> list[Message]:
+        """The members, behind their queue."""
+        assert name == "QueueStatus"
+        if self._refusal is not None:
+            raise self._refusal
+        members = [Message((("Event", "QueueMember"), ("Location", one))) for one in self._locations]
+        return [Message((("Event", "QueueParams"),)), *members]
+
+
+def test_agents_whom_queues_reach_by_several_contexts(config: Config) -> None:
+    """On a PBX without tenants; a number that is nobody's agent is no matter."""
+    two = Queues("Local/1001@acme/n", "Local/1001@beta", "Local/7@acme", "Local/7@beta", "PJSIP/1001")
+    assert gathering._queue_contexts(two, config) == {"1001": {"acme", "beta"}}
+    assert gathering._queue_contexts(Queues("Local/1001@acme/n", "Local/1001@acme"), config) == {}
+    named = config.model_copy(update={"tenants": {"acme": Tenant(contexts=("acme",))}})
+    assert gathering._queue_contexts(two, named) == {}
+    assert gathering._queue_contexts(Queues(refusal=ActionFailed("QueueStatus", "no such action")), config) == {}

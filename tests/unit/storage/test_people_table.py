@@ -28,6 +28,7 @@ SITE = People.model_validate(
                 "pin_set": "2026-11-25T10:00:00+00:00",
                 "name": "Ann'; DROP TABLE agent; --",
                 "language": "de",
+                "tenant": "acme",
             },
             "bert": {"endpoints": ["PJSIP/2002"], "pin_must_change": True, "disabled": True},
         },
@@ -38,7 +39,8 @@ SITE = People.model_validate(
                 "told": "2026-11-01",
                 "told_text": "v3",
             },
-            "1001": {"name": "Ben \u05d1\u05e0", "protected": True},
+            "1001": {"name": "Ben \u05d1\u05e0", "protected": True, "tenant": "acme"},
+            "beta-1001": {"extension": "1001", "tenant": "beta"},
         },
         "rules": [
             {"name": "two", "deny": ["whisper"], "supervisors": ["all"], "agents": ["1001"]},
@@ -73,7 +75,7 @@ def test_nobody_is_there_at_first(table: PeopleTable) -> None:
 
 def test_people_come_back_as_they_were_written(table: PeopleTable) -> None:
     """Every field, in order, whatever letters are in it."""
-    assert put(table, SITE) == 6
+    assert put(table, SITE) == 7
     assert table.load() == SITE
     assert [rule.name for rule in table.load().rules] == ["two", "one"]
 
@@ -94,8 +96,8 @@ def test_every_change_says_who_and_what(table: PeopleTable) -> None:
     put(table, SITE.model_copy(update={"agents": {**SITE.agents, "1001": ben}}), by="eva as root")
     (made,) = table.changes_since(number)
     assert (made.by, made.at, made.change.kind, made.change.key) == ("eva as root", AT, Kind.AGENT, "1001")
-    assert made.change.before == {"name": "Ben \u05d1\u05e0", "protected": True}
-    assert made.change.after == {"name": "Benjamin", "protected": True}
+    assert made.change.before == {"name": "Ben \u05d1\u05e0", "protected": True, "tenant": "acme"}
+    assert made.change.after == {"name": "Benjamin", "protected": True, "tenant": "acme"}
 
 
 def test_a_pin_record_is_in_no_row_of_changes(table: PeopleTable) -> None:

@@ -135,6 +135,9 @@ def test_the_same_digits_are_two_people() -> None:
     assert policy.agent_for("PJSIP/6666", "1001") is None
     assert policy.agent_for("PJSIP/2001", "beta-1001") is None
     assert policy.agents_digits("1001", "PJSIP/2002") == "beta-1001"
+    assert policy.agents_digits("beta-1001", "PJSIP/2001") is None
+    assert policy.agents_digits("1001", "PJSIP/6666") == "1001"
+    assert policy.agents_digits("47110815", "PJSIP/2001") is None
     assert policy.spoken_digits("beta-1001") == "1001"
 
 
@@ -258,7 +261,7 @@ def test_the_other_companys_agent_sounds_like_nobody(tmp_path: Path) -> None:
     one.run()
     assert one.spies == []
     assert refusals(one)[0] == "agent_unknown"
-    assert one.recorded("detail")[0] == ("of the tenant beta",)
+    assert one.recorded("extension", "detail")[0] == (None, "of the tenant beta")
 
 
 def test_a_scan_stays_in_the_company(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from agi_monitor.ami.authentic import AGENT_EVENTS, ID_LAST, ITEMS, NUMBERS, SHAPES, SYSTEM_EVENTS, Part, Shape
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
 from agi_monitor.testing.fake_transport import FakeTransport
@@ -250,11 +251,23 @@ class FakeManager:
 
         Parameters:
             name: of the event.
-            headers: of the event.
+            headers: of the event. Those that Asterisk writes besides are added.
         """
         if self._logged_in:
             self.happened.append(f"< {name}")
-            self._send([("Event", name), *headers.items()])
+            kind = "agent" if name in AGENT_EVENTS else "system" if name in SYSTEM_EVENTS else "call"
+            told = _written(SHAPES.get(name, ()), headers)
+            self._send([("Event", name), ("Privilege", f"{kind},all"), *told])
+        self.check()
+
+    def say(self, data: bytes) -> None:
+        """Send these bytes as they are, to a client that has logged in: what a caller has planted, for one.
+
+        Parameters:
+            data: of the wire.
+        """
+        if self._logged_in and self._protocol is not None:
+            self._send_bytes(self._protocol, data)
         self.check()
 
     def answer_held(self) -> None:
@@ -381,8 +394,9 @@ class FakeManager:
         self._reply(asked, "Success", {"EventList": "start", "Message": message})
         action_id = ("ActionID", asked.action_id)
         for headers in items:
-            rest = [(name, value) for name, value in headers.items() if name != "Event"]
-            self._send([("Event", headers.get("Event", item)), action_id, *rest])
+            event = headers.get("Event", item)
+            rest = _written(ITEMS.get(event, ()), {name: text for name, text in headers.items() if name != "Event"})
+            self._send([("Event", event), *((*rest, action_id) if event in ID_LAST else (action_id, *rest))])
         self._send([("Event", end), action_id, ("EventList", "Complete"), ("ListItems", str(len(items)))])
 
     def _reply(self, asked: Message, response: str, headers: Mapping[str, str]) -> None:
@@ -477,6 +491,23 @@ _ANSWERS: Final[Mapping[str, Answer]] = {
     "PlayDTMF": FakeManager._play_dtmf,
     "Setvar": FakeManager._setvar,
 }
+
+
+def _written(shape: Shape, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Headers in the order of Asterisk, with those that are not given; what is in no shape comes last."""
+    written = {}
+    for part in shape:
+        given = [name for name in part.names if name in headers]
+        if isinstance(part, Part) and not (part.optional and not given):
+            written |= {name: headers.get(name, _usual(name)) for name in part.names}
+            written |= {name: headers[name] for name in part.more if name in headers}
+        else:
+            written |= {name: headers[name] for name in given}
+    return [*written.items(), *((name, text) for name, text in headers.items() if name not in written)]
+
+
+def _usual(name: str) -> str:
+    return "0" if name in NUMBERS else "<unknown>" if name.endswith(("Num", "Name")) else ""
 
 
 def _plain(channel: Mapping[str, str]) -> dict[str, str]:

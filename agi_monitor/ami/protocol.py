@@ -159,8 +159,8 @@ class Callbacks:
         on_up: logged in; what was known before is stale and must be asked for again.
         on_down: no longer logged in; called once for each ``on_up``, before the actions without an answer fail.
         on_state: each change of the state.
-        on_forged: a message came that Asterisk cannot have written. What was told since a second ago may be somebody's
-            invention, until it has been asked for again.
+        on_forged: a message came that Asterisk cannot have written. What was told just before and since then may be
+            somebody's invention, until it has been asked for again.
     """
 
     on_event: Callable[[Event], object] = lambda event: None

@@ -33,7 +33,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from agi_monitor.ami.authentic import AGENT_EVENTS, ID_LAST, ITEMS, NUMBERS, SHAPES, SYSTEM_EVENTS, Part, Shape
+from agi_monitor.ami.authentic import AGENT_EVENTS, CHANNEL, ID_LAST, ITEMS, NUMBERS, SHAPES, SYSTEM_EVENTS, Part, Shape
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
 from agi_monitor.testing.fake_transport import FakeTransport
@@ -182,7 +182,7 @@ class FakeManager:
             **headers,
         }
         self.channels.append(channel)
-        self.event("Newchannel", **channel)
+        self.event("Newchannel", **{name: value for name, value in channel.items() if name in CHANNEL})
         if bridge:
             self.enter(name, bridge)
         return channel
@@ -256,7 +256,7 @@ class FakeManager:
         if self._logged_in:
             self.happened.append(f"< {name}")
             kind = "agent" if name in AGENT_EVENTS else "system" if name in SYSTEM_EVENTS else "call"
-            told = _written(SHAPES.get(name, ()), headers)
+            told = self._written(SHAPES.get(name, ()), headers)
             self._send([("Event", name), ("Privilege", f"{kind},all"), *told])
         self.check()
 
@@ -395,7 +395,7 @@ class FakeManager:
         action_id = ("ActionID", asked.action_id)
         for headers in items:
             event = headers.get("Event", item)
-            rest = _written(ITEMS.get(event, ()), {name: text for name, text in headers.items() if name != "Event"})
+            rest = self._written(ITEMS.get(event, ()), {name: text for name, text in headers.items() if name != "Event"})
             self._send([("Event", event), *((*rest, action_id) if event in ID_LAST else (action_id, *rest))])
         self._send([("Event", end), action_id, ("EventList", "Complete"), ("ListItems", str(len(items)))])
 
@@ -414,6 +414,27 @@ class FakeManager:
     def _deliver(self, protocol: IProtocol | SocketWire, data: bytes) -> None:
         if protocol is self._protocol:
             protocol.dataReceived(data)
+
+    def _written(self, shape: Shape, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Headers in the order of Asterisk, with those that are not given; what is in no shape comes last."""
+        written: dict[str, str] = {}
+        for part in shape:
+            given = [name for name in part.names if name in headers]
+            if isinstance(part, Part) and not (part.optional and not given):
+                prefix = part.names[0].removesuffix(CHANNEL[0])
+                known = self._snapshot(prefix, headers) if part.names[1:2] == (f"{prefix}{CHANNEL[1]}",) else {}
+                written |= {name: headers.get(name, known.get(name, _usual(name))) for name in part.names}
+                written |= {name: headers[name] for name in part.more if name in headers}
+            else:
+                written |= {name: headers[name] for name in given}
+        return [*written.items(), *((name, text) for name, text in headers.items() if name not in written)]
+
+    def _snapshot(self, prefix: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers of the channel that stands behind this prefix, as far as it is known here."""
+        for channel in self.channels:
+            if channel["Uniqueid"] == headers.get(f"{prefix}Uniqueid"):
+                return {f"{prefix}{name}": channel[name] for name in CHANNEL if name in channel}
+        return {}
 
     # -- the actions --
 
@@ -493,20 +514,9 @@ _ANSWERS: Final[Mapping[str, Answer]] = {
 }
 
 
-def _written(shape: Shape, headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Headers in the order of Asterisk, with those that are not given; what is in no shape comes last."""
-    written = {}
-    for part in shape:
-        given = [name for name in part.names if name in headers]
-        if isinstance(part, Part) and not (part.optional and not given):
-            written |= {name: headers.get(name, _usual(name)) for name in part.names}
-            written |= {name: headers[name] for name in part.more if name in headers}
-        else:
-            written |= {name: headers[name] for name in given}
-    return [*written.items(), *((name, text) for name, text in headers.items() if name not in written)]
-
-
 def _usual(name: str) -> str:
+    if name.endswith("ChannelStateDesc"):
+        return "Up"
     return "0" if name in NUMBERS else "<unknown>" if name.endswith(("Num", "Name")) else ""
 
 

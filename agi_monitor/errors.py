@@ -148,8 +148,8 @@ class Disconnected(AgiMonitorError, ManagerSocketException):  # type: ignore[mis
 
 
 class ForgedAnswer(AgiMonitorError, ManagerException):  # type: ignore[misc]  # pyst2 is untyped
-    """The answer to an AMI action holds text that Asterisk cannot have written there, such as a caller's number with a
-    line break in it. Nothing of it is believed.
+    """The answer to an AMI action holds text that Asterisk cannot have written there, such as a number with a line
+    break in it. Nothing of it is believed.
 
     Parameters:
         action: the action's name.

@@ -12,14 +12,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClien
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from agi_monitor.ami.connection import Event
+from agi_monitor.ami.connection import Event, Forged
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message, action
 from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
 from agi_monitor.ami.states import State, Up
-from agi_monitor.errors import ActionFailed, AgiMonitorError, NoAnswer, PermissionDenied
+from agi_monitor.errors import ActionFailed, AgiMonitorError, ForgedAnswer, NoAnswer, PermissionDenied
 from agi_monitor.model import Agent
-from agi_monitor.supervision.audit import AuditLog, Fact, PbxLost, PbxSynced
+from agi_monitor.supervision.audit import AmiForged, AuditLog, Fact, PbxLost, PbxSynced
 from agi_monitor.supervision.calls import EVENTS, Channel, Origin
 from agi_monitor.supervision.channels import SETTLE_SECONDS, ChannelIndex, Lists, Stale
 from agi_monitor.supervision.devices import MAX_DEVICE_STATES, MAX_HINTS, MAX_MEMBERS, AtDevice
@@ -71,8 +71,25 @@ MAX_LIST_BYTES = 1_024 * MAX_LIST_ITEMS
 MAX_LOGGED = 10
 """Differences of one list that are logged; all are counted."""
 
+MAX_NAMES_TEXT = 900
+"""Characters of an answer with names of channels: Asterisk cuts it at 1,023 bytes (action_getvar, manager.c), at
+whatever place, and a name may have 80."""
+
+LAST_CHARACTERS = (*"0123456789abcdef", "^0-9a-f")
+"""What a channel's name may end in, as the inside of a bracket expression."""
+
+MAX_NAME_QUESTIONS = 600
+"""Questions for the names of all channels. Some 20,000 channels need as many."""
+
+MAX_UNREADABLE = 64
+"""Channels that are asked about one by one because a list could not tell of them."""
+
+FORGED_RECORD_SECONDS = 60.0
+"""One record in so many seconds about what Asterisk cannot have written: a caller can have a thousand of them."""
+
 _WHY = {
     Stale.TOO_MANY: "there are more channels, devices, hints or queue members than are kept",
+    Stale.FORGED: "it told what Asterisk cannot have written: a number or a name with a line break in it",
     Stale.DEAF: "a list shows what no event told of: the account is not told of calls",
 }
 """Why a picture is not to be trusted that came over a connection without a fault."""
@@ -129,6 +146,8 @@ class Pbx:
         """Lists that the index was held against."""
         self.differences = 0
         """What they found wrong in it."""
+        self.unreadable = 0
+        """Channels of the last lists that nothing is known of."""
         self._reactor = reactor
         self._clock = clock
         self._hint_context = hint_context
@@ -142,13 +161,20 @@ class Pbx:
         self._sync_again = False
         self._next_sync: IDelayedCall | None = None
         self._not_listed = 0
-        """Lists that did not come, in a row."""
+        """Lists that did not come, or not whole, in a row."""
+        self._forged = False
+        """Something forged came since the lists were asked for."""
+        self._forged_listed_at: float | None = None
+        """When lists were asked for last because something forged had come."""
+        self._forged_wait = RETRY_SECONDS
+        """How many seconds pass before the next time; doubled while it happens again and again."""
+        self._forged_recorded_at: float | None = None
         self._under_way = UnderWay(self._failed)
         self._client = AMIClient(
             endpoint,
             reactor,
             account,
-            Callbacks(self._on_event, self._on_up, self._on_down),
+            Callbacks(self._on_event, self._on_up, self._on_down, on_forged=self._on_forged),
             wanted=EVENTS | SPY_EVENTS,
             event_classes=EVENT_CLASSES,
             needs=ACTIONS,
@@ -188,6 +214,11 @@ class Pbx:
     def strays(self) -> int:
         """Answers that came and belonged to no action."""
         return self._client.strays
+
+    @property
+    def forged(self) -> int:
+        """Messages that came and that Asterisk cannot have written."""
+        return self._client.forged
 
     # ---- what is asked ---------------------------------------------------------------------------------
 
@@ -230,6 +261,7 @@ class Pbx:
         Raises:
             Disconnected, NoAnswer: the PBX could not be asked.
             ActionFailed: it says no although the channel is there, as while it is being stopped.
+            ForgedAnswer: the value holds a line break, so nobody knows where it ends.
         """
         try:
             answer = await self._client.perform(action("Getvar", ("Channel", channel), ("Variable", name)))
@@ -336,8 +368,7 @@ class Pbx:
     async def _sync(self) -> None:
         listed = False
         try:
-            await self._sync_once()
-            listed = True
+            listed = await self._sync_once()
         except AgiMonitorError as error:
             log.warning("index_not_listed", node=self.node, error=str(error))
             if isinstance(error, NoAnswer):
@@ -363,7 +394,13 @@ class Pbx:
                 seconds = RETRY_SECONDS
             self._next_sync = self._reactor.callLater(seconds, self._sync_now)
 
-    async def _sync_once(self) -> None:
+    async def _sync_once(self) -> bool:
+        """Ask for all lists, and take them in. False: they have a hole."""
+        if self._forged:
+            self._forged_lists_begin()
+            # Whatever was planted has come before this answer, so it is not among the events that are kept.
+            await self._client.perform(action("Ping"))
+        self._forged = False
         was_stale = self.stale() is not None
         asked_at = self._reactor.seconds()
         listing = self.index.resync(self.node)
@@ -380,10 +417,14 @@ class Pbx:
         if not was_stale:
             # Answers come from the events meanwhile; nobody waits with us.
             await deferLater(self._reactor, SETTLE_SECONDS)
+        if self._forged:
+            await self._tell_of_unreadable(channels, asked_at)
+            return False
+        self.unreadable = 0
         differences = self.index.snapshot(self.node, lists, listing)
         if differences is None:
             self._sync_again = isinstance(self.state, Up)
-            return
+            return True
         self.resyncs += 1
         self.differences += len(differences)
         log.debug("index_listed", node=self.node, channels=len(channels), differences=len(differences))
@@ -392,6 +433,7 @@ class Pbx:
         self._tell_trust()
         if self.watcher is not None:
             self.watcher.listed(channels, asked_at)
+        return True
 
     async def _list(self, name: str) -> tuple[Message, ...]:
         try:
@@ -402,10 +444,109 @@ class Pbx:
             if name not in MODULE_LISTS:
                 raise
             return ()
+        if not answer.is_whole and not self._forged:
+            self._doubt()
         return tuple(item.message for item in answer.items)
+
+    # ---- what Asterisk cannot have written -------------------------------------------------------------
+
+    def _on_forged(self, forged: Forged) -> None:
+        now = self._reactor.seconds()
+        if self._forged_recorded_at is None or now - self._forged_recorded_at >= FORGED_RECORD_SECONDS:
+            self._forged_recorded_at = now
+            fact = AmiForged(at=self._now(), node=self.node, event=forged.name, why=forged.why.value)
+            self._record(fact)
+        self._doubt()
+        if self._syncing or self._not_listed:
+            # The lists that come are not whole, and the wait before the next ones grows: whoever stays on the line
+            # with such a number must not keep us busy.
+            return
+        last, now = self._forged_listed_at, self._reactor.seconds()
+        self._sync_within(0.0 if last is None else max(0.0, last + self._forged_wait - now))
+
+    def _forged_lists_begin(self) -> None:
+        last, now = self._forged_listed_at, self._reactor.seconds()
+        again = last is not None and now - last < 2 * MAX_RETRY_SECONDS
+        self._forged_wait = min(2 * self._forged_wait, MAX_RETRY_SECONDS) if again else RETRY_SECONDS
+        self._forged_listed_at = now
+
+    def _doubt(self) -> None:
+        self._forged = True
+        self.index.forged(self.node)
+        self._tell_trust()
+
+    async def _tell_of_unreadable(self, channels: tuple[Message, ...], asked_at: float) -> None:
+        """Let the watcher know of every channel all the same: nobody hides by the number that they call with."""
+        found = await self._missing(channels)
+        self.unreadable = 1 if found is None else 0
+        if found is None:
+            log.error("channels_unreadable", node=self.node)
+        elif self.watcher is not None:
+            self.watcher.listed((*channels, *found), asked_at)
+
+    async def _missing(self, channels: tuple[Message, ...]) -> tuple[Message, ...] | None:
+        """Ask for the channels that a list does not have, one by one; None when some cannot be had."""
+        try:
+            names = await self._names()
+            listed = {item.text("Channel") for item in channels}
+            missing = [name for name in names if name not in listed]
+            if len(missing) > MAX_UNREADABLE:
+                return None
+            found = [await self._item(name) for name in missing]
+        except ForgedAnswer:
+            return None
+        return tuple(item for item in found if item is not None)
+
+    async def _names(self) -> list[str]:
+        """Return the names of all channels: Asterisk makes them, and no caller's number is in them.
+
+        Raises:
+            ForgedAnswer: one holds a line break, as a Local channel's may, or there are too many.
+        """
+        names: list[str] = []
+        ends = [""]
+        for asked, end in enumerate(ends):  # grows while it is walked
+            if asked >= MAX_NAME_QUESTIONS:
+                raise ForgedAnswer("Getvar")
+            text = await self._value(f"CHANNELS({end + '$' if end else ''})")
+            if len(text) <= MAX_NAMES_TEXT:
+                names += text.split()
+            else:
+                ends += [f"[{last}]{end}" for last in LAST_CHARACTERS]
+        return names
+
+    async def _item(self, name: str) -> Message | None:
+        """Return a channel as CoreShowChannels lists it, without the numbers; None when it has ended."""
+        uniqueid = await self.variable(name, "UNIQUEID")
+        if not uniqueid:
+            return None
+        headers = [("Event", "CoreShowChannel"), ("Channel", name), ("Uniqueid", uniqueid)]
+        for header, variable in (
+            ("ChannelStateDesc", "CHANNEL(state)"),
+            ("Linkedid", "CHANNEL(linkedid)"),
+            ("Context", "CONTEXT"),
+            ("Application", "CHANNEL(appname)"),
+            ("ApplicationData", "CHANNEL(appdata)"),
+        ):
+            try:
+                headers.append((header, await self.variable(name, variable) or ""))
+            except ForgedAnswer:
+                # An application's arguments may hold what was dialled. That it runs is known all the same.
+                headers.append((header, ""))
+        return Message(tuple(headers))
+
+    async def _value(self, function: str) -> str:
+        """Return the value of a function that needs no channel."""
+        answer = await self._client.perform(action("Getvar", ("Variable", function)))
+        return answer.message.text("Value")
+
+    # ---- when the lists are asked for ------------------------------------------------------------------
 
     def _sync_within(self, seconds: float) -> None:
         """A dialplan that was loaded again is told of by many events, and all of them want the same lists."""
+        if seconds <= 0.0:
+            self._sync_now()
+            return
         coming = self._next_sync
         if coming is None or not coming.active() or coming.getTime() - self._reactor.seconds() > seconds:
             self._cancel_sync()

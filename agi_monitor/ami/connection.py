@@ -15,7 +15,7 @@ transport.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, Literal
 
@@ -96,17 +96,15 @@ class ListDone:
     """A list is complete.
 
     Parameters:
-        response: the answer that announced it.
+        response: the answer that announced it; forged, when something came with the list that Asterisk cannot have
+            written: then items may be missing.
         items: its items, in order.
         end: the event that ended it.
-        forged: how many signs there were, while it came in, of text that Asterisk cannot have written: as many items
-            may be missing, and none of them is to be believed alone.
     """
 
     response: Response
     items: tuple[Event, ...]
     end: Event
-    forged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +156,7 @@ class _Asked:
     response: Response | None = None
     items: list[Event] = field(default_factory=list)
     size: int = 0
-    forged: int = 0
+    why_forged: Why | None = None
 
 
 @dataclass(slots=True)
@@ -176,12 +174,10 @@ class _Read:
 _NOTHING = Message(())
 
 
-def _missing(asked: _Asked, end: Event) -> int:
-    """Return by how many items a list of known ones is shorter or longer than its end says."""
+def _counts(asked: _Asked, end: Event) -> bool:
+    """Whether a list has as many items as its end says; of items that are in no table it is not known."""
     said = end.message.text("ListItems")
-    if asked.items and asked.items[0].name not in ITEMS:
-        return 0
-    return abs(int(said) - len(asked.items)) if said.isascii() and said.isdecimal() and len(said) < 10 else 1
+    return any(item.name not in ITEMS for item in asked.items) or said == str(len(asked.items))
 
 
 class AMIConnection:
@@ -277,8 +273,10 @@ class AMIConnection:
                 return self._at_end_of_data()
             if read.why is None:
                 # Text that ends a message of its own is told by what stands behind it, as soon as that has come.
+                empty = not read.name and self._buffer.startswith(b"\r\n")
                 self._ahead = self._read()
-                if self._ahead is not None and self._ahead.why is not None and self._may_be_torn(read):
+                forged = self._ahead is not None and self._ahead.why is not None
+                if (empty or forged) and self._may_be_torn(read):
                     read.why = Why.BEFORE_FORGED
             event = self._taken(read)
             if event is not None:
@@ -368,20 +366,24 @@ class AMIConnection:
 
     def _taken(self, read: _Read) -> Response | Event | ListDone | ListBroken | Forged | None:
         message = read.message
-        if read.why is not None and (read.name or read.why is not Why.BEFORE_FORGED):
+        asks = not read.name and read.why is not Why.NO_BEGINNING and message.action_id in self._asked
+        if read.why is not None and not asks:
             return self._forged(read)
         if read.name:
             return self._event(Event(read.name, message), read)
         if not read.is_wanted:
             self.dropped += 1
             return None
+        if read.why is not None and read.why is not Why.BEFORE_FORGED:
+            self.forged += 1
         return self._response(message, read.why)
 
     def _forged(self, read: _Read) -> Forged:
         self.forged += 1
         for asked in self._asked.values():
             # Whose list it was in cannot be told: all that are coming in have a hole now.
-            asked.forged += asked.as_list and asked.response is not None
+            if asked.as_list and asked.response is not None:
+                asked.why_forged = asked.why_forged or read.why
         known = read.name if read.name in SHAPES or read.name in ITEMS else ""
         return Forged(known, read.why or Why.NO_BEGINNING)
 
@@ -402,7 +404,8 @@ class AMIConnection:
             if state in ENDS:
                 self.forget(asked.action)
                 if state == COMPLETE:
-                    return ListDone(asked.response, tuple(asked.items), event, asked.forged + _missing(asked, event))
+                    why = asked.why_forged or (None if _counts(asked, event) else Why.COUNT)
+                    return ListDone(replace(asked.response, why_forged=why), tuple(asked.items), event)
                 return ListBroken(asked.response, event)
             asked.size += read.size
             self._list_bytes += read.size

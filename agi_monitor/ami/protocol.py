@@ -47,6 +47,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from agi_monitor.ami.authentic import Why
 from agi_monitor.ami.connection import (
     NEED_DATA,
     AMIConnection,
@@ -146,8 +147,11 @@ class ListAnswer(NamedTuple):
     """The answer that announced the list."""
     items: tuple[Event, ...]
     """Its items, in order."""
-    forged: int = 0
-    """Signs that the list has a hole: messages came meanwhile that Asterisk cannot have written."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing came meanwhile that Asterisk cannot have written: otherwise items may be missing."""
+        return self.response.why_forged is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +260,11 @@ class AMIProtocol(Protocol):
                 self._check_account()
             self._client._tell("on_event", event)
         elif type(event) is Response:
+            if event.why_forged not in (None, Why.BEFORE_FORGED):
+                self._client._forged_came(Forged("", event.why_forged))
             self._answered(event)
         elif type(event) is ListDone:
-            self._settle(event.response, event.items, event.forged)
+            self._settle(event.response, event.items)
         elif type(event) is Forged:
             self._client._forged_came(event)
         elif type(event) is ListBroken:
@@ -274,14 +280,14 @@ class AMIProtocol(Protocol):
         if pending is not None and (not pending.as_list or not response.message.is_success):
             self._settle(response, ())
 
-    def _settle(self, response: Response, items: tuple[Event, ...], forged: int = 0) -> None:
+    def _settle(self, response: Response, items: tuple[Event, ...]) -> None:
         pending = self._take_pending(response.action.action_id)
         if pending is None:
             return
-        if response.why_forged is not None:
+        if response.why_forged is not None and not pending.as_list:
             pending.deferred.errback(ForgedAnswer(response.action.name))
         elif response.message.is_success:
-            pending.deferred.callback(ListAnswer(response, items, forged))
+            pending.deferred.callback(ListAnswer(response, items))
         elif not self._is_up or response.action.name in FREE or response.action.name in self._offers:
             pending.deferred.errback(_failure(response))
         else:

@@ -19,6 +19,7 @@ Over TCP it is where ``over_tcp`` says, in a thread of its own.
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,7 +34,18 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from agi_monitor.ami.authentic import AGENT_EVENTS, CHANNEL, ID_LAST, ITEMS, NUMBERS, SHAPES, SYSTEM_EVENTS, Part, Shape
+from agi_monitor.ami.authentic import (
+    AGENT_EVENTS,
+    CHANNEL,
+    ID_LAST,
+    ITEMS,
+    NUMBERS,
+    SHAPES,
+    SYSTEM_EVENTS,
+    VOCABULARY,
+    Part,
+    Shape,
+)
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
 from agi_monitor.testing.fake_transport import FakeTransport
@@ -68,6 +80,17 @@ LISTS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "QueueStatus": ("queues", "Queue status will follow", "QueueMember", "QueueStatusComplete"),
 }
 """Action -> where its items stand here, what announces them, how each is called, and what ends the list."""
+
+
+FACTS: Final[Mapping[str, str]] = {
+    "UNIQUEID": "Uniqueid",
+    "CONTEXT": "Context",
+    "CHANNEL(state)": "ChannelStateDesc",
+    "CHANNEL(linkedid)": "Linkedid",
+    "CHANNEL(appname)": "Application",
+    "CHANNEL(appdata)": "ApplicationData",
+}
+"""Variables that every channel has -> the header of its item that says the same."""
 
 
 @implementer(IStreamClientEndpoint)
@@ -251,7 +274,7 @@ class FakeManager:
 
         Parameters:
             name: of the event.
-            headers: of the event. Those that Asterisk writes besides are added.
+            headers: of the event. Those that Asterisk writes besides are added, those that it does not are left out.
         """
         if self._logged_in:
             self.happened.append(f"< {name}")
@@ -395,7 +418,8 @@ class FakeManager:
         action_id = ("ActionID", asked.action_id)
         for headers in items:
             event = headers.get("Event", item)
-            rest = self._written(ITEMS.get(event, ()), {name: text for name, text in headers.items() if name != "Event"})
+            given = {name: text for name, text in headers.items() if name != "Event"}
+            rest = self._written(ITEMS.get(event, ()), given)
             self._send([("Event", event), *((*rest, action_id) if event in ID_LAST else (action_id, *rest))])
         self._send([("Event", end), action_id, ("EventList", "Complete"), ("ListItems", str(len(items)))])
 
@@ -416,7 +440,7 @@ class FakeManager:
             protocol.dataReceived(data)
 
     def _written(self, shape: Shape, headers: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Headers in the order of Asterisk, with those that are not given; what is in no shape comes last."""
+        """Headers in the order of Asterisk, with those that are not given and without those of other events."""
         written: dict[str, str] = {}
         for part in shape:
             given = [name for name in part.names if name in headers]
@@ -427,7 +451,9 @@ class FakeManager:
                 written |= {name: headers[name] for name in part.more if name in headers}
             else:
                 written |= {name: headers[name] for name in given}
-        return [*written.items(), *((name, text) for name, text in headers.items() if name not in written)]
+        known = VOCABULARY if shape else frozenset()
+        more = {name: text for name, text in headers.items() if name not in written and name not in known}
+        return [*written.items(), *more.items()]
 
     def _snapshot(self, prefix: str, headers: Mapping[str, str]) -> dict[str, str]:
         """The headers of the channel that stands behind this prefix, as far as it is known here."""
@@ -464,11 +490,18 @@ class FakeManager:
         return {name: "What it does.  (Priv: all)" for name in [*self.answers, *LISTS] if name != "Login"}
 
     def _getvar(self, asked: Message) -> Mapping[str, str] | str:
-        channel, variable = asked.text("Channel"), asked.text("Variable")
-        if self._find(channel) is None:
+        name, variable = asked.text("Channel"), asked.text("Variable")
+        channel = self._find(name)
+        if channel is None and name:
             return "No such channel"
+        value = self.variables.get((name, variable))
+        if value is None and channel is None and variable.startswith("CHANNELS("):
+            wanted = re.compile(variable[len("CHANNELS(") : -1], re.IGNORECASE)
+            value = " ".join(known["Channel"] for known in self.channels if wanted.search(known["Channel"]))
+        if value is None and channel is not None and variable in FACTS:
+            value = channel.get(FACTS[variable], "")
         # It reads into 1,024 bytes (manager.c, action_getvar).
-        return {"Variable": variable, "Value": self.variables.get((channel, variable), "")[:1_023]}
+        return {"Variable": variable, "Value": (value or "")[:1_023]}
 
     def _setvar(self, asked: Message) -> Mapping[str, str] | str:
         channel = asked.text("Channel")

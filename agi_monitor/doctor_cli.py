@@ -22,8 +22,6 @@ from agi_monitor.doctor.evidence import NO_ACCOUNT
 from agi_monitor.doctor.findings import Check, Outcome, Result, Severity, examine, exit_code
 from agi_monitor.errors import AgiMonitorError
 from agi_monitor.install_cli import SECRET_VARIABLE, Login, log_in
-from agi_monitor.model import Mode
-from agi_monitor.names import Uniqueid
 from agi_monitor.people_source import load_with_people
 from agi_monitor.supervision import chanspy
 
@@ -110,7 +108,7 @@ def doctor(
             calls: list[TestCall] = []
             if audio and session is not None:
                 context = f"{evidence.context}-doctor"
-                made = test_calls.TestCalls(session, context, secrets.token_hex(4), _arguments, time.monotonic)
+                made = test_calls.TestCalls(session, context, secrets.token_hex(4), chanspy.arguments, time.monotonic)
                 calls = list(_told(made.calls(), as_json))
             if audio:
                 results.append(_of_calls(calls))
@@ -122,10 +120,6 @@ def doctor(
     else:
         _show(results, calls)
     sys.exit(exit_code(results))
-
-
-def _arguments(uniqueid: str, mode: Mode) -> str:
-    return chanspy.arguments(Uniqueid(uniqueid), mode)
 
 
 def _told(calls: Iterator[TestCall], as_json: bool) -> Iterator[TestCall]:

@@ -19,6 +19,7 @@
     ├── ActionFailed           Asterisk answered an AMI action with an error
     │   └── PermissionDenied       the AMI account lacks a class
     ├── Disconnected           there is no AMI connection, or it was lost before the answer
+    ├── ForgedAnswer           the answer to an AMI action holds text that Asterisk cannot have written
     ├── CertificateRefused     the certificate of the PBX is not to be trusted; nothing was sent
     ├── NoAnswer               an AMI action was not answered in time
     ├── LoginRefused           the AMI account cannot be used; nobody tries again
@@ -144,6 +145,19 @@ class PermissionDenied(ActionFailed):
 
 class Disconnected(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
     """There is no AMI connection, or it was lost before the answer came: the action may have been done or not."""
+
+
+class ForgedAnswer(AgiMonitorError, ManagerException):  # type: ignore[misc]  # pyst2 is untyped
+    """The answer to an AMI action holds text that Asterisk cannot have written there, such as a number with a line
+    break in it. Nothing of it is believed.
+
+    Parameters:
+        action: the action's name.
+    """
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"{action}: the answer holds text that Asterisk cannot have written")
+        self.action = action
 
 
 class CertificateRefused(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped

@@ -44,6 +44,7 @@ class PBXReadings:
         differences: what the lists said otherwise than the picture before.
         dropped: events that nobody wanted.
         strays: answers that belonged to no action.
+        forged: messages that Asterisk cannot have written.
     """
 
     node: str
@@ -57,6 +58,7 @@ class PBXReadings:
     differences: int = 0
     dropped: int = 0
     strays: int = 0
+    forged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +365,14 @@ NUMBERS: tuple[Number, ...] = (
         "Answers of the manager interface that belonged to no action, mostly because they came after its deadline.",
         ("node",),
         _pbx(lambda pbx: pbx.strays),
+    ),
+    Number(
+        "agi_monitor_ami_forged_total",
+        COUNTER,
+        "Messages of the manager interface that Asterisk cannot have written: somebody has chosen a number or a name "
+        "with a line break in it.",
+        ("node",),
+        _pbx(lambda pbx: pbx.forged),
     ),
     Number(
         "agi_monitor_look_ups_total",

@@ -130,6 +130,7 @@ class ServerOverview:
                 differences=pbx.differences,
                 dropped=pbx.dropped,
                 strays=pbx.strays,
+                forged=pbx.forged,
             ),
         )
 

@@ -12,15 +12,15 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClien
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from agi_monitor.ami.connection import Event
+from agi_monitor.ami.connection import Event, Forged
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message, action
 from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
 from agi_monitor.ami.states import State, Up
-from agi_monitor.errors import ActionFailed, AgiMonitorError, NoAnswer, PermissionDenied
+from agi_monitor.errors import ActionFailed, AgiMonitorError, ForgedAnswer, NoAnswer, PermissionDenied
 from agi_monitor.model import Agent
-from agi_monitor.names import BridgeId, Uniqueid
-from agi_monitor.supervision.audit import AuditLog, Fact, PbxLost, PbxSynced
+from agi_monitor.names import BridgeId, ChannelName, Uniqueid
+from agi_monitor.supervision.audit import AmiForged, AuditLog, Fact, PbxLost, PbxSynced
 from agi_monitor.supervision.calls import EVENTS, Channel, Origin
 from agi_monitor.supervision.channels import SETTLE_SECONDS, ChannelIndex, Lists, Stale
 from agi_monitor.supervision.confirmation import Confirmed
@@ -88,8 +88,28 @@ MAX_LIST_BYTES = 1_024 * MAX_LIST_ITEMS
 MAX_LOGGED = 10
 """Differences of one list that are logged; all are counted."""
 
+MAX_NAMES_TEXT = 900
+"""Characters of an answer with names of channels: Asterisk cuts it at 1,023 bytes (action_getvar, manager.c), at
+whatever place, and a name may have 80."""
+
+LAST_CHARACTERS = (*"0123456789abcdef", "^0-9a-f")
+"""What a channel's name may end in, as the inside of a bracket expression."""
+
+MAX_NAME_QUESTIONS = 600
+"""Questions for the names of all channels. Some 20,000 channels need as many."""
+
+MAX_UNREADABLE = 64
+"""Channels that are asked about one by one because a list could not tell of them."""
+
+CONTRADICTED = "contradicted"
+"""Why an event is not believed whose form was right: the PBX, when asked, said that it is not so."""
+
+FORGED_RECORD_SECONDS = 60.0
+"""One record in so many seconds about what Asterisk cannot have written: a caller can have a thousand of them."""
+
 _WHY = {
     Stale.TOO_MANY: "there are more channels, devices, hints or queue members than are kept",
+    Stale.FORGED: "it told what Asterisk cannot have written: a number or a name with a line break in it",
     Stale.DEAF: "a list shows what no event told of: the account is not told of calls",
 }
 """Why a picture is not to be trusted that came over a connection without a fault."""
@@ -146,6 +166,8 @@ class Pbx:
         """Lists that the index was held against."""
         self.differences = 0
         """What they found wrong in it."""
+        self.unreadable = 0
+        """Channels of the last lists that nothing is known of."""
         self._reactor = reactor
         self._clock = clock
         self._hint_context = hint_context
@@ -161,13 +183,20 @@ class Pbx:
         self._sync_again = False
         self._next_sync: IDelayedCall | None = None
         self._not_listed = 0
-        """Lists that did not come, in a row."""
+        """Lists that did not come, or not whole, in a row."""
+        self._forged = False
+        """Something forged came since the lists were asked for."""
+        self._forged_listed_at: float | None = None
+        """When lists were asked for last because something forged had come."""
+        self._forged_wait = RETRY_SECONDS
+        """How many seconds pass before the next time; doubled while it happens again and again."""
+        self._forged_recorded_at: float | None = None
         self._under_way = UnderWay(self._failed)
         self._client = AMIClient(
             endpoint,
             reactor,
             account,
-            Callbacks(self._on_event, self._on_up, self._on_down),
+            Callbacks(self._on_event, self._on_up, self._on_down, on_forged=self._on_forged),
             wanted=EVENTS | SPY_EVENTS,
             event_classes=EVENT_CLASSES,
             needs=ACTIONS,
@@ -207,6 +236,11 @@ class Pbx:
     def strays(self) -> int:
         """Answers that came and belonged to no action."""
         return self._client.strays
+
+    @property
+    def forged(self) -> int:
+        """Messages that came and that Asterisk cannot have written."""
+        return self._client.forged
 
     # ---- what is asked ---------------------------------------------------------------------------------
 
@@ -263,6 +297,7 @@ class Pbx:
         Raises:
             Disconnected, NoAnswer: the PBX could not be asked.
             ActionFailed: it says no to every question, as while it is being stopped.
+            ForgedAnswer: the value holds a line break, so it is not clear where it ends.
         """
         try:
             answer = await self._client.perform(action("Getvar", ("Channel", channel), ("Variable", name)))
@@ -287,6 +322,8 @@ class Pbx:
         for queue, interface in self.index.members_of(self.node, agent):
             asked = action("QueueStatus", ("Queue", queue), ("Member", interface))
             answer = await self._client.perform_list(asked)
+            if not answer.is_whole:
+                continue
             for watched in watched_now(agent, (item.message for item in answer.items)):
                 if device == watched or (isinstance(watched, Hint) and device in await self._hinted(watched)):
                     return True
@@ -297,12 +334,16 @@ class Pbx:
         return hinted((await self._client.perform(asked)).message.text("Value"))
 
     async def channels(self) -> tuple[Message, ...]:
-        """Ask for all channels as they are now: the items of CoreShowChannels.
+        """Ask for all channels as they are now: the items of CoreShowChannels, and those that a list cannot show.
 
         Raises:
-            Disconnected, NoAnswer, ActionFailed: the PBX could not be asked.
+            Disconnected, NoAnswer, ActionFailed, ForgedAnswer: the PBX could not be asked.
         """
-        return await self._list("CoreShowChannels")
+        answer = await self._client.perform_list(action("CoreShowChannels"))
+        listed = tuple(item.message for item in answer.items)
+        if answer.is_whole:
+            return listed
+        return (*listed, *(await self._missing(listed) or ()))
 
     # ---- what is done ----------------------------------------------------------------------------------
 
@@ -355,12 +396,6 @@ class Pbx:
         self._cancel_sync()
         self._distrust("the connection is lost")
 
-    def forged(self, event: str, why: str) -> None:
-        """Something told what is not so: nothing of the picture is believed until the next lists."""
-        log.error("ami_forged", node=self.node, event_name=event, why=why)
-        self._distrust("it was told what is not so")
-        self._sync_now()
-
     def _distrust(self, why: str) -> None:
         self.index.lost(self.node)
         self._tell_trust(why)
@@ -408,8 +443,7 @@ class Pbx:
     async def _sync(self) -> None:
         listed = False
         try:
-            await self._sync_once()
-            listed = True
+            listed = await self._sync_once()
         except AgiMonitorError as error:
             log.warning("index_not_listed", node=self.node, error=str(error))
             if isinstance(error, NoAnswer):
@@ -435,7 +469,13 @@ class Pbx:
                 seconds = RETRY_SECONDS
             self._next_sync = self._reactor.callLater(seconds, self._sync_now)
 
-    async def _sync_once(self) -> None:
+    async def _sync_once(self) -> bool:
+        """Ask for all lists, and take them in. False: they have a hole."""
+        if self._forged:
+            self._forged_lists_begin()
+            # Whatever was planted has come before this answer, so it is not among the events that are kept.
+            await self._client.perform(action("Ping"))
+        self._forged = False
         was_stale = self.stale() is not None
         asked_at = self._reactor.seconds()
         listing = self.index.resync(self.node)
@@ -452,10 +492,14 @@ class Pbx:
         if not was_stale:
             # Answers come from the events meanwhile; nobody waits with us.
             await deferLater(self._reactor, SETTLE_SECONDS)
+        if self._forged:
+            await self._tell_of_unreadable(channels, asked_at)
+            return False
+        self.unreadable = 0
         differences = self.index.snapshot(self.node, lists, listing)
         if differences is None:
             self._sync_again = isinstance(self.state, Up)
-            return
+            return True
         self.resyncs += 1
         self.differences += len(differences)
         log.debug("index_listed", node=self.node, channels=len(channels), differences=len(differences))
@@ -464,6 +508,7 @@ class Pbx:
         self._tell_trust()
         if self.watcher is not None:
             self.watcher.listed(channels, asked_at)
+        return True
 
     async def _list(self, name: str) -> tuple[Message, ...]:
         try:
@@ -474,10 +519,129 @@ class Pbx:
             if name not in MODULE_LISTS:
                 raise
             return ()
+        if not answer.is_whole and not self._forged:
+            self._doubt()
         return tuple(item.message for item in answer.items)
+
+    # ---- what Asterisk cannot have written -------------------------------------------------------------
+
+    def _on_forged(self, forged: Forged) -> None:
+        self._take_forged(forged.name, forged.why.value)
+
+    def contradicted(self, event: str) -> None:
+        """Take in that the PBX, when asked, said the opposite of an event: somebody else wrote that event."""
+        log.error("ami_forged", node=self.node, name=event, why=CONTRADICTED, unlogged=0)
+        self._take_forged(event, CONTRADICTED)
+
+    def _take_forged(self, event: str, why: str) -> None:
+        now = self._reactor.seconds()
+        if self._forged_recorded_at is None or now - self._forged_recorded_at >= FORGED_RECORD_SECONDS:
+            self._forged_recorded_at = now
+            self._record(AmiForged(at=self._now(), node=self.node, event=event, why=why))
+        self._doubt()
+        if self._syncing or self._not_listed:
+            # The lists that come are not whole, and the wait before the next ones grows: whoever stays on the line
+            # with such a number must not keep us busy.
+            return
+        last, now = self._forged_listed_at, self._reactor.seconds()
+        self._sync_within(0.0 if last is None else max(0.0, last + self._forged_wait - now))
+
+    def _forged_lists_begin(self) -> None:
+        last, now = self._forged_listed_at, self._reactor.seconds()
+        again = last is not None and now - last < 2 * MAX_RETRY_SECONDS
+        self._forged_wait = min(2 * self._forged_wait, MAX_RETRY_SECONDS) if again else RETRY_SECONDS
+        self._forged_listed_at = now
+
+    def _doubt(self) -> None:
+        self._forged = True
+        self.index.forged(self.node)
+        self._tell_trust()
+
+    async def _tell_of_unreadable(self, channels: tuple[Message, ...], asked_at: float) -> None:
+        """Let the watcher know of every channel all the same: nobody hides by the number that they call with."""
+        found = await self._missing(channels)
+        self.unreadable = 1 if found is None else 0
+        if found is None:
+            log.error("channels_unreadable", node=self.node)
+        elif self.watcher is not None:
+            self.watcher.listed((*channels, *found), asked_at)
+
+    async def _missing(self, channels: tuple[Message, ...]) -> tuple[Message, ...] | None:
+        """Ask for the channels that a list does not have, one by one; None when some cannot be had."""
+        try:
+            names = await self._names()
+            listed = {item.text("Channel") for item in channels}
+            missing = [name for name in names if name not in listed]
+            if len(missing) > MAX_UNREADABLE:
+                return None
+            found = [await self._item(name) for name in missing]
+        except ForgedAnswer:
+            return None
+        return tuple(item for item in found if item is not None)
+
+    async def _names(self) -> list[str]:
+        """Return the names of all channels: Asterisk makes them, and no caller's number is in them.
+
+        Raises:
+            ForgedAnswer: one holds a line break, as a Local channel's may, or there are too many.
+        """
+        names: list[str] = []
+        ends = [""]
+        for asked, end in enumerate(ends):  # grows while it is walked
+            if asked >= MAX_NAME_QUESTIONS:
+                raise ForgedAnswer("Getvar")
+            text = await self._value(f"CHANNELS({end + '$' if end else ''})")
+            if len(text) <= MAX_NAMES_TEXT:
+                names += text.split()
+            else:
+                ends += [f"[{last}]{end}" for last in LAST_CHARACTERS]
+        return names
+
+    async def _item(self, name: str) -> Message | None:
+        """Return a channel as CoreShowChannels lists it, without the numbers; None when it has ended."""
+        uniqueid = Uniqueid.read(await self._of_channel(name, "UNIQUEID"))
+        if uniqueid is None:
+            return None
+        headers = [("Event", "CoreShowChannel"), ("Channel", name), ("Uniqueid", uniqueid)]
+        for header, variable in (
+            ("ChannelStateDesc", "CHANNEL(state)"),
+            ("Linkedid", "CHANNEL(linkedid)"),
+            ("Context", "CONTEXT"),
+            ("Application", "CHANNEL(appname)"),
+            ("ApplicationData", "CHANNEL(appdata)"),
+        ):
+            try:
+                headers.append((header, await self.variable(uniqueid, variable) or ""))
+            except ForgedAnswer:
+                # An application's arguments may hold what was dialled. That it runs is known all the same.
+                headers.append((header, ""))
+        return Message(tuple(headers))
+
+    async def _of_channel(self, name: str, variable: str) -> str:
+        """Return a variable of a channel that is known by its name alone; empty when the channel is gone."""
+        channel = ChannelName.read(name)
+        if channel is None:
+            raise ForgedAnswer("Getvar")
+        try:
+            answer = await self._client.perform(action("Getvar", ("Channel", channel), ("Variable", variable)))
+        except ForgedAnswer:
+            raise
+        except ActionFailed:
+            return ""
+        return answer.message.text("Value")
+
+    async def _value(self, function: str) -> str:
+        """Return the value of a function that needs no channel."""
+        answer = await self._client.perform(action("Getvar", ("Variable", function)))
+        return answer.message.text("Value")
+
+    # ---- when the lists are asked for ------------------------------------------------------------------
 
     def _sync_within(self, seconds: float) -> None:
         """A dialplan that was loaded again is told of by many events, and all of them want the same lists."""
+        if seconds <= 0.0:
+            self._sync_now()
+            return
         coming = self._next_sync
         if coming is None or not coming.active() or coming.getTime() - self._reactor.seconds() > seconds:
             self._cancel_sync()

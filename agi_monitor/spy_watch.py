@@ -810,7 +810,7 @@ class SpyWatch:
         """The PBX told the end of a spy. It is one when the PBX, asked, no longer has it."""
         uniqueid = event.text("SpyerUniqueid")
         if not await self._stopped(uniqueid):
-            self._forged("ChanSpyStop", uniqueid)
+            self._pbx.contradicted("ChanSpyStop")
             return
         self._note_heard(SpySilent, self.grants.silent(event))
         self._note_end(uniqueid)
@@ -842,7 +842,7 @@ class SpyWatch:
     async def _take_hangup(self, uniqueid: str) -> None:
         """The PBX told that a channel is gone. It is when the PBX, asked, does not know it."""
         if await self._exists(uniqueid):
-            self._forged("Hangup", uniqueid)
+            self._pbx.contradicted("Hangup")
             return
         self._note_end(uniqueid)
         self._take_ends(self.grants.gone(uniqueid))
@@ -853,9 +853,6 @@ class SpyWatch:
             if grant.spyer_uniqueid == uniqueid:
                 # Its story says in a moment that the supervisor has hung up, or its spy is at another phone.
                 await self._take_handed_over(grant)
-
-    def _forged(self, event: str, uniqueid: str) -> None:
-        self._pbx.forged(event, "the PBX, when asked, says that it is not so")
 
     async def _hang_up_rogue(self, spy: Spy) -> None:
         """Hang up a rogue spy, and nothing that only an event or a list calls one."""

@@ -19,6 +19,7 @@ STATE_STYLES = {"talking": "green", "ringing": "yellow", "held": "cyan", "queued
 KIND_STYLES = {"rogue": "bold red", "unproven": "yellow", "exempt": "dim"}
 FACT_STYLES = {
     "rogue_spy": "bold red",
+    "ami_forged": "bold red",
     "pbx_lost": "red",
     "locked_out": "red",
     "refused": "yellow",

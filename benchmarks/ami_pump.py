@@ -16,7 +16,11 @@ from pathlib import Path
 from ami_clients import HOST, LAST, say
 
 RECORDED = Path(__file__).parent / "call-22.txt"
-END = f"Event: Newchannel\r\nChannel: {LAST}\r\nChannelState: 0\r\nUniqueid: 1.1\r\nLinkedid: 1.1\r\n\r\n"
+END = (
+    f"Event: Newchannel\r\nPrivilege: call,all\r\nChannel: {LAST}\r\nChannelState: 0\r\nChannelStateDesc: Down\r\n"
+    "CallerIDNum: \r\nCallerIDName: \r\nConnectedLineNum: \r\nConnectedLineName: \r\nLanguage: en\r\n"
+    "AccountCode: \r\nContext: default\r\nExten: s\r\nPriority: 1\r\nUniqueid: 1.1\r\nLinkedid: 1.1\r\n\r\n"
+)
 BLOCK_CALLS = 10
 
 

@@ -18,10 +18,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from sys import intern
 from typing import Final, Literal
 
-from agi_monitor.agi.messages import AGIRequest, Command, Reply, value_is_open
+from agi_monitor.agi.messages import ENVIRONMENT, AGIRequest, Command, Reply, check_environment, value_is_open
 from agi_monitor.errors import LocalProtocolError, RemoteProtocolError
 from agi_monitor.limits import Limits
 
@@ -149,6 +148,8 @@ AFTER_SEND: Final[dict[State, State]] = {
 """The states in which a command may be sent, and what follows."""
 
 ENVIRONMENT_LINE = re.compile(r"^(agi_.*?): (.*)$", re.MULTILINE)
+NAMES: Final = {name: name for name in (*ENVIRONMENT, *(f"agi_arg_{number}" for number in range(1, 17)))}
+"""One text for each name, however many calls there are."""
 USAGE_STATES = frozenset({State.IN_USAGE, State.IDLE_IN_EXTRA, State.AWAITING_IN_EXTRA})
 USAGE_END = b"520 End of proper usage."
 """The last line of a usage text. Older versions glue it to the text when that ends without a line feed."""
@@ -325,6 +326,7 @@ class AGIConnection:
             return None
         if not self._pairs:
             raise RemoteProtocolError("the environment is empty")
+        check_environment(self._pairs)
         request = AGIRequest.from_pairs(self._pairs)
         self._pairs = []
         self._collected = 0
@@ -340,8 +342,9 @@ class AGIConnection:
         found = ENVIRONMENT_LINE.findall(lines.decode("utf-8", "replace"))
         if len(found) != lines.count(b"\n") + 1:
             raise RemoteProtocolError("a line of the environment has no name")
-        # Names, and most values, are the same in every call: thousands of calls hold them once.
-        pairs += [(intern(name), intern(value)) for name, value in found]
+        # Names are the same in every call, and are held once. Values are not: each belongs to a stranger, and what is
+        # interned stays for ever from Python 3.12 on.
+        pairs += [(NAMES.get(name, name), value) for name, value in found]
 
     def _too_long(self, lines: bytes) -> bool:
         return any(len(line) > self._limits.max_line_bytes for line in lines.split(b"\n"))

@@ -17,7 +17,7 @@ S is Asterisk, which connects to us; C is this program.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -38,6 +38,55 @@ UNKNOWN = "unknown"
 """What Asterisk writes for a missing caller id, name, dialled or redirecting number (setup_env, res_agi.c)."""
 
 ARGUMENT_PREFIX = "agi_arg_"
+
+ENVIRONMENT = (
+    *("agi_network", "agi_network_script", "agi_request", "agi_channel", "agi_language", "agi_type", "agi_uniqueid"),
+    *("agi_version", "agi_callerid", "agi_calleridname", "agi_callingpres", "agi_callingani2", "agi_callington"),
+    *("agi_callingtns", "agi_dnid", "agi_rdnis", "agi_context", "agi_extension", "agi_priority", "agi_enhanced"),
+    *("agi_accountcode", "agi_threadid"),
+)
+"""The names of an environment in the order that Asterisk writes them; the arguments follow (launch_netscript and
+setup_env, res_agi.c)."""
+
+CHOSEN_BY_OTHERS = frozenset(
+    {"agi_callerid", "agi_calleridname", "agi_dnid", "agi_rdnis", "agi_extension", "agi_accountcode"}
+)
+"""Those whose value may be whatever a caller's phone sent, a line break among it: Asterisk escapes none of them."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What moves the cursor of a terminal or colours it, and is in no name that Asterisk makes."""
+
+PLACES = {name: place for place, name in enumerate(ENVIRONMENT)}
+REQUIRED = frozenset(ENVIRONMENT[PLACES["agi_callerid"] :])
+MADE_BY_ASTERISK = frozenset(ENVIRONMENT) - CHOSEN_BY_OTHERS
+
+
+def check_environment(pairs: Sequence[tuple[str, str]]) -> None:
+    """Refuse an environment that Asterisk cannot have written.
+
+    A caller whose number holds line breaks can add lines to it, and an empty one, which ends it. So the names have to
+    stand in Asterisk's order, and behind ``agi_version`` all of them have to be there.
+
+    Parameters:
+        pairs: name and value of each line, in the order of the wire.
+
+    Raises:
+        RemoteProtocolError: a name is unknown, out of its place or missing, or a value that Asterisk makes holds a
+            control character. The message names the line, never a value.
+    """
+    names = [name for name, _ in pairs if not name.startswith(ARGUMENT_PREFIX)]
+    places = [PLACES.get(name, -1) for name in names]
+    for name, place, before in zip(names, places, [-1, *places], strict=False):
+        if place <= before:
+            known = name if place >= 0 else "a name that Asterisk does not write"
+            raise RemoteProtocolError(f"the environment has {known} where it does not belong")
+    # Every Asterisk since 1.6 writes its version before anything that a caller chooses; programs that play Asterisk
+    # write less than it does.
+    if "agi_version" in names and not set(names) >= REQUIRED:
+        raise RemoteProtocolError("the environment ends too early: a line break in somebody's number or name")
+    for name, value in pairs:
+        if name in MADE_BY_ASTERISK and CONTROL.search(value) is not None:
+            raise RemoteProtocolError(f"the environment's {name} holds a control character")
 
 
 # -- in: the environment ----------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """One AMI conversation without a socket: bytes in, events out, actions to bytes.
 
-Two rules: an answer belongs to the action whose ActionID it carries, whatever its order or its words; nothing here
-knows a clock or a transport.
+Three rules: an answer belongs to the action whose ActionID it carries, whatever its order or its words; nothing that
+Asterisk cannot have written (``authentic``) comes out as anything but ``Forged``; nothing here knows a clock or a
+transport.
 
 ::
 
@@ -14,10 +15,11 @@ knows a clock or a transport.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, Literal
 
+from agi_monitor.ami.authentic import ITEMS, SHAPES, TEXTS, Authenticity, Why
 from agi_monitor.ami.limits import MAX_GREETING_BYTES, AMILimits
 from agi_monitor.ami.messages import Action, Message
 from agi_monitor.errors import LocalProtocolError, RemoteProtocolError
@@ -25,11 +27,18 @@ from agi_monitor.errors import LocalProtocolError, RemoteProtocolError
 GREETING = re.compile(rb"Asterisk Call Manager/([!-~]{1,64})")
 END = b"\r\n\r\n"
 EVENT = b"Event: "
+RESPONSE = b"Response: "
+PRIVILEGE = b"Privilege: "
 ACTION_ID = b"\r\nActionID: "
+A_CHANNEL = b"ChannelStateDesc: "
 
 COMPLETE = "complete"
 ENDS = frozenset({COMPLETE, "cancelled", "canceled"})
 """What ``EventList`` says at the end of a list, in lower case."""
+
+
+MAX_PAST = 20_000
+"""ActionIDs that are remembered behind their answers: what is late for one of them is nobody's forgery."""
 
 
 class _NeedData(Enum):
@@ -61,10 +70,12 @@ class Response:
     Parameters:
         action: what was asked.
         message: what Asterisk said.
+        why_forged: why its text is not to be believed, although it carries the ActionID; None for an honest answer.
     """
 
     action: Action
     message: Message
+    why_forged: Why | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,8 @@ class ListDone:
     """A list is complete.
 
     Parameters:
-        response: the answer that announced it.
+        response: the answer that announced it; forged, when something came with the list that Asterisk cannot have
+            written: then items may be missing.
         items: its items, in order.
         end: the event that ended it.
     """
@@ -109,6 +121,19 @@ class ListBroken:
 
 
 @dataclass(frozen=True, slots=True)
+class Forged:
+    """A message that Asterisk cannot have written, or that somebody's text has torn. It is dropped.
+
+    Parameters:
+        name: of the event, when it is one that is known; otherwise empty. Never text of the message.
+        why: what is wrong with it.
+    """
+
+    name: str
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The peer has closed the connection. Reported once, always the last event.
 
@@ -119,7 +144,7 @@ class Closed:
     received: int
 
 
-AMIEvent = Greeting | Response | Event | ListDone | ListBroken | Closed
+AMIEvent = Greeting | Response | Event | ListDone | ListBroken | Forged | Closed
 
 
 @dataclass(slots=True)
@@ -131,6 +156,28 @@ class _Asked:
     response: Response | None = None
     items: list[Event] = field(default_factory=list)
     size: int = 0
+    why_forged: Why | None = None
+
+
+@dataclass(slots=True)
+class _Read:
+    """A message that was read, and what is thought of it."""
+
+    message: Message
+    name: str
+    """Of the event; empty for a response, and where there is none."""
+    size: int
+    why: Why | None
+    is_wanted: bool = True
+
+
+_NOTHING = Message(())
+
+
+def _counts(asked: _Asked, end: Event) -> bool:
+    """Whether a list has as many items as its end says; of items that are in no table it is not known."""
+    said = end.message.text("ListItems")
+    return any(item.name not in ITEMS for item in asked.items) or said == str(len(asked.items))
 
 
 class AMIConnection:
@@ -155,8 +202,13 @@ class AMIConnection:
         self._closed = False
         self._error: str | None = None
         self._asked: dict[str, _Asked] = {}
+        self._past: dict[str, None] = {}  # ActionIDs that have had their answer, or were given up
         self._lists = 0  # how many of them are lists
         self._list_bytes = 0
+        self._authenticity = Authenticity()
+        self._ahead: _Read | None = None  # the message behind the one that was taken last
+        self.forged = 0
+        """Messages that Asterisk cannot have written."""
         self.dropped = 0
         """Events that nobody wanted."""
         self.strays = 0
@@ -203,6 +255,7 @@ class AMIConnection:
 
     def _forget_everything(self) -> None:
         self._buffer.clear()
+        self._ahead = None
         self._searched = 0
         self._asked.clear()
         self._lists = 0
@@ -214,25 +267,38 @@ class AMIConnection:
             if greeting is not None:
                 return greeting
             return self._at_end_of_data()
-        buffer = self._buffer
         while True:
-            if buffer.startswith(b"\r\n"):
-                # An empty line where a message should begin.
-                del buffer[:2]
-                self._searched = 0
-                continue
-            end = buffer.find(END, self._searched)
-            if (end if end >= 0 else len(buffer)) > self._limits.max_message_bytes:
-                raise RemoteProtocolError("a message is too long")
-            if end < 0:
-                self._searched = max(0, len(buffer) - len(END) + 1)
+            read, self._ahead = self._ahead or self._read(), None
+            if read is None:
                 return self._at_end_of_data()
-            data = bytes(buffer[:end])
-            del buffer[: end + len(END)]
-            self._searched = 0
-            event = self._message(data)
+            if read.why is None:
+                # Text that ends a message of its own is told by what stands behind it, as soon as that has come.
+                empty = not read.name and self._buffer.startswith(b"\r\n")
+                self._ahead = self._read()
+                forged = self._ahead is not None and self._ahead.why is not None
+                if (empty or forged) and self._may_be_torn(read):
+                    read.why = Why.BEFORE_FORGED
+            event = self._taken(read)
             if event is not None:
                 return event
+
+    def _read(self) -> _Read | None:
+        """Take the next whole message out of the buffer, and look at it."""
+        buffer = self._buffer
+        while buffer.startswith(b"\r\n"):
+            # An empty line where a message should begin.
+            del buffer[:2]
+            self._searched = 0
+        end = buffer.find(END, self._searched)
+        if (end if end >= 0 else len(buffer)) > self._limits.max_message_bytes:
+            raise RemoteProtocolError("a message is too long")
+        if end < 0:
+            self._searched = max(0, len(buffer) - len(END) + 1)
+            return None
+        data = bytes(buffer[:end])
+        del buffer[: end + len(END)]
+        self._searched = 0
+        return self._judged(data)
 
     def _greeting(self) -> Greeting | None:
         end = self._buffer.find(b"\r\n")
@@ -254,48 +320,100 @@ class AMIConnection:
         self._forget_everything()
         return Closed(self._received)
 
-    def _message(self, data: bytes) -> Response | Event | ListDone | ListBroken | None:
-        if self._wanted is not None and data.startswith(EVENT):
+    def _judged(self, data: bytes) -> _Read:
+        wanted = self._wanted
+        if wanted is not None and data.startswith(EVENT):
             end = data.find(b"\r\n")
             name = data[len(EVENT) : end] if end >= 0 else data[len(EVENT) :]
-            if name not in self._wanted and not (self._lists and ACTION_ID in data):
-                self.dropped += 1
-                return None
+            if name not in wanted and ACTION_ID not in data and A_CHANNEL not in data:
+                # Nobody reads it, and it holds nothing that a caller could have torn.
+                why = None if data.startswith(PRIVILEGE, end + 2) and end >= 0 else Why.NO_PRIVILEGE
+                return _Read(_NOTHING, "", 0, why, is_wanted=False)
         message = Message.from_wire(data, self._limits)
-        if message.get("Response") is not None:
-            return self._response(message)
-        name_text = message.get("Event")
-        if name_text is None:
-            self.strays += 1
-            return None
-        return self._event(Event(name_text, message), len(data))
+        if data.startswith(EVENT):
+            return self._judged_event(message, len(data))
+        if not data.startswith(RESPONSE):
+            return _Read(message, "", len(data), Why.NO_BEGINNING)
+        asked = self._asked.get(message.action_id)
+        if asked is None:
+            why = None if message.action_id in self._past else Why.ANSWERS_NOTHING
+        else:
+            why = self._authenticity.why_not_answer(asked.action.name, message.is_success, message.headers)
+        return _Read(message, "", len(data), why)
 
-    def _response(self, message: Message) -> Response | None:
+    def _judged_event(self, message: Message, size: int) -> _Read:
+        name, action_id = message.text("Event"), message.action_id
+        is_wanted = self._wanted is None or name.encode("utf-8", "replace") in self._wanted
+        asked = self._asked.get(action_id)
+        in_list = asked is not None and asked.as_list and asked.response is not None
+        late = message.get("Privilege") is None and (asked is not None or action_id in self._past)
+        why: Why | None
+        if in_list or late:
+            if message.get("EventList") is not None:
+                why = self._authenticity.why_not_end(message.headers)
+            else:
+                why = self._authenticity.why_not_item(name, message.headers)
+        else:
+            why = self._authenticity.why_not_event(name, message.headers)
+        return _Read(message, name, size, why, is_wanted)
+
+    def _may_be_torn(self, read: _Read) -> bool:
+        """Whether a message may hold text of others: the end of a list and most answers are all Asterisk's own."""
+        if read.name:
+            return read.message.get("EventList") is None
+        asked = self._asked.get(read.message.action_id)
+        return asked is not None and asked.action.name in TEXTS
+
+    def _taken(self, read: _Read) -> Response | Event | ListDone | ListBroken | Forged | None:
+        message = read.message
+        asks = not read.name and read.why is not Why.NO_BEGINNING and message.action_id in self._asked
+        if read.why is not None and not asks:
+            return self._forged(read)
+        if read.name:
+            return self._event(Event(read.name, message), read)
+        if not read.is_wanted:
+            self.dropped += 1
+            return None
+        if read.why is not None and read.why is not Why.BEFORE_FORGED:
+            self.forged += 1
+        return self._response(message, read.why)
+
+    def _forged(self, read: _Read) -> Forged:
+        self.forged += 1
+        for asked in self._asked.values():
+            # Whose list it was in cannot be told: all that are coming in have a hole now.
+            if asked.as_list and asked.response is not None:
+                asked.why_forged = asked.why_forged or read.why
+        known = read.name if read.name in SHAPES or read.name in ITEMS else ""
+        return Forged(known, read.why or Why.NO_BEGINNING)
+
+    def _response(self, message: Message, why: Why | None) -> Response | None:
         asked = self._asked.get(message.action_id)
         if asked is None or asked.response is not None:
             self.strays += 1
             return None
-        asked.response = Response(asked.action, message)
+        asked.response = Response(asked.action, message, why)
         if not asked.as_list or not message.is_success:
             self.forget(asked.action)
         return asked.response
 
-    def _event(self, event: Event, size: int) -> Event | ListDone | ListBroken | None:
+    def _event(self, event: Event, read: _Read) -> Event | ListDone | ListBroken | None:
         asked = self._asked.get(event.message.action_id) if self._lists else None
         if asked is not None and asked.response is not None and asked.as_list:
             state = event.message.text("EventList").lower()
             if state in ENDS:
                 self.forget(asked.action)
                 if state == COMPLETE:
-                    return ListDone(asked.response, tuple(asked.items), event)
+                    why = asked.why_forged or (None if _counts(asked, event) else Why.COUNT)
+                    return ListDone(replace(asked.response, why_forged=why), tuple(asked.items), event)
                 return ListBroken(asked.response, event)
-            asked.size += size
-            self._list_bytes += size
+            asked.size += read.size
+            self._list_bytes += read.size
             if len(asked.items) >= self._limits.max_list_items or self._list_bytes > self._limits.max_list_bytes:
                 raise RemoteProtocolError("a list is too long")
             asked.items.append(event)
             return None
-        if self._wanted is not None and event.name.encode("utf-8", "replace") not in self._wanted:
+        if not read.is_wanted:
             self.dropped += 1
             return None
         return event
@@ -328,5 +446,8 @@ class AMIConnection:
         """Give up an action: what still comes for it is dropped."""
         asked = self._asked.pop(action.action_id, None)
         if asked is not None:
+            if len(self._past) >= MAX_PAST:
+                del self._past[next(iter(self._past))]
+            self._past[action.action_id] = None
             self._lists -= asked.as_list
             self._list_bytes -= asked.size

@@ -47,12 +47,14 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from agi_monitor.ami.authentic import Why
 from agi_monitor.ami.connection import (
     NEED_DATA,
     AMIConnection,
     AMIEvent,
     Closed,
     Event,
+    Forged,
     Greeting,
     ListBroken,
     ListDone,
@@ -66,6 +68,7 @@ from agi_monitor.ami.states import Connecting, Down, LoggingIn, Refused, State, 
 from agi_monitor.errors import (
     ActionFailed,
     Disconnected,
+    ForgedAnswer,
     LocalProtocolError,
     LoginRefused,
     NoAnswer,
@@ -92,6 +95,10 @@ FREE = frozenset({"Ping", "ListCommands"})
 LOG_LINES = 10
 LOG_SECONDS = 60.0
 """So many lines about failing callbacks in so many seconds: an event can come a thousand times a second."""
+
+
+FORGED_LOG_SECONDS = 60.0
+"""One line in so many seconds about messages that Asterisk cannot have written, with how many there were besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,11 @@ class ListAnswer(NamedTuple):
     items: tuple[Event, ...]
     """Its items, in order."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing came meanwhile that Asterisk cannot have written: otherwise items may be missing."""
+        return self.response.why_forged is None
+
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
@@ -151,12 +163,15 @@ class Callbacks:
         on_up: logged in; what was known before is stale and must be asked for again.
         on_down: no longer logged in; called once for each ``on_up``, before the actions without an answer fail.
         on_state: each change of the state.
+        on_forged: a message came that Asterisk cannot have written. What was told just before and since then may be
+            somebody's invention, until it has been asked for again.
     """
 
     on_event: Callable[[Event], object] = lambda event: None
     on_up: Callable[[], object] = lambda: None
     on_down: Callable[[], object] = lambda: None
     on_state: Callable[[State], object] = lambda state: None
+    on_forged: Callable[[Forged], object] = lambda forged: None
 
 
 @dataclass(eq=False, slots=True)
@@ -202,6 +217,11 @@ class AMIProtocol(Protocol):
         """Answers that belonged to no action."""
         return self._connection.strays
 
+    @property
+    def forged(self) -> int:
+        """Messages that Asterisk cannot have written."""
+        return self._connection.forged
+
     # -- what Twisted calls --
 
     def connectionMade(self) -> None:  # noqa: N802 (Twisted's name)
@@ -240,9 +260,13 @@ class AMIProtocol(Protocol):
                 self._check_account()
             self._client._tell("on_event", event)
         elif type(event) is Response:
+            if event.why_forged not in (None, Why.BEFORE_FORGED):
+                self._client._forged_came(Forged("", event.why_forged))
             self._answered(event)
         elif type(event) is ListDone:
             self._settle(event.response, event.items)
+        elif type(event) is Forged:
+            self._client._forged_came(event)
         elif type(event) is ListBroken:
             self._list_broken(event)
         elif type(event) is Greeting:
@@ -260,7 +284,9 @@ class AMIProtocol(Protocol):
         pending = self._take_pending(response.action.action_id)
         if pending is None:
             return
-        if response.message.is_success:
+        if response.why_forged is not None and not pending.as_list:
+            pending.deferred.errback(ForgedAnswer(response.action.name))
+        elif response.message.is_success:
             pending.deferred.callback(ListAnswer(response, items))
         elif not self._is_up or response.action.name in FREE or response.action.name in self._offers:
             pending.deferred.errback(_failure(response))
@@ -529,7 +555,7 @@ class AMIClient(Service):
         jitter: a number from 0 to 1 at each call; a random one when not given, so that the clients of a PBX do not
             all come back in the same moment.
         log: where to log.
-        id_prefix: of the ActionIDs; random when not given.
+        id_prefix: of the ActionIDs; random when not given, so that nobody on a call can answer in Asterisk's place.
     """
 
     def __init__(
@@ -556,16 +582,18 @@ class AMIClient(Service):
         self.limits = limits or AMILimits()
         self.log: FilteringBoundLogger = log or structlog.get_logger()
         self._jitter = jitter
-        prefix = secrets.token_hex(4) if id_prefix is None else id_prefix
+        prefix = secrets.token_hex(8) if id_prefix is None else id_prefix
         self._ids = (f"{prefix}-{number}" for number in itertools.count(1))
         self._state: State = Down("not started", None)
         self._protocol: AMIProtocol | None = None
-        self._dropped = self._strays = 0
+        self._dropped = self._strays = self._forged = 0
         self._failures = 0
         self._delay = 0.0
         self._up_since: float | None = None
         self._waiting: list[Deferred[None]] = []
         self._logged: tuple[float, int] = (0.0, 0)
+        self._forged_logged_at: float | None = None
+        self._forged_unlogged = 0
         self._service = ClientService(
             _WatchedEndpoint(self, endpoint), _AMIFactory(self), retryPolicy=lambda _: self._delay, clock=clock
         )
@@ -586,6 +614,11 @@ class AMIClient(Service):
     def strays(self) -> int:
         """Answers that belonged to no action, over all connections."""
         return self._strays + (0 if self._protocol is None else self._protocol.strays)
+
+    @property
+    def forged(self) -> int:
+        """Messages that Asterisk cannot have written, over all connections."""
+        return self._forged + (0 if self._protocol is None else self._protocol.forged)
 
     def when_up(self) -> Deferred[None]:
         """Fires when logged in, at once when that is so.
@@ -611,6 +644,7 @@ class AMIClient(Service):
         Raises:
             PermissionDenied: the account lacks a class; the error names it.
             ActionFailed: Asterisk answered with an error, broke off its list, or does not have this action.
+            ForgedAnswer: the answer holds text that Asterisk cannot have written.
             NoAnswer: the deadline passed.
             Disconnected: there is no connection, or it was lost meanwhile.
             LocalProtocolError: too many actions are without an answer; nothing was sent.
@@ -681,6 +715,7 @@ class AMIClient(Service):
         self._protocol = None
         self._dropped += protocol.dropped
         self._strays += protocol.strays
+        self._forged += protocol.forged
         was_up, self._up_since = self._up_since, None
         if was_up is not None and self.clock.seconds() - was_up >= self.limits.max_retry_seconds:
             # Not earlier: a PBX that lets us in and throws us out at once is not to be asked every second.
@@ -691,6 +726,16 @@ class AMIClient(Service):
             self._change(Down(reason, None))
         if was_up is not None:
             self._tell("on_down")
+
+    def _forged_came(self, forged: Forged) -> None:
+        now = self.clock.seconds()
+        if self._forged_logged_at is None or now - self._forged_logged_at >= FORGED_LOG_SECONDS:
+            # Whoever calls once can have a thousand of them.
+            self.log.error("ami_forged", name=forged.name, why=forged.why.value, unlogged=self._forged_unlogged)
+            self._forged_logged_at, self._forged_unlogged = now, 0
+        else:
+            self._forged_unlogged += 1
+        self._tell("on_forged", forged)
 
     def _down(self, reason: str) -> None:
         longest = min(self.limits.retry_seconds * 2 ** min(self._failures, 30), self.limits.max_retry_seconds)

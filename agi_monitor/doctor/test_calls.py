@@ -21,6 +21,7 @@ from agi_monitor.ami.connection import Event
 from agi_monitor.doctor.audio import Party, TestCall
 from agi_monitor.errors import AgiMonitorError
 from agi_monitor.model import Mode
+from agi_monitor.names import Uniqueid
 
 EVENTS = frozenset(
     {
@@ -89,7 +90,7 @@ class TestCalls:
         pbx: Pbx,
         context: str,
         run: str,
-        arguments: Callable[[str, Mode], str],
+        arguments: Callable[[Uniqueid, Mode], str],
         clock: Callable[[], float],
     ) -> None:
         self._pbx = pbx
@@ -146,12 +147,10 @@ class TestCalls:
         self._originate(Party.CUSTOMER, f"{name}-customer", *where)
         self._until(lambda: self._is_on(Party.AGENT) and self._is_on(Party.CUSTOMER), "no call came to be")
         spyee = self._alive[self._name(Party.AGENT, 1)]
-        try:
-            data = self._arguments(spyee, mode)
-        except ValueError:
-            raise _Failed(
-                f"ChanSpy cannot be told the identifier {spyee!r}: see the check systemname-unusable"
-            ) from None
+        uniqueid = Uniqueid.read(spyee)
+        if uniqueid is None:
+            raise _Failed(f"ChanSpy cannot be told the identifier {spyee!r}: see the check systemname-unusable")
+        data = self._arguments(uniqueid, mode)
         self._originate(Party.SUPERVISOR, f"{name}-supervisor", ("Application", "ChanSpy"), ("Data", data))
         self._until(
             lambda: self._spying and self._is_ready(Party.SUPERVISOR),

@@ -171,7 +171,7 @@ class SpyStarted(CallFact):
         rule: the rule that allowed it.
         source: who knew the channel: the live ``index``, or ``agi`` where there is none to be trusted.
         stale: why the index was not asked, or empty: ``never_listed``, ``lost``, ``too_many``, ``deaf``,
-            ``reloaded``, ``hold_unknown`` or ``no_hint``.
+            ``forged``, ``reloaded``, ``hold_unknown`` or ``no_hint``.
         because: why it is this channel.
         told: the agent was told before.
         reason: what the supervisor gave as the reason, where the rules ask for one; or empty.
@@ -393,6 +393,24 @@ class PbxLost(Fact):
     name: ClassVar[str] = "pbx_lost"
 
     node: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmiForged(Fact):
+    """The manager interface told something that Asterisk cannot have written: somebody has chosen a number or a name
+    with a line break in it. One record in a minute, however many there are.
+
+    Parameters:
+        node: the PBX.
+        event: the kind of message that was forged or torn, empty when it is not a known one.
+        why: a word of the reference: what is wrong with it.
+    """
+
+    name: ClassVar[str] = "ami_forged"
+
+    node: str
+    event: str
     why: str
 
 

@@ -49,6 +49,8 @@ class Stale(StrEnum):
     """A call of this agent began before the picture did, and nobody has told whether it is on hold."""
     NO_HINT = "no_hint"
     """It knows no device of this agent: the hint is one by a pattern, or in a context that another one includes."""
+    FORGED = "forged"
+    """It told something that Asterisk cannot have written, and no whole list has come since."""
     DEAF = "deaf"
     """A list shows that channels came or went, and no event has told of any: the account is not told of calls."""
 
@@ -147,6 +149,15 @@ class ChannelIndex:
         known.heard.clear()
         # No list tells who is on hold: what was missed of that is not known until the next Hold or Unhold.
         known.calls.forget_told()
+
+    def forged(self, node: str) -> None:
+        """Say that something was told which Asterisk cannot have written: no answer until a whole list has come.
+
+        A list that is on its way is given up: what was planted may be in it, or among the events kept for it.
+        """
+        self.lost(node)
+        known = self._node(node)
+        known.stale = known.stale if known.stale is Stale.NEVER_LISTED else Stale.FORGED
 
     # ---- what is asked ---------------------------------------------------------------------------------
 

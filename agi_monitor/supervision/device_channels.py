@@ -144,7 +144,8 @@ class DeviceChannelsOverAgi:
 
     async def _channel(self, name: str, known_by: KnownBy) -> DeviceChannel | _Unusable | None:
         answer = await self._session.get_full_variable(
-            "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${CONNECTEDLINE(num)}|${BRIDGEPEER}", name
+            "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${FILTER(0-9,${CONNECTEDLINE(num)})}|${BRIDGEPEER}",
+            name,
         )
         if answer is None:
             return None

@@ -72,6 +72,11 @@ def function(fake: FakeAsterisk, channel: FakeChannel, name: str, argument: str)
         return fake.database.get((family, key), "")
     if name == "CALLERID":
         return {"num": channel.caller_id, "name": channel.caller_id_name}.get(argument) or ""
+    if name == "FILTER":
+        allowed, _, value = argument.partition(",")
+        return "".join(re.findall(f"[{allowed}]", value))
+    if name == "CONNECTEDLINE":
+        return channel.variables.get(f"CONNECTEDLINE({argument})") or ""
     if name == "CHANNEL":
         answers = {
             "state": STATE_NAMES[channel.state],

@@ -19,6 +19,7 @@ Over TCP it is where ``over_tcp`` says, in a thread of its own.
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,18 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from agi_monitor.ami.authentic import (
+    AGENT_EVENTS,
+    CHANNEL,
+    ID_LAST,
+    ITEMS,
+    NUMBERS,
+    SHAPES,
+    SYSTEM_EVENTS,
+    VOCABULARY,
+    Part,
+    Shape,
+)
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
 from agi_monitor.testing.fake_transport import FakeTransport
@@ -67,6 +80,19 @@ LISTS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "QueueStatus": ("queues", "Queue status will follow", "QueueMember", "QueueStatusComplete"),
 }
 """Action -> where its items stand here, what announces them, how each is called, and what ends the list."""
+
+
+FACTS: Final[Mapping[str, str]] = {
+    "UNIQUEID": "Uniqueid",
+    "CONTEXT": "Context",
+    "CHANNEL(name)": "Channel",
+    "CHANNEL(context)": "Context",
+    "CHANNEL(state)": "ChannelStateDesc",
+    "CHANNEL(linkedid)": "Linkedid",
+    "CHANNEL(appname)": "Application",
+    "CHANNEL(appdata)": "ApplicationData",
+}
+"""Variables that every channel has -> the header of its item that says the same."""
 
 
 @implementer(IStreamClientEndpoint)
@@ -181,7 +207,7 @@ class FakeManager:
             **headers,
         }
         self.channels.append(channel)
-        self.event("Newchannel", **channel)
+        self.event("Newchannel", **{name: value for name, value in channel.items() if name in CHANNEL})
         if bridge:
             self.enter(name, bridge)
         return channel
@@ -254,11 +280,23 @@ class FakeManager:
 
         Parameters:
             name: of the event.
-            headers: of the event.
+            headers: of the event. Those that Asterisk writes besides are added, those that it does not are left out.
         """
         if self._logged_in:
             self.happened.append(f"< {name}")
-            self._send([("Event", name), *headers.items()])
+            kind = "agent" if name in AGENT_EVENTS else "system" if name in SYSTEM_EVENTS else "call"
+            told = self._written(SHAPES.get(name, ()), headers)
+            self._send([("Event", name), ("Privilege", f"{kind},all"), *told])
+        self.check()
+
+    def say(self, data: bytes) -> None:
+        """Send these bytes as they are, to a client that has logged in: what a caller has planted, for one.
+
+        Parameters:
+            data: of the wire.
+        """
+        if self._logged_in and self._protocol is not None:
+            self._send_bytes(self._protocol, data)
         self.check()
 
     def answer_held(self) -> None:
@@ -385,8 +423,10 @@ class FakeManager:
         self._reply(asked, "Success", {"EventList": "start", "Message": message})
         action_id = ("ActionID", asked.action_id)
         for headers in items:
-            rest = [(name, value) for name, value in headers.items() if name != "Event"]
-            self._send([("Event", headers.get("Event", item)), action_id, *rest])
+            event = headers.get("Event", item)
+            given = {name: text for name, text in headers.items() if name != "Event"}
+            rest = self._written(ITEMS.get(event, ()), given)
+            self._send([("Event", event), *((*rest, action_id) if event in ID_LAST else (action_id, *rest))])
         self._send([("Event", end), action_id, ("EventList", "Complete"), ("ListItems", str(len(items)))])
 
     def _reply(self, asked: Message, response: str, headers: Mapping[str, str]) -> None:
@@ -404,6 +444,29 @@ class FakeManager:
     def _deliver(self, protocol: IProtocol | SocketWire, data: bytes) -> None:
         if protocol is self._protocol:
             protocol.dataReceived(data)
+
+    def _written(self, shape: Shape, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Headers in the order of Asterisk, with those that are not given and without those of other events."""
+        written: dict[str, str] = {}
+        for part in shape:
+            given = [name for name in part.names if name in headers]
+            if isinstance(part, Part) and not (part.optional and not given):
+                prefix = part.names[0].removesuffix(CHANNEL[0])
+                known = self._snapshot(prefix, headers) if part.names[1:2] == (f"{prefix}{CHANNEL[1]}",) else {}
+                written |= {name: headers.get(name, known.get(name, _usual(name))) for name in part.names}
+                written |= {name: headers[name] for name in part.more if name in headers}
+            else:
+                written |= {name: headers[name] for name in given}
+        vocabulary = VOCABULARY if shape else frozenset()
+        more = {name: text for name, text in headers.items() if name not in written and name not in vocabulary}
+        return [*written.items(), *more.items()]
+
+    def _snapshot(self, prefix: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers of the channel that stands behind this prefix, as far as it is known here."""
+        for channel in self.channels:
+            if channel["Uniqueid"] == headers.get(f"{prefix}Uniqueid"):
+                return {f"{prefix}{name}": channel[name] for name in CHANNEL if name in channel}
+        return {}
 
     # -- the actions --
 
@@ -440,29 +503,24 @@ class FakeManager:
 
     def _getvar(self, asked: Message) -> Mapping[str, str] | str:
         variable = asked.text("Variable")
-        if asked.get("Channel") is None:
-            return {"Variable": variable, "Value": self.variables.get(("", variable), "")}
         channel = self._meant(asked)
-        if channel is None:
+        if channel is None and asked.get("Channel") is not None:
             return "No such channel"
-        name = channel["Channel"]
-        known = {
-            "UNIQUEID": channel["Uniqueid"],
-            "CHANNEL(name)": name,
-            "CHANNEL(state)": channel["ChannelStateDesc"],
-            "CHANNEL(context)": channel["Context"],
-            "CHANNEL(appname)": channel["Application"],
-            "CHANNEL(appdata)": channel["ApplicationData"],
-            "BRIDGEPEER": ",".join(self._peers(channel)),
-        }
+        value = self.variables.get(("" if channel is None else channel["Channel"], variable))
+        if value is None and channel is None and variable.startswith("CHANNELS("):
+            wanted = re.compile(variable[len("CHANNELS(") : -1], re.IGNORECASE)
+            value = " ".join(known["Channel"] for known in self.channels if wanted.search(known["Channel"]))
+        if value is None and channel is not None:
+            value = self._fact(channel, variable)
         # It reads into 1,024 bytes (manager.c, action_getvar).
-        value = self.variables.get((name, variable), known.get(variable, ""))
-        return {"Variable": variable, "Value": value[:1_023]}
+        return {"Variable": variable, "Value": (value or "")[:1_023]}
 
-    def _peers(self, channel: Mapping[str, str]) -> list[str]:
-        bridge = channel["BridgeId"]
-        others = [other for other in self.channels if other is not channel]
-        return [other["Channel"] for other in others if bridge and other["BridgeId"] == bridge]
+    def _fact(self, channel: Mapping[str, str], variable: str) -> str:
+        if variable == "BRIDGEPEER":
+            bridge = channel["BridgeId"]
+            others = [other for other in self.channels if other is not channel]
+            return ",".join(other["Channel"] for other in others if bridge and other["BridgeId"] == bridge)
+        return channel.get(FACTS[variable], "") if variable in FACTS else ""
 
     def _setvar(self, asked: Message) -> Mapping[str, str] | str:
         channel = self._meant(asked)
@@ -506,6 +564,12 @@ _ANSWERS: Final[Mapping[str, Answer]] = {
     "PlayDTMF": FakeManager._play_dtmf,
     "Setvar": FakeManager._setvar,
 }
+
+
+def _usual(name: str) -> str:
+    if name.endswith("ChannelStateDesc"):
+        return "Up"
+    return "0" if name in NUMBERS else "<unknown>" if name.endswith(("Num", "Name")) else ""
 
 
 def _plain(channel: Mapping[str, str]) -> dict[str, str]:

@@ -316,7 +316,9 @@ def test_manager_names_and_bytes(says: Callable[..., BlockingManager]) -> None:
 
     def answer(asked: bytes) -> bytes:
         events = [b"Channel status will follow", b"Caf\xe9", b"Response: Follows", b"--END COMMAND--"]
-        return b"".join(b"Event: A\r\nName: " + name + b"\r\n\r\n" for name in events) + success(asked)
+        return b"".join(
+            b"Event: A\r\nPrivilege: call,all\r\nName: " + name + b"\r\n\r\n" for name in events
+        ) + success(asked)
 
     seen = SimpleQueue[str]()
     manager = says(answer)
@@ -368,7 +370,7 @@ def test_manager_slow_callback(says: Callable[..., BlockingManager], monkeypatch
     go_on, seen = threading.Event(), SimpleQueue[str]()
 
     def answer(asked: bytes) -> bytes:
-        return b"Event: A\r\n\r\n" * 20 + success(asked)
+        return b"Event: A\r\nPrivilege: call,all\r\n\r\n" * 20 + success(asked)
 
     def slow(event: object, manager: object) -> None:
         go_on.wait(SECONDS)
@@ -386,7 +388,7 @@ def test_manager_slow_callback(says: Callable[..., BlockingManager], monkeypatch
 def test_manager_too_long(says: Callable[..., BlockingManager]) -> None:
     """A message without end is refused, with its reason."""
     limits = AMILimits(max_message_bytes=1_000)
-    manager = says(lambda asked: b"Event: A\r\nName: " + b"x" * 2_000, limits)
+    manager = says(lambda asked: b"Event: A\r\nPrivilege: call,all\r\nName: " + b"x" * 2_000, limits)
     with pytest.raises(Disconnected, match="a message is too long"):
         manager.ping()
 

@@ -15,6 +15,7 @@ from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
+from agi_monitor.ami.authentic import SHAPES
 from agi_monitor.ami.connection import Event
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message, action
@@ -29,6 +30,7 @@ from agi_monitor.errors import (
     NoAnswer,
     PermissionDenied,
 )
+from tests.unit.ami.conversations import told
 
 SECRET = "correct-horse-battery"
 ACCOUNT = Account("monitor", SECRET)
@@ -501,7 +503,7 @@ def test_answers_come_back_in_any_order() -> None:
     one, two = line.asked()
     line.says("Response: Success", f"ActionID: {two.action_id}", "Value: 2")
     assert first == []
-    line.says("Response: Success", f"ActionID: {one.action_id}", "Value: 1")
+    line.says("Response: Success", f"ActionID: {one.action_id}", "Variable: X", "Value: 1")
     assert [found[0].message.get("Value") for found in (first, second)] == ["1", "2"]
     assert [found[0].action.name for found in (first, second)] == ["Getvar", "Status"]
 
@@ -512,8 +514,8 @@ def test_a_list_is_complete_or_an_error() -> None:
     line = site.up()
     found = site.run(site.client.perform_list(action("CoreShowChannels")))
     asked = line.answers("CoreShowChannels", "EventList: start")
-    line.says("Event: CoreShowChannel", f"ActionID: {asked.action_id}", "Channel: a")
-    line.says("Event: Hangup", "Uniqueid: 1")
+    line.says("Event: Item", f"ActionID: {asked.action_id}", "Channel: a")
+    line.sends(told("Hangup", Uniqueid="1"))
     assert found == []
     line.says("Event: CoreShowChannelsComplete", f"ActionID: {asked.action_id}", "EventList: Complete")
     response, items = found[0]
@@ -590,7 +592,7 @@ def test_a_list_that_is_broken_off_is_an_error_at_once() -> None:
     line = site.up()
     found = site.run(site.client.perform_list(action("CoreShowChannels")))
     asked = line.answers("CoreShowChannels", "EventList: start")
-    line.says("Event: CoreShowChannel", f"ActionID: {asked.action_id}", "Channel: a")
+    line.says("Event: Item", f"ActionID: {asked.action_id}", "Channel: a")
     line.says("Event: CoreShowChannelsComplete", f"ActionID: {asked.action_id}", "EventList: cancelled")
     assert [type(error) for error in found] == [ActionFailed]
     assert "broke it off" in str(found[0])
@@ -611,9 +613,9 @@ def test_what_the_account_lacks_is_logged_at_the_login() -> None:
     site = Site(needs={"CoreShowChannels", "Ping", "Setvar", "QueueStatus"})
     with capture_logs() as logs:
         line = site.up()
-        line.says("Event: FullyBooted")
+        line.sends(told("FullyBooted"))
         line.answers("ListCommands", "Ping: x  (Priv: <none>)", "CoreShowChannels: x  (Priv: system,reporting,all)")
-        line.says("Event: FullyBooted")
+        line.sends(told("FullyBooted"))
         site.reactor.advance(LIMITS.ping_seconds)
         line.answers("Ping")
     assert missing(logs) == [("write", "call", "Setvar")]
@@ -638,7 +640,7 @@ def test_an_account_that_cannot_be_looked_at_is_left_alone() -> None:
     site = Site(needs={"Ping"})
     with capture_logs() as logs:
         line = site.up()
-        line.says("Event: FullyBooted")
+        line.sends(told("FullyBooted"))
         line.answers("ListCommands", "Message: no", response="Error")
     assert missing(logs) == []
 
@@ -684,7 +686,7 @@ def test_only_wanted_events_are_told_and_those_about_the_pbx() -> None:
     site = Site(wanted={"Hangup"})
     line = site.up()
     for name in ("FullyBooted", "VarSet", "Hangup", "Reload", "Newexten", "Shutdown"):
-        line.says(f"Event: {name}")
+        line.sends(told(name) if name in SHAPES else f"Event: {name}\r\nPrivilege: call,all\r\n\r\n")
     assert site.told == ["up", "FullyBooted", "Hangup", "Reload", "Shutdown"]
 
 
@@ -694,7 +696,7 @@ def test_a_raising_callback_stops_nothing() -> None:
     site.raising = True
     with capture_logs() as logs:
         line = site.up()
-        line.sends("Event: Hangup\r\n\r\n" * 100)
+        line.sends(told("Hangup") * 100)
         found = site.run(site.client.perform(action("Ping")))
         line.answers("Ping")
         assert len(found) == 1
@@ -712,8 +714,8 @@ def test_everything_that_came_is_read() -> None:
     """However much comes at once, nothing stays unread and the transport is never paused."""
     site = Site(wanted={"Hangup"})
     line = site.up()
-    line.sends("Event: VarSet\r\nValue: x\r\n\r\nEvent: Hangup\r\n\r\n" * 5_000 + "Event: Han")
-    line.sends("gup\r\n\r\n")
+    line.sends(("Event: VarSet\r\nPrivilege: x\r\n\r\n" + told("Hangup")) * 5_000 + told("Hangup")[:20])
+    line.sends(told("Hangup")[20:])
     assert site.told.count("Hangup") == 5_001
     assert line.transport.producerState == "producing"
 
@@ -755,7 +757,7 @@ def test_a_callback_may_ask_and_may_stop() -> None:
 
     site.client.callbacks = Callbacks(on_event=on_event)
     line = site.up()
-    line.sends("Event: Hangup\r\n\r\nEvent: Shutdown\r\n\r\nEvent: Hangup\r\n\r\n")
+    line.sends(told("Hangup") + told("Shutdown") + told("Hangup"))
     assert site.told == ["Hangup", "Shutdown"]
     line.breaks()
     assert isinstance(answers[0][0], Disconnected)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
+import tracemalloc
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -190,6 +192,92 @@ def test_the_table_covers_every_state_that_reads_lines() -> None:
     assert set(TRANSITIONS) == set(State) - without
     reached = {state for row in TRANSITIONS.values() for state, _ in row.values()}
     assert reached | set(AFTER_SEND.values()) == set(TRANSITIONS)
+
+
+WHOLE = {
+    "agi_network": "yes",
+    "agi_network_script": "spy",
+    "agi_request": "agi://127.0.0.1/spy",
+    "agi_channel": "PJSIP/2001-0000002a",
+    "agi_language": "en",
+    "agi_type": "PJSIP",
+    "agi_uniqueid": "1700000000.1",
+    "agi_version": "22.10.1",
+    "agi_callerid": "2001",
+    "agi_calleridname": "unknown",
+    "agi_callingpres": "0",
+    "agi_callingani2": "0",
+    "agi_callington": "0",
+    "agi_callingtns": "0",
+    "agi_dnid": "*2221001",
+    "agi_rdnis": "unknown",
+    "agi_context": "phones",
+    "agi_extension": "*2221001",
+    "agi_priority": "1",
+    "agi_enhanced": "0.0",
+    "agi_accountcode": "",
+    "agi_threadid": "1",
+    "agi_arg_1": "secret",
+}
+"""What Asterisk writes (setup_env, res_agi.c)."""
+PLANTED = (
+    *("5\n", "5\n\n", "\n\n200 result=1 (x)", "5\n\nHANGUP\n", "5\nagi_channel: PJSIP/1001-1"),
+    *("5\nagi_arg_1: x\n\n", "5\nagi_threadid: 1\n\n", "5\nagi_other: 1", "5\nagi_uniqueid: 1700000000.2"),
+    *("5\nagi_arg_2: x", "5\nagi_enhanced: 1.0\n"),
+)
+
+
+def environment(**changes: str) -> bytes:
+    """An environment with other values."""
+    return "".join(f"{name}: {value}\n" for name, value in (WHOLE | changes).items()).encode() + b"\n"
+
+
+def test_a_whole_environment_is_a_request() -> None:
+    """What Asterisk writes is taken."""
+    (request,) = feed(connection := AGIConnection(Limits()), [environment()])
+    assert isinstance(request, AGIRequest)
+    assert (request.channel, request.arguments, connection.buffered) == ("PJSIP/2001-0000002a", ("secret",), 0)
+
+
+@pytest.mark.parametrize("name", ["agi_callerid", "agi_calleridname", "agi_dnid", "agi_rdnis", "agi_extension"])
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_line_break_in_what_a_caller_chose_is_refused(name: str, planted: str) -> None:
+    """In one piece or byte by byte: no story begins with an environment that somebody has added to or cut short."""
+    data = environment(**{name: planted})
+    for chunks in ([data], [data[n : n + 1] for n in range(len(data))]):
+        connection = AGIConnection(Limits())
+        with pytest.raises(RemoteProtocolError, match="environment") as refused:
+            assert feed(connection, chunks) == []
+        assert "1001" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["agi_channel", "agi_uniqueid", "agi_context", "agi_language"])
+def test_a_control_character_in_what_asterisk_makes_is_refused(name: str) -> None:
+    """No channel is called so, and no console has to show it."""
+    connection = AGIConnection(Limits())
+    with pytest.raises(RemoteProtocolError, match=f"{name} holds a control character"):
+        feed(connection, [environment(**{name: "PJSIP/1\x1b[2J"})])
+
+
+def test_no_value_outlives_its_call() -> None:
+    """Thousands of calls with other values leave as much as a hundred: on every Python, what is kept is bounded."""
+
+    def calls(first: int, number: int) -> None:
+        for each in range(first, first + number):
+            data = environment(agi_callerid=f"{each:0500}", agi_uniqueid=f"1700000000.{each}")
+            feed(AGIConnection(Limits()), [data])
+
+    calls(0, 100)
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        calls(100, 3_000)
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert left < 100_000
 
 
 @pytest.mark.parametrize("data", [b"", b"agi_network: yes\n", b"agi_net"])

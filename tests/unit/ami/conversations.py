@@ -13,6 +13,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from agi_monitor.ami.authentic import NUMBERS, SHAPES, Part
+
 VERSIONS = ("16", "22")
 REAL = {
     version: (Path(__file__).parent / f"conversation-{version}.txt").read_bytes().replace(b"\n", b"\r\n")
@@ -27,6 +29,15 @@ TOKENS = (
     *(b"Event: \r\n", b"EventList: Complete\r\n", b"EventList: cancelled\r\n", b"ActionID: t-3\r\n"),
     *(b"ActionID: t-99\r\n", b"Asterisk Call Manager/9.0.0\r\n", b"Output: x\r\n", b"A" * 300),
 )
+
+
+def told(name: str, **headers: str) -> str:
+    """An event as Asterisk writes it, with empty values but for these."""
+    parts = [part for part in SHAPES[name] if isinstance(part, Part) and not part.optional]
+    names = [each for part in parts for each in part.names]
+    values = {each: "0" if each in NUMBERS else "" for each in names} | headers
+    lines = [f"Event: {name}", "Privilege: call,all", *(f"{each}: {values[each]}" for each in names)]
+    return "".join(f"{line}\r\n" for line in lines) + "\r\n"
 
 
 @dataclass(frozen=True)

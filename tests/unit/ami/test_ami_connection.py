@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agi_monitor.ami.authentic import Why
 from agi_monitor.ami.connection import (
     NEED_DATA,
     AMIConnection,
     AMIEvent,
     Closed,
     Event,
+    Forged,
     Greeting,
     ListBroken,
     ListDone,
@@ -53,6 +55,11 @@ def splits(data: bytes) -> list[list[bytes]]:
 def message(*lines: str) -> bytes:
     """The bytes of a message."""
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
+
+
+def event(name: str, *lines: str) -> bytes:
+    """The bytes of an event that is in no table."""
+    return message(f"Event: {name}", "Privilege: call,all", *lines)
 
 
 def ready(limits: AMILimits = LIMITS, wanted: frozenset[str] | None = None) -> AMIConnection:
@@ -105,10 +112,10 @@ def test_the_conversation_at_every_split() -> None:
     """Greeting, answer, list and events are the same however their bytes arrive."""
     data = (
         success("1")
-        + message("Event: Newchannel", "Uniqueid: 1.1")
+        + event("Began", "Uniqueid: 1.1")
         + success("2", "EventList: start")
         + item("2", "a")
-        + message("Event: Hangup")
+        + event("Ended")
         + item("2", "b")
         + done("2")
     )
@@ -118,9 +125,9 @@ def test_the_conversation_at_every_split() -> None:
         ask(connection, "2", as_list=True)
         assert shape(feed(connection, *chunks)) == [
             ("response", "1"),
-            ("event", "Newchannel"),
+            ("event", "Began"),
             ("response", "2"),
-            ("event", "Hangup"),
+            ("event", "Ended"),
             ("list", "2", "a", "b"),
         ]
         assert connection.in_flight == connection.buffered == 0
@@ -158,12 +165,13 @@ def test_answers_in_another_order() -> None:
 
 @pytest.mark.parametrize("action_id", ["", "x", "A"])
 def test_an_answer_to_nothing_is_counted(action_id: str) -> None:
-    """An unknown ActionID, none, or another case answers nobody."""
+    """An unknown ActionID, none, or another case is not from Asterisk; a second answer is only late."""
     connection = ready()
     ask(connection, "a")
-    assert feed(connection, success(action_id)) == []
-    assert connection.strays == 1
+    assert feed(connection, success(action_id)) == [Forged("", Why.ANSWERS_NOTHING)]
+    assert (connection.forged, connection.strays) == (1, 0)
     assert shape(feed(connection, success("a"), success("a"))) == [("response", "a")]
+    assert (connection.forged, connection.strays) == (1, 1)
 
 
 def test_a_list_that_is_refused_is_one_answer() -> None:
@@ -199,7 +207,7 @@ def test_an_event_that_names_an_action_is_no_item() -> None:
     """OriginateResponse carries the ActionID of an action that was answered: it is an event."""
     connection = ready()
     ask(connection, "a")
-    data = success("a") + message("Event: OriginateResponse", "ActionID: a")
+    data = success("a") + event("OriginateResponse", "ActionID: a")
     assert shape(feed(connection, data)) == [("response", "a"), ("event", "OriginateResponse")]
 
 
@@ -217,13 +225,11 @@ def test_nothing_of_an_action_that_was_given_up_comes_out() -> None:
 
 def test_unwanted_events_are_dropped_unread() -> None:
     """Only the wanted names come out; items of a list come all the same, while it is open."""
-    connection = ready(AMILimits(max_message_lines=4), frozenset({"Hangup"}))
-    noise = message("Event: VarSet", *["Value: x"] * 20)
-    assert shape(feed(connection, noise, message("Event: Hangup"), message("Event: HangupRequest"))) == [
-        ("event", "Hangup")
-    ]
+    connection = ready(AMILimits(max_message_lines=4), frozenset({"Ended"}))
+    noise = event("VarSet", *["Value: x"] * 20)
+    assert shape(feed(connection, noise, event("Ended"), event("EndedSoon"))) == [("event", "Ended")]
     ask(connection, "a", as_list=True)
-    assert shape(feed(connection, success("a"), noise, item("a", "1"), item("b", "2"), done("a"))) == [
+    assert shape(feed(connection, success("a"), noise, item("a", "1"), event("Item"), done("a"))) == [
         ("response", "a"),
         ("list", "a", "1"),
     ]
@@ -299,14 +305,14 @@ def test_more_than_the_limits_breaks_the_protocol(limits: AMILimits, data: bytes
 def test_empty_lines_between_messages_are_nothing() -> None:
     """They neither are messages nor pile up."""
     connection = ready()
-    assert shape(feed(connection, b"\r\n" * 500 + message("Event: X") + b"\r\n")) == [("event", "X")]
+    assert shape(feed(connection, b"\r\n" * 500 + event("X") + b"\r\n")) == [("event", "X")]
     assert connection.buffered == 0
 
 
 def test_a_long_message_in_single_bytes_takes_no_square_of_time() -> None:
     """Every byte is looked at a bounded number of times."""
     connection = ready()
-    data = message("Event: X", *["A: " + "x" * 1_000] * 200)
+    data = event("X", *["A: " + "x" * 1_000] * 200)
     started = time.perf_counter()
     assert len(feed(connection, *[data[n : n + 1] for n in range(len(data))])) == 1
     assert time.perf_counter() - started < 5
@@ -329,7 +335,7 @@ def test_any_bytes_only_break_the_protocol(chunks: list[bytes]) -> None:
 
 
 Conversation = tuple[dict[str, list[str] | None], list[bytes]]
-NOISE = message("Event: Noise", "ActionID: nobody")
+NOISE = event("Noise", "ActionID: nobody")
 
 
 @st.composite

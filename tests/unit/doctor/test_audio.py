@@ -12,6 +12,7 @@ from agi_monitor.doctor.audio import EXPECTED, Heard, Party, TestCall, rows
 from agi_monitor.doctor.test_calls import TestCalls
 from agi_monitor.errors import ActionFailed
 from agi_monitor.model import Mode
+from agi_monitor.names import Uniqueid
 from agi_monitor.supervision import chanspy
 
 C, A, S = Party.CUSTOMER, Party.AGENT, Party.SUPERVISOR
@@ -99,7 +100,7 @@ class SmallPbx:
         self.now += seconds
         return None
 
-    def calls(self, arguments: Callable[[str, Mode], str] = lambda uniqueid, mode: uniqueid) -> list[TestCall]:
+    def calls(self, arguments: Callable[[Uniqueid, Mode], str] = lambda uniqueid, mode: uniqueid) -> list[TestCall]:
         """Make the test calls."""
         return list(TestCalls(self, "agi-monitor-doctor", "run", arguments, lambda: self.now).calls())
 

@@ -12,6 +12,7 @@ import pytest
 from agi_monitor.model import Locked, Mode, PinDue, Reason
 from agi_monitor.supervision import audit
 from agi_monitor.supervision.audit import (
+    AmiForged,
     CallFact,
     ConfigReloaded,
     End,
@@ -111,7 +112,9 @@ RECORDS = [
         | {"grant": 1, "extension": "1001", "why": "killed", "by": "root"},
     ),
     (
-        SpyHandedOver(at=AT, **CALL, to="PJSIP/100-0000000c", to_uniqueid="1700000000.12"),
+        SpyHandedOver(
+            at=AT, **CALL, grant=None, extension=None, to="PJSIP/100-0000000c", to_uniqueid="1700000000.12"
+        ),
         {"fact": "spy_handed_over", "at": STAMP, **CALL}
         | {"to": "PJSIP/100-0000000c", "to_uniqueid": "1700000000.12", "grant": None, "extension": None},
     ),
@@ -135,6 +138,10 @@ RECORDS = [
     (
         PbxLost(at=AT, node="pbx", why="the connection is lost"),
         {"fact": "pbx_lost", "at": STAMP, "node": "pbx", "why": "the connection is lost"},
+    ),
+    (
+        AmiForged(at=AT, node="pbx", event="Newchannel", why="headers"),
+        {"fact": "ami_forged", "at": STAMP, "node": "pbx", "event": "Newchannel", "why": "headers"},
     ),
     (ServerStarted(at=AT, version="1"), {"fact": "server_started", "at": STAMP, "version": "1"}),
     (ServerStopped(at=AT), {"fact": "server_stopped", "at": STAMP}),
@@ -205,6 +212,7 @@ def test_no_field_has_room_for_a_pin(kind: type[Fact]) -> None:
         *("to", "to_uniqueid", "source", "stale", "because", "why", "by", "node", "action", "reason"),
         *("kind", "entry", "before", "after"),  # what changed of people; people.differences leaves PINs out
         *("plugin", "hook", "error"),  # a plug-in sees no digit that was keyed in, and says what its own fault was
+        "event",  # the kind of a message, only when it is one of a table
         "who",  # an id, a device or an address under which wrong PINs were counted
     }
     assert issubclass(kind, CallFact) or not own & {"call", "endpoint", "supervisor"}

@@ -21,7 +21,7 @@ from agi_monitor.supervision.targets import AgentDevices, ChannelState, DeviceCh
 from agi_monitor.testing import FakeAsterisk
 from tests.coroutines import finish
 
-DETAILS = "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${CONNECTEDLINE(num)}|${BRIDGEPEER}"
+DETAILS = "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${FILTER(0-9,${CONNECTEDLINE(num)})}|${BRIDGEPEER}"
 NAME = "PJSIP/1001-0000000a"
 PEER = "PJSIP/trunk-0000000b"
 

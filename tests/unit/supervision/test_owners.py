@@ -37,6 +37,12 @@ class Live:
             frozenset(login(one) for one in logged_in.split()),
         )
 
+    async def is_fresh(self) -> bool:
+        return True
+
+    async def is_member(self, agent: Agent, device: str) -> bool:
+        return False
+
     def stale(self) -> Stale | None:
         return self._stale
 

@@ -163,11 +163,15 @@ EVENTS = {
     "stay in force; while it is the plug-in, nobody begins to spy.",
     "pbx_synced": "The live picture of the PBX is complete: look-ups are answered from it.",
     "pbx_lost": "The live picture is not to be trusted until the next list: look-ups go over AGI.",
-    "ami_forged": "The manager interface told something that Asterisk cannot have written: somebody has chosen a number "
-    "or a name with a line break in it. The live picture is not believed until a whole list has come. One line a "
+    "ami_forged": "The manager interface told something that Asterisk cannot have written: somebody has chosen a "
+    "number or a name with a line break in it. The live picture is not believed until a whole list has come. One line a "
     "minute, with how many there were besides.",
     "channels_unreadable": "Some channels of the PBX can neither be listed nor asked about by their names, so a spy "
     "among them is not seen.",
+    "call_handed_over": "A supervisor's call is at another phone: nothing more is said or heard on it, and it ends.",
+    "spy_handed_over": "A spy was found at another phone than the one it was granted to. That phone was silenced.",
+    "conversation_over": "Nobody talks to the agent any more: the spy ends, although the agent's channel lives on.",
+    "rogue_spy_not_found": "A rogue spy was to be hung up, and the PBX shows none on its channel.",
     "pbx_failed": "Something went wrong that concerns the live picture, which is a fault of this program.",
     "index_listed": "The PBX gave its lists, and the live picture was held against them.",
     "index_not_listed": "The PBX did not give all of its lists. They are asked for again: after two seconds, "

@@ -10,6 +10,7 @@ import click
 
 from agi_monitor import document, site_people
 from agi_monitor.errors import AgiMonitorError
+from agi_monitor.terminal import readable
 
 
 @click.command()
@@ -38,14 +39,14 @@ def discover(folder: Path, lists: tuple[Path, ...], as_json: bool) -> None:
     try:
         found = site_people.look(folder, lists)
     except AgiMonitorError as error:
-        click.echo(str(error), err=True)
+        click.echo(readable(str(error)), err=True)
         sys.exit(1)
     agents = found.agents()
     if as_json:
         click.echo(json.dumps({"agents": agents, "notes": found.notes}, indent=1))
     else:
         for note in found.notes:
-            click.echo(note, err=True)
+            click.echo(readable(note), err=True)
         click.echo(f"{len(agents)} agents, {len(found.notes)} notes", err=True)
         if agents:
             click.echo(document.text({"agents": agents}), nl=False)

@@ -25,6 +25,11 @@ def console(pipe_columns: int = PIPE_COLUMNS) -> Console:
     return Console(width=None if sys.stdout.isatty() else pipe_columns, highlight=False)
 
 
+def readable(text: str) -> str:
+    """Return a text without anything that a terminal would obey: what stands in others' files is shown, not done."""
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+
+
 def fail(message: str) -> NoReturn:
     """Say what went wrong, and end with 1."""
     click.echo(message, err=True)

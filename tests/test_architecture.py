@@ -262,7 +262,7 @@ ARROWS: dict[str, set[str]] = {
     "install_cli": VOCABULARY | {"", "assembly", "config", "dialplan", "install", "people_source", "terminal"},
     "asterisk_files": VOCABULARY | {"dialplan.statements"},
     "site_people": VOCABULARY | {"", "asterisk_files"},
-    "discover_cli": VOCABULARY | {"", "document", "site_people"},
+    "discover_cli": VOCABULARY | {"", "document", "site_people", "terminal"},
     # The doctor: decisions, and who finds the evidence for them.
     "doctor": {"model"},
     "doctor.dialplan_walk": {"dialplan.parse", "doctor.application_targets", "doctor.extension_patterns"},

@@ -220,7 +220,9 @@ class _Loading:
                 return self._heading(statement, where, place)
             case Directive(_, directive):
                 return self._directive(directive, where, depth)
-            case Unreadable(_, _, ends, reason):
+            case Unreadable(_, text, ends, reason):
+                if text and place.section is None and not text.startswith("["):
+                    return f"{where}: stands in no section"
                 if ends:
                     return f"{where}: {reason}"
                 self._note(f"{where}: {reason}")
@@ -313,9 +315,10 @@ class _Loading:
         name = self._names.get(key) or self._names.setdefault(key, key.lower())
         if assignment.appends:
             where = f"{path}:{assignment.line}"
-            number = self._last(section, name, where)
-            if number is not None:
-                value = (section.lines[number].value + value).strip(BLANKS)
+            found = self._to_append_to(section, name, where)
+            if found is not None:
+                number, before = found
+                value = (before + value).strip(BLANKS)
                 if len(value) > MAX_VALUE:
                     raise TooMuch(f"{where}: += makes a value of more than {MAX_VALUE} characters")
                 section.lines[number] = Line(path, assignment.line, name, value)
@@ -327,20 +330,30 @@ class _Loading:
         section.lines.append(Line(path, assignment.line, name, value))
         return ""
 
-    def _last(self, section: Section, name: str, where: str) -> int | None:
-        """The place of the last line of this name."""
-        for number in range(len(section.lines) - 1, -1, -1):
-            self._searched += 1
-            if self._searched > self._limits.searched:
-                raise TooMuch(f"{where}: += has more than {self._limits.searched} lines to look through")
-            if section.lines[number].name == name:
-                return number
-        return None
+    def _to_append_to(self, section: Section, name: str, where: str) -> tuple[int, str] | None:
+        """The place of the line that ``+=`` changes, and the value that it goes on with.
+
+        That is the value of the last line of this name; but then Asterisk changes the first that has this name and
+        this value (ast_variable_update), or, when it is empty, the first of the name.
+        """
+        places = range(len(section.lines))
+        last = next((one for one in reversed(places) if self._is(section.lines[one], name, where)), None)
+        if last is None:
+            return None
+        value = section.lines[last].value
+        fits = (one for one in places if self._is(section.lines[one], name, where))
+        return next(one for one in fits if not value or _lower(section.lines[one].value) == _lower(value)), value
+
+    def _is(self, line: Line, name: str, where: str) -> bool:
+        self._searched += 1
+        if self._searched > self._limits.searched:
+            raise TooMuch(f"{where}: += has more than {self._limits.searched} lines to look through")
+        return line.name == name
 
     # ---- includes ----------------------------------------------------------------------------------------------
 
     def _directive(self, directive: str, where: str, depth: int) -> str:
-        word, _, argument = _words(directive)
+        word, argument = _words(directive)
         if word not in ("include", "tryinclude"):
             self._note(f"{where}: #{word} is not followed")
             return ""
@@ -462,11 +475,14 @@ def _spend(left: list[int], where: str) -> None:
         raise TooMuch(f"{where}: the pattern of the include means too many files")
 
 
-def _words(directive: str) -> tuple[str, str, str]:
-    """The word behind the ``#`` in lower case, and its argument."""
-    found = re.match(r"#([^\x01-\x20]*)([\x01-\x20]*)(.*)", directive, re.DOTALL)
-    assert found is not None  # noqa: S101 - a directive begins with its sign
-    return found[1].lower(), found[2], found[3].strip(BLANKS)
+def _words(directive: str) -> tuple[str, str]:
+    """The word behind the ``#`` in lower case, and its argument.
+
+    A word ends at a space, and at any byte outside of ASCII: Asterisk compares signed characters.
+    """
+    data = directive[1:].encode()
+    end = next((place for place, byte in enumerate(data) if not 32 < byte < 128), len(data))
+    return data[:end].decode().lower(), data[end + 1 :].decode("utf-8", "replace").strip(BLANKS)
 
 
 def _lower(name: str) -> str:

@@ -172,7 +172,7 @@ def _show(results: Sequence[Result], calls: Sequence[TestCall]) -> None:
             check = result.check
             console.print(Text(f"{check.severity}: {check.title} [{check.id}]", f"bold {COLOURS[check.severity]}"))
             for line in result.evidence:
-                console.print(Text(f"  {line}"))
+                console.print(Text(f"  {terminal.readable(line)}"))
             console.print(Text(f"  Why: {check.why}", "dim"))
             console.print(Text(f"  Mend: {check.mend}\n"))
     for call in calls:
@@ -183,7 +183,7 @@ def _show(results: Sequence[Result], calls: Sequence[TestCall]) -> None:
         console.print()
     left = [result for result in results if result.outcome is Outcome.NOT_CHECKED]
     for result in left:
-        console.print(Text(f"not checked: {result.check.id}: {result.evidence[0]}", "yellow"))
+        console.print(Text(f"not checked: {result.check.id}: {terminal.readable(result.evidence[0])}", "yellow"))
     found = [result for result in results if result.outcome is Outcome.FOUND]
     fine = len(results) - len(found) - len(left)
     counts = [_counted(sum(one.check.severity is kind for one in found), kind) for kind in reversed(Severity)]

@@ -60,6 +60,11 @@ def data(text: str) -> None:
     click.echo(visible(text, LAYOUT) if sys.stdout.isatty() else text, nl=False)
 
 
+def readable(text: str) -> str:
+    """Return a text without anything that a terminal would obey: what stands in others' files is shown, not done."""
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+
+
 def fail(message: str) -> NoReturn:
     """Say what went wrong, and end with 1."""
     say(message, err=True)

@@ -109,6 +109,8 @@ class Reader:
                 visible, self._depth = without_comments(raw, self._depth)
                 if stripped := visible.strip(BLANKS):
                     yield statement(number, stripped)
+        # Its end counts as a line: behind an empty file, no mark is taken away either.
+        self._is_first = False
 
 
 def statements(text: str) -> Iterator[Statement]:

@@ -36,6 +36,8 @@ def test_a_call_that_listens_cannot_be_handed_on(house: House) -> None:
     # A transfer that is carried out ends the call at this phone; of one that is refused the version decides.
     with suppress(WaitTimeout):
         house.lab.phone("2001").transfer("3002", timeout=5)
+    # One that was refused leaves the phone to itself.
+    house.lab.phone("2001").restart()
     assert other.all_calls == ()
     assert house.lab.pbx.channels_of("3002") == ()
     assert "Channel PJSIP/3002" not in house.lab.pbx.log_since(mark)

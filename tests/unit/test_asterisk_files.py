@@ -86,6 +86,21 @@ def test_what_a_file_may_begin_with_and_what_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("x=1\nx=1\nx+=3\n", ["13", "1"]),
+        ("x=A\nx=2\nx=a\nx+=3\n", ["a3", "2", "a"]),
+        ("x=1\nx=\nx+=3\n", ["3", ""]),
+    ],
+)
+def test_what_a_line_goes_on_with(tmp_path: Path, text: str, values: list[str]) -> None:
+    """The value of the last one; it is put into the first that has this value, as Asterisk was seen to do."""
+    (tmp_path / "a.conf").write_text("[a]\n" + text)
+    (section,) = read(tmp_path, "a.conf").sections
+    assert section.values("x") == values
+
+
+@pytest.mark.parametrize(
     ("text", "line", "why"),
     [
         ("[a]\n[b](+)\n[c]\n", 2, "there is no [b] that this could go on with"),
@@ -96,6 +111,8 @@ def test_what_a_file_may_begin_with_and_what_goes_on(tmp_path: Path) -> None:
         ("[a]\n[b\n[c]\n", 2, "a [ without its ]"),
         ("[a]\n\\\n[c]\n", 2, "a backslash that escapes nothing"),
         ("x = 1\n[c]\n", 1, "stands in no section"),
+        ("\\;\n[c]\n", 1, "stands in no section"),
+        ("[a]\n#include\xa0none.conf\n[c]\n", 2, "\ufffdnone.conf is not there"),
         ("[a]\n#include none.conf\n[c]\n", 2, "none.conf is not there"),
         ("[a]\n#include .\n[c]\n", 2, ". is not there"),
     ],
@@ -180,6 +197,9 @@ def test_a_comment_stays_open_over_the_files_of_a_pattern(tmp_path: Path) -> Non
     (tmp_path / "b2.conf").write_text("[b2]\n--;\n[b3]\n")
     (tmp_path / "a.conf").write_text("[a]\n#include b*.conf\n[c]\n")
     assert list(shown(read(tmp_path, "a.conf"))) == ["a", "b1", "b3", "c"]
+    (tmp_path / "b1.conf").write_text("")
+    (tmp_path / "b2.conf").write_text("\ufeff[b2]\n[b3]\n")
+    assert list(shown(read(tmp_path, "a.conf"))) == ["a", "b3", "c"]
 
 
 def test_files_that_include_themselves_end(tmp_path: Path) -> None:

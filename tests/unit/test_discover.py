@@ -237,3 +237,11 @@ def test_caller_ids(tmp_path: Path, caller: str, agents: dict[str, str]) -> None
     (tmp_path / "pjsip.conf").write_text(f"[desk]\ntype = endpoint\ncallerid = {caller}\n")
     found = look(tmp_path).agents()
     assert {number: entry.get("name", "") for number, entry in found.items()} == agents
+
+
+def test_nothing_in_a_file_is_done_by_the_terminal(tmp_path: Path) -> None:
+    """An escape is shown as what it is."""
+    (tmp_path / "pjsip.conf").write_text("[\x1b]0;title\x07]\ntype = endpoint\n[a\x1b[2Jb]\ntype = endpoint\n")
+    done = discover(tmp_path)
+    assert "\x1b" not in done.stderr + done.stdout
+    assert "PJSIP/a\\x1b[2Jb cannot be a device" in done.stderr

@@ -331,8 +331,10 @@ VOCABULARY = frozenset(
 """Every name in a shape: each of them has its place."""
 
 _STATES = ("ChannelState", "Priority")
-_PREFIXES = ("", "Dest", "Spyer", "Spyee", "LocalOne", "LocalTwo", "Source", "Parkee", "Retriever")
-_PREFIXES += ("Transferer", "Transferee", "OrigTransferer", "SecondTransferer", "TransferTarget")
+_PREFIXES = (
+    *("", "Dest", "Spyer", "Spyee", "LocalOne", "LocalTwo", "Source", "Parkee", "Retriever"),
+    *("Transferer", "Transferee", "OrigTransferer", "SecondTransferer", "TransferTarget"),
+)
 NUMBERS = frozenset(
     {prefix + name for prefix in _PREFIXES for name in _STATES}
     | {"BridgeNumChannels", "Cause", "TechCause", "Position", "Count", "Penalty", "CallsTaken", "LastCall"}

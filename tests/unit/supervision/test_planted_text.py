@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ def picture(data: bytes, cuts: list[int]) -> tuple[Facts, object] | None:
     lists: dict[str, ListDone] = {}
     trusted = True
     places = [0, *sorted(len(data) * cut // 1_000 for cut in cuts), len(data)]
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         connection.receive_data(data[begin:end])
         while (event := connection.next_event()) is not NEED_DATA:
             if isinstance(event, Greeting):

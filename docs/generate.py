@@ -164,8 +164,8 @@ EVENTS = {
     "pbx_synced": "The live picture of the PBX is complete: look-ups are answered from it.",
     "pbx_lost": "The live picture is not to be trusted until the next list: look-ups go over AGI.",
     "ami_forged": "The manager interface told something that Asterisk cannot have written: somebody has chosen a "
-    "number or a name with a line break in it. The live picture is not believed until a whole list has come. One line a "
-    "minute, with how many there were besides.",
+    "number or a name with a line break in it. The live picture is not believed until a whole list has come. One "
+    "line a minute, with how many there were besides.",
     "channels_unreadable": "Some channels of the PBX can neither be listed nor asked about by their names, so a spy "
     "among them is not seen.",
     "call_handed_over": "A supervisor's call is at another phone: nothing more is said or heard on it, and it ends.",

@@ -372,6 +372,7 @@ NO_TWISTED = {
     "agi.messages",
     "agi.connection",
     "agi.pyst2",
+    "ami.authentic",
     "ami.blocking",
     "ami.connection",
     "ami.limits",

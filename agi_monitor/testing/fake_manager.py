@@ -457,8 +457,8 @@ class FakeManager:
                 written |= {name: headers[name] for name in part.more if name in headers}
             else:
                 written |= {name: headers[name] for name in given}
-        vocabulary = VOCABULARY if shape else frozenset()
-        more = {name: text for name, text in headers.items() if name not in written and name not in vocabulary}
+        foreign = VOCABULARY if shape else frozenset[str]()
+        more = {name: text for name, text in headers.items() if name not in written and name not in foreign}
         return [*written.items(), *more.items()]
 
     def _snapshot(self, prefix: str, headers: Mapping[str, str]) -> dict[str, str]:

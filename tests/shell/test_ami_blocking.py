@@ -316,9 +316,8 @@ def test_manager_names_and_bytes(says: Callable[..., BlockingManager]) -> None:
 
     def answer(asked: bytes) -> bytes:
         events = [b"Channel status will follow", b"Caf\xe9", b"Response: Follows", b"--END COMMAND--"]
-        return b"".join(
-            b"Event: A\r\nPrivilege: call,all\r\nName: " + name + b"\r\n\r\n" for name in events
-        ) + success(asked)
+        head = b"Event: A\r\nPrivilege: call,all\r\nName: "
+        return b"".join(head + name + b"\r\n\r\n" for name in events) + success(asked)
 
     seen = SimpleQueue[str]()
     manager = says(answer)

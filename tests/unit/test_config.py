@@ -493,8 +493,8 @@ def test_two_companies_may_have_the_same_extension() -> None:
     acmes, betas = assembly.agents(config)
     assert (acmes.extension, acmes.digits, acmes.hint_context) == ("1001", "1001", "acme-hints")
     assert (betas.extension, betas.digits, betas.hint_context) == ("beta-1001", "1001", None)
-    assert acmes.contexts == {"acme", "acme-hints"}
-    assert betas.contexts == {"beta", "beta-out"}
+    assert acmes.contexts == frozenset({"acme", "acme-hints"})
+    assert betas.contexts == frozenset({"beta", "beta-out"})
     assert [agent.extension for agent in assembly.site(config).agents] == ["1001"]
     (only,) = assembly.agents(parse(TEXT.replace("  1002: {groups: [sales, protected]}\n", "").encode(), "c.yaml"))
     assert (only.contexts, only.hint_context, only.tenant) == (None, None, "")

@@ -128,7 +128,8 @@ def assert_on_record(house: House, moved: Move, grant: int = 1) -> None:
 
 def assert_over(house: House, moved: Move, grant: int = 1) -> None:
     """All of it, for a stranger who tries what the supervisor's keys did."""
-    for key in ("6", "*"):
+    assert_nobody_hears_it(house, moved)
+    for key in "6*":
         presses(house, key)
         assert_nobody_hears_it(house, moved)
     assert_on_record(house, moved, grant)
@@ -163,8 +164,8 @@ def test_a_transfer_without_a_manager_interface(house: House) -> None:
     house.lab.connect("3001", "1001")
     moved = transferred(house, house.spy())
     presses(house, "6")
-    house.server.wait_for_audit("spy_ended")
-    presses(house, "100#")
+    house.server.wait_for("agi_session_ended")
+    house.lab.phone(STRANGER).wait_until_idle()
     assert_nobody_hears_it(house, moved)
     (ended,) = house.server.audit("spy_ended")
     assert ended["why"] == "handed_over"
@@ -186,6 +187,7 @@ def test_a_question_is_transferred(house: House, asked: str) -> None:
         keys = "1001#"
     mark = house.server.mark()
     moved = transferred(house, call)
+    assert_nobody_hears_it(house, moved)
     presses(house, keys)
     assert_nobody_hears_it(house, moved)
     house.server.wait_for("agi_session_ended", mark)
@@ -205,6 +207,7 @@ def test_a_stranger_takes_the_leg(house: House) -> None:
     with SipCaller.of(house.lab, "3002") as stranger:
         call = stranger.invite("810", replaces=dialogue, sound_to=house.lab.sound_of(UNUSED)).established()
         moved = Move(over_at(house, spy), channel_of(house, "3002"), UNUSED)
+        assert_nobody_hears_it(house, moved)
         if not call.ended:
             call.press("6")
         assert_nobody_hears_it(house, moved)

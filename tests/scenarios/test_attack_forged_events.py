@@ -203,7 +203,7 @@ def test_a_forged_end_ends_nothing(open_house: House, adopted: bool) -> None:
     ("source", "number"), [("ami", f"31{EMPTY_LINE}9"), ("agi", f"31{EMPTY_LINE}9"), ("agi", "3)\n200 result=1 (")]
 )
 def test_the_customer_has_an_empty_line_in_the_number(open_house: House, source: str, number: str) -> None:
-    """Their call can be heard like any other, whether the events or the replies to AGI are torn by it."""
+    """Whether the events or the replies to AGI are torn by it: their call can be heard, or it is said why not."""
     house = open_house
     if source == "agi":
         house.restart(ami=None)
@@ -212,8 +212,13 @@ def test_the_customer_has_an_empty_line_in_the_number(open_house: House, source:
     call = customer.dial("1001")
     house.lab.phone("1001").answer()
     customer.wait_for_state(call, "established")
-    house.spy()
-    house.hears(heard_in("listen"))
+    mark = house.server.mark()
+    house.identify("*2221001")
+    (said, *_) = answers(house, mark, "spy_started", "refused")
+    if said["event"] == "spy_started":
+        house.hears(heard_in("listen"))
+    else:
+        assert said["reason"] == house.server.audit("refused")[-1]["reason"]
 
 
 def test_a_caller_makes_up_an_environment(open_house: House) -> None:

@@ -102,13 +102,13 @@ def presses(house: House, keys: str) -> None:
             house.lab.phone(STRANGER).press(key)
 
 
-def assert_nobody_hears_it(house: House, moved: Move) -> None:
+def assert_nobody_hears_it(house: House, at: float, listener: str) -> None:
     """Since the move the two parties of the call are alone, whichever keys are pressed."""
     heard = house.lab.hear(1.0)
-    far = {moved.listener, "2001"}
+    far = {listener, "2001"}
     late = {
-        **{who: house.lab.last_heard(who, CALL, moved.at) - moved.at for who in far},
-        **{who: house.lab.last_heard(who, far, moved.at) - moved.at for who in CALL},
+        **{who: house.lab.last_heard(who, CALL, at) - at for who in far},
+        **{who: house.lab.last_heard(who, far, at) - at for who in CALL},
     }
     assert max(late.values()) <= SECONDS, f"{late}\n{heard.table()}"
     assert heard.matches(PAIR), heard.table()
@@ -128,9 +128,10 @@ def assert_on_record(house: House, moved: Move, grant: int = 1) -> None:
 
 def assert_over(house: House, moved: Move, grant: int = 1) -> None:
     """All of it, for a stranger who tries what the supervisor's keys did."""
-    for key in ("6", "*"):
+    assert_nobody_hears_it(house, moved.at, moved.listener)
+    for key in "6*":
         presses(house, key)
-        assert_nobody_hears_it(house, moved)
+        assert_nobody_hears_it(house, moved.at, moved.listener)
     assert_on_record(house, moved, grant)
     assert len(house.server.events("spy_started")) == grant
 
@@ -163,9 +164,9 @@ def test_a_transfer_without_a_manager_interface(house: House) -> None:
     house.lab.connect("3001", "1001")
     moved = transferred(house, house.spy())
     presses(house, "6")
-    house.server.wait_for_audit("spy_ended")
-    presses(house, "100#")
-    assert_nobody_hears_it(house, moved)
+    house.server.wait_for("agi_session_ended")
+    house.lab.phone(STRANGER).wait_until_idle()
+    assert_nobody_hears_it(house, moved.at, moved.listener)
     (ended,) = house.server.audit("spy_ended")
     assert ended["why"] == "handed_over"
     assert len(house.server.audit("spy_started")) == 1
@@ -186,12 +187,34 @@ def test_a_question_is_transferred(house: House, asked: str) -> None:
         keys = "1001#"
     mark = house.server.mark()
     moved = transferred(house, call)
+    assert_nobody_hears_it(house, moved.at, moved.listener)
     presses(house, keys)
-    assert_nobody_hears_it(house, moved)
+    assert_nobody_hears_it(house, moved.at, moved.listener)
     house.server.wait_for("agi_session_ended", mark)
     house.lab.phone(STRANGER).wait_until_idle()
     assert not house.server.events("supervisor_identified", mark)
     assert not house.server.events("spy_started", mark)
+
+
+@pytest.mark.parametrize("number", [STRANGER, "700"], ids=["to a phone", "into the parking"])
+def test_a_conference_is_sent_away(house: House, number: str) -> None:
+    """A blind transfer out of a bridge of three puts a Local channel into the supervisor's place, and whoever answers
+    it, or fetches it from the parking, is in the call."""
+    house.reconfigure(spies={"barge": "conference"})
+    house.lab.connect("3001", "1001")
+    spy = house.spy("barge")
+    stranger = house.lab.phone(STRANGER)
+    stranger.set_auto_answer(True)
+    house.lab.phone("2001").transfer(number)
+    at = over_at(house, spy)
+    if number == "700":
+        stranger.dial("701")
+    assert_nobody_hears_it(house, at, STRANGER)
+    (record,) = house.server.wait_for_audit("spy_handed_over")
+    (ended,) = house.server.wait_for_audit("spy_ended")
+    assert ended["why"] == "handed_over"
+    assert record["to"]
+    house.hears(PAIR)
 
 
 # ---- somebody else's INVITE ----------------------------------------------------------------------------
@@ -205,9 +228,10 @@ def test_a_stranger_takes_the_leg(house: House) -> None:
     with SipCaller.of(house.lab, "3002") as stranger:
         call = stranger.invite("810", replaces=dialogue, sound_to=house.lab.sound_of(UNUSED)).established()
         moved = Move(over_at(house, spy), channel_of(house, "3002"), UNUSED)
+        assert_nobody_hears_it(house, moved.at, moved.listener)
         if not call.ended:
             call.press("6")
-        assert_nobody_hears_it(house, moved)
+        assert_nobody_hears_it(house, moved.at, moved.listener)
         assert_on_record(house, moved)
 
 

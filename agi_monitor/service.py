@@ -27,6 +27,7 @@ from agi_monitor.ami.protocol import Account
 from agi_monitor.bulletin import Bulletin
 from agi_monitor.config import AMI, Config, LogLevel, StopSpies, load
 from agi_monitor.control import protocol as control
+from agi_monitor.control.overview import Reloaded
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded, ConfigError, StateUnavailable
 from agi_monitor.metrics import Metrics, Readings
@@ -207,7 +208,7 @@ class Server:
         self._pbx = None if self.config.ami is None else self._make_pbx(self.config.ami)
         self._watch = None if self._pbx is None else self._make_watch(self._pbx)
         self.overview = ServerOverview(
-            self._pbx, self._watch, lambda: self._policy, self._audit, clock, reactor.seconds
+            self._pbx, self._watch, lambda: self._policy, self._audit, clock, reactor.seconds, self.reload
         )
         self._calls: dict[Session, SpyCall] = {}
         self._look_ups: Counter[Source] = Counter()
@@ -363,7 +364,7 @@ class Server:
 
     # ---- reload ----------------------------------------------------------------------------------------
 
-    async def reload(self) -> None:
+    async def reload(self) -> Reloaded:
         """Read the configuration again. A file with a mistake changes nothing, and the log says what is wrong."""
         try:
             loaded = load(self._config_path)
@@ -376,11 +377,11 @@ class Server:
         except ConfigError as error:
             self._reloads["refused"] += 1
             log.error("reload_refused", problems=error.problems)
-            return
+            return Reloaded(problems=tuple(error.problems))
         except StateUnavailable as error:
             self._reloads["refused"] += 1
             log.error("reload_refused", problems=(str(error),))
-            return
+            return Reloaded(problems=(str(error),))
         fixed = ["spies.key"] if config.spies.key != self.config.spies.key else []
         fixed += [name for name in _FIXED if getattr(config, name) != getattr(self.config, name)]
         if fixed:
@@ -397,7 +398,9 @@ class Server:
         await self._audit.append(ConfigReloaded(at=self._now(), digest=loaded.digest))
         await self._record_changes(before)
         self._reloads["done"] += 1
-        log.info("reloaded", supervisors=len(self.config.supervisors), agents=len(self.config.agents))
+        supervisors, agents = len(self.config.supervisors), len(self.config.agents)
+        log.info("reloaded", supervisors=supervisors, agents=agents)
+        return Reloaded(restart=tuple(fixed), supervisors=supervisors, agents=agents)
 
     def _put_in_force(self, config: Config, policy: Policy, people_seen: int | str) -> None:
         self.config, self._policy, self._people_seen = config, policy, people_seen

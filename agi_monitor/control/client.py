@@ -105,8 +105,13 @@ def _next(path: Path, lines: BinaryIO) -> Row:
     if not isinstance(said, dict) or not isinstance(said.get("ok"), bool):
         raise _no_answer(path)
     if not said["ok"]:
-        raise ControlFailed(str(said.get("text")), str(said.get("problem")))
+        raise ControlFailed(_shown(said.get("text")), str(said.get("problem")))
     return said
+
+
+def _shown(text: object) -> str:
+    """What a server says, which may be another program: nothing in it moves a terminal's cursor."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in str(text))
 
 
 def _silent(path: Path) -> ControlFailed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agi_monitor.cli import main
+from agi_monitor.folder import Folder
 from agi_monitor.install.journal import JOURNAL, Journal
+from agi_monitor.install.places import Places, books_of, open_books
 from agi_monitor.install.plan import Change
 from tests.unit.supervision.desk import PIN_HASH
 
@@ -51,6 +54,13 @@ def run(folder: Path, tmp_path: Path) -> Run:
     return invoke
 
 
+def made_books(folder: Path) -> Folder:
+    """The books about it, where the tests keep them."""
+    books = open_books(books_of(folder, Path(os.environ["AGI_MONITOR_BOOKS"]), {}), make=True)
+    assert books is not None
+    return books
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file in it."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -78,7 +88,7 @@ def test_a_dialplan_of_the_site_is_left_alone(run: Run, folder: Path, tmp_path: 
     before = contents(folder)
     assert run("install", "--yes").exit_code == 0
     changed = {name for name, content in contents(folder).items() if before.get(name) != content}
-    assert {name for name in changed if ".installed" not in name} == {
+    assert changed == {
         "manager.conf",
         "agi-monitor/manager.conf.include",
     }
@@ -128,10 +138,12 @@ def test_a_change_by_hand(run: Run, folder: Path) -> None:
 def test_an_earlier_call_was_killed(run: Run, folder: Path) -> None:
     """What it left is put back first; a dry run only says so."""
     before = contents(folder)
-    Journal(folder).switch([Change("extensions.conf", before["extensions.conf"], b"half")])
+    Journal(Places(Folder.at(folder), made_books(folder))).switch(
+        [Change("extensions.conf", before["extensions.conf"], b"half")]
+    )
     done = run("install", "--dry-run")
     assert done.exit_code == 1
-    assert (folder / JOURNAL).exists()
+    assert made_books(folder).status(JOURNAL) is not None
     done = run("install", "--yes")
     assert done.exit_code == 0
     assert "the old files were put back" in done.output
@@ -150,7 +162,7 @@ def test_an_account_without_its_secret(run: Run, folder: Path, monkeypatch: pyte
 def test_a_broken_manifest(run: Run, folder: Path) -> None:
     """Nobody guesses what was installed."""
     run("install", "--yes")
-    (folder / "agi-monitor/.installed/manifest.json").write_text("{")
+    (made_books(folder).path / "manifest.json").write_text("{")
     done = run("uninstall", "--yes")
     assert done.exit_code == 1
     assert "manifest.json: cannot be read" in done.output

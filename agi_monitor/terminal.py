@@ -43,7 +43,8 @@ def output(path: Path, mode: int) -> Iterator[IO[str]]:
         mode: permission bits of the file.
     """
     if str(path) == "-":
-        yield click.get_text_stream("stdout")
+        with click.open_file("-", "w", encoding="utf-8") as standard:
+            yield standard
         return
     try:
         with Folder.at(path.parent) as folder, folder.new(path.name) as new:

@@ -35,7 +35,7 @@ JOURNAL = "journal.json"
 BEGUN = f"{JOURNAL}.new"
 KEPT = f"{JOURNAL}.kept"
 OLD_JOURNAL = ".agi-monitor-journal.json"
-"""Where versions before 0.2 kept it, within Asterisk's folder."""
+"""Where earlier versions kept it, within Asterisk's folder."""
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 """Secrets are in it: Asterisk's group reads, nobody else."""
@@ -299,7 +299,7 @@ def must_not_be_old(site: Folder) -> None:
     """
     if site.status(OLD_JOURNAL) is not None:
         raise InstallFailed(
-            f"{site.path / OLD_JOURNAL}: was left by a version before 0.2 that was killed, or by somebody else. It "
+            f"{site.path / OLD_JOURNAL}: was left by an earlier version that was killed, or by somebody else. It "
             "is not followed. Put files that end in .agi-monitor-old back by hand, where there are any, and remove it"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import json
 import lzma
@@ -21,6 +22,9 @@ from agi_monitor.supervision.audit_chain import read
 
 MAX_LINE = 1_048_576
 """What is longer is no record; it is passed over and not kept in memory."""
+
+MAX_PASSED = 64
+"""MiB of one line: a file of nothing but zeros has no end that is worth waiting for."""
 
 PROGRESS_LINES = 2_000
 """So often somebody is told how far it went."""
@@ -160,10 +164,11 @@ def regular(path: Path) -> BinaryIO:
 
 
 def _pass_over(file: BinaryIO) -> bool:
-    while rest := file.readline(MAX_LINE):
-        if rest.endswith(b"\n"):
-            return True
-    return False
+    for _ in range(MAX_PASSED):
+        rest = file.readline(MAX_LINE)
+        if not rest or rest.endswith(b"\n"):
+            return bool(rest)
+    raise OSError(errno.EFBIG, f"has a line of more than {MAX_PASSED} MiB, so it is not an audit; move it away")
 
 
 @contextmanager

@@ -449,8 +449,8 @@ class Swap:
             self.busy = False
 
 
-RUNS = 40
-"""How many moments are looked at, spread over all of them."""
+RUNS = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 12
+"""How many moments are looked at, spread over all of them; with `make fuzz` each one."""
 
 
 @pytest.mark.parametrize("what", [link, hard_link, folder], ids=lambda what: what.__name__)

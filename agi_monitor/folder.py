@@ -56,7 +56,7 @@ class Folder:
 
     @classmethod
     def at(cls, path: Path) -> Folder:
-        """Open a folder. For root, only links that root made are followed on the way to it.
+        """Open a folder. For root, only links of root in folders of root are followed on the way to it.
 
         Parameters:
             path: as an administrator has given it.
@@ -523,10 +523,12 @@ def _walk(path: Path) -> int:
                     found = os.stat(part, dir_fd=here, follow_symlinks=False)
                     if not stat.S_ISLNK(found.st_mode):
                         raise
-                    if os.geteuid() == 0 and found.st_uid != 0:
+                    # Whose the folder is counts as well: its owner may move a link of root's.
+                    if os.geteuid() == 0 and (found.st_uid != 0 or os.fstat(here).st_uid != 0):
                         raise Unfit(
                             path,
-                            f"{part} on the way to it is a symbolic link of another user, which root does not follow",
+                            f"{part} on the way to it is a symbolic link in the hands of another user, and not followed "
+                            "by root",
                         ) from None
                     links += 1
                     if links > MAX_LINKS:

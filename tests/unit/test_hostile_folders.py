@@ -328,7 +328,12 @@ OPERATIONS: dict[str, tuple[Callable[[Site], int], str, tuple[str, ...]]] = {
     "install": (install, "asterisk", INSTALLED),
     "dry_run": (dry_run, "asterisk", INSTALLED),
     "uninstall": (uninstall, "asterisk", INSTALLED),
-    "render": (render, "asterisk", ("agi-monitor", *(f"agi-monitor/{name}" for name in OURS))),
+    # That `--out` is a link of one's own is one's own affair.
+    "render": (
+        render,
+        "asterisk",
+        (*(("agi-monitor",) if IS_ROOT else ()), *(f"agi-monitor/{name}" for name in OURS)),
+    ),
     "retain": (retain, "audit", ("audit.jsonl", "audit.jsonl.1", "audit.jsonl.lock")),
     "retain_state": (retain, "state", ("audit-head.json", "audit-key.pem", "audit-key.pub")),
     "export": (export, "state", ("out",)),

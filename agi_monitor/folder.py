@@ -527,8 +527,8 @@ def _walk(path: Path) -> int:
                     if os.geteuid() == 0 and (found.st_uid != 0 or os.fstat(here).st_uid != 0):
                         raise Unfit(
                             path,
-                            f"{part} on the way to it is a symbolic link in the hands of another user, and not followed "
-                            "by root",
+                            f"{part} on the way to it is a symbolic link in the hands of another user, "
+                            "which root does not follow",
                         ) from None
                     links += 1
                     if links > MAX_LINKS:

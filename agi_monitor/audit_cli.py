@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import sys
 import time
@@ -162,7 +163,13 @@ def list_(
 @_reading
 @_selecting
 @click.option("--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl", help="How; jsonl.")
-@click.option("--out", type=click.File("w", encoding="utf-8", atomic=True), default="-", help="To this file.")
+@click.option(
+    "--out",
+    "path",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    default="-",
+    help="Write to this file, for its owner and group to read.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
 def export(
     config_path: Path,
@@ -171,7 +178,7 @@ def export(
     store: bool,
     nodes: tuple[str, ...],
     format_: str,
-    out: IO[str],
+    path: Path,
     **options: object,
 ) -> None:
     """Write records: as CSV, or as JSON lines, each exactly as it stands in the audit.
@@ -179,7 +186,11 @@ def export(
     JSON lines are those of one chain, so that they can be verified as a file: of several servers, name one.
     """
     selection = _selection(options)
-    with terminal.failing(), _source(files, store, nodes, config_path) as opened:
+    with (
+        terminal.failing(),
+        _source(files, store, nodes, config_path) as opened,
+        terminal.output(path, 0o640) as out,
+    ):
         if as_json or format_ == "jsonl":
             source = opened.source
             if isinstance(source, Table) and len(source.nodes) > 1:
@@ -227,7 +238,7 @@ def verify(
     of other servers of a store are theirs: without --key, any signature that fits counts there, and a note says so.
     """
     with terminal.failing():
-        given = [key for path in key_paths for key in trusted_keys(path)]
+        given = [key for path in key_paths for key in trusted_keys(path, given=True)]
         own = [] if files else _own_keys(config_path)
         with _source(files, store, nodes, config_path) as opened:
             source = opened.source
@@ -473,7 +484,7 @@ def retain(
     left: Path | None = None
     with terminal.failing():
         config = _config(config_path)
-        given = [key for path in key_paths for key in trusted_keys(path)]
+        given = [key for path in key_paths for key in trusted_keys(path, given=True)]
         keys = trusted_keys(config.state.directory / PUBLIC_FILE)
         signer = audit_key(config.state.directory, make=False) if apply else None
         if config.audit.file is None or store or nodes:
@@ -536,9 +547,11 @@ def _source(files: Sequence[Path], store: bool, nodes: Sequence[str], config_pat
         raise click.UsageError("FILES are no part of the store: give either, or --store, or --node")
     config = None if files else _config(config_path)
     if config is None or (config.audit.file is not None and not store and not nodes):
-        paths = reading.in_order(files or reading.files_of(cast(Path, config and config.audit.file)))
+        given = bool(files)
+        found = files or reading.files_of(cast(Path, config and config.audit.file))
+        paths = reading.in_order(found, given=given)
         with _progress(paths) as progress:
-            yield _Opened(Files(paths), progress)
+            yield _Opened(Files(paths, given), progress)
         return
     with _database(config) as database:
         known = nodes_of(database)
@@ -559,7 +572,7 @@ def _database(config: Config) -> Iterator[Database]:
 
 def _own_keys(config_path: Path) -> list[str]:
     path = _config(config_path).state.directory / PUBLIC_FILE
-    return trusted_keys(path) if path.exists() else []
+    return trusted_keys(path) if os.path.lexists(path) else []
 
 
 def _records(opened: _Opened, selection: Selection) -> Iterator[Row]:

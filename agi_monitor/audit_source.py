@@ -53,13 +53,15 @@ class Files:
 
     Parameters:
         paths: in the order of their records.
+        given: see ``audit_reading.lines``.
     """
 
     paths: Sequence[Path]
+    given: bool = False
 
     def entries(self, selection: Selection, progress: reading.Progress | None = None) -> Iterator[Entry]:
         """See ``Source``."""
-        for line, row in reading.rows(self.paths, progress):
+        for line, row in reading.rows(self.paths, progress, given=self.given):
             if row is None or selection.wants(row):
                 yield Entry(line.content, row)
 
@@ -89,7 +91,7 @@ class Files:
         heads = [*expect, *([] if known is None else [known.head])]
         verification = Verification(verifies, keys, heads, partial=partial)
         for path in self.paths:
-            for line in reading.lines(path, progress):
+            for line in reading.lines(path, progress, given=self.given):
                 verification.take(str(path), line.number, line.content, line.finished)
                 if verification.gave_up:
                     break

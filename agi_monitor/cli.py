@@ -19,7 +19,7 @@ from agi_monitor import __version__, assembly, logs, tables, terminal
 from agi_monitor.audit_cli import audit
 from agi_monitor.config import Config, load, tenant_mistakes
 from agi_monitor.control import client
-from agi_monitor.control.messages import Ask, Request
+from agi_monitor.control.messages import Ask, Problem, Request
 from agi_monitor.control.overview import Row
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.dialplan.render import MANAGER, PJSIP, REALTIME
@@ -27,8 +27,9 @@ from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.dialplan.write import write
 from agi_monitor.discover_cli import discover
 from agi_monitor.doctor_cli import doctor
-from agi_monitor.errors import AgiMonitorError, ConfigError
+from agi_monitor.errors import AgiMonitorError, ConfigError, ControlFailed
 from agi_monitor.explain_cli import explain
+from agi_monitor.folder import Folder
 from agi_monitor.install_cli import install, uninstall
 from agi_monitor.people_cli import add as people_add
 from agi_monitor.people_cli import people, rules
@@ -78,9 +79,10 @@ def main() -> None:
 def init(path: Path, force: bool) -> None:
     """Write a commented sample configuration to PATH."""
     try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            path.chmod(0o640)
-            file.write(SAMPLE)
+        with Folder.at(path.parent) as folder, folder.new(path.name) as file:
+            file.write(SAMPLE.encode())
+            file.belongs(0o640, *folder.owner_of_new())
+            file.take_place(of_nothing=not force)
     except FileExistsError:
         terminal.fail(f"{path}: is there already; --force replaces it")
     except OSError as error:
@@ -177,16 +179,35 @@ def render(config_path: Path, out: Path, as_json: bool) -> None:
 @main.command()
 @_config_option
 def reload(config_path: Path) -> None:
-    """Make the running server read its configuration again. A file with a mistake is refused here already."""
+    """Make the running server read its configuration again, and say what came of it.
+
+    A file with a mistake is refused here already. A server that does not answer at its control socket is told by a
+    signal, if it is the process that has locked the folder of the state; its log says what came of that.
+    """
     config = _load(config_path)
-    running = StateFolder(config.state.directory).running()
-    if running is None:
-        terminal.fail(f"{config.state.directory}: no agi-monitor is running with this folder")
     try:
-        os.kill(running, signal.SIGHUP)
-    except OSError as error:
-        terminal.fail(f"process {running}: {error.strerror}")
-    terminal.say(f"process {running}: told to reload; its log says what came of it")
+        path = socket_path(config.control.socket, config.state.directory)
+        reloaded = cast(Row, client.ask(path, Request(Ask.RELOAD))["reloaded"])
+    except ControlFailed as error:
+        if error.problem not in ("", Problem.UNKNOWN_ASK):
+            terminal.fail(str(error))
+        _reload_by_signal(config.state.directory, error)
+        return
+    except AgiMonitorError as error:
+        terminal.fail(str(error))
+    terminal.say(f"reloaded: {reloaded['supervisors']} supervisors, {reloaded['agents']} agents")
+    if restart := cast(list[str], reloaded["restart"]):
+        terminal.say(f"needs a restart of the server: {', '.join(restart)}", err=True)
+
+
+def _reload_by_signal(directory: Path, silence: ControlFailed) -> None:
+    with terminal.failing():
+        told = StateFolder(directory).tell(signal.SIGHUP)
+    if told is None and isinstance(silence.__cause__, PermissionError):
+        terminal.fail(str(silence))
+    if told is None:
+        terminal.fail(f"{directory}: no agi-monitor is running with this folder")
+    terminal.say(f"process {told}: told to reload; its log says what came of it")
 
 
 @main.command()

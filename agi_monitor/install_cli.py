@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,10 +20,12 @@ from agi_monitor.dialplan.parse import parse
 from agi_monitor.dialplan.render import DIALPLAN
 from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.errors import AgiMonitorError, InstallFailed
+from agi_monitor.folder import Folder
 from agi_monitor.install import plan as plans
 from agi_monitor.install.comparison import compare
-from agi_monitor.install.journal import Journal, alone
+from agi_monitor.install.journal import Journal, alone, must_not_be_old
 from agi_monitor.install.manifest import BrokenManifest, Manifest
+from agi_monitor.install.places import Places, books_of, open_books
 from agi_monitor.install.plan import Plan
 from agi_monitor.model import Flavour
 from agi_monitor.people_source import load_with_people
@@ -77,6 +79,14 @@ def _common(command: Command) -> Command:
             show_default=True,
             help="The folder with Asterisk's configuration.",
         ),
+        click.option(
+            "--books",
+            type=click.Path(file_okay=False, path_type=Path),
+            envvar="AGI_MONITOR_BOOKS",
+            show_envvar=True,
+            help="The folder that keeps what was installed; only its owner may write to it. Default: "
+            "/var/lib/agi-monitor-install for root, ~/.local/state/agi-monitor-install for others.",
+        ),
     ):
         command = option(command)
     return command
@@ -89,6 +99,7 @@ def install(
     config_path: Path,
     as_json: bool,
     folder: Path,
+    books: Path | None,
     yes: bool,
     dry_run: bool,
     force: bool,
@@ -114,24 +125,27 @@ def install(
             wrong, foreign = _compare(session, rendered)
             _report(as_json, "checked" if not wrong else "different", None, wrong, foreign)
             sys.exit(1 if wrong else 0)
-        stack.enter_context(alone(folder))
-        journal = Journal(folder)
-        recovered = _recover(journal, dry_run)
-        manifest = _manifest(folder)
-        present = _present(folder, plans.wanted_paths(rendered, manifest))
+        places = _places(stack, folder, books)
+        recovered = _recover(places, dry_run)
+        present = _present(places)
+        found = plans.carried_over(present)
+        manifest = _manifest(places, found)
         plan = plans.install(
             rendered,
-            present,
+            found,
             manifest,
             str(folder.resolve()),
-            has_folder=(folder / plans.FOLDER).exists(),
+            has_folder=places.site.status(plans.FOLDER) is not None,
             hosts=plans.FREEPBX_HOSTS if site.flavour is Flavour.FREEPBX else plans.HOSTS,
         )
+        plan = plans.moved_books(plan, present)
         masked = [text for text in (site.secret, site.manager.secret if site.manager else None) if text]
         if not _agreed(plan, masked, as_json, yes=yes, dry_run=dry_run, force=force, question="Install this?"):
             return
         # Before anything changes: a wrong secret must not be found out behind it.
         session = log_in(stack, config, login)
+        places = _places(stack, folder, books, places.site)
+        journal = Journal(places)
         try:
             journal.switch((*plan.changes, *plan.books))
             wrong, foreign = ([], []) if session is None else _load(session, rendered, _modules(plan))
@@ -155,6 +169,7 @@ def uninstall(
     config_path: Path,
     as_json: bool,
     folder: Path,
+    books: Path | None,
     yes: bool,
     dry_run: bool,
     force: bool,
@@ -165,23 +180,28 @@ def uninstall(
     """Take out of Asterisk's folder what install has put there. Files that nobody has changed are as they were."""
     login = Login(ami_host, ami_port, ami_user)
     with terminal.failing(), ExitStack() as stack:
-        stack.enter_context(alone(folder))
-        journal = Journal(folder)
-        recovered = _recover(journal, dry_run)
-        manifest = _manifest(folder)
+        places = _places(stack, folder, books)
+        recovered = _recover(places, dry_run)
+        present = _present(places)
+        found = plans.carried_over(present)
+        manifest = _manifest(places, found)
         if manifest is None:
             terminal.say(f"{folder}: nothing was installed here", err=True)
+            for path in plans.OURS:
+                if present[path] is not None:
+                    terminal.say(f"{folder / path}: is there; whoever installed it has the books of that", err=True)
             if as_json:
                 click.echo(json.dumps({"state": "unchanged", "files": {}, "wrong": [], "foreign": []}, indent=1))
             return
-        present = _present(folder, plans.wanted_paths({}, manifest))
-        plan = plans.uninstall(present, manifest)
+        plan = plans.moved_books(plans.uninstall(found, manifest), present)
         if not _agreed(plan, [], as_json, yes=yes, dry_run=dry_run, force=force, question="Take this out?"):
             return
         session = None
         if login.user is not None:
             session = log_in(stack, load_with_people(config_path), login)
         dialplan = present.get(f"{plans.FOLDER}/{DIALPLAN}") or b""
+        places = _places(stack, folder, books, places.site)
+        journal = Journal(places)
         try:
             journal.switch((*plan.changes, *plan.books))
             complaints = [] if session is None else _reload(session, _modules(plan))
@@ -194,7 +214,7 @@ def uninstall(
                 _report(as_json, "rolled back", plan, error.wrong, [])
                 sys.exit(1)
             raise
-        _remove_folders(folder, manifest)
+        _remove_folders(places, manifest)
         left = []
         if session is not None:
             names = [context.name for context in parse(dialplan.decode("utf-8", "replace")).contexts]
@@ -217,7 +237,28 @@ class _NotLoaded(InstallFailed):
         self.wrong = wrong
 
 
-def _recover(journal: Journal, dry_run: bool) -> bool:
+def _places(stack: ExitStack, folder: Path, given: Path | None, site: Folder | None = None) -> Places:
+    """Open Asterisk's folder and the books until the end of the stack.
+
+    Parameters:
+        stack: closes them.
+        folder: Asterisk's.
+        given: where the books of all folders are.
+        site: Asterisk's folder, open already; then the books are made where they are missing.
+    """
+    is_to_change = site is not None
+    site = site or stack.enter_context(alone(folder))
+    must_not_be_old(site)
+    books = open_books(books_of(folder, given, os.environ), make=is_to_change)
+    if books is not None:
+        stack.enter_context(books)
+    return stack.enter_context(Places(site, books))
+
+
+def _recover(places: Places, dry_run: bool) -> bool:
+    if not places.has_books:
+        return False
+    journal = Journal(places)
     if not journal.is_there():
         if not dry_run:
             journal.undo()  # what a call left that was killed at its very end
@@ -231,30 +272,30 @@ def _recover(journal: Journal, dry_run: bool) -> bool:
     return True
 
 
-def _manifest(folder: Path) -> Manifest | None:
-    path = folder / plans.MANIFEST
-    try:
-        return Manifest.from_bytes(path.read_bytes())
-    except FileNotFoundError:
+def _manifest(places: Places, found: Mapping[str, bytes | None]) -> Manifest | None:
+    content = found.get(plans.MANIFEST)
+    if content is None:
         return None
-    except OSError as error:
-        raise InstallFailed(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return plans.checked(Manifest.from_bytes(content))
     except BrokenManifest as error:
+        is_old = not places.has_books or places.books.status(Path(plans.MANIFEST).name) is None
+        path = places.site.path / plans.OLD_MANIFEST if is_old else places.books.path / Path(plans.MANIFEST).name
         raise InstallFailed(
             f"{path}: {error}. Without it nobody knows what was installed: move it away, and the next install takes "
             "what is there as somebody else's"
         ) from None
 
 
-def _present(folder: Path, paths: Iterable[str]) -> dict[str, bytes | None]:
+def _present(places: Places) -> dict[str, bytes | None]:
     found: dict[str, bytes | None] = {}
-    for path in paths:
+    for path in plans.wanted_paths():
         try:
-            found[path] = (folder / path).read_bytes()
-        except FileNotFoundError:
-            found[path] = None
+            found[path] = places.present(path)
         except OSError as error:
-            raise InstallFailed(f"{folder / path}: cannot be read: {error.strerror}") from error
+            raise InstallFailed(
+                f"{error.filename or places.site.path / path}: cannot be read: {error.strerror}"
+            ) from error
     return found
 
 
@@ -373,15 +414,25 @@ def _put_back(journal: Journal, session: AdminSession | None, error: BaseExcepti
         _say_commands(modules)
 
 
-def _remove_folders(folder: Path, manifest: Manifest) -> None:
-    names = [plans.OWN, *([plans.FOLDER] if manifest.made_folder else [])]
-    for name in names:
-        try:
-            (folder / name).rmdir()
-        except FileNotFoundError:
-            pass
-        except OSError:
-            terminal.say(f"{folder / name}: is left, there is something else in it", err=True)
+def _remove_folders(places: Places, manifest: Manifest) -> None:
+    folder, books = places.site, places.books
+    with suppress(FileNotFoundError, NotADirectoryError):
+        ours = folder.below(plans.FOLDER)
+        with ours, suppress(FileNotFoundError):
+            _remove_folder(ours, Path(plans.OLD_BOOKS).name)
+        if manifest.made_folder:
+            _remove_folder(folder, plans.FOLDER)
+    with Folder.at(books.path.parent) as above, suppress(OSError):
+        above.remove_folder(books.path.name)
+
+
+def _remove_folder(folder: Folder, name: str) -> None:
+    try:
+        folder.remove_folder(name)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        terminal.say(f"{folder.path / name}: is left, there is something else in it", err=True)
 
 
 def _states(plan: Plan) -> dict[str, str]:

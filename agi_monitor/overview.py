@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from agi_monitor import __version__
 from agi_monitor.ami.states import Connecting, Down, LoggingIn, Refused, Up
 from agi_monitor.bulletin import Bulletin, Listener
+from agi_monitor.control.overview import Reloaded
 from agi_monitor.errors import AgiMonitorError, Unavailable
 from agi_monitor.metrics import PBXReadings
 from agi_monitor.pbx import Pbx
@@ -32,6 +33,7 @@ class ServerOverview:
         bulletin: tells facts.
         clock: seconds since 1970.
         seconds: on the clock that the spies are told by.
+        reload: reads the configuration again.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class ServerOverview:
         bulletin: Bulletin,
         clock: Callable[[], float],
         seconds: Callable[[], float],
+        reload: Callable[[], Awaitable[Reloaded]],
     ) -> None:
         self._pbx = pbx
         self._watch = watch
@@ -49,6 +52,11 @@ class ServerOverview:
         self._bulletin = bulletin
         self._clock = clock
         self._seconds = seconds
+        self._reload = reload
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration again."""
+        return await self._reload()
 
     def status(self) -> Row:
         """Return how the server is."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import IO
 
 import click
 from pydantic import ValidationError
@@ -39,6 +38,7 @@ from agi_monitor.storage.people_table import PeopleTable
 from agi_monitor.visible import visible
 from agi_monitor.whoami import whoami
 
+OUTPUT = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 MODES = click.Choice([mode.value for mode in RuleMode])
 
 Edit = Callable[[People], People]
@@ -228,17 +228,18 @@ def import_(
 @people.command()
 @click.option("--format", "format_", type=click.Choice(["yaml", "csv"]), default="yaml", help="How; yaml.")
 @click.option("--pins", is_flag=True, help="With the records of PINs, for a backup. Keep it from others.")
-@click.option("--out", type=click.File("w", encoding="utf-8", atomic=True), default="-", help="To this file.")
-def export(config_path: Path, as_json: bool, format_: str, pins: bool, out: IO[str]) -> None:
+@click.option("--out", "path", type=OUTPUT, default="-", help="Write to this file, which its owner alone may read.")
+def export(config_path: Path, as_json: bool, format_: str, pins: bool, path: Path) -> None:
     """Write people and rules as 'import' takes them. Without PINs, unless asked for."""
     with terminal.failing():
         found = load_with_people(config_path).people
     shown = found if pins else without_pins(found)
-    if as_json:
-        out.write(json.dumps(tree(shown), indent=1) + "\n")
-    else:
-        text = people_csv.write(shown) if format_ == "csv" else document.text(tree(shown))
-        out.write(visible(text, terminal.LAYOUT) if out.isatty() else text)
+    with terminal.output(path, 0o600) as out:
+        if as_json:
+            out.write(json.dumps(tree(shown), indent=1) + "\n")
+        else:
+            text = people_csv.write(shown) if format_ == "csv" else document.text(tree(shown))
+            out.write(visible(text, terminal.LAYOUT) if out.isatty() else text)
 
 
 # ---- rules ---------------------------------------------------------------------------------------------------

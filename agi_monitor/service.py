@@ -27,6 +27,7 @@ from agi_monitor.ami.protocol import Account
 from agi_monitor.bulletin import Bulletin
 from agi_monitor.config import AMI, Config, LogLevel, StopSpies, load
 from agi_monitor.config_process import ConfigProcess
+from agi_monitor.control import overview as answers
 from agi_monitor.control import protocol as control
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded
@@ -210,7 +211,9 @@ class Server:
         )
         self._pbx = None if config.ami is None else self._make_pbx(config.ami)
         self._watch = None if self._pbx is None else self._make_watch(self._pbx)
-        self.overview = ServerOverview(self._pbx, self._watch, self._policy, self._audit, clock, reactor.seconds)
+        self.overview = ServerOverview(
+            self._pbx, self._watch, self._policy, self._audit, clock, reactor.seconds, self._reload_as_asked
+        )
         self._calls: dict[Session, SpyCall] = {}
         self._look_ups: Counter[Source] = Counter()
         self._port: IListeningPort | None = None
@@ -370,6 +373,14 @@ class Server:
     async def reload(self) -> Reloaded | ReloadRefused:
         """Read the configuration again. A file with a mistake changes nothing, and the log says what is wrong."""
         return await self._in_force.reload()
+
+    async def _reload_as_asked(self) -> answers.Reloaded:
+        """The same, for whoever asks over the control socket."""
+        done = await self.reload()
+        if isinstance(done, ReloadRefused):
+            return answers.Reloaded(problems=done.problems)
+        supervisors, agents = len(self.config.supervisors), len(self.config.agents)
+        return answers.Reloaded(restart=done.sections_waiting, supervisors=supervisors, agents=agents)
 
     @property
     def config(self) -> Config:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from pathlib import Path
+from typing import IO, NoReturn
 
 import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from agi_monitor.errors import AgiMonitorError
+from agi_monitor.folder import Folder
 from agi_monitor.visible import visible
 
 LAYOUT = "\n\t"
@@ -69,6 +72,32 @@ def fail(message: str) -> NoReturn:
     """Say what went wrong, and end with 1."""
     say(message, err=True)
     sys.exit(1)
+
+
+@contextmanager
+def output(path: Path, mode: int) -> Iterator[IO[str]]:
+    """Open what a command writes its result to: standard output for ``-``, or a file, which is whole or as it was.
+
+    Parameters:
+        path: as it was given. What it names is replaced if it is a file, and never followed if it is a link.
+        mode: permission bits of the file.
+    """
+    if str(path) == "-":
+        with click.open_file("-", "w", encoding="utf-8") as standard:
+            yield standard
+        return
+    try:
+        with Folder.at(path.parent) as folder, folder.new(path.name) as new:
+            new.belongs(mode)
+            text = io.TextIOWrapper(new.file, encoding="utf-8", newline="")
+            try:
+                yield text
+                text.flush()
+            finally:
+                text.detach()
+            new.take_place()
+    except OSError as error:
+        fail(f"{error.filename or path}: cannot be written: {error.strerror}")
 
 
 @contextmanager

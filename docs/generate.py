@@ -188,6 +188,8 @@ EVENTS = {
     "ami_callback_failed": "Part of this program, or a callback of yours, could not use an event.",
     "ami_events_dropped": "A callback of a `BlockingManager` is too slow: `waiting` events wait, and those behind "
     "them are lost.",
+    "control_reload": "A user of the system wanted the configuration to be read again; what came of it stands in "
+    "`reloaded` or `reload_refused`.",
     "control_kill": "A user of the system wanted a spy to be ended; `ended` is false when there was no such spy.",
     "control_failed": "A request over the control socket met a fault of this program.",
     "metrics_failed": "The numbers could not be read, which is a fault of this program.",

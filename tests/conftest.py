@@ -67,6 +67,12 @@ def pytest_configure() -> None:
             signal.signal(number, usual)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _books_of_installs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the tests install is remembered with the tests, not on this machine."""
+    os.environ["AGI_MONITOR_BOOKS"] = str(tmp_path_factory.mktemp("books"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     random = [item for item in items if is_random(item)]
     for item in random:

@@ -13,13 +13,19 @@ import pytest
 PACKAGE = "agi_monitor"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 
-VOCABULARY = {"model", "errors", "limits"}
+VOCABULARY = {"model", "errors", "limits", "names"}
+
+FILES = VOCABULARY | {"folder"}
+"""For who writes files: see ``folder``."""
 
 ARROWS: dict[str, set[str]] = {
     # The vocabulary imports nothing of ours.
     "model": set(),
     "errors": set(),
     "limits": set(),
+    "names": set(),
+    # Who writes files does it there.
+    "folder": set(),
     # The decisions, one above the other: no circle can stand in a table that is read from the top.
     "supervision": set(),
     "supervision.feature_code": VOCABULARY,
@@ -99,8 +105,9 @@ ARROWS: dict[str, set[str]] = {
         "supervision.headers",
         "supervision.targets",
     },
-    "supervision.grants": VOCABULARY | {"supervision.bridging", "supervision.headers"},
-    "supervision.proof": VOCABULARY | {"supervision.grants"},
+    "supervision.confirmation": VOCABULARY,
+    "supervision.grants": VOCABULARY | {"supervision.bridging", "supervision.confirmation", "supervision.headers"},
+    "supervision.proof": VOCABULARY | {"supervision.confirmation", "supervision.grants"},
     "supervision.live_pbx": VOCABULARY
     | {
         "supervision.calls",
@@ -142,6 +149,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.channels",
         "supervision.chanspy",
         "supervision.feature_code",
+        "supervision.grants",
         "supervision.hooks",
         "supervision.identification",
         "supervision.line",
@@ -157,16 +165,17 @@ ARROWS: dict[str, set[str]] = {
     # The wires: no policy, and neither knows the other.
     "agi": VOCABULARY | {"agi"},
     "ami": VOCABULARY | {"ami"},
-    "control": VOCABULARY | {"control"},
+    "control": FILES | {"control"},
     # AGI over AMI: both wires, and nothing of the product.
     "async_agi": VOCABULARY | {"agi", "ami"},
     # Numbers, and the page that shows them.
     "metrics": VOCABULARY | {"supervision.audit"},
     "metrics_page": {"metrics"},
     # Files: no wire.
-    "dialplan": VOCABULARY | {"dialplan", "templates"},
-    "storage": VOCABULARY
+    "dialplan": FILES | {"dialplan", "templates"},
+    "storage": FILES
     | {
+        "",
         "storage",
         "supervision.audit",
         "supervision.audit_chain",
@@ -176,8 +185,8 @@ ARROWS: dict[str, set[str]] = {
     },
     "storage.pin_table": VOCABULARY | {"people", "storage", "supervision.pin_records"},
     "storage.people_table": VOCABULARY | {"", "document", "people", "storage"},
-    "storage.audit_comparison": VOCABULARY | {"supervision.audit_chain", "supervision.audit_selection"},
-    "storage.audit_retention": VOCABULARY | {"storage", "supervision.audit_chain", "supervision.audit_selection"},
+    "storage.audit_comparison": FILES | {"supervision.audit_chain", "supervision.audit_selection"},
+    "storage.audit_retention": FILES | {"storage", "supervision.audit_chain", "supervision.audit_selection"},
     # The configuration, and what it is translated into.
     "document": VOCABULARY,
     "people": VOCABULARY | {"document", "supervision.hours", "supervision.patterns", "supervision.pin_costs"},
@@ -187,7 +196,7 @@ ARROWS: dict[str, set[str]] = {
     "visible": set(),
     "logs": {"visible"},
     "tables": {"control.overview", "visible"},
-    "terminal": VOCABULARY | {"visible"},
+    "terminal": FILES | {"visible"},
     "whoami": set(),
     "people_plugin": VOCABULARY | {"document", "people", "plugins", "supervision.hooks"},
     "people_source": {"config", "people_plugin", "plugins", "storage"},
@@ -259,11 +268,12 @@ ARROWS: dict[str, set[str]] = {
     "bulletin": {"supervision.audit"},
     "under_way": set(),
     "systemd": VOCABULARY,
-    "hangup_command": set(),
+    "hangup_command": VOCABULARY,
     "garbage": set(),
     "pbx": VOCABULARY | {"ami", "supervision", "under_way"},
     "spy_watch": VOCABULARY | {"ami.messages", "pbx", "supervision", "under_way"},
-    "overview": VOCABULARY | {"", "ami.states", "bulletin", "metrics", "pbx", "spy_watch", "supervision"},
+    "overview": VOCABULARY
+    | {"", "ami.states", "bulletin", "control.overview", "metrics", "pbx", "spy_watch", "supervision"},
     "people_in_force": VOCABULARY | {"assembly", "config", "people", "people_plugin", "storage", "supervision"},
     # For the tests of those who build on this.
     "testing": VOCABULARY | {"agi", "ami", "testing"},
@@ -272,13 +282,13 @@ ARROWS: dict[str, set[str]] = {
     "plugins": VOCABULARY | {"supervision.hooks"},
     # Those who know everybody.
     "service": {"*"},
-    "install": VOCABULARY | {"install"},
+    "install": FILES | {"install"},
     "install.include_lines": {"dialplan.statements"},
     "install.manifest": set(),
     "install.plan": {"install", "install.include_lines", "install.manifest"},
     "install.comparison": {"dialplan.parse"},
     "install.admin_session": VOCABULARY | {"ami", "install.comparison"},
-    "install_cli": VOCABULARY | {"", "assembly", "config", "dialplan", "install", "people_source", "terminal"},
+    "install_cli": FILES | {"", "assembly", "config", "dialplan", "install", "people_source", "terminal"},
     "asterisk_files": VOCABULARY | {"dialplan.statements"},
     "site_people": VOCABULARY | {"", "asterisk_files"},
     "discover_cli": VOCABULARY | {"", "document", "site_people", "terminal"},
@@ -330,7 +340,7 @@ ARROWS: dict[str, set[str]] = {
         "whoami",
         "terminal",
     },
-    "cli": VOCABULARY
+    "cli": FILES
     | {
         "",
         "assembly",
@@ -366,7 +376,7 @@ ARROWS: dict[str, set[str]] = {
 ``""`` is the package itself, ``*`` everything but ``cli``."""
 
 NO_TWISTED = {
-    *VOCABULARY,
+    *FILES,
     "supervision",
     "agi.arguments",
     "agi.messages",
@@ -414,6 +424,7 @@ NO_TWISTED = {
     "install.include_lines",
     "install.journal",
     "install.manifest",
+    "install.places",
     "install.plan",
     "install_cli",
     "metrics",
@@ -624,7 +635,7 @@ def test_the_table_names_only_what_there_is() -> None:
             "may not import supervision.spy_call",
         ),
         ("supervision.pins", "from agi_monitor.supervision import spy_call", "supervision.spy_call"),
-        ("supervision.pins", "import agi_monitor.storage.durable", "may not import storage.durable"),
+        ("supervision.pins", "import agi_monitor.storage.state_folder", "may not import storage.state_folder"),
         ("supervision.spy_call", "from agi_monitor.agi.session import Session", "agi.session"),
         (
             "supervision.spy_call",
@@ -654,7 +665,7 @@ def test_the_table_names_only_what_there_is() -> None:
         ),
         ("service", "class A:\n    from twisted.internet import reactor", "the reactor comes in"),
         ("service", "from agi_monitor.cli import main", "service may not import cli"),
-        ("storage.durable", "from agi_monitor.agi.session import Session", "storage may not import agi.session"),
+        ("storage.state_folder", "from agi_monitor.agi.session import Session", "storage may not import agi.session"),
         ("storage.audit_file", "from agi_monitor.supervision.chanspy import arguments", "storage may not import"),
         ("dialplan.render", "from agi_monitor.config import Config", "dialplan may not import config"),
         ("config", "from agi_monitor.supervision.pins import PinPolicy", "config may not import supervision.pins"),

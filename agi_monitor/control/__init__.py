@@ -4,6 +4,7 @@ One JSON object a line, both ways, on a socket that the owner and the group of t
 
     -> {"ask": "calls"}                    <- {"ok": true, "calls": [...]}
     -> {"ask": "kill", "id": "..."}        <- {"ok": true, "ended": {...}}
+    -> {"ask": "reload"}                   <- {"ok": true, "reloaded": {...}}
     -> {"ask": "events"}                   <- {"ok": true}, then {"ok": true, "event": {...}} for each
     -> {"ask": "coffee"}                   <- {"ok": false, "problem": "unknown_ask", "text": "..."}
 

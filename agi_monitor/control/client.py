@@ -61,6 +61,7 @@ def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:
 def _connected(path: Path, seconds: float) -> Iterator[tuple[socket.socket, BinaryIO]]:
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
         raise ControlFailed(f"{path}: longer than the {MAX_PATH_BYTES} bytes of a socket. Set control.socket")
+    _must_not_be_lent(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         # Not settimeout: with that, Linux does not wait at all for a server that has no time to accept.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *_timeval(seconds)))
@@ -71,6 +72,16 @@ def _connected(path: Path, seconds: float) -> Iterator[tuple[socket.socket, Bina
         connection.settimeout(seconds)
         with connection.makefile("rb") as lines:
             yield connection, lines
+
+
+def _must_not_be_lent(path: Path) -> None:
+    """As root, speak to no socket elsewhere that another user's link leads to."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return  # what comes of the attempt says more
+    if os.geteuid() == 0 and stat.S_ISLNK(found.st_mode) and found.st_uid != 0:
+        raise ControlFailed(f"{path}: is a symbolic link of another user, which root does not follow. Remove it")
 
 
 def _timeval(seconds: float) -> tuple[int, int]:
@@ -105,8 +116,13 @@ def _next(path: Path, lines: BinaryIO) -> Row:
     if not isinstance(said, dict) or not isinstance(said.get("ok"), bool):
         raise _no_answer(path)
     if not said["ok"]:
-        raise ControlFailed(str(said.get("text")), str(said.get("problem")))
+        raise ControlFailed(_shown(said.get("text")), str(said.get("problem")))
     return said
+
+
+def _shown(text: object) -> str:
+    """What a server says, which may be another program: nothing in it moves a terminal's cursor."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in str(text))
 
 
 def _silent(path: Path) -> ControlFailed:

@@ -18,6 +18,9 @@ REQUEST_SECONDS = 10.0
 KILL_SECONDS = 15.0
 """The end of a spy, which is at most one AMI action (10 s) and one record on disk."""
 
+RELOAD_SECONDS = 20.0
+"""A reload: a file of 10,000 people takes seconds, a plug-in that knows people 5 s, and a record on disk."""
+
 DRAIN_SECONDS = 30.0
 """An answer that nobody reads, or events that nobody reads, are given up after this."""
 
@@ -45,6 +48,7 @@ class ControlLimits:
     max_clients: int = MAX_CLIENTS
     request_seconds: float = REQUEST_SECONDS
     kill_seconds: float = KILL_SECONDS
+    reload_seconds: float = RELOAD_SECONDS
     drain_seconds: float = DRAIN_SECONDS
     max_waiting_bytes: int = MAX_WAITING_BYTES
     close_seconds: float = CLOSE_SECONDS

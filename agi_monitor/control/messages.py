@@ -23,6 +23,8 @@ class Ask(StrEnum):
     """Who hears whom now."""
     KILL = "kill"
     """End a spy."""
+    RELOAD = "reload"
+    """Read the configuration again."""
     EVENTS = "events"
     """Every record of the audit from now on, until the client closes."""
 
@@ -40,6 +42,8 @@ class Problem(StrEnum):
     """No spy is named, or by something that no identifier looks like."""
     NO_SUCH_SPY = "no_such_spy"
     """No spy has this identifier."""
+    REFUSED = "refused"
+    """The configuration has a mistake, and nothing has changed."""
     UNAVAILABLE = "unavailable"
     """There is no picture of the PBX to be trusted at this moment."""
     NO_ANSWER = "no_answer"

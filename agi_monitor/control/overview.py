@@ -6,10 +6,28 @@ Everything that is returned is made of what JSON has: texts, numbers, truth, Non
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 Row = Mapping[str, object]
 """A call, a spy, a record: names and values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What came of reading the configuration again.
+
+    Parameters:
+        problems: why it was refused, so that nothing has changed; empty when it holds.
+        restart: the sections that were changed, and hold only after a restart of the server.
+        supervisors: how many there are now.
+        agents: how many there are now.
+    """
+
+    problems: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+    supervisors: int = 0
+    agents: int = 0
 
 
 class Overview(Protocol):
@@ -50,6 +68,10 @@ class Overview(Protocol):
         Raises:
             Unavailable: the PBX cannot be told at this moment.
         """
+        ...
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration again. Once it is asked for it is done, also when whoever asked is gone."""
         ...
 
     def subscribe(self, listener: Callable[[Row], None]) -> Callable[[], None]:

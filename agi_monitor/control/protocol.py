@@ -8,8 +8,8 @@ What a client may cost
     then the client gets the line ``too_slow`` behind those that are on their way, and the connection ends.
 
 What is never taken back
-    The end of a spy that was asked for. When it takes too long the client is told that it is not known, and when the
-    client is gone it is done all the same.
+    The end of a spy that was asked for, and a reload. When it takes too long the client is told that it is not known,
+    and when the client is gone it is done all the same.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class _State(Enum):
     OPEN = "open"
     """A request is read or waited for."""
     BUSY = "busy"
-    """A spy is being ended."""
+    """A spy is being ended, or the configuration is read."""
     FOLLOWING = "following"
     """Events are sent."""
     CLOSING = "closing"
@@ -182,6 +182,8 @@ class ControlProtocol(Protocol):
                     return answer(spies=[dict(spy) for spy in overview.spies()])
                 case Ask.KILL:
                     self._begin_kill(request.id)
+                case Ask.RELOAD:
+                    self._begin_reload()
                 case Ask.EVENTS:
                     self._follow()
         except Exception as error:
@@ -206,10 +208,14 @@ class ControlProtocol(Protocol):
 
     def _begin_kill(self, spy: str) -> None:
         self._state = _State.BUSY
-        self._set_timer(self._limits.kill_seconds, self._not_answered)
+        self._set_timer(
+            self._limits.kill_seconds,
+            self._not_answered,
+            "the PBX has not answered yet: whether the spy has ended is not known. See: agi-monitor spies",
+        )
         peer = peer_of(self._transport.getHandle())
         killing: Deferred[bytes] = Deferred.fromCoroutine(self._kill(spy, peer))
-        killing.addErrback(_kill_failed).addCallback(self._killed)
+        killing.addErrback(_failed_of, Ask.KILL).addCallback(self._done)
 
     async def _kill(self, spy: str, peer: Peer) -> bytes:
         overview = self._server.overview
@@ -221,18 +227,39 @@ class ControlProtocol(Protocol):
             return Failed(Problem.NO_SUCH_SPY, f"{spy}: there is no such spy. See: agi-monitor spies").to_wire()
         return answer(ended=described)
 
-    def _killed(self, line: bytes) -> None:
+    # -- reading the configuration again --
+
+    def _begin_reload(self) -> None:
+        self._state = _State.BUSY
+        self._set_timer(
+            self._limits.reload_seconds,
+            self._not_answered,
+            "the server is still reading its configuration; its log will say what came of it",
+        )
+        reloading: Deferred[bytes] = Deferred.fromCoroutine(self._reload(peer_of(self._transport.getHandle())))
+        reloading.addErrback(_failed_of, Ask.RELOAD).addCallback(self._done)
+
+    async def _reload(self, peer: Peer) -> bytes:
+        by = await self._server.name_of(peer)
+        log.info("control_reload", by=by, uid=peer.uid, pid=peer.pid)
+        found = await self._server.overview.reload()
+        if found.problems:
+            return Failed(Problem.REFUSED, "\n".join(found.problems)).to_wire()
+        return answer(
+            reloaded={"supervisors": found.supervisors, "agents": found.agents, "restart": list(found.restart)}
+        )
+
+    # -- what takes its time --
+
+    def _done(self, line: bytes) -> None:
         if self._state is _State.BUSY:
             self._state = _State.OPEN
             self._write(line)
             self._take_requests()
 
-    def _not_answered(self) -> None:
+    def _not_answered(self, text: str) -> None:
         if self._state is _State.BUSY:
-            self._last(
-                Problem.NO_ANSWER,
-                "the PBX has not answered yet: whether the spy has ended is not known. See: agi-monitor spies",
-            )
+            self._last(Problem.NO_ANSWER, text)
 
     # -- events --
 
@@ -303,9 +330,9 @@ class ControlProtocol(Protocol):
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 
-    def _set_timer(self, seconds: float, call: Callable[[], None]) -> None:
+    def _set_timer(self, seconds: float, call: Callable[..., None], *arguments: object) -> None:
         self._stop_timer()
-        self._timer = self._clock.callLater(seconds, call)
+        self._timer = self._clock.callLater(seconds, call, *arguments)
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -324,10 +351,10 @@ def _failed(ask: Ask, error: BaseException) -> Failed:
     return Failed(Problem.FAILED, "the server could not answer; its log says why")
 
 
-def _kill_failed(failure: Failure) -> bytes:
+def _failed_of(failure: Failure, ask: Ask) -> bytes:
     error = failure.value
     assert error is not None  # noqa: S101 - a failure has one
-    return _failed(Ask.KILL, error).to_wire()
+    return _failed(ask, error).to_wire()
 
 
 def _described(overview: Overview, spy: str) -> Row:

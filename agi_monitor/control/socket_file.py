@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agi_monitor.errors import ControlFailed
+from agi_monitor.folder import Folder
 
 NAME = "control.sock"
 MODE = 0o660
@@ -63,20 +64,35 @@ def make_room(path: Path) -> None:
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
         raise ControlFailed(f"{path}: longer than the {MAX_PATH_BYTES} bytes of a socket. Set control.socket")
     try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ControlFailed(f"{path}: is there and is no socket. Remove it, or set control.socket")
-        code = _knock(path)
-        if code in (0, errno.EAGAIN):
-            raise ControlFailed(f"{path}: another program listens there. Stop it, or set control.socket")
-        if code != errno.ECONNREFUSED:
-            raise OSError(code, os.strerror(code))
-        path.unlink()
+        with Folder.at(path.parent) as folder:
+            _must_be_ours(folder)
+            found = folder.status(path.name)
+            if found is None:
+                return
+            if not stat.S_ISSOCK(found.st_mode):
+                raise ControlFailed(f"{path}: is there and is no socket. Remove it, or set control.socket")
+            code = _knock(path)
+            if code in (0, errno.EAGAIN):
+                raise ControlFailed(f"{path}: another program listens there. Stop it, or set control.socket")
+            if code != errno.ECONNREFUSED:
+                raise OSError(code, os.strerror(code))
+            folder.remove(path.name)
     except FileNotFoundError:
         return
     except OSError as error:
         raise ControlFailed(
             f"{path}: {error.strerror}. It and its folder must belong to the user that runs the server"
         ) from error
+
+
+def _must_be_ours(folder: Folder) -> None:
+    """Nobody else may exchange the socket: its mode is set by its name, and a link would be followed."""
+    is_shared = folder.is_shared and not folder.mode & stat.S_ISVTX
+    if folder.uid not in (0, os.geteuid()) or is_shared:
+        raise ControlFailed(
+            f"{folder.path}: others than the user that runs the server may write there. Set control.socket to a path "
+            "in a folder that belongs to that user alone"
+        )
 
 
 def _knock(path: Path) -> int:

@@ -376,7 +376,7 @@ def _sections(folder: Path, name: str, notes: list[str]) -> Sections | Missing:
 def _file_differences(config: Config, folder: Path) -> tuple[str, ...]:
     """What is otherwise in the folder that an install has filled; nothing where none has."""
     ours = folder / plan.FOLDER
-    if not (folder / plan.MANIFEST).exists():
+    if not any((folder / path).exists() for path in plan.OURS):
         return ()
     found = []
     for name, text in render(assembly.site(config), config.dialplan.templates).items():

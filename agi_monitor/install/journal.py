@@ -7,6 +7,10 @@
 5. ``keep`` renames the journal: the new state holds. ``undo`` renames the old contents back.
 
 Whoever finds a journal undoes what it names: before 3 nothing was changed, behind it the old contents are there.
+
+The journal stands with the books, where only who installs may write: what it says is done. Each path in it is from
+the fixed set of the plan all the same. The files themselves are in a folder that may be another user's: what is
+renamed is looked at before and after, and an old content that is not the old content any more is not put back.
 """
 
 from __future__ import annotations
@@ -16,88 +20,96 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agi_monitor.errors import InstallFailed
+from agi_monitor.folder import Folder, NewFile, Unfit
+from agi_monitor.install import plan as plans
+from agi_monitor.install.manifest import sha256
+from agi_monitor.install.places import LIMIT, Places
 from agi_monitor.install.plan import Change
 
-JOURNAL = ".agi-monitor-journal.json"
+JOURNAL = "journal.json"
+BEGUN = f"{JOURNAL}.new"
+KEPT = f"{JOURNAL}.kept"
+OLD_JOURNAL = ".agi-monitor-journal.json"
+"""Where earlier versions kept it, within Asterisk's folder."""
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 """Secrets are in it: Asterisk's group reads, nobody else."""
+BOOK_MODE = 0o600
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold Asterisk's folder against another install.
+def alone(folder: Path) -> Iterator[Folder]:
+    """Open Asterisk's folder, and keep another install from it.
 
     Raises:
         InstallFailed: there is one, or no such folder.
     """
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        site = Folder.at(folder)
     except OSError as error:
         raise InstallFailed(f"{folder}: cannot be opened as a folder: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise InstallFailed(f"{folder}: another agi-monitor is changing it; wait for its end") from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+    with site:
+        descriptor = site.descriptor()
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InstallFailed(f"{folder}: another agi-monitor is changing it; wait for its end") from None
+            yield site
+        finally:
+            os.close(descriptor)
 
 
 class Journal:
     """The changes of one call, under way or left by one that was killed.
 
     Parameters:
-        folder: Asterisk's folder.
+        places: where the files are.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._path = folder / JOURNAL
-        self._kept = folder / f"{JOURNAL}.kept"
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._books = places.books
 
     def is_there(self) -> bool:
         """Whether changes are under way, or were when somebody was killed."""
-        return self._path.exists()
+        return self._books.status(JOURNAL) is not None
 
     def switch(self, changes: Iterable[Change]) -> None:
         """Change the files. ``keep`` or ``undo`` has to follow; a failure here is undone already.
 
         Parameters:
-            changes: each with a path within the folder, whose own folders are made.
+            changes: each with a path of the plan; the folder of our own files is made.
 
         Raises:
             InstallFailed: a file cannot be written, or is another one than planned. Nothing has changed.
         """
         wanted = list(changes)
         try:
-            rows = [self._row(change) for change in wanted]
-            made = self._missing_folders(wanted)
-            self._write("staging", rows, made)
-            for name in made:
-                self._make_folder(self._folder / name)
-            for change, row in zip(wanted, rows, strict=True):
-                self._stage(change, row)
-            for place in {Path(row["target"]).parent for row in rows}:
-                sync(place)
-            self._write("switching", rows, made)
-            for row in rows:
-                target = Path(row["target"])
-                if row["new"] is None:
-                    target.unlink()
-                else:
-                    Path(row["new"]).replace(target)
-            for place in {Path(row["target"]).parent for row in rows}:
-                sync(place)
+            with ExitStack() as stack:
+                rows = [self._row(change) for change in wanted]
+                made = self._missing_folders(rows)
+                self._write("staging", rows, made)
+                for name in made:
+                    self._places.site.make(name, FOLDER_MODE).close()
+                new = [self._stage(change, row, stack) for change, row in zip(wanted, rows, strict=True)]
+                self._sync(rows)
+                self._write("switching", rows, made)
+                for row, file in zip(rows, new, strict=True):
+                    folder, name = self._places.at(row["real"])
+                    if file is None:
+                        folder.remove(name)
+                    else:
+                        folder.move(file.temporary, name)
+                self._sync(rows)
+                self._look_again(rows, new)
         except OSError as error:
-            reason = f"{error.filename or self._folder}: {error.strerror or error}"
+            reason = f"{error.filename or self._places.site.path}: {error.strerror or error}"
             self.undo()
             raise InstallFailed(f"{reason}; nothing was changed") from error
         except InstallFailed:
@@ -112,19 +124,21 @@ class Journal:
         """
         try:
             # A rename: a full disk does not stop it.
-            self._path.replace(self._kept)
-            sync(self._folder)
+            self._books.move(JOURNAL, KEPT)
+            self._books.sync()
         except OSError as error:
-            raise InstallFailed(f"{self._path}: {error.strerror}; the next call will undo the changes") from error
+            place = self._books.path / JOURNAL
+            raise InstallFailed(f"{place}: {error.strerror}; the next call will undo the changes") from error
         self._tidy()
 
     def _tidy(self) -> None:
         """Remove the old contents of changes that hold. What cannot be removed, the next call removes."""
         with suppress(OSError):
-            for row in self._read(self._kept)["files"]:
-                _remove(row["old"])
-            self._kept.unlink()
-            sync(self._folder)
+            for row in self._read(KEPT)["files"]:
+                if row["old"] is not None:
+                    self._remove(row, _old)
+            self._books.remove(KEPT)
+            self._books.sync()
 
     def undo(self) -> bool:
         """Return to the old state. Tells whether there was a journal.
@@ -133,134 +147,176 @@ class Journal:
             InstallFailed: a file cannot be put back; the journal stays, so that the next call tries again.
         """
         try:
-            _remove(f"{self._path}.new")
-            if self._kept.exists():
+            with suppress(FileNotFoundError):
+                self._books.remove(BEGUN)
+            if self._books.status(KEPT) is not None:
                 self._tidy()
             if not self.is_there():
                 return False
-            journal = self._read()
+            journal = self._read(JOURNAL)
             rows = journal["files"]
             if journal["phase"] == "switching":
                 for row in reversed(rows):
-                    target = Path(row["target"])
-                    if row["had_file"]:
-                        # Not there: it was put back by a call that was killed in the middle.
-                        with suppress(FileNotFoundError):
-                            Path(row["old"]).replace(target)
-                    else:
-                        target.unlink(missing_ok=True)
+                    self._put_back(row)
             for row in rows:
-                _remove(row["new"])
-                _remove(row["old"])
-            for place in {Path(row["target"]).parent for row in rows}:
-                if place.is_dir():
-                    sync(place)
+                self._remove(row, _new)
+                self._remove(row, _old)
+            self._sync(rows)
+            self._places.forget()
             for name in reversed(journal["made"]):
                 with suppress(OSError):
-                    (self._folder / name).rmdir()
-            self._path.unlink()
-            sync(self._folder)
+                    self._places.site.remove_folder(name)
+            self._books.remove(JOURNAL)
+            self._books.sync()
         except OSError as error:
             raise InstallFailed(
-                f"{error.filename or self._folder}: {error.strerror}: the files are half old and half new; mend it, "
-                "and the next call of agi-monitor install or uninstall puts the old ones back"
+                f"{error.filename or self._places.site.path}: {error.strerror}: the files are half old and half new; "
+                "repair it, and the next call of agi-monitor install or uninstall puts the old ones back"
             ) from error
         return True
 
     # ---- parts -----------------------------------------------------------------------------------------
 
     def _row(self, change: Change) -> dict[str, Any]:
-        # A symbolic link stays one: what it leads to is changed.
-        target = Path(os.path.realpath(self._folder / change.path))
-        stem = f".{target.name}.agi-monitor"
         return {
-            "target": str(target),
-            "had_file": change.before is not None,
-            "old": None if change.before is None else str(target.with_name(f"{stem}-old")),
-            "new": None if change.after is None else str(target.with_name(f"{stem}-new")),
+            "path": change.path,
+            # A symbolic link within the folder stays one: what it leads to is changed.
+            "real": self._places.real(change.path),
+            "old": None if change.before is None else sha256(change.before),
+            "new": None if change.after is None else sha256(change.after),
         }
 
-    def _missing_folders(self, changes: Iterable[Change]) -> list[str]:
-        found = {
-            str(parent)
-            for change in changes
-            for parent in Path(change.path).parents
-            if parent != Path() and not (self._folder / parent).exists()
-        }
-        return sorted(found, key=len)
+    def _missing_folders(self, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+        is_needed = any(PurePosixPath(row["real"]).parts[0] == plans.FOLDER for row in rows)
+        return [plans.FOLDER] if is_needed and self._places.site.status(plans.FOLDER) is None else []
 
-    def _make_folder(self, path: Path) -> None:
-        path.mkdir()
-        path.chmod(FOLDER_MODE)
-        with suppress(PermissionError):
-            os.chown(path, -1, self._folder.stat().st_gid)
-        sync(path.parent)
-
-    def _stage(self, change: Change, row: Mapping[str, Any]) -> None:
-        target = Path(row["target"])
-        try:
-            kept: os.stat_result | None = target.lstat()
-            content: bytes | None = target.read_bytes()
-        except FileNotFoundError:
-            kept = content = None
+    def _stage(self, change: Change, row: Mapping[str, Any], stack: ExitStack) -> NewFile | None:
+        """Put the old and the new content beside the file; returns the file with the new one."""
+        folder, name = self._places.at(row["real"])
+        content = self._places.present(change.path)
+        kept = folder.status(name)
         if content != change.before or (kept is not None and not stat.S_ISREG(kept.st_mode)):
-            raise InstallFailed(f"{target}: was changed while we looked at it; nothing was changed, call again")
-        if row["old"] is not None:
-            self._put(Path(row["old"]), change.before or b"", kept)
-        if row["new"] is not None:
-            self._put(Path(row["new"]), change.after or b"", kept)
+            raise InstallFailed(
+                f"{folder.path / name}: was changed while we looked at it; nothing was changed, call again"
+            )
+        if change.before is not None:
+            self._put(folder, name, _old(name), change.before, kept, stack)
+        if change.after is None:
+            return None
+        return self._put(folder, name, _new(name), change.after, kept, stack)
 
-    def _put(self, path: Path, content: bytes, like: os.stat_result | None) -> None:
-        _remove(str(path))
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            if like is None:
-                with suppress(PermissionError):
-                    os.fchown(file.fileno(), -1, self._folder.stat().st_gid)
-                os.fchmod(file.fileno(), FILE_MODE)
-            else:
-                mine = os.fstat(file.fileno())
-                if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
-                    os.fchown(file.fileno(), like.st_uid, like.st_gid)
-                os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    def _put(
+        self, folder: Folder, name: str, temporary: str, content: bytes, like: os.stat_result | None, stack: ExitStack
+    ) -> NewFile:
+        with suppress(FileNotFoundError):
+            folder.remove(temporary)
+        file = stack.enter_context(folder.new(name, temporary))
+        file.leave()  # the journal knows it
+        if folder is self._books:
+            file.belongs(BOOK_MODE)
+        elif like is None:
+            file.belongs(FILE_MODE, gid=self._places.site.gid)
+        else:
+            file.belongs(stat.S_IMODE(like.st_mode), like.st_uid, like.st_gid)
+        file.write(content)
+        file.put_on_disk()
+        return file
+
+    def _look_again(self, rows: Iterable[Mapping[str, Any]], new: Iterable[NewFile | None]) -> None:
+        """Look whether each file is what was written, by the path that Asterisk takes."""
+        with Places(self._places.site, self._books) as places:
+            for row, file in zip(rows, new, strict=True):
+                folder, name = places.at(row["real"])
+                if file is not None:
+                    file.must_be(folder, name)
+                elif folder.status(name) is not None:
+                    raise Unfit(folder.path / name, "was made again by somebody else at the same moment")
+                content = places.present(row["path"])
+                if (None if content is None else sha256(content)) != row["new"]:
+                    raise Unfit(folder.path / name, "was changed by somebody else at the same moment")
+
+    def _put_back(self, row: Mapping[str, Any]) -> None:
+        if row["old"] is None:
+            # Not there: it was removed by a call that was killed in the middle.
+            with suppress(FileNotFoundError):
+                folder, name = self._places.at(row["real"])
+                folder.remove(name)
+            return
+        folder, name = self._places.at(row["real"])
+        # Not there: it was put back by a call that was killed in the middle.
+        if folder.status(_old(name)) is None:
+            return
+        if sha256(folder.read(_old(name), LIMIT)) != row["old"]:
+            raise Unfit(
+                folder.path / _old(name),
+                f"is not what stood in {name} before; the books have that as {name}.previous",
+            )
+        folder.move(_old(name), name)
+
+    def _remove(self, row: Mapping[str, Any], named: Any) -> None:
+        with suppress(FileNotFoundError):
+            folder, name = self._places.at(row["real"])
+            folder.remove(named(name))
+
+    def _sync(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        folders: dict[Path, Folder] = {}
+        for row in rows:
+            with suppress(FileNotFoundError):
+                folder, _ = self._places.at(row["real"])
+                folders[folder.path] = folder
+        for folder in folders.values():
+            folder.sync()
 
     def _write(self, phase: str, rows: list[dict[str, Any]], made: list[str]) -> None:
-        temporary = Path(f"{self._path}.new")
-        _remove(str(temporary))
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps({"phase": phase, "files": rows, "made": made}, indent=1).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
-        sync(self._folder)
+        content = json.dumps({"phase": phase, "files": rows, "made": made}, indent=1).encode()
+        # Not by a name by chance: a call that was killed would leave it for ever.
+        with suppress(FileNotFoundError):
+            self._books.remove(BEGUN)
+        with self._books.new(JOURNAL, BEGUN) as file:
+            file.belongs(BOOK_MODE)
+            file.write(content)
+            file.take_place()
 
-    def _read(self, path: Path | None = None) -> dict[str, Any]:
-        path = path or self._path
+    def _read(self, name: str) -> dict[str, Any]:
         try:
-            journal = json.loads(path.read_bytes())
-            if journal["phase"] in ("staging", "switching") and isinstance(journal["files"], list):
+            journal = json.loads(self._books.read(name, LIMIT))
+            is_known = journal["phase"] in ("staging", "switching") and journal["made"] in ([], [plans.FOLDER])
+            if is_known and all(_is_row(row) for row in journal["files"]):
                 return dict(journal)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         raise InstallFailed(
-            f"{path}: is no journal of agi-monitor. The contents before the change are in files that end in "
-            ".agi-monitor-old beside their own; put them back by hand and remove the journal"
+            f"{self._books.path / name}: is no journal of agi-monitor. The contents before the change are in files "
+            "that end in .agi-monitor-old beside their own; put them back by hand and remove the journal"
         )
 
 
-def sync(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def must_not_be_old(site: Folder) -> None:
+    """Refuse a journal of an older version, which stood where another user may have written it.
+
+    Raises:
+        InstallFailed: there is one.
+    """
+    if site.status(OLD_JOURNAL) is not None:
+        raise InstallFailed(
+            f"{site.path / OLD_JOURNAL}: was left by an earlier version that was killed, or by somebody else. It "
+            "is not followed. Put files that end in .agi-monitor-old back by hand, where there are any, and remove it"
+        )
 
 
-def _remove(path: str | None) -> None:
-    if path is not None:
-        Path(path).unlink(missing_ok=True)
+def _old(name: str) -> str:
+    return f".{name}.agi-monitor-old"
+
+
+def _new(name: str) -> str:
+    return f".{name}.agi-monitor-new"
+
+
+def _is_row(row: Any) -> bool:
+    path, real = row["path"], row["real"]
+    if path not in plans.PATHS and not plans.is_book(path):
+        return False
+    parts = PurePosixPath(real).parts
+    if path not in plans.ALL_HOSTS and real != path:
+        return False
+    return bool(parts) and not PurePosixPath(real).is_absolute() and ".." not in parts and {"old", "new"} <= set(row)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 VERSION = 1
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class BrokenManifest(ValueError):
@@ -55,7 +58,7 @@ class Manifest:
             if isinstance(error, BrokenManifest):
                 raise
             raise BrokenManifest("cannot be read") from None
-        if type(made) is not bool or not all(isinstance(name, str) and isinstance(sha, str) for name, sha in pairs):
+        if type(made) is not bool or not all(isinstance(sha, str) and SHA256.fullmatch(sha) for _, sha in pairs):
             raise BrokenManifest("cannot be read")
         return cls(files, originals, made)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from agi_monitor.errors import AuditUnavailable
-from agi_monitor.storage import durable
+from agi_monitor.folder import Folder
 from agi_monitor.storage.audit_head_file import HEAD_FILE, HeadFile, KnownHead
 from agi_monitor.supervision.audit_chain import GENESIS, Chain, Head, Linked, Record, Signer, read
 
@@ -89,11 +89,12 @@ class AuditFile:
         if self._is_refused:
             raise AuditUnavailable(f"{self._path}: this server may not write to it")
         try:
-            handle = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            try:
-                linked = self._write_to(handle, make)
-            finally:
-                os.close(handle)
+            with Folder.at(self._path.parent) as folder:
+                handle = folder.open(self._path.name, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+                try:
+                    linked = self._write_to(folder, handle, make)
+                finally:
+                    os.close(handle)
         except OSError as error:
             raise AuditUnavailable(f"{self._path}: the audit cannot be written: {error.strerror}") from error
         if linked is not None:
@@ -101,7 +102,7 @@ class AuditFile:
             if not linked.unsigned:
                 log.info("audit_checkpoint", where=self.where, seq=linked.head.seq, hash=linked.head.hash)
 
-    def _write_to(self, handle: int, make: Callable[[Chain, bytes], Linked | None]) -> Linked | None:
+    def _write_to(self, folder: Folder, handle: int, make: Callable[[Chain, bytes], Linked | None]) -> Linked | None:
         status = os.fstat(handle)
         size = self._as_it_was_left(handle, status)
         torn = _unfinished(handle, size)
@@ -116,7 +117,7 @@ class AuditFile:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(handle)
             if size == 0:
-                durable.sync_folder(self._path.parent)
+                folder.sync()
         except OSError:
             # A full disk takes half a line: take it back, so that the fact is not there twice later.
             self._left, self._half_written = (status.st_dev, status.st_ino, size), True
@@ -203,7 +204,8 @@ class AuditLock:
         """
         try:
             # For reading, so that it does not matter which user made it.
-            self._handle = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            with Folder.at(self._path.parent) as folder:
+                self._handle = folder.open(self._path.name, os.O_RDONLY | os.O_CREAT, 0o644)
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()

@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from agi_monitor.storage import durable
+from agi_monitor import folder
+from agi_monitor.folder import Folder
 from agi_monitor.supervision.audit_chain import Head
 
 HEAD_FILE = "audit-head.json"
@@ -16,6 +17,9 @@ HEAD_FILE = "audit-head.json"
 
 SIZE = 256
 """Always as long as this, so that it can be written over in one piece, within one block of the disk."""
+
+MAX_BYTES = 1_048_576
+"""What is larger was not written here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class HeadFile:
             OSError: it cannot be read.
         """
         try:
-            content = json.loads(self._path.read_bytes())
+            content = json.loads(folder.read(self._path, MAX_BYTES))
             head = Head(content["seq"], content["hash"])
             if type(head.seq) is int and head.seq >= 0 and re.fullmatch("[0-9a-f]{64}", head.hash):
                 return KnownHead(head, content["closed"] is True)
@@ -65,7 +69,7 @@ class HeadFile:
         Raises:
             OSError: nothing changed.
         """
-        durable.replace(self._path, _content(known), 0o640)
+        folder.replace(self._path, _content(known), 0o640)
 
     def update(self, head: Head) -> None:
         """Write over it, without waiting for the disk: a crash of the server does not lose it, a power cut may.
@@ -73,7 +77,8 @@ class HeadFile:
         Raises:
             OSError: it still says what it said.
         """
-        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        with Folder.at(self._path.parent) as place:
+            handle = place.open(self._path.name, os.O_WRONLY | os.O_CREAT, 0o640)
         try:
             os.pwrite(handle, _content(KnownHead(head, closed=False)), 0)
         finally:

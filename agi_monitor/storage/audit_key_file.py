@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,14 +10,18 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from agi_monitor import folder
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.storage import durable
 
 KEY_FILE = "audit-key.pem"
 """The name of the key in the folder of the state."""
 
 PUBLIC_FILE = "audit-key.pub"
 """The name of its public half there, and of those of the keys before it."""
+
+
+MAX_BYTES = 1_048_576
+"""Of a file with keys: thousands of them."""
 
 
 class AuditKey:
@@ -50,7 +55,7 @@ def audit_key(directory: Path, *, make: bool = True) -> AuditKey:
     """
     path = directory / KEY_FILE
     try:
-        private = serialization.load_pem_private_key(path.read_bytes(), None)
+        private = serialization.load_pem_private_key(folder.read(path, MAX_BYTES), None)
         if not isinstance(private, Ed25519PrivateKey):
             raise TypeError
     except FileNotFoundError:
@@ -60,6 +65,8 @@ def audit_key(directory: Path, *, make: bool = True) -> AuditKey:
             ) from None
         private = Ed25519PrivateKey.generate()
         _write(path, _private_pem(private), 0o600)
+    except folder.Unfit as error:
+        raise StateUnavailable(f"{path}: the key of the audit cannot be read: it {error.strerror}") from None
     except (OSError, ValueError, TypeError) as error:
         # What it holds is a secret: the kind of the mistake is enough.
         raise StateUnavailable(
@@ -68,20 +75,24 @@ def audit_key(directory: Path, *, make: bool = True) -> AuditKey:
         ) from None
     key = AuditKey(private)
     public = directory / PUBLIC_FILE
-    known = trusted_keys(public) if public.exists() else []
+    known = trusted_keys(public) if os.path.lexists(public) else []
     if key.public not in known:
         _write(public, b"".join(pem(one) for one in [*known, key.public]), 0o644)
     return key
 
 
-def trusted_keys(path: Path) -> list[str]:
+def trusted_keys(path: Path, *, given: bool = False) -> list[str]:
     """Return the public keys of a file: in PEM, or 64 hexadecimal digits a line.
+
+    Parameters:
+        path: of the file.
+        given: the file was named on the command line, so it may be a link or a pipe.
 
     Raises:
         StateUnavailable: it cannot be read, or there is no key in it.
     """
     try:
-        text = path.read_text(encoding="ascii")
+        text = (_given(path) if given else folder.read(path, MAX_BYTES)).decode("ascii")
         blocks = re.findall(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----\n?", text, re.DOTALL)
         keys = [_raw(block.encode()) for block in blocks] or re.findall(r"^[0-9a-f]{64}$", text, re.MULTILINE)
     except OSError as error:
@@ -91,6 +102,11 @@ def trusted_keys(path: Path) -> list[str]:
     if not keys:
         raise StateUnavailable(f"{path}: no public key of Ed25519 in it, neither as PEM nor as 64 hexadecimal digits")
     return keys
+
+
+def _given(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES)
 
 
 def pem(public: str) -> bytes:
@@ -127,6 +143,6 @@ def _private_pem(private: Ed25519PrivateKey) -> bytes:
 
 def _write(path: Path, content: bytes, mode: int) -> None:
     try:
-        durable.replace(path, content, mode)
+        folder.replace(path, content, mode)
     except OSError as error:
         raise StateUnavailable(f"{path}: the key of the audit cannot be written: {error.strerror}") from error

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import json
 import lzma
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +17,14 @@ from statistics import median_low
 from typing import BinaryIO, Protocol, cast
 
 from agi_monitor.errors import AuditUnavailable
+from agi_monitor.folder import Folder
 from agi_monitor.supervision.audit_chain import read
 
 MAX_LINE = 1_048_576
 """What is longer is no record; it is passed over and not kept in memory."""
+
+MAX_PASSED = 64
+"""MiB of one line: a file of nothing but zeros has no end that is worth waiting for."""
 
 PROGRESS_LINES = 2_000
 """So often somebody is told how far it went."""
@@ -58,7 +65,7 @@ class Line:
 
 def files_of(path: Path) -> list[Path]:
     """Return the audit file and what rotation made of it: ``audit.jsonl.1``, ``audit.jsonl-20260131.gz``,
-    ``audit-20260131.jsonl``.
+    ``audit-20260131.jsonl``. Links and folders with such names are not among them.
 
     Parameters:
         path: the file of the configuration.
@@ -70,7 +77,14 @@ def files_of(path: Path) -> list[Path]:
         names = sorted(path.parent.iterdir())
     except OSError as error:
         raise AuditUnavailable(f"{path.parent}: {error.strerror}") from None
-    return [one for one in names if _belongs(one.name, path) and one.is_file()]
+    return [one for one in names if _belongs(one.name, path) and (one == path or _is_file(one))]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _belongs(name: str, path: Path) -> bool:
@@ -84,18 +98,22 @@ def _belongs(name: str, path: Path) -> bool:
     )
 
 
-def in_order(paths: Iterable[Path]) -> list[Path]:
+def in_order(paths: Iterable[Path], *, given: bool = False) -> list[Path]:
     """Return the files in the order of their records; those without any come first.
+
+    Parameters:
+        paths: of the files.
+        given: see ``lines``.
 
     Raises:
         AuditUnavailable: one cannot be read.
     """
-    return sorted(paths, key=lambda path: (_first_of(path), str(path)))
+    return sorted(paths, key=lambda path: (_first_of(path, given), str(path)))
 
 
-def _first_of(path: Path) -> int:
+def _first_of(path: Path, given: bool) -> int:
     found: list[int] = []
-    for line in lines(path):
+    for line in lines(path, given=given):
         record = read(line.content)
         if record is not None:
             found.append(record.first)
@@ -105,18 +123,20 @@ def _first_of(path: Path) -> int:
     return median_low(found) if found else 0
 
 
-def lines(path: Path, progress: Progress | None = None) -> Iterator[Line]:
+def lines(path: Path, progress: Progress | None = None, *, given: bool = False) -> Iterator[Line]:
     """Read a file, line by line.
 
     Parameters:
         path: the file; ``.gz``, ``.bz2`` and ``.xz`` are unpacked.
         progress: told now and then.
+        given: the file was named on the command line, so it may be a link or a pipe. Without it the file was found in
+            the folder of the audit, where another user may have put a link to what root alone reads.
 
     Raises:
         AuditUnavailable: it cannot be read, or not be unpacked.
     """
     try:
-        with path.open("rb") as raw, opened(raw, path) as file:
+        with path.open("rb") if given else regular(path) as raw, opened(raw, path) as file:
             number = 0
             while content := file.readline(MAX_LINE):
                 number += 1
@@ -133,11 +153,22 @@ def lines(path: Path, progress: Progress | None = None) -> Iterator[Line]:
         raise AuditUnavailable(f"{path}: cannot be read: {why}") from None
 
 
+def regular(path: Path) -> BinaryIO:
+    """Open a file for reading that is no link and has no other name.
+
+    Raises:
+        OSError: it is none, or may not be read.
+    """
+    with Folder.at(path.parent) as folder:
+        return os.fdopen(folder.open(path.name, os.O_RDONLY), "rb")
+
+
 def _pass_over(file: BinaryIO) -> bool:
-    while rest := file.readline(MAX_LINE):
-        if rest.endswith(b"\n"):
-            return True
-    return False
+    for _ in range(MAX_PASSED):
+        rest = file.readline(MAX_LINE)
+        if not rest or rest.endswith(b"\n"):
+            return bool(rest)
+    raise OSError(errno.EFBIG, f"has a line of more than {MAX_PASSED} MiB, so it is not an audit; move it away")
 
 
 @contextmanager
@@ -157,14 +188,21 @@ def opened(raw: BinaryIO, path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
         yield file
 
 
-def rows(paths: Iterable[Path], progress: Progress | None = None) -> Iterator[tuple[Line, dict[str, object] | None]]:
+def rows(
+    paths: Iterable[Path], progress: Progress | None = None, *, given: bool = False
+) -> Iterator[tuple[Line, dict[str, object] | None]]:
     """Read all records of several files, each with its line; None where the line is no JSON object.
+
+    Parameters:
+        paths: of the files.
+        progress: told now and then.
+        given: see ``lines``.
 
     Raises:
         AuditUnavailable: a file cannot be read.
     """
     for path in paths:
-        for line in lines(path, progress):
+        for line in lines(path, progress, given=given):
             try:
                 found = json.loads(line.content)
             except (ValueError, RecursionError):

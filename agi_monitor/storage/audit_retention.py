@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
+import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from sqlalchemy import delete, insert
 
 from agi_monitor.errors import AuditUnavailable
-from agi_monitor.storage import durable
+from agi_monitor.folder import Folder, NewFile
 from agi_monitor.storage.audit_reading import Line, lines, opened
 from agi_monitor.storage.audit_table_reading import stored
 from agi_monitor.storage.database import Database
@@ -112,19 +111,19 @@ def retain(path: Path, order: Order, signer: Signer | None) -> Outcome:
     if signer is None:
         _Pass(order, outcome, None, _Nowhere()).run(lines(path))
         return outcome
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        before = _identity(path)
-        with os.fdopen(handle, "w+b") as raw:
-            with opened(raw, path, "wb") as file:
-                _Pass(order, outcome, signer, _NewFile(file)).run(lines(path))
-            if outcome.removed:
-                _replace(path, before, Path(temporary), raw)
+        with Folder.at(path.parent) as folder, folder.new(path.name) as new:
+            old = folder.open(path.name, os.O_RDONLY)
+            try:
+                before = _identity(os.fstat(old))
+                with opened(new.file, path, "wb") as file:
+                    _Pass(order, outcome, signer, _NewFile(file)).run(lines(path))
+                if outcome.removed:
+                    _replace(folder, path, old, before, new)
+            finally:
+                os.close(old)
     except OSError as error:
         raise AuditUnavailable(f"{path}: cannot be replaced: {error.strerror}") from error
-    finally:
-        with suppress(FileNotFoundError):
-            Path(temporary).unlink()
     return outcome
 
 
@@ -220,22 +219,22 @@ class _Table:
             connection.execute(insert(audit_record).values(row))
 
 
-def _identity(path: Path) -> tuple[int, int, int, int]:
-    status = path.stat()
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _replace(path: Path, before: tuple[int, int, int, int], temporary: Path, raw: BinaryIO) -> None:
-    shutil.copystat(path, temporary)
-    status = path.stat()
-    if os.geteuid() == 0:
-        os.chown(temporary, status.st_uid, status.st_gid)
-    raw.flush()
-    os.fsync(raw.fileno())
-    if _identity(path) != before:
+def _replace(folder: Folder, path: Path, old: int, before: tuple[int, int, int, int], new: NewFile) -> None:
+    """Put the new file in the place of the old one, which is open still: nothing is said of it by its name alone."""
+    status, named = os.fstat(old), folder.status(path.name)
+    for attribute in os.listxattr(old):
+        with suppress(OSError):
+            os.setxattr(new.file.fileno(), attribute, os.getxattr(old, attribute))
+    new.belongs(stat.S_IMODE(status.st_mode), *((status.st_uid, status.st_gid) if os.geteuid() == 0 else (-1, -1)))
+    new.put_on_disk()
+    os.utime(new.file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+    if named is None or not _identity(named) == _identity(status) == before:
         raise AuditUnavailable(f"{path}: was rotated or written to at the same time. Nothing was removed; come again")
-    temporary.replace(path)
-    durable.sync_folder(path.parent)
+    new.take_place()
 
 
 class _Pass:

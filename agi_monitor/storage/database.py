@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,14 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from agi_monitor.errors import StateUnavailable
+from agi_monitor.folder import Folder, check
+from agi_monitor.storage.state_folder import as_owner_of
 
 FILE = "agi-monitor.db"
 """The name of the embedded database in the folder of the state."""
+
+COMPANIONS = ("-wal", "-shm", "-journal")
+"""What SQLite makes beside its file."""
 
 BUSY_SECONDS = 5.0
 """So long a statement waits for another program that writes, before it is an error."""
@@ -90,13 +95,13 @@ class Database:
         Raises:
             StateUnavailable: the database could not do it, and nothing was changed.
         """
-        if self.is_sqlite and not Path(str(self.url.database)).exists():
-            raise StateUnavailable(f"{self.shown}: it is not there; the server makes it when it starts")
+        if self.is_sqlite:
+            self._look_at_files()
         began = self._clock()
         if began < self._rests_until:
             raise StateUnavailable(self._in_vain)
         try:
-            with self._engine.begin() as connection:
+            with self._rights(), self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             # Nothing of what caused it: PostgreSQL tells the whole row, and a PIN record may stand in it.
@@ -175,11 +180,37 @@ class Database:
         """Let go of all connections."""
         self._engine.dispose()
 
+    def _rights(self) -> AbstractContextManager[None]:
+        """Whose rights a file is used with. A database of its own says itself who may do what."""
+        if not self.is_sqlite:
+            return contextlib.nullcontext()
+        return as_owner_of(Path(str(self.url.database)).absolute().parent)
+
+    def _look_at_files(self) -> None:
+        """Refuse what SQLite would open although it is a link, a FIFO or somebody else's file under another name."""
+        path = Path(str(self.url.database)).absolute()
+        try:
+            with Folder.at(path.parent) as folder:
+                if folder.status(path.name) is None:
+                    raise StateUnavailable(f"{self.shown}: it is not there; the server makes it when it starts")
+                for name in (path.name, *(f"{path.name}{ending}" for ending in COMPANIONS)):
+                    if (found := folder.status(name)) is not None:
+                        check(found, path.with_name(name))
+        except FileNotFoundError:
+            raise StateUnavailable(f"{self.shown}: it is not there; the server makes it when it starts") from None
+        except OSError as error:
+            raise StateUnavailable(f"{error.filename or self.shown}: {error.strerror}") from None
+
     def _make_file(self) -> None:
         """Make the file readable by its owner alone: PIN records stand in it. It belongs to whom the folder does."""
         path = Path(self.url.database or "")
-        if not self.is_sqlite or path.exists():
+        if not self.is_sqlite or os.path.lexists(path):
             return
+        # A folder that is missing is named where the file is made.
+        with self._rights() if path.absolute().parent.is_dir() else contextlib.nullcontext():
+            self._make_new_file(path)
+
+    def _make_new_file(self, path: Path) -> None:
         try:
             handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         except OSError as error:
@@ -191,9 +222,6 @@ class Database:
             # The journal stays as it is chosen here; chosen later, it would be refused while somebody else writes.
             with contextlib.closing(sqlite3.connect(temporary)) as made:
                 made.execute("PRAGMA journal_mode = WAL")
-            if os.geteuid() == 0:
-                folder = path.absolute().parent.stat()
-                os.chown(temporary, folder.st_uid, folder.st_gid)
             with contextlib.suppress(FileExistsError):
                 path.hardlink_to(temporary)
         finally:

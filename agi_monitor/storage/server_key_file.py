@@ -7,10 +7,13 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from agi_monitor import folder
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.storage import durable
 
 KEY_BYTES = 32
+
+MAX_BYTES = 65_536
+"""What is larger was not written here."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,13 +36,15 @@ def server_key(path: Path) -> ServerKey:
         StateUnavailable: it is there and cannot be used, or it cannot be written.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(folder.read(path, MAX_BYTES))
         found = ServerKey(content["server"], bytes.fromhex(content["key"]))
         if not isinstance(found.server, str) or not found.server or len(found.key) < KEY_BYTES:
             raise ValueError("too short")
         return found
     except FileNotFoundError:
         pass
+    except folder.Unfit as error:
+        raise StateUnavailable(f"{path}: the server's key cannot be read: it {error.strerror}") from None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         # What it holds is a secret: the kind of the mistake is enough.
         raise StateUnavailable(
@@ -48,7 +53,7 @@ def server_key(path: Path) -> ServerKey:
         ) from None
     made = ServerKey(secrets.token_hex(8), secrets.token_bytes(KEY_BYTES))
     try:
-        durable.replace(path, json.dumps({"server": made.server, "key": made.key.hex()}).encode() + b"\n", 0o600)
+        folder.replace(path, json.dumps({"server": made.server, "key": made.key.hex()}).encode() + b"\n", 0o600)
     except OSError as error:
         raise StateUnavailable(f"{path}: the server's key cannot be written: {error.strerror}") from error
     return made

@@ -157,6 +157,30 @@ def test_says_what_a_reload_cannot_change(server: Server, text: str) -> None:
     server.logs("reloaded")
 
 
+def reload(server: Server) -> tuple[int, str]:
+    """Run the command, and return how it ended and what it said."""
+    command = [sys.executable, "-m", "agi_monitor", "reload", "--config", str(server.config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_command_says_what_came_of_a_reload(server: Server, text: str) -> None:
+    """The server itself answers, with what waits for a restart."""
+    server.write(text.replace("{format: json}", "{format: json, level: debug}"))
+    assert reload(server) == (0, "reloaded: 1 supervisors, 1 agents\nneeds a restart of the server: log\n")
+    assert server.logs("control_reload")["uid"] == os.getuid()
+    server.logs("reloaded")
+
+
+def test_a_server_without_its_socket_is_told_by_a_signal(server: Server, tmp_path: Path) -> None:
+    """It is the process with the lock; what somebody has written into the file is not asked."""
+    (tmp_path / "state" / "control.sock").unlink()
+    (tmp_path / "state" / "agi-monitor.pid").write_text("-1\n")
+    code, said = reload(server)
+    assert (code, said.endswith(": told to reload; its log says what came of it\n")) == (0, True), said
+    server.logs("reloaded")
+
+
 # ---- stop --------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 
 from agi_monitor.control.limits import ControlLimits
-from agi_monitor.control.overview import Row
+from agi_monitor.control.overview import Reloaded, Row
 from agi_monitor.control.protocol import Reactor, listen
 from agi_monitor.errors import ControlFailed, Unavailable
 from agi_monitor.metrics import Metrics, Readings
@@ -80,6 +80,7 @@ class House:
         }
         self.broken: Exception | None = None
         self.slow: Deferred[None] | None = None
+        self.reloaded = Reloaded(restart=("ami",), supervisors=1, agents=2)
         self.listeners: list[Callable[[Row], None]] = []
 
     def _answer(self, name: str) -> Any:
@@ -110,6 +111,13 @@ class House:
         self.answers["spies"] = left
         self.told({"killed": spy, "by": by, "ended": ended})
         return ended
+
+    async def reload(self) -> Reloaded:
+        """Whatever was set, when it is no longer slow."""
+        if self.slow is not None:
+            await self.slow
+        self.told({"reloaded": True})
+        return self.reloaded
 
     def subscribe(self, listener: Callable[[Row], None]) -> Callable[[], None]:
         """Tell it what ``tell`` is given."""

@@ -19,6 +19,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from agi_monitor.control.limits import ControlLimits
+from agi_monitor.control.overview import Reloaded
 from agi_monitor.control.protocol import ControlFactory, ControlProtocol
 from agi_monitor.errors import Unavailable
 from tests.shell.live_house import CALL, GRANTED, House
@@ -335,6 +336,35 @@ def test_who_leaves_does_not_take_it_back(site: Site) -> None:
     client.breaks()
     site.house.slow.callback(None)
     assert site.told[-1] == {"killed": "a1b2.1", "by": "berta", "ended": True}
+
+
+# -- reading the configuration again -----------------------------------------------------------------------------
+
+
+def test_a_reload_says_what_came_of_it(site: Site) -> None:
+    """What holds, and what waits for a restart; the log has who asked."""
+    with capture_logs() as logs:
+        (line,) = site.connect().asks(ask="reload")
+    assert line == {"ok": True, "reloaded": {"supervisors": 1, "agents": 2, "restart": ["ami"]}}
+    assert (logs[0]["event"], logs[0]["by"], logs[0]["uid"]) == ("control_reload", "berta", os.geteuid())
+
+
+def test_a_reload_that_is_refused_says_why(site: Site) -> None:
+    """Every mistake of the configuration, one a line."""
+    site.house.reloaded = Reloaded(problems=("fastagi.port: must be a number", "rules: empty"))
+    (line,) = site.connect().asks(ask="reload")
+    assert (line["problem"], line["text"]) == ("refused", "fastagi.port: must be a number\nrules: empty")
+
+
+def test_a_reload_that_takes_too_long_is_told_and_done(site: Site) -> None:
+    """The client learns that it goes on."""
+    site.house.slow = Deferred()
+    client = site.connect()
+    client.asks(ask="reload")
+    site.clock.advance(LIMITS.reload_seconds)
+    assert [line["problem"] for line in client.heard()] == ["no_answer"]
+    site.house.slow.callback(None)
+    assert site.told == [{"reloaded": True}]
 
 
 @pytest.mark.parametrize("names", ["late", "broken"])

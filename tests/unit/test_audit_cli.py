@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -273,6 +274,7 @@ def test_exports_lines_as_they_are(office: Office) -> None:
     assert office.run("export", "--json").stdout == lines
     out = office.folder / "out"
     assert office.run("export", "--call", "c2", "--out", out).stdout == ""
+    assert stat.S_IMODE(Path(out).stat().st_mode) == 0o640
     assert [json.loads(line)["call"] for line in out.read_text().splitlines()] == ["c2", "c2"]
 
 

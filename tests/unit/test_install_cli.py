@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agi_monitor.cli import main
+from agi_monitor.folder import Folder
 from agi_monitor.install.journal import JOURNAL, Journal
+from agi_monitor.install.places import Places, books_of, open_books
 from agi_monitor.install.plan import Change
 from tests.unit.supervision.desk import PIN_HASH
 
@@ -51,6 +54,13 @@ def run(folder: Path, tmp_path: Path) -> Run:
     return invoke
 
 
+def made_books(folder: Path) -> Folder:
+    """The books about it, where the tests keep them."""
+    books = open_books(books_of(folder, Path(os.environ["AGI_MONITOR_BOOKS"]), {}), make=True)
+    assert books is not None
+    return books
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file in it."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -78,7 +88,7 @@ def test_a_dialplan_of_the_site_is_left_alone(run: Run, folder: Path, tmp_path: 
     before = contents(folder)
     assert run("install", "--yes").exit_code == 0
     changed = {name for name, content in contents(folder).items() if before.get(name) != content}
-    assert {name for name in changed if ".installed" not in name} == {
+    assert changed == {
         "manager.conf",
         "agi-monitor/manager.conf.include",
     }
@@ -128,10 +138,12 @@ def test_a_change_by_hand(run: Run, folder: Path) -> None:
 def test_an_earlier_call_was_killed(run: Run, folder: Path) -> None:
     """What it left is put back first; a dry run only says so."""
     before = contents(folder)
-    Journal(folder).switch([Change("extensions.conf", before["extensions.conf"], b"half")])
+    Journal(Places(Folder.at(folder), made_books(folder))).switch(
+        [Change("extensions.conf", before["extensions.conf"], b"half")]
+    )
     done = run("install", "--dry-run")
     assert done.exit_code == 1
-    assert (folder / JOURNAL).exists()
+    assert made_books(folder).status(JOURNAL) is not None
     done = run("install", "--yes")
     assert done.exit_code == 0
     assert "the old files were put back" in done.output
@@ -150,7 +162,86 @@ def test_an_account_without_its_secret(run: Run, folder: Path, monkeypatch: pyte
 def test_a_broken_manifest(run: Run, folder: Path) -> None:
     """Nobody guesses what was installed."""
     run("install", "--yes")
-    (folder / "agi-monitor/.installed/manifest.json").write_text("{")
+    (made_books(folder).path / "manifest.json").write_text("{")
     done = run("uninstall", "--yes")
     assert done.exit_code == 1
     assert "manifest.json: cannot be read" in done.output
+
+
+def test_a_link_out_of_the_folder_is_not_followed(run: Run, folder: Path, tmp_path: Path) -> None:
+    """Its owner could have any file changed or shown; the error says what, where, and what to do."""
+    real = tmp_path / "elsewhere.conf"
+    real.write_text("not for anybody")
+    (folder / "extensions.conf").unlink()
+    (folder / "extensions.conf").symlink_to(real)
+    for arguments in (("--yes",), ("--dry-run",)):
+        done = run("install", *arguments)
+        assert done.exit_code == 1
+        assert f"{folder}/extensions.conf: cannot be read: is a symbolic link out of {folder}" in done.output
+        assert "Put the file itself here" in done.output
+        assert "not for anybody" not in done.output
+    assert real.read_text() == "not for anybody"
+
+
+def test_books_that_others_may_write_are_not_used(run: Run, folder: Path, tmp_path: Path) -> None:
+    """What stands there is done, so it must be ours alone."""
+    books = tmp_path / "books"
+    books_of(folder, books, {}).mkdir(parents=True)
+    books_of(folder, books, {}).chmod(0o770)
+    before = contents(folder)
+    done = run("install", "--yes", "--books", str(books))
+    assert (done.exit_code, contents(folder)) == (1, before)
+    assert "others than the user who installs may write there" in done.output
+    assert "--books" in done.output
+
+
+def moved_back(folder: Path) -> Path:
+    """Let the books stand where an earlier version kept them; returns that folder."""
+    new, old = made_books(folder).path, folder / "agi-monitor" / ".installed"
+    old.mkdir()
+    for path in new.iterdir():
+        path.rename(old / path.name)
+    return old
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_the_books_of_an_earlier_version_are_taken_over(run: Run, folder: Path, command: str) -> None:
+    """Both commands find them in Asterisk's folder, and leave none there; an uninstall is complete."""
+    before = contents(folder)
+    (folder / "agi-monitor").mkdir()
+    (folder / "agi-monitor" / "agi-monitor.conf").write_text("; was here first\n")
+    assert run("install", "--yes", "--force").exit_code == 0
+    old = moved_back(folder)
+    done = run(command, "--yes")
+    assert done.exit_code == 0, done.output
+    assert not any(old.iterdir()) if command == "install" else not old.exists()
+    assert run("uninstall", "--yes").exit_code == 0
+    assert contents(folder) == {**before, "agi-monitor/agi-monitor.conf": b"; was here first\n"}
+
+
+@pytest.mark.parametrize("name", ["../../victim", "/etc/passwd", "agi-monitor/../extensions.conf", "modules.conf"])
+def test_a_manifest_that_names_another_file_is_refused(run: Run, folder: Path, name: str) -> None:
+    """Whoever wrote it into Asterisk's folder could have that file removed."""
+    old = folder / "agi-monitor" / ".installed"
+    old.mkdir(parents=True)
+    row = {"version": 1, "files": {name: "0" * 64}, "originals": {}, "made_folder": True}
+    (old / "manifest.json").write_text(json.dumps(row))
+    before = contents(folder)
+    for command in ("install", "uninstall"):
+        done = run(command, "--yes", "--force")
+        assert (done.exit_code, contents(folder)) == (1, before)
+        assert f"{old}/manifest.json: names files that no install writes" in done.output
+
+
+def test_a_journal_in_asterisks_folder_is_not_followed(run: Run, folder: Path, tmp_path: Path) -> None:
+    """Not even before a question: it could rename or remove any file."""
+    victim = tmp_path / "victim"
+    victim.write_text("x")
+    row = {"target": str(victim), "had_file": False, "old": None, "new": str(victim)}
+    content = json.dumps({"phase": "switching", "files": [row], "made": []})
+    (folder / ".agi-monitor-journal.json").write_text(content)
+    for command in ("install", "uninstall"):
+        done = run(command, "--dry-run")
+        assert done.exit_code == 1
+        assert "It is not followed" in done.output
+    assert victim.read_text() == "x"

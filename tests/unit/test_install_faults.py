@@ -84,9 +84,9 @@ class Installed:
         return ended != 0
 
     def files(self) -> dict[str, bytes]:
-        """All there is, but for the books of the install."""
+        """All there is."""
         found = {str(path.relative_to(self.folder)): path for path in self.folder.rglob("*") if path.is_file()}
-        return {name: path.read_bytes() for name, path in found.items() if ".installed" not in name}
+        return {name: path.read_bytes() for name, path in found.items()}
 
 
 @pytest.fixture

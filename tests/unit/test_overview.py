@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor import __version__
 from agi_monitor.bulletin import Bulletin
+from agi_monitor.control.overview import Reloaded
 from agi_monitor.errors import Unavailable
 from agi_monitor.model import Agent
 from agi_monitor.overview import Row, ServerOverview
@@ -38,17 +39,22 @@ def site() -> Site:
         return Site()
 
 
+async def reloaded() -> Reloaded:
+    """What a reload comes to."""
+    return Reloaded(restart=("ami",), supervisors=1, agents=2)
+
+
 def overview_of(site: Site) -> ServerOverview:
     """What a server with this PBX shows."""
     return ServerOverview(
-        site.pbx, site.watch, lambda: site.policy, Bulletin(site.ledger), site.time, site.fake.clock.seconds
+        site.pbx, site.watch, lambda: site.policy, Bulletin(site.ledger), site.time, site.fake.clock.seconds, reloaded
     )
 
 
 def nothing() -> ServerOverview:
     """What a server without a manager interface shows."""
     return ServerOverview(
-        None, None, lambda: Site(connect=False).policy, Bulletin(Ledger()), lambda: NOW, lambda: 0.0
+        None, None, lambda: Site(connect=False).policy, Bulletin(Ledger()), lambda: NOW, lambda: 0.0, reloaded
     )
 
 
@@ -259,11 +265,18 @@ def test_says_that_nobody_can_be_ended_now(site: Site) -> None:
 # ---- what is told and measured -----------------------------------------------------------------------------
 
 
+def test_reloads_as_the_server_does() -> None:
+    """What the server says of it is what is told."""
+    assert result_of(nothing().reload()) == Reloaded(restart=("ami",), supervisors=1, agents=2)  # type: ignore[arg-type]
+
+
 def test_tells_what_is_recorded(site: Site) -> None:
     """Whoever subscribes gets the records of the audit, until they leave."""
     told: list[Row] = []
     bulletin = Bulletin(site.ledger)
-    overview = ServerOverview(site.pbx, site.watch, lambda: site.policy, bulletin, site.time, site.fake.clock.seconds)
+    overview = ServerOverview(
+        site.pbx, site.watch, lambda: site.policy, bulletin, site.time, site.fake.clock.seconds, reloaded
+    )
     leave = overview.subscribe(told.append)
     fact = ServerStopped(at=site.pbx._now())
     result_of(bulletin.append(fact))  # type: ignore[arg-type]  # it returns nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,8 @@ def test_an_export_may_be_taken_in_again(site: Run, tmp_path: Path, arguments: t
     """In every form, and changes nothing; the record of a PIN is in it only when asked for."""
     path = tmp_path / ("people.csv" if "csv" in arguments else "again.yaml")
     assert site("people", "export", "--out", str(path), *arguments).exit_code == 0
+    # Records of PINs may stand in it.
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert ("argon2id" in path.read_text()) == ("--pins" in arguments)
     again = site("people", "import", str(path))
     assert (again.exit_code, again.stderr) == (0, "nothing changes\n")

@@ -155,8 +155,7 @@ def test_files_of_an_install(config: Config, folder: Path) -> None:
     """Each that is not what the configuration gives; nothing where nothing was installed."""
     assert gathering.of_files(Evidence(NOW), config, folder).file_differences == ()
     rendered = render(assembly.site(config), config.dialplan.templates)
-    (folder / plan.OWN).mkdir(parents=True)
-    (folder / plan.MANIFEST).write_text("{}")
+    (folder / plan.FOLDER).mkdir()
     for name, text in rendered.items():
         (folder / plan.FOLDER / name).write_text(text)
     assert gathering.of_files(Evidence(NOW), config, folder).file_differences == ()

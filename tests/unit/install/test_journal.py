@@ -13,17 +13,24 @@ from typing import Any
 import pytest
 
 from agi_monitor.errors import InstallFailed
+from agi_monitor.folder import Folder
 from agi_monitor.install.journal import JOURNAL, Journal, alone
+from agi_monitor.install.places import Places
 from agi_monitor.install.plan import Change
 
 CHANGES = [
     Change("extensions.conf", b"old\n", b"old\nnew\n"),
-    Change("gone.conf", b"gone\n", None),
+    Change("pjsip.conf", b"gone\n", None),
     Change("agi-monitor/agi-monitor.conf", None, b"x" * 300),
-    Change("agi-monitor/.installed/manifest.json", None, b"{}"),
+    Change("books/manifest.json", None, b"{}"),
 ]
-CALLS = {os: ("open", "fsync", "fchmod", "fdopen"), Path: ("replace", "unlink", "mkdir", "chmod", "rmdir")}
+CALLS = ("open", "fsync", "fchmod", "fdopen", "rename", "unlink", "mkdir", "rmdir")
 """What reaches the disk."""
+
+
+def journal_of(folder: Path) -> Journal:
+    """The journal of a site's folder, with its books beside it."""
+    return Journal(Places(Folder.at(folder), Folder.at(folder.with_name("books"))))
 
 
 def killed_before(number: int, folder: Path, steps: tuple[str, ...]) -> int:
@@ -43,10 +50,9 @@ def killed_before(number: int, folder: Path, steps: tuple[str, ...]) -> int:
             return counting
 
         try:
-            for owner, names in CALLS.items():
-                for name in names:
-                    setattr(owner, name, counted(getattr(owner, name)))
-            journal = Journal(folder)
+            for name in CALLS:
+                setattr(os, name, counted(getattr(os, name)))
+            journal = journal_of(folder)
             for step in steps:
                 journal.switch(CHANGES) if step == "switch" else getattr(journal, step)()
         except BaseException:  # the child must not go on as a second test run
@@ -61,39 +67,43 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "asterisk"
     path.mkdir()
     (path / "extensions.conf").write_bytes(b"old\n")
-    (path / "gone.conf").write_bytes(b"gone\n")
+    (path / "pjsip.conf").write_bytes(b"gone\n")
+    (tmp_path / "books").mkdir(0o700)
     return path
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    """Everything in it; None for a folder."""
+    """Everything in it, and in the books; None for a folder."""
     return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
+        str(path.relative_to(place.parent if place != folder else place)): (
+            path.read_bytes() if path.is_file() else None
+        )
+        for place in (folder, folder.with_name("books"))
+        for path in place.rglob("*")
     }
 
 
-OLD: dict[str, bytes | None] = {"extensions.conf": b"old\n", "gone.conf": b"gone\n"}
+OLD: dict[str, bytes | None] = {"extensions.conf": b"old\n", "pjsip.conf": b"gone\n"}
 NEW: dict[str, bytes | None] = {
     "extensions.conf": b"old\nnew\n",
     "agi-monitor": None,
     "agi-monitor/agi-monitor.conf": b"x" * 300,
-    "agi-monitor/.installed": None,
-    "agi-monitor/.installed/manifest.json": b"{}",
+    "books/manifest.json": b"{}",
 }
 
 
 def test_the_new_state_holds(folder: Path) -> None:
     """After keep the new contents are there, and nothing else."""
-    journal = Journal(folder)
+    journal = journal_of(folder)
     journal.switch(CHANGES)
     journal.keep()
     assert contents(folder) == NEW
-    assert not Journal(folder).undo()
+    assert not journal_of(folder).undo()
 
 
 def test_the_old_state_comes_back(folder: Path) -> None:
     """After undo the old contents are there, and nothing else."""
-    journal = Journal(folder)
+    journal = journal_of(folder)
     journal.switch(CHANGES)
     assert journal.undo()
     assert contents(folder) == OLD
@@ -105,7 +115,7 @@ def test_killed_at_every_step(folder: Path, steps: tuple[str, ...]) -> None:
     seen = []
     for number in range(1000):
         ended = killed_before(number, folder, steps)
-        Journal(folder).undo()
+        journal_of(folder).undo()
         seen.append(contents(folder))
         if ended == 0:
             break
@@ -114,10 +124,9 @@ def test_killed_at_every_step(folder: Path, steps: tuple[str, ...]) -> None:
         if seen[-1] == NEW:
             # The same start for the next one.
             (folder / "extensions.conf").write_bytes(b"old\n")
-            (folder / "gone.conf").write_bytes(b"gone\n")
+            (folder / "pjsip.conf").write_bytes(b"gone\n")
             (folder / "agi-monitor/agi-monitor.conf").unlink()
-            (folder / "agi-monitor/.installed/manifest.json").unlink()
-            (folder / "agi-monitor/.installed").rmdir()
+            (folder.with_name("books") / "manifest.json").unlink()
             (folder / "agi-monitor").rmdir()
     assert seen[0] == OLD
     assert seen[-1] == (NEW if steps[-1] == "keep" else OLD)
@@ -127,7 +136,7 @@ def test_killed_at_every_step(folder: Path, steps: tuple[str, ...]) -> None:
 def test_a_full_disk(folder: Path) -> None:
     """However much fits, a disk that is full leaves the old state; the error names the file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    journal = Journal(folder)
+    journal = journal_of(folder)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     refused = 0
     try:
@@ -153,7 +162,7 @@ def test_mode_and_owner_stay(folder: Path) -> None:
     path = folder / "extensions.conf"
     path.chmod(0o444)
     before = path.stat()
-    journal = Journal(folder)
+    journal = journal_of(folder)
     journal.switch(CHANGES)
     journal.keep()
     after = path.stat()
@@ -162,13 +171,13 @@ def test_mode_and_owner_stay(folder: Path) -> None:
     assert (stat.S_IMODE(made.st_mode), made.st_gid) == (0o640, folder.stat().st_gid)
 
 
-def test_a_link_stays_a_link(folder: Path, tmp_path: Path) -> None:
-    """What a symbolic link leads to is changed, and brought back."""
-    real = tmp_path / "kept" / "extensions.conf"
+def test_a_link_stays_a_link(folder: Path) -> None:
+    """What a symbolic link within the folder leads to is changed, and brought back."""
+    real = folder / "kept" / "extensions.conf"
     real.parent.mkdir()
     (folder / "extensions.conf").rename(real)
-    (folder / "extensions.conf").symlink_to(real)
-    journal = Journal(folder)
+    (folder / "extensions.conf").symlink_to("kept/extensions.conf")
+    journal = journal_of(folder)
     journal.switch(CHANGES)
     assert (folder / "extensions.conf").is_symlink()
     assert real.read_bytes() == b"old\nnew\n"
@@ -182,16 +191,16 @@ def test_a_file_that_changes_meanwhile_is_not_touched(folder: Path) -> None:
     """Somebody who saves the file while the question is on the screen loses nothing."""
     (folder / "extensions.conf").write_bytes(b"saved just now\n")
     with pytest.raises(InstallFailed, match="call again"):
-        Journal(folder).switch(CHANGES)
+        journal_of(folder).switch(CHANGES)
     assert contents(folder) == {**OLD, "extensions.conf": b"saved just now\n"}
 
 
 @pytest.mark.parametrize("content", ["{}", "", "[" * 100_000], ids=["another", "empty", "nested"])
 def test_a_strange_journal_is_not_guessed_at(folder: Path, content: str) -> None:
     """A journal that cannot be read changes nothing; the error says where the old contents are."""
-    (folder / JOURNAL).write_text(content)
+    (folder.with_name("books") / JOURNAL).write_text(content)
     with pytest.raises(InstallFailed, match="agi-monitor-old"):
-        Journal(folder).undo()
+        journal_of(folder).undo()
 
 
 def test_only_one_at_a_time(folder: Path) -> None:

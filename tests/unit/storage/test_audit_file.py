@@ -241,7 +241,7 @@ def test_logrotate_in_between_loses_nothing(log: Log) -> None:
 def test_a_file_that_is_no_file_is_refused(log: Log) -> None:
     """A folder of that name is an error like any other."""
     log.path.mkdir()
-    with pytest.raises(AuditUnavailable, match="Is a directory"):
+    with pytest.raises(AuditUnavailable, match="is a folder where a file must be"):
         log.append(started("1"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -271,17 +272,19 @@ def test_a_file_that_is_moved_away_is_missed_at_once(tmp_path: Path) -> None:
         assert not (tmp_path / module.FILE).exists()
 
 
-def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_file_is_for_its_owner_alone() -> None:
     """PIN records stand in it; it belongs to the one whose the folder is, also when root has made it."""
-    tmp_path.chmod(0o750)
-    if os.geteuid() == 0:
-        os.chown(tmp_path, 4573, 4573)
-    with opened(file_url(tmp_path)) as database:
-        database.upgrade()
-        for path in tmp_path.iterdir():
-            found = path.stat()
-            assert stat.S_IMODE(found.st_mode) == 0o600, path.name
-            assert found.st_uid == tmp_path.stat().st_uid, path.name
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o750)
+        if os.geteuid() == 0:
+            os.chown(folder, 4573, 4573)
+        with opened(file_url(folder)) as database:
+            database.upgrade()
+            for path in folder.iterdir():
+                found = path.stat()
+                assert stat.S_IMODE(found.st_mode) == 0o600, path.name
+                assert found.st_uid == folder.stat().st_uid, path.name
 
 
 def test_a_server_that_is_gone_is_said_and_taken_again_when_it_is_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +73,35 @@ def test_release_may_be_called_twice(tmp_path: Path) -> None:
     folder.release()
     folder.release()
     assert folder.running() is None
+
+
+@pytest.mark.parametrize("said", ["-1", "1", "0", "x", ""])
+def test_what_the_file_says_is_not_believed(tmp_path: Path, said: str) -> None:
+    """The process that holds the lock is the server, whatever somebody has written."""
+    folder = StateFolder(tmp_path)
+    folder.take()
+    (tmp_path / PID_FILE).write_text(said)
+    assert StateFolder(tmp_path).running() == os.getpid()
+    folder.release()
+    assert StateFolder(tmp_path).tell(signal.SIGTERM) is None
+
+
+def test_a_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    """It is named, and what it leads to is not made."""
+    (tmp_path / PID_FILE).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StateUnavailable, match=f"^{tmp_path}/{PID_FILE}: is a symbolic link"):
+        StateFolder(tmp_path).take()
+    assert not (tmp_path / "elsewhere").exists()
+    assert StateFolder(tmp_path).running() is None
+
+
+def test_root_does_not_serve_in_the_folder_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would leave files that the server's own user cannot use; the error has the command that is right."""
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 61_234, 61_234)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(
+        StateUnavailable, match=r"and root would leave files there that .* sudo -u .* agi-monitor serve"
+    ):
+        StateFolder(tmp_path).take()
+    assert list(tmp_path.iterdir()) == []

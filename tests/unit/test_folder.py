@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agi_monitor.storage import durable
+from agi_monitor import folder
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_replaces_the_content(path: Path) -> None:
     """The new content, the given mode, and nothing else in the folder."""
-    durable.replace(path, b"new", 0o600)
+    folder.replace(path, b"new", 0o600)
     assert path.read_bytes() == b"new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
@@ -29,7 +29,7 @@ def test_replaces_the_content(path: Path) -> None:
 
 def test_makes_a_file_that_is_not_there(tmp_path: Path) -> None:
     """The first time there is nothing to replace."""
-    durable.replace(tmp_path / "new", b"content", 0o640)
+    folder.replace(tmp_path / "new", b"content", 0o640)
     assert (tmp_path / "new").read_bytes() == b"content"
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
 
@@ -37,7 +37,7 @@ def test_makes_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_who_reads_the_old_file_reads_it_to_the_end(path: Path) -> None:
     """The old file is not written into."""
     with path.open("rb") as reader:
-        durable.replace(path, b"new", 0o600)
+        folder.replace(path, b"new", 0o600)
         assert reader.read() == b"old"
 
 
@@ -45,15 +45,12 @@ def test_who_reads_the_old_file_reads_it_to_the_end(path: Path) -> None:
 def test_a_failure_leaves_the_old_file_and_no_other(path: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever step fails, the old content is there and the temporary file is not."""
 
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **named: object) -> None:
         raise OSError(5, "Input/output error")
 
-    if step == "rename":
-        monkeypatch.setattr(Path, "replace", fail)
-    else:
-        monkeypatch.setattr(os, step, fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(OSError, match="Input/output error"):
-        durable.replace(path, b"new", 0o600)
+        folder.replace(path, b"new", 0o600)
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
 
@@ -61,23 +58,23 @@ def test_a_failure_leaves_the_old_file_and_no_other(path: Path, step: str, monke
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """No folder is made by the way."""
     with pytest.raises(FileNotFoundError):
-        durable.replace(tmp_path / "missing" / "file", b"new", 0o600)
+        folder.replace(tmp_path / "missing" / "file", b"new", 0o600)
 
 
 def test_the_content_is_on_disk_before_the_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """First the file's fsync, then the rename, then the folder's: a power cut finds the old or the new one."""
     happened: list[str] = []
-    fsync, replace = os.fsync, Path.replace
+    fsync, rename = os.fsync, os.rename
 
     def noted_fsync(handle: int) -> None:
         happened.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
         fsync(handle)
 
-    def noted_replace(self: Path, target: Path) -> Path:
+    def noted_rename(name: str, to: str, **folders: int) -> None:
         happened.append("rename")
-        return replace(self, target)
+        rename(name, to, **folders)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "replace", noted_replace)
-    durable.replace(path, b"new", 0o600)
+    monkeypatch.setattr(os, "rename", noted_rename)
+    folder.replace(path, b"new", 0o600)
     assert happened == ["file", "rename", "folder"]

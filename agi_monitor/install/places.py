@@ -1,0 +1,222 @@
+"""Where the files of a plan are: in Asterisk's folder, or in the books, which only who installs may write.
+
+Asterisk's folder belongs to another user on many systems, who may put anything under any name at any moment. So every
+path is from a fixed set, each folder is open, and no link leads out of it: see ``folder``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from agi_monitor.errors import InstallFailed
+from agi_monitor.folder import Folder, Unfit
+from agi_monitor.install import plan as plans
+
+LIMIT = 64 * 1_048_576
+"""Bytes of one file; Asterisk's own are some KiB, a generated dialplan may have MiB."""
+
+ROOT_BOOKS = Path("/var/lib/agi-monitor-install")
+"""Where root keeps the books. Not below /var/lib/agi-monitor, which belongs to the user of the server."""
+
+BOOKS_MODE = 0o700
+
+
+def books_of(asterisk: Path, given: Path | None, environment: Mapping[str, str]) -> Path:
+    """Return the folder of the books about one of Asterisk's folders.
+
+    Parameters:
+        asterisk: Asterisk's folder.
+        given: where the books of all of them are; None for the usual place.
+        environment: names the usual place of a user that is not root.
+    """
+    if given is None:
+        home = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME") or "/") / ".local/state")
+        given = ROOT_BOOKS if os.geteuid() == 0 else Path(home) / "agi-monitor-install"
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(asterisk))).hexdigest()
+    return given / digest[:32]
+
+
+def open_books(path: Path, *, make: bool) -> Folder | None:
+    """Open the folder of the books.
+
+    Parameters:
+        path: of the folder.
+        make: make it where it is missing.
+
+    Returns:
+        None: it is not there, and is not made.
+
+    Raises:
+        InstallFailed: somebody else may write there, or it cannot be made.
+    """
+    try:
+        folder = _opened(path.absolute(), make)
+    except OSError as error:
+        raise InstallFailed(f"{error.filename or path}: {error.strerror}: {_ADVICE}") from error
+    return folder
+
+
+_ADVICE = (
+    "it keeps what was installed, so only the user who installs may write to it. Name another folder with --books"
+)
+
+
+def _opened(path: Path, make: bool) -> Folder | None:
+    names: list[str] = []
+    here = path
+    while True:
+        try:
+            folder = Folder.at(here)
+            break
+        except FileNotFoundError:
+            if not make:
+                return None
+            names.append(here.name)
+            here = here.parent
+    for name in reversed(names):
+        with folder:
+            folder = folder.make(name, BOOKS_MODE)
+    me = os.geteuid()
+    if folder.uid != me or folder.is_shared:
+        folder.close()
+        raise Unfit(folder.path, "others than the user who installs may write there")
+    if me == 0:
+        _look_above(folder)
+    return folder
+
+
+def _look_above(folder: Folder) -> None:
+    """Root's books stand in folders of root alone, all the way up: who may rename one of those may exchange them."""
+    for place in folder.path.resolve().parents:
+        with Folder.at(place) as above:
+            if above.uid != 0 or (above.is_shared and not above.mode & stat.S_ISVTX):
+                folder.close()
+                raise Unfit(above.path, "others than root may write there")
+
+
+class Places:
+    """The open folders that the paths of a plan are in.
+
+    Parameters:
+        site: Asterisk's folder.
+        books: of the books; None where there are none, and none are needed.
+    """
+
+    def __init__(self, site: Folder, books: Folder | None) -> None:
+        self.site = site
+        self._books = books
+        self._below: dict[PurePosixPath, Folder] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Close what was opened below the two."""
+        while self._below:
+            self._below.popitem()[1].close()
+
+    @property
+    def has_books(self) -> bool:
+        """Whether there are any."""
+        return self._books is not None
+
+    @property
+    def books(self) -> Folder:
+        """The folder of the books."""
+        if self._books is None:
+            raise InstallFailed("there are no books")
+        return self._books
+
+    def real(self, path: str) -> str:
+        """Return where the content of a path is within its folder: elsewhere when it is a link.
+
+        Parameters:
+            path: of a plan.
+
+        Raises:
+            Unfit: it is a link that leads out of Asterisk's folder, or to another link.
+            OSError: it cannot be looked at.
+        """
+        _must_be_known(path)
+        if path not in plans.ALL_HOSTS:
+            return path
+        found = self.site.status(path)
+        if found is None or not stat.S_ISLNK(found.st_mode):
+            return path
+        target = PurePosixPath(self.site.leads_to(path))
+        if target.is_absolute():
+            target = target.relative_to(str(self.site.path)) if target.is_relative_to(str(self.site.path)) else target
+        if target.is_absolute() or ".." in target.parts or not target.parts:
+            raise Unfit(
+                self.site.path / path,
+                f"is a symbolic link out of {self.site.path}, which is not followed: its owner could have any file "
+                "changed. Put the file itself here, or a link to a file within this folder",
+            )
+        return str(target)
+
+    def at(self, real: str) -> tuple[Folder, str]:
+        """Return the open folder of a file, and its name in it.
+
+        Parameters:
+            real: as ``real`` returns it.
+
+        Raises:
+            FileNotFoundError: its folder is not there.
+            OSError: its folder cannot be opened, or is a link.
+        """
+        where = PurePosixPath(real)
+        if plans.is_book(real):
+            return self.books, where.name
+        return self._folder(where.parent), where.name
+
+    def present(self, path: str) -> bytes | None:
+        """Return the content of a path; None when there is no such file.
+
+        Raises:
+            Unfit: it is not a regular file of this folder, or Asterisk could not read it.
+            OSError: it cannot be read.
+        """
+        if plans.is_book(path) and self._books is None:
+            return None
+        try:
+            folder, name = self.at(self.real(path))
+            found = folder.status(name)
+            if found is None:
+                return None
+            if not plans.is_book(path):
+                self._must_be_readable(found, folder.path / name)
+            return folder.read(name, LIMIT)
+        except FileNotFoundError:
+            return None
+
+    def _must_be_readable(self, found: os.stat_result, path: Path) -> None:
+        """The folder's owner may have moved a file in that only root may read: it is neither shown nor copied."""
+        site = self.site
+        by_group = found.st_gid == site.gid and found.st_mode & stat.S_IRGRP
+        if found.st_uid in (site.uid, os.geteuid() or -1) or by_group or found.st_mode & stat.S_IROTH:
+            return
+        raise Unfit(
+            path,
+            "cannot be read by the owner of its folder, so it is not what Asterisk reads. Give it to that user, or "
+            "move it away",
+        )
+
+    def _folder(self, where: PurePosixPath) -> Folder:
+        if not where.parts:
+            return self.site
+        if where not in self._below:
+            self._below[where] = self._folder(where.parent).below(where.name)
+        return self._below[where]
+
+
+def _must_be_known(path: str) -> None:
+    if path not in plans.PATHS and not plans.is_book(path):
+        raise InstallFailed(f"{path!r} is not a file that an install writes")

@@ -150,6 +150,8 @@ class SpyWatch:
         self._hang_up_otherwise = hang_up_otherwise
         self._begun: dict[str, float] = {}
         """By grant, when it began, on the reactor's clock."""
+        self._taken: dict[tuple[str, str], float] = {}
+        """By the channels of a place, since when it counts as taken, on the reactor's clock."""
         self._revoked: dict[str, str] = {}
         self._killed_by: dict[str, str] = {}
         self._telling: dict[str, Deferred[Any]] = {}
@@ -219,7 +221,7 @@ class SpyWatch:
 
     def closed(self, grant: Grant) -> None:
         """It is over."""
-        self.grants.closed(grant, self._reactor.seconds(), self._clock())
+        self.grants.closed(grant, self._reactor.seconds(), self._clock(), self.heard_for(grant.place))
         if grant in self._ours():
             return  # it was left alone
         self._begun.pop(grant.id, None)
@@ -250,12 +252,20 @@ class SpyWatch:
         """Count who else hears a call."""
         return self.grants.listeners(place, call, begins=begins)
 
+    def heard_for(self, place: Place) -> float:
+        """Return how many seconds a place has been taken, by a clock that cannot be set; with what counts in."""
+        taken = self._taken.get((place.spyer_uniqueid, place.spyee_uniqueid))
+        return 0.0 if taken is None else self._reactor.seconds() - taken
+
     def place_taken(self, place: Place) -> None:
         """Somebody is about to hear a call, and counts from this moment on, through all changes of mode."""
+        before = max(0.0, self._clock() - place.since)
+        self._taken[place.spyer_uniqueid, place.spyee_uniqueid] = self._reactor.seconds() - before
         self.grants.place_taken(place)
 
     def place_left(self, place: Place) -> None:
         """Not any more."""
+        self._taken.pop((place.spyer_uniqueid, place.spyee_uniqueid), None)
         self.grants.place_left(place)
 
     async def silenced(self, grant: Grant) -> None:

@@ -240,8 +240,15 @@ class Grants:
         if by_chanspy:
             self._expected.add(grant.id)
 
-    def closed(self, grant: Grant, now: float, at: float | None = None) -> None:
-        """It is over."""
+    def closed(self, grant: Grant, now: float, at: float | None = None, heard: float = 0.0) -> None:
+        """It is over.
+
+        Parameters:
+            grant: the grant.
+            now: on the clock of all of these.
+            at: in seconds since 1970.
+            heard: for how many seconds the call was heard, by the clock of ``now``.
+        """
         self._open.pop(grant.id, None)
         self._since.pop(grant.id, None)
         if self._by_spyer.get(grant.spyer_uniqueid) == grant:
@@ -252,7 +259,7 @@ class Grants:
         self._last.pop(grant.spyer_uniqueid, None)
         self._last[grant.spyer_uniqueid] = (now, grant)
         self._forget(now)
-        self._note_heard(grant, now, now if at is None else at)
+        self._note_heard(grant, now, max(heard, (now if at is None else at) - grant.since))
 
     def place_taken(self, place: Place) -> None:
         """Somebody is about to hear a call, and counts as one who does until the place is left."""
@@ -517,10 +524,10 @@ class Grants:
             if place.spyee_uniqueid in call:
                 yield place
 
-    def _note_heard(self, grant: Grant, now: float, at: float) -> None:
+    def _note_heard(self, grant: Grant, now: float, heard: float) -> None:
         key = grant.supervisor, grant.spyee_uniqueid
         seconds, _ = self._heard.pop(key, (0.0, 0.0))
-        self._heard[key] = max(seconds, at - grant.since), now
+        self._heard[key] = max(seconds, heard), now
         while len(self._heard) > MAX_HEARD:
             del self._heard[next(iter(self._heard))]
 

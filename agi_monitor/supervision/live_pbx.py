@@ -86,6 +86,10 @@ class GrantWatch(Protocol):
         """
         ...
 
+    def heard_for(self, place: Place) -> float:
+        """Return how many seconds a place has been taken, by a clock that cannot be set; with what counts in."""
+        ...
+
     def place_taken(self, place: Place) -> None:
         """Somebody is about to hear a call, and counts from this moment on, through all changes of mode."""
         ...

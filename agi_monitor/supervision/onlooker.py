@@ -66,7 +66,8 @@ class Onlooker:
             direction=None if known is None else known.direction,
             reason=reason,
             listeners=watch.listeners(place, self.call_of(place.spyee_uniqueid), begins=begins),
-            heard_seconds=max(0.0, now - place.since),
+            # Of two clocks the one that says more: neither set back nor set forward is anybody heard for longer.
+            heard_seconds=max(0.0, now - place.since, watch.heard_for(place)),
         )
 
     def place(self, supervisor: str, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> Place:

@@ -12,11 +12,26 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import action
 from agi_monitor.ami.states import Down, Refused, State, Up
-from agi_monitor.errors import ActionFailed, Disconnected, LocalProtocolError, NoAnswer, RemoteProtocolError
+from agi_monitor.errors import (
+    ActionFailed,
+    Disconnected,
+    ForgedAnswer,
+    LocalProtocolError,
+    NoAnswer,
+    RemoteProtocolError,
+)
 from tests.shell.test_ami_protocol import GREETING, Line, Site
 from tests.unit.ami.conversations import SAID, Said
 
-EXPECTED = (ActionFailed, CancelledError, Disconnected, LocalProtocolError, NoAnswer, RemoteProtocolError)
+EXPECTED = (
+    ActionFailed,
+    CancelledError,
+    Disconnected,
+    ForgedAnswer,
+    LocalProtocolError,
+    NoAnswer,
+    RemoteProtocolError,
+)
 LIMITS = AMILimits(max_message_bytes=20_000, max_list_bytes=40_000, max_in_flight=4)
 
 TALK = st.sampled_from(["ask", "ask list", "answer", "refuse", "list", "cancel"])

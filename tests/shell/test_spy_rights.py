@@ -105,7 +105,7 @@ def test_hours_that_end_end_the_spy(site: Site) -> None:
     assert why(site) == []
     site.fake.advance(0.1 + CHECK_SECONDS)
     assert why(site) == ["mode_denied"]
-    assert [name for name in site.fake.names if name != "Ping"] == ["Setvar", "Setvar", "PlayDTMF"]
+    assert [name for name in site.fake.names if name not in ("Ping", "Getvar")] == ["Setvar", "Setvar", "PlayDTMF"]
 
 
 def test_minutes_that_are_up_end_the_spy(site: Site) -> None:
@@ -116,6 +116,23 @@ def test_minutes_that_are_up_end_the_spy(site: Site) -> None:
     assert why(site) == []
     site.fake.advance(0.1 + CHECK_SECONDS)
     assert why(site) == ["time_is_up"]
+
+
+def test_a_clock_that_is_set_back_gives_nobody_a_minute_more(site: Site) -> None:
+    """The time of day is set back by an hour in the middle: the minute is up all the same, and stays up."""
+    only_if(site, terms=Terms(max_minutes=1))
+    grant = replace(GRANT, since=site.time())
+    begin(site, grant)
+    site.fake.advance(30.0)
+    site.skew = -3_600.0
+    site.fake.advance(29.9)
+    assert why(site) == []
+    site.fake.advance(0.1 + CHECK_SECONDS)
+    assert why(site) == ["time_is_up"]
+    site.close(grant)
+    site.watch.place_left(grant.place)
+    call = frozenset({SPYEE_UNIQUEID, CUSTOMER_UNIQUEID})
+    assert site.time() - site.watch.heard_since("anna", call, site.time()) >= 60.0
 
 
 @pytest.mark.parametrize(

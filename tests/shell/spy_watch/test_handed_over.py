@@ -155,7 +155,7 @@ def test_an_end_that_only_somebody_tells_of_is_none(site: Site, logs: list[Event
         site.fake.advance(0.1)
     assert site.records("spy_ended") == []
     assert len(kinds(site)) == 1
-    assert {line["event_name"] for line in logs if line["event"] == "ami_forged"} == {"Hangup", "ChanSpyStop"}
+    assert {line["name"] for line in logs if line["event"] == "ami_forged"} == {"Hangup", "ChanSpyStop"}
 
 
 def test_a_proof_is_worth_nothing_in_another_context(site: Site) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.model import Barge, Mode, RogueSpies
 from agi_monitor.supervision.channels import SETTLE_SECONDS
-from agi_monitor.supervision.grants import LATE_SECONDS, Grant, Kind
+from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, Kind
 from agi_monitor.supervision.proof import VARIABLE, Signer
 from tests.shell.managed import (
     CUSTOMER,
@@ -411,3 +411,56 @@ def test_a_spy_that_could_not_be_asked_is_told_with_its_end(site: Site, end: str
         ("its channel could not be asked", "alarm")
     ]
     assert (kinds(site), kept(site)) == ([], [])
+
+
+def test_a_beep_that_goes_on_is_none(site: Site) -> None:
+    """Whoever dials into the helper of Asterisk's own hears for as long as they like, under a name that is exempt."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    site.fake.add_channel(HOOK, "1700000000.20")
+    site.fake.start_spying(HOOK, SPYEE)
+    site.fake.advance(BEEP_SECONDS - 0.1)
+    assert site.facts == []
+    site.fake.advance(0.1)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [HOOK]
+    assert site.fake.asked("Hangup") == [{"Channel": "1700000000.20"}]
+
+
+def test_a_beep_leaves_nothing(site: Site) -> None:
+    """Each of many is looked at once, and no timer outlives it."""
+    timers = len(site.fake.clock.getDelayedCalls())
+    for number in range(3):
+        name = HOOK.replace("0b;2", f"{number:02d};2")
+        site.fake.add_channel(name, f"1700000000.2{number}")
+        site.fake.start_spying(name, SPYEE)
+        site.fake.advance(1.0)
+        site.fake.hang_up(name)
+    site.fake.advance(BEEP_SECONDS)
+    assert (site.facts, len(site.fake.clock.getDelayedCalls())) == ([], timers)
+
+
+@pytest.mark.parametrize("name", [HOOK, "PJSIP/7777-00000009", "Local/notice@agi-monitor-notice-0000000a;1"])
+def test_nobody_is_exempt_by_a_name_that_only_an_event_gives(site: Site, name: str) -> None:
+    """Somebody planted the event before the real one: the PBX calls that channel otherwise, so it is asked."""
+    site.change(exceptions=frozenset({"PJSIP/7777"}))
+    site.watch.notice_expected(SPYEE_UNIQUEID)
+    site.fake.channels[3].update(Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},q")
+    site.fake.event(
+        "ChanSpyStart",
+        SpyerChannel=name,
+        SpyerUniqueid=ROGUE_UNIQUEID,
+        SpyeeChannel=SPYEE,
+        SpyeeUniqueid=SPYEE_UNIQUEID,
+    )
+    assert [record["spyer_uniqueid"] for record in site.records("rogue_spy")] == [ROGUE_UNIQUEID]
+
+
+@pytest.mark.parametrize("spyer", ["/./", "all", "", SPYEE_UNIQUEID, "1700000000.999"])
+def test_nobody_is_hung_up_whom_an_event_alone_calls_a_spy(site: Site, spyer: str) -> None:
+    """A pattern for every channel, an innocent phone, and one that is not there: nothing is done to any of them."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    site.fake.event(
+        "ChanSpyStart", SpyerChannel="/./", SpyerUniqueid=spyer, SpyeeChannel=CUSTOMER, SpyeeUniqueid="1700000000.2"
+    )
+    resync(site)
+    assert "Hangup" not in site.fake.names
+    assert len(site.fake.channels) == 4

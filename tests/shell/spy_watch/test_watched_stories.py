@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 from structlog.typing import EventDict
-from twisted.internet import reactor
 
-from agi_monitor.model import RogueSpies
-from agi_monitor.service import Reactor, Server
 from agi_monitor.spy_watch import KEY_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.protected import Protected
-from tests.shell.managed import GRANT, NOW, Site
-from tests.shell.spy_watch.watching import DOCTOR, begin, kept, kinds
-from tests.unit.supervision.desk import ANNA, Desk
+from tests.shell.managed import GRANT, Site
+from tests.shell.spy_watch.watching import DOCTOR, kept, kinds
+from tests.unit.supervision.desk import Desk
 
 
 def test_a_grant_that_is_too_long_to_be_signed_is_logged(site: Site, logs: list[EventDict]) -> None:
@@ -89,31 +85,3 @@ def test_a_story_that_loses_its_connection_leaves_its_spy_to_the_watch(tmp_path:
     assert [(record["why"], record["call"]) for record in site.records("spy_ended")] == [("revoked", "fake-1")]
     assert desk.recorded("fact") == [("spy_started",)]
     assert (kinds(site), kept(site)) == ([], [])
-
-
-def test_a_key_of_grants_that_is_changed_needs_a_restart(tmp_path: Path, logs: list[EventDict]) -> None:
-    """Grants go on being signed with the key of the start, and the log says so; what else spies may do is new."""
-    config, rogue, key = tmp_path / "agi-monitor.yaml", "rogue: hang_up", "first-key-of-the-grants"
-
-    def write(spies: str) -> None:
-        config.write_text(
-            f"supervisors: {{anna: {{endpoints: [PJSIP/2001], pin: '{ANNA.pin_hash}'}}}}\n"
-            "agents: {1001: {}}\n"
-            "rules: [{name: one, allow: [listen], supervisors: [anna], agents: [all]}]\n"
-            f"audit: {{file: {tmp_path}/audit.jsonl}}\n"
-            f"state: {{directory: {tmp_path}}}\n"
-            f"spies: {{{spies}}}\n"
-        )
-
-    write(f"key: {key}")
-    server = Server(config, cast(Reactor, reactor), lambda: NOW)
-    try:
-        write(f"key: {key}, {rogue}")
-        begin(server.reload())
-        assert [line["event"] for line in logs] == []
-        write(f"key: another-{key}, {rogue}")
-        begin(server.reload())
-    finally:
-        server._state.release()
-    assert [line["sections"] for line in logs if line["event"] == "reload_needs_restart"] == [["spies.key"]]
-    assert server.config.spies.rogue is RogueSpies.HANG_UP

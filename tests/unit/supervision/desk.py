@@ -291,6 +291,10 @@ class Watch:
         """How many others hear it."""
         return self.known.listeners(place, call, begins=begins)
 
+    def heard_for(self, place: Place) -> float:
+        """The clock is never set here."""
+        return 0.0
+
     def place_taken(self, place: Place) -> None:
         """Somebody is about to hear a call."""
         self.known.place_taken(place)

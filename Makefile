@@ -56,11 +56,13 @@ FUZZ_SECONDS = 60
 fuzz: .venv/ready
 	@HYPOTHESIS_PROFILE=fuzz $(PYTHON) -m pytest -m fuzz --numprocesses auto --fuzz-seconds $(FUZZ_SECONDS)
 
+# benchmarks/confirming.py needs a PBX, and with it a Docker engine.
+PBX_BENCHMARKS = confirming
 BENCHMARKS = agi_sessions ami_events channel_index decisions audit_chain render reload
 
-benchmark: .venv/ready
+benchmark: .venv/ready images
 	@$(PYTHON) -m pip --quiet --disable-pip-version-check install --editable '.[benchmark]'
-	@for name in $(BENCHMARKS) report; do echo "== $$name"; $(PYTHON) benchmarks/$$name.py || exit 1; done
+	@for name in $(BENCHMARKS) $(PBX_BENCHMARKS) report; do echo "== $$name"; $(PYTHON) benchmarks/$$name.py || exit 1; done
 
 clean:
 	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -106,6 +106,13 @@ def reloads(runs: Any) -> Rows:
         yield f"{one['people']:,} people, {one['how']}", *stall, f"{one['seconds']:.1f}", f"{one['cpu_seconds']:.1f}"
 
 
+def confirming(versions: Any) -> Rows:
+    """Asking the PBX before each spy."""
+    for one in versions:
+        times = (f"{one[key]:.1f}" for key in ("median_ms", "p90_ms", "longest_ms"))
+        yield f"Asterisk {one['asterisk']}, {one['spies']} spies", f"{one['commands']:.0f}", *times
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of the page.
@@ -153,6 +160,9 @@ TABLES = {
         ("reload",),
         reloads,
         ("people in", "longest stall, ms of CPU", "by the clock, ms (without a reload)", "takes, s", "CPU, s"),
+    ),
+    "confirming": Table(
+        ("confirming",), confirming, ("", "questions", "half take less than, ms", "90 % less than, ms", "longest, ms")
     ),
     "rendering": Table(("render",), rendering, ("", "CPU, s", "memory besides the people, MiB")),
 }

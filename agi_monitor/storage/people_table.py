@@ -29,6 +29,9 @@ from agi_monitor.storage.schema import (
 PEOPLE_LOCK = 4_573_223
 """Names the lock of PostgreSQL that everybody takes who changes people."""
 
+ROWS = 500
+"""Rows that are read at once: a millisecond."""
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -177,7 +180,9 @@ def _last_change(connection: Connection) -> int:
 
 
 def _rows(connection: Connection, table: Table, *order: Any) -> Sequence[Any]:
-    return connection.execute(select(table).order_by(*order)).mappings().all()
+    # In pieces: rows are made in one go that keeps every other thread out.
+    found = connection.execute(select(table).order_by(*order)).mappings()
+    return [row for piece in found.partitions(ROWS) for row in piece]
 
 
 def _from_columns(row: dict[str, Any]) -> dict[str, Any]:

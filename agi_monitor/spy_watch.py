@@ -97,6 +97,9 @@ ALONE_SECONDS = 0.5
 """How long an agent may be on the line with nobody until their conversation is over: in a transfer the next party
 comes within a few milliseconds."""
 
+DOOR_SECONDS = 2.0
+"""How long nobody may come into a call that a supervisor who had joined it was transferred out of."""
+
 CHECK_SECONDS = 0.5
 """So often the clock is held against the grants, while there are rules that depend on it."""
 
@@ -174,6 +177,10 @@ class SpyWatch:
         """Grants whose conversations are over."""
         self._alone: dict[str, IDelayedCall] = {}
         """By grant, the look at an agent who is on the line with nobody."""
+        self._entries: deque[tuple[float, BridgeId, str]] = deque()
+        """Who entered which bridge in the last moments."""
+        self._doors: dict[BridgeId, tuple[float, Grant]] = {}
+        """Bridges that nobody may enter for now, out of which a supervisor was transferred; and until when."""
         self._beeps: dict[str, IDelayedCall] = {}
         """By the helper's channel, the look whether a beep is over."""
         self._notices: dict[int, _Notice] = {}
@@ -334,8 +341,11 @@ class SpyWatch:
                 self._under_way.begin(self._take_hangup(uniqueid))
         elif name == "AttendedTransfer":
             self._take_transfer(event)
+        elif name == "BlindTransfer":
+            self._take_sent_away(event)
         elif name == "BridgeEnter":
             swapped = event.text("SwapUniqueid")
+            self._note_entry(event)
             # Somebody joined a call: it may be one now that nobody may hear.
             for grant in self._ours():
                 if swapped and swapped == grant.spyer_uniqueid:
@@ -737,12 +747,50 @@ class SpyWatch:
     async def _take_replaced(self, grant: Grant, uniqueid: str, event: Message) -> None:
         """Another phone is in the supervisor's place on a call that they had joined."""
         names = [grant.spyee, *(party.name for party in self._on_the_line(grant))]
-        if await confirmation.member(self._pbx, grant.spyer_uniqueid, names) is not None:
-            return  # whatever the event says: the supervisor is there
-        moved = await confirmation.member(self._pbx, uniqueid, names)
         bridge = BridgeId.read(event.text("BridgeUniqueid"))
-        if moved is not None and bridge is not None and grant in self._ours():
-            await self._end_handed_over(grant, moved, bridge)
+        if bridge is None or await confirmation.member(self._pbx, grant.spyer_uniqueid, names) is not None:
+            return  # whatever the event says: the supervisor is there
+        self._doors[bridge] = self._reactor.seconds() + DOOR_SECONDS, grant
+        await self._put_out(grant, uniqueid, bridge)
+
+    def _take_sent_away(self, event: Message) -> None:
+        """A blind transfer out of a call that a supervisor had joined brings somebody into it, by way of a Local
+        channel that comes just before or after this is told (bridge.c, blind_transfer_bridge). For a moment nobody
+        else comes in.
+        """
+        for grant in self._ours():
+            bridge = self._joined_bridge(grant)
+            if bridge is not None and event.text("TransfererUniqueid") == grant.spyer_uniqueid:
+                now = self._reactor.seconds()
+                self._doors[bridge] = now + DOOR_SECONDS, grant
+                for at, into, uniqueid in list(self._entries):
+                    if into == bridge and at >= now - DOOR_SECONDS and uniqueid != grant.spyer_uniqueid:
+                        self._under_way.begin(self._put_out(grant, uniqueid, bridge))
+
+    def _note_entry(self, event: Message) -> None:
+        now, uniqueid = self._reactor.seconds(), event.text("Uniqueid")
+        bridge = BridgeId.read(event.text("BridgeUniqueid"))
+        if bridge is None:
+            return
+        self._entries.append((now, bridge, uniqueid))
+        while self._entries[0][0] < now - DOOR_SECONDS or len(self._entries) > MAX_SPIES:
+            self._entries.popleft()
+        self._doors = {one: door for one, door in self._doors.items() if door[0] >= now}
+        door = self._doors.get(bridge)
+        if door is not None and uniqueid != door[1].spyer_uniqueid:
+            self._under_way.begin(self._put_out(door[1], uniqueid, bridge))
+
+    def _joined_bridge(self, grant: Grant) -> BridgeId | None:
+        """The bridge of a call that a supervisor has joined, or had joined a moment ago."""
+        if grant.mode is not Mode.BARGE or self._policy().barge is not Barge.CONFERENCE:
+            return None
+        return self._pbx.bridge_of(grant.spyer_uniqueid) or self._pbx.bridge_of(grant.spyee_uniqueid)
+
+    async def _put_out(self, grant: Grant, uniqueid: str, bridge: BridgeId) -> None:
+        names = [grant.spyee, *(party.name for party in self._on_the_line(grant))]
+        stranger = await confirmation.member(self._pbx, uniqueid, names)
+        if stranger is not None:
+            await self._end_handed_over(grant, stranger, bridge)
 
     def _on_the_line(self, grant: Grant) -> tuple[Channel, ...]:
         partners = self._pbx.partners_of(grant.spyee_uniqueid)
@@ -750,6 +798,8 @@ class SpyWatch:
 
     async def _end_handed_over(self, grant: Grant, moved: Confirmed, bridge: BridgeId | None) -> None:
         if grant.id in self._handed_over:
+            if bridge is not None:
+                await self._step(grant, moved, "remove", self._pbx.remove(moved, bridge))
             return
         self._handed_over.add(grant.id)
         self._revoked.setdefault(grant.id, End.HANDED_OVER)
@@ -761,7 +811,10 @@ class SpyWatch:
                 self._step(grant, moved, "hang up", self._pbx.hang_up(moved)),
             ]
         else:
-            steps = [self._step(grant, moved, "remove", self._pbx.remove(moved, bridge))]
+            steps = [
+                self._step(grant, moved, "remove", self._pbx.remove(moved, bridge)),
+                self._leave_too(grant, bridge),
+            ]
         told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
         self._telling[grant.id] = told
         self._record(
@@ -774,6 +827,12 @@ class SpyWatch:
             )
         )
         await told
+
+    async def _leave_too(self, grant: Grant, bridge: BridgeId) -> None:
+        """A supervisor who sends a call away, and is still on it, is not on it any longer."""
+        own = await confirmation.member(self._pbx, grant.spyer_uniqueid, [grant.spyee])
+        if own is not None:
+            await self._step(grant, own, "leave", self._pbx.remove(own, bridge))
 
     # ---- spies of others -------------------------------------------------------------------------------
 

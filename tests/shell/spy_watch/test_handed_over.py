@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from structlog.typing import EventDict
 
-from agi_monitor.model import Mode
+from agi_monitor.model import Barge, Mode
+from agi_monitor.spy_watch import DOOR_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
 from tests.shell.managed import (
     CUSTOMER_UNIQUEID,
@@ -133,6 +134,41 @@ def test_a_third_phone_in_a_joined_call_is_taken_out(site: Site) -> None:
     assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": ROGUE_UNIQUEID}]
     (record,) = site.records("spy_handed_over")
     assert (record["to"], record["to_uniqueid"]) == (ROGUE, ROGUE_UNIQUEID)
+
+
+@pytest.fixture
+def joined(site: Site) -> Site:
+    """A supervisor who has joined the call."""
+    site.change(barge=Barge.CONFERENCE)
+    site.open(replace(GRANT, mode=Mode.BARGE))
+    site.fake.enter(SPYER, "b-1")
+    site.fake.advance(DOOR_SECONDS + 1.0)
+    site.forget()
+    return site
+
+
+@pytest.mark.parametrize("told_first", [True, False], ids=["told-before", "told-after"])
+def test_who_comes_by_a_blind_transfer_is_taken_out(joined: Site, told_first: bool) -> None:
+    """The way into a joined call is a Local channel, with or without the supervisor's place; the supervisor goes
+    as well, and everybody who comes in the next moment."""
+    transfer = {"Result": "Success", "TransfererUniqueid": SPYER_UNIQUEID, "Extension": "700"}
+    if told_first:
+        joined.fake.event("BlindTransfer", **transfer)
+    joined.fake.add_channel("Local/700@phones-00000001;1", "1700000000.50", "b-1")
+    if not told_first:
+        joined.fake.event("BlindTransfer", **transfer)
+    joined.fake.advance(DOOR_SECONDS / 2)
+    joined.fake.enter(ROGUE, "b-1")
+    kicked = [headers["Channel"] for headers in joined.fake.asked("BridgeKick")]
+    assert kicked == ["1700000000.50", SPYER_UNIQUEID, ROGUE_UNIQUEID]
+    assert [record["to"] for record in joined.records("spy_handed_over")] == ["Local/700@phones-00000001;1"]
+
+
+def test_who_joins_a_call_later_stays(joined: Site) -> None:
+    """The door is closed for a moment, not for ever, and only after a transfer by the supervisor."""
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=CUSTOMER_UNIQUEID, Extension="700")
+    joined.fake.enter(ROGUE, "b-1")
+    assert deeds(joined) == []
 
 
 def test_a_swap_that_only_somebody_tells_of_takes_nobody_out(site: Site) -> None:

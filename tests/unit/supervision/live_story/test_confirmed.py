@@ -1,0 +1,237 @@
+"""What is about to be heard, and by whom, is asked of the PBX itself; what was known before may be old or made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agi_monitor.supervision import chanspy
+from agi_monitor.testing import FakeChannel
+from tests.unit.supervision.desk import (
+    CUSTOMER,
+    PIN,
+    SPYEE,
+    SPYEE_UNIQUEID,
+    Desk,
+    refusals,
+    started,
+)
+from tests.unit.supervision.live_story.calls import SECOND_CUSTOMER, connected, ends
+
+STRANGER, STRANGER_UNIQUEID = "PJSIP/100-0000000c", "1700000000.12"
+
+
+def at_another_phone(desk: Desk) -> None:
+    """Asterisk puts the stranger's phone into the place of the supervisor's, in whatever runs there."""
+    desk.pbx.channel.name, desk.pbx.channel.uniqueid = STRANGER, STRANGER_UNIQUEID
+
+
+def handed_over(desk: Desk) -> list[tuple[object, ...]]:
+    """What is on record of calls at another phone."""
+    return [
+        (record["to"], record["to_uniqueid"], record["grant"], record["extension"])
+        for record in desk.records
+        if record["fact"] == "spy_handed_over"
+    ]
+
+
+# ---- the supervisor's call ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["4", "5", "6", "7", "*", "D"])
+@pytest.mark.parametrize("connect", [True, False], ids=["manager-interface", "AGI-alone"])
+def test_no_key_of_another_phone_counts(tmp_path: Path, key: str, connect: bool) -> None:
+    """Its first key ends ChanSpy, and the call: nothing more is heard, asked or said there."""
+    desk = connected(tmp_path) if connect else Desk(tmp_path)
+    desk.at_key = lambda pressed: at_another_phone(desk)
+    desk.run(f"{PIN}#{key}1001#6")
+    assert len(desk.pbx.executed) == 1
+    assert ends(desk) == ["handed_over"]
+    assert handed_over(desk) == [(STRANGER, STRANGER_UNIQUEID, 1, "1001")]
+    after = desk.pbx.happened[desk.pbx.happened.index("record spy_handed_over") :]
+    assert [one for one in after if one.startswith("> ")] == ["> HANGUP"]
+
+
+def test_what_the_watch_has_recorded_is_on_record_once(desk: Desk) -> None:
+    """It found the phone that hears, and ended it."""
+    assert desk.watch is not None
+    desk.watch.elsewhere.add("fake-1.1")
+    desk.at_key = lambda pressed: at_another_phone(desk)
+    desk.run(f"{PIN}#6")
+    assert (ends(desk), handed_over(desk)) == (["handed_over"], [])
+
+
+@pytest.mark.parametrize("dialled", ["*2221001", "*222", "*222*"])
+def test_a_pin_from_another_phone_is_worth_nothing(tmp_path: Path, dialled: str) -> None:
+    """The call is handed over while the PIN is asked for: it is neither compared nor counted."""
+    desk = connected(tmp_path, dialled)
+    play = desk.pbx._play
+
+    def exchanged_meanwhile(sound: str) -> bool:
+        at_another_phone(desk)
+        return play(sound)
+
+    desk.pbx._play = exchanged_meanwhile  # type: ignore[method-assign]  # while the prompt is played
+    desk.run()
+    assert desk.pbx.executed == []
+    assert handed_over(desk) == [(STRANGER, STRANGER_UNIQUEID, None, None)]
+    assert desk.wrong_pins("supervisor:anna") is None
+    assert [record["fact"] for record in desk.records].count("refused") == 0
+
+
+def test_a_session_that_claims_to_be_another_channel_is_told_nothing(tmp_path: Path) -> None:
+    """Text of a caller in the environment made up a channel: the PBX says otherwise, before anything is asked."""
+    desk = connected(tmp_path)
+    real = desk.serve
+
+    async def serve(session: object) -> None:
+        desk.pbx.channel.name = STRANGER
+        await real(session)  # type: ignore[arg-type]  # it is a session
+
+    desk.pbx.keys(f"{PIN}#")
+    desk.pbx.run(serve)
+    assert desk.pbx.played == []
+    assert handed_over(desk) == [(STRANGER, "1700000000.1", None, None)]
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda channel: setattr(channel, "context", "somewhere-else"),
+        lambda channel: setattr(channel, "uniqueid", "1700000000.77"),
+    ],
+    ids=["redirected", "bridged"],
+)
+def test_a_call_that_is_pulled_away_did_not_hang_up(desk: Desk, move: Callable[[FakeChannel], None]) -> None:
+    """Asterisk answers both as it does a hang-up. The proof does not go with the channel."""
+
+    def pulled_away() -> int | None:
+        move(desk.pbx.channel)
+        return desk.supervisor_hangs_up()
+
+    desk.when_quiet = pulled_away
+    desk.run()
+    assert ends(desk) == ["handed_over"]
+    assert desk.pbx.channel.variables["AGI_MONITOR_GRANT"] == ""
+
+
+# ---- the agent's channel -----------------------------------------------------------------------------------
+
+
+def while_the_record_is_written(desk: Desk, step: Callable[[], object]) -> Desk:
+    """Something happens on the PBX when the record of the grant has just reached the disk."""
+    desk.audit.afterwards["spy_started"] = step
+    return desk
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda desk: setattr(desk.channel_of(SPYEE_UNIQUEID), "name", "PJSIP/1003-0000000f"),
+        lambda desk: setattr(desk.channel_of(SPYEE_UNIQUEID), "uniqueid", "1700000000.99"),
+        lambda desk: setattr(desk.channel_of(SPYEE_UNIQUEID), "bridge_peer", ""),
+        lambda desk: setattr(desk.channel_of(SPYEE_UNIQUEID), "alive", False),
+    ],
+    ids=["another-device", "another-channel", "alone", "gone"],
+)
+def test_what_changed_while_the_record_was_written_is_not_heard(desk: Desk, step: Callable[[Desk], object]) -> None:
+    """The same name on another channel, the same channel at another phone, or nobody to be heard."""
+    while_the_record_is_written(desk, lambda: step(desk)).run()
+    assert desk.pbx.executed == []
+    assert ends(desk) == ["target_gone"]
+    assert "target_gone" in refusals(desk)
+
+
+def test_a_call_that_becomes_protected_meanwhile_is_not_heard(desk: Desk) -> None:
+    """The dialplan marks it after the decision and before the application."""
+    mark = {"AGI_MONITOR_PROTECTED": "yes"}
+    while_the_record_is_written(desk, lambda: desk.channel_of(SPYEE_UNIQUEID).variables.update(mark)).run()
+    assert desk.pbx.executed == []
+    assert [record["detail"] for record in desk.records if record["fact"] == "refused"][0] == "protected"
+
+
+def test_nobody_is_taken_over_but_whom_it_was_decided_on(desk: Desk) -> None:
+    """The call went on with another customer while the record was written: nobody's call is taken."""
+
+    def moves() -> None:
+        if len(desk.pbx.executed) == 1:
+            desk.pbx.add_channel(SECOND_CUSTOMER, "1700000100.33", bridge_peer=SPYEE)
+            desk.channel_of(SPYEE_UNIQUEID).bridge_peer = SECOND_CUSTOMER
+
+    while_the_record_is_written(desk, moves).run(f"{PIN}#7")
+    assert [application for application, _ in desk.pbx.executed] == ["ChanSpy"]
+    assert ends(desk)[-1] == "target_gone"
+
+
+def test_a_hint_that_only_an_event_told_is_no_ground(desk: Desk) -> None:
+    """The picture has a device for the agent; the PBX itself, asked for the hint, has another one."""
+    assert desk.live is not None
+    desk.pbx.channel.extension = "*2221002"
+    desk.pbx.hints["1002@default"] = "PJSIP/1002"
+    desk.pbx.device_states["PJSIP/1002"] = "INUSE"
+    leg = desk.pbx.add_channel("PJSIP/1002-0000000d", "1700000000.13", bridge_peer=CUSTOMER)
+    while_the_record_is_written(desk, lambda: desk.pbx.hints.update({"1002@default": "PJSIP/1009"})).run()
+    assert leg.alive
+    assert desk.pbx.executed == []
+
+
+# ---- the conversation --------------------------------------------------------------------------------------
+
+
+def ended_by_the_server(desk: Desk) -> int:
+    """The server's key ends ChanSpy."""
+    desk.pbx.channel.context, desk.pbx.channel.extension = chanspy.EXIT_CONTEXT, chanspy.END_KEY
+    desk.when_quiet = desk.supervisor_hangs_up
+    return 0
+
+
+@pytest.mark.parametrize("dialled", ["*2221001", "*2241001"], ids=["listen", "barge"])
+def test_a_conversation_that_is_over_ends_the_spy(tmp_path: Path, dialled: str) -> None:
+    """The agent's channel lives on: a beep, and the next call is a record of its own, to listen to."""
+    desk = connected(tmp_path, dialled)
+    leg = desk.channel_of(SPYEE_UNIQUEID)
+
+    def over() -> int:
+        assert desk.watch is not None
+        desk.watch.over.add(desk.watch.open[-1].id)
+        leg.bridge_peer = ""
+        return ended_by_the_server(desk)
+
+    def next_customer() -> None:
+        desk.pbx.add_channel(SECOND_CUSTOMER, "1700000100.33", bridge_peer=SPYEE)
+        leg.bridge_peer = SECOND_CUSTOMER
+
+    desk.when_quiet = over
+    desk.then(lambda: None, next_customer)
+    desk.run()
+    assert ends(desk) == ["call_over", "supervisor_hung_up"]
+    assert [mode for (mode,) in started(desk, "mode")][-1] == "listen"
+
+
+@pytest.mark.parametrize(
+    ("another", "dialled", "modes"),
+    [
+        (True, "*2241001", ["barge", "listen"]),
+        (True, "*2231001", ["whisper", "whisper"]),
+        (False, "*2241001", ["barge", "barge"]),
+    ],
+    ids=["barge", "whisper", "somebody-stays"],
+)
+def test_nobody_is_barged_in_on_who_came_later(tmp_path: Path, another: bool, dialled: str, modes: list[str]) -> None:
+    """Another conversation on the same channel begins as listening; the agent who is whispered to is the same."""
+    desk = connected(tmp_path, dialled)
+
+    def party_changes() -> int:
+        assert desk.watch is not None
+        (grant,) = desk.watch.open
+        desk.watch.anew.add(grant.id)
+        if another:
+            desk.watch.others.add(grant.id)
+        return ended_by_the_server(desk)
+
+    desk.when_quiet = party_changes
+    desk.run()
+    assert [mode for (mode,) in started(desk, "mode")] == modes
+    assert ends(desk) == ["party_changed", "supervisor_hung_up"]

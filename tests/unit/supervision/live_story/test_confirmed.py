@@ -149,7 +149,7 @@ def test_a_call_that_becomes_protected_meanwhile_is_not_heard(desk: Desk) -> Non
     mark = {"AGI_MONITOR_PROTECTED": "yes"}
     while_the_record_is_written(desk, lambda: desk.channel_of(SPYEE_UNIQUEID).variables.update(mark)).run()
     assert desk.pbx.executed == []
-    assert [record["detail"] for record in desk.records if record["fact"] == "refused"][0] == "protected"
+    assert next(record["detail"] for record in desk.records if record["fact"] == "refused") == "protected"
 
 
 def test_nobody_is_taken_over_but_whom_it_was_decided_on(desk: Desk) -> None:

@@ -125,7 +125,7 @@ def check_config(config_path: Path, as_json: bool) -> None:
         )
         hinted = sum(1 for one in config.agents.values() if not one.endpoints)
         if hinted:
-            click.echo(
+            terminal.say(
                 f"Not verified here: the hints of {hinted} agents without endpoints, which the PBX is asked for."
             )
         for plugin in plugins:

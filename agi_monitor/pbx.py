@@ -279,14 +279,18 @@ class Pbx:
 
     async def is_fresh(self) -> bool:
         """Say whether the PBX was heard a moment ago, or answers now. False: the picture is not to be trusted."""
-        if self._reactor.seconds() - self._heard_at <= FRESH_SECONDS:
+        if self._reactor.seconds() - self._heard_at <= FRESH_SECONDS or await self.answers():
             return True
+        if self.stale() is None:
+            self._distrust("no answer")
+            self._sync_within(RETRY_SECONDS)
+        return False
+
+    async def answers(self) -> bool:
+        """Ask whether the PBX is there. With the answer all that it has told before has come as well."""
         try:
             await self._client.perform(action("Ping"), FRESH_SECONDS)
         except AgiMonitorError:
-            if self.stale() is None:
-                self._distrust("no answer")
-                self._sync_within(RETRY_SECONDS)
             return False
         self._heard_at = self._reactor.seconds()
         return True

@@ -196,7 +196,7 @@ def _entry(people: People, supervisor: str) -> SupervisorEntry:
 def _names(people: People, who: str) -> list[str]:
     """Under which names wrong PINs of somebody are counted."""
     try:
-        return [key(Locked.PEER, peer_name(str(ipaddress.ip_interface(who))))]
+        return [key(Locked.PEER, peer_name(str(ipaddress.ip_interface(who).ip)))]
     except ValueError:
         if "/" in who:
             return [key(Locked.ENDPOINT, who)]

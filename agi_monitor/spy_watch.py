@@ -190,6 +190,7 @@ class SpyWatch:
         self._next_check: IDelayedCall | None = None
         self._stopping = False
         self._under_way = UnderWay(self._failed)
+        self._transfers = UnderWay(self._failed)
 
     def stop(self) -> None:
         """Look at the clock no more."""
@@ -204,6 +205,7 @@ class SpyWatch:
 
     async def idle(self) -> None:
         """Wait for everything that is under way."""
+        await self._transfers.idle()
         await self._under_way.idle()
 
     # ---- what the story of a call tells ----------------------------------------------------------------
@@ -285,8 +287,14 @@ class SpyWatch:
         """Say why a grant was ended from outside, or None."""
         return self._revoked.get(grant.id)
 
-    def handed_over(self, grant: Grant) -> bool:
-        """Return whether a spy was found at another phone, and is on record as such."""
+    async def was_handed_over(self, grant: Grant) -> bool:
+        """Return whether a spy was found at another phone, and is on record as such.
+
+        The end of the application may come over the other connection before the event that tells why: what the PBX
+        has told until now is waited for.
+        """
+        if grant.id not in self._handed_over and await self._pbx.answers():
+            await self._transfers.idle()
         return grant.id in self._handed_over
 
     def begins_anew(self, grant: Grant) -> bool:
@@ -349,7 +357,7 @@ class SpyWatch:
             # Somebody joined a call: it may be one now that nobody may hear.
             for grant in self._ours():
                 if swapped and swapped == grant.spyer_uniqueid:
-                    self._under_way.begin(self._take_replaced(grant, event.text("Uniqueid"), event))
+                    self._transfers.begin(self._take_replaced(grant, event.text("Uniqueid"), event))
                 elif event.text("Uniqueid") in self._on_the_call(grant):
                     self._recheck(grant)
                     self._follow_party(grant)
@@ -736,7 +744,7 @@ class SpyWatch:
         for grant in self._ours():
             if grant.spyer_uniqueid in legs:
                 guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
-                self._under_way.begin(self._take_handed_over(grant, guesses))
+                self._transfers.begin(self._take_handed_over(grant, guesses))
 
     async def _take_handed_over(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
         """The supervisor's channel is gone and its spy may go on at another phone: that phone hears nothing."""
@@ -765,7 +773,7 @@ class SpyWatch:
                 self._doors[bridge] = now + DOOR_SECONDS, grant
                 for at, into, uniqueid in list(self._entries):
                     if into == bridge and at >= now - DOOR_SECONDS and uniqueid != grant.spyer_uniqueid:
-                        self._under_way.begin(self._put_out(grant, uniqueid, bridge))
+                        self._transfers.begin(self._put_out(grant, uniqueid, bridge))
 
     def _note_entry(self, event: Message) -> None:
         now, uniqueid = self._reactor.seconds(), event.text("Uniqueid")
@@ -778,7 +786,7 @@ class SpyWatch:
         self._doors = {one: door for one, door in self._doors.items() if door[0] >= now}
         door = self._doors.get(bridge)
         if door is not None and uniqueid != door[1].spyer_uniqueid:
-            self._under_way.begin(self._put_out(door[1], uniqueid, bridge))
+            self._transfers.begin(self._put_out(door[1], uniqueid, bridge))
 
     def _joined_bridge(self, grant: Grant) -> BridgeId | None:
         """The bridge of a call that a supervisor has joined, or had joined a moment ago."""
@@ -921,7 +929,7 @@ class SpyWatch:
         for grant in self._ours():
             if grant.spyer_uniqueid == uniqueid:
                 # Its story says in a moment that the supervisor has hung up, or its spy is at another phone.
-                await self._take_handed_over(grant)
+                await self._transfers.begin(self._take_handed_over(grant))
 
     async def _hang_up_rogue(self, spy: Spy) -> None:
         """Hang up a rogue spy, and nothing that only an event or a list calls one."""

@@ -40,12 +40,17 @@ ANSWERS = {
     "GET DATA": f"200 result={PIN}",
     "${DEVICE_STATE(PJSIP/1001)}": "200 result=1 (INUSE)",
     "${CHANNELS(": "200 result=1 (PJSIP/1001-0000000a)",
+    '"${CHANNEL}" "1700000000.10"': "200 result=1 (PJSIP/1001-0000000a)",
     "${UNIQUEID}|": "200 result=1 (1700000000.10|Up|0||PJSIP/trunk-0000000b)",
     "${CHANNEL(onhold)}": "200 result=1 (0)",
     "${AGI_MONITOR_PROTECTED}": "200 result=1 ()",
     "SET VARIABLE": "200 result=1",
 }
 """What the PBX says on the way to ChanSpy, by words of the command; the first that fits."""
+
+
+OWN = "${UNIQUEID}|${CONTEXT}|${CHANNEL}"
+"""Where the call itself is."""
 
 
 class Server:
@@ -150,10 +155,21 @@ class Call:
             "uniqueid": "1700000000.1",
             "version": "22.10.1",
             "callerid": "2001",
+            "calleridname": "unknown",
+            "callingpres": "0",
+            "callingani2": "0",
+            "callington": "0",
+            "callingtns": "0",
+            "dnid": extension,
+            "rdnis": "unknown",
             "context": "default",
             "extension": extension,
             "priority": "1",
+            "enhanced": "0.0",
+            "accountcode": "",
+            "threadid": "140000000000000",
         }
+        self._own = f"200 result=1 (1700000000.1|default|{channel})"
         self.say(*(f"agi_{name}: {value}" for name, value in environment.items()), "")
 
     def say(self, *lines: str) -> None:
@@ -170,7 +186,7 @@ class Call:
         while wanted not in (command := self.hear()):
             answers = [answer for words, answer in ANSWERS.items() if words in command]
             assert answers, f"no answer to {command!r}"
-            self.say(answers[0])
+            self.say(self._own if OWN in command else answers[0])
         return command
 
     def close(self) -> None:

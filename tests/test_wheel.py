@@ -110,6 +110,7 @@ def test_installed_command_goes_from_nothing_to_a_dialplan(installed: Path, tmp_
         "agi-monitor",
         "agi-monitor-group-leads",
         "agi-monitor-call",
+        "agi-monitor-no-transfer",
         "agi-monitor-mode",
         "agi-monitor-doctor",
     }

@@ -106,7 +106,7 @@ class GrantWatch(Protocol):
         """Say why a grant was ended from outside, or None."""
         ...
 
-    def handed_over(self, grant: Grant) -> bool:
+    async def was_handed_over(self, grant: Grant) -> bool:
         """Return whether a spy was found at another phone, and is on record as such."""
         ...
 

@@ -380,7 +380,7 @@ class Spying:
             return Refusal(Reason.AUDIT_UNAVAILABLE, str(error))
         except HandedOver as moved:
             why = End.HANDED_OVER
-            if self._watch is None or not self._watch.handed_over(grant):
+            if self._watch is None or not await self._watch.was_handed_over(grant):
                 await self._line.handed_over(moved, grant.number, grant.extension)
             self.handed_over = True
             raise
@@ -483,7 +483,7 @@ class Spying:
         return None if self._watch is None else self._watch.revoked(grant)
 
     async def _why_the_call_ended(self, grant: Grant) -> End:
-        if self._watch is not None and self._watch.handed_over(grant):
+        if self._watch is not None and await self._watch.was_handed_over(grant):
             return End.HANDED_OVER
         if self._revoked(grant) is not None:
             return End.REVOKED

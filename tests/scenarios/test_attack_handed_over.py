@@ -8,6 +8,7 @@ The moves come from a phone that transfers, from a stranger who only signals, an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -117,10 +118,10 @@ def presses(house: House, keys: str) -> None:
             house.lab.phone(STRANGER).press(key)
 
 
-def assert_nobody_hears_it(house: House, at: float, listener: str) -> None:
+def assert_nobody_hears_it(house: House, at: float, *listeners: str) -> None:
     """Since the move the two parties of the call are alone, whichever keys are pressed."""
     heard = house.lab.hear(1.0)
-    far = {listener, "2001"}
+    far = {*listeners, "2001"}
     late = {
         **{who: house.lab.last_heard(who, CALL, at) - at for who in far},
         **{who: house.lab.last_heard(who, far, at) - at for who in CALL},
@@ -136,7 +137,7 @@ def assert_on_record(house: House, moved: Move, grant: int = 1) -> None:
     assert len(ended) == grant
     assert ended[-1]["why"] == "handed_over"
     assert (record["to"], record["to_uniqueid"]) == (moved.to.name, moved.to.unique_id)
-    for field in ("supervisor", "channel", "grant"):
+    for field in ("supervisor", "spyer", "grant"):
         assert record[field] == ended[-1][field], field
     assert house.asks("spies")["spies"] == []
 
@@ -217,18 +218,24 @@ def test_a_conference_is_sent_away(house: House, number: str) -> None:
     it, or fetches it from the parking, is in the call."""
     house.reconfigure(spies={"barge": "conference"})
     house.lab.connect("3001", "1001")
-    spy = house.spy("barge")
     stranger = house.lab.phone(STRANGER)
     stranger.set_auto_answer(True)
-    house.lab.phone("2001").transfer(number)
-    at = over_at(house, spy)
-    if number == "700":
-        stranger.dial("701")
-    assert_nobody_hears_it(house, at, STRANGER)
-    (record,) = house.server.wait_for_audit("spy_handed_over")
+    with SipCaller.of(house.lab, "2001") as supervisor:
+        mark = house.server.mark()
+        call = supervisor.invite("*2241001", sound_to=house.lab.sound_of(UNUSED)).established()
+        house.server.wait_for("pin_prompted", mark)
+        call.press(PINS["2001"] + "#")
+        began = moment(house.server.wait_for("spy_started", mark, mode="barge"))
+        wait_until(lambda: house.lab.last_heard(UNUSED, CALL, began) > began, WAIT_SECONDS, "the call to be joined")
+        at = time.time()
+        call.refer(number)
+        (record,) = house.server.wait_for_audit("spy_handed_over")
+        if number == "700":
+            stranger.dial("701")
+        assert_nobody_hears_it(house, at, UNUSED, STRANGER)
     (ended,) = house.server.wait_for_audit("spy_ended")
     assert ended["why"] == "handed_over"
-    assert record["to"]
+    assert record["to"].startswith("Local/")
     house.hears(PAIR)
 
 

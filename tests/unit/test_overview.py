@@ -247,7 +247,7 @@ def test_ends_a_spy(site: Site) -> None:
     overview = overview_of(site)
     assert result_of(overview.kill("1.2", "root")) is False
     assert result_of(overview.kill(str(overview.spies()[0]["id"]), "root")) is True
-    assert site.fake.asked("Hangup") == [{"Channel": ROGUE}]
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
 
 
 def test_says_that_nobody_can_be_ended_now(site: Site) -> None:
@@ -258,7 +258,7 @@ def test_says_that_nobody_can_be_ended_now(site: Site) -> None:
         site.fake.lose_connection()
     error = result_of(overview_of(site).kill(ROGUE_UNIQUEID, "root"))
     assert isinstance(error, Unavailable)
-    assert "Hangup" in str(error)
+    assert "there is no connection" in str(error)
     assert isinstance(result_of(nothing().kill("1.2", "root")), Unavailable)
 
 

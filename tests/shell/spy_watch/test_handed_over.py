@@ -62,7 +62,7 @@ def test_another_phone_falls_silent(site: Site, mode: Mode, told: bool) -> None:
     (record,) = site.records("spy_handed_over")
     assert (record["spyer"], record["spyer_uniqueid"]) == (SPYER, SPYER_UNIQUEID)
     assert (record["to"], record["to_uniqueid"], record["grant"]) == (ROGUE, ROGUE_UNIQUEID, 1)
-    assert site.watch.handed_over(GRANT)
+    assert begin(site.watch.was_handed_over(GRANT)) == [True]
     assert site.watch.revoked(GRANT) == "handed_over"
     site.watch.closed(GRANT)
     assert (kinds(site), kept(site)) == ([], [])

@@ -311,7 +311,7 @@ class Watch:
         """Whether another party came."""
         return grant.id in self.anew
 
-    def handed_over(self, grant: Grant) -> bool:
+    async def was_handed_over(self, grant: Grant) -> bool:
         """Whether it was found at another phone."""
         return grant.id in self.elsewhere
 

@@ -177,6 +177,8 @@ class SpyWatch:
         """Grants whose conversations are over."""
         self._alone: dict[str, IDelayedCall] = {}
         """By grant, the look at an agent who is on the line with nobody."""
+        self._heard_first: dict[str, frozenset[str]] = {}
+        """By grant, the channels of the call when it began, the supervisor's too."""
         self._entries: deque[tuple[float, BridgeId, str]] = deque()
         """Who entered which bridge in the last moments."""
         self._doors: dict[BridgeId, tuple[float, Grant]] = {}
@@ -223,6 +225,7 @@ class SpyWatch:
             self._signed[grant.id] = ""
         self.grants.opened(grant, self._begun[grant.id], by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
         self._follow_party(grant)
+        self._heard_first[grant.id] = self._on_the_call(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)
         self._check_within()
@@ -240,6 +243,7 @@ class SpyWatch:
         self._handed_over.discard(grant.id)
         self._parties.pop(grant.id, None)
         self._only_party.pop(grant.id, None)
+        self._heard_first.pop(grant.id, None)
         self._stops.pop(grant.spyer_uniqueid, None)
         self._anew.pop(grant.id, None)
         self._over.discard(grant.id)
@@ -795,6 +799,8 @@ class SpyWatch:
         return self._pbx.bridge_of(grant.spyer_uniqueid) or self._pbx.bridge_of(grant.spyee_uniqueid)
 
     async def _put_out(self, grant: Grant, uniqueid: str, bridge: BridgeId) -> None:
+        if uniqueid in self._heard_first.get(grant.id, frozenset()):
+            return  # whose call it is
         names = [grant.spyee, *(party.name for party in self._on_the_line(grant))]
         stranger = await confirmation.member(self._pbx, uniqueid, names)
         if stranger is not None:

@@ -249,12 +249,15 @@ def test_a_stranger_takes_the_leg(house: House) -> None:
     dialogue = house.lab.phone("2001").dialogue(spy)
     with SipCaller.of(house.lab, "3002") as stranger:
         call = stranger.invite("810", replaces=dialogue, sound_to=house.lab.sound_of(UNUSED)).established()
-        moved = Move(over_at(house, spy), channel_of(house, "3002"), UNUSED)
-        assert_nobody_hears_it(house, moved.at, moved.listener)
+        at = over_at(house, spy)
+        assert_nobody_hears_it(house, at, UNUSED)
         if not call.ended:
             call.press("6")
-        assert_nobody_hears_it(house, moved.at, moved.listener)
-        assert_on_record(house, moved)
+        assert_nobody_hears_it(house, at, UNUSED)
+    (record,) = house.server.wait_for_audit("spy_handed_over")
+    assert record["to"].startswith("PJSIP/3002-")
+    assert [ended["why"] for ended in house.server.wait_for_audit("spy_ended")] == ["handed_over"]
+    assert house.asks("spies")["spies"] == []
 
 
 # ---- what moves nothing ---------------------------------------------------------------------------------

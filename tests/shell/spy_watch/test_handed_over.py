@@ -164,6 +164,22 @@ def test_who_comes_by_a_blind_transfer_is_taken_out(joined: Site, told_first: bo
     assert [record["to"] for record in joined.records("spy_handed_over")] == ["Local/700@phones-00000001;1"]
 
 
+def test_whose_call_it_is_stays_on_it(site: Site) -> None:
+    """The call had just begun when the supervisor joined it and sent it away: agent and customer talk on."""
+    site.change(barge=Barge.CONFERENCE)
+    site.fake.leave(SPYEE)
+    site.fake.enter(SPYEE, "b-1")
+    site.open(replace(GRANT, mode=Mode.BARGE))
+    site.fake.enter(SPYER, "b-1")
+    site.forget()
+    site.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="100")
+    site.fake.add_channel("Local/100@phones-00000001;1", "1700000000.50", "b-1")
+    site.fake.leave(SPYEE)
+    site.fake.enter(SPYEE, "b-1")
+    kicked = [headers["Channel"] for headers in site.fake.asked("BridgeKick")]
+    assert kicked == ["1700000000.50", SPYER_UNIQUEID]
+
+
 def test_who_joins_a_call_later_stays(joined: Site) -> None:
     """The door is closed for a moment, not for ever, and only after a transfer by the supervisor."""
     joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=CUSTOMER_UNIQUEID, Extension="700")

@@ -150,7 +150,7 @@ def main(path: str) -> None:
         lines = [{"problems": [f"{path}: cannot be read: {type(error).__name__}"]}]
     with os.fdopen(1, "w", encoding="utf-8") as out:
         for line in lines:
-            print(json.dumps(line), file=out)
+            out.write(f"{json.dumps(line)}\n")
 
 
 if __name__ == "__main__":

@@ -181,12 +181,17 @@ class Call:
         """Wait for a command; empty when the server has closed the connection."""
         return self._file.readline().rstrip("\n")
 
+    def answer(self, command: str, **answers: str) -> None:
+        """Answer one command: as it is given here by its first word, or as the PBX would."""
+        known = [answer for words, answer in ANSWERS.items() if words in command]
+        given = self._own if OWN in command else answers.get(command.partition(" ")[0])
+        assert given or known, f"no answer to {command!r}"
+        self.say(given or known[0])
+
     def answer_until(self, wanted: str) -> str:
         """Answer commands as the PBX would, up to one of this kind."""
         while wanted not in (command := self.hear()):
-            answers = [answer for words, answer in ANSWERS.items() if words in command]
-            assert answers, f"no answer to {command!r}"
-            self.say(self._own if OWN in command else answers[0])
+            self.answer(command)
         return command
 
     def close(self) -> None:

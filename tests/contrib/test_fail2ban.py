@@ -93,7 +93,7 @@ def knock(port: int, times: int) -> None:
 def key_in_nothing_right(call: Call) -> None:
     """Three wrong PINs."""
     while not (command := call.hear()).startswith("STREAM FILE"):
-        call.say("200 result=0" if command == "ANSWER" else "200 result=0000")
+        call.answer(command, GET="200 result=0000")
     call.close()
 
 

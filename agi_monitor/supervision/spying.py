@@ -373,7 +373,7 @@ class Spying:
             if revoked == Reason.TARGET_GONE:
                 why = End.TARGET_GONE
             elif revoked is not None:
-                why = End.REVOKED
+                why = End.HANDED_OVER if revoked == End.HANDED_OVER else End.REVOKED
                 await self._unmute(grant)
         except AuditUnavailable as error:
             on_record = False
@@ -403,7 +403,7 @@ class Spying:
                     await self._line.hooks.after(self._asked(spyee, grant.mode, grant.rule), why.value, seconds)
         if why is End.TARGET_GONE:
             return Refusal(Reason.TARGET_GONE)
-        if why is End.REVOKED:
+        if why in (End.REVOKED, End.HANDED_OVER):
             return Refusal(_SAID.get(revoked or "", Reason.REVOKED), revoked or "")
         if why is End.CALL_OVER:
             await self._line.say(Cue.CALL_OVER)

@@ -20,6 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
+from agi_monitor.ami.states import Up
 from agi_monitor.errors import ActionFailed, AgiMonitorError
 from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.names import BridgeId, Uniqueid
@@ -38,7 +39,6 @@ from agi_monitor.supervision.audit import (
     SpyRevoked,
     SpySilent,
 )
-from agi_monitor.supervision.calls import Channel
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.circumstances import Circumstances
 from agi_monitor.supervision.confirmation import Confirmed
@@ -60,7 +60,7 @@ from agi_monitor.supervision.onlooker import Onlooker
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
 from agi_monitor.supervision.proof import Signer
-from agi_monitor.supervision.targets import DeviceChannel
+from agi_monitor.supervision.targets import ChannelState, DeviceChannel
 from agi_monitor.under_way import UnderWay
 
 KEY_SECONDS = 0.12
@@ -119,6 +119,27 @@ class _Notice:
     over: Deferred[None] = field(default_factory=Deferred)
 
 
+@dataclass(slots=True, eq=False)
+class _Joined:
+    """A call that a supervisor has joined.
+
+    Parameters:
+        grant: of the supervisor.
+        bridge: that they entered.
+        known: the channels that are on it by right, and since when, on the reactor's clock.
+        strangers: channels that took the supervisor's place, or that of one who did.
+        closed_until: nobody may come in before.
+        forgetting: its story is over.
+    """
+
+    grant: Grant
+    bridge: BridgeId
+    known: dict[str, float]
+    strangers: set[str] = field(default_factory=set)
+    closed_until: float = float("-inf")
+    forgetting: bool = False
+
+
 class SpyWatch:
     """The spies of one PBX. Fits ``supervision.live_pbx.GrantWatch`` and ``pbx.Watcher``.
 
@@ -167,6 +188,8 @@ class SpyWatch:
         """Grants whose spies are at another phone."""
         self._parties: dict[str, frozenset[str]] = {}
         """By grant, who talks to the agent, once that was known."""
+        self._names_before: dict[str, frozenset[str]] = {}
+        """By grant, who was on the line with the agent when that was last asked of the PBX itself."""
         self._only_party: dict[str, frozenset[str]] = {}
         """By grant, who talked to the agent alone the last time that somebody did."""
         self._stops: dict[str, float] = {}
@@ -177,12 +200,8 @@ class SpyWatch:
         """Grants whose conversations are over."""
         self._alone: dict[str, IDelayedCall] = {}
         """By grant, the look at an agent who is on the line with nobody."""
-        self._heard_first: dict[str, frozenset[str]] = {}
-        """By grant, the channels of the call when it began, the supervisor's too."""
-        self._entries: deque[tuple[float, BridgeId, str]] = deque()
-        """Who entered which bridge in the last moments."""
-        self._doors: dict[BridgeId, tuple[float, Grant]] = {}
-        """Bridges that nobody may enter for now, out of which a supervisor was transferred; and until when."""
+        self._joined: dict[str, _Joined] = {}
+        """By grant, the calls that supervisors have joined."""
         self._beeps: dict[str, IDelayedCall] = {}
         """By the helper's channel, the look whether a beep is over."""
         self._notices: dict[int, _Notice] = {}
@@ -225,7 +244,6 @@ class SpyWatch:
             self._signed[grant.id] = ""
         self.grants.opened(grant, self._begun[grant.id], by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
         self._follow_party(grant)
-        self._heard_first[grant.id] = self._on_the_call(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)
         self._check_within()
@@ -243,7 +261,8 @@ class SpyWatch:
         self._handed_over.discard(grant.id)
         self._parties.pop(grant.id, None)
         self._only_party.pop(grant.id, None)
-        self._heard_first.pop(grant.id, None)
+        self._names_before.pop(grant.id, None)
+        self._forget_joined(grant)
         self._stops.pop(grant.spyer_uniqueid, None)
         self._anew.pop(grant.id, None)
         self._over.discard(grant.id)
@@ -251,6 +270,18 @@ class SpyWatch:
             self._alone.pop(grant.id).cancel()
         for waiting in self._closing.pop(grant.id, []):
             waiting.callback(None)
+
+    def _forget_joined(self, grant: Grant) -> None:
+        joined = self._joined.get(grant.id)
+        if joined is None or joined.forgetting:
+            return
+        # Who was transferred out of it may come into it a moment after its story is over.
+        joined.forgetting = True
+        self._transfers.begin(self._forget_later(joined))
+
+    async def _forget_later(self, joined: _Joined) -> None:
+        await deferLater(self._reactor, DOOR_SECONDS)
+        self._joined.pop(joined.grant.id, None)
 
     def left_alone(self, grant: Grant) -> None:
         """Its story has lost the connection, and it goes on: it is watched over from here."""
@@ -338,6 +369,8 @@ class SpyWatch:
 
     def take(self, name: str, event: Message) -> None:
         """An event came."""
+        if not self._onlooker.sees:
+            self._check_within()
         if name == "ChanSpyStart":
             now = self._reactor.seconds()
             self._note_heard(SpyHeard, self.grants.heard(event, now))
@@ -351,18 +384,13 @@ class SpyWatch:
             uniqueid = event.text("Uniqueid")
             if self.grants.concerns(uniqueid) or any(uniqueid in why for why, _ in self._ending.values()):
                 self._under_way.begin(self._take_hangup(uniqueid))
-        elif name == "AttendedTransfer":
-            self._take_transfer(event)
-        elif name == "BlindTransfer":
-            self._take_sent_away(event)
+        elif name in ("AttendedTransfer", "BlindTransfer"):
+            self._take_transfer(name, event)
         elif name == "BridgeEnter":
-            swapped = event.text("SwapUniqueid")
-            self._note_entry(event)
+            self._take_entry(event)
             # Somebody joined a call: it may be one now that nobody may hear.
             for grant in self._ours():
-                if swapped and swapped == grant.spyer_uniqueid:
-                    self._transfers.begin(self._take_replaced(grant, event.text("Uniqueid"), event))
-                elif event.text("Uniqueid") in self._on_the_call(grant):
+                if event.text("Uniqueid") in self._on_the_call(grant):
                     self._recheck(grant)
                     self._follow_party(grant)
         elif name == "BridgeLeave":
@@ -392,6 +420,8 @@ class SpyWatch:
         for spy in self.grants.of_others():
             self._under_way.begin(self._still_proven(spy))
         self.recheck()
+        for grant in self._ours():
+            self._follow_party(grant)
 
     # ---- what ends from outside ------------------------------------------------------------------------
 
@@ -428,14 +458,15 @@ class SpyWatch:
             await self._end(spy.grant, KILLED, by)
             await self._over_at_last(spy.grant)
             return True
+        spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS | JOINING)
+        if spying is None:
+            return False
         if spy.grant is not None:
             await self._audit.append(self._revocation(spy.grant, KILLED, by))
         self._killed_by[spy.spyer_uniqueid] = by
         try:
-            spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS | JOINING)
-            if spying is not None:
-                await self._pbx.hang_up(spying)
-                await self._gone(spying.uniqueid)
+            await self._pbx.hang_up(spying)
+            await self._gone(spying.uniqueid)
         except AgiMonitorError:
             self._killed_by.pop(spy.spyer_uniqueid, None)
             raise
@@ -466,8 +497,13 @@ class SpyWatch:
             self._under_way.begin(self._end(grant, refusal.reason, ""))
 
     def _known(self, grant: Grant, spyee_uniqueid: str) -> Circumstances:
-        place = replace(grant.place, spyee_uniqueid=spyee_uniqueid)
-        return self._onlooker.of_call(place, self._clock(), scan=grant.scan, reason=bool(grant.reason), begins=False)
+        place, now = replace(grant.place, spyee_uniqueid=spyee_uniqueid), self._clock()
+        known = self._onlooker.of_call(place, now, scan=grant.scan, reason=bool(grant.reason), begins=False)
+        if self._onlooker.sees:
+            return known
+        # The clock needs no picture.
+        heard = max(0.0, now - place.since, self.heard_for(place))
+        return replace(known, at=datetime.fromtimestamp(now, UTC), heard_seconds=heard)
 
     def _permitted(
         self, grant: Grant, known: Circumstances, spyee_uniqueid: str, extension: str
@@ -509,14 +545,17 @@ class SpyWatch:
 
     def _check_within(self) -> None:
         """See to it that the clock is looked at, as long as it matters."""
-        if self._next_check is None and not self._stopping and self._policy().rights.depend_on_time and self._ours():
+        matters = self._policy().rights.depend_on_time or not self._onlooker.sees
+        if self._next_check is None and not self._stopping and matters and self._ours():
             self._next_check = self._reactor.callLater(CHECK_SECONDS, self._check)
 
     def _check(self) -> None:
         self._next_check = None
-        # With the picture lost nobody can be ended; the next list is followed by a look at all of them.
-        for grant in self._ours() if self._onlooker.sees else ():
+        # Without a connection nobody can be ended; the next list is followed by a look at all of them.
+        for grant in self._ours() if isinstance(self._pbx.state, Up) else ():
             self._recheck(grant)
+            if not self._onlooker.sees:
+                self._under_way.begin(self._look_at_source(grant))
         self._check_within()
 
     def _protection(self, grant: Grant) -> Refusal | None:
@@ -566,6 +605,8 @@ class SpyWatch:
         only = self._only_party.get(grant.id)
         if len(parties) == 1:
             self._only_party[grant.id] = parties
+        if before is not None and parties.isdisjoint(before) and grant in self.grants.adopted():
+            self._under_way.begin(self._end(grant, OVER, ""))
         if before is None or grant not in self.grants.granted():
             return
         if parties.isdisjoint(before) or (len(parties) == 1 and only is not None and parties != only):
@@ -573,12 +614,15 @@ class SpyWatch:
 
     def _left_alone_on_the_line(self, grant: Grant) -> None:
         self._alone.pop(grant.id, None)
-        if not self._talking_to(grant):
-            if grant in self.grants.adopted():
-                self._under_way.begin(self._end(grant, OVER, ""))
-            elif self._runs_chanspy(grant):
-                self._over.add(grant.id)
-                self._press_end(grant)
+        if self._talking_to(grant) == frozenset():
+            self._left_alone_for_certain(grant)
+
+    def _left_alone_for_certain(self, grant: Grant) -> None:
+        if grant in self.grants.adopted():
+            self._under_way.begin(self._end(grant, OVER, ""))
+        elif self._runs_chanspy(grant):
+            self._over.add(grant.id)
+            self._press_end(grant)
 
     def _runs_chanspy(self, grant: Grant) -> bool:
         joined = grant.mode is Mode.TAKE_OVER or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
@@ -604,6 +648,25 @@ class SpyWatch:
         spyer = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
         if spyer is not None:
             await self._pbx.press(spyer, chanspy.END_KEY)
+
+    async def _look_at_source(self, grant: Grant) -> None:
+        """While the picture is not to be trusted, ask who is on the line with the agent: a protected phone, nobody,
+        or somebody else than before."""
+        spyee = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
+        if spyee is None or grant not in self._ours():
+            return
+        peers = (await self._pbx.variable(spyee.uniqueid, "BRIDGEPEER") or "").split(",")
+        names = frozenset(peers) - {""} - {other.spyer for other in self._ours()}
+        channel = DeviceChannel(spyee.name, spyee.uniqueid, ChannelState.UP, tuple(sorted(names)))
+        refusal = self._policy().protected.refusal(channel)
+        before = self._names_before.get(grant.id)
+        self._names_before[grant.id] = names
+        if refusal is not None:
+            self._under_way.begin(self._end(grant, refusal.reason, ""))
+        elif before and not names:
+            self._left_alone_for_certain(grant)
+        elif before and names.isdisjoint(before):
+            self._press_end(grant, anew=True)
 
     def _on_the_call(self, grant: Grant) -> frozenset[str]:
         """The channels that a supervisor hears by this grant, as far as is known, and both of its own."""
@@ -742,111 +805,138 @@ class SpyWatch:
 
     # ---- the grant follows the phone, or ends ----------------------------------------------------------
 
-    def _take_transfer(self, event: Message) -> None:
-        """An attended transfer puts another phone into the place of one of two legs (bridge.c)."""
-        legs = {event.text("OrigTransfererUniqueid"), event.text("SecondTransfererUniqueid")}
+    def _take_transfer(self, name: str, event: Message) -> None:
+        """A transfer puts another phone into the place of the supervisor's, or brings one into a joined call: by way
+        of a Local channel, in the supervisor's place, or by a merge of two calls (bridge.c).
+        """
+        sides = ("Transferer", "OrigTransferer", "SecondTransferer")
+        transferers = {event.text(f"{side}Uniqueid") for side in sides}
         for grant in self._ours():
-            if grant.spyer_uniqueid in legs:
+            if grant.spyer_uniqueid not in transferers:
+                continue
+            if grant.id in self._joined:
+                if event.text("Result") == "Success":
+                    self._close_door(grant)
+            elif name == "AttendedTransfer":
                 guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
                 self._transfers.begin(self._take_handed_over(grant, guesses))
 
     async def _take_handed_over(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
-        """The supervisor's channel is gone and its spy may go on at another phone: that phone hears nothing."""
-        moved = await self._moved(grant, guesses)
-        if moved is not None and grant in self._ours():
-            await self._end_handed_over(grant, moved, None)
+        """The supervisor's channel is gone and its spy may go on at another phone: that phone hears nothing.
 
-    async def _take_replaced(self, grant: Grant, uniqueid: str, event: Message) -> None:
-        """Another phone is in the supervisor's place on a call that they had joined."""
-        names = [grant.spyee, *(party.name for party in self._on_the_line(grant))]
-        bridge = BridgeId.read(event.text("BridgeUniqueid"))
-        if bridge is None or await confirmation.member(self._pbx, grant.spyer_uniqueid, names) is not None:
-            return  # whatever the event says: the supervisor is there
-        self._doors[bridge] = self._reactor.seconds() + DOOR_SECONDS, grant
-        await self._put_out(grant, uniqueid, bridge)
-
-    def _take_sent_away(self, event: Message) -> None:
-        """A blind transfer out of a call that a supervisor had joined brings somebody into it, by way of a Local
-        channel that comes just before or after this is told (bridge.c, blind_transfer_bridge). For a moment nobody
-        else comes in.
+        It may be handed on while it is looked for, so it is looked for until its story is over.
         """
-        for grant in self._ours():
-            bridge = self._joined_bridge(grant)
-            if bridge is not None and event.text("TransfererUniqueid") == grant.spyer_uniqueid:
-                now = self._reactor.seconds()
-                self._doors[bridge] = now + DOOR_SECONDS, grant
-                for at, into, uniqueid in list(self._entries):
-                    if into == bridge and at >= now - DOOR_SECONDS and uniqueid != grant.spyer_uniqueid:
-                        self._transfers.begin(self._put_out(grant, uniqueid, bridge))
+        until = self._reactor.seconds() + GONE_SECONDS
+        while grant in self._ours():
+            moved = await self._moved(grant, guesses)
+            if moved is not None:
+                await self._end_handed_over(grant, moved)
+            if self._reactor.seconds() >= until or grant not in self._ours():
+                return
+            await deferLater(self._reactor, LOOK_SECONDS)
 
-    def _note_entry(self, event: Message) -> None:
-        now, uniqueid = self._reactor.seconds(), event.text("Uniqueid")
-        bridge = BridgeId.read(event.text("BridgeUniqueid"))
-        if bridge is None:
-            return
-        self._entries.append((now, bridge, uniqueid))
-        while self._entries[0][0] < now - DOOR_SECONDS or len(self._entries) > MAX_SPIES:
-            self._entries.popleft()
-        self._doors = {one: door for one, door in self._doors.items() if door[0] >= now}
-        door = self._doors.get(bridge)
-        if door is not None and uniqueid != door[1].spyer_uniqueid:
-            self._transfers.begin(self._put_out(door[1], uniqueid, bridge))
-
-    def _joined_bridge(self, grant: Grant) -> BridgeId | None:
-        """The bridge of a call that a supervisor has joined, or had joined a moment ago."""
-        if grant.mode is not Mode.BARGE or self._policy().barge is not Barge.CONFERENCE:
-            return None
-        return self._pbx.bridge_of(grant.spyer_uniqueid) or self._pbx.bridge_of(grant.spyee_uniqueid)
-
-    async def _put_out(self, grant: Grant, uniqueid: str, bridge: BridgeId) -> None:
-        if uniqueid in self._heard_first.get(grant.id, frozenset()):
-            return  # whose call it is
-        names = [grant.spyee, *(party.name for party in self._on_the_line(grant))]
-        stranger = await confirmation.member(self._pbx, uniqueid, names)
-        if stranger is not None:
-            await self._end_handed_over(grant, stranger, bridge)
-
-    def _on_the_line(self, grant: Grant) -> tuple[Channel, ...]:
-        partners = self._pbx.partners_of(grant.spyee_uniqueid)
-        return () if isinstance(partners, Stale) else partners
-
-    async def _end_handed_over(self, grant: Grant, moved: Confirmed, bridge: BridgeId | None) -> None:
-        if grant.id in self._handed_over:
-            if bridge is not None:
-                await self._step(grant, moved, "remove", self._pbx.remove(moved, bridge))
-            return
-        self._handed_over.add(grant.id)
-        self._revoked.setdefault(grant.id, End.HANDED_OVER)
+    async def _end_handed_over(self, grant: Grant, moved: Confirmed) -> None:
         log.error("spy_handed_over", node=self._pbx.node, grant=grant.id, to=moved.name)
-        if bridge is None:
-            steps = [
-                self._step(grant, moved, "mute out", self._pbx.mute(moved, "out")),
-                self._step(grant, moved, "mute in", self._pbx.mute(moved, "in")),
-                self._step(grant, moved, "hang up", self._pbx.hang_up(moved)),
-            ]
-        else:
-            steps = [
-                self._step(grant, moved, "remove", self._pbx.remove(moved, bridge)),
-                self._leave_too(grant, bridge),
-            ]
+        steps = [
+            self._step(grant, moved, "mute out", self._pbx.mute(moved, "out")),
+            self._step(grant, moved, "mute in", self._pbx.mute(moved, "in")),
+            self._step(grant, moved, "hang up", self._pbx.hang_up(moved)),
+        ]
         told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
-        self._telling[grant.id] = told
+        self._note_handed_over(grant, moved, told)
+        await told
+
+    def _note_handed_over(self, grant: Grant, to: Confirmed, told: Deferred[Any] | None = None) -> None:
+        """Put on record, once for each grant, to whom its call went."""
+        if grant.id in self._handed_over:
+            return
+        if grant in self._ours():
+            self._handed_over.add(grant.id)
+            self._revoked.setdefault(grant.id, End.HANDED_OVER)
+            if told is not None:
+                self._telling[grant.id] = told
         self._record(
             SpyHandedOver(
                 **self._common(grant),
                 grant=grant.number,
                 extension=grant.extension,
-                to=moved.name,
-                to_uniqueid=moved.uniqueid,
+                to=to.name,
+                to_uniqueid=to.uniqueid,
             )
         )
-        await told
 
-    async def _leave_too(self, grant: Grant, bridge: BridgeId) -> None:
-        """A supervisor who sends a call away, and is still on it, is not on it any longer."""
-        own = await confirmation.member(self._pbx, grant.spyer_uniqueid, [grant.spyee])
-        if own is not None:
-            await self._step(grant, own, "leave", self._pbx.remove(own, bridge))
+    # A call that a supervisor has joined: who is on it by right is known from the moment on that they joined it.
+
+    def _take_entry(self, event: Message) -> None:
+        """Somebody entered a bridge: the supervisor a call, or somebody else a call that a supervisor has joined."""
+        uniqueid, swapped = event.text("Uniqueid"), event.text("SwapUniqueid")
+        bridge = BridgeId.read(event.text("BridgeUniqueid"))
+        if bridge is None:
+            return
+        for grant in self._ours():
+            if uniqueid == grant.spyer_uniqueid and self._joins(grant):
+                self._joined[grant.id] = _Joined(grant, bridge, {uniqueid: self._reactor.seconds()})
+                self._transfers.begin(self._learn(grant, bridge))
+        for joined in self._joined.values():
+            if swapped and (swapped == joined.grant.spyer_uniqueid or swapped in joined.strangers):
+                joined.strangers.add(uniqueid)
+                self._close_door(joined.grant)
+            elif bridge == joined.bridge:
+                if joined.closed_until < self._reactor.seconds():
+                    joined.known.setdefault(uniqueid, self._reactor.seconds())
+                elif uniqueid not in joined.known:
+                    self._transfers.begin(self._put_out(joined, uniqueid, bridge))
+
+    def _joins(self, grant: Grant) -> bool:
+        return grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
+
+    async def _learn(self, grant: Grant, bridge: BridgeId) -> None:
+        """Ask who is on a call that a supervisor has just joined."""
+        for item in await self._pbx.channels():
+            joined = self._joined.get(grant.id)
+            if joined is not None and item.text("BridgeId") == bridge:
+                joined.known.setdefault(item.text("Uniqueid"), float("-inf"))
+
+    def _close_door(self, grant: Grant) -> None:
+        """The supervisor was transferred out of a joined call, or tried it: who came just now goes, and for a moment
+        nobody else comes in."""
+        joined, now = self._joined.get(grant.id), self._reactor.seconds()
+        if joined is None:
+            return
+        late = {one for one, at in joined.known.items() if at >= now - DOOR_SECONDS and one != grant.spyer_uniqueid}
+        joined.known = {one: at for one, at in joined.known.items() if one not in late}
+        if joined.closed_until < now:
+            self._transfers.begin(self._sweep(joined))
+        joined.closed_until = now + DOOR_SECONDS
+
+    async def _sweep(self, joined: _Joined) -> None:
+        """Put everybody out of a joined call who is not known there, as long as its door is closed."""
+        await self._sweep_once(joined)
+        while self._reactor.seconds() < joined.closed_until:
+            await deferLater(self._reactor, LOOK_SECONDS)
+            await self._sweep_once(joined)
+
+    async def _sweep_once(self, joined: _Joined) -> None:
+        items = await self._pbx.channels()
+        known = joined.known.keys() - {joined.grant.spyer_uniqueid}
+        # A merge may have moved the call into another bridge.
+        bridges = {item.text("BridgeId") for item in items if item.text("Uniqueid") in known} - {""}
+        for item in items:
+            bridge = BridgeId.read(item.text("BridgeId"))
+            if bridge is not None and bridge in bridges:
+                await self._put_out(joined, item.text("Uniqueid"), bridge)
+
+    async def _put_out(self, joined: _Joined, uniqueid: str, bridge: BridgeId) -> None:
+        others = {grant.spyer_uniqueid for grant in self._ours()} - {joined.grant.spyer_uniqueid}
+        if uniqueid in others or (uniqueid in joined.known and uniqueid != joined.grant.spyer_uniqueid):
+            return
+        stranger = await confirmation.bridged(self._pbx, uniqueid)
+        if stranger is None:
+            return
+        if uniqueid != joined.grant.spyer_uniqueid:
+            log.error("spy_handed_over", node=self._pbx.node, grant=joined.grant.id, to=stranger.name)
+            self._note_handed_over(joined.grant, stranger)
+        await self._step(joined.grant, stranger, "remove", self._pbx.remove(stranger, bridge))
 
     # ---- spies of others -------------------------------------------------------------------------------
 
@@ -893,7 +983,9 @@ class SpyWatch:
         """The PBX told the end of a spy. It is one when the PBX, asked, no longer has it."""
         uniqueid = event.text("SpyerUniqueid")
         if not await self._stopped(uniqueid):
-            self._pbx.contradicted("ChanSpyStop")
+            # ChanSpy without our options ends with one channel and goes on to the next: only of ours it is not true.
+            if any(grant.spyer_uniqueid == uniqueid for grant in self._ours()):
+                self._pbx.contradicted("ChanSpyStop")
             return
         self._note_heard(SpySilent, self.grants.silent(event))
         self._note_end(uniqueid)
@@ -935,7 +1027,7 @@ class SpyWatch:
         for grant in self._ours():
             if grant.spyer_uniqueid == uniqueid:
                 # Its story says in a moment that the supervisor has hung up, or its spy is at another phone.
-                await self._transfers.begin(self._take_handed_over(grant))
+                self._transfers.begin(self._take_handed_over(grant))
 
     async def _hang_up_rogue(self, spy: Spy) -> None:
         """Hang up a rogue spy, and nothing that only an event or a list calls one."""

@@ -9,7 +9,7 @@ its uniqueid. Every action on a channel takes a ``Confirmed``, and only this fil
     same      the uniqueid has the name that it had        before a key, a mute, a hang-up
     carrier   the signed grant stands on the channel       wherever the supervisor's call has gone
     spy       an application that spies runs on it         before a rogue spy is hung up
-    member    it is in the bridge of a call                before a stranger is taken out of a conference
+    bridged   it is in a bridge with somebody              before a stranger is taken out of a joined call
 """
 
 from __future__ import annotations
@@ -89,19 +89,15 @@ async def spy(source: Source, uniqueid: str, applications: Collection[str]) -> C
     return found if await source.variable(found.uniqueid, "CHANNEL(appname)") in applications else None
 
 
-async def member(source: Source, uniqueid: str, names: Collection[str]) -> Confirmed | None:
-    """Confirm that a channel shares a bridge with one of these.
+async def bridged(source: Source, uniqueid: str) -> Confirmed | None:
+    """Confirm that a channel is in a bridge with somebody.
 
     Parameters:
         source: the PBX.
         uniqueid: of the channel.
-        names: of the others.
     """
     found = await _named(source, uniqueid)
-    if found is None:
-        return None
-    peers = await source.variable(found.uniqueid, "BRIDGEPEER") or ""
-    return None if set(names).isdisjoint(peers.split(",")) else found
+    return found if found is not None and await source.variable(found.uniqueid, "BRIDGEPEER") else None
 
 
 async def _named(source: Source, uniqueid: str) -> Confirmed | None:

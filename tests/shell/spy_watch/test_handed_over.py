@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from structlog.typing import EventDict
 
+from agi_monitor.ami.messages import Message
 from agi_monitor.model import Barge, Mode
-from agi_monitor.spy_watch import DOOR_SECONDS
+from agi_monitor.spy_watch import DOOR_SECONDS, LOOK_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
     CUSTOMER_UNIQUEID,
     GRANT,
@@ -121,21 +124,6 @@ def test_a_kill_that_ends_nothing_is_no_success(site: Site) -> None:
     assert [type(one).__name__ for one in done] == ["ActionFailed"]
 
 
-def test_a_third_phone_in_a_joined_call_is_taken_out(site: Site) -> None:
-    """The supervisor joined the call and is transferred: another phone has their place in the bridge, without a
-    grant. It is that phone's bridge as well, so it is taken out of it and goes on."""
-    site.open(replace(GRANT, mode=Mode.BARGE))
-    site.fake.enter(SPYER, "b-1")
-    site.fake.leave(SPYER)
-    bridge = {"BridgeUniqueid": "b-1", "BridgeType": "basic", "BridgeTechnology": "simple_bridge"}
-    stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
-    stranger["BridgeId"] = "b-1"
-    site.fake.event("BridgeEnter", **bridge, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, SwapUniqueid=SPYER_UNIQUEID)
-    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": ROGUE_UNIQUEID}]
-    (record,) = site.records("spy_handed_over")
-    assert (record["to"], record["to_uniqueid"]) == (ROGUE, ROGUE_UNIQUEID)
-
-
 @pytest.fixture
 def joined(site: Site) -> Site:
     """A supervisor who has joined the call."""
@@ -145,6 +133,116 @@ def joined(site: Site) -> Site:
     site.fake.advance(DOOR_SECONDS + 1.0)
     site.forget()
     return site
+
+
+BRIDGE = {"BridgeUniqueid": "b-1", "BridgeType": "basic", "BridgeTechnology": "simple_bridge"}
+
+
+def kicked(site: Site) -> list[str]:
+    """Who was taken out of a bridge, in any order."""
+    return sorted({headers["Channel"] for headers in site.fake.asked("BridgeKick")})
+
+
+def test_a_third_phone_in_a_joined_call_is_taken_out(joined: Site) -> None:
+    """The supervisor is transferred: another phone has their place in the bridge, without a grant. It is that phone's
+    bridge as well, so it is taken out of it and goes on."""
+    joined.fake.leave(SPYER)
+    next(one for one in joined.fake.channels if one["Channel"] == ROGUE)["BridgeId"] = "b-1"
+    joined.fake.event("BridgeEnter", **BRIDGE, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, SwapUniqueid=SPYER_UNIQUEID)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+    (record,) = joined.records("spy_handed_over")
+    assert (record["to"], record["to_uniqueid"]) == (ROGUE, ROGUE_UNIQUEID)
+
+
+def test_two_joined_calls_that_are_merged_are_parted(joined: Site) -> None:
+    """A supervisor who is on two calls transfers one onto the other: Asterisk moves everybody into one bridge, in
+    nobody's place and without a grant."""
+    joined.fake.add_channel("PJSIP/2001-00000030", "1700000000.30", "b-2")
+    joined.fake.add_channel("PJSIP/7777-00000031", "1700000000.31", "b-2")
+    joined.fake.enter(ROGUE, "b-2")
+    joined.fake.advance(DOOR_SECONDS + 1.0)
+    for one in (ROGUE, "PJSIP/7777-00000031"):
+        joined.fake.leave(one)
+        joined.fake.enter(one, "b-1")
+    joined.fake.leave(SPYER)
+    joined.fake.event(
+        "AttendedTransfer",
+        Result="Success",
+        OrigTransfererUniqueid=SPYER_UNIQUEID,
+        SecondTransfererUniqueid="1700000000.30",
+        DestType="Bridge",
+        DestBridgeUniqueid="b-1",
+    )
+    joined.fake.hang_up(SPYER)
+    joined.watch.closed(replace(GRANT, mode=Mode.BARGE))
+    joined.fake.advance(DOOR_SECONDS)
+    assert kicked(joined) == sorted(["1700000000.31", ROGUE_UNIQUEID])
+    assert len(joined.records("spy_handed_over")) >= 1
+
+
+@pytest.mark.parametrize("way", ["swap", "blind"])
+def test_a_joined_call_that_the_agent_has_left_is_guarded_too(joined: Site, way: str) -> None:
+    """A colleague and the customer are on it: whoever comes in the supervisor's place is taken out."""
+    joined.fake.add_channel("PJSIP/1005-00000040", "1700000000.40", "b-1")
+    joined.fake.hang_up(SPYEE)
+    joined.fake.advance(DOOR_SECONDS + 1.0)
+    joined.fake.leave(SPYER)
+    if way == "blind":
+        joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+        joined.fake.enter(ROGUE, "b-1")
+    else:
+        next(one for one in joined.fake.channels if one["Channel"] == ROGUE)["BridgeId"] = "b-1"
+        joined.fake.event(
+            "BridgeEnter", **BRIDGE, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, SwapUniqueid=SPYER_UNIQUEID
+        )
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+
+
+def test_a_transfer_that_failed_moves_nobody(joined: Site) -> None:
+    """Asterisk tells of those as well."""
+    joined.fake.event("BlindTransfer", Result="Invalid", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    joined.fake.enter(ROGUE, "b-1")
+    assert kicked(joined) == []
+
+
+def test_another_supervisor_on_the_call_is_no_stranger(joined: Site) -> None:
+    """They joined it by a grant of their own."""
+    joined.fake.add_channel("PJSIP/2002-00000041", "1700000000.41", Context="agi-monitor-call")
+    joined.open(
+        replace(GRANT, call="c-9", mode=Mode.BARGE, spyer="PJSIP/2002-00000041", spyer_uniqueid="1700000000.41")
+    )
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    joined.fake.enter("PJSIP/2002-00000041", "b-1")
+    joined.fake.advance(DOOR_SECONDS)
+    assert "1700000000.41" not in kicked(joined)
+
+
+def test_a_phone_that_hands_it_on_is_followed(site: Site) -> None:
+    """It is handed to a third phone while the second is looked for: the third falls silent."""
+    site.open()
+    site.fake.add_channel("PJSIP/7777-00000031", "1700000000.31")
+    supervisor, second, third = (
+        next(one for one in site.fake.channels if one["Channel"] == name)
+        for name in (SPYER, ROGUE, "PJSIP/7777-00000031")
+    )
+    taken_along = ("Application", "ApplicationData", "Context")
+    second.update({name: supervisor[name] for name in taken_along})
+    site.fake.variables[ROGUE, VARIABLE] = site.fake.variables.pop((SPYER, VARIABLE))
+    answer, moved = site.fake.answers["Getvar"], list[str]()
+
+    def hand_on(fake: FakeManager, asked: Message) -> Mapping[str, str] | str:
+        if asked.text("Channel") == ROGUE_UNIQUEID and not moved:
+            moved.append(ROGUE)
+            third.update({name: second[name] for name in taken_along})
+            fake.variables["PJSIP/7777-00000031", VARIABLE] = fake.variables.pop((ROGUE, VARIABLE))
+            fake.channels.remove(second)
+        return answer(fake, asked)
+
+    site.fake.answers["Getvar"] = hand_on
+    site.fake.hang_up(SPYER)
+    site.fake.advance(LOOK_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": "1700000000.31"}]
+    assert [record["to"] for record in site.records("spy_handed_over")] == ["PJSIP/7777-00000031"]
 
 
 @pytest.mark.parametrize("told_first", [True, False], ids=["told-before", "told-after"])
@@ -159,8 +257,7 @@ def test_who_comes_by_a_blind_transfer_is_taken_out(joined: Site, told_first: bo
         joined.fake.event("BlindTransfer", **transfer)
     joined.fake.advance(DOOR_SECONDS / 2)
     joined.fake.enter(ROGUE, "b-1")
-    kicked = [headers["Channel"] for headers in joined.fake.asked("BridgeKick")]
-    assert kicked == ["1700000000.50", SPYER_UNIQUEID, ROGUE_UNIQUEID]
+    assert kicked(joined) == sorted(["1700000000.50", SPYER_UNIQUEID, ROGUE_UNIQUEID])
     assert [record["to"] for record in joined.records("spy_handed_over")] == ["Local/700@phones-00000001;1"]
 
 
@@ -176,8 +273,7 @@ def test_whose_call_it_is_stays_on_it(site: Site) -> None:
     site.fake.add_channel("Local/100@phones-00000001;1", "1700000000.50", "b-1")
     site.fake.leave(SPYEE)
     site.fake.enter(SPYEE, "b-1")
-    kicked = [headers["Channel"] for headers in site.fake.asked("BridgeKick")]
-    assert kicked == ["1700000000.50", SPYER_UNIQUEID]
+    assert kicked(site) == sorted(["1700000000.50", SPYER_UNIQUEID])
 
 
 def test_who_joins_a_call_later_stays(joined: Site) -> None:

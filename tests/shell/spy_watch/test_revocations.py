@@ -9,7 +9,7 @@ from structlog.typing import EventDict
 from twisted.internet.defer import Deferred
 
 from agi_monitor.model import Mode
-from agi_monitor.spy_watch import CLOSE_SECONDS, KEY_SECONDS
+from agi_monitor.spy_watch import CLOSE_SECONDS, GONE_SECONDS, KEY_SECONDS
 from agi_monitor.supervision.channels import SETTLE_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.protected import Protected
@@ -263,6 +263,7 @@ def test_waits_for_what_is_under_way(site: Site) -> None:
     idle = begin(site.watch.idle())
     assert idle == []
     site.fake.advance(KEY_SECONDS)
+    site.fake.advance(GONE_SECONDS)
     assert len(idle) == 1
     assert begin(site.watch.idle()) == [None]
 

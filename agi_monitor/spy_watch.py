@@ -232,14 +232,13 @@ class SpyWatch:
     # ---- what the story of a call tells ----------------------------------------------------------------
 
     def opened(self, grant: Grant) -> str:
-        """A grant begins. Returns its proof, for the supervisor's channel."""
+        """A grant begins. Returns its proof, for the supervisor's channel; empty: there is none, and no spy."""
         joins = grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
         self._begun[grant.id] = self._reactor.seconds()
         try:
             self._signed[grant.id] = self._signer.sign(grant)
         except ValueError:
-            # Without it the spy is the same, but another run of a server would take it for rogue, and a phone that
-            # it is handed to is not found.
+            # Whoever asked for it does not spy: a phone that the spy is handed to would not be found.
             log.warning("grant_not_signed", node=self._pbx.node, grant=grant.id)
             self._signed[grant.id] = ""
         self.grants.opened(grant, self._begun[grant.id], by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)

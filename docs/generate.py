@@ -148,7 +148,8 @@ EVENTS = {
     "spy_adopted": "A spy of an earlier run of this server is still on. It goes on, or is ended, as `policy` says.",
     "spy_begins_anew": "Another party is on the call, as after a transfer: ChanSpy is started again for them.",
     "spy_revoked": "A spy is being ended from outside; `by` is empty where this server decided it.",
-    "grant_not_signed": "The grant is too long to be signed: another run of a server takes the spy for rogue.",
+    "grant_not_signed": "The grant is too long to be signed, and nobody spies by it: shorten the names of the rule, "
+    "the reason or the supervisor.",
     "spy_not_silenced": "A spy is being ended, and one of the steps failed: `mute out` (what the supervisor hears), "
     "`mute in` (what they say), `press` (the key that ends ChanSpy) or `remove` (from a conference). Where both "
     "mutes fail, `res_mutestream` is mostly not loaded. The spy ends by another step, or by a hang-up.",

@@ -242,15 +242,20 @@ class ChannelIndex:
     def at_device(self, node: str, device: str) -> AtDevice | Stale:
         """Return the extensions that a device belongs to, by hints and logins.
 
-        Hints that are in doubt count as well: for the question whose device it may be, the last answer is better
-        than none.
+        What is in doubt counts as well, a hint or the whole picture: for the question whose device it may be, the
+        last answer is better than none. One owner more can only forbid.
 
         Parameters:
             node: the PBX.
             device: such as ``PJSIP/1001``.
+
+        Returns:
+            them; NEVER_LISTED when nothing was ever known.
         """
-        known = self._trusted(node)
-        return known if isinstance(known, Stale) else known.devices.at(device)
+        known = self._nodes.get(node)
+        if known is None or known.stale is Stale.NEVER_LISTED:
+            return Stale.NEVER_LISTED
+        return known.devices.at(device)
 
     def members_of(self, node: str, agent: Agent) -> tuple[tuple[str, str], ...]:
         """Return the queue and the interface of each queue member that stands for an agent."""

@@ -166,6 +166,9 @@ class Line:
 
     async def say(self, moment: Cue | Reason, values: Mapping[str, str] | None = None, keys: str = "") -> str:
         """Play what is to be said; returns the key that interrupted it. A missing file is passed over."""
+        if any((values or {}).values()):
+            # An extension or a number is for the ears of the supervisor alone.
+            await self.confirm()
         for word in self._words(moment):
             if word in PLACEHOLDERS:
                 digits = (values or {}).get(word, "")

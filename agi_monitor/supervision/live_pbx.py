@@ -59,7 +59,7 @@ class GrantWatch(Protocol):
     """Who holds grants against what is heard on the PBX. ``spy_watch.SpyWatch`` fits it."""
 
     def opened(self, grant: Grant) -> str:
-        """A grant begins. Returns its proof, for the supervisor's channel."""
+        """A grant begins. Returns its proof, for the supervisor's channel; empty: there is none, and no spy."""
         ...
 
     def closed(self, grant: Grant) -> None:

@@ -136,9 +136,17 @@ class Spying:
         try:
             return await self._through_all_modes(spyee, mode)
         finally:
-            if self._place is not None and self._watch is not None:
-                self._watch.place_left(self._place)
-            self._place = None
+            self._leave_place()
+
+    def _begin_another_call(self) -> None:
+        """Ask and tell anew: what was said, and how long was heard, was about a call that is over."""
+        self._told, self._reason = False, ("", "")
+        self._leave_place()
+
+    def _leave_place(self) -> None:
+        if self._place is not None and self._watch is not None:
+            self._watch.place_left(self._place)
+        self._place = None
 
     async def _through_all_modes(self, spyee: Spyee, mode: Mode) -> End | Refusal:
         granted = await self._grant(spyee, mode)
@@ -153,9 +161,11 @@ class Spying:
             wanted = chanspy.MODE_KEYS.get(step.pressed)
             if wanted is None and step.why in (End.MODE_KEY, End.PARTY_CHANGED):
                 wanted = grant.mode  # also for a key that means nothing, before ChanSpy could pass over it
-            if step.another and wanted is Mode.BARGE:
-                # Nobody is barged in on who was not on the call that the supervisor chose to barge in on.
-                wanted = Mode.LISTEN
+            if step.another:
+                self._begin_another_call()
+                if wanted in _SPOKEN_TO_ALL:
+                    # Whoever came later is not on the call that the supervisor chose to speak into.
+                    wanted = Mode.LISTEN
             if wanted is None:
                 return step.why
             granted = await self._again(spyee, wanted)
@@ -172,7 +182,7 @@ class Spying:
         if isinstance(decided, Refusal):
             if decided.reason is Reason.REASON_MISSING and await self._ask_reason(spyee):
                 # The question takes its time: the configuration and the call may be others by now.
-                return await self._again(spyee, mode)
+                return await self._after_waiting(spyee, mode)
             return decided
         permitted, _ = decided
         hooks = self._line.hooks
@@ -180,14 +190,16 @@ class Spying:
             asked = self._asked(spyee, mode, permitted.rule)
             denied = await hooks.refusal(asked) or await hooks.before(asked)
             # A plug-in takes its time, as a question does.
-            return denied or await self._again(spyee, mode, passed=True)
+            return denied or await self._after_waiting(spyee, mode, passed=True)
         if await self._is_marked(spyee.channel):
             return Refusal(Reason.PROTECTED, "the dialplan says so")
         notice = self._line.policy().notice
         if not self._told and notice is not None and notice.concerns(permitted.agent, mode):
             self._told = await self._tell(spyee.channel)
             # As does the notice.
-            return await self._again(spyee, mode, passed=True) if self._told else Refusal(Reason.NOTICE_FAILED)
+            if not self._told:
+                return Refusal(Reason.NOTICE_FAILED)
+            return await self._after_waiting(spyee, mode, passed=True)
         decided = self._decide(spyee, mode)
         if isinstance(decided, Refusal):
             return decided
@@ -269,13 +281,22 @@ class Spying:
             return self._place
         return self._onlooker.place(self._supervisor_id or "", self._line.dialled.uniqueid, uniqueid, now)
 
-    async def _again(self, spyee: Spyee, mode: Mode, *, passed: bool = False) -> tuple[Grant, Spyee] | Refusal:
+    async def _after_waiting(
+        self, spyee: Spyee, mode: Mode, *, passed: bool = False
+    ) -> tuple[Grant, Spyee] | Refusal:
+        """Decide anew after a question or the notice; what was said there was about who was on the call then."""
+        return await self._again(spyee, mode, passed=passed, same=True)
+
+    async def _again(
+        self, spyee: Spyee, mode: Mode, *, passed: bool = False, same: bool = False
+    ) -> tuple[Grant, Spyee] | Refusal:
         """Decide on a mode for the call that is being heard: by the rules, and by what the call is now.
 
         Parameters:
             spyee: whom.
             mode: how.
             passed: the plug-ins were asked already.
+            same: whether somebody who was on the call must be on it still.
         """
         extension = spyee.agent.extension
         # Whoever may not hear the agent any more is not told whether the call is still on.
@@ -285,6 +306,8 @@ class Spying:
         devices = await self._devices.devices_of(permitted.agent)
         for channel in devices.channels:
             if channel.uniqueid == spyee.channel.uniqueid:
+                if same and set(channel.peers).isdisjoint(spyee.channel.peers):
+                    return Refusal(Reason.TARGET_GONE, "the call went on with somebody else")
                 now = replace(
                     spyee, agent=permitted.agent, channel=channel, source=devices.source, stale=devices.stale
                 )
@@ -348,8 +371,11 @@ class Spying:
                 "spy_started", grant=grant.number, mode=grant.mode, spyee=grant.spyee, rule=grant.rule
             )
             if self._watch is not None:
-                await self._caller.set_variable(proof.VARIABLE, self._watch.opened(grant))
-            revoked = self._no_longer(grant, spyee)
+                signed = self._watch.opened(grant)
+                await self._caller.set_variable(proof.VARIABLE, signed)
+                # Without its proof the spy could not be found at a phone that it is handed to.
+                revoked = None if signed else _NOT_SIGNED
+            revoked = revoked or self._no_longer(grant, spyee)
             confirmed = None if revoked is not None else await self._confirm(grant, spyee)
             if isinstance(confirmed, Refusal):
                 revoked = confirmed.reason
@@ -537,6 +563,11 @@ class Spying:
             seconds=round(seconds, 3),
         )
 
+
+_NOT_SIGNED = "grant_not_signed"
+
+_SPOKEN_TO_ALL = frozenset({Mode.BARGE, Mode.TAKE_OVER})
+"""In these the agent is not the only one who hears the supervisor."""
 
 _SAID = {reason.value: reason for reason in (Reason.TIME_IS_UP, Reason.TOO_MANY_LISTENERS)}
 """What a supervisor is told whose spy was ended; anything else is told as ``revoked``."""

@@ -17,7 +17,7 @@ from tests.unit.supervision.desk import Desk
 
 
 def test_a_grant_that_is_too_long_to_be_signed_is_logged(site: Site, logs: list[EventDict]) -> None:
-    """The spy is the same without a proof; only another run of a server would take it for rogue."""
+    """There is no proof of it, and so no spy."""
     assert site.watch.opened(replace(GRANT, rule="x" * 1_000)) == ""
     assert [line["grant"] for line in logs if line["event"] == "grant_not_signed"] == ["c-1.1"]
 

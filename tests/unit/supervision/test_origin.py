@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
@@ -86,6 +86,19 @@ def test_nothing_is_said_without_a_picture() -> None:
     listed(index, item(BEN))
     index.lost(NODE)
     assert index.origin_of(NODE, "1") is Stale.LOST
+
+
+@pytest.mark.parametrize("doubt", [ChannelIndex.lost, ChannelIndex.forged])
+def test_whose_device_it_is_is_known_while_in_doubt(
+    doubt: Callable[[ChannelIndex, str], None],
+) -> None:
+    """The rights of whoever is logged in there are asked for all the same."""
+    index = ChannelIndex()
+    listed(index, item(BEN))
+    before = index.at_device(NODE, "PJSIP/1001")
+    doubt(index, NODE)
+    assert index.at_device(NODE, "PJSIP/1001") == before
+    assert isinstance(before, AtDevice)
 
 
 def test_events_are_believed_before_lists_as_long_as_none_is_missed() -> None:

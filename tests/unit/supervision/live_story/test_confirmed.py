@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from agi_monitor.model import Mode
 from agi_monitor.supervision import chanspy
+from agi_monitor.supervision.authorization import Terms
+from agi_monitor.supervision.policy import Notice
 from agi_monitor.testing import FakeChannel
 from tests.unit.supervision.desk import (
     CUSTOMER,
+    CUSTOMER_UNIQUEID,
     PIN,
     SPYEE,
     SPYEE_UNIQUEID,
@@ -18,7 +22,8 @@ from tests.unit.supervision.desk import (
     refusals,
     started,
 )
-from tests.unit.supervision.live_story.calls import SECOND_CUSTOMER, connected, ends
+from tests.unit.supervision.live_story.calls import ALL_MODES, SECOND_CUSTOMER, connected, ends
+from tests.unit.supervision.test_phone_rights import rule
 
 STRANGER, STRANGER_UNIQUEID = "PJSIP/100-0000000c", "1700000000.12"
 
@@ -235,3 +240,80 @@ def test_nobody_is_barged_in_on_who_came_later(tmp_path: Path, another: bool, di
     desk.run()
     assert [mode for (mode,) in started(desk, "mode")] == modes
     assert ends(desk) == ["party_changed", "supervisor_hung_up"]
+
+
+# ---- the next customer on the same channel -----------------------------------------------------------------
+
+
+def next_customer(desk: Desk) -> None:
+    """The customer hangs up, and the agent's channel gets the next one."""
+    desk.channel_of(CUSTOMER_UNIQUEID).alive = False
+    desk.channel_of(SPYEE_UNIQUEID).bridge_peer = SECOND_CUSTOMER
+    desk.pbx.add_channel(SECOND_CUSTOMER, "1700000100.33", bridge_peer=SPYEE)
+
+
+def seen_by_the_watch(desk: Desk) -> None:
+    """The party of the call that is heard is another one."""
+    assert desk.watch is not None
+    (grant,) = desk.watch.open
+    desk.watch.anew.add(grant.id)
+    desk.watch.others.add(grant.id)
+    next_customer(desk)
+
+
+def test_the_agent_is_told_and_the_reason_asked_for_every_conversation(tmp_path: Path) -> None:
+    """What was said about one customer does not hold for the next."""
+    desk = connected(tmp_path)
+    desk.change(
+        notice=ALL_MODES, rules=(rule(terms=Terms(reason_required=True)),), reasons={"7": "legal", "8": "training"}
+    )
+
+    def party_changes() -> int:
+        seen_by_the_watch(desk)
+        desk.pbx.keys("8")
+        return ended_by_the_server(desk)
+
+    desk.when_quiet = party_changes
+    desk.run(f"{PIN}#7")
+    assert started(desk, "told", "reason") == [(True, "legal"), (True, "training")]
+    assert [name for name, _ in desk.pbx.executed].count("Originate") == 2
+
+
+@pytest.mark.parametrize("key", ["6", "7"])
+def test_a_key_that_was_meant_for_the_last_customer_is_not_used_on_the_next(tmp_path: Path, key: str) -> None:
+    """It was pressed while the party changed: the next customer is listened to."""
+    desk = connected(tmp_path)
+    desk.at_key = lambda pressed: seen_by_the_watch(desk)
+    desk.run(f"{PIN}#{key}")
+    assert [mode for (mode,) in started(desk, "mode")] == ["listen", "listen"]
+
+
+@pytest.mark.parametrize("key", ["6", "7"])
+def test_whoever_came_while_the_agent_was_told_is_not_spoken_to(tmp_path: Path, key: str) -> None:
+    """No grant is open then, which somebody would watch."""
+    desk = connected(tmp_path)
+    desk.change(notice=Notice(frozenset({Mode.BARGE, Mode.TAKE_OVER}), frozenset({"all"})))
+    assert desk.watch is not None
+    desk.watch.meanwhile = lambda: next_customer(desk)
+    desk.run(f"{PIN}#{key}")
+    assert [mode for (mode,) in started(desk, "mode")] == ["listen"]
+    assert "target_gone" in refusals(desk)
+
+
+def test_no_spy_without_a_proof(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phone that it is handed to would not be found."""
+    assert desk.watch is not None
+    monkeypatch.setattr(desk.watch, "opened", lambda grant: "")
+    desk.run()
+    assert desk.spies == []
+    assert ends(desk) == ["revoked"]
+    assert [one["detail"] for one in desk.records if one["fact"] == "refused"] == ["grant_not_signed"]
+
+
+def test_no_number_is_said_to_another_phone(tmp_path: Path) -> None:
+    """A refusal names the agent; the call was handed over meanwhile."""
+    desk = connected(tmp_path, "*2221003")
+    desk.audit.afterwards["refused"] = lambda: at_another_phone(desk)
+    desk.run()
+    assert desk.pbx.played[1:] == []
+    assert [fact for *_, fact in handed_over(desk)] == [None]

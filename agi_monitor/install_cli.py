@@ -41,7 +41,14 @@ MODULES: Mapping[str, str] = {
 """What Reload calls them, and the console: ``dialplan`` is unknown to it, and ``manager`` is no module but has a
 name."""
 SECRET_VARIABLE = "AGI_MONITOR_ADMIN_SECRET"  # noqa: S105 - the name of it
-SECRET_LINE = re.compile(r"^([ +-]\s*(?:md5)?secret\s*=>?\s*).*", re.IGNORECASE)
+SECRET_LINE = re.compile(
+    r"((?:secret|pass|md5_cred|token)[^\s=,(]{0,80}\s{0,80}\+?=>?\s{0,80}|\bagi\s{0,80}\([^,\n]{0,300},\s{0,80})(.+)",
+    re.IGNORECASE,
+)
+"""A secret by what stands in front of it, wherever that is in a line, also in a comment: a key with such a word in
+it, or the URL of a FastAGI server. Bounded, as the line may be anybody's and of any length."""
+SHORTEST = 6
+"""Characters of a secret that is looked for in other lines as well; a shorter one is a part of many words."""
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -303,6 +310,7 @@ def _agreed(
     plan: Plan, masked: list[str], as_json: bool, *, yes: bool, dry_run: bool, force: bool, question: str
 ) -> bool:
     """Show the plan; whether it is to be done."""
+    masked = [*masked, *_secrets_of(plan)]
     for change in plan.changes:
         terminal.say("".join(_masked(plans.diff(change), masked)), nl=False, err=as_json)
     for note in plan.notes:
@@ -327,6 +335,18 @@ def _agreed(
             terminal.fail("nobody can be asked here: --yes goes on without, --dry-run only shows")
         click.confirm(question, abort=True, err=True)
     return True
+
+
+def _secrets_of(plan: Plan) -> list[str]:
+    """The secrets in our own files as they are and as they will be: the old ones are in no configuration."""
+    sides = [side for change in plan.changes if change.path in plans.OURS for side in (change.before, change.after)]
+    found = {
+        match[2].strip().removesuffix(")").replace("\\;", ";")
+        for side in sides
+        for match in SECRET_LINE.finditer((side or b"").decode("utf-8", "replace"))
+    }
+    found |= {secret.replace(";", "\\;") for secret in found}
+    return sorted((secret for secret in found if len(secret) >= SHORTEST), key=len, reverse=True)
 
 
 def _masked(lines: Iterable[str], secrets: list[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from agi_monitor.errors import AgiMonitorError, InstallFailed
 from agi_monitor.folder import Folder
 from agi_monitor.install import plan as plans
 from agi_monitor.install.comparison import compare
-from agi_monitor.install.journal import Journal, alone, must_not_be_old
+from agi_monitor.install.journal import LOCK, Journal, alone, must_not_be_old, opened
 from agi_monitor.install.manifest import BrokenManifest, Manifest
 from agi_monitor.install.places import Places, books_of, open_books
 from agi_monitor.install.plan import Plan
@@ -151,7 +151,7 @@ def install(
             return
         # Before anything changes: a wrong secret must not be found out behind it.
         session = log_in(stack, config, login)
-        places = _places(stack, folder, books, places.site)
+        places = _places(stack, folder, books, places)
         journal = Journal(places)
         try:
             journal.switch((*plan.changes, *plan.books))
@@ -207,7 +207,7 @@ def uninstall(
         if login.user is not None:
             session = log_in(stack, load_with_people(config_path), login)
         dialplan = present.get(f"{plans.FOLDER}/{DIALPLAN}") or b""
-        places = _places(stack, folder, books, places.site)
+        places = _places(stack, folder, books, places)
         journal = Journal(places)
         try:
             journal.switch((*plan.changes, *plan.books))
@@ -244,22 +244,27 @@ class _NotLoaded(InstallFailed):
         self.wrong = wrong
 
 
-def _places(stack: ExitStack, folder: Path, given: Path | None, site: Folder | None = None) -> Places:
+def _places(stack: ExitStack, folder: Path, given: Path | None, looked: Places | None = None) -> Places:
     """Open Asterisk's folder and the books until the end of the stack.
 
     Parameters:
         stack: closes them.
         folder: Asterisk's.
         given: where the books of all folders are.
-        site: Asterisk's folder, open already; then the books are made where they are missing.
+        looked: what was open to look. Returned as it is where there are books; otherwise they are made.
     """
-    is_to_change = site is not None
-    site = site or stack.enter_context(alone(folder))
+    if looked is not None and looked.has_books:
+        return looked
+    site = stack.enter_context(opened(folder)) if looked is None else looked.site
     must_not_be_old(site)
-    books = open_books(books_of(folder, given, os.environ), make=is_to_change)
+    books = open_books(books_of(folder, given, os.environ), make=looked is not None)
     if books is not None:
         stack.enter_context(books)
-    return stack.enter_context(Places(site, books))
+        stack.enter_context(alone(site, books))
+    places = stack.enter_context(Places(site, books))
+    if looked is not None and Journal(places).is_there():
+        raise InstallFailed(f"{folder}: another agi-monitor was changing it; nothing was changed, call again")
+    return places
 
 
 def _recover(places: Places, dry_run: bool) -> bool:
@@ -443,6 +448,7 @@ def _remove_folders(places: Places, manifest: Manifest) -> None:
         if manifest.made_folder:
             _remove_folder(folder, plans.FOLDER)
     with Folder.at(books.path.parent) as above, suppress(OSError):
+        books.remove(LOCK)
         above.remove_folder(books.path.name)
 
 

@@ -35,6 +35,7 @@ from agi_monitor.install.plan import Change
 JOURNAL = "journal.json"
 BEGUN = f"{JOURNAL}.new"
 KEPT = f"{JOURNAL}.kept"
+LOCK = "lock"
 OLD_JOURNAL = ".agi-monitor-journal.json"
 """Where earlier versions kept it, within Asterisk's folder."""
 FILE_MODE = 0o640
@@ -43,27 +44,58 @@ FOLDER_MODE = 0o750
 BOOK_MODE = 0o600
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[Folder]:
-    """Open Asterisk's folder, and keep another install from it.
+def opened(folder: Path) -> Folder:
+    """Open Asterisk's folder.
 
     Raises:
-        InstallFailed: there is one, or no such folder.
+        InstallFailed: there is no such folder.
     """
     try:
-        site = Folder.at(folder)
+        return Folder.at(folder)
     except OSError as error:
         raise InstallFailed(f"{folder}: cannot be opened as a folder: {error.strerror}") from error
-    with site:
-        descriptor = site.descriptor()
+
+
+@contextmanager
+def alone(site: Folder, books: Folder) -> Iterator[None]:
+    """Keep another install from a folder and its books.
+
+    The lock is a file in the books, which nobody else can open: whoever can open what is locked can lock it as well,
+    and keep every install from its work.
+
+    Parameters:
+        site: Asterisk's folder, for the error.
+        books: about it.
+
+    Raises:
+        InstallFailed: there is another one.
+    """
+    descriptor = _lock(site, books)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(site: Folder, books: Folder) -> int:
+    while True:
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InstallFailed(f"{folder}: another agi-monitor is changing it; wait for its end") from None
-            yield site
-        finally:
+            descriptor = books.open(LOCK, os.O_RDWR | os.O_CREAT, BOOK_MODE)
+        except OSError as error:
+            raise InstallFailed(f"{error.filename or books.path}: cannot be locked: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # An uninstall may have removed it since it was opened.
+            named, mine = books.status(LOCK), os.fstat(descriptor)
+            if named is not None and (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino):
+                return descriptor
+        except BlockingIOError:
             os.close(descriptor)
+            raise InstallFailed(f"{site.path}: another agi-monitor is changing it; wait for its end") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 class Journal:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from agi_monitor import install_cli
 from agi_monitor.cli import main
 from agi_monitor.folder import Folder
-from agi_monitor.install.journal import JOURNAL, Journal
+from agi_monitor.install.journal import JOURNAL, LOCK, Journal
 from agi_monitor.install.places import Places, books_of, open_books
 from agi_monitor.install.plan import Change
 from tests.unit.supervision.desk import PIN_HASH
@@ -248,6 +248,7 @@ def moved_back(folder: Path) -> Path:
     """Let the books stand where an earlier version kept them; returns that folder."""
     new, old = made_books(folder).path, folder / "agi-monitor" / ".installed"
     old.mkdir()
+    (new / LOCK).unlink()
     for path in new.iterdir():
         path.rename(old / path.name)
     return old

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
@@ -250,8 +251,24 @@ def test_a_strange_journal_is_not_guessed_at(folder: Path, content: str) -> None
 
 
 def test_only_one_at_a_time(folder: Path) -> None:
-    """A second install in the same folder is refused while the first runs."""
-    with alone(folder), pytest.raises(InstallFailed, match="another"), alone(folder):
-        pass
-    with alone(folder):
-        pass
+    """A second install in the same folder is refused while the first runs; also behind an uninstall's end."""
+    books = folder.with_name("books")
+    with Folder.at(folder) as site, Folder.at(books) as first, Folder.at(books) as second:
+        with alone(site, first), pytest.raises(InstallFailed, match="another"), alone(site, second):
+            pass
+        with alone(site, first):
+            (books / "lock").unlink()
+        with alone(site, first), pytest.raises(InstallFailed, match="another"), alone(site, second):
+            pass
+
+
+def test_nobody_else_can_keep_an_install_from_its_work(folder: Path) -> None:
+    """Who may read Asterisk's folder may lock it; what is locked is a file that they cannot open."""
+    books = folder.with_name("books")
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with Folder.at(folder) as site, Folder.at(books) as its, alone(site, its):
+            assert stat.S_IMODE((books / "lock").stat().st_mode) == 0o600
+    finally:
+        os.close(handle)

@@ -19,7 +19,10 @@ from agi_monitor.folder import ACCESS_LIST, Folder, Rights, Taken, Unfit
 from agi_monitor.install import plan as plans
 
 LIMIT = 64 * 1_048_576
-"""Bytes of one file; Asterisk's own are some KiB, a generated dialplan may have MiB."""
+"""Bytes of one file; a generated dialplan may have MiB."""
+
+SITE_LIMIT = 4 * 1_048_576
+"""Bytes of one of the site's own files, which have some KiB, and are anybody's who owns Asterisk's folder."""
 
 ROOT_BOOKS = Path("/var/lib/agi-monitor-install")
 """Where root keeps the books. Not below /var/lib/agi-monitor, which belongs to the user of the server."""
@@ -211,7 +214,7 @@ class Places:
                     self._must_be_of_site(rights.uid, folder.path / name)
                 self._must_be_readable(rights, folder.path / name)
 
-            return folder.take(name, LIMIT, look)
+            return folder.take(name, SITE_LIMIT if path in plans.ALL_HOSTS else LIMIT, look)
         except FileNotFoundError:
             return None
 

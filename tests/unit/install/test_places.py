@@ -87,6 +87,17 @@ def test_content_and_rights_are_of_one_file(site: Path, places: Places, monkeypa
             assert path.stat().st_uid == os.geteuid(), path.name
 
 
+def test_a_file_of_the_site_has_a_bound(site: Path, places: Places) -> None:
+    """Its owner could have it take all memory."""
+    with (site / HOST).open("ab") as file:
+        file.truncate(4 * 1_048_576)
+    assert places.present(HOST) is not None
+    with (site / HOST).open("ab") as file:
+        file.truncate(4 * 1_048_576 + 1)
+    with pytest.raises(Unfit, match="is larger than 4194304 bytes"):
+        places.present(HOST)
+
+
 def test_an_access_list_stays(site: Path, places: Places) -> None:
     """With the new content, and with the old one again: who could read it can, and nobody else."""
     os.setxattr(site / HOST, ACCESS_LIST, LISTED)

@@ -12,7 +12,9 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +25,11 @@ MAX_ATTEMPTS = 16
 """How often a file may come and go between two looks before that is an error: a rotation does it once."""
 
 BLOCK = 1_048_576
+
+ACCESS_LIST = "system.posix_acl_access"
+"""The attribute with a POSIX access list (include/uapi/linux/xattr.h)."""
+LABEL = "security.selinux"
+"""The attribute with what SELinux calls a file."""
 
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -38,6 +45,61 @@ class Unfit(OSError):
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(errno.EPERM, why, str(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Who may use a file. Always of one that is open: by its name it may be another one at the next look.
+
+    Parameters:
+        uid: the owner.
+        gid: the group.
+        mode: permission bits; with an access list those of the group are its mask.
+        attributes: the access list and the label, where there are any.
+    """
+
+    uid: int
+    gid: int
+    mode: int
+    attributes: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, handle: int) -> Rights:
+        """Read them.
+
+        Parameters:
+            handle: descriptor of the file.
+
+        Raises:
+            OSError: that failed.
+        """
+        found = os.fstat(handle)
+        attributes = {name: value for name in (ACCESS_LIST, LABEL) if (value := _attribute(handle, name)) is not None}
+        return cls(found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode) & 0o777, attributes)
+
+    def are_those_of(self, other: Rights) -> bool:
+        """Whether a file that was to get the rights of another one has them. Only root can give it to others.
+
+        Parameters:
+            other: of the other file.
+        """
+        is_same = self.mode == other.mode and self.attributes.get(ACCESS_LIST) == other.attributes.get(ACCESS_LIST)
+        if LABEL in other.attributes and self.attributes.get(LABEL) != other.attributes[LABEL]:
+            return False
+        return is_same and (os.geteuid() != 0 or (self.uid, self.gid) == (other.uid, other.gid))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one look at an open file has found; both parts are of the same file.
+
+    Parameters:
+        content: all of it.
+        rights: who may use it.
+    """
+
+    content: bytes
+    rights: Rights
 
 
 class Folder:
@@ -130,7 +192,11 @@ class Folder:
             try:
                 handle = made.descriptor()
                 try:
-                    if os.fstat(handle).st_uid != os.geteuid():
+                    found = os.fstat(handle)
+                    # Its mode and that nothing is in it as well: another folder of ours may be there by now. The
+                    # bit that gives the group to what is made in it comes from the folder above.
+                    is_new = stat.S_IMODE(found.st_mode) & ~stat.S_ISGID == 0o700 and not _has_any(handle)
+                    if found.st_uid != os.geteuid() or not is_new:
                         raise Unfit(shown, "was replaced by another user while it was made; look at who writes there")
                     with suppress(PermissionError):
                         os.fchown(handle, -1, self.gid)
@@ -176,14 +242,22 @@ class Folder:
         self._shown(name)
         return os.access(name, access, dir_fd=self._handle, effective_ids=True)
 
-    def leads_to(self, name: str) -> str:
-        """Return what a link says; for people, and to look at. Nothing follows it here.
+    def link(self, name: str) -> tuple[str, int] | None:
+        """Return what a link says and whose it is; None where there is nothing, or no link. Nothing follows it here.
 
         Raises:
-            OSError: it is not a link.
+            OSError: the folder may not be entered.
         """
         with _named(self._shown(name)):
-            return os.readlink(name, dir_fd=self._handle)
+            try:
+                handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._handle)
+            except FileNotFoundError:
+                return None
+            try:
+                found = os.fstat(handle)
+                return (os.readlink("", dir_fd=handle), found.st_uid) if stat.S_ISLNK(found.st_mode) else None
+            finally:
+                os.close(handle)
 
     def open(self, name: str, flags: int, mode: int = 0) -> int:
         """Open a regular file that has no other name, and return its descriptor.
@@ -239,12 +313,29 @@ class Folder:
             FileNotFoundError: it is not there.
             OSError: it may not be read.
         """
+        return self.take(name, limit).content
+
+    def take(self, name: str, limit: int, look: Callable[[Rights], None] = lambda _: None) -> Taken:
+        """Return the content of a file and who may use it, both of the same open file.
+
+        Parameters:
+            name: one word.
+            limit: bytes it may have.
+            look: is called with the rights before anything is read, and raises where it must not be read.
+
+        Raises:
+            Unfit: it is not a regular file, has another name elsewhere, or is larger.
+            FileNotFoundError: it is not there.
+            OSError: it may not be read.
+        """
         handle = self.open(name, os.O_RDONLY)
         with os.fdopen(handle, "rb") as file, _named(self._shown(name)):
+            rights = Rights.of(handle)
+            look(rights)
             content = file.read(limit + 1)
         if len(content) > limit:
             raise Unfit(self._shown(name), f"is larger than {limit} bytes, so it is not what belongs there")
-        return content
+        return Taken(content, rights)
 
     def new(self, name: str, temporary: str | None = None) -> NewFile:
         """Make a file that is to become ``name``: see there.
@@ -349,10 +440,13 @@ class NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.file.close()
-        if self._is_there:
-            with suppress(OSError):
-                os.unlink(self.temporary, dir_fd=self._place)
+        try:
+            self.file.close()
+        finally:
+            # Also where a full disk refuses what is left to be written: each attempt would leave another one.
+            if self._is_there:
+                with suppress(OSError):
+                    os.unlink(self.temporary, dir_fd=self._place)
 
     def write(self, content: bytes) -> None:
         """Write.
@@ -385,6 +479,26 @@ class NewFile:
                     os.fchown(handle, -1, gid)
             # Last: a change of the owner takes bits away.
             os.fchmod(handle, mode & 0o777)
+
+    def gets(self, rights: Rights) -> None:
+        """Have the rights of another file, before anything is written.
+
+        Parameters:
+            rights: of the other file.
+
+        Raises:
+            OSError: that failed.
+        """
+        handle = self.file.fileno()
+        with _named(self._folder.path / self._name):
+            for name in (ACCESS_LIST, LABEL):
+                wanted, found = rights.attributes.get(name), _attribute(handle, name)
+                if wanted is not None and wanted != found:
+                    os.setxattr(handle, name, wanted)
+                elif wanted is None and found is not None and name == ACCESS_LIST:
+                    os.removexattr(handle, name)  # it came from the folder
+        # Behind the list: without it, what is its mask would for a moment be the right of the group.
+        self.belongs(rights.mode, rights.uid, rights.gid)
 
     def put_on_disk(self) -> None:
         """Wait until its content is on disk.
@@ -506,6 +620,22 @@ def check(found: os.stat_result, path: Path) -> None:
         raise Unfit(path, f"is {kind(found)} where a file must be; move it away")
     if found.st_nlink > 1:
         raise Unfit(path, "has another name elsewhere (a hard link); put a copy in its place")
+
+
+def _attribute(handle: int, name: str) -> bytes | None:
+    """An extended attribute of an open file; None without one, or on a file system without any."""
+    try:
+        return os.getxattr(handle, name)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP):
+            return None
+        raise
+
+
+def _has_any(handle: int) -> bool:
+    """Whether there is anything in an open folder."""
+    with os.scandir(handle) as found:
+        return next(found, None) is not None
 
 
 def _walk(path: Path) -> int:

@@ -23,7 +23,7 @@ from agi_monitor.errors import AgiMonitorError, InstallFailed
 from agi_monitor.folder import Folder
 from agi_monitor.install import plan as plans
 from agi_monitor.install.comparison import compare
-from agi_monitor.install.journal import Journal, alone, must_not_be_old
+from agi_monitor.install.journal import LOCK, Journal, alone, must_not_be_old, opened
 from agi_monitor.install.manifest import BrokenManifest, Manifest
 from agi_monitor.install.places import Places, books_of, open_books
 from agi_monitor.install.plan import Plan
@@ -41,7 +41,14 @@ MODULES: Mapping[str, str] = {
 """What Reload calls them, and the console: ``dialplan`` is unknown to it, and ``manager`` is no module but has a
 name."""
 SECRET_VARIABLE = "AGI_MONITOR_ADMIN_SECRET"  # noqa: S105 - the name of it
-SECRET_LINE = re.compile(r"^([ +-]\s*(?:md5)?secret\s*=>?\s*).*", re.IGNORECASE)
+SECRET_LINE = re.compile(
+    r"((?:secret|pass|md5_cred|token)[^\s=,(]{0,80}\s{0,80}\+?=>?\s{0,80}|\bagi\s{0,80}\([^,\n]{0,300},\s{0,80})(.+)",
+    re.IGNORECASE,
+)
+"""A secret by what stands in front of it, wherever that is in a line, also in a comment: a key with such a word in
+it, or the URL of a FastAGI server. Bounded, as the line may be anybody's and of any length."""
+SHORTEST = 6
+"""Characters of a secret that is looked for in other lines as well; a shorter one is a part of many words."""
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -144,7 +151,7 @@ def install(
             return
         # Before anything changes: a wrong secret must not be found out behind it.
         session = log_in(stack, config, login)
-        places = _places(stack, folder, books, places.site)
+        places = _places(stack, folder, books, places)
         journal = Journal(places)
         try:
             journal.switch((*plan.changes, *plan.books))
@@ -200,7 +207,7 @@ def uninstall(
         if login.user is not None:
             session = log_in(stack, load_with_people(config_path), login)
         dialplan = present.get(f"{plans.FOLDER}/{DIALPLAN}") or b""
-        places = _places(stack, folder, books, places.site)
+        places = _places(stack, folder, books, places)
         journal = Journal(places)
         try:
             journal.switch((*plan.changes, *plan.books))
@@ -237,22 +244,27 @@ class _NotLoaded(InstallFailed):
         self.wrong = wrong
 
 
-def _places(stack: ExitStack, folder: Path, given: Path | None, site: Folder | None = None) -> Places:
+def _places(stack: ExitStack, folder: Path, given: Path | None, looked: Places | None = None) -> Places:
     """Open Asterisk's folder and the books until the end of the stack.
 
     Parameters:
         stack: closes them.
         folder: Asterisk's.
         given: where the books of all folders are.
-        site: Asterisk's folder, open already; then the books are made where they are missing.
+        looked: what was open to look. Returned as it is where there are books; otherwise they are made.
     """
-    is_to_change = site is not None
-    site = site or stack.enter_context(alone(folder))
+    if looked is not None and looked.has_books:
+        return looked
+    site = stack.enter_context(opened(folder)) if looked is None else looked.site
     must_not_be_old(site)
-    books = open_books(books_of(folder, given, os.environ), make=is_to_change)
+    books = open_books(books_of(folder, given, os.environ), make=looked is not None)
     if books is not None:
         stack.enter_context(books)
-    return stack.enter_context(Places(site, books))
+        stack.enter_context(alone(site, books))
+    places = stack.enter_context(Places(site, books))
+    if looked is not None and Journal(places).is_there():
+        raise InstallFailed(f"{folder}: another agi-monitor was changing it; nothing was changed, call again")
+    return places
 
 
 def _recover(places: Places, dry_run: bool) -> bool:
@@ -303,6 +315,7 @@ def _agreed(
     plan: Plan, masked: list[str], as_json: bool, *, yes: bool, dry_run: bool, force: bool, question: str
 ) -> bool:
     """Show the plan; whether it is to be done."""
+    masked = [*masked, *_secrets_of(plan)]
     for change in plan.changes:
         terminal.say("".join(_masked(plans.diff(change), masked)), nl=False, err=as_json)
     for note in plan.notes:
@@ -327,6 +340,18 @@ def _agreed(
             terminal.fail("nobody can be asked here: --yes goes on without, --dry-run only shows")
         click.confirm(question, abort=True, err=True)
     return True
+
+
+def _secrets_of(plan: Plan) -> list[str]:
+    """The secrets in our own files as they are and as they will be: the old ones are in no configuration."""
+    sides = [side for change in plan.changes if change.path in plans.OURS for side in (change.before, change.after)]
+    found = {
+        match[2].strip().removesuffix(")").replace("\\;", ";")
+        for side in sides
+        for match in SECRET_LINE.finditer((side or b"").decode("utf-8", "replace"))
+    }
+    found |= {secret.replace(";", "\\;") for secret in found}
+    return sorted((secret for secret in found if len(secret) >= SHORTEST), key=len, reverse=True)
 
 
 def _masked(lines: Iterable[str], secrets: list[str]) -> Iterator[str]:
@@ -423,6 +448,7 @@ def _remove_folders(places: Places, manifest: Manifest) -> None:
         if manifest.made_folder:
             _remove_folder(folder, plans.FOLDER)
     with Folder.at(books.path.parent) as above, suppress(OSError):
+        books.remove(LOCK)
         above.remove_folder(books.path.name)
 
 

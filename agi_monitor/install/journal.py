@@ -4,13 +4,15 @@
 2. The new and the old content of each file are put on disk beside it. A full disk ends here.
 3. The journal says ``switching``. From here on there are only renames, which need no space.
 4. Each new content takes the place of its file.
-5. ``keep`` renames the journal: the new state holds. ``undo`` renames the old contents back.
+5. ``keep`` renames the journal: the new state holds. ``undo`` renames the old contents back, and looks whether each
+   file has its old content and its old rights.
 
 Whoever finds a journal undoes what it names: before 3 nothing was changed, behind it the old contents are there.
 
 The journal stands with the books, where only who installs may write: what it says is done. Each path in it is from
 the fixed set of the plan all the same. The files themselves are in a folder that may be another user's: what is
-renamed is looked at before and after, and an old content that is not the old content any more is not put back.
+renamed is looked at before and after. An old content beside its file that is gone, or is not the old content any
+more, comes from a second copy that stands with the books until the new state holds.
 """
 
 from __future__ import annotations
@@ -18,14 +20,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agi_monitor.errors import InstallFailed
-from agi_monitor.folder import Folder, NewFile, Unfit
+from agi_monitor.folder import Folder, NewFile, Rights, Taken, Unfit
 from agi_monitor.install import plan as plans
 from agi_monitor.install.manifest import sha256
 from agi_monitor.install.places import LIMIT, Places
@@ -34,6 +35,7 @@ from agi_monitor.install.plan import Change
 JOURNAL = "journal.json"
 BEGUN = f"{JOURNAL}.new"
 KEPT = f"{JOURNAL}.kept"
+LOCK = "lock"
 OLD_JOURNAL = ".agi-monitor-journal.json"
 """Where earlier versions kept it, within Asterisk's folder."""
 FILE_MODE = 0o640
@@ -42,27 +44,58 @@ FOLDER_MODE = 0o750
 BOOK_MODE = 0o600
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[Folder]:
-    """Open Asterisk's folder, and keep another install from it.
+def opened(folder: Path) -> Folder:
+    """Open Asterisk's folder.
 
     Raises:
-        InstallFailed: there is one, or no such folder.
+        InstallFailed: there is no such folder.
     """
     try:
-        site = Folder.at(folder)
+        return Folder.at(folder)
     except OSError as error:
         raise InstallFailed(f"{folder}: cannot be opened as a folder: {error.strerror}") from error
-    with site:
-        descriptor = site.descriptor()
+
+
+@contextmanager
+def alone(site: Folder, books: Folder) -> Iterator[None]:
+    """Keep another install from a folder and its books.
+
+    The lock is a file in the books, which nobody else can open: whoever can open what is locked can lock it as well,
+    and keep every install from its work.
+
+    Parameters:
+        site: Asterisk's folder, for the error.
+        books: about it.
+
+    Raises:
+        InstallFailed: there is another one.
+    """
+    descriptor = _lock(site, books)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(site: Folder, books: Folder) -> int:
+    while True:
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InstallFailed(f"{folder}: another agi-monitor is changing it; wait for its end") from None
-            yield site
-        finally:
+            descriptor = books.open(LOCK, os.O_RDWR | os.O_CREAT, BOOK_MODE)
+        except OSError as error:
+            raise InstallFailed(f"{error.filename or books.path}: cannot be locked: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # An uninstall may have removed it since it was opened.
+            named, mine = books.status(LOCK), os.fstat(descriptor)
+            if named is not None and (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino):
+                return descriptor
+        except BlockingIOError:
             os.close(descriptor)
+            raise InstallFailed(f"{site.path}: another agi-monitor is changing it; wait for its end") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 class Journal:
@@ -97,8 +130,12 @@ class Journal:
                 self._write("staging", rows, made)
                 for name in made:
                     self._places.site.make(name, FOLDER_MODE).close()
-                new = [self._stage(change, row, stack) for change, row in zip(wanted, rows, strict=True)]
+                new = [
+                    self._stage(change, row, number, stack)
+                    for number, (change, row) in enumerate(zip(wanted, rows, strict=True))
+                ]
                 self._sync(rows)
+                self._books.sync()
                 self._write("switching", rows, made)
                 for row, file in zip(rows, new, strict=True):
                     folder, name = self._places.at(row["real"])
@@ -134,7 +171,9 @@ class Journal:
     def _tidy(self) -> None:
         """Remove the old contents of changes that hold. What cannot be removed, the next call removes."""
         with suppress(OSError):
-            for row in self._read(KEPT)["files"]:
+            rows = self._read(KEPT)["files"]
+            self._remove_copies(rows)
+            for row in rows:
                 if row["old"] is not None:
                     self._remove(row, _old)
             self._books.remove(KEPT)
@@ -156,12 +195,14 @@ class Journal:
             journal = self._read(JOURNAL)
             rows = journal["files"]
             if journal["phase"] == "switching":
-                for row in reversed(rows):
-                    self._put_back(row)
+                for number, row in reversed(list(enumerate(rows))):
+                    self._put_back(row, number)
+                self._must_be_old(rows)
             for row in rows:
                 self._remove(row, _new)
                 self._remove(row, _old)
             self._sync(rows)
+            self._remove_copies(rows)
             self._places.forget()
             for name in reversed(journal["made"]):
                 with suppress(OSError):
@@ -190,23 +231,27 @@ class Journal:
         is_needed = any(PurePosixPath(row["real"]).parts[0] == plans.FOLDER for row in rows)
         return [plans.FOLDER] if is_needed and self._places.site.status(plans.FOLDER) is None else []
 
-    def _stage(self, change: Change, row: Mapping[str, Any], stack: ExitStack) -> NewFile | None:
+    def _stage(self, change: Change, row: dict[str, Any], number: int, stack: ExitStack) -> NewFile | None:
         """Put the old and the new content beside the file; returns the file with the new one."""
         folder, name = self._places.at(row["real"])
-        content = self._places.present(change.path)
-        kept = folder.status(name)
-        if content != change.before or (kept is not None and not stat.S_ISREG(kept.st_mode)):
+        # Its rights are of the file whose content this is: its name may be another file's by now, or any moment.
+        found = self._places.taken(change.path, row["real"])
+        if (None if found is None else found.content) != change.before:
             raise InstallFailed(
                 f"{folder.path / name}: was changed while we looked at it; nothing was changed, call again"
             )
+        rights = None if found is None or folder is self._books else found.rights
+        row["rights"] = None if rights is None else _rights_row(rights)
         if change.before is not None:
-            self._put(folder, name, _old(name), change.before, kept, stack)
+            self._put(folder, name, _old(name), change.before, rights, stack)
+            if folder is not self._books:
+                self._put(self._books, _copy(number), _copy(number), change.before, None, stack)
         if change.after is None:
             return None
-        return self._put(folder, name, _new(name), change.after, kept, stack)
+        return self._put(folder, name, _new(name), change.after, rights, stack)
 
     def _put(
-        self, folder: Folder, name: str, temporary: str, content: bytes, like: os.stat_result | None, stack: ExitStack
+        self, folder: Folder, name: str, temporary: str, content: bytes, like: Rights | None, stack: ExitStack
     ) -> NewFile:
         with suppress(FileNotFoundError):
             folder.remove(temporary)
@@ -217,7 +262,7 @@ class Journal:
         elif like is None:
             file.belongs(FILE_MODE, gid=self._places.site.gid)
         else:
-            file.belongs(stat.S_IMODE(like.st_mode), like.st_uid, like.st_gid)
+            file.gets(like)
         file.write(content)
         file.put_on_disk()
         return file
@@ -231,11 +276,11 @@ class Journal:
                     file.must_be(folder, name)
                 elif folder.status(name) is not None:
                     raise Unfit(folder.path / name, "was made again by somebody else at the same moment")
-                content = places.present(row["path"])
-                if (None if content is None else sha256(content)) != row["new"]:
+                found = places.taken(row["path"])
+                if not _is(found, row["new"], _rights_of(row)):
                     raise Unfit(folder.path / name, "was changed by somebody else at the same moment")
 
-    def _put_back(self, row: Mapping[str, Any]) -> None:
+    def _put_back(self, row: Mapping[str, Any], number: int) -> None:
         if row["old"] is None:
             # Not there: it was removed by a call that was killed in the middle.
             with suppress(FileNotFoundError):
@@ -243,15 +288,41 @@ class Journal:
                 folder.remove(name)
             return
         folder, name = self._places.at(row["real"])
-        # Not there: it was put back by a call that was killed in the middle.
-        if folder.status(_old(name)) is None:
-            return
-        if sha256(folder.read(_old(name), LIMIT)) != row["old"]:
-            raise Unfit(
-                folder.path / _old(name),
-                f"is not what stood in {name} before; the books have that as {name}.previous",
-            )
-        folder.move(_old(name), name)
+        if self._is_old(folder, _old(name), row):
+            folder.move(_old(name), name)
+        # Otherwise it was put back by a call that was killed in the middle, or the owner of the folder took it away.
+        elif not self._is_old(folder, name, row):
+            try:
+                content = self._books.read(_copy(number), LIMIT)
+            except FileNotFoundError:
+                content = b""
+            if folder is self._books or sha256(content) != row["old"]:
+                raise Unfit(folder.path / name, "is not what it was before, and what it was is gone")
+            with ExitStack() as stack:
+                file = self._put(folder, name, _old(name), content, _rights_of(row), stack)
+                folder.move(file.temporary, name)
+
+    def _is_old(self, folder: Folder, name: str, row: Mapping[str, Any]) -> bool:
+        """Whether a file has the old content and the old rights."""
+        try:
+            return _is(folder.take(name, LIMIT), row["old"], _rights_of(row))
+        except (FileNotFoundError, Unfit):
+            return False
+
+    def _must_be_old(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Look whether each file is what it was, by the path that Asterisk takes."""
+        with Places(self._places.site, self._books) as places:
+            for row in rows:
+                found = places.taken(row["path"])
+                if not _is(found, row["old"], _rights_of(row)):
+                    raise Unfit(
+                        self._places.site.path / row["path"], "is not what it was before, somebody changed it"
+                    )
+
+    def _remove_copies(self, rows: list[dict[str, Any]]) -> None:
+        for number in range(len(rows)):
+            with suppress(FileNotFoundError):
+                self._books.remove(_copy(number))
 
     def _remove(self, row: Mapping[str, Any], named: Any) -> None:
         with suppress(FileNotFoundError):
@@ -283,7 +354,7 @@ class Journal:
             is_known = journal["phase"] in ("staging", "switching") and journal["made"] in ([], [plans.FOLDER])
             if is_known and all(_is_row(row) for row in journal["files"]):
                 return dict(journal)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
         raise InstallFailed(
             f"{self._books.path / name}: is no journal of agi-monitor. The contents before the change are in files "
@@ -312,11 +383,38 @@ def _new(name: str) -> str:
     return f".{name}.agi-monitor-new"
 
 
+def _copy(number: int) -> str:
+    """Where the books have the old content of a file while it is changed."""
+    return f"journal.{number}.old"
+
+
+def _is(found: Taken | None, digest: str | None, rights: Rights | None) -> bool:
+    """Whether a file has this content and these rights; None for a file that is not there, and for any rights."""
+    if found is None or digest is None:
+        return found is None and digest is None
+    return sha256(found.content) == digest and (rights is None or found.rights.are_those_of(rights))
+
+
+def _rights_row(rights: Rights) -> dict[str, Any]:
+    attributes = {name: value.hex() for name, value in rights.attributes.items()}
+    return {"uid": rights.uid, "gid": rights.gid, "mode": rights.mode, "attributes": attributes}
+
+
+def _rights_of(row: Mapping[str, Any]) -> Rights | None:
+    """What a row of the journal says of the file as it was; None where there was none."""
+    said = row.get("rights")
+    if said is None:
+        return None
+    attributes = {name: bytes.fromhex(value) for name, value in said["attributes"].items()}
+    return Rights(said["uid"], said["gid"], said["mode"], attributes)
+
+
 def _is_row(row: Any) -> bool:
     path, real = row["path"], row["real"]
     if path not in plans.PATHS and not plans.is_book(path):
         return False
     parts = PurePosixPath(real).parts
+    _rights_of(row)
     if path not in plans.ALL_HOSTS and real != path:
         return False
     return bool(parts) and not PurePosixPath(real).is_absolute() and ".." not in parts and {"old", "new"} <= set(row)

@@ -9,16 +9,20 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import struct
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 from agi_monitor.errors import InstallFailed
-from agi_monitor.folder import Folder, Unfit
+from agi_monitor.folder import ACCESS_LIST, Folder, Rights, Taken, Unfit
 from agi_monitor.install import plan as plans
 
 LIMIT = 64 * 1_048_576
-"""Bytes of one file; Asterisk's own are some KiB, a generated dialplan may have MiB."""
+"""Bytes of one file; a generated dialplan may have MiB."""
+
+SITE_LIMIT = 4 * 1_048_576
+"""Bytes of one of the site's own files, which have some KiB, and are anybody's who owns Asterisk's folder."""
 
 ROOT_BOOKS = Path("/var/lib/agi-monitor-install")
 """Where root keeps the books. Not below /var/lib/agi-monitor, which belongs to the user of the server."""
@@ -142,16 +146,18 @@ class Places:
             path: of a plan.
 
         Raises:
-            Unfit: it is a link that leads out of Asterisk's folder, or to another link.
+            Unfit: it is a link that leads out of Asterisk's folder, or of another user.
             OSError: it cannot be looked at.
         """
         _must_be_known(path)
         if path not in plans.ALL_HOSTS:
             return path
-        found = self.site.status(path)
-        if found is None or not stat.S_ISLNK(found.st_mode):
+        found = self.site.link(path)
+        if found is None:
             return path
-        target = PurePosixPath(self.site.leads_to(path))
+        target, owner = PurePosixPath(found[0]), found[1]
+        if owner not in (self.site.uid, 0, os.geteuid()):
+            raise Unfit(self.site.path / path, "is a symbolic link of another user, which is not followed")
         if target.is_absolute():
             target = target.relative_to(str(self.site.path)) if target.is_relative_to(str(self.site.path)) else target
         if target.is_absolute() or ".." in target.parts or not target.parts:
@@ -178,30 +184,58 @@ class Places:
         return self._folder(where.parent), where.name
 
     def present(self, path: str) -> bytes | None:
-        """Return the content of a path; None when there is no such file.
+        """Return the content of a path; None when there is no such file: see ``taken``."""
+        found = self.taken(path)
+        return None if found is None else found.content
+
+    def taken(self, path: str, real: str | None = None) -> Taken | None:
+        """Return the content of a path and who may use it; None when there is no such file.
+
+        Parameters:
+            path: of a plan.
+            real: as ``real`` has returned it; None to ask it.
 
         Raises:
-            Unfit: it is not a regular file of this folder, or Asterisk could not read it.
+            Unfit: it is not a regular file of this folder, Asterisk could not read it, or a link leads to what
+                belongs to another user.
             OSError: it cannot be read.
         """
-        if plans.is_book(path) and self._books is None:
-            return None
+        if plans.is_book(path):
+            return None if self._books is None else self._of_books(path)
         try:
-            folder, name = self.at(self.real(path))
-            found = folder.status(name)
-            if found is None:
-                return None
-            if not plans.is_book(path):
-                self._must_be_readable(found, folder.path / name)
-            return folder.read(name, LIMIT)
+            real = self.real(path) if real is None else real
+            folder, name = self.at(real)
+            if real != path:
+                for where in PurePosixPath(real).parents:
+                    self._must_be_of_site(self._folder(where).uid, self.site.path / where)
+
+            def look(rights: Rights) -> None:
+                if real != path:
+                    self._must_be_of_site(rights.uid, folder.path / name)
+                self._must_be_readable(rights, folder.path / name)
+
+            return folder.take(name, SITE_LIMIT if path in plans.ALL_HOSTS else LIMIT, look)
         except FileNotFoundError:
             return None
 
-    def _must_be_readable(self, found: os.stat_result, path: Path) -> None:
+    def _of_books(self, path: str) -> Taken | None:
+        try:
+            return self.books.take(PurePosixPath(path).name, LIMIT)
+        except FileNotFoundError:
+            return None
+
+    def _must_be_of_site(self, uid: int, path: Path) -> None:
+        """The folder's owner may make a link to any file within, also to one that they may not change."""
+        if uid not in (self.site.uid, os.geteuid() or self.site.uid):
+            raise Unfit(
+                path,
+                f"belongs to another user than {self.site.path}, and a symbolic link there leads to it, which is not "
+                "followed. Give it to that user, or put the file itself in the place of the link",
+            )
+
+    def _must_be_readable(self, found: Rights, path: Path) -> None:
         """The folder's owner may have moved a file in that only root may read: it is neither shown nor copied."""
-        site = self.site
-        by_group = found.st_gid == site.gid and found.st_mode & stat.S_IRGRP
-        if found.st_uid in (site.uid, os.geteuid() or -1) or by_group or found.st_mode & stat.S_IROTH:
+        if found.uid in (self.site.uid, os.geteuid() or -1) or _lets_read(found, self.site.uid, self.site.gid):
             return
         raise Unfit(
             path,
@@ -215,6 +249,35 @@ class Places:
         if where not in self._below:
             self._below[where] = self._folder(where.parent).below(where.name)
         return self._below[where]
+
+
+_USER, _OWN_GROUP, _GROUP, _MASK = 0x02, 0x04, 0x08, 0x10
+"""Kinds of entries of an access list (include/uapi/linux/posix_acl.h)."""
+
+
+def _lets_read(rights: Rights, uid: int, gid: int) -> bool:
+    """Whether a user that does not own a file may read it.
+
+    Parameters:
+        rights: of the file.
+        uid: the user.
+        gid: their group.
+    """
+    content = rights.attributes.get(ACCESS_LIST)
+    if content is None:
+        return bool(rights.mode & (stat.S_IRGRP if rights.gid == gid else stat.S_IROTH))
+    # A version, then entries of a kind, permissions and a number (include/uapi/linux/posix_acl_xattr.h).
+    entries = list(struct.iter_unpack("<HHI", content[4:]))
+    mask = next((may for kind, may, _ in entries if kind == _MASK), 0o7)
+    for kind, may, number in entries:
+        if kind == _USER and number == uid:
+            return bool(may & mask & 0o4)
+    of_groups = [
+        may & mask
+        for kind, may, number in entries
+        if (kind == _OWN_GROUP and rights.gid == gid) or (kind == _GROUP and number == gid)
+    ]
+    return any(may & 0o4 for may in of_groups) if of_groups else bool(rights.mode & stat.S_IROTH)
 
 
 def _must_be_known(path: str) -> None:

@@ -7,7 +7,7 @@ import os
 import pwd
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agi_monitor.errors import StateUnavailable
@@ -43,8 +43,11 @@ class StateFolder:
         try:
             with Folder.at(self._directory) as folder:
                 _must_be_ours(folder)
-                self._handle = folder.open(PID_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+                self._handle = folder.open(PID_FILE, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who can open it can lock it, and keep the next server from starting; earlier versions let all read it.
+            with suppress(PermissionError):
+                os.fchmod(self._handle, 0o600)
             os.truncate(self._handle, 0)
             os.write(self._handle, f"{os.getpid()}\n".encode())
         except BlockingIOError:
@@ -121,6 +124,8 @@ class StateFolder:
 def as_owner_of(directory: Path) -> Iterator[None]:
     """Have the rights of the folder's owner, and no others, where this is root's process.
 
+    The groups are those of that user, not the folder's: one that root has made and given away has root's group still.
+
     For what opens its files by name, and follows links: SQLite makes a journal beside its file, and as root gives it
     to the owner of that file (os_unix.c, unixOpen) wherever a link has led it.
 
@@ -135,25 +140,54 @@ def as_owner_of(directory: Path) -> Iterator[None]:
         return
     try:
         with Folder.at(directory) as folder:
-            uid, gid = folder.uid, folder.gid
+            uid = folder.uid
             if uid == 0:
                 _must_be_ours(folder)
-        groups, group = os.getgroups(), os.getegid()
-        if uid != 0:
-            os.setgroups([gid])
-            os.setegid(gid)
-            os.seteuid(uid)
+            wanted = groups_of(uid, folder.gid) if uid != 0 else []
     except OSError as error:
+        raise _not_usable(directory, error) from error
+    if uid != 0 and not wanted:
         raise StateUnavailable(
-            f"{directory}: {error.strerror}; the folder must exist and belong to the user of the server"
-        ) from error
+            f"{directory}: belongs to {user_name(uid)}, who has no group but root's, and root's rights are not given "
+            "to that user. Give the folder to the user and the group of the server"
+        )
+    groups, group = os.getgroups(), os.getegid()
     try:
+        try:
+            if uid != 0:
+                os.setgroups(wanted)
+                os.setegid(wanted[0])
+                os.seteuid(uid)
+        except OSError as error:
+            raise _not_usable(directory, error) from error
         yield
     finally:
         if uid != 0:
             os.seteuid(0)
             os.setegid(group)
             os.setgroups(groups)
+
+
+def groups_of(uid: int, gid: int) -> list[int]:
+    """Return the groups of a user, their own first, and never root's.
+
+    Parameters:
+        uid: the user; not root.
+        gid: of a folder of theirs, for a user without an entry in the user database, as in a container.
+    """
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        found = [gid]
+    else:
+        found = [user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)]
+    return list(dict.fromkeys(group for group in found if group != 0))
+
+
+def _not_usable(directory: Path, error: OSError) -> StateUnavailable:
+    return StateUnavailable(
+        f"{directory}: {error.strerror}; the folder must exist and belong to the user of the server"
+    )
 
 
 def user_name(uid: int) -> str:

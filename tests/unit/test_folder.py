@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import stat
 from pathlib import Path
 
@@ -78,3 +80,43 @@ def test_the_content_is_on_disk_before_the_name(path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "rename", noted_rename)
     folder.replace(path, b"new", 0o600)
     assert happened == ["file", "rename", "folder"]
+
+
+@pytest.mark.parametrize("what", ["its mode", "its content"])
+def test_another_folder_that_takes_the_name_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Whoever may write in the folder above may rename one of ours to the name right after it was made."""
+    keys = tmp_path / "keys"
+    keys.mkdir(0o700)
+    if what == "its mode":
+        keys.chmod(0o500)
+    else:
+        (keys / "ca.key").write_text("x")
+    before = stat.S_IMODE(keys.stat().st_mode)
+    make = os.mkdir
+
+    def made(name: str, mode: int, *, dir_fd: int) -> None:
+        make(name, mode, dir_fd=dir_fd)
+        (tmp_path / name).rename(tmp_path / "moved")
+        keys.rename(tmp_path / name)
+
+    monkeypatch.setattr(os, "mkdir", made)
+    with folder.Folder.at(tmp_path) as above, pytest.raises(folder.Unfit, match="was replaced by another user"):
+        above.make("agi-monitor", 0o750)
+    assert stat.S_IMODE((tmp_path / "agi-monitor").stat().st_mode) == before
+
+
+def test_a_full_disk_leaves_no_other_file(path: Path) -> None:
+    """Not even where closing it is what fails."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            folder.replace(path, b"x" * 500, 0o600)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_bytes() == b"old"

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from agi_monitor import install_cli
 from agi_monitor.cli import main
 from agi_monitor.folder import Folder
-from agi_monitor.install.journal import JOURNAL, Journal
+from agi_monitor.install.journal import JOURNAL, LOCK, Journal
 from agi_monitor.install.places import Places, books_of, open_books
 from agi_monitor.install.plan import Change
 from tests.unit.supervision.desk import PIN_HASH
@@ -103,6 +104,54 @@ def test_no_secret_is_shown(run: Run) -> None:
         assert "(not shown)" in output
         assert AMI_SECRET not in output
         assert OTHER_SECRET not in output
+
+
+def test_no_earlier_secret_is_shown(run: Run, folder: Path, tmp_path: Path) -> None:
+    """A rotation shows neither the new nor the old secrets, nor does an uninstall, wherever they stand."""
+    (tmp_path / "agi-monitor.yaml").write_text(f"{SITE}fastagi: {{secret: old-shared-Zk3vQ9pL7x}}\n")
+    assert run("install", "--yes").exit_code == 0
+    with (folder / "agi-monitor" / "agi-monitor.conf").open("a") as file:
+        file.write("; it was old-shared-Zk3vQ9pL7x\n")
+    (tmp_path / "agi-monitor.yaml").write_text(
+        f"{SITE.replace(AMI_SECRET, 'another-Xp4qM8sD1fG6')}fastagi: {{secret: new-shared-Wn2xB5kRt8}}\n"
+    )
+    outputs = [run("install", "--dry-run", "--force").output, run("install", "--yes", "--force").output]
+    outputs.append(run("uninstall", "--yes").output)
+    for output in outputs:
+        assert "(not shown)" in output
+        for secret in (
+            "old-shared-Zk3vQ9pL7x",
+            "new-shared-Wn2xB5kRt8",
+            AMI_SECRET,
+            "another-Xp4qM8sD1fG6",
+            OTHER_SECRET,
+        ):
+            assert secret not in output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "secret = {}",
+        "  md5secret={}",
+        ";secret=>{}",
+        "; secret += {}",
+        "remotesecret={}",
+        "DBPASS = {}",
+        "password={}",
+        "secret[a]={}",
+        "same => n,AGI(agi://192.0.2.1:4573/spy,{})",
+        "setvar=X_TOKEN={}",
+        "exten => 1,1,Set(a_pass={})",
+    ],
+)
+@pytest.mark.parametrize("sign", [" ", "+", "-"])
+def test_what_is_secret_in_a_line(line: str, sign: str) -> None:
+    """A key that says so, also in a comment, and the argument behind the URL of a FastAGI server."""
+    (shown,) = install_cli._masked([f"{sign}{line.format('hunter2')}\n"], [])
+    assert "hunter2" not in shown
+    assert shown.startswith(sign + line.split("{")[0])
+    assert shown.endswith("(not shown)\n")
 
 
 def test_a_dry_run_changes_nothing(run: Run, folder: Path) -> None:
@@ -199,6 +248,7 @@ def moved_back(folder: Path) -> Path:
     """Let the books stand where an earlier version kept them; returns that folder."""
     new, old = made_books(folder).path, folder / "agi-monitor" / ".installed"
     old.mkdir()
+    (new / LOCK).unlink()
     for path in new.iterdir():
         path.rename(old / path.name)
     return old

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
@@ -195,6 +196,52 @@ def test_a_file_that_changes_meanwhile_is_not_touched(folder: Path) -> None:
     assert contents(folder) == {**OLD, "extensions.conf": b"saved just now\n"}
 
 
+@pytest.mark.parametrize("instead", [None, b"another\n"], ids=["gone", "another"])
+def test_an_old_content_that_was_taken_away_comes_back(folder: Path, instead: bytes | None) -> None:
+    """The owner of the folder may remove or change what stands there; the books have the old content as well."""
+    (folder / "extensions.conf").chmod(0o604)
+    journal = journal_of(folder)
+    journal.switch(CHANGES)
+    for name in ("extensions.conf", "pjsip.conf"):
+        old = folder / f".{name}.agi-monitor-old"
+        old.unlink()
+        if instead is not None:
+            old.write_bytes(instead)
+    assert journal.undo()
+    assert contents(folder) == OLD
+    assert stat.S_IMODE((folder / "extensions.conf").stat().st_mode) == 0o604
+
+
+def test_an_old_content_that_is_nowhere_is_told(folder: Path) -> None:
+    """Nobody is told that the old files were put back where they were not, and the journal stays."""
+    journal = journal_of(folder)
+    journal.switch(CHANGES)
+    (folder / ".extensions.conf.agi-monitor-old").unlink()
+    for copy in folder.with_name("books").glob("journal.*.old"):
+        copy.unlink()
+    for _ in range(2):
+        with pytest.raises(InstallFailed, match=r"extensions\.conf: is not what it was before"):
+            journal.undo()
+    assert journal.is_there()
+
+
+def test_what_is_changed_while_it_is_put_back_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is looked at once more behind the last rename."""
+    journal = journal_of(folder)
+    journal.switch(CHANGES)
+    move = Folder.move
+
+    def moved(self: Folder, name: str, to: str) -> None:
+        move(self, name, to)
+        if to == "extensions.conf":
+            (folder / to).write_bytes(b"another\n")
+
+    monkeypatch.setattr(Folder, "move", moved)
+    with pytest.raises(InstallFailed, match=r"extensions\.conf: is not what it was before"):
+        journal.undo()
+    assert journal.is_there()
+
+
 @pytest.mark.parametrize("content", ["{}", "", "[" * 100_000], ids=["another", "empty", "nested"])
 def test_a_strange_journal_is_not_guessed_at(folder: Path, content: str) -> None:
     """A journal that cannot be read changes nothing; the error says where the old contents are."""
@@ -204,8 +251,24 @@ def test_a_strange_journal_is_not_guessed_at(folder: Path, content: str) -> None
 
 
 def test_only_one_at_a_time(folder: Path) -> None:
-    """A second install in the same folder is refused while the first runs."""
-    with alone(folder), pytest.raises(InstallFailed, match="another"), alone(folder):
-        pass
-    with alone(folder):
-        pass
+    """A second install in the same folder is refused while the first runs; also behind an uninstall's end."""
+    books = folder.with_name("books")
+    with Folder.at(folder) as site, Folder.at(books) as first, Folder.at(books) as second:
+        with alone(site, first), pytest.raises(InstallFailed, match="another"), alone(site, second):
+            pass
+        with alone(site, first):
+            (books / "lock").unlink()
+        with alone(site, first), pytest.raises(InstallFailed, match="another"), alone(site, second):
+            pass
+
+
+def test_nobody_else_can_keep_an_install_from_its_work(folder: Path) -> None:
+    """Who may read Asterisk's folder may lock it; what is locked is a file that they cannot open."""
+    books = folder.with_name("books")
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with Folder.at(folder) as site, Folder.at(books) as its, alone(site, its):
+            assert stat.S_IMODE((books / "lock").stat().st_mode) == 0o600
+    finally:
+        os.close(handle)

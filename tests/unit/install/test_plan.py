@@ -225,3 +225,44 @@ def test_a_broken_manifest_is_refused(content: bytes) -> None:
     """A manifest of another version or form is no manifest."""
     with pytest.raises(BrokenManifest):
         Manifest.from_bytes(content)
+
+
+LINES = st.lists(st.sampled_from([b"a\n", b"b\n", b"c\n"]), max_size=12).map(b"".join)
+
+
+@given(LINES, LINES, LINES, LINES)
+def test_a_difference_is_that_of_the_whole_files(front: bytes, left: bytes, right: bytes, back: bytes) -> None:
+    """What both begin and end with is left out, and what is shown is where it says, whether compared or not."""
+    before, after = front + left + back, front + right + back
+    for limit in (plans.MAX_COMPARED, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plans, "MAX_COMPARED", limit)
+            shown = list(diff(Change("a.conf", before, after)))
+        assert patched(before.decode().splitlines(keepends=True), shown) == after.decode().splitlines(keepends=True)
+
+
+def patched(lines: list[str], shown: list[str]) -> list[str]:
+    """The lines behind a unified diff, read strictly."""
+    done: list[str] = []
+    at = 0
+    for line in shown[2:]:
+        if found := plans.HUNK.match(line):
+            begin = int(found[2]) - (found[3] != ",0 +")
+            done += lines[at:begin]
+            at = begin
+            assert len(done) == int(found[4]) - (",0 @@" not in line)
+        elif line[0] == "+":
+            done.append(line[1:])
+        else:
+            assert lines[at] == line[1:]
+            at += 1
+            done += [line[1:]] * (line[0] == " ")
+    return done + lines[at:]
+
+
+def test_a_difference_of_large_files_ends() -> None:
+    """Comparing lines one by one has no end soon where a file holds much of a few lines; nothing is left out."""
+    before = b"".join(b"%d\n" % (number % 5000) for number in range(60_000))
+    after = b"".join(b"%d\n" % (number * 7 % 5000) for number in range(60_000))
+    shown = "".join(diff(Change("a.conf", before, after)))
+    assert shown.count("\n-") + shown.count("\n+") >= 100_000

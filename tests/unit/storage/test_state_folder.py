@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.storage.state_folder import PID_FILE, StateFolder
+from agi_monitor.storage.state_folder import PID_FILE, StateFolder, as_owner_of, groups_of
 
 
 def test_takes_the_folder_and_says_who(tmp_path: Path) -> None:
@@ -105,3 +107,49 @@ def test_root_does_not_serve_in_the_folder_of_another_user(tmp_path: Path, monke
     ):
         StateFolder(tmp_path).take()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_else_can_lock_it(tmp_path: Path) -> None:
+    """Who can open the file can lock it; that of an earlier version, which all could read, is changed."""
+    for existing in (False, True):
+        if existing:
+            (tmp_path / PID_FILE).chmod(0o644)
+        folder = StateFolder(tmp_path)
+        folder.take()
+        folder.release()
+        assert stat.S_IMODE((tmp_path / PID_FILE).stat().st_mode) == 0o600
+
+
+def an_owner(uid: int, gid: int) -> pwd.struct_passwd:
+    """An entry of the user database."""
+    return pwd.struct_passwd(("agi", "x", uid, gid, "", "/", "/bin/false"))
+
+
+def test_the_groups_are_those_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the folder's, which may be root's still; root's is never one of them."""
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: an_owner(uid, 61_300))
+    monkeypatch.setattr(os, "getgrouplist", lambda name, gid: [0, 61_301, gid])
+    assert groups_of(61_234, 0) == [61_300, 61_301]
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: an_owner(uid, 0))
+    assert groups_of(61_234, 0) == [61_301]
+
+
+def test_a_user_without_an_entry_has_the_group_of_the_folder() -> None:
+    """As in a container; but not root's group."""
+    assert groups_of(61_234, 61_400) == [61_400]
+    assert groups_of(61_234, 0) == []
+
+
+def test_the_rights_of_the_owner_are_no_more_than_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that was given away by ``chown USER`` has root's group still, and is refused for an unknown user."""
+    taken: list[object] = []
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 61_234, 0)
+    else:
+        monkeypatch.setattr("agi_monitor.storage.state_folder.groups_of", lambda uid, gid: [])
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for name in ("setgroups", "setegid", "seteuid"):
+        monkeypatch.setattr(os, name, taken.append)
+    with pytest.raises(StateUnavailable, match="no group but root's"), as_owner_of(tmp_path):
+        pass
+    assert taken == []

@@ -24,7 +24,7 @@ MAX_PARALLELISM = 8
 """Lanes, each a thread for a quarter of a pass."""
 
 MAX_LANE_PASSES = 64
-"""Lanes times passes: argon2 starts four threads for each (src/core.c, fill_memory_blocks_mt), however little they do."""
+"""Lanes times passes: argon2 starts four threads for each (src/core.c, fill_memory_blocks_mt)."""
 
 SALT_BYTES = range(8, 65)
 HASH_BYTES = range(16, 65)

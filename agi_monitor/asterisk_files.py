@@ -31,6 +31,9 @@ MAX_DEPTH = 10
 MAX_VALUE = 65_536
 """Characters of a value that ``+=`` has made; one line has 8,191 bytes at most."""
 
+MAX_FOLDERS = 32
+"""Folders within one another that are looked into; Asterisk's own have three or four."""
+
 KERNEL_FILE_SYSTEMS = frozenset(
     (
         *("proc", "sysfs", "tracefs", "debugfs", "securityfs", "selinuxfs", "configfs", "efivarfs", "pstore", "bpf"),
@@ -225,6 +228,48 @@ def _of_the_kernel() -> frozenset[int]:
             major, _, minor = mount[2].partition(":")
             devices.add(os.makedev(int(major), int(minor)))
     return frozenset(devices)
+
+
+def files_below(folder: Path, most: int, deepest: int = MAX_FOLDERS) -> Iterator[Path]:
+    """Yield the files in a folder and in those below it. A link to a folder is not followed.
+
+    Parameters:
+        folder: where to begin.
+        most: files and folders that are looked at.
+        deepest: folders within one another.
+
+    Raises:
+        OSError: it cannot be read. One below it that may not be read is passed over.
+        TooMuch: there are more than the limits.
+    """
+    left = most
+    waiting = [(folder, 0)]
+    while waiting:
+        here, depth = waiting.pop()
+        try:
+            entries = os.scandir(here)
+        except PermissionError:
+            if not depth:
+                raise
+            continue
+        with entries:
+            for entry in entries:
+                left -= 1
+                if left < 0:
+                    raise TooMuch(f"{folder}: there are more than {most} files in it")
+                if entry.is_dir(follow_symlinks=False):
+                    if depth == deepest:
+                        raise TooMuch(f"{here}: there are more than {deepest} folders within one another")
+                    waiting.append((here / entry.name, depth + 1))
+                elif _is_file(entry):
+                    yield here / entry.name
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False  # such as a link that leads to itself
 
 
 @dataclass(slots=True)

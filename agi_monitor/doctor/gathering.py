@@ -240,7 +240,7 @@ def _names(answer: Mapping[str, object]) -> set[str] | None:
     calls = answer.get("calls")
     if not isinstance(calls, list):
         return None
-    return {channel["name"] for call in calls for channel in call["channels"]}
+    return {channel["name"] for call in calls for channel in call.get("channels", ())}
 
 
 def _tried(look: Callable[[], T]) -> T | Missing:

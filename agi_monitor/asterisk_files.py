@@ -3,8 +3,8 @@
 ``[a](!)`` is a template, ``[b](a)`` begins with all lines of ``a``, ``[b](+)`` goes on with a ``b`` that was there.
 What Asterisk leaves out is told with its line. The grammar of a line is that of ``dialplan.statements``.
 
-A folder of Asterisk may belong to somebody else: only regular files are read, and no more of them than ``Limits``
-allows, however files name one another.
+A folder of Asterisk may belong to somebody else: only regular files on disks are read, and no more of them than
+``Limits`` allows, however files name one another.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -28,6 +30,17 @@ MAX_DEPTH = 10
 
 MAX_VALUE = 65_536
 """Characters of a value that ``+=`` has made; one line has 8,191 bytes at most."""
+
+MAX_FOLDERS = 32
+"""Folders within one another that are looked into; Asterisk's own have three or four."""
+
+KERNEL_FILE_SYSTEMS = frozenset(
+    (
+        *("proc", "sysfs", "tracefs", "debugfs", "securityfs", "selinuxfs", "configfs", "efivarfs", "pstore", "bpf"),
+        *("cgroup", "cgroup2", "fusectl", "binfmt_misc", "mqueue", "devpts", "nsfs", "resctrl", "rpc_pipefs", "nfsd"),
+    )
+)
+"""What is there is no configuration. To read some of it takes it away from others, or never ends."""
 
 MAX_NAME_BYTES = 79
 """A longer name of a section is cut (ast_category: name[80])."""
@@ -44,7 +57,8 @@ class Limits:
         files: that are opened.
         names: of folders and files that are looked at for one pattern of an include.
         copied: lines that all sections have together, those from templates included.
-        searched: lines that are looked through for what ``+=`` goes on with.
+        searched: lines and sections that are looked through for what ``+=`` and ``(+)`` go on with.
+        compared: characters of values that ``+=`` makes, and of those that it is compared with.
         notes: of what was not understood.
     """
 
@@ -55,6 +69,7 @@ class Limits:
     names: int = 20_000
     copied: int = 2_000_000
     searched: int = 2_000_000
+    compared: int = 64 * 1024 * 1024
     notes: int = 1_000
 
 
@@ -146,27 +161,115 @@ def read(folder: Path, name: str, limits: Limits = LIMITS) -> Reading:
 
 
 def contents(path: Path, limit: int = LIMITS.file_bytes) -> str:
-    """Return the text of a regular file.
+    """Return the text of a regular file. One that says it is empty is not read.
 
     Parameters:
         path: of the file; what a link leads to is read.
         limit: bytes.
 
     Raises:
-        OSError: it cannot be read, or is not a regular file. A pipe or a device is never waited for.
+        OSError: it cannot be read, or is not a regular file on a disk. Nothing is ever waited for: not a pipe, not a
+            device, not a file that the kernel makes up, such as ``/proc/kmsg``, whose lines are gone once read.
         TooMuch: it is longer than the limit.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))  # opening a device can set it in motion
+    _must_be_on_a_disk(path, path.stat())  # opening a device can set it in motion
     # The file may have been replaced since. Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        data = file.read(limit + 1)
+    try:
+        found = os.fstat(descriptor)
+        _must_be_on_a_disk(path, found)
+        # Most files of the kernel say that they are empty, also those of file systems that are not listed here.
+        data = _read(descriptor, limit + 1, path) if found.st_size else b""
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise TooMuch(f"{path}: has more than {limit} bytes")
     return data.decode("utf-8", "replace")
+
+
+def _read(descriptor: int, most: int, path: Path) -> bytes:
+    """Read to the end, or as much as is wanted. Not by a file object: that takes "come again later" for the end."""
+    parts: list[bytes] = []
+    left = most
+    try:
+        while left > 0 and (part := os.read(descriptor, left)):
+            parts.append(part)
+            left -= len(part)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    return b"".join(parts)
+
+
+def _must_be_on_a_disk(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if found.st_dev in _of_the_kernel():
+        raise OSError(errno.EINVAL, "not a file on a disk: the kernel makes it up", str(path))
+
+
+@cache
+def _of_the_kernel() -> frozenset[int]:
+    """The devices whose files are made up when somebody reads them."""
+    devices = set()
+    for place in ("/proc", "/sys"):
+        with suppress(OSError):
+            if os.path.ismount(place):
+                devices.add(Path(place).stat().st_dev)
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace")
+    except OSError:
+        mounts = ""
+    for line in mounts.splitlines():
+        # 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue (proc_pid_mountinfo(5))
+        before, _, after = line.partition(" - ")
+        mount, kind = before.split(), after.split()
+        if kind and kind[0] in KERNEL_FILE_SYSTEMS and len(mount) > 2:
+            major, _, minor = mount[2].partition(":")
+            devices.add(os.makedev(int(major), int(minor)))
+    return frozenset(devices)
+
+
+def files_below(folder: Path, most: int, deepest: int = MAX_FOLDERS) -> Iterator[Path]:
+    """Yield the files in a folder and in those below it. A link to a folder is not followed.
+
+    Parameters:
+        folder: where to begin.
+        most: files and folders that are looked at.
+        deepest: folders within one another.
+
+    Raises:
+        OSError: it cannot be read. One below it that may not be read is passed over.
+        TooMuch: there are more than the limits.
+    """
+    left = most
+    waiting = [(folder, 0)]
+    while waiting:
+        here, depth = waiting.pop()
+        try:
+            entries = os.scandir(here)
+        except PermissionError:
+            if not depth:
+                raise
+            continue
+        with entries:
+            for entry in entries:
+                left -= 1
+                if left < 0:
+                    raise TooMuch(f"{folder}: there are more than {most} files in it")
+                if entry.is_dir(follow_symlinks=False):
+                    if depth == deepest:
+                        raise TooMuch(f"{here}: there are more than {deepest} folders within one another")
+                    waiting.append((here / entry.name, depth + 1))
+                elif _is_file(entry):
+                    yield here / entry.name
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False  # such as a link that leads to itself
 
 
 @dataclass(slots=True)
@@ -187,7 +290,7 @@ class _Loading:
         self._by_name: dict[str, list[Section]] = {}
         self._current: Section | None = None
         self._names: dict[str, str] = {}
-        self._bytes = self._lines = self._files = self._copied = self._searched = 0
+        self._bytes = self._lines = self._files = self._copied = self._searched = self._compared = 0
 
     def file(self, path: Path, depth: int, reader: Reader, place: _Place) -> str:
         """Read one file, and return where and why Asterisk gives up; empty at its end."""
@@ -287,13 +390,25 @@ class _Loading:
                 # These are regular expressions. Those of somebody else may take for ever.
                 self._note(f"{where}: (+{condition[:80]}) is not understood")
         for section in found:
+            self._search(where, "(+)")
             is_kind = section.is_template if alone else with_templates or not section.is_template
-            if is_kind and all(_has(section, *one) for one in wanted):
+            if is_kind and all(self._has(section, *one, where) for one in wanted):
                 return section
         return None
 
+    def _has(self, section: Section, name: str, value: str, where: str) -> bool:
+        name = name.lower()
+        for line in section.lines:
+            self._search(where, "(+)")
+            if name in line.name:
+                self._compare(len(line.value), where)
+                if value in line.value:
+                    return True
+        return False
+
     def _copy(self, source: Section, target: Section, where: str) -> None:
-        self._count(len(source.lines), where)
+        # Also a section without lines is work.
+        self._count(len(source.lines) or 1, where)
         # The list itself, where a section is made from itself.
         target.lines += list(source.lines)
 
@@ -318,6 +433,7 @@ class _Loading:
             found = self._to_append_to(section, name, where)
             if found is not None:
                 number, before = found
+                self._compare(len(before) + len(value), where)
                 value = (before + value).strip(BLANKS)
                 if len(value) > MAX_VALUE:
                     raise TooMuch(f"{where}: += makes a value of more than {MAX_VALUE} characters")
@@ -341,14 +457,31 @@ class _Loading:
         if last is None:
             return None
         value = section.lines[last].value
+        self._compare(len(value), where)
+        wanted = _lower(value)
         fits = (one for one in places if self._is(section.lines[one], name, where))
-        return next(one for one in fits if not value or _lower(section.lines[one].value) == _lower(value)), value
+        return next(one for one in fits if not value or self._same(section.lines[one].value, wanted, where)), value
 
     def _is(self, line: Line, name: str, where: str) -> bool:
+        self._search(where, "+=")
+        return line.name == name
+
+    def _same(self, value: str, wanted: str, where: str) -> bool:
+        """Whether a value is one that is in lower case already. The length is the same in both cases."""
+        if len(value) != len(wanted):
+            return False
+        self._compare(len(value), where)
+        return _lower(value) == wanted
+
+    def _search(self, where: str, sign: str) -> None:
         self._searched += 1
         if self._searched > self._limits.searched:
-            raise TooMuch(f"{where}: += has more than {self._limits.searched} lines to look through")
-        return line.name == name
+            raise TooMuch(f"{where}: {sign} has more than {self._limits.searched} lines to look through")
+
+    def _compare(self, characters: int, where: str) -> None:
+        self._compared += characters
+        if self._compared > self._limits.compared:
+            raise TooMuch(f"{where}: the values have more than {self._limits.compared} characters to compare")
 
     # ---- includes ----------------------------------------------------------------------------------------------
 
@@ -425,10 +558,6 @@ def _globbed(base: Path, parts: list[str], where: str, left: list[int]) -> Itera
 
 _LITERAL = re.compile(r"[A-Za-z0-9_-]*")
 """A regular expression that means its own text, anywhere in another."""
-
-
-def _has(section: Section, name: str, value: str) -> bool:
-    return any(name.lower() in line.name and value in line.value for line in section.lines)
 
 
 def _exists(path: Path) -> bool:

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, TypeVar, cast
+from typing import TypeVar, cast
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from agi_monitor import audit_tables as tables
-from agi_monitor import terminal
+from agi_monitor import document, terminal
 from agi_monitor.audit_source import Entry, Files, Table
 from agi_monitor.config import Config, load
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError
@@ -45,6 +45,8 @@ PROGRESS_BYTES = 50_000_000
 
 ON_THE_WAY_SECONDS = 10.0
 """What happened later than this before a comparison may be in one place and on its way to the other."""
+
+INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -460,7 +462,7 @@ def sampling(
 @_key_option
 @click.option("--days", required=True, type=click.IntRange(1, 36_500), help="Keep records of the last so many days.")
 @click.option("--hold", "texts", multiple=True, help="Keep what fits, such as 'supervisor=anna from=2026-01-01'.")
-@click.option("--hold-file", type=click.File(encoding="utf-8"), help="A file with such holds, one a line.")
+@click.option("--hold-file", type=INPUT, help="A file with such holds, one a line.")
 @click.option("--apply", is_flag=True, help="Do it. Without this, only say what would be removed.")
 def retain(
     config_path: Path,
@@ -470,7 +472,7 @@ def retain(
     key_paths: tuple[Path, ...],
     days: int,
     texts: tuple[str, ...],
-    hold_file: IO[str] | None,
+    hold_file: Path | None,
     apply: bool,
 ) -> None:
     """Remove old records. A signed line in their place says how many, by whom and when, and the chain stays whole.
@@ -590,13 +592,27 @@ def _config(path: Path) -> Config:
     return load(path).config
 
 
-def _holds(texts: Sequence[str], file: IO[str] | None) -> list[Selection]:
+def _holds(texts: Sequence[str], file: Path | None) -> list[Selection]:
     try:
-        return [*map(hold, texts), *([] if file is None else holds(file.read()))]
+        return [*map(hold, texts), *([] if file is None else holds(_text(file)))]
     except ValueError as error:
         raise click.BadParameter(
             str(error), param_hint="--hold" if file is None else "--hold or --hold-file"
         ) from None
+
+
+def _text(path: Path) -> str:
+    """What a file says that an administrator has named; ``-`` is standard input."""
+    try:
+        content = sys.stdin.buffer.read(document.MAX_BYTES + 1) if str(path) == "-" else document.read(path)
+    except OSError as error:
+        terminal.fail(f"{path}: cannot be read: {error.strerror}")
+    if len(content) > document.MAX_BYTES:
+        terminal.fail(f"{path}: is larger than {document.MAX_BYTES} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        terminal.fail(f"{path}: is not UTF-8")
 
 
 def _tell(outcomes: Sequence[Outcome], applied: bool, as_json: bool, left: Path | None) -> None:

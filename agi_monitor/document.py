@@ -41,8 +41,8 @@ MAX_DEPTH = 20
 
 NOT_NEEDED = "is not YAML that a configuration needs"
 
-MAX_KEY = 60
-"""So much of a key is shown."""
+_WORD = re.compile(r"[\w.@+-]{1,60}")
+"""A key that is shown; all that a configuration needs are words."""
 
 Path_ = tuple[str | int, ...]
 Problem = tuple[Path_, str]
@@ -191,14 +191,20 @@ def found(error: ValidationError) -> list[Problem]:
 
 def place(where: Path_) -> str:
     """Return a place in a document as people write it, such as ``rules[2].when``."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in where if part != "[key]"]
+    parts = [f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in where if part != "[key]"]
     return "".join(parts).removeprefix(".") or "the file"
 
 
-def _shown(key: str) -> str:
-    # A key is whatever somebody wrote: no line break of it makes a line of a log, and no ESC reaches a console.
-    plain = "".join(character if character.isprintable() else "?" for character in key[:MAX_KEY])
-    return plain if len(key) <= MAX_KEY else f"{plain}..."
+def shown(key: str) -> str:
+    """Return a key as it is shown, or what stands for it when it is not a word.
+
+    A key is whatever somebody wrote, or a line of a file that is no document: no line break of it makes a line of a
+    log, no ESC reaches a console, and no secret of another file is repeated.
+
+    Parameters:
+        key: of a document.
+    """
+    return key if _WORD.fullmatch(key) else "(not a word)"
 
 
 def text(tree: object) -> str:

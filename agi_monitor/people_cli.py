@@ -196,7 +196,8 @@ def import_(
     with terminal.failing():
         config = load(config_path).config
         try:
-            content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+            # Not the file itself: it may be a FIFO, or have no end.
+            content = sys.stdin.buffer.read(document.MAX_BYTES + 1) if str(file) == "-" else document.read(file)
         except OSError as error:
             terminal.fail(f"{file}: cannot be read: {error.strerror}")
         is_csv = format_ == "csv" or (format_ is None and file.suffix.lower() == ".csv")

@@ -24,6 +24,12 @@ COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     Kind.AGENT: (*OF_BOTH, "protected", "told", "told_text", "tenant", "extension"),
 }
 HEADER = ("kind", "id", *OF_BOTH, "language", "protected", "told", "told_text", "tenant", "extension")
+MAX_TOLD = 100
+"""Mistakes, and unknown columns, that are told."""
+
+MAX_ROWS = 100_000
+"""People in one file."""
+
 SECTIONS = {Kind.SUPERVISOR: "supervisors", Kind.AGENT: "agents"}
 
 
@@ -50,8 +56,11 @@ def read(content: bytes, name: str, before: People) -> People:
         before: who there is; what has no column stays as it is with them.
 
     Raises:
-        ConfigError: every mistake with its line.
+        ConfigError: the first mistakes with their lines. What is no word is not repeated: the file may be another one
+            than was meant.
     """
+    if len(content) > document.MAX_BYTES:
+        raise ConfigError(f"{name}:1: is larger than {document.MAX_BYTES} bytes")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -67,11 +76,14 @@ def read(content: bytes, name: str, before: People) -> People:
         if unknown or not {"kind", "id"} <= set(header) or len(header) != len(set(header)):
             raise ConfigError(
                 f"{name}:1: the columns must be kind, id and any of {', '.join(HEADER[2:])}, each once"
-                + (f"; unknown: {', '.join(unknown)}" if unknown else "")
+                + (f"; unknown: {', '.join(map(document.shown, unknown[:MAX_TOLD]))}" if unknown else "")
             )
         rows.fieldnames = header
         for row in rows:
             problems += _take(row, f"{name}:{rows.line_num}", rows.line_num, before, tree, lines)
+            if len(problems) >= MAX_TOLD or len(lines) > MAX_ROWS:
+                problems += [f"{name}:{rows.line_num}: was read to here"]
+                break
     except csv.Error as error:
         raise ConfigError(f"{name}:{rows.reader.line_num}: {error}") from None
     if not problems:
@@ -100,7 +112,7 @@ def _take(
         return [f"{place}: kind must be supervisor or agent"]
     section = SECTIONS[Kind(kind)]
     if (section, name) in lines:
-        return [f"{place}: {name} is here twice, first in line {lines[section, name]}"]
+        return [f"{place}: {document.shown(name)} is here twice, first in line {lines[section, name]}"]
     lines[section, name] = line
     others = [column for column in cells if cells[column] and column not in COLUMNS[Kind(kind)]]
     if others:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import grp
 import json
+import math
 import os
 import pwd
 import socket
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from agi_monitor.control.limits import ANSWER_SECONDS, MAX_ANSWER_BYTES
 from agi_monitor.control.messages import Ask, Request
@@ -21,9 +22,12 @@ from agi_monitor.control.overview import Row
 from agi_monitor.control.socket_file import MAX_PATH_BYTES
 from agi_monitor.errors import ControlFailed
 
+MAX_NESTED = 8
+"""Lists and objects within one another in an answer; a call with its channels has three."""
+
 
 def ask(path: Path, request: Request, seconds: float = ANSWER_SECONDS) -> Row:
-    """Ask once and return the answer.
+    """Ask once and return the answer. What was asked for is there, and of the type that the server's own answer has.
 
     Parameters:
         path: the socket of the server.
@@ -31,10 +35,13 @@ def ask(path: Path, request: Request, seconds: float = ANSWER_SECONDS) -> Row:
         seconds: how long to wait.
 
     Raises:
-        ControlFailed: there is no answer, or it is a no.
+        ControlFailed: there is no answer, it is a no, or it is of another shape than this server's.
     """
     with _connected(path, seconds) as (connection, lines):
-        return _asked(path, connection, lines, request)
+        said = _asked(path, connection, lines, request)
+    if not _answers(request.ask, said):
+        raise _no_answer(path)
+    return said
 
 
 def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:
@@ -51,8 +58,8 @@ def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:
         _asked(path, connection, lines, Request(Ask.EVENTS))
         connection.settimeout(None)
         while True:
-            event = _next(path, lines).get("event")
-            if not isinstance(event, dict):
+            event = cast(Row, _next(path, lines).get("event"))
+            if not _is_row(event):
                 raise _no_answer(path)
             yield event
 
@@ -113,11 +120,67 @@ def _next(path: Path, lines: BinaryIO) -> Row:
         said = json.loads(line)
     except (ValueError, RecursionError):
         raise _no_answer(path) from None
-    if not isinstance(said, dict) or not isinstance(said.get("ok"), bool):
+    if not isinstance(said, dict) or not isinstance(said.get("ok"), bool) or not _is_plain(said, MAX_NESTED):
         raise _no_answer(path)
     if not said["ok"]:
         raise ControlFailed(_shown(said.get("text")), str(said.get("problem")))
     return said
+
+
+def _answers(ask: Ask, said: Row) -> bool:
+    """Whether an answer has what was asked for. Nobody who takes it looks at its shape again."""
+    match ask:
+        case Ask.STATUS:
+            return _is_row(said.get("status"))
+        case Ask.CALLS:
+            return _is_list(said.get("calls"), _is_call)
+        case Ask.SPIES:
+            return _is_list(said.get("spies"), _is_row)
+        case Ask.KILL:
+            return _is_row(said.get("ended"))
+        case Ask.RELOAD:
+            return _is_reloaded(said.get("reloaded"))
+        case Ask.EVENTS:
+            return True
+
+
+def _is_list(value: object, fits: Callable[[object], bool]) -> bool:
+    return isinstance(value, list) and all(map(fits, value))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_row(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("node"), str | None)
+
+
+def _is_call(value: object) -> bool:
+    return isinstance(value, dict) and _is_row(value) and _is_list(value.get("channels", []), _is_channel)
+
+
+def _is_channel(value: object) -> bool:
+    return isinstance(value, dict) and _is_text(value.get("name"))
+
+
+def _is_reloaded(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name), int) for name in ("supervisors", "agents"))
+        and _is_list(value.get("restart"), _is_text)
+    )
+
+
+def _is_plain(value: object, left: int) -> bool:
+    """Whether a value can be shown and written: no number without an end, nothing too deep."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list | dict):
+        return left > 0 and all(
+            _is_plain(one, left - 1) for one in (value.values() if isinstance(value, dict) else value)
+        )
+    return True
 
 
 def _shown(text: object) -> str:

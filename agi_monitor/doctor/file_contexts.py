@@ -55,12 +55,11 @@ def file_contexts(folder: Path) -> Mapping[str, str]:
 
 def _files(folder: Path) -> list[Path]:
     """All files that may be in use; a link to a folder is not followed."""
-    found = []
-    for count, path in enumerate(folder.rglob("*")):
-        if count >= MAX_FILES:
-            raise NotKnown(f"{folder}: there are more than {MAX_FILES} files in it")
-        if path.suffix == ".conf" and not _DIALPLAN.fullmatch(path.name) and path.is_file():
-            found.append(path)
+    found = [
+        path
+        for path in asterisk_files.files_below(folder, MAX_FILES)
+        if path.suffix == ".conf" and not _DIALPLAN.fullmatch(path.name)
+    ]
     return sorted(found)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -241,7 +240,7 @@ def _names(answer: Mapping[str, object]) -> set[str] | None:
     calls = answer.get("calls")
     if not isinstance(calls, list):
         return None
-    return {channel["name"] for call in calls for channel in call["channels"]}
+    return {channel["name"] for call in calls for channel in call.get("channels", ())}
 
 
 def _tried(look: Callable[[], T]) -> T | Missing:
@@ -251,6 +250,8 @@ def _tried(look: Callable[[], T]) -> T | Missing:
         return Missing(f"{error}: the account needs another class in its line 'write'")
     except (AgiMonitorError, NotKnown, ValueError) as error:
         return Missing(str(error))
+    except OSError as error:
+        return Missing(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _row(item: Message) -> Mapping[str, str]:
@@ -344,7 +345,7 @@ def of_files(evidence: Evidence, config: Config, folder: Path) -> Evidence:
         not_understood=tuple(notes),
         file_contexts=_tried(lambda: file_contexts(folder)),
         file_differences=_file_differences(config, folder),
-        sound_files=_sound_files(settings, evidence.sounds),
+        sound_files=_tried(lambda: _sound_files(settings, evidence.sounds)),
     )
 
 
@@ -393,17 +394,23 @@ def _file_differences(config: Config, folder: Path) -> tuple[str, ...]:
 def _sound_files(settings: Sections | Missing, languages: Iterable[str]) -> Mapping[str, frozenset[str]] | Missing:
     told: Section = () if isinstance(settings, Missing) else settings.get("directories", ())
     places = [*(f"{one}/sounds" for one in values(told, "astdatadir")), *SOUND_FOLDERS]
-    folder = next((Path(place) for place in places if Path(place).is_dir()), None)
+    folder = next((Path(place) for place in places if _is_folder(Path(place))), None)
     if folder is None:
         return Missing(f"no folder with sounds on this machine: looked for {', '.join(places)}")
-    return {
-        language: frozenset(
-            str(path.relative_to(folder / language).with_suffix(""))
-            for path in islice((folder / language).rglob("*"), MAX_SOUNDS)
-            if path.is_file()
-        )
-        for language in languages
-    }
+    return {language: frozenset(_names_of_sounds(folder / language)) for language in languages}
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # such as one with too long a name
+
+
+def _names_of_sounds(folder: Path) -> Iterator[str]:
+    if _is_folder(folder):
+        for path in asterisk_files.files_below(folder, MAX_SOUNDS):
+            yield str(path.relative_to(folder).with_suffix(""))
 
 
 def of_house(evidence: Evidence, config: Config) -> Evidence:

@@ -10,6 +10,23 @@ Row = Mapping[str, object]
 """A record as it was read."""
 
 
+MAX_HOLDS = 10_000
+"""Legal holds in one file; every old record is compared with each."""
+
+
+class _Wrong(ValueError):
+    """A word is not what it should be.
+
+    Parameters:
+        word: as it stands there.
+        why: the rest of the sentence. It repeats nothing of the word.
+    """
+
+    def __init__(self, word: str, why: str) -> None:
+        super().__init__(f"{word}: {why}")
+        self.why = why
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What a record must have to be wanted. What is empty or None is not asked.
@@ -69,7 +86,7 @@ def moment(text: str, *, end: bool = False) -> datetime:
             at += timedelta(days=1)
         return at.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"{text}: no time such as 2026-01-31, 2026-01-31T08:00 or 2026-01-31T08:00+01:00") from None
+        raise _Wrong(text, "no time such as 2026-01-31, 2026-01-31T08:00 or 2026-01-31T08:00+01:00") from None
 
 
 def hold(text: str) -> Selection:
@@ -85,7 +102,7 @@ def hold(text: str) -> Selection:
     for word in text.split():
         name, equals, value = word.partition("=")
         if not equals or not value or name not in ("supervisor", "agent", "fact", "call", "from", "to"):
-            raise ValueError(f"{word}: must be supervisor=, agent=, fact=, call=, from= or to= and a value")
+            raise _Wrong(word, "must be supervisor=, agent=, fact=, call=, from= or to= and a value")
         words.setdefault(name, []).append(value)
     if not words:
         raise ValueError("an empty hold would hold everything")
@@ -105,7 +122,8 @@ def holds(lines: str) -> list[Selection]:
     """Read a file of legal holds, one a line; ``#`` begins a comment.
 
     Raises:
-        ValueError: a line is none, or there is none at all.
+        ValueError: a line is none, or there is none at all, or there are too many. The message repeats nothing of a
+            line: the file may be another one than was meant, and root reads every one.
     """
     found = []
     for number, line in enumerate(lines.splitlines(), 1):
@@ -113,8 +131,12 @@ def holds(lines: str) -> list[Selection]:
         try:
             if text:
                 found.append(hold(text))
+        except _Wrong as error:
+            raise ValueError(f"line {number}: {error.why}") from None
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
+        if len(found) > MAX_HOLDS:
+            raise ValueError(f"line {number}: there are more than {MAX_HOLDS} holds")
     if not found:
         raise ValueError("no hold is in it")
     return found

@@ -17,8 +17,14 @@ MAX_MEMORY = 262_144
 MAX_WORK = 1_048_576
 """KiB times passes: about five times the work of a new record, which is under a second on a slow machine."""
 
-MAX_PARALLELISM = 16
-"""Lanes, each a thread for the time of a look."""
+MAX_PASSES = 16
+"""Passes, however little memory they go over: each has a price of its own, see ``MAX_LANE_PASSES``."""
+
+MAX_PARALLELISM = 8
+"""Lanes, each a thread for a quarter of a pass."""
+
+MAX_LANE_PASSES = 64
+"""Lanes times passes: argon2 starts four threads for each (src/core.c, fill_memory_blocks_mt)."""
 
 SALT_BYTES = range(8, 65)
 HASH_BYTES = range(16, 65)
@@ -71,8 +77,15 @@ def read(record: str) -> Cost:
     cost = Cost(int(match[1]), int(match[2]), int(match[3]))
     if cost.memory > MAX_MEMORY:
         raise ValueError(f"is an argon2id record with m={cost.memory}: {MAX_MEMORY} (KiB of memory) is the most")
+    if cost.passes > MAX_PASSES:
+        raise ValueError(f"is an argon2id record with t={cost.passes}: {MAX_PASSES} is the most")
     if cost.parallelism > MAX_PARALLELISM:
         raise ValueError(f"is an argon2id record with p={cost.parallelism}: {MAX_PARALLELISM} is the most")
+    if cost.passes * cost.parallelism > MAX_LANE_PASSES:
+        raise ValueError(
+            f"is an argon2id record with t={cost.passes},p={cost.parallelism}: {MAX_LANE_PASSES} is the most for "
+            "their product"
+        )
     if cost.memory < 8 * cost.parallelism:
         raise ValueError(f"is an argon2id record with m={cost.memory}: p={cost.parallelism} needs 8 KiB each")
     if cost.memory * cost.passes > MAX_WORK:

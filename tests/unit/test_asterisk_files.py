@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agi_monitor import asterisk_files
 from agi_monitor.asterisk_files import Limits, Reading, TooMuch, contents, matches, read
 from agi_monitor.dialplan.statements import Assignment, statements
 from agi_monitor.dialplan.statements import Section as Heading
@@ -231,7 +232,7 @@ def test_patterns_of_includes(tmp_path: Path) -> None:
         assert found == [tmp_path / name for name in names], pattern
 
 
-FEW = Limits(file_bytes=1_000, all_bytes=3_000, lines=300, files=12, names=50, copied=400, searched=1_000, notes=20)
+FEW = Limits(1_000, 3_000, lines=300, files=12, names=50, copied=400, searched=1_000, compared=10_000, notes=20)
 """So that a test needs no large files."""
 
 HOSTILE = {
@@ -249,6 +250,19 @@ HOSTILE = {
         "[a]\ny=1\n" + "x=1\n" * 90 + "y+=2\n" * 90,
         r"a\.conf:\d+: \+= has more than 1000 lines to look through",
     ),
+    "long values that are compared": (
+        "[a]\n" + f"x=a{'y' * 200}\nx=b{'y' * 200}\n" + "x+=\n" * 100,
+        r"a\.conf:\d+: the values have more than 10000 characters to compare",
+    ),
+    "a search for a section to go on with": (
+        "[a](!)\n" * 50 + "[a]\n" + "[a](+)\n" * 60,
+        r"a\.conf:\d+: \(\+\) has more than 1000 lines to look through",
+    ),
+    "a search for a section that has a line": (
+        "[a]\n" + "y=1\n" * 60 + "x=1\n" + "[a](+x=1)\n" * 30,
+        r"a\.conf:\d+: \(\+\) has more than 1000 lines to look through",
+    ),
+    "an empty template, often": ("[b]\n[a]\n" + f"[a]({','.join('b' * 450)})\n", r"a\.conf:3: with their templates"),
 }
 
 
@@ -292,6 +306,39 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str) -> None:
     reading = read(tmp_path, "a.conf")
     assert (list(shown(reading)), len(reading.notes)) == (["a", "c"], 1)
     assert reading.notes[0] == f"{tmp_path}/a.conf:2: {path}: not a regular file"
+
+
+def test_what_the_kernel_makes_up_is_not_read(tmp_path: Path) -> None:
+    """Such as the log of the kernel, whose lines are gone when they are read: it is no configuration."""
+    (tmp_path / "b.conf").symlink_to("/proc/version")
+    told = "not a file on a disk: the kernel makes it up"
+    with pytest.raises(OSError, match=told):
+        read(tmp_path, "b.conf")
+    (tmp_path / "a.conf").write_text("[a]\n#tryinclude /proc/version\n[c]\n")
+    reading = read(tmp_path, "a.conf")
+    assert (list(shown(reading)), list(reading.notes)) == (
+        ["a", "c"],
+        [f"{tmp_path}/a.conf:2: /proc/version: {told}"],
+    )
+
+
+def test_a_file_that_says_it_is_empty_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So most files of the kernel do, also those of a file system that is mounted elsewhere."""
+    monkeypatch.setattr(asterisk_files, "_of_the_kernel", lambda: frozenset())
+    assert contents(Path("/proc/version")) == ""
+
+
+def test_a_file_that_would_have_to_be_waited_for_is_an_error() -> None:
+    """What came before it is not taken for the whole."""
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    try:
+        os.write(writing, b"[a]")
+        with pytest.raises(BlockingIOError) as caught:
+            asterisk_files._read(reading, 100, Path("a.conf"))
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert caught.value.filename == "a.conf"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -362,6 +363,30 @@ def test_a_hold_with_a_mistake_removes_nothing(office: Office) -> None:
     before = (office.folder / "audit.jsonl.1").read_bytes()
     assert office.run("retain", "--days", 1, "--apply", "--hold", "agent:1001").exit_code == 2
     assert (office.folder / "audit.jsonl.1").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["pipe", "large", "secret", "time", "bytes"])
+def test_a_file_of_holds_that_is_none(office: Office, kind: str) -> None:
+    """It is not waited for, not read without an end, and nothing of it is repeated."""
+    path = office.folder / "holds"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "large":
+        with path.open("wb") as file:
+            file.truncate(20_000_000)
+    else:
+        path.write_bytes(
+            {"secret": b"agent=1\nhunter2\n", "time": b"from=hunter2\n", "bytes": b"hunter2\xff\n"}[kind]
+        )
+    result = office.run("retain", "--days", 1, "--apply", "--hold-file", path)
+    told = {
+        "pipe": "cannot be read",
+        "large": "is larger than",
+        "secret": "line 2: must be supervisor=",
+        "time": "line 1: no time such as",
+        "bytes": "is not UTF-8",
+    }
+    assert (result.exit_code != 0, told[kind] in result.stderr, "hunter2" in result.output) == (True, True, False)
 
 
 def test_what_was_changed_is_not_signed_away(office: Office) -> None:

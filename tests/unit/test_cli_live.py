@@ -411,6 +411,40 @@ def test_somebody_else_answers(tmp_path: Path, data: bytes) -> None:
     assert (result.exit_code, "no answer of agi-monitor" in result.stderr) == (1, True)
 
 
+WRONG = (
+    {},
+    {"status": [1], "calls": {}, "spies": 5, "ended": "x", "event": 3},
+    {"status": {"node": []}, "calls": [1], "spies": [None], "ended": {"node": 1}, "event": {"node": {}}},
+    {"calls": [{"node": ["a"]}, {"node": "b"}], "spies": [{"node": {}}], "event": []},
+    {"calls": [{"channels": [{"name": []}]}], "spies": [{"seconds": float("inf")}]},
+    {"calls": [{"seconds": float("nan")}], "spies": [{"id": [[[[[[[[[]]]]]]]]]}], "status": {"calls": float("inf")}},
+)
+
+
+@pytest.mark.parametrize("command", ASKING, ids=lambda command: " ".join(command))
+@pytest.mark.parametrize("number", range(len(WRONG)))
+def test_an_answer_of_another_shape(tmp_path: Path, command: list[str], number: int) -> None:
+    """Is told as that, for people and for programs alike, and is no traceback."""
+    path = tmp_path / "other.sock"
+    said = json.dumps({"ok": True, **WRONG[number]}).encode() + b"\n"
+    with saying(path, said * 2 if command == ["events"] else said):
+        result = run(path, *command)
+    assert (result.exit_code, "no answer of agi-monitor" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("reloaded", [None, 5, {}, {"supervisors": "1", "agents": 1, "restart": []}, "restart"])
+def test_an_answer_of_another_shape_to_a_reload(tmp_path: Path, reloaded: object) -> None:
+    """Likewise."""
+    path = tmp_path / "other.sock"
+    if reloaded == "restart":
+        reloaded = {"supervisors": 1, "agents": 1, "restart": [5]}
+    with (
+        saying(path, json.dumps({"ok": True, "reloaded": reloaded}).encode() + b"\n"),
+        pytest.raises(ControlFailed, match="no answer of agi-monitor"),
+    ):
+        client.ask(path, Request(Ask.RELOAD))
+
+
 def test_a_server_that_closes(tmp_path: Path) -> None:
     """Before it has answered."""
     path = tmp_path / "other.sock"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,23 @@ def names(config: Path) -> tuple[list[str], list[str], list[str]]:
     """Who and what is there."""
     people = load_with_people(config).people
     return list(people.supervisors), list(people.agents), [rule.name for rule in people.rules]
+
+
+@pytest.mark.parametrize("name", ["people.yaml", "people.csv"])
+def test_a_file_that_is_no_list_of_people(run: Run, tmp_path: Path, name: str) -> None:
+    """A pipe is not waited for, and what is no word of a file that was not meant is not repeated."""
+    path = tmp_path / name
+    os.mkfifo(path)
+    result = run("people", "import", str(path), "--yes")
+    assert (result.exit_code, "cannot be read" in result.stderr) == (1, True)
+    path.unlink()
+    path.write_text("root$6$hunter2: x\n'a hunter2': 1\n")
+    result = run("people", "import", str(path), "--yes")
+    assert (result.exit_code, "not a word" in result.stderr, "hunter2" in result.output) == (1, True, False)
+    with path.open("wb") as file:
+        file.truncate(20_000_000)
+    result = run("people", "import", str(path), "--yes")
+    assert (result.exit_code, "is larger than" in result.stderr) == (1, True)
 
 
 def test_nobody_is_there_at_first(run: Run) -> None:

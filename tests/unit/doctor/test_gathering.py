@@ -256,3 +256,32 @@ def test_agents_whom_queues_reach_by_several_contexts(config: Config) -> None:
     named = config.model_copy(update={"tenants": {"acme": Tenant(contexts=("acme",))}})
     assert gathering._queue_contexts(two, named) == {}
     assert gathering._queue_contexts(Queues(refusal=ActionFailed("QueueStatus", "no such action")), config) == {}
+
+
+def test_a_folder_of_sounds_that_leads_nowhere(config: Config, folder: Path) -> None:
+    """Too long a name is no folder, and no reason to fail."""
+    (folder / "asterisk.conf").write_text(f"[directories]\nastdatadir => /{'a' * 300}\n")
+    found = gathering.of_files(Evidence(NOW, sounds={"en": frozenset({"beep"})}), config, folder).sound_files
+    assert isinstance(found, dict | Missing)
+
+
+def test_folders_within_one_another_without_an_end(config: Config, folder: Path, tmp_path: Path) -> None:
+    """They are not followed for ever, neither in the sounds nor in Asterisk's own folder."""
+    for base in (tmp_path, folder):
+        base.joinpath("sounds", "en", *["a"] * 40).mkdir(parents=True)
+    (folder / "asterisk.conf").write_text(f"[directories]\nastdatadir => {tmp_path}\n")
+    found = gathering.of_files(Evidence(NOW, sounds={"en": frozenset({"beep"})}), config, folder)
+    for missing in (found.sound_files, found.file_contexts):
+        assert isinstance(missing, Missing)
+        assert "there are more than 32 folders within one another" in missing.why
+
+
+def test_sounds_by_their_names(config: Config, folder: Path, tmp_path: Path) -> None:
+    """In folders too; a language without a folder has none, and a link that leads to itself is no sound."""
+    (tmp_path / "sounds" / "en" / "digits").mkdir(parents=True)
+    (tmp_path / "sounds" / "en" / "digits" / "1.gsm").write_text("")
+    (tmp_path / "sounds" / "en" / "loop.gsm").symlink_to("loop.gsm")
+    (folder / "asterisk.conf").write_text(f"[directories]\nastdatadir => {tmp_path}\n")
+    evidence = Evidence(NOW, sounds={"en": frozenset({"beep"}), "de": frozenset({"beep"})})
+    found = gathering.of_files(evidence, config, folder).sound_files
+    assert found == {"en": frozenset({"digits/1"}), "de": frozenset()}

@@ -91,7 +91,9 @@ def test_a_hold_with_a_mistake_is_refused(text: str) -> None:
 def test_reads_a_file_of_holds() -> None:
     """One a line, with comments; a mistake names its line, and an empty file is one."""
     assert len(holds("# case 7\nsupervisor=anna  # until further notice\n\nagent=1001\n")) == 2
-    with pytest.raises(ValueError, match="line 2: anna"):
+    with pytest.raises(ValueError, match="line 2: must be supervisor="):
         holds("agent=1001\nanna\n")
+    with pytest.raises(ValueError, match="line 10001: there are more than 10000 holds"):
+        holds("agent=1001\n" * 20_000)
     with pytest.raises(ValueError, match="no hold"):
         holds("# nothing\n")

@@ -30,14 +30,18 @@ def record(parameters: str, salt: str = SALT, hash_: str = HASH) -> str:
             for memory in (262_145, 9_999_999, 4_294_967_295)
         ),
         (
-            record("m=65536,t=17,p=4"),
-            "is an argon2id record with m=65536,t=17: 1048576 is the most for their product",
+            record("m=262144,t=5,p=4"),
+            "is an argon2id record with m=262144,t=5: 1048576 is the most for their product",
         ),
         (
-            record("m=8,t=999999,p=1"),
-            "is an argon2id record with m=8,t=999999: 1048576 is the most for their product",
+            record("m=65537,t=16,p=4"),
+            "is an argon2id record with m=65537,t=16: 1048576 is the most for their product",
         ),
-        (record("m=65536,t=3,p=17"), "is an argon2id record with p=17: 16 is the most"),
+        # Little memory, and half a million threads.
+        (record("m=128,t=8192,p=16"), "is an argon2id record with t=8192: 16 is the most"),
+        (record("m=8,t=17,p=1"), "is an argon2id record with t=17: 16 is the most"),
+        (record("m=64,t=9,p=8"), "is an argon2id record with t=9,p=8: 64 is the most for their product"),
+        (record("m=65536,t=3,p=9"), "is an argon2id record with p=9: 8 is the most"),
         (record("m=15,t=1,p=2"), "is an argon2id record with m=15: p=2 needs 8 KiB each"),
         (record("m=7,t=1,p=1"), "is an argon2id record with m=7: p=1 needs 8 KiB each"),
         (record("m=8,t=1,p=1", "c29tZXM"), "is an argon2id record with a salt of 5 bytes: 8 to 64"),
@@ -79,7 +83,8 @@ def test_a_record_that_asks_for_too_much_is_refused(text: str, problem: str) -> 
     "text",
     [
         record("m=8,t=1,p=1"),
-        record(f"m={MAX_MEMORY},t=4,p=16"),
+        record(f"m={MAX_MEMORY},t=4,p=8"),
+        record("m=64,t=8,p=8"),
         record("m=19456,t=2,p=1"),
         record("m=65536,t=16,p=4", "A" * 22),
         record("m=47104,t=1,p=1", SALT, "A" * 86),

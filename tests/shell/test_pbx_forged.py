@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from agi_monitor.ami.limits import AMILimits
+from agi_monitor.ami.messages import Message
 from agi_monitor.errors import ForgedAnswer
 from agi_monitor.names import Uniqueid
 from agi_monitor.pbx import MAX_RETRY_SECONDS, RETRY_SECONDS
 from agi_monitor.supervision.channels import SETTLE_SECONDS, Stale
-from tests.shell.managed import CUSTOMER, CUSTOMER_UNIQUEID, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
+from agi_monitor.supervision.devices import watched_now
+from tests.shell.managed import AGENT, CUSTOMER, CUSTOMER_UNIQUEID, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
 from tests.shell.test_pbx import LISTS, events, result_of
 
 PLANTED = {
@@ -163,3 +166,36 @@ def test_an_answer_to_nothing_is_a_sign(site: Site, planted: str) -> None:
         site.fake.say(planted.encode() + b"\r\n\r\n")
         assert site.pbx.forged == 1
     assert site.facts == ["ami_forged", "pbx_lost", "pbx_synced"]
+
+
+MEMBER = {
+    "Queue": "sales",
+    "Name": "1001",
+    "Location": "Local/1001@agents/n",
+    "StateInterface": "PJSIP/1001",
+    "Membership": "dynamic",
+}
+
+
+@pytest.mark.parametrize(
+    "line", ["stateinterface: PJSIP/9000", "StateInterface: PJSIP/9000", "stateinterface:", "x: y"]
+)
+def test_a_queue_members_name_is_no_device(site: Site, line: str) -> None:
+    """Neither of somebody else's phone nor, by the item that is torn, of the member's own."""
+    site.fake.queues.append(MEMBER)
+    with capture_logs():
+        site.fake.event("Reload")
+        site.fake.advance(RETRY_SECONDS)
+    assert result_of(site.pbx.is_member(AGENT, "PJSIP/1001"))
+    site.fake.queues[:] = [MEMBER | {"Name": f"1001\r\n{line}"}]
+    with capture_logs():
+        assert not result_of(site.pbx.is_member(AGENT, "PJSIP/9000"))
+        assert not result_of(site.pbx.is_member(AGENT, "PJSIP/1001"))
+    assert site.pbx.forged
+
+
+def test_what_watches_for_an_agent_is_read_by_the_exact_name() -> None:
+    """Also of an item that nobody has looked at."""
+    head = "Event: QueueMember\r\nQueue: sales\r\nName: 1001\r\nstateinterface: PJSIP/9000\r\n"
+    text = head + "Location: Local/1001@agents/n\r\nStateInterface: PJSIP/1001"
+    assert watched_now(AGENT, [Message.from_wire(text.encode(), AMILimits())]) == ("PJSIP/1001",)

@@ -92,6 +92,11 @@ MAX_NAMES_TEXT = 900
 """Characters of an answer with names of channels: Asterisk cuts it at 1,023 bytes (action_getvar, manager.c), at
 whatever place, and a name may have 80."""
 
+READABLE = "^[!-~]*"
+UNREADABLE = "[^!-~]"
+"""Regular expressions for names in which nothing ends a line, or a name in a list of them, and for the others: a
+Local channel is called as it was dialled."""
+
 LAST_CHARACTERS = (*"0123456789abcdef", "^0-9a-f")
 """What a channel's name may end in, as the inside of a bracket expression."""
 
@@ -124,12 +129,13 @@ class Watcher(Protocol):
         """An event came, and the index has it."""
         ...
 
-    def listed(self, channels: Sequence[Message], asked_at: float) -> None:
+    def listed(self, channels: Sequence[Message], asked_at: float, *, whole: bool = True) -> None:
         """The lists came, and the index has them.
 
         Parameters:
             channels: the items of CoreShowChannels.
             asked_at: when they were asked for, on the reactor's clock.
+            whole: these are all; otherwise nothing has ended because it is not among them.
         """
         ...
 
@@ -347,7 +353,8 @@ class Pbx:
         listed = tuple(item.message for item in answer.items)
         if answer.is_whole:
             return listed
-        return (*listed, *(await self._missing(listed) or ()))
+        found, _ = await self._missing(listed)
+        return (*listed, *found)
 
     # ---- what is done ----------------------------------------------------------------------------------
 
@@ -563,38 +570,49 @@ class Pbx:
 
     async def _tell_of_unreadable(self, channels: tuple[Message, ...], asked_at: float) -> None:
         """Let the watcher know of every channel all the same: nobody hides by the number that they call with."""
-        found = await self._missing(channels)
-        self.unreadable = 1 if found is None else 0
-        if found is None:
+        found, whole = await self._missing(channels)
+        self.unreadable = 0 if whole else 1
+        if not whole:
             log.error("channels_unreadable", node=self.node)
-        elif self.watcher is not None:
-            self.watcher.listed((*channels, *found), asked_at)
+        if self.watcher is not None:
+            self.watcher.listed((*channels, *found), asked_at, whole=whole)
 
-    async def _missing(self, channels: tuple[Message, ...]) -> tuple[Message, ...] | None:
-        """Ask for the channels that a list does not have, one by one; None when some cannot be had."""
+    async def _missing(self, channels: tuple[Message, ...]) -> tuple[list[Message], bool]:
+        """Ask for the channels that a list does not have, one by one. With it, whether all of them could be had."""
+        found: list[Message] = []
         try:
             names = await self._names()
-            listed = {item.text("Channel") for item in channels}
-            missing = [name for name in names if name not in listed]
-            if len(missing) > MAX_UNREADABLE:
-                return None
-            found = [await self._item(name) for name in missing]
         except ForgedAnswer:
-            return None
-        return tuple(item for item in found if item is not None)
+            return [], False
+        try:
+            whole = not await self._value(f"CHANNELS({UNREADABLE})")
+        except ForgedAnswer:
+            whole = False
+        listed = {item.text("Channel") for item in channels}
+        missing = [name for name in names if name not in listed]
+        for name in missing[:MAX_UNREADABLE]:
+            try:
+                item = await self._item(name)
+            except ForgedAnswer:
+                whole = False
+            else:
+                found += [] if item is None else [item]
+        return found, whole and len(missing) <= MAX_UNREADABLE
 
     async def _names(self) -> list[str]:
-        """Return the names of all channels: Asterisk makes them, and no caller's number is in them.
+        """Return the names of all channels, except those with a space or a line break in them.
+
+        Asterisk makes the names of devices' channels: no caller's number is in them.
 
         Raises:
-            ForgedAnswer: one holds a line break, as a Local channel's may, or there are too many.
+            ForgedAnswer: there are too many.
         """
         names: list[str] = []
         ends = [""]
         for asked, end in enumerate(ends):  # grows while it is walked
             if asked >= MAX_NAME_QUESTIONS:
                 raise ForgedAnswer("Getvar")
-            text = await self._value(f"CHANNELS({end + '$' if end else ''})")
+            text = await self._value(f"CHANNELS({READABLE}{end}$)")
             if len(text) <= MAX_NAMES_TEXT:
                 names += text.split()
             else:

@@ -407,12 +407,12 @@ class SpyWatch:
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
                     self._recheck(grant)
 
-    def listed(self, channels: Sequence[Message], asked_at: float) -> None:
+    def listed(self, channels: Sequence[Message], asked_at: float, *, whole: bool = True) -> None:
         """The lists came: what was missed while there was no connection."""
         # The list is older than the last events: who has ended since is not found again.
         over = {uniqueid for at, uniqueid in self._ended if at >= asked_at}
         channels = [item for item in channels if item.text("Uniqueid") not in over]
-        listed = self.grants.listed(channels, asked_at, self._reactor.seconds(), self._clock())
+        listed = self.grants.listed(channels, asked_at, self._reactor.seconds(), self._clock(), whole=whole)
         self._take_ends(listed.ended)
         for spy in (*(spy for spy in listed.found if spy.kind is not Kind.UNPROVEN), *self.grants.unproven()):
             self._take_start(spy)

@@ -7,9 +7,13 @@ to come. So whoever plants an event in another one leaves two halves: the event 
 and what is left of it afterwards, which begins no message or stands behind the planted one.
 
 ``SHAPES`` says how each event is written, ``ITEMS`` each item of a list, ``ANSWERS`` a few answers. Whatever is not
-exactly like that is *forged*, whoever wrote it. Names that stand in no shape are passed over: a later Asterisk may
-add some, a caller gains nothing by them. Read in 16.28.0 and 22.10.1: manager.c, manager_channels.c,
-manager_bridges.c, stasis_bridges.c, core_local.c, devicestate.c, pbx.c, app_queue.c, parking_manager.c.
+exactly like that is *forged*, whoever wrote it: a name in other letters, a name that stands in no shape, a header
+twice. Read in 16.28.0 and 22.10.1: manager.c, manager_channels.c, manager_bridges.c, stasis_bridges.c, core_local.c,
+devicestate.c, loader.c, asterisk.c, pbx.c, app_queue.c, parking_manager.c.
+
+Text in the *last* header of an event leaves no half behind it, so a whole event could follow. ``PRIVILEGES``,
+``FILLED`` and ``VALUES`` make each event that we act on longer than the 79 bytes that a caller has; the shortest that
+is left tells of a reload, and only has the lists asked for.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ class Why(StrEnum):
     HEADERS = "headers"
     """A header is missing, there twice, or elsewhere than Asterisk writes it."""
     VALUE = "value"
-    """A number that Asterisk makes is not a number."""
+    """A value that Asterisk makes is not one of its own: a number, an identifier, the class of the event."""
     ANSWERS_NOTHING = "answers_nothing"
     """An answer or an item of a list that nobody asked for."""
     BEFORE_FORGED = "before_forged"
@@ -251,6 +255,30 @@ SHAPES: Mapping[str, Shape] = {
 
 AGENT_EVENTS = frozenset(name for name in SHAPES if name.startswith(("Queue", "Agent")))
 SYSTEM_EVENTS = frozenset({"FullyBooted", "Shutdown", "Reload"})
+OTHER_CLASSES: Mapping[str, str] = {"Newexten": "dialplan", "UserEvent": "user"}
+
+
+def privilege_of(name: str) -> str:
+    """Return what ``Privilege`` says in an event: its class, and ``all`` (authority_to_str, manager.c).
+
+    Parameters:
+        name: of the event.
+    """
+    kind = "agent" if name in AGENT_EVENTS else "system" if name in SYSTEM_EVENTS else "call"
+    return f"{OTHER_CLASSES.get(name, kind)},all"
+
+
+PRIVILEGES: Mapping[str, str] = {name: privilege_of(name) for name in (*SHAPES, "UserEvent")}
+"""What ``Privilege`` says, by the event's name."""
+
+A_PRIVILEGE = re.compile(
+    r"(?:(?:system|call|log|verbose|command|agent|user|config|dtmf|reporting|cdr|dialplan|originate|agi|cc|aoc|test"
+    r"|security|message),)+all|<none>"
+)
+"""What it may say in an event that is in no table (perms, manager.c)."""
+
+CLASSLESS = frozenset({"HookResponse"})
+"""Events of no class, which only ``all`` is told of."""
 
 ITEMS: Mapping[str, Shape] = {
     "CoreShowChannel": (*channel(), *_fixed("Application", "ApplicationData", "Duration", "BridgeId")),
@@ -343,6 +371,29 @@ NUMBERS = frozenset(
 """Headers whose value Asterisk writes with ``%d`` or ``%u``."""
 NUMBER = re.compile(r"-?[0-9]{1,20}")
 
+FILLED = frozenset(
+    {prefix + name for prefix in _PREFIXES for name in ("Channel", "ChannelStateDesc", "Uniqueid", "Linkedid")}
+    | {"Newname", "Device", "Queue", "Interface", "Location", "Module"}
+    | {"BridgeUniqueid", "ToBridgeUniqueid", "FromBridgeUniqueid", "OrigBridgeUniqueid", "SecondBridgeUniqueid"}
+)
+"""Headers that are never empty in the events and items that are in a table."""
+
+VALUES: Mapping[tuple[str, str], re.Pattern[str]] = {
+    ("DeviceStateChange", "State"): re.compile(
+        r"UNKNOWN|NOT_INUSE|INUSE|BUSY|INVALID|UNAVAILABLE|RINGING|RINGINUSE|ONHOLD"
+    ),
+    ("ExtensionStatus", "Exten"): re.compile(r".+", re.DOTALL),
+    ("ExtensionStatus", "Status"): re.compile(r"-?[0-9]{1,10}"),
+    ("FullyBooted", "Status"): re.compile(r"Fully Booted"),
+    ("Shutdown", "Shutdown"): re.compile(r"Cleanly|Uncleanly"),
+    ("Shutdown", "Restart"): re.compile(r"True|False"),
+    ("Reload", "Status"): re.compile(r"[0-9]{1,3}"),
+    ("BlindTransfer", "Result"): re.compile(r"[A-Za-z ]+"),
+    ("BlindTransfer", "IsExternal"): re.compile(r"Yes|No"),
+}
+"""What a value is like that Asterisk has from a table (devicestate.c, pbx.c, asterisk.c, loader.c), by the names of
+the event or item and of the header."""
+
 _VARIABLE = re.compile(r"ChanVariable\(.*\)", re.DOTALL)
 
 
@@ -406,18 +457,42 @@ class Authenticity:
                 # Only somebody who makes up names fills it.
                 self._known.clear()
             self._known[key] = why
-        if why is None and (name in SHAPES or name in ITEMS):
+        if why is not None:
+            return why
+        if kind == "event" and not is_privilege(name, headers[1][1]):
+            return Why.VALUE
+        if name in SHAPES or name in ITEMS:
             for each, value in headers:
                 if each in NUMBERS and NUMBER.fullmatch(value) is None:
                     return Why.VALUE
-        return why
+                if not value and each in FILLED:
+                    return Why.VALUE
+                if (form := VALUES.get((name, each))) is not None and form.fullmatch(value) is None:
+                    return Why.VALUE
+        return None
+
+
+def is_privilege(name: str, text: str) -> bool:
+    """Say whether Asterisk writes this as the ``Privilege`` of an event.
+
+    Parameters:
+        name: of the event.
+        text: the header's value.
+    """
+    expected = PRIVILEGES.get(name)
+    if expected is not None:
+        return text == expected
+    return A_PRIVILEGE.fullmatch(text) is not None or (name in CLASSLESS and text == "all")
 
 
 def _why_not_names(kind: str, name: str, found: tuple[str, ...]) -> Why | None:
     if not found or found[0] != "Event":
         return Why.NO_BEGINNING
     if name in FREE_TEXT:
-        return None if found[1:2] == ("Privilege",) else Why.NO_PRIVILEGE
+        if found[1:2] != ("Privilege",):
+            return Why.NO_PRIVILEGE
+        # The dialplan's channel may stand before it; what is left of a torn event has none (app_userevent.c).
+        return None if name in found else Why.HEADERS
     if "" in found:
         return Why.LINE_WITHOUT_NAME
     names = tuple("ChanVariable" if _VARIABLE.fullmatch(each) else each for each in found)
@@ -426,12 +501,11 @@ def _why_not_names(kind: str, name: str, found: tuple[str, ...]) -> Why | None:
     shape = (_EVENTS if kind == "event" else _LISTED).get(name)
     if shape is None:
         return None if kind == "item" or _has_whole_channels(names) else Why.HEADERS
-    once = [each for each in names if not each.endswith("ChanVariable")]
+    once = [_folded(each) for each in names if not each.endswith("ChanVariable")]
+    # Whoever reads names in any letters must find the same headers as we do.
     if len(set(once)) != len(once):
         return Why.HEADERS
-    # What no shape names is a later Asterisk's, and nobody here reads it.
-    known = "".join(f"{each}\n" for each in names if each in VOCABULARY)
-    if shape.fullmatch(known) is None:
+    if shape.fullmatch("".join(f"{each}\n" for each in names)) is None:
         return Why.HEADERS
     required = {
         each
@@ -442,6 +516,11 @@ def _why_not_names(kind: str, name: str, found: tuple[str, ...]) -> Why | None:
     return None if required <= set(names) else Why.HEADERS
 
 
+def _folded(name: str) -> str:
+    """The name as it counts where letters do: ``lower`` and ``casefold`` both make a ``k`` of the Kelvin sign."""
+    return name.lower().casefold()
+
+
 def _has_whole_channels(names: tuple[str, ...]) -> bool:
     """Whether each channel in an event of another kind is whole: those of most events are written by one function."""
     for place, name in enumerate(names):
@@ -449,5 +528,10 @@ def _has_whole_channels(names: tuple[str, ...]) -> bool:
             prefix = name.removesuffix("ChannelStateDesc")
             begin = place - CHANNEL.index("ChannelStateDesc")
             if begin < 0 or names[begin : begin + len(CHANNEL)] != _prefixed(prefix, CHANNEL):
+                return False
+        elif name.endswith("Linkedid"):
+            prefix = name.removesuffix("Linkedid")
+            if place < len(CHANNEL) or names[place - len(CHANNEL) + 1] != f"{prefix}Channel":
+                # The rest of an event that was torn inside a channel always holds the last header of it.
                 return False
     return True

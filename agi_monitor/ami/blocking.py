@@ -62,6 +62,9 @@ class ManagerMsg(asterisk.manager.ManagerMsg):  # type: ignore[misc]  # pyst2 is
         self.headers: dict[str, Any] = {}
         printed: list[str] = []
         for name, value in message.headers:
+            if not name and ":" in value:
+                # pyst2 takes a header without a space behind the colon as well.
+                name, _, value = value.partition(":")
             if name == "ChanVariable":
                 variable, _, its_value = value.partition("=")
                 self.headers.setdefault(name, {})[variable] = its_value

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, Literal
 
-from agi_monitor.ami.authentic import ITEMS, SHAPES, TEXTS, Authenticity, Why
+from agi_monitor.ami.authentic import ITEMS, SHAPES, TEXTS, Authenticity, Why, is_privilege
 from agi_monitor.ami.limits import MAX_GREETING_BYTES, AMILimits
 from agi_monitor.ami.messages import Action, Message
 from agi_monitor.errors import LocalProtocolError, RemoteProtocolError
@@ -31,6 +31,7 @@ RESPONSE = b"Response: "
 PRIVILEGE = b"Privilege: "
 ACTION_ID = b"\r\nActionID: "
 A_CHANNEL = b"ChannelStateDesc: "
+A_LINKED_CHANNEL = b"Linkedid: "
 
 COMPLETE = "complete"
 ENDS = frozenset({COMPLETE, "cancelled", "canceled"})
@@ -172,6 +173,15 @@ class _Read:
 
 
 _NOTHING = Message(())
+
+
+def _why_not_unread(name: bytes, data: bytes, end: int) -> Why | None:
+    """Return why an event that nobody reads is forged, by its second line alone."""
+    if end < 0 or not data.startswith(PRIVILEGE, end + 2):
+        return Why.NO_PRIVILEGE
+    until = data.find(b"\r\n", end + 2)
+    text = data[end + 2 + len(PRIVILEGE) : until if until >= 0 else len(data)]
+    return None if is_privilege(name.decode("utf-8", "replace"), text.decode("utf-8", "replace")) else Why.VALUE
 
 
 def _counts(asked: _Asked, end: Event) -> bool:
@@ -325,10 +335,10 @@ class AMIConnection:
         if wanted is not None and data.startswith(EVENT):
             end = data.find(b"\r\n")
             name = data[len(EVENT) : end] if end >= 0 else data[len(EVENT) :]
-            if name not in wanted and ACTION_ID not in data and A_CHANNEL not in data:
+            whole = ACTION_ID in data or A_CHANNEL in data or A_LINKED_CHANNEL in data
+            if name not in wanted and not whole:
                 # Nobody reads it, and it holds nothing that a caller could have torn.
-                why = None if data.startswith(PRIVILEGE, end + 2) and end >= 0 else Why.NO_PRIVILEGE
-                return _Read(_NOTHING, "", 0, why, is_wanted=False)
+                return _Read(_NOTHING, "", 0, _why_not_unread(name, data, end), is_wanted=False)
         message = Message.from_wire(data, self._limits)
         if data.startswith(EVENT):
             return self._judged_event(message, len(data))

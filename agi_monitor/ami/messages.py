@@ -151,8 +151,12 @@ class Message:
 
     Values are whatever Asterisk was told, by callers too: never an identity.
 
+    Names are read exactly as Asterisk spells them, as ``authentic`` compares them: a header that is spelled otherwise
+    is another one, and cannot stand in for Asterisk's.
+
     Parameters:
-        headers: every name and value in the order of the wire. A line without a colon has an empty name.
+        headers: every name and value in the order of the wire. A line without ``": "`` behind its name has an empty
+            name: Asterisk writes both characters, also where nothing follows.
     """
 
     headers: tuple[tuple[str, str], ...]
@@ -178,10 +182,7 @@ class Message:
         headers = []
         for line in data.decode("utf-8", "replace").split("\r\n"):
             name, colon, value = line.partition(":")
-            if colon:
-                headers.append((name, value.removeprefix(" ")))
-            else:
-                headers.append(("", line))
+            headers.append((name, value[1:]) if colon and value.startswith(" ") else ("", line))
         return cls(tuple(headers))
 
     def __repr__(self) -> str:
@@ -190,20 +191,19 @@ class Message:
 
     @cached_property
     def _first(self) -> dict[str, str]:
-        return {name.lower(): value for name, value in reversed(self.headers)}
+        return dict(reversed(self.headers))
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """A header's value: of several of the same name the first, as Asterisk itself reads it. Any case."""
-        return self._first.get(name.lower(), default)
+        """A header's value: of several of the same name the first. The name counts as it is spelled."""
+        return self._first.get(name, default)
 
     def text(self, name: str) -> str:
         """A header's value, or an empty text."""
-        return self._first.get(name.lower(), "")
+        return self._first.get(name, "")
 
     def get_all(self, name: str) -> list[str]:
         """All values of a header, in order; such as ``ChanVariable``."""
-        wanted = name.lower()
-        return [value for one, value in self.headers if one.lower() == wanted]
+        return [value for one, value in self.headers if one == name]
 
     @property
     def output(self) -> list[str]:

@@ -17,7 +17,7 @@ that moment in seconds since 1970, by which the rules count; it is ``now`` when 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -380,7 +380,15 @@ class Grants:
             return None
         return self._keep(replace(spy, kind=Kind.UNPROVEN, why=""))
 
-    def listed(self, channels: Sequence[Headers], asked_at: float, now: float, at: float | None = None) -> Listed:
+    def listed(
+        self,
+        channels: Sequence[Headers],
+        asked_at: float,
+        now: float,
+        at: float | None = None,
+        *,
+        whole: bool = True,
+    ) -> Listed:
         """Take in the items of CoreShowChannels: what was missed while there was no connection.
 
         Parameters:
@@ -388,19 +396,12 @@ class Grants:
             asked_at: when they were asked for; what began later may be missing in them.
             now: on the same clock.
             at: in seconds since 1970.
+            whole: these are all; otherwise nothing has ended because it is not among them.
         """
         at = now if at is None else at
         spying = {text(item, "Uniqueid"): item for item in channels if _spies(item)}
-        ended = tuple(
-            spy for spy in self._observed.values() if spy.since < asked_at and spy.spyer_uniqueid not in spying
-        )
-        for spy in ended:
-            del self._observed[spy.spyer_uniqueid]
         names = {text(item, "Uniqueid"): text(item, "Channel") for item in channels}
-        self._told = {spyer: told for spyer, told in self._told.items() if spyer in names or told[0] >= asked_at}
-        over = [key for key, (_, last) in self._heard.items() if last < asked_at and key[1] not in names]
-        for key in over:
-            del self._heard[key]
+        ended = self._no_longer_listed(spying, names, asked_at) if whole else ()
         found = []
         for uniqueid, item in spying.items():
             if not uniqueid or uniqueid in self._by_spyer or uniqueid in self._observed:
@@ -417,6 +418,20 @@ class Grants:
             )
             found.append(self._keep(spy))
         return Listed(tuple(found), ended)
+
+    def _no_longer_listed(
+        self, spying: Collection[str], channels: Collection[str], asked_at: float
+    ) -> tuple[Spy, ...]:
+        ended = tuple(
+            spy for spy in self._observed.values() if spy.since < asked_at and spy.spyer_uniqueid not in spying
+        )
+        for spy in ended:
+            del self._observed[spy.spyer_uniqueid]
+        self._told = {spyer: told for spyer, told in self._told.items() if spyer in channels or told[0] >= asked_at}
+        over = [key for key, (_, last) in self._heard.items() if last < asked_at and key[1] not in channels]
+        for key in over:
+            del self._heard[key]
+        return ended
 
     def dropped(self, spy: Spy) -> None:
         """It is no spy, or none any more."""

@@ -35,16 +35,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from agi_monitor.ami.authentic import (
-    AGENT_EVENTS,
     CHANNEL,
+    FILLED,
     ID_LAST,
     ITEMS,
     NUMBERS,
     SHAPES,
-    SYSTEM_EVENTS,
     VOCABULARY,
     Part,
     Shape,
+    privilege_of,
 )
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
@@ -93,6 +93,30 @@ FACTS: Final[Mapping[str, str]] = {
     "CHANNEL(appdata)": "ApplicationData",
 }
 """Variables that every channel has -> the header of its item that says the same."""
+
+USUAL: Final[Mapping[str, str]] = {
+    "State": "UNKNOWN",
+    "Status": "0",
+    "Shutdown": "Cleanly",
+    "Restart": "False",
+    "Result": "Success",
+    "IsExternal": "Yes",
+    "Module": "All",
+}
+"""What is written where Asterisk has to say one of its own words and none was given."""
+
+
+class _Asked(Message):
+    """An action as Asterisk reads it: its headers' names in any case (astman_get_header, manager.c)."""
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        return next((value for one, value in self.headers if one.lower() == name.lower()), default)
+
+    def text(self, name: str) -> str:
+        return self.get(name, "") or ""
+
+    def get_all(self, name: str) -> list[str]:
+        return [value for one, value in self.headers if one.lower() == name.lower()]
 
 
 @implementer(IStreamClientEndpoint)
@@ -284,9 +308,9 @@ class FakeManager:
         """
         if self._logged_in:
             self.happened.append(f"< {name}")
-            kind = "agent" if name in AGENT_EVENTS else "system" if name in SYSTEM_EVENTS else "call"
-            told = self._written(SHAPES.get(name, ()), headers)
-            self._send([("Event", name), ("Privilege", f"{kind},all"), *told])
+            usual = {"Status": "Fully Booted"} if name == "FullyBooted" else {}
+            told = self._written(SHAPES.get(name, ()), usual | headers)
+            self._send([("Event", name), ("Privilege", privilege_of(name)), *told])
         self.check()
 
     def say(self, data: bytes) -> None:
@@ -381,7 +405,7 @@ class FakeManager:
             self._lines.append(line.removesuffix(b"\r"))
             return
         lines, self._lines = self._lines, []
-        self._later(partial(self._take, Message.from_wire(b"\r\n".join(lines), LIMITS)))
+        self._later(partial(self._take, _Asked.from_wire(b"\r\n".join(lines), LIMITS)))
 
     def _take(self, asked: Message) -> None:
         if self._protocol is None:
@@ -453,7 +477,10 @@ class FakeManager:
             if isinstance(part, Part) and not (part.optional and not given):
                 prefix = part.names[0].removesuffix(CHANNEL[0])
                 known = self._snapshot(prefix, headers) if part.names[1:2] == (f"{prefix}{CHANNEL[1]}",) else {}
-                written |= {name: headers.get(name, known.get(name, _usual(name))) for name in part.names}
+                usual = {name: _usual(name) for name in part.names}
+                if own := headers.get(f"{prefix}Uniqueid"):
+                    usual |= {name: own for name in usual if name == f"{prefix}Linkedid"}
+                written |= {name: headers.get(name, known.get(name, usual[name])) for name in part.names}
                 written |= {name: headers[name] for name in part.more if name in headers}
             else:
                 written |= {name: headers[name] for name in given}
@@ -569,6 +596,10 @@ _ANSWERS: Final[Mapping[str, Answer]] = {
 def _usual(name: str) -> str:
     if name.endswith("ChannelStateDesc"):
         return "Up"
+    if name in USUAL:
+        return USUAL[name]
+    if name in FILLED:
+        return "Fake/0-00000000" if name.endswith("Channel") else "0.0"
     return "0" if name in NUMBERS else "<unknown>" if name.endswith(("Num", "Name")) else ""
 
 

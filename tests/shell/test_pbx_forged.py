@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from agi_monitor.ami.limits import AMILimits
+from agi_monitor.ami.messages import Message
 from agi_monitor.errors import ForgedAnswer
 from agi_monitor.names import Uniqueid
 from agi_monitor.pbx import MAX_RETRY_SECONDS, RETRY_SECONDS
 from agi_monitor.supervision.channels import SETTLE_SECONDS, Stale
-from tests.shell.managed import CUSTOMER, CUSTOMER_UNIQUEID, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
+from agi_monitor.supervision.devices import watched_now
+from tests.shell.managed import AGENT, CUSTOMER, CUSTOMER_UNIQUEID, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
 from tests.shell.test_pbx import LISTS, events, result_of
 
 PLANTED = {
@@ -121,15 +124,56 @@ def test_a_rogue_spy_whose_number_holds_an_empty_line_is_found(site: Site) -> No
     assert site.pbx.unreadable == 0
 
 
-def test_a_channel_that_cannot_be_had_is_an_alarm(site: Site) -> None:
-    """Its name holds a line break as well: nobody is told that the spies that are not seen have ended."""
-    channel = site.fake.add_channel("Local/5\r\n\r\n@x-00000001;1", "1700000000.9")
+HOSTILE_NAMES = (
+    "Local/5\r\n\r\n@x-00000001;1",
+    "Local/7 8@x-00000001;1",
+    "Local/7\t8@x-00000001;1",
+    "Local/1,2@x-00000001;1",
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_channel_that_cannot_be_had_is_an_alarm(site: Site, name: str) -> None:
+    """Its name holds what ends a name: nobody is told that the spies that are not seen have ended."""
+    channel = site.fake.add_channel(name, "1700000000.9", CallerIDNum="5\r\n\r\n")
     with capture_logs() as logs:
         call_with(site, "5\r\n\r\n")
         site.fake.advance(RETRY_SECONDS)
     assert channel in site.fake.channels
     assert site.pbx.unreadable == 1
     assert logged(logs, "channels_unreadable")
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_channel_that_cannot_be_had_hides_no_other(site: Site, name: str) -> None:
+    """A rogue spy with a hostile number is found beside it, and has not ended because it is in no list."""
+    channel = site.fake.add_channel(name, "1700000000.9", CallerIDNum="5\r\n\r\n")
+    (rogue,) = (each for each in site.fake.channels if each["Channel"] == ROGUE)
+    rogue.update(CallerIDNum="5\r\n\r\n", Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},q")
+    with capture_logs() as logs:
+        call_with(site, "5\r\n\r\n")
+        site.fake.advance(2 * MAX_RETRY_SECONDS)
+        assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]
+        site.fake.channels.remove(channel)
+        rogue["CallerIDNum"] = "5"
+        site.fake.advance(2 * MAX_RETRY_SECONDS)
+    assert logged(logs, "channels_unreadable")
+    assert not site.records("rogue_spy_ended")
+    assert site.pbx.unreadable == 0
+    assert site.pbx.stale() is None
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_nothing_has_ended_because_it_is_not_in_a_list_with_a_hole(site: Site, whole: bool) -> None:
+    """Only a whole list says so."""
+    (rogue,) = (each for each in site.fake.channels if each["Channel"] == ROGUE)
+    with capture_logs():
+        site.fake.start_spying(ROGUE, SPYEE)
+        site.fake.advance(RETRY_SECONDS)
+        assert rogue in site.fake.channels
+        assert site.records("rogue_spy")
+        site.watch.listed((), site.fake.clock.seconds(), whole=whole)
+    assert len(site.records("rogue_spy_ended")) == whole
 
 
 def test_all_names_are_had_on_a_large_pbx(site: Site) -> None:
@@ -163,3 +207,36 @@ def test_an_answer_to_nothing_is_a_sign(site: Site, planted: str) -> None:
         site.fake.say(planted.encode() + b"\r\n\r\n")
         assert site.pbx.forged == 1
     assert site.facts == ["ami_forged", "pbx_lost", "pbx_synced"]
+
+
+MEMBER = {
+    "Queue": "sales",
+    "Name": "1001",
+    "Location": "Local/1001@agents/n",
+    "StateInterface": "PJSIP/1001",
+    "Membership": "dynamic",
+}
+
+
+@pytest.mark.parametrize(
+    "line", ["stateinterface: PJSIP/9000", "StateInterface: PJSIP/9000", "stateinterface:", "x: y"]
+)
+def test_a_queue_members_name_is_no_device(site: Site, line: str) -> None:
+    """Neither of somebody else's phone nor, by the item that is torn, of the member's own."""
+    site.fake.queues.append(MEMBER)
+    with capture_logs():
+        site.fake.event("Reload")
+        site.fake.advance(RETRY_SECONDS)
+    assert result_of(site.pbx.is_member(AGENT, "PJSIP/1001"))
+    site.fake.queues[:] = [MEMBER | {"Name": f"1001\r\n{line}"}]
+    with capture_logs():
+        assert not result_of(site.pbx.is_member(AGENT, "PJSIP/9000"))
+        assert not result_of(site.pbx.is_member(AGENT, "PJSIP/1001"))
+    assert site.pbx.forged
+
+
+def test_what_watches_for_an_agent_is_read_by_the_exact_name() -> None:
+    """Also of an item that nobody has looked at."""
+    head = "Event: QueueMember\r\nQueue: sales\r\nName: 1001\r\nstateinterface: PJSIP/9000\r\n"
+    text = head + "Location: Local/1001@agents/n\r\nStateInterface: PJSIP/1001"
+    assert watched_now(AGENT, [Message.from_wire(text.encode(), AMILimits())]) == ("PJSIP/1001",)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from agi_monitor.ami.authentic import NUMBERS, SHAPES, Part
+from agi_monitor.ami.authentic import FILLED, NUMBERS, SHAPES, VALUES, Part, privilege_of
 
 VERSIONS = ("16", "22")
 REAL = {
@@ -31,12 +31,28 @@ TOKENS = (
 )
 
 
+OWN_WORDS = {
+    "State": "BUSY",
+    "Exten": "1",
+    "Status": "0",
+    "Shutdown": "Cleanly",
+    "Restart": "True",
+    "Result": "Fail",
+    "IsExternal": "No",
+}
+"""The shortest of what Asterisk says in headers that have words of its own."""
+
+
 def told(name: str, **headers: str) -> str:
-    """An event as Asterisk writes it, with empty values but for these."""
+    """An event as Asterisk writes it, with values as short as they can be but for these."""
     parts = [part for part in SHAPES[name] if isinstance(part, Part) and not part.optional]
     names = [each for part in parts for each in part.names]
-    values = {each: "0" if each in NUMBERS else "" for each in names} | headers
-    lines = [f"Event: {name}", "Privilege: call,all", *(f"{each}: {values[each]}" for each in names)]
+    values = {each: "0" if each in NUMBERS or each in FILLED else "" for each in names}
+    values |= {each: OWN_WORDS[each] for each in names if (name, each) in VALUES}
+    if name == "FullyBooted":
+        values["Status"] = "Fully Booted"
+    values |= headers
+    lines = [f"Event: {name}", f"Privilege: {privilege_of(name)}", *(f"{each}: {values[each]}" for each in names)]
     return "".join(f"{line}\r\n" for line in lines) + "\r\n"
 
 

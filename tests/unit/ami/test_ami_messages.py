@@ -107,13 +107,35 @@ def test_variables_are_quoted_one_a_line() -> None:
 
 
 def test_the_first_of_equal_headers_is_the_value() -> None:
-    """Names in any case; all values in order for those who want them."""
-    message = read(b"Event: Hangup\r\nChanVariable: a=1\r\nCHANVARIABLE: b=2\r\nEvent: Fake")
-    assert message.get("event") == "Hangup"
+    """All values in order for those who want them."""
+    message = read(b"Event: Hangup\r\nChanVariable: a=1\r\nChanVariable: b=2\r\nEvent: Fake")
+    assert message.get("Event") == "Hangup"
     assert message.get_all("ChanVariable") == ["a=1", "b=2"]
     assert message.get("missing") is None
     assert message.get("missing", "x") == "x"
     assert message.text("missing") == ""
+
+
+@pytest.mark.parametrize("name", ["uniqueid", "UNIQUEID", "Unique\u0131d", "Uniqueid ", " Uniqueid"])
+def test_a_name_counts_as_it_is_spelled(name: str) -> None:
+    """A header in other letters is another header: it stands in for nothing of Asterisk's."""
+    message = read(f"Event: X\r\n{name}: theirs\r\nUniqueid: ours".encode())
+    assert message.get("Uniqueid") == message.text("Uniqueid") == "ours"
+    assert message.get_all("Uniqueid") == ["ours"]
+
+
+def test_a_letter_that_only_looks_like_another_one_is_another_one() -> None:
+    """U+212A, the Kelvin sign, is a k in lower case."""
+    message = read("Event: X\r\n\u212aey: theirs\r\nKey: ours".encode())
+    assert message.text("Key") == "ours"
+
+
+def test_a_name_has_a_colon_and_a_space_behind_it() -> None:
+    """Asterisk writes both, also before nothing; a line with less is no header."""
+    message = read(b"Event: X\r\nUniqueid:theirs\r\nUniqueid:\r\nUniqueid: \r\na:b: c")
+    assert message.headers == (
+        *(("Event", "X"), ("", "Uniqueid:theirs"), ("", "Uniqueid:"), ("Uniqueid", ""), ("", "a:b: c")),
+    )
 
 
 def test_the_output_of_a_command_is_a_list() -> None:

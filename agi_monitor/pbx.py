@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from agi_monitor.ami.connection import Event, Forged
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message, action
-from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
+from agi_monitor.ami.protocol import BOOTED, LIFE_EVENTS, Account, AMIClient, Callbacks
 from agi_monitor.ami.states import State, Up
 from agi_monitor.errors import ActionFailed, AgiMonitorError, ForgedAnswer, NoAnswer, PermissionDenied
 from agi_monitor.model import Agent
@@ -41,7 +41,7 @@ EVENT_CLASSES = "call,agent,system"
 
 SPY_EVENTS = frozenset({"ChanSpyStart", "ChanSpyStop"})
 
-RESYNC_EVENTS = frozenset({"FullyBooted", "Shutdown", "Reload"})
+RESYNC_EVENTS = LIFE_EVENTS
 """After these the lists are asked for again."""
 
 ACTIONS = (
@@ -140,6 +140,27 @@ class Watcher(Protocol):
         ...
 
 
+class _Spacing:
+    """When lists may be asked for once more because of what was told: somebody else chooses how often that is.
+
+    The wait is doubled while it happens again and again, and begins anew after two minutes of peace.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._wait = RETRY_SECONDS
+
+    def due(self, now: float) -> float:
+        """Return in how many seconds that is."""
+        return 0.0 if self._last is None else max(0.0, self._last + self._wait - now)
+
+    def begin(self, now: float) -> None:
+        """Take in that they are asked for."""
+        again = self._last is not None and now - self._last < 2 * MAX_RETRY_SECONDS
+        self._wait = min(2 * self._wait, MAX_RETRY_SECONDS) if again else RETRY_SECONDS
+        self._last = now
+
+
 class Pbx:
     """One PBX. Fits ``supervision.live_pbx.LivePbx``.
 
@@ -192,10 +213,14 @@ class Pbx:
         """Lists that did not come, or not whole, in a row."""
         self._forged = False
         """Something forged came since the lists were asked for."""
-        self._forged_listed_at: float | None = None
-        """When lists were asked for last because something forged had come."""
-        self._forged_wait = RETRY_SECONDS
-        """How many seconds pass before the next time; doubled while it happens again and again."""
+        self._forged_lists = _Spacing()
+        """Lists that are asked for because something forged came."""
+        self._told_lists = _Spacing()
+        """Lists that are asked for because of an event: a phone that subscribes can cause one at any time."""
+        self._is_told = False
+        """Such an event came since the lists were asked for."""
+        self._has_booted = False
+        """It was told since the login that the PBX is up."""
         self._forged_recorded_at: float | None = None
         self._under_way = UnderWay(self._failed)
         self._client = AMIClient(
@@ -401,6 +426,7 @@ class Pbx:
     # ---- the connection --------------------------------------------------------------------------------
 
     def _on_up(self) -> None:
+        self._is_told = self._has_booted = False
         self._sync_now()
 
     def _on_down(self) -> None:
@@ -436,10 +462,17 @@ class Pbx:
         self._tell_trust()
         if self.watcher is not None:
             self.watcher.take(event.name, event.message)
-        if event.name in RESYNC_EVENTS:
+        if event.name == BOOTED and not self._has_booted:
+            # It comes once behind each login.
+            self._has_booted = True
             self._sync_now()
+        elif event.name in RESYNC_EVENTS:
+            self._is_told = True
+            if not self._syncing:
+                self._sync_within(self._told_lists.due(self._reactor.seconds()))
         elif not self._syncing and self.index.wants_lists(self.node):
-            self._sync_within(RETRY_SECONDS)
+            self._is_told = True
+            self._sync_within(max(RETRY_SECONDS, self._told_lists.due(self._reactor.seconds())))
 
     # ---- the lists -------------------------------------------------------------------------------------
 
@@ -476,14 +509,19 @@ class Pbx:
             seconds = self._resync_seconds
             if self._not_listed:
                 seconds = min(RETRY_SECONDS * 2 ** min(self._not_listed - 1, 10), MAX_RETRY_SECONDS)
-            elif self.index.wants_lists(self.node):
-                seconds = RETRY_SECONDS
-            self._next_sync = self._reactor.callLater(seconds, self._sync_now)
+            elif self._is_told or self.index.wants_lists(self.node):
+                least = 0.0 if self._is_told else RETRY_SECONDS
+                self._is_told = True
+                seconds = max(least, self._told_lists.due(self._reactor.seconds()))
+            self._sync_within(seconds)
 
     async def _sync_once(self) -> bool:
         """Ask for all lists, and take them in. False: they have a hole."""
+        if self._is_told:
+            self._is_told = False
+            self._told_lists.begin(self._reactor.seconds())
         if self._forged:
-            self._forged_lists_begin()
+            self._forged_lists.begin(self._reactor.seconds())
             # Whatever was planted has come before this answer, so it is not among the events that are kept.
             await self._client.perform(action("Ping"))
         self._forged = False
@@ -554,14 +592,7 @@ class Pbx:
             # The lists that come are not whole, and the wait before the next ones grows: whoever stays on the line
             # with such a number must not keep us busy.
             return
-        last, now = self._forged_listed_at, self._reactor.seconds()
-        self._sync_within(0.0 if last is None else max(0.0, last + self._forged_wait - now))
-
-    def _forged_lists_begin(self) -> None:
-        last, now = self._forged_listed_at, self._reactor.seconds()
-        again = last is not None and now - last < 2 * MAX_RETRY_SECONDS
-        self._forged_wait = min(2 * self._forged_wait, MAX_RETRY_SECONDS) if again else RETRY_SECONDS
-        self._forged_listed_at = now
+        self._sync_within(self._forged_lists.due(now))
 
     def _doubt(self) -> None:
         self._forged = True

@@ -161,11 +161,44 @@ def test_a_reload_during_a_list_asks_once_more(site: Site) -> None:
         assert site.fake.names == LISTS[:5]
         site.fake.answer_held()
         site.fake.advance(SETTLE_SECONDS)
+        site.fake.advance(RETRY_SECONDS)
         assert site.fake.names == LISTS * 2
         site.fake.advance(SETTLE_SECONDS)
-        site.fake.advance(SETTLE_SECONDS)
-    assert site.fake.names == LISTS * 2
+        site.fake.advance(MAX_RETRY_SECONDS)
+    assert site.fake.names.count("QueueStatus") == 2
     assert site.is_up()
+
+
+@pytest.mark.parametrize("name", ["Reload", "Shutdown", "FullyBooted"])
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 1.2, 2.0, 7.0])
+def test_events_of_the_life_of_the_pbx_keep_nobody_busy(site: Site, name: str, seconds: float) -> None:
+    """One after the other has the lists asked for more and more seldom; the last one is not forgotten."""
+    with capture_logs():
+        for _ in range(int(600 / seconds)):
+            site.fake.event(name)
+            site.fake.advance(seconds)
+        asked = site.fake.names.count("QueueStatus")
+        assert 5 <= asked <= 2 * 600 / MAX_RETRY_SECONDS
+        site.fake.advance(MAX_RETRY_SECONDS)
+        assert site.fake.names.count("QueueStatus") == asked + 1
+        site.fake.advance(2 * MAX_RETRY_SECONDS)
+        site.fake.event(name)
+        assert site.fake.names.count("QueueStatus") == asked + 2
+    assert site.is_up()
+
+
+@pytest.mark.parametrize("hint", ["", "PJSIP/1001"])
+def test_hints_that_somebody_makes_keep_nobody_busy(site: Site, hint: str) -> None:
+    """A phone that subscribes to ever new extensions of a pattern, or makes a known one doubtful."""
+    site.fake.hints.append(
+        {"Exten": "9", "Context": "default", "Hint": "PJSIP/9", "Status": "0", "StatusText": "Idle"}
+    )
+    with capture_logs():
+        for number in range(300):
+            told = {"Exten": "9", "Hint": "PJSIP/8"} if hint else {"Exten": f"9{number:04}", "Hint": ""}
+            site.fake.event("ExtensionStatus", Context="default", Status="4", StatusText="Unavailable", **told)
+            site.fake.advance(2.0)
+    assert 5 <= site.fake.names.count("QueueStatus") <= 2 * 600 / MAX_RETRY_SECONDS
 
 
 @pytest.mark.parametrize("name", LISTS[:4:3])

@@ -239,6 +239,7 @@ ARROWS: dict[str, set[str]] = {
         "audit_source",
         "audit_tables",
         "config",
+        "document",
         "storage",
         "supervision.audit_chain",
         "supervision.audit_report",

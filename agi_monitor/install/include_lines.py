@@ -109,7 +109,7 @@ def _place(content: bytes) -> tuple[int, int] | None:
         mark = len(BOM) if not offset and line.startswith(BOM) else 0
         if bare[mark:] in (BEGIN, BEGIN_JOINED):
             begins.append((offset + mark, line[mark:]))
-        elif bare == END:
+        elif bare[mark:] == END:
             ends.append(min(offset + len(line) + 1, len(content)))
         elif begins and not ends:
             inside.append(bare)

@@ -136,7 +136,25 @@ def lines(path: Path, progress: Progress | None = None, *, given: bool = False) 
         AuditUnavailable: it cannot be read, or not be unpacked.
     """
     try:
-        with path.open("rb") if given else regular(path) as raw, opened(raw, path) as file:
+        with path.open("rb") if given else regular(path) as raw:
+            yield from lines_of(raw, path, progress)
+    except OSError as error:
+        raise AuditUnavailable(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def lines_of(raw: BinaryIO, path: Path, progress: Progress | None = None) -> Iterator[Line]:
+    """Read an open file, line by line.
+
+    Parameters:
+        raw: the file as it is on disk, at its beginning; it stays open.
+        path: whose ending says how it is packed, and what it is called in errors.
+        progress: told now and then.
+
+    Raises:
+        AuditUnavailable: it cannot be read, or not be unpacked.
+    """
+    try:
+        with opened(raw, path) as file:
             number = 0
             while content := file.readline(MAX_LINE):
                 number += 1

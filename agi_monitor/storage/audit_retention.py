@@ -16,7 +16,7 @@ from sqlalchemy import delete, insert
 
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.folder import Folder, NewFile
-from agi_monitor.storage.audit_reading import Line, lines, opened
+from agi_monitor.storage.audit_reading import Line, lines, lines_of, opened
 from agi_monitor.storage.audit_table_reading import stored
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import audit_record
@@ -116,8 +116,9 @@ def retain(path: Path, order: Order, signer: Signer | None) -> Outcome:
             old = folder.open(path.name, os.O_RDONLY)
             try:
                 before = _identity(os.fstat(old))
-                with opened(new.file, path, "wb") as file:
-                    _Pass(order, outcome, signer, _NewFile(file)).run(lines(path))
+                # What is open is what is replaced: its name may lead to another file for the time of the reading.
+                with os.fdopen(os.dup(old), "rb") as raw, opened(new.file, path, "wb") as file:
+                    _Pass(order, outcome, signer, _NewFile(file)).run(lines_of(raw, path))
                 if outcome.removed:
                     _replace(folder, path, old, before, new)
             finally:

@@ -14,13 +14,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.folder import Folder, check
+from agi_monitor.storage.schema import metadata
 from agi_monitor.storage.state_folder import as_owner_of
 
 FILE = "agi-monitor.db"
@@ -44,6 +45,19 @@ REST_SECONDS = 2.0
 
 UPGRADE_LOCK = 4_573_222
 """Names the lock of PostgreSQL that two servers agree on while one of them changes the tables."""
+
+STEPS_AT_ONCE = 1_000_000
+MAX_STEPS = 500 * STEPS_AT_ONCE
+"""Steps of SQLite's machine for one statement, some seconds of work. To read ten million records takes fewer."""
+
+MAX_LENGTH = 64 * 1024 * 1024
+"""Bytes of a value or a statement in SQLite."""
+
+KEPT = (
+    "CREATE TRIGGER audit_record_is_never_changed BEFORE UPDATE ON audit_record\n"
+    "BEGIN\n    SELECT RAISE(ABORT, 'a record of the audit is never changed');\nEND"
+)
+"""The only trigger that is ours, as ``migrations`` makes it."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -102,6 +116,8 @@ class Database:
             raise StateUnavailable(self._in_vain)
         try:
             with self._rights(), self._engine.begin() as connection:
+                if self.is_sqlite:
+                    self._look_at_schema(connection)
                 yield connection
         except SQLAlchemyError as error:
             # Nothing of what caused it: PostgreSQL tells the whole row, and a PIN record may stand in it.
@@ -201,6 +217,19 @@ class Database:
         except OSError as error:
             raise StateUnavailable(f"{error.filename or self.shown}: {error.strerror}") from None
 
+    def _look_at_schema(self, connection: Connection) -> None:
+        """Refuse what does something else than a table when it is read or written.
+
+        The file may belong to somebody else than its reader, such as root: a view under the name of a table is a
+        program of theirs, which need not end.
+        """
+        found = connection.execute(_PROGRAMS).first()
+        if found is not None:
+            raise StateUnavailable(
+                f"{self.shown}: {found.table} is or has a view, a trigger or a virtual table "
+                "that agi-monitor has not made; find out who has, and drop it or restore a copy"
+            )
+
     def _make_file(self) -> None:
         """Make the file readable by its owner alone: PIN records stand in it. It belongs to whom the folder does."""
         path = Path(self.url.database or "")
@@ -260,10 +289,13 @@ def _engine(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
-    def connected(connection: Any, _: object) -> None:
+    def connected(connection: Any, record: Any) -> None:
+        steps = record.info["steps"] = _Steps()
+        connection.set_progress_handler(steps.are_too_many, STEPS_AT_ONCE)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_LENGTH)
         # The driver begins no transactions of its own then; "begun" does, also before what changes tables.
         connection.isolation_level = None
-        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
@@ -271,8 +303,32 @@ def _engine(url: URL) -> Engine:
         # At once, not with the first write: two who have read the same cannot both write.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+    @event.listens_for(engine, "before_cursor_execute")
+    def executes(connection: Connection, *_: object) -> None:
+        connection.info["steps"].done = 0
+
     return engine
 
+
+class _Steps:
+    """How much work one statement has been. Somebody else's file may make it endless."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def are_too_many(self) -> bool:
+        """Count those since the last time. SQLite ends the statement when there are too many."""
+        self.done += STEPS_AT_ONCE
+        return self.done > MAX_STEPS
+
+
+_PROGRAMS = text(
+    "SELECT lower(tbl_name) AS 'table' FROM sqlite_master WHERE (type IN ('view', 'trigger') OR rootpage = 0) "
+    "AND lower(tbl_name) IN :tables AND NOT (type = 'trigger' AND sql = :kept) LIMIT 1"
+).bindparams(
+    bindparam("tables", (*metadata.tables, "alembic_version"), expanding=True),
+    bindparam("kept", KEPT),
+)
 
 _MENDS = (
     ("database or disk is full", "the disk is full; make room"),
@@ -282,6 +338,7 @@ _MENDS = (
     ("unable to open database", "it cannot be opened; the folder must exist and belong to the user of the server"),
     ("file is not a database", "it is no database of SQLite; move it away, or restore a copy"),
     ("disk image is malformed", "it is damaged; move it away and restore a copy"),
+    ("interrupted", "it asks for more work than agi-monitor's tables do; restore a copy"),
     ("no such table", "its tables are missing; start the server, which makes them"),
     ("does not exist", "it does not exist there; make the database and its user"),
     ("password authentication failed", "the password is not accepted"),

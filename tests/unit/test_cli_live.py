@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -412,7 +411,7 @@ def test_somebody_else_answers(tmp_path: Path, data: bytes) -> None:
     assert (result.exit_code, "no answer of agi-monitor" in result.stderr) == (1, True)
 
 
-WRONG: tuple[dict[str, Any], ...] = (
+WRONG: tuple[dict[str, object], ...] = (
     {},
     {"status": [1], "calls": {}, "spies": 5, "ended": "x", "event": 3},
     {"status": {"node": []}, "calls": [1], "spies": [None], "ended": {"node": 1}, "event": {"node": {}}},

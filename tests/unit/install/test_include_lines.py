@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agi_monitor.install.include_lines import (
     BEGIN,
+    BOM,
     END,
     BrokenMarkers,
     include_of,
@@ -100,3 +101,9 @@ def test_an_include_by_hand_is_seen(line: bytes, reads: bool) -> None:
 def test_our_own_include_is_not_by_hand() -> None:
     """What stands between the markers is ours."""
     assert not includes_by_hand(with_include(b"", TARGET), TARGET, "/etc/asterisk")
+
+
+def test_an_end_behind_a_byte_order_mark_is_an_end() -> None:
+    """As a beginning there is one: otherwise a block put before it would have two ends, and never be taken out."""
+    with pytest.raises(BrokenMarkers):
+        with_include(BOM + END + b"\n", "agi-monitor/agi-monitor.conf", at_front=True)

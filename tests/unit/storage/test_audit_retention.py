@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi_monitor.errors import AuditUnavailable
+from agi_monitor.storage import audit_retention
 from agi_monitor.storage.audit_reading import lines
 from agi_monitor.storage.audit_retention import Order, Outcome, retain
 from agi_monitor.supervision.audit_chain import Chain, Head, digest
@@ -196,6 +198,29 @@ def test_a_rotation_at_the_same_time_loses_nothing(tmp_path: Path) -> None:
         retain(path, order(6), Rotator(path))
     assert (content_of(path), content_of(path.with_suffix(".2"))) == ([b"what is current"], before)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_open_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name leads to another file while it is read, and back before it is replaced: its content goes nowhere."""
+    path, aside = put(tmp_path / "audit.jsonl.1", audit(4)), tmp_path / "aside"
+    decoy = put(tmp_path / "decoy", audit(9))
+    identity = audit_retention._identity
+
+    def looked_at(status: os.stat_result) -> tuple[int, int, int, int]:
+        if not aside.exists() and decoy.exists():
+            path.rename(aside)
+            decoy.rename(path)
+        return identity(status)
+
+    class Hold(Selection):
+        def wants(self, record: Mapping[str, object]) -> bool:
+            if aside.exists():
+                aside.rename(path)
+            return False
+
+    monkeypatch.setattr(audit_retention, "_identity", looked_at)
+    assert retain(path, order(2, Hold()), SEAL).records == 4
+    assert [row.get("seq") for row in rows(path)] == [2, 3, 4]
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

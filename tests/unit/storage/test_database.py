@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,68 @@ def test_half_a_step_leaves_nothing(url: str, monkeypatch: pytest.MonkeyPatch, t
             assert inspect(connection).get_table_names() == []
         database.upgrade()
         assert count(database) == 0
+
+
+# ---- a file that somebody else has made ------------------------------------------------------------------------
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT x AS who FROM c WHERE x < 0"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"DROP TABLE lock_out; CREATE VIEW lock_out AS {ENDLESS}",
+        f"ALTER TABLE lock_out RENAME TO x; CREATE VIEW Lock_Out AS {ENDLESS}",
+        "CREATE TRIGGER t AFTER INSERT ON lock_out BEGIN DELETE FROM agent; END",
+        "DROP TRIGGER audit_record_is_never_changed; CREATE TRIGGER audit_record_is_never_changed "
+        "BEFORE UPDATE ON audit_record BEGIN DELETE FROM agent; END",
+        "DROP TABLE lock_out; CREATE VIRTUAL TABLE lock_out USING fts5(who)",
+        "DROP TABLE alembic_version; CREATE VIEW alembic_version AS SELECT '0003' AS version_num",
+    ],
+    ids=["view", "other letters", "trigger", "our trigger changed", "virtual table", "version"],
+)
+def test_programs_in_the_place_of_tables_are_refused(tmp_path: Path, sql: str) -> None:
+    """Before any of them runs: the file may be another user's than its reader's."""
+    with opened(file_url(tmp_path)) as database:
+        database.upgrade()
+        with closing(sqlite3.connect(tmp_path / module.FILE)) as other:
+            other.executescript(sql)
+        for look in (database.check, database.upgrade, lambda: count(database)):
+            with pytest.raises(StateUnavailable, match="that agi-monitor has not made"):
+                look()
+
+
+def test_a_view_of_another_name_is_nobodys_business(tmp_path: Path) -> None:
+    """A site may have one for its reports."""
+    with opened(file_url(tmp_path)) as database:
+        database.upgrade()
+        with closing(sqlite3.connect(tmp_path / module.FILE)) as other:
+            other.executescript("CREATE VIEW report AS SELECT * FROM lock_out")
+        assert count(database) == 0
+
+
+def test_a_statement_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its own count, so a long transaction is not ended."""
+    monkeypatch.setattr(module, "STEPS_AT_ONCE", 1_000)
+    monkeypatch.setattr(module, "MAX_STEPS", 50_000)
+    short = text("WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c LIMIT 2000) SELECT max(x) FROM c")
+    with opened(file_url(tmp_path)) as database:
+        database._make_file()
+        with database.transaction() as connection:
+            assert [connection.execute(short).scalar_one() for _ in range(10)] == [2_000] * 10
+        with pytest.raises(StateUnavailable, match="more work than"), database.transaction() as connection:
+            connection.execute(text(ENDLESS)).all()
+
+
+def test_what_a_schema_may_call_is_bounded(tmp_path: Path) -> None:
+    """Functions that SQLite does not vouch for, and values that fill the memory."""
+    with opened(file_url(tmp_path)) as database:
+        database.upgrade()
+        with database.transaction() as connection:
+            assert connection.execute(text("PRAGMA trusted_schema")).scalar_one() == 0
+        with pytest.raises(StateUnavailable), database.transaction() as connection:
+            connection.execute(text("SELECT zeroblob(100000000)")).all()
 
 
 # ---- transactions --------------------------------------------------------------------------------------------

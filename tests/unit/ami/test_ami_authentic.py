@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
-from agi_monitor.ami.authentic import SHAPES, VOCABULARY, Why
+from agi_monitor.ami.authentic import FILLED, SHAPES, VALUES, VOCABULARY, Why
 from agi_monitor.ami.connection import NEED_DATA, AMIConnection, Event, Forged, Response
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Action
@@ -14,6 +16,7 @@ from agi_monitor.supervision.calls import EVENTS
 from tests.unit.ami.conversations import ACTIONS, LISTS, REAL, VERSIONS, told
 from tests.unit.ami.planted import MAX_BYTES
 
+ROOT = Path(__file__).parents[3]
 GREETING = b"Asterisk Call Manager/9.0.0\r\n"
 UNIQUEID = "1700000000.1"
 """Asterisk's begin with ten digits until the year 2286."""
@@ -168,3 +171,26 @@ def test_names_differ_by_more_than_their_letters() -> None:
         names = re.findall(r"^([^:\r\n]+): ", told(name).replace("\r\n", "\n"), re.MULTILINE)
         assert len({each.casefold() for each in names}) == len(names), name
     assert all(each.isascii() for each in VOCABULARY)
+
+
+def test_all_that_a_call_through_a_queue_tells_is_believed() -> None:
+    """Every event of it, also those that nobody here reads."""
+    lines = (ROOT / "benchmarks/call-22.txt").read_text().splitlines()
+    text = "\r\n".join(line for line in lines if not line.startswith("#")).strip("\r\n")
+    found = conversation(text + "\r\n\r\n", wanted=None)
+    assert len(found) > 150
+    assert all(isinstance(each, Event) for each in found)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_values_that_were_recorded_are_asterisks(version: str) -> None:
+    """Of calls of every kind: what is never empty is not, and words are those that we know."""
+    lines = (ROOT / f"tests/transcripts/ami-calls-{version}.txt").read_text().splitlines()
+    told = [json.loads(line).get("event", {}) for line in lines[1:]]
+    events = [event for event in told if event.get("Event") in SHAPES]
+    assert len(events) > 800
+    for event in events:
+        name = event["Event"]
+        assert all(value for header, value in event.items() if header in FILLED), event
+        words = {header: value for header, value in event.items() if (name, header) in VALUES}
+        assert all(VALUES[name, header].fullmatch(value) for header, value in words.items()), event

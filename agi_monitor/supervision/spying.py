@@ -501,7 +501,9 @@ class Spying:
             made = await self._caller.get_full_variable("${BRIDGERESULT}")
             return End.CALL_OVER if made == "SUCCESS" else End.TARGET_GONE
         if await self._caller.get_full_variable("${CHANNEL(state)}", grant.spyee_uniqueid):
-            return End.PBX_ENDED
+            # Somebody else may have come into its place in the call, while the supervisor's own is still here.
+            moved = self._watch is not None and await self._watch.was_handed_over(grant)
+            return End.HANDED_OVER if moved else End.PBX_ENDED
         # Option u: a channel that cannot be found ends ChanSpy with -1; one that was heard and is gone with 0.
         return End.TARGET_GONE if result == -1 else End.CALL_OVER
 

@@ -68,6 +68,19 @@ def test_what_the_watch_has_recorded_is_on_record_once(desk: Desk) -> None:
     assert (ends(desk), handed_over(desk)) == (["handed_over"], [])
 
 
+def test_a_place_in_a_call_is_handed_over_while_the_phone_stays(desk: Desk) -> None:
+    """A blind transfer out of a call that was joined ends the application, as Asterisk itself would."""
+
+    def taken() -> int:
+        assert desk.watch is not None
+        desk.watch.elsewhere.add("fake-1.1")
+        return 0
+
+    desk.when_quiet = taken
+    desk.run()
+    assert (ends(desk), handed_over(desk)) == (["handed_over"], [])
+
+
 @pytest.mark.parametrize("dialled", ["*2221001", "*222", "*222*"])
 def test_a_pin_from_another_phone_is_worth_nothing(tmp_path: Path, dialled: str) -> None:
     """The call is handed over while the PIN is asked for: it is neither compared nor counted."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +25,7 @@ from agi_monitor.errors import ActionFailed, AgiMonitorError
 from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.names import BridgeId, Uniqueid
 from agi_monitor.pbx import Pbx
-from agi_monitor.supervision import chanspy, confirmation, proof
+from agi_monitor.supervision import bridging, chanspy, confirmation, proof
 from agi_monitor.supervision.audit import (
     AuditLog,
     End,
@@ -100,6 +100,9 @@ comes within a few milliseconds."""
 DOOR_SECONDS = 2.0
 """How long nobody may come into a call that a supervisor who had joined it was transferred out of."""
 
+LEARN_TRIES = 4
+"""So often it is asked who is on a call that a supervisor has joined."""
+
 CHECK_SECONDS = 0.5
 """So often the clock is held against the grants, while there are rules that depend on it."""
 
@@ -127,17 +130,27 @@ class _Joined:
         grant: of the supervisor.
         bridge: that they entered.
         known: the channels that are on it by right, and since when, on the reactor's clock.
+        left: when those of them left it who are not back.
         strangers: channels that took the supervisor's place, or that of one who did.
         closed_until: nobody may come in before.
         forgetting: its story is over.
+        recorded: a stranger in it is on record.
     """
 
     grant: Grant
     bridge: BridgeId
     known: dict[str, float]
+    left: dict[str, float] = field(default_factory=dict)
     strangers: set[str] = field(default_factory=set)
     closed_until: float = float("-inf")
     forgetting: bool = False
+    recorded: bool = False
+
+    def forget_left(self, before: float) -> None:
+        """Forget who left before a moment: where they are now is another call."""
+        for one in [one for one, at in self.left.items() if at < before]:
+            del self.left[one]
+            self.known.pop(one, None)
 
 
 class SpyWatch:
@@ -276,11 +289,18 @@ class SpyWatch:
             return
         # Who was transferred out of it may come into it a moment after its story is over.
         joined.forgetting = True
-        self._transfers.begin(self._forget_later(joined))
+        if self._pbx.stale() is not None:
+            self._close_door(grant)
+        self._under_way.begin(self._forget_later(joined))
 
     async def _forget_later(self, joined: _Joined) -> None:
         await deferLater(self._reactor, DOOR_SECONDS)
-        self._joined.pop(joined.grant.id, None)
+        try:
+            if self._pbx.stale() is not None:
+                # Who came may have been told of by an event that could not be read.
+                await self._sweep_once(joined)
+        finally:
+            self._joined.pop(joined.grant.id, None)
 
     def left_alone(self, grant: Grant) -> None:
         """Its story has lost the connection, and it goes on: it is watched over from here."""
@@ -328,7 +348,7 @@ class SpyWatch:
         has told until now is waited for.
         """
         if grant.id not in self._handed_over and await self._pbx.answers():
-            await self._transfers.idle()
+            await self._transfers.idle(grant.id)
         return grant.id in self._handed_over
 
     def begins_anew(self, grant: Grant) -> bool:
@@ -393,6 +413,7 @@ class SpyWatch:
                     self._recheck(grant)
                     self._follow_party(grant)
         elif name == "BridgeLeave":
+            self._take_leave(event)
             # A colleague may have taken the agent's place before the agent left it.
             for grant in self._ours():
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
@@ -418,6 +439,7 @@ class SpyWatch:
             self._take_start(spy)
         for spy in self.grants.of_others():
             self._under_way.begin(self._still_proven(spy))
+        self._find_joined(channels)
         self.recheck()
         for grant in self._ours():
             self._follow_party(grant)
@@ -624,8 +646,9 @@ class SpyWatch:
             self._press_end(grant)
 
     def _runs_chanspy(self, grant: Grant) -> bool:
-        joined = grant.mode is Mode.TAKE_OVER or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
-        return grant.id not in self._revoked and not joined and grant in self.grants.granted()
+        joined = grant.id in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
+        by_chanspy = grant.mode is not Mode.TAKE_OVER and not joined
+        return by_chanspy and grant.id not in self._revoked and grant in self.grants.granted()
 
     def _press_end(self, grant: Grant, *, anew: bool | None = None) -> None:
         """Press the key that ends ChanSpy; its story asks why.
@@ -655,6 +678,8 @@ class SpyWatch:
         if spyee is None or grant not in self._ours():
             return
         peers = (await self._pbx.variable(spyee.uniqueid, "BRIDGEPEER") or "").split(",")
+        if grant not in self._ours():
+            return
         names = frozenset(peers) - {""} - {other.spyer for other in self._ours()}
         channel = DeviceChannel(spyee.name, spyee.uniqueid, ChannelState.UP, tuple(sorted(names)))
         refusal = self._policy().protected.refusal(channel)
@@ -708,6 +733,9 @@ class SpyWatch:
         if carrier is None:
             return
         bridge = self._pbx.bridge_of(carrier.uniqueid)
+        joined = self._joined.get(grant.id)
+        if bridge is None and joined is not None and carrier.uniqueid == grant.spyer_uniqueid:
+            bridge = joined.bridge
         steps = [
             self._step(grant, carrier, "mute out", self._pbx.mute(carrier, "out")),
             self._step(grant, carrier, "mute in", self._pbx.mute(carrier, "in")),
@@ -818,7 +846,7 @@ class SpyWatch:
                     self._close_door(grant)
             elif name == "AttendedTransfer":
                 guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
-                self._transfers.begin(self._take_handed_over(grant, guesses))
+                self._transfers.begin(self._take_handed_over(grant, guesses), grant.id)
 
     async def _take_handed_over(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
         """The supervisor's channel is gone and its spy may go on at another phone: that phone hears nothing.
@@ -875,26 +903,68 @@ class SpyWatch:
         for grant in self._ours():
             if uniqueid == grant.spyer_uniqueid and self._joins(grant):
                 self._joined[grant.id] = _Joined(grant, bridge, {uniqueid: self._reactor.seconds()})
-                self._transfers.begin(self._learn(grant, bridge))
+                self._transfers.begin(self._learn(grant, bridge), grant.id)
         for joined in self._joined.values():
             if swapped and (swapped == joined.grant.spyer_uniqueid or swapped in joined.strangers):
                 joined.strangers.add(uniqueid)
                 self._close_door(joined.grant)
             elif bridge == joined.bridge:
+                joined.left.pop(uniqueid, None)
                 if joined.closed_until < self._reactor.seconds():
                     joined.known.setdefault(uniqueid, self._reactor.seconds())
                 elif uniqueid not in joined.known:
-                    self._transfers.begin(self._put_out(joined, uniqueid, bridge))
+                    self._transfers.begin(self._put_out(joined, uniqueid, bridge), joined.grant.id)
+
+    def _take_leave(self, event: Message) -> None:
+        """Somebody left a joined call. Whoever came in the supervisor's place may have a number that makes an event
+        unreadable, so while the picture is in doubt the door is closed without being told of a transfer."""
+        uniqueid, now = event.text("Uniqueid"), self._reactor.seconds()
+        for joined in tuple(self._joined.values()):
+            if event.text("BridgeUniqueid") != joined.bridge or uniqueid not in joined.known:
+                continue
+            joined.forget_left(now - DOOR_SECONDS)
+            joined.left[uniqueid] = now
+            if uniqueid == joined.grant.spyer_uniqueid and self._pbx.stale() is not None:
+                self._close_door(joined.grant)
+
+    def _find_joined(self, channels: Sequence[Message]) -> None:
+        """Find the joined calls of which nothing was told: by an earlier run, or while the connection was lost."""
+        at = {item.text("Uniqueid"): item for item in channels}
+        for grant in self._ours():
+            item = at.get(grant.spyer_uniqueid)
+            if item is None or grant.id in self._joined or item.text("Application") != bridging.JOIN:
+                continue
+            bridge = BridgeId.read(item.text("BridgeId"))
+            if bridge is not None and grant.mode is Mode.BARGE:
+                on_it = [uniqueid for uniqueid, one in at.items() if one.text("BridgeId") == bridge]
+                self._joined[grant.id] = _Joined(grant, bridge, dict.fromkeys(on_it, float("-inf")))
+                self._transfers.begin(self._learn(grant, bridge), grant.id)
 
     def _joins(self, grant: Grant) -> bool:
         return grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
 
     async def _learn(self, grant: Grant, bridge: BridgeId) -> None:
-        """Ask who is on a call that a supervisor has just joined."""
-        for item in await self._pbx.channels():
+        """Ask who is on a call that a supervisor has just joined, until somebody is.
+
+        A channel whose item in the list could not be read has no bridge in it; the supervisor's own names it.
+        """
+        for _ in range(LEARN_TRIES):
+            try:
+                spyer = Uniqueid(grant.spyer_uniqueid)
+                peers = (await self._pbx.variable(spyer, "BRIDGEPEER") or "").split(",")
+                items = await self._pbx.channels()
+            except AgiMonitorError as error:
+                log.warning("joined_call_unknown", node=self._pbx.node, grant=grant.id, error=str(error))
+                items, peers = (), []
             joined = self._joined.get(grant.id)
-            if joined is not None and item.text("BridgeId") == bridge:
-                joined.known.setdefault(item.text("Uniqueid"), float("-inf"))
+            if joined is None or joined.closed_until >= self._reactor.seconds():
+                return
+            for item in items:
+                if item.text("BridgeId") == bridge or item.text("Channel") in peers:
+                    joined.known.setdefault(item.text("Uniqueid"), float("-inf"))
+            if len(joined.known) > 1:
+                return
+            await deferLater(self._reactor, LOOK_SECONDS)
 
     def _close_door(self, grant: Grant) -> None:
         """The supervisor was transferred out of a joined call, or tried it: who came just now goes, and for a moment
@@ -902,10 +972,11 @@ class SpyWatch:
         joined, now = self._joined.get(grant.id), self._reactor.seconds()
         if joined is None:
             return
+        joined.forget_left(now - DOOR_SECONDS)
         late = {one for one, at in joined.known.items() if at >= now - DOOR_SECONDS and one != grant.spyer_uniqueid}
         joined.known = {one: at for one, at in joined.known.items() if one not in late}
         if joined.closed_until < now:
-            self._transfers.begin(self._sweep(joined))
+            self._transfers.begin(self._sweep(joined), grant.id)
         joined.closed_until = now + DOOR_SECONDS
 
     async def _sweep(self, joined: _Joined) -> None:
@@ -917,16 +988,34 @@ class SpyWatch:
 
     async def _sweep_once(self, joined: _Joined) -> None:
         items = await self._pbx.channels()
-        known = joined.known.keys() - {joined.grant.spyer_uniqueid}
+        # Where other supervisors are may be another call.
+        known = joined.known.keys() - {joined.grant.spyer_uniqueid} - self._other_spyers(joined)
+        on_it = [item for item in items if item.text("Uniqueid") in known]
+        names = {item.text("Channel") for item in on_it}
         # A merge may have moved the call into another bridge.
-        bridges = {item.text("BridgeId") for item in items if item.text("Uniqueid") in known} - {""}
+        bridges = {BridgeId.read(item.text("BridgeId")) for item in on_it} - {None} or {joined.bridge}
+        for moved in bridges - {None, joined.bridge} if joined.bridge not in bridges else ():
+            joined.bridge = moved or joined.bridge
+            joined.left.clear()
         for item in items:
-            bridge = BridgeId.read(item.text("BridgeId"))
-            if bridge is not None and bridge in bridges:
-                await self._put_out(joined, item.text("Uniqueid"), bridge)
+            uniqueid, bridge = item.text("Uniqueid"), BridgeId.read(item.text("BridgeId"))
+            if item.get("BridgeId") is None and await self._talks_to(uniqueid, names):
+                bridge = joined.bridge
+            # Where nobody is known, only who came in the supervisor's place is a stranger for certain.
+            if bridge is not None and bridge in bridges and (known or uniqueid in joined.strangers):
+                await self._put_out(joined, uniqueid, bridge)
+
+    async def _talks_to(self, uniqueid: str, names: Set[str]) -> bool:
+        """Say whether a channel, whose item in the list could not be read, is in a bridge with one of these."""
+        channel = Uniqueid.read(uniqueid)
+        peers = None if channel is None else await self._pbx.variable(channel, "BRIDGEPEER")
+        return not names.isdisjoint((peers or "").split(","))
+
+    def _other_spyers(self, joined: _Joined) -> set[str]:
+        return {grant.spyer_uniqueid for grant in self._ours()} - {joined.grant.spyer_uniqueid}
 
     async def _put_out(self, joined: _Joined, uniqueid: str, bridge: BridgeId) -> None:
-        others = {grant.spyer_uniqueid for grant in self._ours()} - {joined.grant.spyer_uniqueid}
+        others = self._other_spyers(joined)
         if uniqueid in others or (uniqueid in joined.known and uniqueid != joined.grant.spyer_uniqueid):
             return
         stranger = await confirmation.bridged(self._pbx, uniqueid)
@@ -934,7 +1023,9 @@ class SpyWatch:
             return
         if uniqueid != joined.grant.spyer_uniqueid:
             log.error("spy_handed_over", node=self._pbx.node, grant=joined.grant.id, to=stranger.name)
-            self._note_handed_over(joined.grant, stranger)
+            if not joined.recorded:
+                joined.recorded = True
+                self._note_handed_over(joined.grant, stranger)
         await self._step(joined.grant, stranger, "remove", self._pbx.remove(stranger, bridge))
 
     # ---- spies of others -------------------------------------------------------------------------------
@@ -1026,7 +1117,7 @@ class SpyWatch:
         for grant in self._ours():
             if grant.spyer_uniqueid == uniqueid:
                 # Its story says in a moment that the supervisor has hung up, or its spy is at another phone.
-                self._transfers.begin(self._take_handed_over(grant))
+                self._transfers.begin(self._take_handed_over(grant), grant.id)
 
     async def _hang_up_rogue(self, spy: Spy) -> None:
         """Hang up a rogue spy, and nothing that only an event or a list calls one."""

@@ -18,21 +18,31 @@ class UnderWay:
 
     def __init__(self, failed: Callable[[Failure], None]) -> None:
         self._failed = failed
-        self._running: set[Deferred[None]] = set()
+        self._running: dict[Deferred[None], str] = {}
 
     def __len__(self) -> int:
         """Count them."""
         return len(self._running)
 
-    def begin(self, coroutine: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
-        """Begin one. Returns what cancels it."""
+    def begin(self, coroutine: Coroutine[Deferred[Any], Any, None], about: str = "") -> Deferred[None]:
+        """Begin one. Returns what cancels it.
+
+        Parameters:
+            coroutine: what to do.
+            about: what it is about, for who waits for that alone.
+        """
         running = Deferred.fromCoroutine(coroutine)
-        self._running.add(running)
+        self._running[running] = about
         running.addErrback(self._failed)
-        running.addBoth(lambda _: self._running.discard(running))
+        running.addBoth(lambda _: self._running.pop(running, None) and None)
         return running
 
-    async def idle(self) -> None:
-        """Wait for all that were begun before this moment."""
-        if self._running:
-            await DeferredList(list(self._running))
+    async def idle(self, about: str | None = None) -> None:
+        """Wait for all that were begun before this moment.
+
+        Parameters:
+            about: only for those about this; None: for all.
+        """
+        waiting = [running for running, is_about in self._running.items() if about in (None, is_about)]
+        if waiting:
+            await DeferredList(waiting)

@@ -148,6 +148,7 @@ EVENTS = {
     "spy_adopted": "A spy of an earlier run of this server is still on. It goes on, or is ended, as `policy` says.",
     "spy_begins_anew": "Another party is on the call, as after a transfer: ChanSpy is started again for them.",
     "spy_revoked": "A spy is being ended from outside; `by` is empty where this server decided it.",
+    "joined_call_unknown": "The PBX did not say who is on a call that a supervisor has joined; it is asked again.",
     "grant_not_signed": "The grant is too long to be signed, and nobody spies by it: shorten the names of the rule, "
     "the reason or the supervisor.",
     "spy_not_silenced": "A spy is being ended, and one of the steps failed: `mute out` (what the supervisor hears), "

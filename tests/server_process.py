@@ -194,6 +194,19 @@ class Call:
             self.answer(command)
         return command
 
+    def key_in(self, digits: str) -> None:
+        """Answer a prompt for digits, and the question that follows: where the call is."""
+        self.say(f"200 result={digits}")
+        command = self.hear()
+        assert OWN in command, command
+        self.answer(command)
+
+    def hear_next(self) -> str:
+        """Answer where the call is as often as that is asked, and wait for another command."""
+        while OWN in (command := self.hear()):
+            self.answer(command)
+        return command
+
     def close(self) -> None:
         """The connection is gone."""
         self._file.close()

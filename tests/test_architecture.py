@@ -272,7 +272,7 @@ ARROWS: dict[str, set[str]] = {
     "hangup_command": VOCABULARY,
     "garbage": set(),
     "pbx": VOCABULARY | {"ami", "supervision", "under_way"},
-    "spy_watch": VOCABULARY | {"ami.messages", "pbx", "supervision", "under_way"},
+    "spy_watch": VOCABULARY | {"ami.messages", "ami.states", "pbx", "supervision", "under_way"},
     "overview": VOCABULARY
     | {"", "ami.states", "bulletin", "control.overview", "metrics", "pbx", "spy_watch", "supervision"},
     "people_in_force": VOCABULARY | {"assembly", "config", "people", "people_plugin", "storage", "supervision"},

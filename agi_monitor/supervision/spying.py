@@ -169,9 +169,10 @@ class Spying:
             if wanted is None:
                 return step.why
             granted = await self._again(spyee, wanted)
-            if isinstance(granted, Refusal) and granted.reason is not Reason.TARGET_GONE and wanted is not grant.mode:
+            before = Mode.LISTEN if step.another and grant.mode in _SPOKEN_TO_ALL else grant.mode
+            if isinstance(granted, Refusal) and granted.reason is not Reason.TARGET_GONE and wanted is not before:
                 await self._line.refuse(granted, wanted, spyee.agent.extension)
-                granted = await self._again(spyee, grant.mode)
+                granted = await self._again(spyee, before)
             if isinstance(granted, Refusal):
                 return granted
 

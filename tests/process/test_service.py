@@ -112,9 +112,9 @@ def test_refuses_who_keys_in_nothing_right(server: Server, dial: Dial) -> None:
     assert call.hear() == "ANSWER"
     call.say("200 result=0")
     for _ in range(3):
-        assert call.hear().startswith("GET DATA ")
-        call.say("200 result=0000")
-    assert call.hear() == 'STREAM FILE "vm-invalidpassword" "" "0"'
+        assert call.hear_next().startswith("GET DATA ")
+        call.key_in("0000")
+    assert call.hear_next() == 'STREAM FILE "vm-invalidpassword" "" "0"'
     assert server.logs("refused")["reason"] == "endpoint_unknown"
     database = Database(file_url(server.folder / "state"))
     counted = LockOutTable(database).change(["endpoint:PJSIP/6666", "peer:127.0.0.1"], lambda before: before)
@@ -330,8 +330,8 @@ def test_a_lock_out_survives_a_kill_and_is_shared(
         call = dial(server)
         assert call.hear() == "ANSWER"
         call.say("200 result=0")
-        while (command := call.hear()).startswith("GET DATA "):
-            call.say(f"200 result={digits}")
+        while (command := call.hear_next()).startswith("GET DATA "):
+            call.key_in(digits)
             yield command
         assert server.logs("refused")["reason"] in ("pin_wrong", "pin_locked")
 
@@ -414,7 +414,7 @@ def test_a_change_holds_without_a_restart(stored: Server, in_store: Callable[...
     stored.logs("people_changed")
     caller = dial(stored)
     caller.answer_until("GET DATA")
-    caller.say(f"200 result={PIN}")
+    caller.key_in(PIN)
     stored.logs("pin_refused")
     record = [one for one in stored.facts if one["fact"] == "people_changed"][-1]
     assert (record["entry"], record["after"]["disabled"]) == ("anna", True)
@@ -455,7 +455,7 @@ def test_whoever_lets_somebody_try_again_is_in_the_audit(
     server: Server = request.getfixturevalue(where)
     caller = dial(server)
     caller.answer_until("GET DATA")
-    caller.say("200 result=0000")
+    caller.key_in("0000")
     server.logs("pin_refused")
     unlock = [sys.executable, "-m", "agi_monitor", "pin", "unlock", "anna", "--config", str(server.config)]
     subprocess.run(unlock, check=True, capture_output=True, timeout=WAIT_SECONDS)
@@ -521,7 +521,7 @@ def test_people_of_a_plug_in_are_decided_by(directed: Server, directory: Directo
     directed.logs("people_changed")
     caller = dial(directed)
     caller.answer_until("GET DATA")
-    caller.say(f"200 result={PIN}")
+    caller.key_in(PIN)
     assert directed.logs("refused")["reason"] == "mode_denied"
     (record,) = [one for one in directed.facts if one["fact"] == "people_changed"]
     assert (record["entry"], record["by"], record["after"]) == ("one", "plug-in people_from_file", None)

@@ -387,6 +387,9 @@ def is_right(site: Site, operation: str, name: str) -> bool:
         return hosts and ours and SECRET not in (site.asterisk / "extensions.conf").read_text()
     if operation == "uninstall":
         return all(b"#tryinclude" not in (site.asterisk / one).read_bytes() for one in HOSTS)
+    if operation == "render":
+        written = [site.asterisk / "agi-monitor" / one for one in OURS]
+        return all(stat.S_ISREG(one.lstat().st_mode) for one in written if os.path.lexists(one))
     if name in ("out", "audit-head.json", "agi-monitor.pid") and operation != "reload":
         status = (site.state / name).lstat()
         return stat.S_ISREG(status.st_mode) and status.st_nlink == 1

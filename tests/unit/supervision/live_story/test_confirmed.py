@@ -330,3 +330,21 @@ def test_no_number_is_said_to_another_phone(tmp_path: Path) -> None:
     desk.run()
     assert desk.pbx.played[1:] == []
     assert [fact for *_, fact in handed_over(desk)] == [None]
+
+
+@pytest.mark.parametrize("why", ["barge-only", "no-reason"])
+def test_who_may_not_listen_to_the_next_customer_does_not_barge_in(tmp_path: Path, why: str) -> None:
+    """What is refused is not made up for by the mode from before."""
+    desk = connected(tmp_path, "*2241001")
+    barge = rule(modes=frozenset({Mode.BARGE}))
+    listen = rule(name="listen", modes=frozenset({Mode.LISTEN}), terms=Terms(reason_required=True))
+    desk.change(rules=(barge,) if why == "barge-only" else (barge, listen), reasons={"7": "legal"})
+
+    def party_changes() -> int:
+        seen_by_the_watch(desk)
+        return ended_by_the_server(desk)
+
+    desk.when_quiet = party_changes
+    desk.run()
+    assert [mode for (mode,) in started(desk, "mode")] == ["barge"]
+    assert len(desk.spies) == 1

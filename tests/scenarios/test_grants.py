@@ -324,7 +324,7 @@ def test_a_supervisor_who_is_sent_to_another_call(open_house: House) -> None:
 
 
 def test_a_grant_that_was_copied(open_house: House) -> None:
-    """The proof of one supervisor's grant stands on another channel: it is for another call."""
+    """The proof of one supervisor's grant on another channel, in a context that is none of ours, proves nothing."""
     house = open_house
     house.lab.connect("3001", "1001")
     house.spy()
@@ -341,7 +341,7 @@ def test_a_grant_that_was_copied(open_house: House) -> None:
         (channel,) = house.lab.pbx.channels_of("2999")
         shown = house.lab.pbx.cli(f"core show channel {channel.name}")
     assert f"{variable}=" in shown
-    assert record["why"] == "the grant on its channel is for another call"
+    assert record["why"] == "nobody granted it"
 
 
 def test_without_the_manager_interface_there_is_no_watch(house: House) -> None:

@@ -26,7 +26,7 @@ exten => _100[2-9],hint,PJSIP/${EXTEN}
 EVERYTHING = [{"name": "all", "allow": ["listen", "whisper", "barge"], "supervisors": ["all"], "agents": ["all"]}]
 TWO_COMPANIES: dict[str, Any] = {
     "tenants": {
-        "acme": {"contexts": ["acme"], "hint_context": "acme-hints"},
+        "acme": {"contexts": ["acme", "agents"], "hint_context": "acme-hints"},
         "beta": {"contexts": ["beta"], "hint_context": "beta-hints"},
     },
     "supervisors": {

@@ -101,7 +101,7 @@ def _contexts(config: Config, tenant: str | None) -> frozenset[str] | None:
         return None
     found = config.tenants.get(tenant or "")
     if found is None:
-        # Somebody whose company nobody has named is logged in nowhere.
+        # Without a known company no login counts.
         return frozenset()
     # The hint context of the whole site may be several companies', and says of a login no more than its number does.
     return frozenset({*found.contexts, *(() if found.hint_context is None else (found.hint_context,))})

@@ -40,7 +40,7 @@ KERNEL_FILE_SYSTEMS = frozenset(
         *("cgroup", "cgroup2", "fusectl", "binfmt_misc", "mqueue", "devpts", "nsfs", "resctrl", "rpc_pipefs", "nfsd"),
     )
 )
-"""What is there is no configuration. To read some of it takes it away from others, or never ends."""
+"""File systems without configuration. Reading some of their files takes lines from other readers, or never ends."""
 
 MAX_NAME_BYTES = 79
 """A longer name of a section is cut (ast_category: name[80])."""

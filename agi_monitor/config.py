@@ -57,7 +57,7 @@ MIN_DIFFERENT = 6
 
 
 MAX_SHOWN = 120
-"""So much is shown of a value that is no secret."""
+"""How many characters of a value that is not secret are shown."""
 
 
 def _address(text: str) -> str:

@@ -119,24 +119,6 @@ class Parsed:
     lines: Mapping[Path_, int] = field(default_factory=dict)
 
 
-def parse(
-    content: bytes, name: str, model: type[Document], checks: Callable[[Document], Iterable[Problem]], empty: str
-) -> Document:
-    """Read a document and check it.
-
-    Parameters:
-        content: UTF-8.
-        name: for the messages.
-        model: what it must be.
-        checks: finds what only the whole can show.
-        empty: how to fix a document that has nothing in it.
-
-    Raises:
-        ConfigError: with every problem that was found, each with its line and key.
-    """
-    return check(parsed(content, name), name, model, checks, empty)
-
-
 def parsed(content: bytes, name: str) -> Parsed:
     """Read a document.
 

@@ -372,7 +372,8 @@ def _checked(given: dict[str, object]) -> People:
 
 def _yaml(content: bytes, name: str) -> People:
     # What only the whole can show is looked at together with what is there already.
-    return document.parse(content, name, People, lambda _: (), "It needs supervisors, agents or rules")
+    read = document.parsed(content, name)
+    return document.check(read, name, People, lambda _: (), "It needs supervisors, agents or rules")
 
 
 def _report(changes: tuple[Change, ...], as_json: bool, *, shown: bool, made: bool) -> None:

@@ -3,12 +3,12 @@
 A caller can. Asterisk writes a caller's number, a dialled number and a few other texts into events as they are, and a
 line break among them ends a header, or the whole event: what follows is read as if Asterisk had said it. But the text
 is short (79 bytes each), it stands in a known place, and everything that Asterisk writes behind that place is still
-to come. So whoever plants an event in another one leaves two halves: the event before, which lacks its last headers,
-and what is left of it afterwards, which begins no message or stands behind the planted one.
+to come. So an event planted in another one leaves two halves: the event before, which lacks its last headers, and the
+rest of it, which does not begin a message or follows the planted one.
 
-``SHAPES`` says how each event is written, ``ITEMS`` each item of a list, ``ANSWERS`` a few answers. Whatever is not
-exactly like that is *forged*, whoever wrote it: a name in other letters, a name that stands in no shape, a header
-twice. Read in 16.28.0 and 22.10.1: manager.c, manager_channels.c, manager_bridges.c, stasis_bridges.c, core_local.c,
+``SHAPES`` has the headers of each event, ``ITEMS`` those of each item of a list, ``ANSWERS`` those of a few answers.
+A message that differs is *forged*: a header in other letters, one that its shape lacks, one that stands in it twice.
+Read in 16.28.0 and 22.10.1: manager.c, manager_channels.c, manager_bridges.c, stasis_bridges.c, core_local.c,
 devicestate.c, loader.c, asterisk.c, pbx.c, app_queue.c, parking_manager.c.
 
 Text in the *last* header of an event leaves no half behind it, so a whole event could follow. ``PRIVILEGES``,
@@ -502,7 +502,7 @@ def _why_not_names(kind: str, name: str, found: tuple[str, ...]) -> Why | None:
     if shape is None:
         return None if kind == "item" or _has_whole_channels(names) else Why.HEADERS
     once = [_folded(each) for each in names if not each.endswith("ChanVariable")]
-    # Whoever reads names in any letters must find the same headers as we do.
+    # A reader that ignores the case of names must find the same headers as we do.
     if len(set(once)) != len(once):
         return Why.HEADERS
     if shape.fullmatch("".join(f"{each}\n" for each in names)) is None:

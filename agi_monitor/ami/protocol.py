@@ -730,7 +730,7 @@ class AMIClient(Service):
     def _forged_came(self, forged: Forged) -> None:
         now = self.clock.seconds()
         if self._forged_logged_at is None or now - self._forged_logged_at >= FORGED_LOG_SECONDS:
-            # Whoever calls once can have a thousand of them.
+            # One call can cause a thousand of them.
             self.log.error("ami_forged", name=forged.name, why=forged.why.value, unlogged=self._forged_unlogged)
             self._forged_logged_at, self._forged_unlogged = now, 0
         else:

@@ -49,12 +49,10 @@ exten => 7401,1,Answer()
 @pytest.fixture
 def open_house(house: House) -> Iterator[House]:
     """A dialplan as there are many: a pattern with a dot at its end, and a way to spy that is not ours."""
-    house.lab.pbx.write_dialplan("lab-ways-in", WAYS_IN)
-    # A picture that is distrusted is listed again, and the lists correct it.
-    house.is_deaf = True
-    yield house
-    house.lab.pbx.hangup_all()
-    house.lab.pbx.remove_dialplan("lab-ways-in")
+    with house.with_dialplan("lab-ways-in", WAYS_IN) as changed:
+        # A picture that is distrusted is listed again, and the lists correct it.
+        changed.is_deaf = True
+        yield changed
 
 
 @contextmanager

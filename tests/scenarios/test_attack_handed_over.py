@@ -72,19 +72,15 @@ def open_dialplan(house: House) -> Iterator[None]:
 @pytest.fixture
 def picking_up(house: House) -> Iterator[House]:
     """Every phone can pick up a call for 2001."""
-    house.lab.pbx.write_dialplan("lab-pick-up", PICK_UP)
-    yield house
-    house.lab.pbx.hangup_all()
-    house.lab.pbx.remove_dialplan("lab-pick-up")
+    with house.with_dialplan("lab-pick-up", PICK_UP) as changed:
+        yield changed
 
 
 @pytest.fixture
 def replaying(house: House) -> Iterator[House]:
     """Somebody has put a way to spy into the dialplan."""
-    house.lab.pbx.write_dialplan("lab-replay", REPLAY)
-    yield house
-    house.lab.pbx.hangup_all()
-    house.lab.pbx.remove_dialplan("lab-replay")
+    with house.with_dialplan("lab-replay", REPLAY) as changed:
+        yield changed
 
 
 def transferred(house: House, spy: Call, *, on_the_spy_call: bool = False) -> Move:

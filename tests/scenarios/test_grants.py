@@ -45,10 +45,8 @@ exten => beep,1,Answer()
 @pytest.fixture
 def open_house(house: House) -> Iterator[House]:
     """Somebody has put ways to spy into the dialplan, beside ours."""
-    house.lab.pbx.write_dialplan("lab-ways-in", WAYS_IN)
-    yield house
-    house.lab.pbx.hangup_all()
-    house.lab.pbx.remove_dialplan("lab-ways-in")
+    with house.with_dialplan("lab-ways-in", WAYS_IN) as changed:
+        yield changed
 
 
 def events_of(manager: Manager, name: str, count: int = 1) -> list[Message]:

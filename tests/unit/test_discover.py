@@ -197,7 +197,7 @@ def test_whatever_a_site_has_can_be_imported(exported: str, pjsip: str, voicemai
             assert str(error).startswith(str(path))
             return
         agents = {"agents": found.agents()}
-        people = document.parse(document.text(agents).encode(), "-", People, lambda _: (), "")
+        people = document.check(document.parsed(document.text(agents).encode(), "-"), "-", People, lambda _: (), "")
         assert {name: agent.name for name, agent in people.agents.items()} == {
             name: agent.get("name", "") for name, agent in found.agents().items()
         }

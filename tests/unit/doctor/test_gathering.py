@@ -236,8 +236,8 @@ class Queues:
         self._refusal = refusal
 
     def ask(self, name: str, *headers: tuple[str, str]) -> Message:
-        """Nothing is asked."""
-        raise NotImplementedError
+        """Fail: only lists are asked for here."""
+        raise AssertionError(name)
 
     def items(self, name: str, *headers: tuple[str, str]) -> list[Message]:
         """The members, behind their queue."""

@@ -993,9 +993,10 @@ class SpyWatch:
         on_it = [item for item in items if item.text("Uniqueid") in known]
         names = {item.text("Channel") for item in on_it}
         # A merge may have moved the call into another bridge.
-        bridges = {BridgeId.read(item.text("BridgeId")) for item in on_it} - {None} or {joined.bridge}
-        for moved in bridges - {None, joined.bridge} if joined.bridge not in bridges else ():
-            joined.bridge = moved or joined.bridge
+        read = (BridgeId.read(item.text("BridgeId")) for item in on_it)
+        bridges = {bridge for bridge in read if bridge is not None} or {joined.bridge}
+        if joined.bridge not in bridges:
+            joined.bridge = min(bridges)
             joined.left.clear()
         for item in items:
             uniqueid, bridge = item.text("Uniqueid"), BridgeId.read(item.text("BridgeId"))

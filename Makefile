@@ -49,7 +49,7 @@ quick: lint types postgresql
 	@$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab
 
 test: lint types postgresql images
-	@$(PYTHON) -m pytest --numprocesses 4 --dist loadgroup
+	@$(PYTHON) -m pytest --numprocesses 8 --dist loadgroup --durations 40
 
 FUZZ_SECONDS = 60
 

@@ -15,12 +15,13 @@ Every test that Hypothesis draws values for has the mark `fuzz`. Its values are 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
 import time
-import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 FAILURES = Path(__file__).resolve().parents[1] / ".cache" / "failures"
 VERSIONS = ("16", "22")
-LABORATORIES = 2
-"""Of each version; a test run has as many processes as laboratories (Makefile)."""
 REPORTS = pytest.StashKey[dict[str, pytest.TestReport]]()
 FUZZ_SECONDS = pytest.StashKey[float]()
 """How long each of the random tests goes on."""
@@ -98,14 +97,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "asterisk_version" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--asterisk")
-        # A few laboratories for each version, all at the same time: scenarios mostly wait for people to speak. All
-        # cases of one test share one.
+        # All cases of one test go to one worker, one after the other. Each worker keeps its own laboratories.
         name = f"{metafunc.module.__name__}.{metafunc.function.__name__}"
-        laboratory = zlib.crc32(name.encode()) % LABORATORIES
         versions = [
-            pytest.param(
-                version, id=f"asterisk{version}", marks=pytest.mark.xdist_group(f"asterisk{version}-{laboratory}")
-            )
+            pytest.param(version, id=f"asterisk{version}", marks=pytest.mark.xdist_group(f"asterisk{version}-{name}"))
             for version in (VERSIONS if chosen is None else (chosen,))
         ]
         metafunc.parametrize("asterisk_version", versions, scope="session")
@@ -119,17 +114,23 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="session")
-def running_lab(asterisk_version: str, request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A laboratory for all tests of one version."""
+def laboratory(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Lab]]:
+    """The laboratory of each version: begun when the first test asks for it, kept to the end of the run."""
     from contrib.lab.pbx import Lab  # here, so that tests without a PBX need no Docker client
 
-    with Lab(asterisk_version, keep=request.config.getoption("--keep-lab")) as lab:
-        yield lab
+    with ExitStack() as stack:
+
+        @functools.cache
+        def of(version: str) -> Lab:
+            return stack.enter_context(Lab(version, keep=request.config.getoption("--keep-lab")))
+
+        yield of
 
 
 @pytest.fixture
-def lab(running_lab: Lab, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def lab(laboratory: Callable[[str], Lab], asterisk_version: str, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The laboratory in a clean state; what a failed test leaves is kept for the post-mortem."""
+    running_lab = laboratory(asterisk_version)
     running_lab.reset()
     mark = running_lab.pbx.log_mark()
     yield running_lab

@@ -34,7 +34,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import ExecWaitStrategy, FileExistsWaitStrategy
 
-from contrib.lab import waiting
+from contrib.lab import console, waiting
 from contrib.lab.capture import PAYLOAD_ULAW, RtpCapture
 from contrib.lab.certificates import Authority
 from contrib.lab.endpoints import (
@@ -115,7 +115,7 @@ class Asterisk:
     :param version: "16" or "22"
     :param address: its address, reachable from this host
     :param gateway: this host's address as Asterisk sees it, for AGI(agi://<gateway>:<port>)
-    :param folder: with log/ and agi-monitor/, both mounted
+    :param folder: with log/, run/ and agi-monitor/, all of them mounted
     """
 
     def __init__(self, container: DockerContainer, version: str, address: str, gateway: str, folder: Path) -> None:
@@ -128,6 +128,7 @@ class Asterisk:
         self.generated = folder / "agi-monitor"
         """Mounted as /etc/asterisk/agi-monitor; extensions.conf includes its *.conf, manager.conf the account."""
         self._manager_accounts = folder / "lab" / "manager_accounts.conf"
+        self._console = folder / "run" / "asterisk.ctl"
         self._marks_set = 0
 
     def cli(self, command: str) -> str:
@@ -136,10 +137,7 @@ class Asterisk:
         :raises LabError: the console cannot be reached
         """
         for _ in range(CONSOLE_TRIES):
-            done = self.container.exec(["asterisk", "-rx", command])
-            text = done.output.decode(errors="replace")
-            if done.exit_code != 0:
-                raise LabError(f"Asterisk {self.version}, `{command}` ended with {done.exit_code}: {text.strip()}")
+            text = console.ask(self._console, command)
             if text.strip() or " show " not in command:
                 return text
         return ""
@@ -517,6 +515,7 @@ class Lab:
             .with_volume_mapping(str(self.folder / "pbx" / "sounds" / "lab"), "/usr/share/asterisk/sounds/lab", "ro")
             .with_volume_mapping(str(self.folder / "pbx" / "agi-monitor"), "/etc/asterisk/agi-monitor", "ro")
             .with_volume_mapping(str(self.folder / "pbx" / "log"), "/var/log/asterisk", "rw")
+            .with_volume_mapping(str(self.folder / "pbx" / "run"), "/var/run/asterisk", "rw")
             .with_volume_mapping(str(self.folder / "pbx" / "site"), "/etc/asterisk/site", "rw")
             .with_network_aliases(MANAGER_NAME)
             .waiting_for(
@@ -550,7 +549,8 @@ class Lab:
         except TimeoutError as error:
             raise LabError(f"Asterisk {self.version} or its phones did not start: {str(error)[:500]}") from error
         # What root in the containers wrote must not stay undeletable for another user.
-        self._stack.callback(_open_to_all, pbx_container, "/var/log/asterisk")
+        for folder in ("/var/log/asterisk", "/var/run/asterisk"):
+            self._stack.callback(_open_to_all, pbx_container, folder)
         self._stack.callback(_open_to_all, phone_container, "/phones")
         address, gateway = _addresses(pbx_container, network)
         self.pbx = Asterisk(pbx_container, self.version, address, gateway, self.folder / "pbx")
@@ -583,7 +583,8 @@ class Lab:
     def _write_pbx_folder(self) -> None:
         lab = self.folder / "pbx" / "lab"
         site = self.folder / "pbx" / "site"
-        for folder in (lab / "music", self.folder / "pbx" / "agi-monitor", self.folder / "pbx" / "log", site):
+        mounted = (self.folder / "pbx" / name for name in ("agi-monitor", "log", "run"))
+        for folder in (lab / "music", site, *mounted):
             folder.mkdir(parents=True)
         (self.folder / "phones").mkdir()
         for path, content in self.site.items():

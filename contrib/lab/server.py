@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, Self
 
 from contrib.lab.errors import LabError
 from contrib.lab.pbx import Lab
+from contrib.lab.program import Program, Running, Started
 from contrib.lab.waiting import wait_until
 
 PORT = 4573
@@ -78,6 +77,9 @@ class MonitorServer:
     :param changes: sections that replace those of `SITE`
     """
 
+    program: Program = Started()
+    """How `agi-monitor` is started; the scenarios fork it where the start is not what they are about."""
+
     def __init__(self, lab: Lab, folder: Path, **changes: Any) -> None:
         self._lab = lab
         self.folder = folder
@@ -86,7 +88,7 @@ class MonitorServer:
         self.audit_file = folder / "audit" / "audit.jsonl"
         self.clock_ahead: Path | None = None
         """A file with the seconds that the server's time of day is ahead of ours, from its next start on."""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         for part in ("audit", "state"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         self.configure(**changes)
@@ -138,16 +140,16 @@ class MonitorServer:
 
         :raises LabError: it failed
         """
-        done = subprocess.run(_agi_monitor(*arguments), capture_output=True, text=True, timeout=60)
-        if done.returncode != 0:
-            raise LabError(f"agi-monitor {arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")
-        return done.stdout
+        done = self.program.run(*arguments)
+        if done.code != 0:
+            raise LabError(f"agi-monitor {arguments[0]} ended with {done.code}: {done.complaint.strip()}")
+        return done.output
 
     # Process
 
-    def serve_command(self) -> list[str]:
-        """How the server is started; it ends with SIGTERM."""
-        return _agi_monitor("serve", "--config", str(self.config))
+    def serving(self) -> Program:
+        """How the server itself is started."""
+        return self.program if self.clock_ahead is None else with_clock(self.clock_ahead)
 
     @property
     def is_running(self) -> bool:
@@ -162,11 +164,7 @@ class MonitorServer:
         """
         mark = self.mark()
         events = ["serving", "pbx_synced"] if synced and "ami" in json.loads(self.config.read_text()) else ["serving"]
-        with self.log.open("ab") as log:
-            command = self.serve_command()
-            if self.clock_ahead is not None:
-                command[1:3] = ["-c", ANOTHER_CLOCK, str(self.clock_ahead)]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._process = self.serving().start("serve", "--config", str(self.config), log=self.log)
         wait_until(
             lambda: not self.is_running or all(self.events(event, since=mark) for event in events),
             START_SECONDS,
@@ -185,10 +183,10 @@ class MonitorServer:
     def stop(self, timeout: float = STOP_SECONDS) -> int:
         """End the process politely (SIGTERM) and return its exit code."""
         process = self._started()
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         return process.wait(timeout)
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> Running:
         if self._process is None:
             raise LabError("the server was never started")
         return self._process
@@ -281,12 +279,18 @@ _records: dict[str, str] = {}
 def pin_record(phone: str) -> str:
     """Return the record of a supervisor's PIN, made by `agi-monitor pin`."""
     if phone not in _records:
-        done = subprocess.run(
-            _agi_monitor("pin"), input=PINS[phone], capture_output=True, text=True, timeout=60, check=True
-        )
-        _records[phone] = done.stdout.strip()
+        done = MonitorServer.program.run("pin", given=PINS[phone])
+        if done.code != 0:
+            raise LabError(f"agi-monitor pin ended with {done.code}: {done.complaint.strip()}")
+        _records[phone] = done.output.strip()
     return _records[phone]
 
 
-def _agi_monitor(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "agi_monitor", *arguments]
+def with_clock(ahead: Path) -> Program:
+    """Start `agi-monitor` with a time of day of its own.
+
+    :param ahead: a file with the seconds that it is ahead of ours
+    """
+    program = Started()
+    program.command = (sys.executable, "-c", ANOTHER_CLOCK, str(ahead))
+    return program

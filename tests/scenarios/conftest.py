@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from contrib.lab.pbx import Lab
+from contrib.lab.program import Forked
 from contrib.lab.server import SITE, MonitorServer, with_pins
 from tests.conftest import FAILURES, REPORTS
 from tests.scenarios.house import House
 
 PEOPLE = ("supervisors", "agents", "rules")
+
+MonitorServer.program = Forked()
 
 
 @pytest.fixture

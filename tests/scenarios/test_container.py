@@ -15,6 +15,7 @@ from agi_monitor.config import load
 from contrib.lab.engine import engine_client, ensure_programs
 from contrib.lab.images import ASTERISK, CACHE, SERVER, ensure_images
 from contrib.lab.pbx import Lab
+from contrib.lab.program import Program, Started
 from contrib.lab.progress import Progress
 from contrib.lab.server import MonitorServer
 from contrib.lab.waiting import wait_until
@@ -41,15 +42,15 @@ class ContainedServer(MonitorServer):
 
     image = ""
 
-    def serve_command(self) -> list[str]:
-        """How the container is started."""
-        name = f"agi-monitor-test-{secrets.token_hex(6)}"
-        self.name = name
+    def serving(self) -> Program:
+        """The container, with another name each time."""
+        self.name = f"agi-monitor-test-{secrets.token_hex(6)}"
         rights = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp"]
         user = f"{os.getuid()}:{os.getgid()}"
-        command = ["docker", "run", "--rm", "--name", name, "--network", "host", "--user", user, *rights]
-        folder = str(self.folder)
-        return [*command, "--volume", f"{folder}:{folder}", self.image, "serve", "--config", str(self.config)]
+        command = ["docker", "run", "--rm", "--name", self.name, "--network", "host", "--user", user, *rights]
+        program = Started()
+        program.command = (*command, "--volume", f"{self.folder}:{self.folder}", self.image)
+        return program
 
     def kill(self) -> None:
         """End the container at once."""

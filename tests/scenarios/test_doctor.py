@@ -17,7 +17,7 @@ import pytest
 
 from contrib.lab.faulty_way import HOST, FaultyWay
 from contrib.lab.pbx import MANAGER_PORT, Lab
-from contrib.lab.server import ANOTHER_CLOCK
+from contrib.lab.server import with_clock
 from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House
 
@@ -55,24 +55,22 @@ class Doctor:
         for name, text in CLEAN.items():
             (folder / name).write_text(text)
 
-    def command(self, *arguments: str) -> list[str]:
-        """The words that call it."""
+    def words(self, *arguments: str) -> list[str]:
+        """The command of `agi-monitor`, with this site and the account."""
         site = ("--config", str(self.house.server.config), "--asterisk-dir", str(self.folder))
         login = ("--ami-user", "doctor", "--ami-host", self.house.lab.pbx.address, "--ami-port", str(MANAGER_PORT))
-        return [sys.executable, "-m", "agi_monitor", "doctor", *site, *login, *arguments]
+        return ["doctor", *site, *login, *arguments]
 
     @property
-    def environment(self) -> dict[str, str]:
-        """With the secret of the account."""
-        return {**os.environ, "AGI_MONITOR_ADMIN_SECRET": self.house.lab.manager_secrets["doctor"]}
+    def secret(self) -> dict[str, str]:
+        """The secret of the account, as a variable of the environment."""
+        return {"AGI_MONITOR_ADMIN_SECRET": self.house.lab.manager_secrets["doctor"]}
 
     def run(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """Look. Returns the exit code and what it says."""
-        done = subprocess.run(
-            self.command("--json", *arguments), capture_output=True, text=True, timeout=120, env=self.environment
-        )
-        assert done.stdout, done.stderr
-        return done.returncode, json.loads(done.stdout)
+        done = self.house.server.program.run(*self.words("--json", *arguments), environment=self.secret)
+        assert done.output, done.complaint
+        return done.code, json.loads(done.output)
 
     def finds(self, *arguments: str) -> dict[str, list[str]]:
         """What it finds, by check."""
@@ -260,9 +258,8 @@ def test_clocks_that_differ(doctor: Doctor) -> None:
     """This machine's is 90 s ahead."""
     ahead = doctor.folder / "ahead"
     ahead.write_text("90")
-    command = [sys.executable, "-c", ANOTHER_CLOCK, str(ahead), *doctor.command("--json", "--only", "clock")[3:]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=doctor.environment)
-    (result,) = json.loads(done.stdout)["results"]
+    done = with_clock(ahead).run(*doctor.words("--json", "--only", "clock"), environment=doctor.secret)
+    (result,) = json.loads(done.output)["results"]
     (line,) = result["evidence"]
     assert re.fullmatch(r"the clock of the PBX is (89|90|91) s behind", line)
 
@@ -353,7 +350,7 @@ def test_an_option_that_lets_too_much_through(doctor: Doctor) -> None:
         capture_output=True,
         text=True,
         timeout=120,
-        env=doctor.environment,
+        env={**os.environ, **doctor.secret},
         check=True,
     )
     assert json.loads(done.stdout) == [["listen: the agent hears the supervisor, and must not"], [], []]
@@ -363,7 +360,10 @@ def test_an_option_that_lets_too_much_through(doctor: Doctor) -> None:
 def test_ctrl_c_leaves_nothing(doctor: Doctor) -> None:
     """Whenever it comes; the channels of the test call are gone."""
     running = subprocess.Popen(
-        doctor.command("--audio"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=doctor.environment
+        [sys.executable, "-m", "agi_monitor", *doctor.words("--audio")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **doctor.secret},
     )
     wait_until(lambda: len(doctor.house.lab.pbx.channels()) == 6, 30.0, "the channels of a test call")
     running.send_signal(signal.SIGINT)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -51,16 +48,10 @@ class Site:
         """Run a command of the administrator. Returns its exit code and what it says."""
         where = ("--config", str(self.server.config), "--asterisk-dir", str(self.folder))
         login = ("--ami-user", user, "--ami-host", self.lab.pbx.address)
-        done = subprocess.run(
-            [sys.executable, "-m", "agi_monitor", command, "--json", *where, *login, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "AGI_MONITOR_ADMIN_SECRET": self.lab.manager_secrets[user]},
-        )
-        assert done.stdout, done.stderr
-        return done.returncode, json.loads(done.stdout)
+        secret = {"AGI_MONITOR_ADMIN_SECRET": self.lab.manager_secrets[user]}
+        done = self.server.program.run(command, "--json", *where, *login, *arguments, environment=secret)
+        assert done.output, done.complaint
+        return done.code, json.loads(done.output)
 
     def install(self) -> dict[str, Any]:
         """Install, and see that the PBX has loaded what was rendered."""

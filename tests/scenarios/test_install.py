@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,24 +38,18 @@ class Installation:
         places += self.folder.glob(".*")
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in places if path.is_file()}
 
-    def command(self, name: str) -> list[str]:
-        """The words that call `agi-monitor` with this site's configuration and folder."""
-        site = ("--config", str(self.server.config), "--asterisk-dir", str(self.folder))
-        return [sys.executable, "-m", "agi_monitor", name, *site]
+    def words(self, name: str) -> list[str]:
+        """A command of `agi-monitor` with this site's configuration and folder."""
+        return [name, "--config", str(self.server.config), "--asterisk-dir", str(self.folder)]
 
     def run(self, command: str, *arguments: str, user: str | None = "administrator") -> tuple[int, dict[str, Any]]:
         """Run `agi-monitor install` or `uninstall` and return its exit code and what it says."""
         login = () if user is None else ("--ami-user", user, "--ami-host", self.lab.pbx.address)
-        done = subprocess.run(
-            [*self.command(command), "--json", *login, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "AGI_MONITOR_ADMIN_SECRET": self.lab.manager_secrets.get(user or "", "")},
-        )
-        assert done.stdout, done.stderr
-        return done.returncode, json.loads(done.stdout)
+        secret = {"AGI_MONITOR_ADMIN_SECRET": self.lab.manager_secrets.get(user or "", "")}
+        words = (*self.words(command), "--json", *login, *arguments)
+        done = self.server.program.run(*words, environment=secret)
+        assert done.output, done.complaint
+        return done.code, json.loads(done.output)
 
     def loaded_otherwise(self) -> list[str]:
         """What the PBX itself shows of the installed dialplan that is not in its file."""
@@ -175,15 +166,10 @@ def test_an_account_that_may_not(installation: Installation) -> None:
     """An account without the class leaves everything as it was, in the PBX as well."""
     before = installation.files()
     login = ("--ami-user", "caller", "--ami-host", installation.lab.pbx.address)
-    done = subprocess.run(
-        [*installation.command("install"), "--yes", *login],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "AGI_MONITOR_ADMIN_SECRET": installation.lab.manager_secrets["caller"]},
-    )
-    assert done.returncode == 1
-    assert "write=" in done.stderr
+    secret = {"AGI_MONITOR_ADMIN_SECRET": installation.lab.manager_secrets["caller"]}
+    done = installation.server.program.run(*installation.words("install"), "--yes", *login, environment=secret)
+    assert done.code == 1
+    assert "write=" in done.complaint
     assert installation.files() == before
 
 
@@ -218,14 +204,9 @@ def test_whatever_people_are_called(lab: Lab, tmp_path_factory: pytest.TempPathF
     server = MonitorServer(lab, folder)
     agents = {str(number): {"name": name, "groups": ["sales"]} for number, name in enumerate(names, start=3_000)}
     server.configure(agents=agents, rules=[], ami=None)
-    done = subprocess.run(
-        [sys.executable, "-m", "agi_monitor", "render", "--config", str(server.config), "--out", str(folder / "out")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    if done.returncode != 0:
-        assert str(server.config) in done.stderr or "the name of agent" in done.stderr
+    done = server.program.run("render", "--config", str(server.config), "--out", str(folder / "out"))
+    if done.code != 0:
+        assert str(server.config) in done.complaint or "the name of agent" in done.complaint
         assert not list((folder / "out").glob("*"))
         return
     text = (folder / "out" / "agi-monitor.conf").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -48,8 +49,15 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 
 def port(house: House) -> int:
-    """Where the numbers are: the scenario runs on both versions at once."""
-    return 9_400 + int(house.lab.version)
+    """Where the numbers are, by the configuration."""
+    return int(json.loads(house.server.config.read_text())["metrics"]["port"])
+
+
+def free_port() -> int:
+    """A port of the loopback that is free now: other scenarios with numbers may run beside this one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def numbers(house: House) -> dict[str, float]:
@@ -62,7 +70,7 @@ def numbers(house: House) -> dict[str, float]:
 @pytest.fixture
 def watched(house: House) -> Iterator[House]:
     """A house with numbers, and a way to spy that nobody granted."""
-    house.restart(metrics={"port": port(house)})
+    house.restart(metrics={"port": free_port()})
     house.lab.pbx.write_dialplan("lab-watching", ROGUE)
     yield house
     house.lab.pbx.hangup_all()

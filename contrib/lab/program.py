@@ -1,0 +1,178 @@
+"""The command `agi-monitor`, started as a user starts it, or forked from a process that has imported it already.
+
+Importing the product takes longer than most commands run. Scenarios that are about a call, not about how the program
+starts, fork it; what a start is about (the container, an install, a plug-in, another clock) starts it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Protocol
+
+from contrib.lab.errors import LabError
+
+COMMAND_SECONDS = 120.0
+NOTHING: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left behind.
+
+    :param code: its exit code
+    :param output: what it printed
+    :param complaint: what it printed as errors
+    """
+
+    code: int
+    output: str
+    complaint: str
+
+
+class Running(Protocol):
+    """A program that was started."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+
+    def wait(self, timeout: float) -> int:
+        """Wait for the end and return the exit code.
+
+        :raises LabError: it did not end in time
+        """
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM)."""
+
+
+class Program(Protocol):
+    """A way of starting `agi-monitor`."""
+
+    def run(self, *arguments: str, given: str = "", environment: Mapping[str, str] = NOTHING) -> Ended:
+        """Run a command to its end.
+
+        :param given: its standard input
+        :param environment: variables that it has besides ours
+        :raises LabError: it did not end in time
+        """
+
+    def start(self, *arguments: str, log: Path) -> Running:
+        """Start a command that goes on.
+
+        :param log: what it prints is appended to this file
+        """
+
+
+class Started:
+    """As a user starts it: a new Python."""
+
+    command: tuple[str, ...] = (sys.executable, "-m", "agi_monitor")
+
+    def run(self, *arguments: str, given: str = "", environment: Mapping[str, str] = NOTHING) -> Ended:
+        """Run a command to its end."""
+        done = subprocess.run(
+            [*self.command, *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            env={**os.environ, **environment},
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str, log: Path) -> Running:
+        """Start a command that goes on."""
+        with log.open("ab") as file:
+            command = [*self.command, *arguments]
+            return _Popen(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file))
+
+
+class _Popen:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.poll = process.poll
+        self.kill = process.kill
+        self.terminate = process.terminate
+
+    def wait(self, timeout: float) -> int:
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"agi-monitor did not end in {timeout:g} s") from error
+
+
+class Forked:
+    """A fork of one process for each test process, which has imported the product but neither begun anything in it
+    nor imported the reactor."""
+
+    def __init__(self) -> None:
+        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["agi_monitor.cli", "contrib.lab.program"])
+
+    def run(self, *arguments: str, given: str = "", environment: Mapping[str, str] = NOTHING) -> Ended:
+        """Run a command to its end."""
+        with tempfile.TemporaryDirectory(prefix="agi-monitor-") as folder:
+            stdin, stdout, stderr = (Path(folder, name) for name in ("stdin", "stdout", "stderr"))
+            stdin.write_text(given)
+            code = self._begin(arguments, environment, stdin, stdout, stderr).wait(COMMAND_SECONDS)
+            return Ended(code, stdout.read_text(), stderr.read_text())
+
+    def start(self, *arguments: str, log: Path) -> Running:
+        """Start a command that goes on."""
+        return self._begin(arguments, NOTHING, Path(os.devnull), log, log)
+
+    def _begin(self, arguments: tuple[str, ...], environment: Mapping[str, str], *streams: Path) -> Running:
+        # A daemon, so that it ends with the tests.
+        process = self._context.Process(
+            target=_be_agi_monitor,
+            args=(arguments, tuple(map(str, streams)), {**os.environ, **environment}, str(Path.cwd())),
+            daemon=True,
+        )
+        process.start()
+        return _Fork(process)
+
+
+class _Fork:
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+        self.kill = process.kill
+        self.terminate = process.terminate
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise LabError(f"agi-monitor did not end in {timeout:g} s")
+        return self._process.exitcode
+
+
+def _be_agi_monitor(
+    arguments: tuple[str, ...], streams: tuple[str, ...], environment: Mapping[str, str], folder: str
+) -> None:
+    """In the fork: be the command, with its own standard streams and the environment of the test."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, path in enumerate(streams):
+        how = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        opened = os.open(path, how, 0o644)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.argv = ["agi-monitor", *arguments]
+    from agi_monitor.cli import main  # here, as only the fork needs it
+
+    main(prog_name="agi-monitor")

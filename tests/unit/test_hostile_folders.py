@@ -307,6 +307,8 @@ def room(site: Site) -> int:
 
 HOSTS = ("extensions.conf", "manager.conf", "pjsip.conf")
 OURS = ("agi-monitor.conf", "extensions.conf.sample", "manager.conf.include", "pjsip.conf.include", "realtime.sql")
+RENDERED = tuple(name for name in OURS if name != "realtime.sql")
+"""Of these, what is written for a site whose phones stand in pjsip.conf."""
 MAIN = ("extensions.conf", "agi-monitor", "agi-monitor/agi-monitor.conf", ".extensions.conf.agi-monitor-new")
 """These meet every object, the other names of an install two kinds of links."""
 BOOKS = ("manifest.json", "agi-monitor.conf.previous", "extensions.conf.previous", "agi-monitor.conf.original")
@@ -379,16 +381,12 @@ def is_right(site: Site, operation: str, name: str) -> bool:
     """Whether a success is one: what was to be written is there, as a file of its own."""
     if operation == "install":
         hosts = all(b"#tryinclude" in (site.asterisk / one).read_bytes() for one in HOSTS)
-        ours = all(
-            stat.S_ISREG((site.asterisk / "agi-monitor" / one).lstat().st_mode)
-            for one in OURS
-            if one != "realtime.sql"
-        )
+        ours = all(stat.S_ISREG((site.asterisk / "agi-monitor" / one).lstat().st_mode) for one in RENDERED)
         return hosts and ours and SECRET not in (site.asterisk / "extensions.conf").read_text()
     if operation == "uninstall":
         return all(b"#tryinclude" not in (site.asterisk / one).read_bytes() for one in HOSTS)
     if operation == "render":
-        written = [site.asterisk / "agi-monitor" / one for one in OURS]
+        written = [site.asterisk / "agi-monitor" / one for one in RENDERED]
         return all(stat.S_ISREG(one.lstat().st_mode) for one in written if os.path.lexists(one))
     if name in ("out", "audit-head.json", "agi-monitor.pid") and operation != "reload":
         status = (site.state / name).lstat()

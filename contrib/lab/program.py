@@ -6,6 +6,7 @@ starts, fork it; what a start is about (the container, an install, a plug-in, an
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -21,6 +22,8 @@ from contrib.lab.errors import LabError
 
 COMMAND_SECONDS = 120.0
 NOTHING: Mapping[str, str] = {}
+IMPORTED = ("agi_monitor.cli", "agi_monitor.service", "agi_monitor.doctor", "alembic.command", "contrib.lab.program")
+"""What a process imports before it is forked; what the server and most commands import, without the reactor."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Forked:
 
     def __init__(self) -> None:
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["agi_monitor.cli", "contrib.lab.program"])
+        self._context.set_forkserver_preload(list(IMPORTED))
 
     def run(self, *arguments: str, given: str = "", environment: Mapping[str, str] = NOTHING) -> Ended:
         """Run a command to its end."""
@@ -173,6 +176,8 @@ def _be_agi_monitor(
         os.close(opened)
     sys.stdin = os.fdopen(0, closefd=False)
     sys.argv = ["agi-monitor", *arguments]
+    # What was imported is nothing for the collector of this process; looking at it would copy every page of it.
+    gc.freeze()
     from agi_monitor.cli import main  # here, as only the fork needs it
 
     main(prog_name="agi-monitor")

@@ -195,6 +195,8 @@ class SpyWatch:
         self._closing: dict[str, list[Deferred[None]]] = {}
         self._ended: deque[tuple[float, str]] = deque()
         self._ending: dict[str, tuple[Mapping[str, End], Deferred[End]]] = {}
+        self._phone_hung_up: set[str] = set()
+        """Adopted grants whose supervisor's phone asked for the end."""
         self._signed: dict[str, str] = {}
         """By grant, its proof, as it stands on the supervisor's channel."""
         self._handed_over: set[str] = set()
@@ -271,6 +273,7 @@ class SpyWatch:
         self._telling.pop(grant.id, None)
         self._signed.pop(grant.id, None)
         self._handed_over.discard(grant.id)
+        self._phone_hung_up.discard(grant.id)
         self._parties.pop(grant.id, None)
         self._only_party.pop(grant.id, None)
         self._names_before.pop(grant.id, None)
@@ -403,6 +406,10 @@ class SpyWatch:
             uniqueid = event.text("Uniqueid")
             if self.grants.concerns(uniqueid) or any(uniqueid in why for why, _ in self._ending.values()):
                 self._under_way.begin(self._take_hangup(uniqueid))
+        elif name in ("HangupRequest", "SoftHangupRequest"):
+            for grant in self.grants.adopted():
+                if grant.spyer_uniqueid == event.text("Uniqueid"):
+                    self._phone_hung_up.add(grant.id)
         elif name in ("AttendedTransfer", "BlindTransfer"):
             self._take_transfer(name, event)
         elif name == "BridgeEnter":
@@ -1273,27 +1280,41 @@ class SpyWatch:
         seconds = round(self._reactor.seconds() - self._begun[grant.id], 3)
         if self.revoked(grant) is not None:
             self._orphan_ended(grant, End.REVOKED, seconds)
-        elif self._pbx.channel(grant.spyer_uniqueid) is None:
-            self._orphan_ended(grant, End.SUPERVISOR_HUNG_UP, seconds)
         elif self._pbx.channel(grant.spyee_uniqueid) is None:
             self._orphan_ended(grant, End.CALL_OVER, seconds)
         else:
             self._under_way.begin(self._wait_for_hangup(grant, seconds))
 
     async def _wait_for_hangup(self, grant: Grant, seconds: float) -> None:
-        """ChanSpyStop comes before the Hangup that it is for: who hangs up now says why it ended."""
+        """ChanSpyStop comes before the Hangup that it is for: who hangs up now says why it ended.
+
+        When a call is over ChanSpy ends before the agent's channel is gone, and on a busy PBX the supervisor's channel
+        is gone first. Its phone hung up where Asterisk said so (HangupRequest).
+        """
+        over = {grant.spyee_uniqueid: End.CALL_OVER}
+        by_phone = {grant.spyer_uniqueid: End.SUPERVISOR_HUNG_UP}
+        why: End | None = End.SUPERVISOR_HUNG_UP
+        if self._pbx.channel(grant.spyer_uniqueid) is not None:
+            why = await self._first_hangup(grant, over | by_phone)
+        if why is End.SUPERVISOR_HUNG_UP and grant.id not in self._phone_hung_up:
+            why = await self._first_hangup(grant, over) or why
+        self._orphan_ended(grant, why or End.PBX_ENDED, seconds)
+
+    async def _first_hangup(self, grant: Grant, why: Mapping[str, End]) -> End | None:
+        """Wait for the first of these channels to hang up, and return what that means; None where none does in time.
+
+        Parameters:
+            grant: that is over.
+            why: what the end of a channel means, by its uniqueid.
+        """
         first: Deferred[End] = Deferred()
-        self._ending[grant.id] = (
-            {grant.spyer_uniqueid: End.SUPERVISOR_HUNG_UP, grant.spyee_uniqueid: End.CALL_OVER},
-            first,
-        )
+        self._ending[grant.id] = (why, first)
         try:
-            why = await first.addTimeout(HANGUP_SECONDS, self._reactor)
+            return await first.addTimeout(HANGUP_SECONDS, self._reactor)
         except TimeoutError:
-            why = End.PBX_ENDED
+            return None
         finally:
             del self._ending[grant.id]
-        self._orphan_ended(grant, why, seconds)
 
     def _orphan_ended(self, grant: Grant, why: End, seconds: float) -> None:
         self._record(

@@ -263,13 +263,16 @@ class FakeManager:
         if bridge:
             self.event("BridgeLeave", BridgeUniqueid=bridge, **_plain(channel))
 
-    def hang_up(self, name: str) -> None:
+    def hang_up(self, name: str, *, by_phone: bool = False) -> None:
         """A channel ends; whoever spies from it or on it does so no more.
 
         Parameters:
             name: of the channel.
+            by_phone: the phone asked for it, which Asterisk tells first (HangupRequest).
         """
         channel = self._channel(name)
+        if by_phone:
+            self.event("HangupRequest", **_plain(channel))
         self.leave(name)
         self.channels.remove(channel)
         self.event("Hangup", **_plain(channel))

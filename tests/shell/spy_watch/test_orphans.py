@@ -77,12 +77,33 @@ def test_says_why_an_orphan_ended(site: Site, hangs_up: str | None, stop_first: 
     assert kinds(site) == []
 
 
+@pytest.mark.parametrize("stop_first", [True, False])
+def test_the_call_is_over_though_the_supervisor_is_gone_first(site: Site, stop_first: bool) -> None:
+    """On a busy PBX the agent's channel takes its time to go; no phone of the supervisor asked for an end."""
+    miss(site, BEFORE)
+    if stop_first:
+        stop(site)
+    site.fake.hang_up(SPYER)
+    assert site.records("spy_ended") == []
+    site.fake.hang_up(SPYEE)
+    assert [record["why"] for record in site.records("spy_ended")] == ["call_over"]
+
+
+def test_a_supervisors_phone_that_hangs_up_is_believed_at_once(site: Site) -> None:
+    """Asterisk says so before it ends the channel; nothing else is waited for."""
+    miss(site, BEFORE)
+    site.fake.event("HangupRequest", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
+    stop(site)
+    site.fake.hang_up(SPYER)
+    assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
+
+
 def test_the_end_of_an_orphan_is_found_in_a_list(site: Site) -> None:
     """It hung up while there was no connection."""
     miss(site, BEFORE)
     site.fake.lose_connection()
     site.fake.hang_up(SPYER)
-    site.fake.advance(5.0)
+    site.fake.advance(5.0 + HANGUP_SECONDS)
     assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
 
 
@@ -101,14 +122,14 @@ def test_a_clock_that_jumps_falsifies_no_duration_of_an_orphan(site: Site, skew:
     site.skew = skew
     site.watch.left_alone(GRANT)
     site.watch.closed(GRANT)
-    site.fake.hang_up(SPYER)
+    site.fake.hang_up(SPYER, by_phone=True)
     earlier = replace(GRANT, spyer="PJSIP/2001-00000009", spyer_uniqueid="9.9", began=site.time() - 60.0)
     site.fake.add_channel(earlier.spyer, earlier.spyer_uniqueid, Context="agi-monitor-call")
     site.fake.variables[earlier.spyer, VARIABLE] = BEFORE.sign(earlier)
     site.fake.start_spying(earlier.spyer, SPYEE)
     site.fake.advance(5.0)
     site.skew = 0.0
-    site.fake.hang_up(earlier.spyer)
+    site.fake.hang_up(earlier.spyer, by_phone=True)
     assert [record["seconds"] for record in site.records("spy_ended")] == [3.0, 65.0]
 
 
@@ -119,7 +140,7 @@ def test_a_spy_that_lost_its_story_is_watched_over(site: Site) -> None:
     site.watch.closed(GRANT)
     assert kinds(site) == [(SPYER, Kind.ADOPTED)]
     resync(site)
-    site.fake.hang_up(SPYER)
+    site.fake.hang_up(SPYER, by_phone=True)
     assert site.facts == ["spy_adopted", "spy_ended"]
     assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
     assert kinds(site) == []

@@ -103,7 +103,8 @@ def test_the_end_of_an_orphan_is_found_in_a_list(site: Site) -> None:
     miss(site, BEFORE)
     site.fake.lose_connection()
     site.fake.hang_up(SPYER)
-    site.fake.advance(5.0 + HANGUP_SECONDS)
+    site.fake.advance(5.0)
+    site.fake.advance(HANGUP_SECONDS)
     assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
 
 

@@ -144,7 +144,8 @@ class PermissionDenied(ActionFailed):
 
 
 class Disconnected(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
-    """There is no AMI connection, or it was lost before the answer came: the action may have been done or not."""
+    """There is no AMI connection, it was lost before the answer came, or the PBX is being stopped and says no to
+    everything: an action may have been done or not."""
 
 
 class ForgedAnswer(AgiMonitorError, ManagerException):  # type: ignore[misc]  # pyst2 is untyped

@@ -17,7 +17,7 @@ from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message, action
 from agi_monitor.ami.protocol import BOOTED, LIFE_EVENTS, Account, AMIClient, Callbacks
 from agi_monitor.ami.states import State, Up
-from agi_monitor.errors import ActionFailed, AgiMonitorError, ForgedAnswer, NoAnswer, PermissionDenied
+from agi_monitor.errors import ActionFailed, AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer, PermissionDenied
 from agi_monitor.model import Agent
 from agi_monitor.names import BridgeId, ChannelName, Uniqueid
 from agi_monitor.supervision.audit import AmiForged, AuditLog, Fact, PbxLost, PbxSynced
@@ -330,8 +330,7 @@ class Pbx:
         """Return a variable or function of a channel; empty when it is not set, None when there is no such channel.
 
         Raises:
-            Disconnected, NoAnswer: the PBX could not be asked.
-            ActionFailed: it says no to every question, as while it is being stopped.
+            Disconnected, NoAnswer: the PBX could not be asked, or says no to every question, as while it is stopped.
             ForgedAnswer: the value holds a line break, so it is not clear where it ends.
         """
         try:
@@ -340,9 +339,17 @@ class Pbx:
             raise
         except ActionFailed:
             # Its words are for people. A question about no channel tells a channel that is gone from a PBX that is.
-            await self._client.perform(action("Getvar", ("Variable", ALWAYS)))
+            await self._must_answer()
             return None
         return answer.message.text("Value")
+
+    async def _must_answer(self) -> None:
+        try:
+            await self._client.perform(action("Getvar", ("Variable", ALWAYS)))
+        except PermissionDenied:
+            raise
+        except ActionFailed as error:
+            raise Disconnected(f"the PBX says no to every question: {error.text}") from error
 
     async def is_member(self, agent: Agent, device: str) -> bool:
         """Ask the queues themselves whether one of them watches a device for an agent.
@@ -384,12 +391,18 @@ class Pbx:
     # ---- what is done ----------------------------------------------------------------------------------
 
     async def hang_up(self, channel: Confirmed) -> None:
-        """Hang a channel up.
+        """Hang a channel up. One that has ended since it was confirmed is what was wanted.
 
         Raises:
-            Disconnected, NoAnswer, ActionFailed: the PBX could not be told, or there is no such channel.
+            Disconnected, NoAnswer, ActionFailed: the PBX could not be told, or refuses and the channel is there.
         """
-        await self._client.perform(action("Hangup", ("Channel", channel.uniqueid)))
+        try:
+            await self._client.perform(action("Hangup", ("Channel", channel.uniqueid)))
+        except PermissionDenied:
+            raise
+        except ActionFailed:
+            if await self.variable(channel.uniqueid, ALWAYS) is not None:
+                raise
 
     async def mute(self, channel: Confirmed, direction: str) -> None:
         """Silence a channel until MUTEAUDIO is set to off, whatever application runs on it.

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.ami.states import Up
-from agi_monitor.errors import ActionFailed, AgiMonitorError
+from agi_monitor.errors import ActionFailed, AgiMonitorError, Disconnected, NoAnswer
 from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.names import BridgeId, Uniqueid
 from agi_monitor.pbx import Pbx
@@ -1362,6 +1362,9 @@ class SpyWatch:
         self._under_way.begin(self._audit.append(fact))
 
     def _failed(self, failure: Failure) -> None:
+        if isinstance(failure.value, (Disconnected, NoAnswer)):
+            log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(failure.value))
+            return
         expected = isinstance(failure.value, AgiMonitorError)
         error = str(failure.value) if expected else failure.getTraceback()
         log.error("spy_watch_failed", node=self._pbx.node, error=error)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from contrib.lab.program import Started
 from contrib.lab.server import SITE, with_pins
 from tests.installed import install
 from tests.scenarios.conftest import PEOPLE
@@ -49,6 +50,8 @@ class Site:
 def site(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A server with the plug-ins; who there is comes from one of them."""
     made = Site(house, tmp_path)
+    # What a Python finds of plug-ins it finds when it starts.
+    house.server.program = Started()
     monkeypatch.setenv("PYTHONPATH", install(["quiet_agents", "people_from_file"], tmp_path / "site"))
     monkeypatch.setenv("PEOPLE_FILE", str(made.file))
     monkeypatch.setenv("QUIET_AGENTS", str(made.quiet))

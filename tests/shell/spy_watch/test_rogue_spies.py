@@ -316,12 +316,13 @@ def test_a_channel_that_cannot_be_asked_is_asked_again(site: Site) -> None:
     assert site.facts == ["pbx_lost", "pbx_synced", "rogue_spy"]
 
 
-def test_a_pbx_that_is_being_stopped_proves_nobody_rogue(site: Site) -> None:
+def test_a_pbx_that_is_being_stopped_proves_nobody_rogue(site: Site, logs: list[EventDict]) -> None:
     """It says no to every question, but the channel is there: its proof could not be asked for, and is later."""
     site.fake.refused["Getvar"] = "Asterisk is shutting down"
     site.fake.start_spying(SPYER, SPYEE)
     site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
     assert (kinds(site), site.facts) == ([(SPYER, Kind.UNPROVEN)], [])
+    assert not [line["event"] for line in logs if line["log_level"] == "error"]
     site.fake.refused.clear()
     resync(site)
     assert (kinds(site), site.facts) == ([(SPYER, Kind.OTHERS)], [])

@@ -1288,8 +1288,8 @@ class SpyWatch:
     async def _wait_for_hangup(self, grant: Grant, seconds: float) -> None:
         """ChanSpyStop comes before the Hangup that it is for: who hangs up now says why it ended.
 
-        When a call is over ChanSpy ends before the agent's channel is gone, and on a busy PBX the supervisor's channel
-        is gone first. Its phone hung up where Asterisk said so (HangupRequest).
+        When a call is over ChanSpy ends before the agent's channel is gone. On a busy PBX the supervisor's channel is
+        gone first. Its phone hung up where Asterisk said so (HangupRequest).
         """
         over = {grant.spyee_uniqueid: End.CALL_OVER}
         by_phone = {grant.spyer_uniqueid: End.SUPERVISOR_HUNG_UP}

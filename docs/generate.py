@@ -155,8 +155,8 @@ EVENTS = {
     "`mute in` (what they say), `press` (the key that ends ChanSpy) or `remove` (from a conference). Where both "
     "mutes fail, `res_mutestream` is mostly not loaded. The spy ends by another step, or by a hang-up.",
     "spy_watch_failed": "A spy could not be looked at or ended, though the PBX answers. It is tried again.",
-    "spy_watch_unanswered": "A spy could not be looked at or ended: there is no connection to the PBX, or it is being "
-    "stopped. It is tried again with the next lists.",
+    "spy_watch_unanswered": "A spy could not be looked at or ended: there is no connection to the PBX, or it is "
+    "being stopped. It is tried again with the next lists.",
     "plugin_failed": "A plug-in raised, took too long or answered nonsense; what it was asked for is denied.",
     "plugin_loaded": "A plug-in is asked from now on.",
     "plugin_ignored": "An installed plug-in is not named in `plugins` of the configuration. Nothing of it runs.",

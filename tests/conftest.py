@@ -1,6 +1,8 @@
 """Fixtures that several folders of tests share.
 
-`lab` is a real Asterisk with real phones; a test that asks for it runs once on each version. Options:
+`lab` is a real Asterisk with real phones; a test that asks for it runs once on each version. What is ours alone, and
+the same on every Asterisk, has the mark `either_version`: each of its cases runs on one version, and the cases take
+turns. Options:
 
     pytest --asterisk 22        only that version
     pytest --keep-lab           keep the folders with logs and packets below .cache/lab
@@ -20,6 +22,7 @@ import os
 import re
 import signal
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,11 +76,26 @@ def _books_of_installs(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--asterisk") is None:
+        others = [item for item in items if is_of_other_version(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
     random = [item for item in items if is_random(item)]
     for item in random:
         item.add_marker("fuzz")
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     config.stash[FUZZ_SECONDS] = config.getoption("--fuzz-seconds") * workers / max(1, len(random))
+
+
+def is_of_other_version(item: pytest.Item) -> bool:
+    """Whether this case, which needs to run on one version alone, is not for the version that it is made for."""
+    if item.get_closest_marker("either_version") is None:
+        return False
+    version = re.search(r"\basterisk(\d+)", item.name)
+    if version is None:
+        return False
+    case = item.nodeid.replace(version[0], "")
+    return VERSIONS[zlib.crc32(case.encode()) % len(VERSIONS)] != version[1]
 
 
 def is_random(item: pytest.Item) -> bool:

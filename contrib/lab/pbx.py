@@ -536,7 +536,8 @@ class Lab:
             .with_volume_mapping(str(self.folder / "phones"), "/phones", "rw")
             .with_volume_mapping(str(_tones()), "/tones", "ro")
             .with_command(
-                "tcpdump -i eth0 -Z root --immediate-mode -U -w /phones/rtp.pcap "
+                # Room for 10,000 packets: while the machine is busy, none may be lost. One of sound has 230 bytes.
+                "tcpdump -i eth0 -Z root --immediate-mode -U -s 512 -B 8192 -w /phones/rtp.pcap "
                 f"udp and portrange {RTP_PORT}-{last_port}"
             )
             .waiting_for(FileExistsWaitStrategy(capture_file).with_startup_timeout(20).with_poll_interval(0.05))

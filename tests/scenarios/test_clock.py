@@ -9,6 +9,9 @@ import pytest
 from contrib.lab.server import PINS
 from tests.scenarios.house import House, heard_in
 
+pytestmark = pytest.mark.either_version
+"""The clock is that of our server."""
+
 HOURS = 3_600.0
 
 

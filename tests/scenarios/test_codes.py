@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from contrib.lab.pbx import Lab
 from tests.scenarios.house import House, heard_in
 
@@ -33,6 +35,7 @@ def test_a_permission_group_has_only_its_own_codes(house: House) -> None:
         house.lab.pbx.remove_dialplan("lab-group")
 
 
+@pytest.mark.either_version
 def test_other_codes(house: House, own_dialplan: Lab) -> None:
     """A site chooses its codes; the old ones lead nowhere."""
     codes = {"listen": "*81", "whisper": "*82", "barge": "*83"}
@@ -50,6 +53,7 @@ def test_other_codes(house: House, own_dialplan: Lab) -> None:
     house.hears(heard_in("whisper"))
 
 
+@pytest.mark.either_version
 def test_a_shared_secret(house: House, own_dialplan: Lab) -> None:
     """Without the secret in the dialplan every call is refused; with it, all is as before; no log of ours has it."""
     house.server.stop()
@@ -66,6 +70,7 @@ def test_a_shared_secret(house: House, own_dialplan: Lab) -> None:
     assert SECRET not in house.server.log.read_text()
 
 
+@pytest.mark.either_version
 def test_a_peer_that_is_not_allowed(house: House) -> None:
     """A PBX that is not in the list gets no answer, and its caller a hang-up."""
     house.server.stop()

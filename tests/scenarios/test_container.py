@@ -22,6 +22,9 @@ from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House, heard_in
 from tests.unit.supervision.desk import PIN_HASH
 
+pytestmark = pytest.mark.either_version
+"""The container is ours."""
+
 COMPOSE = Path(__file__).resolve().parents[2] / "contrib" / "docker" / "compose.yaml"
 USER = 990
 """Whom the image runs as."""

@@ -384,6 +384,7 @@ def test_ctrl_c_leaves_nothing(doctor: Doctor) -> None:
     assert doctor.house.lab.pbx.channels() == ()
 
 
+@pytest.mark.either_version
 @pytest.mark.parametrize(
     ("file", "text", "check", "evidence"),
     [
@@ -426,6 +427,7 @@ def test_a_file_that_is_unsafe(doctor: Doctor, file: str, text: str, check: str,
     assert "xxxx" not in line
 
 
+@pytest.mark.either_version
 def test_sounds_that_are_missing(doctor: Doctor) -> None:
     """Of the language that they are wanted in."""
     sounds = doctor.folder / "data" / "sounds" / "en"
@@ -438,6 +440,7 @@ def test_sounds_that_are_missing(doctor: Doctor) -> None:
     assert "agent-pass" not in line
 
 
+@pytest.mark.either_version
 def test_our_own_house(doctor: Doctor) -> None:
     """A record that was taken out of the audit, and a store that is gone."""
     house = doctor.house

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.supervision.lock_outs import LockOut
 from contrib.lab.server import PINS
 from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House, heard_in
+
+pytestmark = pytest.mark.either_version
+"""PINs, lock-outs and remembered PINs are ours; Asterisk plays prompts and passes digits on."""
 
 WRONG = "1357924"
 

@@ -13,7 +13,7 @@ from contrib.lab.sound import Hearing
 from tests.scenarios.house import House, heard_in
 
 SOUNDS = {"sounds": [NOTICE_SOUND]}
-LONG = {"sounds": [NOTICE_SOUND] * 6}
+LONG = {"sounds": [NOTICE_SOUND] * 8}
 """So long that much can happen meanwhile."""
 SOUND_SECONDS = 1.0
 

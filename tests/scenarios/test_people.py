@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from contrib.lab.server import SITE
 from tests.scenarios.house import House, heard_in
+
+pytestmark = pytest.mark.either_version
+"""Who there is comes from our store."""
 
 
 def test_who_is_disabled_falls_silent_and_may_come_back(stored: House) -> None:

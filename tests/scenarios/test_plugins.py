@@ -16,6 +16,9 @@ from tests.installed import install
 from tests.scenarios.conftest import PEOPLE
 from tests.scenarios.house import House, heard_in, moment
 
+pytestmark = pytest.mark.either_version
+"""Plug-ins are asked by us; the spies are as in every other scenario."""
+
 PAIR: dict[str, set[str]] = {"3001": {"1001"}, "1001": {"3001"}, "2001": set()}
 SECONDS = 3.0
 """A second until the file is looked at, and the time that a loaded machine takes."""

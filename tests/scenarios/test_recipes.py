@@ -16,6 +16,9 @@ from contrib.lab.phone import Call, Phone
 from contrib.lab.waiting import wait_until
 from tests.scenarios.programs import CHECKOUT, SECONDS, printed, running
 
+pytestmark = pytest.mark.either_version
+"""The recipes are written against AGI as it has been since Asterisk 1.8."""
+
 RECIPES = CHECKOUT / "contrib" / "examples" / "recipes"
 EXTENSION = "7996"
 AGENT = "1001"

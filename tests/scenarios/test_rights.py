@@ -38,6 +38,7 @@ def ended(house: House, mark: int, why: str, reason: str = "revoked") -> float:
     return began
 
 
+@pytest.mark.either_version
 def test_a_reason_is_asked_for_once_for_each_call(house: House) -> None:
     """A wrong digit gives no sound; the right one is on record, also of the next mode, and is not asked for again."""
     house.reconfigure(rules=[rule(terms={"reason_required": True})])
@@ -62,6 +63,7 @@ def test_a_reason_is_asked_for_once_for_each_call(house: House) -> None:
     assert len(house.server.events("reason_prompted")) == 2
 
 
+@pytest.mark.either_version
 def test_hours_that_end_end_the_spy(house: House) -> None:
     """Within about a second of the end of the hours there is silence, and the next request is refused."""
     house.server.stop()
@@ -90,6 +92,7 @@ def test_hours_that_end_end_the_spy(house: House) -> None:
     assert house.lab.last_heard("2001", {"1001", "3001"}, silent) == silent
 
 
+@pytest.mark.either_version
 def test_minutes_that_are_up_end_the_spy(house: House) -> None:
     """Another mode is no new beginning, nor is another request for the same call; the next call is one."""
     house.reconfigure(rules=[rule(terms={"max_minutes": 0.1})])
@@ -112,6 +115,7 @@ def test_minutes_that_are_up_end_the_spy(house: House) -> None:
     house.hears(heard_in("listen"))
 
 
+@pytest.mark.either_version
 def test_minutes_go_on_through_a_crash_of_the_server(house: House) -> None:
     """The grant on the channel says since when the call is heard, and the next run of the server ends it in time."""
     house.reconfigure(rules=[rule(terms={"max_minutes": 0.3})])
@@ -129,6 +133,7 @@ def test_minutes_go_on_through_a_crash_of_the_server(house: House) -> None:
     house.assert_no_alarm()
 
 
+@pytest.mark.either_version
 def test_no_more_hear_a_call_than_may(house: House) -> None:
     """The one too many is refused; a limit that is lowered ends the spy of who came last."""
     house.reconfigure(rules=[rule(terms={"max_listeners": 1})])
@@ -184,6 +189,7 @@ def test_a_rule_for_the_calls_that_come_in(house: House) -> None:
     assert not house.server.audit("spy_started")
 
 
+@pytest.mark.either_version
 def test_the_scan_alone(house: House) -> None:
     """Who may scan, and not dial, comes to the agent by the scan only."""
     house.reconfigure(rules=[rule(allow=["scan"])])

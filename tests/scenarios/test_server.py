@@ -9,6 +9,9 @@ import pytest
 from agi_monitor.dialplan.parse import parse
 from tests.scenarios.house import House, heard_in
 
+pytestmark = pytest.mark.either_version
+"""What our server does when it stops, is killed or cannot write."""
+
 
 def test_without_a_server_nobody_hears_anything(house: House) -> None:
     """Every code ends in a hang-up when the server is not there."""

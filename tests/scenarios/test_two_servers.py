@@ -110,6 +110,7 @@ def test_a_spy_of_a_server_with_another_key_is_found_by_the_list(house: House, t
         other.assert_no_alarm()
 
 
+@pytest.mark.either_version
 @pytest.mark.parametrize("keys", [(None, None), (KEY, "another-key-that-nobody-else-has")])
 def test_two_servers_without_a_common_key(house: House, tmp_path: Path, keys: tuple[str | None, str | None]) -> None:
     """What the other one grants proves nothing here: it is rogue."""
@@ -172,6 +173,7 @@ def test_an_orphan_is_adopted(house: House, mode: str, end: str) -> None:
     house.assert_no_alarm()
 
 
+@pytest.mark.either_version
 def test_an_orphan_is_adopted_once(house: House) -> None:
     """Lists go on finding it, and a third run adopts it again."""
     orphaned(house)
@@ -206,6 +208,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.either_version
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_right_that_was_taken_away_meanwhile(house: House, change: str) -> None:
     """An orphan whose right is gone is adopted only to be ended."""
@@ -252,6 +255,7 @@ def test_a_spy_that_was_left_running_is_adopted(house: House) -> None:
     assert house.server.wait_for_audit("spy_ended", 2)[1]["why"] == "supervisor_hung_up"
 
 
+@pytest.mark.either_version
 def test_an_orphan_is_no_orphan_without_its_state(house: House) -> None:
     """A server whose key is gone with its state finds a proof that it cannot read: rogue."""
     house.lab.connect("3001", "1001")

@@ -18,6 +18,9 @@ import pytest
 from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House
 
+pytestmark = pytest.mark.either_version
+"""Records, numbers and the command line are ours."""
+
 SECONDS = 15.0
 ROGUE = """[lab-tests]
 exten => 7601,1,Answer()

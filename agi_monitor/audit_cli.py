@@ -69,12 +69,14 @@ def _head(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list
     for text in texts:
         match = re.fullmatch(r"([1-9][0-9]{0,14}):([0-9a-f]{64})", text)
         if match is None:
-            raise click.BadParameter(f"{text}: must be a record's number, a colon and its 64 hexadecimal digits")
+            raise click.BadParameter(f"{text}: must be a record number, a colon and 64 hexadecimal digits")
         found.append(Head(int(match[1]), match[2]))
     return found
 
 
-_node_option = click.option("--node", "nodes", multiple=True, help="Only what this server put into the database.")
+_node_option = click.option(
+    "--node", "nodes", multiple=True, help="Only records that this server put into the database."
+)
 
 
 _key_option = click.option(
@@ -82,7 +84,7 @@ _key_option = click.option(
     "key_paths",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with public keys that are trusted, from 'agi-monitor audit key'. Without FILES those of the server.",
+    help="File with trusted public keys, from 'agi-monitor audit key' (default without FILES: the server's own).",
 )
 
 
@@ -100,12 +102,12 @@ def _reading(command: Command) -> Command:
 def _selecting(command: Command) -> Command:
     """The options that choose records; the command takes a ``Selection``."""
     for option in (
-        click.option("--call", "calls", multiple=True, help="Records of this call of a supervisor."),
-        click.option("--fact", "facts", multiple=True, help="Records of this fact, such as spy_started."),
+        click.option("--call", "calls", multiple=True, help="Records of this supervisor's call."),
+        click.option("--fact", "facts", multiple=True, help="Records of this kind, such as spy_started."),
         click.option("--agent", "agents", multiple=True, help="Records about this extension."),
         click.option("--supervisor", "supervisors", multiple=True, help="Records of this supervisor."),
-        click.option("--to", "end", callback=_time(True), help="Until this time, or to the end of this day."),
-        click.option("--from", "begin", callback=_time(False), help="From this time or day on."),
+        click.option("--to", "end", callback=_time(True), help="Records until this time, or to the end of this day."),
+        click.option("--from", "begin", callback=_time(False), help="Records from this time or day on."),
     ):
         command = option(command)
     return command
@@ -122,17 +124,19 @@ def _selection(options: dict[str, object]) -> Selection:
 
 @click.group()
 def audit() -> None:
-    """Read, verify and report on the record of who heard whom.
+    """Read, verify and report on the record of who listened to whom.
 
-    Without FILES it is the audit of the configuration: the file and what rotation left of it, or with --store the
-    database. Where the configuration has no file it is always the database.
+    Without FILES it reads the configured audit: the file and its rotated parts or, with --store, the database. Where
+    the configuration names no file it always reads the database.
     """
 
 
 @audit.command("list")
 @_reading
 @_selecting
-@click.option("--limit", type=click.IntRange(1), default=100, help="So many at most, the last ones; 100.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=100, help="Show at most N records, newest last (default: 100)."
+)
 def list_(
     config_path: Path,
     as_json: bool,
@@ -156,7 +160,7 @@ def list_(
     if last:
         terminal.console().print(tables.records_table(list(last)))
     if count > len(last):
-        terminal.say(f"{count - len(last)} earlier records are not shown: --limit, or export", err=True)
+        terminal.say(f"{count - len(last)} earlier records are not shown; use --limit or export", err=True)
     elif not count:
         click.echo("no records", err=True)
 
@@ -164,13 +168,19 @@ def list_(
 @audit.command()
 @_reading
 @_selecting
-@click.option("--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl", help="How; jsonl.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    help="Output format (default: jsonl).",
+)
 @click.option(
     "--out",
     "path",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default="-",
-    help="Write to this file, for its owner and group to read.",
+    help="Write to this file, readable by its owner and group.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
 def export(
@@ -219,10 +229,10 @@ def export(
     "--expect",
     multiple=True,
     callback=_head,
-    help="A record that is known from elsewhere, as NUMBER:HASH, such as those of the log event audit_checkpoint.",
+    help="A record known from elsewhere, as NUMBER:HASH, such as in the log event audit_checkpoint.",
 )
 @click.option(
-    "--partial", is_flag=True, help="FILES are a part of the audit: what comes before and behind is elsewhere."
+    "--partial", is_flag=True, help="FILES are part of an audit: accept that it begins earlier and ends later."
 )
 def verify(
     config_path: Path,
@@ -234,10 +244,10 @@ def verify(
     expect: list[Head],
     partial: bool,
 ) -> None:
-    """Find out whether a record was changed, removed, inserted or moved, and which. Exit code 1 when one was.
+    """Find records that were changed, removed, inserted or moved. Exit code 1 when there are any.
 
-    FILES come in any order. Without them, the end of the chain and the keys that the server keeps are used. The keys
-    of other servers of a store are theirs: without --key, any signature that fits counts there, and a note says so.
+    FILES may be in any order. Without them, the server's own end of the chain and keys are used. The keys of the
+    other servers of a store are not here: without --key any matching signature counts for them, and a note says so.
     """
     with terminal.failing():
         given = [key for path in key_paths for key in trusted_keys(path, given=True)]
@@ -367,13 +377,13 @@ def _tell_comparison(comparison: Comparison, limit: int, as_json: bool) -> bool:
         if one.strange:
             terminal.say(f"{name}: {one.strange} lines are not records: see 'agi-monitor audit verify'")
     if sum(only) > sum(one.more for one in found):
-        terminal.say(f"{sum(only) - sum(one.more for one in found)} more are not shown: --limit", err=True)
+        terminal.say(f"{sum(only) - sum(one.more for one in found)} more are not shown; use --limit", err=True)
     return not sum(only)
 
 
 @audit.command()
 def key(config_path: Path, as_json: bool) -> None:
-    """Print the public keys that verify the checkpoints. Keep them where nobody of this machine can change them."""
+    """Print the public keys that verify the checkpoints. Keep them on another machine."""
     with terminal.failing():
         keys = trusted_keys(_config(config_path).state.directory / PUBLIC_FILE)
     if as_json:
@@ -393,7 +403,7 @@ def report(
     nodes: tuple[str, ...],
     **options: object,
 ) -> None:
-    """Show for how long each agent was heard, and for how long each supervisor listened."""
+    """Show how long each agent was heard, and how long each supervisor listened."""
     minutes = Minutes()
     selection = _selection(options)
     with terminal.failing(), _source(files, store, nodes, config_path) as opened:
@@ -413,7 +423,7 @@ def report(
 @audit.command()
 @_reading
 @_selecting
-@click.option("--group", "groups", multiple=True, help="Only agents of this group of the configuration.")
+@click.option("--group", "groups", multiple=True, help="Only agents in this group of the configuration.")
 def sampling(
     config_path: Path,
     as_json: bool,
@@ -423,10 +433,10 @@ def sampling(
     groups: tuple[str, ...],
     **options: object,
 ) -> None:
-    """Show whether anybody was chosen far more often than equal chance explains.
+    """Show whether an agent was chosen far more often than chance explains.
 
-    A visit is a call of a supervisor to an agent; changes of mode and following calls of the agent count once. Agents
-    are those of the configuration; with FILES and without --group, those who were heard.
+    A visit is one call of a supervisor to one agent, including changes of mode and the agent's next calls. The agents
+    are those of the configuration or, with FILES and without --group, those who were heard.
     """
     counted = Sampling()
     selection = _selection(options)
@@ -450,20 +460,25 @@ def sampling(
     terminal.console().print(tables.shares_table(shares))
     first, visits = shares[0], sum(share.visits for share in shares)
     terminal.say(
-        f"\n{visits} visits to {len(shares)} agents. If every visit had gone to any of them alike, somebody would "
-        f"have {first.visits} or more with a chance of {tables.one_in(first.chance)}: agent {first.agent} was heard "
-        f"{first.verdict}."
+        f"\n{visits} visits to {len(shares)} agents. If each had been equally likely to go to any, the chance "
+        f"that one agent has {first.visits} or more would be {tables.one_in(first.chance)}: agent {first.agent} was "
+        f"heard {first.verdict}."
     )
 
 
 @audit.command()
 @_node_option
-@click.option("--store", is_flag=True, help="Of the database instead of the files.")
+@click.option("--store", is_flag=True, help="Remove from the database instead of the files.")
 @_key_option
-@click.option("--days", required=True, type=click.IntRange(1, 36_500), help="Keep records of the last so many days.")
-@click.option("--hold", "texts", multiple=True, help="Keep what fits, such as 'supervisor=anna from=2026-01-01'.")
-@click.option("--hold-file", type=INPUT, help="A file with such holds, one a line.")
-@click.option("--apply", is_flag=True, help="Do it. Without this, only say what would be removed.")
+@click.option("--days", required=True, type=click.IntRange(1, 36_500), help="Keep the records of the last N days.")
+@click.option(
+    "--hold",
+    "texts",
+    multiple=True,
+    help="Keep matching records, such as 'supervisor=anna from=2026-01-01'; repeatable.",
+)
+@click.option("--hold-file", type=INPUT, help="File with such holds, one per line.")
+@click.option("--apply", is_flag=True, help="Remove them. Without this, only show what would be removed.")
 def retain(
     config_path: Path,
     as_json: bool,
@@ -477,7 +492,7 @@ def retain(
 ) -> None:
     """Remove old records. A signed line in their place says how many, by whom and when, and the chain stays whole.
 
-    Only an audit that is right is touched. The current file is left alone while the server runs: rotate it before.
+    Only a valid audit is changed. The current file is left alone while the server runs: rotate it first.
     With --store it is the audit of this server in the database, or of --node with its --key, also while servers run.
     """
     kept = _holds(texts, hold_file)
@@ -546,7 +561,7 @@ class _Opened:
 @contextmanager
 def _source(files: Sequence[Path], store: bool, nodes: Sequence[str], config_path: Path) -> Iterator[_Opened]:
     if files and (store or nodes):
-        raise click.UsageError("FILES are no part of the store: give either, or --store, or --node")
+        raise click.UsageError("FILES cannot be combined with --store or --node")
     config = None if files else _config(config_path)
     if config is None or (config.audit.file is not None and not store and not nodes):
         given = bool(files)
@@ -585,7 +600,9 @@ def _records(opened: _Opened, selection: Selection) -> Iterator[Row]:
         else:
             yield entry.row
     if strange:
-        terminal.say(f"{strange} lines are no records and were passed over: see 'agi-monitor audit verify'", err=True)
+        terminal.say(
+            f"{strange} lines are not records and were passed over: see 'agi-monitor audit verify'", err=True
+        )
 
 
 def _config(path: Path) -> Config:
@@ -627,9 +644,9 @@ def _tell(outcomes: Sequence[Outcome], applied: bool, as_json: bool, left: Path 
         verb = "removed" if applied else "would be removed"
         terminal.say(f"{one.where}: {one.removed} of {one.records} records {verb}{held}{old}")
     if left is not None:
-        terminal.say(f"{left}: left alone, a server writes to it. Rotate it, then come again")
+        terminal.say(f"{left}: left alone: a server is writing to it. Rotate it, then run this again")
     if not applied:
-        click.echo("Nothing was changed; --apply does it")
+        click.echo("Nothing was changed. Add --apply to remove them")
 
 
 @contextmanager

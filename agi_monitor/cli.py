@@ -62,7 +62,7 @@ _socket_option = click.option(
     type=click.Path(readable=False, path_type=Path),
     envvar="AGI_MONITOR_SOCKET",
     show_envvar=True,
-    help="The control socket of the server. Without it the configuration says where it is.",
+    help="The server's control socket (default: the one in the configuration).",
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default=DEFAULT_CONFIG)
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init(path: Path, force: bool) -> None:
     """Write a commented sample configuration to PATH."""
     try:
@@ -84,7 +84,7 @@ def init(path: Path, force: bool) -> None:
             file.belongs(0o640, *folder.owner_of_new())
             file.take_place(of_nothing=not force)
     except FileExistsError:
-        terminal.fail(f"{path}: is there already; --force replaces it")
+        terminal.fail(f"{path}: exists already; --force overwrites it")
     except OSError as error:
         terminal.fail(f"{path}: cannot be written: {error.strerror}")
     terminal.say(
@@ -96,7 +96,7 @@ def init(path: Path, force: bool) -> None:
 @_config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check_config(config_path: Path, as_json: bool) -> None:
-    """Check the configuration and the dialplan that comes out of it."""
+    """Check the configuration and the dialplan generated from it."""
     problems: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     others: tuple[Ignored, ...] = ()
@@ -120,14 +120,12 @@ def check_config(config_path: Path, as_json: bool) -> None:
         terminal.say("\n".join(problems), err=True)
     else:
         terminal.say(
-            f"{config_path}: right. Supervisors: {len(config.supervisors)}, agents: {len(config.agents)}, "
+            f"{config_path}: valid. Supervisors: {len(config.supervisors)}, agents: {len(config.agents)}, "
             f"rules: {len(config.rules)}"
         )
         hinted = sum(1 for one in config.agents.values() if not one.endpoints)
         if hinted:
-            terminal.say(
-                f"Not verified here: the hints of {hinted} agents without endpoints, which the PBX is asked for."
-            )
+            terminal.say(f"Not verified here: the hints of {hinted} agents without endpoints. The PBX knows them.")
         for plugin in plugins:
             terminal.say(f"plug-in {plugin.name} {plugin.version}: {', '.join(plugin.hooks)}")
         for other in others:
@@ -142,11 +140,11 @@ def check_config(config_path: Path, as_json: bool) -> None:
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder the files are written to, such as /etc/asterisk/agi-monitor.",
+    help="Folder to write the files to, such as /etc/asterisk/agi-monitor.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def render(config_path: Path, out: Path, as_json: bool) -> None:
-    """Write the dialplan files, and the account for manager.conf. Files that would not change are left alone."""
+    """Write the dialplan files and the manager.conf account. Files that would not change are left alone."""
     try:
         config = load_with_people(config_path)
         files = render_dialplan(assembly.site(config), config.dialplan.templates)
@@ -168,7 +166,7 @@ def render(config_path: Path, out: Path, as_json: bool) -> None:
         terminal.say(f"Next: asterisk -rx 'manager reload'; {MANAGER} says how to include it, once")
     elif MANAGER not in files and (out / MANAGER).exists():
         terminal.say(
-            f"{MANAGER}: is left from a configuration with ami; remove it, then asterisk -rx 'manager reload'"
+            f"{MANAGER}: is left from a configuration with ami. Remove it, then run asterisk -rx 'manager reload'"
         )
     if out / PJSIP in changed:
         terminal.say(f"Next: asterisk -rx 'module reload res_pjsip.so'; {PJSIP} says how to include it, once")
@@ -179,10 +177,10 @@ def render(config_path: Path, out: Path, as_json: bool) -> None:
 @main.command()
 @_config_option
 def reload(config_path: Path) -> None:
-    """Make the running server read its configuration again, and say what came of it.
+    """Make the running server read its configuration again, and print the result.
 
-    A file with a mistake is refused here already. A server that does not answer at its control socket is told by a
-    signal, if it is the process that has locked the folder of the state; its log says what came of that.
+    A file with a mistake is refused before the server is told. Where the control socket does not answer, the process
+    that holds the state folder gets a signal, and its log has the result.
     """
     config = _load(config_path)
     try:
@@ -206,14 +204,14 @@ def _reload_by_signal(directory: Path, silence: ControlFailed) -> None:
     if told is None and isinstance(silence.__cause__, PermissionError):
         terminal.fail(str(silence))
     if told is None:
-        terminal.fail(f"{directory}: no agi-monitor is running with this folder")
-    terminal.say(f"process {told}: told to reload; its log says what came of it")
+        terminal.fail(f"{directory}: no agi-monitor runs with this folder")
+    terminal.say(f"process {told}: told to reload; its log has the result")
 
 
 @main.command()
 @_config_option
 def serve(config_path: Path) -> None:
-    """Run the FastAGI server until SIGTERM. SIGHUP reads the configuration again."""
+    """Run the FastAGI server until SIGTERM. SIGHUP reloads the configuration."""
     sockets = passed_sockets(os.environ)
     config = _load(config_path)
     logs.configure(config.log.level, config.log.format)
@@ -309,7 +307,7 @@ for group in (audit, people, pin, rules):
 @_socket_option
 @_json_option
 def status(config_path: Path, socket: Path | None, as_json: bool) -> None:
-    """Show how the running server is. Exit code 1 when the live picture of the PBX is not to be trusted."""
+    """Show the state of the running server. Exit code 1 when its picture of the PBX cannot be trusted."""
     found = cast(Row, _ask(config_path, socket, Request(Ask.STATUS))["status"])
     if as_json:
         click.echo(json.dumps(found, indent=1))
@@ -323,7 +321,7 @@ def status(config_path: Path, socket: Path | None, as_json: bool) -> None:
 @_socket_option
 @_json_option
 def calls(config_path: Path, socket: Path | None, as_json: bool) -> None:
-    """Show the calls that are on now: agents, other party, state, duration, queue, and who hears them."""
+    """Show current calls: agent, other party, state, duration, queue, and who is listening."""
     found = cast(list[Row], _ask(config_path, socket, Request(Ask.CALLS))["calls"])
     if as_json:
         click.echo(json.dumps({"calls": found}, indent=1))
@@ -338,7 +336,7 @@ def calls(config_path: Path, socket: Path | None, as_json: bool) -> None:
 @_socket_option
 @_json_option
 def spies(config_path: Path, socket: Path | None, as_json: bool) -> None:
-    """Show who hears whom now, also by ways other than this server. Spies that nobody granted are red."""
+    """Show who is listening to whom, through this server or past it. Unauthorized spies are red."""
     found = cast(list[Row], _ask(config_path, socket, Request(Ask.SPIES))["spies"])
     if as_json:
         click.echo(json.dumps({"spies": found}, indent=1))
@@ -350,7 +348,7 @@ def spies(config_path: Path, socket: Path | None, as_json: bool) -> None:
 
 @main.group()
 def spy() -> None:
-    """Do something about one spy."""
+    """Act on a running spy."""
 
 
 @spy.command()
@@ -359,7 +357,7 @@ def spy() -> None:
 @_socket_option
 @_json_option
 def kill(id: str, config_path: Path, socket: Path | None, as_json: bool) -> None:
-    """End the spy ID of 'agi-monitor spies'. The audit says who did it."""
+    """End the spy with this ID, as shown by 'agi-monitor spies'. The audit records who did it."""
     ended = cast(Row, _ask(config_path, socket, Request(Ask.KILL, id))["ended"])
     if as_json:
         click.echo(json.dumps({"ended": ended}, indent=1))
@@ -370,9 +368,9 @@ def kill(id: str, config_path: Path, socket: Path | None, as_json: bool) -> None
 @main.command()
 @_config_option
 @_socket_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def events(config_path: Path, socket: Path | None, as_json: bool) -> None:
-    """Show every record of the audit as it is written, until Ctrl-C."""
+    """Print audit records as they are written, until Ctrl-C."""
     console = terminal.console()
     try:
         for record in client.follow(_socket(config_path, socket)):

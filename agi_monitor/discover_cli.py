@@ -19,21 +19,21 @@ from agi_monitor.errors import AgiMonitorError
     type=click.Path(path_type=Path),
     default="/etc/asterisk",
     show_default=True,
-    help="The folder with Asterisk's configuration.",
+    help="Folder with Asterisk's configuration.",
 )
 @click.option(
     "--freepbx",
     "lists",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Extensions as FreePBX's bulk handler exports them, CSV; repeatable.",
+    help="CSV export of FreePBX's bulk handler with extensions; repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For machines, with the notes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, notes included.")
 def discover(folder: Path, lists: tuple[Path, ...], as_json: bool) -> None:
-    """Find agents and their devices in what a site has, and print them as 'people import' takes them.
+    """Find agents and their devices in Asterisk's files, and print them for 'people import'.
 
-    Looks into pjsip.conf, voicemail.conf (names alone) and queues.conf (a queue makes a group). Says on standard
-    error what was not understood. Never makes a supervisor, a right or a PIN. Exit code 1 when nobody was found.
+    Reads pjsip.conf, voicemail.conf (only names) and queues.conf (a queue becomes a group). Prints what it did not
+    understand on standard error. Never makes a supervisor, a rule or a PIN. Exit code 1 when no agent was found.
     """
     try:
         found = site_people.look(folder, lists)

@@ -43,7 +43,7 @@ def _chosen(only: Sequence[str], skip: Sequence[str]) -> list[Check]:
     names = {check.id for check in CHECKS}
     for name in (*only, *skip):
         if name not in names:
-            raise click.BadParameter(f"{name!r} is no check; 'agi-monitor doctor --list' shows all")
+            raise click.BadParameter(f"{name!r} is not a check; 'agi-monitor doctor --list' shows all of them")
     return [check for check in CHECKS if (not only or check.id in only) and check.id not in skip]
 
 
@@ -54,18 +54,22 @@ def _chosen(only: Sequence[str], skip: Sequence[str]) -> list[Check]:
     type=click.Path(path_type=Path),
     default="/etc/asterisk",
     show_default=True,
-    help="The folder with Asterisk's configuration.",
+    help="Folder with Asterisk's configuration.",
 )
 @click.option(
     "--ami-user",
-    help="An account of manager.conf with 'system,config,reporting' in 'write', to ask the PBX. Its secret comes "
+    help="Account of manager.conf with 'system,config,reporting' in 'write', to ask the PBX. Its secret comes "
     f"from the variable {SECRET_VARIABLE}, or is asked for. It is stored nowhere.",
 )
-@click.option("--ami-host", help="Where the manager interface listens; as the configuration says, or 127.0.0.1.")
-@click.option("--ami-port", type=click.IntRange(1, 65_535), help="Its TCP port; that of the configuration, or 5038.")
-@click.option("--only", multiple=True, metavar="ID", help="This check; repeatable.")
-@click.option("--skip", multiple=True, metavar="ID", help="Not this check; repeatable.")
-@click.option("--list", "show_list", is_flag=True, help="Show all checks, and look at nothing.")
+@click.option("--ami-host", help="Host of the manager interface (default: the configuration's, or 127.0.0.1).")
+@click.option(
+    "--ami-port",
+    type=click.IntRange(1, 65_535),
+    help="Port of the manager interface (default: the configuration's, or 5038).",
+)
+@click.option("--only", multiple=True, metavar="ID", help="Run only this check; repeatable.")
+@click.option("--skip", multiple=True, metavar="ID", help="Skip this check; repeatable.")
+@click.option("--list", "show_list", is_flag=True, help="List all checks without running them.")
 @click.option(
     "--audio",
     is_flag=True,
@@ -84,7 +88,7 @@ def doctor(
     show_list: bool,
     audio: bool,
 ) -> None:
-    """Look at the site and say what is unsafe, with the evidence, why it matters and how to mend it.
+    """Check the site for what is unsafe, with the evidence, why it matters and how to fix it.
 
     Changes nothing. Exit code 0 when all is well, 1 for a warning or for what could not be checked, 3 for an error.
     """
@@ -174,7 +178,7 @@ def _show(results: Sequence[Result], calls: Sequence[TestCall]) -> None:
             for line in result.evidence:
                 console.print(Text(f"  {terminal.readable(line)}"))
             console.print(Text(f"  Why: {check.why}", "dim"))
-            console.print(Text(f"  Mend: {check.mend}\n"))
+            console.print(Text(f"  Fix: {check.mend}\n"))
     for call in calls:
         table = Table(f"{call.mode}", *(f"{party} speaks" for party in Party), box=None, pad_edge=False)
         for row in rows(call):

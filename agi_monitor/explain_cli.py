@@ -27,7 +27,9 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no time such as 2026-12-24T10:00 or 2026-12-24T10:00+01:00") from None
+        raise click.BadParameter(
+            f"{text!r} is not a time such as 2026-12-24T10:00 or 2026-12-24T10:00+01:00"
+        ) from None
     if not FIRST_YEAR < found.year < LAST_YEAR:
         raise click.BadParameter(f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
     return found if found.utcoffset() is not None else found.astimezone()
@@ -37,13 +39,24 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
 @click.argument("supervisor")
 @click.argument("mode", type=click.Choice([mode.value for mode in Mode]))
 @click.argument("agent")
-@click.option("--at", callback=_moment, help="When, such as 2026-12-24T10:00, by the clock of this machine; now.")
-@click.option("--queue", help="The queue that gave the call to the agent; an empty text for a call of no queue.")
-@click.option("--direction", type=click.Choice([one.value for one in Direction]), help="Who called whom.")
-@click.option("--scan", is_flag=True, help="The scan comes to the agent, nobody dialled the extension.")
-@click.option("--reason/--no-reason", default=None, help="Whether the supervisor gave a reason; not known.")
-@click.option("--listeners", type=click.IntRange(0), default=0, help="Others who hear the call already; none.")
-@click.option("--minutes", type=click.FloatRange(0), default=0.0, help="So long the call was heard already; 0.")
+@click.option(
+    "--at", callback=_moment, help="Time of the request, such as 2026-12-24T10:00, local time (default: now)."
+)
+@click.option("--queue", help="Queue that the call came from; an empty text for a call without a queue.")
+@click.option(
+    "--direction",
+    type=click.Choice([one.value for one in Direction]),
+    help="Direction of the call, seen from the agent.",
+)
+@click.option("--scan", is_flag=True, help="Assume the agent was reached by a scan.")
+@click.option("--reason/--no-reason", default=None, help="Whether the supervisor gave a reason (default: not known).")
+@click.option("--listeners", type=click.IntRange(0), default=0, help="Listeners already on the call (default: 0).")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Minutes that the supervisor has listened already (default: 0).",
+)
 def explain(
     config_path: Path,
     as_json: bool,
@@ -58,9 +71,9 @@ def explain(
     listeners: int,
     minutes: float,
 ) -> None:
-    """Say whether SUPERVISOR may use MODE on AGENT, which rule decides, and why the other rules about them do not.
+    """Explain whether SUPERVISOR may use MODE on AGENT: which rule decides, and why the others do not.
 
-    Only the rules are asked, in the file, not the running server. Exit code 1 when it is not allowed.
+    Uses the rules of the configuration, not the running server. Exit code 1 when it is not allowed.
     """
     try:
         config = load_with_people(config_path)
@@ -70,11 +83,11 @@ def explain(
     policy = assembly.policy(config)
     person = next((one for one in policy.supervisors.values() if one.id == supervisor), None)
     if person is None:
-        raise click.BadParameter(f"{supervisor!r} is no supervisor of {config_path}", param_hint="SUPERVISOR")
+        raise click.BadParameter(f"{supervisor!r} is not a supervisor in {config_path}", param_hint="SUPERVISOR")
     # What this supervisor would dial comes first: the digits may be an agent's of another tenant as well.
     whose = policy.agent_for(min(person.endpoints), agent) or policy.agents.get(agent)
     if whose is None:
-        raise click.BadParameter(f"{agent!r} is no agent of {config_path}", param_hint="AGENT")
+        raise click.BadParameter(f"{agent!r} is not an agent in {config_path}", param_hint="AGENT")
     request = Request(
         supervisor=person,
         agent=whose,

@@ -65,17 +65,19 @@ class Login:
 def _common(command: Command) -> Command:
     for option in (
         click.option(
-            "--ami-port", type=click.IntRange(1, 65_535), help="Its TCP port; that of the configuration, or 5038."
+            "--ami-port",
+            type=click.IntRange(1, 65_535),
+            help="Port of the manager interface (default: the configuration's, or 5038).",
         ),
         click.option(
-            "--ami-host", help="Where the manager interface listens; as the configuration says, or 127.0.0.1."
+            "--ami-host", help="Host of the manager interface (default: the configuration's, or 127.0.0.1)."
         ),
         click.option(
             "--ami-user",
             help="An account of manager.conf with 'write = config', to reload and to ask what was loaded. Its secret "
             f"comes from the variable {SECRET_VARIABLE}, or is asked for. It is stored nowhere.",
         ),
-        click.option("--force", is_flag=True, help="Also where a person has changed a file since."),
+        click.option("--force", is_flag=True, help="Go on although a file was changed by hand since."),
         click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
         click.option("--yes", is_flag=True, help="Do not ask."),
         click.option(
@@ -84,7 +86,7 @@ def _common(command: Command) -> Command:
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             default="/etc/asterisk",
             show_default=True,
-            help="The folder with Asterisk's configuration.",
+            help="Folder with Asterisk's configuration.",
         ),
         click.option(
             "--books",
@@ -101,7 +103,7 @@ def _common(command: Command) -> Command:
 
 @click.command()
 @_common
-@click.option("--check", is_flag=True, help="Change nothing; ask the PBX whether it has loaded what is rendered.")
+@click.option("--check", is_flag=True, help="Change nothing; check that the PBX has loaded what is rendered.")
 def install(
     config_path: Path,
     as_json: bool,
@@ -115,7 +117,7 @@ def install(
     ami_host: str | None,
     ami_port: int | None,
 ) -> None:
-    """Put the rendered files into Asterisk's folder, and an include of them into its own files.
+    """Put the rendered files into Asterisk's folder and include them from its own files.
 
     Shows every change and asks. With --ami-user the PBX is told to load them and asked what it has loaded; when that
     is not what was rendered, everything is put back. Without it the commands to do so are printed.
@@ -184,7 +186,7 @@ def uninstall(
     ami_host: str | None,
     ami_port: int | None,
 ) -> None:
-    """Take out of Asterisk's folder what install has put there. Files that nobody has changed are as they were."""
+    """Remove what install put into Asterisk's folder. Files not changed since are restored."""
     login = Login(ami_host, ami_port, ami_user)
     with terminal.failing(), ExitStack() as stack:
         places = _places(stack, folder, books)
@@ -196,7 +198,7 @@ def uninstall(
             terminal.say(f"{folder}: nothing was installed here", err=True)
             for path in plans.OURS:
                 if present[path] is not None:
-                    terminal.say(f"{folder / path}: is there; whoever installed it has the books of that", err=True)
+                    terminal.say(f"{folder / path}: exists: another user installed it and has the books", err=True)
             if as_json:
                 click.echo(json.dumps({"state": "unchanged", "files": {}, "wrong": [], "foreign": []}, indent=1))
             return
@@ -277,10 +279,10 @@ def _recover(places: Places, dry_run: bool) -> bool:
         return False
     if dry_run:
         terminal.fail(
-            "an earlier call was killed in the middle: call once without --dry-run, which puts the old files back"
+            "an earlier run was killed half-way: run it once without --dry-run, which restores the old files"
         )
     journal.undo()
-    click.echo("an earlier call was killed in the middle: the old files were put back", err=True)
+    click.echo("an earlier run was killed half-way: the old files were restored", err=True)
     return True
 
 
@@ -337,7 +339,7 @@ def _agreed(
         return False
     if plan.changes and not yes:
         if not sys.stdin.isatty():
-            terminal.fail("nobody can be asked here: --yes goes on without, --dry-run only shows")
+            terminal.fail("there is no terminal to ask: use --yes to go on, or --dry-run to look first")
         click.confirm(question, abort=True, err=True)
     return True
 
@@ -426,7 +428,7 @@ def _put_back(journal: Journal, session: AdminSession | None, error: BaseExcepti
     """Return to the old files, in the PBX as well."""
     if not journal.undo():
         return
-    click.echo("the old files were put back", err=True)
+    click.echo("the old files were restored", err=True)
     if session is None:
         return
     try:
@@ -434,7 +436,7 @@ def _put_back(journal: Journal, session: AdminSession | None, error: BaseExcepti
     except AgiMonitorError as failure:
         complaints = [str(failure)]
     for complaint in complaints:
-        terminal.say(f"the PBX may still have the new ones: {complaint}", err=True)
+        terminal.say(f"the PBX may still use the new ones: {complaint}", err=True)
     if complaints:
         _say_commands(modules)
 
@@ -458,7 +460,7 @@ def _remove_folder(folder: Folder, name: str) -> None:
     except FileNotFoundError:
         pass
     except OSError:
-        terminal.say(f"{folder.path / name}: is left, there is something else in it", err=True)
+        terminal.say(f"{folder.path / name}: is kept: it has other contents", err=True)
 
 
 def _states(plan: Plan) -> dict[str, str]:
@@ -478,7 +480,7 @@ def _report(as_json: bool, state: str, plan: Plan | None, wrong: list[str], fore
     for line in wrong:
         terminal.say(line, err=True)
     for line in foreign:
-        terminal.say(f"not by this install, look at it: {line}", err=True)
+        terminal.say(f"not from this install, check it: {line}", err=True)
     for path, change in files.items():
         terminal.say(f"{path}: {change}")
     terminal.say(state)
@@ -488,6 +490,6 @@ def _say_commands(modules: Iterable[str]) -> None:
     for module in modules:
         terminal.say(f"Next: asterisk -rx '{MODULES[module]}'", err=True)
     terminal.say(
-        "Asterisk says nothing of lines it leaves out: 'agi-monitor install --check --ami-user USER' asks it",
+        "Asterisk does not report lines that it ignores: 'agi-monitor install --check --ami-user USER' finds them",
         err=True,
     )

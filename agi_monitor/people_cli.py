@@ -55,7 +55,7 @@ def people() -> None:
 @people.command("list")
 @click.option("--group", help="Only those in this group.")
 def list_(config_path: Path, as_json: bool, group: str | None) -> None:
-    """Show everybody."""
+    """List supervisors and agents."""
     with terminal.failing():
         found = load_with_people(config_path).people
     if group is not None:
@@ -78,21 +78,23 @@ def list_(config_path: Path, as_json: bool, group: str | None) -> None:
             terminal.console().print(table)
             click.echo()
     if not found.supervisors and not found.agents:
-        click.echo("nobody", err=True)
+        click.echo("no people", err=True)
 
 
 @people.group()
 def add() -> None:
-    """Add one supervisor or agent."""
+    """Add a supervisor or an agent."""
 
 
 @add.command("supervisor")
 @click.argument("id")
-@click.option("--endpoint", "endpoints", multiple=True, required=True, help="A phone, as PJSIP/2001; repeatable.")
+@click.option(
+    "--endpoint", "endpoints", multiple=True, required=True, help="A phone, such as PJSIP/2001; repeatable."
+)
 @click.option("--group", "groups", multiple=True, help="A supervisor group; repeatable.")
-@click.option("--name", default="", help="For people.")
-@click.option("--language", help="Of the prompts, such as de.")
-@click.option("--tenant", help="The company whose agents they may hear, of 'tenants'.")
+@click.option("--name", default="", help="Name shown to people.")
+@click.option("--language", help="Language of the prompts, such as de.")
+@click.option("--tenant", help="Company whose agents they may hear, one of 'tenants'.")
 def add_supervisor(
     config_path: Path,
     as_json: bool,
@@ -103,7 +105,7 @@ def add_supervisor(
     language: str | None,
     tenant: str | None,
 ) -> None:
-    """Add the supervisor ID. Without a PIN they hear nobody yet: agi-monitor pin set ID."""
+    """Add the supervisor ID. They need a PIN before they can listen: agi-monitor pin set ID."""
     fields: dict[str, object] = {"endpoints": endpoints, "groups": groups, "name": name}
     given = {"language": language, "tenant": tenant}
     fields |= {key: value for key, value in given.items() if value is not None}
@@ -112,12 +114,14 @@ def add_supervisor(
 
 @add.command("agent")
 @click.argument("extension")
-@click.option("--endpoint", "endpoints", multiple=True, help="A phone; without any, by the hint of the extension.")
+@click.option(
+    "--endpoint", "endpoints", multiple=True, help="A phone; repeatable (default: those of the extension's hint)."
+)
 @click.option("--group", "groups", multiple=True, help="An agent group; repeatable.")
-@click.option("--name", default="", help="For people.")
-@click.option("--protected", is_flag=True, help="Nobody may hear them.")
-@click.option("--tenant", help="The company they work for, of 'tenants'.")
-@click.option("--dialled", help="The digits that are dialled for them, where EXTENSION is a name.")
+@click.option("--name", default="", help="Name shown to people.")
+@click.option("--protected", is_flag=True, help="Protect the agent: no supervisor may listen.")
+@click.option("--tenant", help="Company they work for, one of 'tenants'.")
+@click.option("--dialled", help="Digits dialled for them, where EXTENSION is a name.")
 def add_agent(
     config_path: Path,
     as_json: bool,
@@ -150,23 +154,23 @@ def _add(config_path: Path, as_json: bool, section: str, name: str, fields: dict
 @people.command()
 @click.argument("who")
 def disable(config_path: Path, as_json: bool, who: str) -> None:
-    """Let WHO, a supervisor's id or an agent's extension, be nobody from now on. Nothing about them is lost."""
+    """Disable WHO, a supervisor's id or an agent's extension. Their data is kept."""
     _change(config_path, as_json, lambda before: _with(before, who, {"disabled": True}))
 
 
 @people.command()
 @click.argument("who")
 def enable(config_path: Path, as_json: bool, who: str) -> None:
-    """Take 'disable' back."""
+    """Re-enable WHO after 'disable'."""
     _change(config_path, as_json, lambda before: _with(before, who, {"disabled": False}))
 
 
 @people.command()
 @click.argument("extension")
-@click.option("--text", required=True, help="The version of the text that they were given.")
-@click.option("--on", "day", help="The date, such as 2026-11-25; today.")
+@click.option("--text", required=True, help="Version of the text that they were given.")
+@click.option("--on", "day", help="Date, such as 2026-11-25 (default: today).")
 def told(config_path: Path, as_json: bool, extension: str, text: str, day: str | None) -> None:
-    """Note that the agent with this EXTENSION has been told that calls are monitored."""
+    """Record that the agent with this EXTENSION was told about monitoring."""
     fields: dict[str, object] = {"told": day or date.today().isoformat(), "told_text": text}
 
     def edit(before: People) -> People:
@@ -179,20 +183,22 @@ def told(config_path: Path, as_json: bool, extension: str, text: str, day: str |
 
 @people.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("--format", "format_", type=click.Choice(["yaml", "csv"]), help="By the name of the file.")
-@click.option("--replace", is_flag=True, help="What is not in FILE goes. Without it, it stays.")
+@click.option(
+    "--format", "format_", type=click.Choice(["yaml", "csv"]), help="Input format (default: from the file name)."
+)
+@click.option("--replace", is_flag=True, help="Delete entries missing from FILE (default: keep them).")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def import_(
     config_path: Path, as_json: bool, file: Path, format_: str | None, replace: bool, dry_run: bool, yes: bool
 ) -> None:
-    """Take people and rules from FILE, or from - for standard input.
+    """Import people and rules from FILE; - is standard input.
 
-    Shows what changes first, then does all or nothing. YAML has the sections supervisors, agents and rules, as the
-    configuration file; CSV has a row for each person. Who has no PIN in FILE keeps the one they have.
+    Shows the changes first, then makes all of them or none. YAML has the sections supervisors, agents and rules of
+    the configuration file; CSV has one row per person. A supervisor without a PIN in FILE keeps their PIN.
     """
     if str(file) == "-" and not (yes or dry_run):
-        terminal.fail("with - nobody can be asked: --yes, or --dry-run to look first")
+        terminal.fail("with - there is no terminal to ask: use --yes, or --dry-run to look first")
     with terminal.failing():
         config = load(config_path).config
         try:
@@ -202,7 +208,7 @@ def import_(
             terminal.fail(f"{file}: cannot be read: {error.strerror}")
         is_csv = format_ == "csv" or (format_ is None and file.suffix.lower() == ".csv")
         if is_csv and replace:
-            terminal.fail("CSV has no rules, so it cannot replace everything: take YAML")
+            terminal.fail("CSV has no rules, so it cannot replace everything: use YAML")
         with _table(config) as table:
             before = table.load()
             given = people_csv.read(content, str(file), before) if is_csv else _yaml(content, str(file))
@@ -227,11 +233,13 @@ def import_(
 
 
 @people.command()
-@click.option("--format", "format_", type=click.Choice(["yaml", "csv"]), default="yaml", help="How; yaml.")
-@click.option("--pins", is_flag=True, help="With the records of PINs, for a backup. Keep it from others.")
-@click.option("--out", "path", type=OUTPUT, default="-", help="Write to this file, which its owner alone may read.")
+@click.option(
+    "--format", "format_", type=click.Choice(["yaml", "csv"]), default="yaml", help="Output format (default: yaml)."
+)
+@click.option("--pins", is_flag=True, help="Include the PIN records, for a backup. Keep the file secret.")
+@click.option("--out", "path", type=OUTPUT, default="-", help="Write to this file, readable only by its owner.")
 def export(config_path: Path, as_json: bool, format_: str, pins: bool, path: Path) -> None:
-    """Write people and rules as 'import' takes them. Without PINs, unless asked for."""
+    """Export people and rules in the format of 'import', without PINs."""
     with terminal.failing():
         found = load_with_people(config_path).people
     shown = found if pins else without_pins(found)
@@ -248,12 +256,12 @@ def export(config_path: Path, as_json: bool, format_: str, pins: bool, path: Pat
 
 @click.group()
 def rules() -> None:
-    """Show and change who may hear whom."""
+    """Show and change who may listen to whom."""
 
 
 @rules.command("list")
 def list_rules(config_path: Path, as_json: bool) -> None:
-    """Show all rules, in their order."""
+    """List the rules in their order."""
     with terminal.failing():
         found = load_with_people(config_path).people
     if as_json:
@@ -261,26 +269,26 @@ def list_rules(config_path: Path, as_json: bool) -> None:
     elif found.rules:
         terminal.console().print(tables.rules_table(found.rules))
     else:
-        click.echo("no rules: nobody may hear anybody", err=True)
+        click.echo("no rules: no supervisor may listen to anyone", err=True)
 
 
 @rules.command("add")
 @click.argument("name")
-@click.option("--allow", multiple=True, type=MODES, help="A mode; repeatable.")
-@click.option("--deny", multiple=True, type=MODES, help="A mode; repeatable.")
+@click.option("--allow", multiple=True, type=MODES, help="Allow this mode; repeatable.")
+@click.option("--deny", multiple=True, type=MODES, help="Deny this mode; repeatable.")
 @click.option("--supervisors", multiple=True, required=True, help="A group, an id, or all; repeatable.")
 @click.option("--agents", multiple=True, required=True, help="A group, an extension, a pattern, or all; repeatable.")
-@click.option("--zone", help="The time zone of --hours and --dates.")
+@click.option("--zone", help="Time zone of --hours and --dates.")
 @click.option("--hours", multiple=True, help="Hours of the week, such as 'mon-fri 08:00-18:00'; repeatable.")
-@click.option("--dates", multiple=True, help="Dates on which it holds; repeatable.")
-@click.option("--not-on", multiple=True, help="Dates on which it does not hold; repeatable.")
-@click.option("--queue", "queues", multiple=True, help="Calls of this queue; repeatable.")
-@click.option("--direction", type=click.Choice(["in", "out"]), help="Calls in this direction.")
-@click.option("--reason-required", is_flag=True, help="The supervisor has to give a reason.")
-@click.option("--max-minutes", type=float, help="So long one spy may take.")
-@click.option("--max-listeners", type=int, help="So many may hear one call.")
+@click.option("--dates", multiple=True, help="Dates on which the rule applies; repeatable.")
+@click.option("--not-on", multiple=True, help="Dates on which the rule does not apply; repeatable.")
+@click.option("--queue", "queues", multiple=True, help="Only calls from this queue; repeatable.")
+@click.option("--direction", type=click.Choice(["in", "out"]), help="Only calls in this direction.")
+@click.option("--reason-required", is_flag=True, help="Ask the supervisor for a reason.")
+@click.option("--max-minutes", type=float, help="Longest time to listen to one call, in minutes.")
+@click.option("--max-listeners", type=int, help="Most listeners on one call.")
 def add_rule(config_path: Path, as_json: bool, name: str, **options: object) -> None:
-    """Add the rule NAME, behind the others. Deny beats allow, wherever it stands."""
+    """Add the rule NAME after the others. Deny wins over allow, in any order."""
     sections = {
         "when": ("zone", "hours", "dates", "not_on"),
         "calls": ("queues", "direction"),
@@ -324,7 +332,7 @@ def _table(config: Config) -> Iterator[PeopleTable]:
     if config.store.plugin is not None:
         terminal.fail(f"people are in the plug-in {config.store.plugin}: change them there")
     if not config.store.people:
-        terminal.fail("people live in the configuration file: change them there, or set store.people and import them")
+        terminal.fail("people are in the configuration file: change them there, or set store.people and import them")
     with store(config) as database:
         yield PeopleTable(database)
 
@@ -384,9 +392,9 @@ def _report(changes: tuple[Change, ...], as_json: bool, *, shown: bool, made: bo
     if not shown:
         _show(changes)
     if not changes:
-        click.echo("nothing changes", err=True)
+        click.echo("no changes", err=True)
     elif not made:
-        click.echo("nothing was changed: --dry-run", err=True)
+        click.echo("nothing was changed (--dry-run)", err=True)
     else:
         click.echo("done; running servers notice within a second", err=True)
 

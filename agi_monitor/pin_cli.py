@@ -29,7 +29,7 @@ from agi_monitor.whoami import whoami
 TEMPORARY_DIGITS = 6
 """A PIN that is made here has so many digits, or as many as the site wants."""
 
-_weak_option = click.option("--weak", is_flag=True, help="Take also a PIN that is easy to guess.")
+_weak_option = click.option("--weak", is_flag=True, help="Accept a PIN that is easy to guess.")
 
 
 @click.group(invoke_without_command=True)
@@ -40,9 +40,9 @@ _weak_option = click.option("--weak", is_flag=True, help="Take also a PIN that i
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="AGI_MONITOR_CONFIG",
     show_envvar=True,
-    help="The configuration file, whose rules for PINs hold then. Without it: 4 to 16 digits, and none that is weak.",
+    help="Configuration file with the rules for PINs (default: 4 to 16 digits, not weak).",
 )
-@click.option("--supervisor", help="Whose PIN it is: the numbers of their own phones are refused. Needs --config.")
+@click.option("--supervisor", help="Whose PIN it is; their own phone numbers are refused. Needs --config.")
 @_weak_option
 @click.pass_context
 def pin(context: click.Context, config_path: Path | None, supervisor: str | None, weak: bool) -> None:
@@ -54,7 +54,7 @@ def pin(context: click.Context, config_path: Path | None, supervisor: str | None
     if context.invoked_subcommand is not None:
         return
     if supervisor is not None and config_path is None:
-        raise click.UsageError("--supervisor needs --config, where their phones stand")
+        raise click.UsageError("--supervisor needs --config, which has their phones")
     rules, own = PinRules(), frozenset[str]()
     with terminal.failing():
         if config_path is not None and supervisor is not None:
@@ -67,10 +67,10 @@ def pin(context: click.Context, config_path: Path | None, supervisor: str | None
 
 @pin.command("set")
 @click.argument("supervisor")
-@click.option("--temporary", is_flag=True, help="They have to choose another one on the phone, at the next call.")
+@click.option("--temporary", is_flag=True, help="Make them choose a new one on the phone at the next call.")
 @_weak_option
 def set_(config_path: Path, as_json: bool, supervisor: str, temporary: bool, weak: bool) -> None:
-    """Ask for a PIN and give it to SUPERVISOR, where people live in the store. Wrong PINs so far are forgotten.
+    """Set the PIN of SUPERVISOR in the store. Earlier wrong PINs are forgotten.
 
     Asks twice without showing it; reads one line where standard input is no terminal.
     """
@@ -84,9 +84,9 @@ def set_(config_path: Path, as_json: bool, supervisor: str, temporary: bool, wea
 @pin.command()
 @click.argument("supervisor")
 def reset(config_path: Path, as_json: bool, supervisor: str) -> None:
-    """Give SUPERVISOR a PIN by chance and print it, once. They have to choose another one at the next call.
+    """Generate a random PIN for SUPERVISOR and print it once. It must be changed at the next call.
 
-    Where people live in the store. Wrong PINs so far are forgotten.
+    Needs people in the store. Earlier wrong PINs are forgotten.
     """
     with terminal.failing(), _people(config_path) as (config, database):
         entry = _entry(PeopleTable(database).load(), supervisor)
@@ -98,21 +98,20 @@ def reset(config_path: Path, as_json: bool, supervisor: str) -> None:
 @pin.command()
 @click.argument("supervisor")
 def expire(config_path: Path, as_json: bool, supervisor: str) -> None:
-    """Let SUPERVISOR choose another PIN on the phone, at the next call. Where people live in the store."""
+    """Make SUPERVISOR choose a new PIN on the phone at the next call. Needs people in the store."""
     with terminal.failing(), _people(config_path) as (_, database):
         if _entry(PeopleTable(database).load(), supervisor).pin is None:
             terminal.fail(f"{supervisor} has no PIN; give them one with: agi-monitor pin set {supervisor}")
         _change(database, supervisor, {"pin_must_change": True})
-    _report(as_json, f"{supervisor}: has to change the PIN", {"supervisor": supervisor, "must_change": True})
+    _report(as_json, f"{supervisor}: must change the PIN", {"supervisor": supervisor, "must_change": True})
 
 
 @pin.command()
 @click.argument("who")
 def unlock(config_path: Path, as_json: bool, who: str) -> None:
-    """Let somebody try again who is locked out, on all servers of the store.
+    """Lift a lock-out, on all servers of the store.
 
-    WHO is the id of a supervisor, whose phones are unlocked as well; or a phone such as PJSIP/2001; or the address of
-    a PBX.
+    WHO is a supervisor's id, which unlocks their phones too, a phone such as PJSIP/2001, or the address of a PBX.
     """
     with terminal.failing():
         config = load_with_people(config_path)
@@ -161,9 +160,7 @@ def _people(config_path: Path) -> Iterator[tuple[Config, Database]]:
     if config.store.plugin is not None:
         terminal.fail(f"people and their PINs are in the plug-in {config.store.plugin}: change them there")
     if not config.store.people:
-        terminal.fail(
-            "people live in the configuration file: make a record with 'agi-monitor pin', and put it in there"
-        )
+        terminal.fail("people are in the configuration file: make a record with 'agi-monitor pin' and put it there")
     with store(config) as database:
         yield config, database
 
@@ -186,7 +183,9 @@ def _change(database: Database, supervisor: str, fields: Mapping[str, object]) -
 def _entry(people: People, supervisor: str) -> SupervisorEntry:
     entry = people.supervisors.get(supervisor)
     if entry is None:
-        terminal.fail(f"{supervisor} is no supervisor; there are: {', '.join(sorted(people.supervisors)) or 'none'}")
+        terminal.fail(
+            f"{supervisor} is not a supervisor; there are: {', '.join(sorted(people.supervisors)) or 'none'}"
+        )
     return entry
 
 

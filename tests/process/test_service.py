@@ -177,7 +177,7 @@ def test_a_server_without_its_socket_is_told_by_a_signal(server: Server, tmp_pat
     (tmp_path / "state" / "control.sock").unlink()
     (tmp_path / "state" / "agi-monitor.pid").write_text("-1\n")
     code, said = reload(server)
-    assert (code, said.endswith(": told to reload; its log says what came of it\n")) == (0, True), said
+    assert (code, said.endswith(": told to reload; its log has the result\n")) == (0, True), said
     server.logs("reloaded")
 
 

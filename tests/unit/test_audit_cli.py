@@ -240,7 +240,7 @@ def test_lists_the_last_ones(office: Office) -> None:
     result = office.run("list", "--limit", 2)
     assert (listed(result), result.stderr) == (
         ["spy_started", "spy_ended"],
-        "8 earlier records are not shown: --limit, or export\n",
+        "8 earlier records are not shown; use --limit or export\n",
     )
     found = json.loads(office.run("list", "--limit", 2, "--json").stdout)
     assert ([row["call"] for row in found["records"]], found["earlier"]) == (["c4", "c4"], 8)
@@ -252,7 +252,7 @@ def test_what_is_no_record_is_passed_over(office: Office) -> None:
     with office.path.open("a") as file:
         file.write("by hand\n")
     result = office.run("list", "--call", "c4")
-    assert (len(listed(result)), result.stderr.splitlines()[0][:22]) == (2, "1 lines are no records")
+    assert (len(listed(result)), result.stderr.splitlines()[0][:22]) == (2, "1 lines are not record")
 
 
 def test_nobody_writes_on_the_terminal(office: Office) -> None:
@@ -328,8 +328,8 @@ def test_retains_after_it_was_asked_twice(office: Office) -> None:
     assert (result.exit_code, rotated.read_bytes()) == (0, before)
     assert result.stdout.splitlines() == [
         f"{rotated}: 3 of 3 records would be removed",
-        f"{office.path}: left alone, a server writes to it. Rotate it, then come again",
-        "Nothing was changed; --apply does it",
+        f"{office.path}: left alone: a server is writing to it. Rotate it, then run this again",
+        "Nothing was changed. Add --apply to remove them",
     ]
     assert office.run("retain", "--days", 90, "--apply").exit_code == 0
     (gone,) = [json.loads(line) for line in rotated.read_text().splitlines()]

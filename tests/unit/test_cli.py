@@ -92,7 +92,7 @@ def test_init_replaces_nothing_unless_told(tmp_path: Path) -> None:
     path = tmp_path / "old.yaml"
     path.write_text("mine")
     result = run("init", path)
-    assert (result.exit_code, result.stderr) == (1, f"{path}: is there already; --force replaces it\n")
+    assert (result.exit_code, result.stderr) == (1, f"{path}: exists already; --force overwrites it\n")
     assert path.read_text() == "mine"
     assert run("init", path, "--force").exit_code == 0
     assert path.read_text() == SAMPLE
@@ -111,7 +111,7 @@ def test_init_names_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_check_config_says_what_is_there(config: Path) -> None:
     """How many people and rules."""
     result = run("check-config", "-c", config)
-    assert (result.exit_code, result.stdout) == (0, f"{config}: right. Supervisors: 1, agents: 2, rules: 2\n")
+    assert (result.exit_code, result.stdout) == (0, f"{config}: valid. Supervisors: 1, agents: 2, rules: 2\n")
 
 
 def test_check_config_tells_the_problems(config: Path) -> None:
@@ -239,7 +239,7 @@ def test_pin_refuses_the_own_number(config: Path) -> None:
 def test_pin_names_what_is_wrong_with_its_options(config: Path, tmp_path: Path) -> None:
     """Before anybody keys in a PIN for nothing."""
     result = run("pin", "-c", config, "--supervisor", "dora", input="471108\n")
-    assert (result.exit_code, result.stderr) == (1, "dora is no supervisor; there are: anna\n")
+    assert (result.exit_code, result.stderr) == (1, "dora is not a supervisor; there are: anna\n")
     result = run("pin", "--supervisor", "anna", input="471108\n")
     assert (result.exit_code, "--supervisor needs --config" in result.stderr) == (2, True)
     result = run("pin", "-c", tmp_path / "missing.yaml", input="471108\n")
@@ -286,7 +286,7 @@ def test_unlock_lets_one_try_again(
 def test_unlock_says_why_it_cannot(config: Path, lock_outs: LockOutTable, tmp_path: Path) -> None:
     """Nobody of that name, or no store."""
     result = run("pin", "unlock", "-c", config, "dora")
-    assert (result.exit_code, result.stderr) == (1, "dora is no supervisor; there are: anna\n")
+    assert (result.exit_code, result.stderr) == (1, "dora is not a supervisor; there are: anna\n")
     assert len(lock_outs.change(LOCKED_OUT, lambda before: before)) == 4
     config.write_text(config.read_text().replace(f"directory: {tmp_path}", f"directory: {tmp_path}/none"))
     result = run("pin", "unlock", "-c", config, "anna")
@@ -337,7 +337,7 @@ def test_render_writes_the_account(config: Path, tmp_path: Path) -> None:
     assert "0123456789abcdef" not in result.output
     config.write_text(plain)
     left = run("render", "-c", config, "--out", out).stdout.splitlines()[-1]
-    assert left.startswith("manager.conf.include: is left from a configuration with ami; remove it")
+    assert left.startswith("manager.conf.include: is left from a configuration with ami. Remove it")
     account.unlink()
     assert "manager" not in run("render", "-c", config, "--out", out).stdout
 
@@ -359,7 +359,7 @@ def test_reload_needs_a_server(config: Path, tmp_path: Path) -> None:
     """A file of a server that is gone is no server."""
     (tmp_path / "agi-monitor.pid").write_text(f"{os.getpid()}\n")
     result = run("reload", "-c", config)
-    assert (result.exit_code, result.stderr) == (1, f"{tmp_path}: no agi-monitor is running with this folder\n")
+    assert (result.exit_code, result.stderr) == (1, f"{tmp_path}: no agi-monitor runs with this folder\n")
 
 
 def test_reload_tells_the_server(config: Path, tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_reload_tells_the_server(config: Path, tmp_path: Path) -> None:
         folder.release()
         signal.signal(signal.SIGHUP, before)
     assert (result.exit_code, told) == (0, [signal.SIGHUP])
-    assert result.stdout == f"process {os.getpid()}: told to reload; its log says what came of it\n"
+    assert result.stdout == f"process {os.getpid()}: told to reload; its log has the result\n"
 
 
 def test_reload_refuses_a_mistake_before_the_server_does(config: Path) -> None:

@@ -143,11 +143,11 @@ def test_a_time_without_an_offset_is_that_of_this_machine(config: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("dora", "listen", "1001"), "'dora' is no supervisor of"),
-        (("PJSIP/2001", "listen", "1001"), "is no supervisor of"),
+        (("dora", "listen", "1001"), "'dora' is not a supervisor in"),
+        (("PJSIP/2001", "listen", "1001"), "is not a supervisor in"),
         (("anna", "hear", "1001"), "'hear' is not one of"),
-        (("anna", "listen", "sales"), "'sales' is no agent of"),
-        (("anna", "listen", "1001", "--at", "noon"), "'noon' is no time such as"),
+        (("anna", "listen", "sales"), "'sales' is not an agent in"),
+        (("anna", "listen", "1001", "--at", "noon"), "'noon' is not a time such as"),
         (("anna", "listen", "1001", "--at", "0001-01-01"), "the year must be between"),
         (("anna", "listen", "1001", "--at", "9999-12-31"), "the year must be between"),
         (("anna", "listen", "1001", "--listeners", "-1"), "-1 is not in the range"),

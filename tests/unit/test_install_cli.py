@@ -195,7 +195,7 @@ def test_an_earlier_call_was_killed(run: Run, folder: Path) -> None:
     assert made_books(folder).status(JOURNAL) is not None
     done = run("install", "--yes")
     assert done.exit_code == 0
-    assert "the old files were put back" in done.output
+    assert "the old files were restored" in done.output
     assert (folder / "extensions.conf").read_bytes().startswith(before["extensions.conf"])
 
 

@@ -79,8 +79,8 @@ def test_a_file_that_is_no_list_of_people(run: Run, tmp_path: Path, name: str) -
 
 def test_nobody_is_there_at_first(run: Run) -> None:
     """And that is said, not an error."""
-    assert (run("people", "list").stderr, run("people", "list").exit_code) == ("nobody\n", 0)
-    assert run("rules", "list").stderr == "no rules: nobody may hear anybody\n"
+    assert (run("people", "list").stderr, run("people", "list").exit_code) == ("no people\n", 0)
+    assert run("rules", "list").stderr == "no rules: no supervisor may listen to anyone\n"
 
 
 def test_an_import_shows_what_changes_and_asks(run: Run, config: Path, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_an_import_shows_what_changes_and_asks(run: Run, config: Path, tmp_path:
 def test_the_same_import_once_more_changes_nothing(site: Run, tmp_path: Path) -> None:
     """And asks nothing."""
     again = site("people", "import", str(tmp_path / "people.yaml"))
-    assert (again.exit_code, again.stdout, again.stderr) == (0, "", "nothing changes\n")
+    assert (again.exit_code, again.stdout, again.stderr) == (0, "", "no changes\n")
 
 
 def test_a_look_first_changes_nothing(site: Run, config: Path) -> None:
@@ -169,7 +169,7 @@ def test_an_export_may_be_taken_in_again(site: Run, tmp_path: Path, arguments: t
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert ("argon2id" in path.read_text()) == ("--pins" in arguments)
     again = site("people", "import", str(path))
-    assert (again.exit_code, again.stderr) == (0, "nothing changes\n")
+    assert (again.exit_code, again.stderr) == (0, "no changes\n")
 
 
 def test_lists_people(site: Run) -> None:
@@ -264,7 +264,7 @@ def test_people_in_the_file_are_shown_and_not_changed(tmp_path: Path) -> None:
     assert exported.stdout.startswith("supervisors:\n  anna:\n")
     refused = CliRunner().invoke(main, ["people", "disable", "anna", *arguments])
     assert refused.exit_code == 1
-    assert "people live in the configuration file" in refused.stderr
+    assert "people are in the configuration file" in refused.stderr
 
 
 def test_a_store_that_cannot_be_read_is_said(run: Run, config: Path) -> None:

@@ -153,7 +153,7 @@ def test_reset_makes_a_pin_that_has_to_be_changed(site: Site) -> None:
 def test_expire_keeps_the_pin_until_it_is_changed(site: Site) -> None:
     """The supervisor gives it once more, and then another one."""
     result = site.run("pin", "expire", "anna")
-    assert (result.exit_code, result.stdout) == (0, "anna: has to change the PIN\n")
+    assert (result.exit_code, result.stdout) == (0, "anna: must change the PIN\n")
     assert site.record("anna") == PinRecord(PIN_HASH, None, must_change=True)
     (made,) = site.changes()
     assert after(made)["pin_must_change"] is True
@@ -175,7 +175,7 @@ def test_unlock_finds_people_in_the_store(site: Site) -> None:
 def test_nobody_of_that_name_is_said(site: Site, command: str) -> None:
     """With the names that there are."""
     result = site.run("pin", command, "dora", given=f"{NEW}\n")
-    assert (result.exit_code, result.stderr) == (1, "dora is no supervisor; there are: anna, bert\n")
+    assert (result.exit_code, result.stderr) == (1, "dora is not a supervisor; there are: anna, bert\n")
     assert site.changes() == ()
 
 
@@ -191,5 +191,5 @@ def test_a_pin_in_the_file_is_changed_in_the_file(tmp_path: Path, command: str) 
     result = CliRunner().invoke(main, ["pin", command, "anna", "--config", str(path)], input=f"{NEW}\n")
     assert (result.exit_code, result.stderr) == (
         1,
-        "people live in the configuration file: make a record with 'agi-monitor pin', and put it in there\n",
+        "people are in the configuration file: make a record with 'agi-monitor pin' and put it there\n",
     )

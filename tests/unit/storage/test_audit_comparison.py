@@ -131,7 +131,7 @@ def test_what_differs_is_shown(office: Office) -> None:
     assert "file: 1 lines are not records: see 'agi-monitor audit verify'" in result.stdout
     answer = json.loads(office.run("compare", "--json", "--limit", 1).stdout)
     assert (answer["same"], answer["file"]["only"], answer["store"]["only"], answer["more"]) == (False, 1, 1, 1)
-    assert "1 more are not shown: --limit\n" in office.run("compare", "--limit", 1).stderr
+    assert "1 more are not shown; use --limit\n" in office.run("compare", "--limit", 1).stderr
 
 
 def test_a_period_can_be_compared(office: Office) -> None:

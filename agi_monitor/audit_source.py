@@ -182,10 +182,10 @@ def _columns(node: str, one: Stored) -> Iterator[Finding]:
 
 def _of_the_end(verdict: Verdict, end: Head | None, clashes: Sequence[int]) -> Iterator[Finding]:
     if end is None and verdict.lines:
-        text = "the row of this node in audit_chain is gone: nobody knows where the chain ends"
+        text = "the row of this node in audit_chain is gone: the end of the chain is not known"
         yield Finding(Kind.MISSING, None, None, None, text)
     if verdict.unchained:
-        text = f"{verdict.unchained} lines before the chain are no records of it"
+        text = f"{verdict.unchained} lines before the chain are not records of it"
         yield Finding(Kind.INSERTED, None, None, None, text)
     if end is not None and not end.seq and verdict.lines:
         yield Finding(Kind.REWRITTEN, None, None, None, "audit_chain says that there is no record")

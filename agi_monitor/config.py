@@ -120,7 +120,7 @@ Sound = Annotated[
     ),
 ]
 NumberPattern = Annotated[
-    str, matching(r"\+?[0-9]{1,20}\*?", "must be a number of up to 20 digits, or its beginning with a * behind it")
+    str, matching(r"\+?[0-9]{1,20}\*?", "must be a number of up to 20 digits, or its beginning followed by a *")
 ]
 
 
@@ -652,7 +652,10 @@ def _prompts_are_known(config: Config) -> Iterator[Problem]:
     for where, table in tables:
         for moment, words in table.items():
             if moment not in known:
-                yield (*where, moment), f"is no refusal reason and no cue; there are: {', '.join(sorted(known))}"
+                yield (
+                    (*where, moment),
+                    f"is not a refusal reason or a cue; there are: {', '.join(sorted(known))}",
+                )
             elif moment in ONE_FILE and (len(words) != 1 or words[0].startswith("{")):
                 yield (*where, moment), "must be exactly one sound file, because keys may interrupt it"
             else:
@@ -663,7 +666,7 @@ def _prompts_are_known(config: Config) -> Iterator[Problem]:
             if table.get(one) != table.get(other):
                 yield (
                     (*where, one if one in table else other),
-                    (f"{one} and {other} must be given the same words, because nobody may tell them apart"),
+                    (f"{one} and {other} must have the same words: a caller must not tell them apart"),
                 )
 
 
@@ -708,11 +711,11 @@ def _notice_can_be_given(config: Config) -> Iterator[Problem]:
     if config.notice is None:
         return
     if config.ami is None:
-        yield ("notice",), "needs ami: without it nobody knows when the agent has been told"
+        yield ("notice",), "needs ami: without it the end of the notice is not known"
     known = {"all", *config.agents, *(group for entry in config.agents.values() for group in entry.groups)}
     for name in config.notice.agents:
         if name not in known:
-            yield ("notice", "agents"), f"{name} is no agent and no group of one"
+            yield ("notice", "agents"), f"{name} is neither an agent nor a group of agents"
 
 
 def _audit_is_kept(config: Config) -> Iterator[Problem]:

@@ -31,8 +31,8 @@ COLOURS = {Severity.NOTE: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "r
 AUDIO = Check(
     "audio",
     Severity.ERROR,
-    "Modes in which somebody hears what they must not, or does not hear what they must",
-    "What an application of Asterisk lets through is seen by nobody until a customer hears it.",
+    "Modes in which a party hears what they must not, or misses what they must hear",
+    "What an application of Asterisk lets through is not noticed until a customer hears it.",
     "See the other findings first; then report it, with the version of Asterisk.",
     lambda _: iter(()),
 )

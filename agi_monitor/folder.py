@@ -552,7 +552,7 @@ class NewFile:
         if found is None or (found.st_dev, found.st_ino) != (mine.st_dev, mine.st_ino) or mine.st_nlink != 1:
             raise Unfit(
                 folder.path / name,
-                "was replaced by somebody else in the same moment, and is not what was written; find out who writes "
+                "was replaced by another program meanwhile, and is not what was written; find out who writes "
                 "into this folder, and try again",
             )
 

@@ -285,7 +285,7 @@ NUMBERS: tuple[Number, ...] = (
     Number(
         "agi_monitor_rogue_spies_total",
         COUNTER,
-        "Spies that nobody granted, by what was done: alarm or hang_up.",
+        "Unauthorized spies, by what was done: alarm or hang_up.",
         ("action",),
         lambda readings, facts: facts.rogue,
     ),
@@ -327,7 +327,7 @@ NUMBERS: tuple[Number, ...] = (
     Number(
         "agi_monitor_spies",
         GAUGE,
-        "Who hears somebody now, by kind (granted, rogue, ...) and mode, which is empty where it is not known.",
+        "Spies that are on now, by kind (granted, rogue, ...) and mode, which is empty where it is not known.",
         ("node", "kind", "mode"),
         _pbx_by(lambda pbx: pbx.spies),
     ),
@@ -355,7 +355,7 @@ NUMBERS: tuple[Number, ...] = (
     Number(
         "agi_monitor_ami_dropped_total",
         COUNTER,
-        "Events of the manager interface that nobody wanted. Many a second: the account is told more than it needs.",
+        "Unwanted events of the manager interface. Many a second: the account is told more than it needs.",
         ("node",),
         _pbx(lambda pbx: pbx.dropped),
     ),
@@ -369,7 +369,7 @@ NUMBERS: tuple[Number, ...] = (
     Number(
         "agi_monitor_ami_forged_total",
         COUNTER,
-        "Messages of the manager interface that Asterisk cannot have written: somebody has chosen a number or a name "
+        "Messages of the manager interface that Asterisk cannot have written: a caller chose a number or a name "
         "with a line break in it.",
         ("node",),
         _pbx(lambda pbx: pbx.forged),

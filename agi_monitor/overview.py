@@ -144,7 +144,7 @@ class ServerOverview:
 
     def _live(self) -> tuple[Pbx, SpyWatch]:
         if self._pbx is None or self._watch is None:
-            raise Unavailable("the configuration has no section ami, so nobody knows what is going on on the PBX")
+            raise Unavailable("the configuration has no section ami, so the calls of the PBX are not known")
         return self._pbx, self._watch
 
     def _extensions(self, pbx: Pbx) -> Mapping[str, str]:

@@ -390,7 +390,7 @@ def _agents_can_be_dialled(people: People) -> Iterator[Problem]:
                 )
                 continue
         elif entry.extension is None:
-            yield ("agents", key), "extension is missing: nobody can dial a name"
+            yield ("agents", key), "extension is missing: a name cannot be dialled"
             continue
         other = by_digits.setdefault((entry.tenant, digits_of(key, entry)), key)
         if other != key:
@@ -427,13 +427,13 @@ def _rules_name_somebody(people: People) -> Iterator[Problem]:
     for position, rule in enumerate(people.rules):
         for name in rule.supervisors:
             if name not in supervisors:
-                yield ("rules", position, "supervisors"), f"{name} is no supervisor and no group of one"
+                yield ("rules", position, "supervisors"), f"{name} is neither a supervisor nor a group of supervisors"
         for name in rule.agents:
             if patterns.is_pattern(name):
                 if not fitting & bits[name]:
                     yield ("rules", position, "agents"), f"{name} fits the extension of no agent"
             elif name not in agents:
-                yield ("rules", position, "agents"), f"{name} is no agent and no group of one"
+                yield ("rules", position, "agents"), f"{name} is neither an agent nor a group of agents"
 
 
 def _names_mean_one_thing(people: People) -> Iterator[Problem]:

@@ -224,7 +224,7 @@ def import_(
 
             def edit(now: People) -> People:
                 if differences(before, now):
-                    raise ConfigError("somebody else has changed people meanwhile; look at the changes again")
+                    raise ConfigError("people were changed by another command meanwhile; look at the changes again")
                 return after
 
             if changes and not dry_run:
@@ -368,7 +368,7 @@ def _with(before: People, who: str, fields: Mapping[str, object]) -> People:
             except ValidationError as error:
                 raise ConfigError(*(f"{document.place(at)}: {what}" for at, what in document.found(error))) from None
             return before.model_copy(update={section: {**entries, who: changed}})
-    raise ConfigError(f"{who}: there is no supervisor and no agent called so")
+    raise ConfigError(f"{who}: there is no supervisor or agent of this name")
 
 
 def _checked(given: dict[str, object]) -> People:

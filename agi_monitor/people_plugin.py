@@ -47,7 +47,7 @@ class PluginPeople:
         """
         version = self._ask(self._parts.people_version)
         if not isinstance(version, str):
-            raise StateUnavailable(f"plug-in {self.plugin.name}: the version is no text: {type(version).__name__}")
+            raise StateUnavailable(f"plug-in {self.plugin.name}: the version is not text: {type(version).__name__}")
         return version
 
     def load(self) -> People:

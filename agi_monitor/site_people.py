@@ -155,7 +155,7 @@ def _queue(found: Found, section: Section) -> None:
         local, device = _LOCAL.match(interface), _DEVICE.match(interface)
         extension = local["extension"] if local else found.owner(device["device"]) if device else None
         if extension is None or extension not in found.devices:
-            found.notes.append(f"{line.where}: {interface} is nobody's device that is known")
+            found.notes.append(f"{line.where}: {interface} is not a known device")
         elif not _GROUP.fullmatch(group):
             found.notes.append(f"{line.where}: the queue {section.name} makes no name of a group")
         else:
@@ -187,7 +187,7 @@ def _exported(found: Found, row: Mapping[str, str | None], where: str) -> None:
     extension, name = (row.get("extension") or "").strip(), (row.get("name") or "").strip()
     device = _DEVICE.fullmatch((row.get("dial") or "").strip())
     if not EXTENSION.fullmatch(extension):
-        found.notes.append(f"{where}: {extension[:20]!r} is no extension")
+        found.notes.append(f"{where}: {extension[:20]!r} is not an extension")
     elif device is None:
         found.notes.append(f"{where}: {extension} has no device in the column 'dial'")
     else:

@@ -369,7 +369,7 @@ class AGIConnection:
             return Line.USAGE
         if code == b"520 ":
             return Line.NO_USAGE
-        raise RemoteProtocolError("a line that is no reply")
+        raise RemoteProtocolError("a line that is not a reply")
 
     def _line(self, line: bytes) -> Reply | HungUp | None:
         kind = self._kind(line)

@@ -83,7 +83,7 @@ def check_environment(pairs: Sequence[tuple[str, str]]) -> None:
     # Every Asterisk since 1.6 writes its version before anything that a caller chooses; programs that play Asterisk
     # write less than it does.
     if "agi_version" in names and not set(names) >= REQUIRED:
-        raise RemoteProtocolError("the environment ends too early: a line break in somebody's number or name")
+        raise RemoteProtocolError("the environment ends too early: a line break in a number or a name")
     for name, value in pairs:
         if name in MADE_BY_ASTERISK and CONTROL.search(value) is not None:
             raise RemoteProtocolError(f"the environment's {name} holds a control character")
@@ -426,4 +426,4 @@ class Reply:
         try:
             return int(self.result)
         except ValueError:
-            raise RemoteProtocolError("a reply whose result is no number") from None
+            raise RemoteProtocolError("a reply whose result is not a number") from None

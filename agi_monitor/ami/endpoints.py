@@ -113,7 +113,7 @@ class VerifiedTLS:
         try:
             self._name = name if self._is_address else name.encode("idna").decode()
         except UnicodeError as error:
-            raise ConfigError(f"{name!r} is no host name: a certificate cannot be for it") from error
+            raise ConfigError(f"{name!r} is not a host name: a certificate cannot be for it") from error
 
     def clientConnectionForTLS(  # noqa: N802 (Twisted's name)
         self,
@@ -161,7 +161,7 @@ def _refusal(certificate: X509, error: int, depth: int) -> str:
     if error == NOT_YET_VALID:
         return f"the certificate {whose} is not valid before {times.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
     if error in UNKNOWN_ISSUER:
-        return "the certificate of the PBX is signed by nobody who is trusted"
+        return "the certificate of the PBX is not signed by a trusted authority"
     return f"the certificate {whose} was refused (OpenSSL's error {error})"
 
 

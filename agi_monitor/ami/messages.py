@@ -89,7 +89,7 @@ class Action:
         for name, _ in self.headers:
             _check_name(name, f"{self.name}: a header's name")
             if name.lower() in RESERVED:
-                raise LocalProtocolError(f"{self.name}: {name} is no header to be chosen; nothing was sent")
+                raise LocalProtocolError(f"{self.name}: {name} is not a header that can be chosen; nothing was sent")
         pairs += self.headers
         # One place is kept for an ActionID, so that an action which was checked without one can still be sent.
         if len(self.headers) + 2 > MAX_ACTION_HEADERS:

@@ -193,7 +193,7 @@ def _silent(path: Path) -> ControlFailed:
 
 
 def _no_answer(path: Path) -> ControlFailed:
-    return ControlFailed(f"{path}: what came is no answer of agi-monitor; another program or version listens there")
+    return ControlFailed(f"{path}: the answer is not one of agi-monitor; another program or version listens there")
 
 
 def _why_not(path: Path, error: OSError) -> str:
@@ -205,9 +205,9 @@ def _why_not(path: Path, error: OSError) -> str:
         return str(_silent(path))
     if isinstance(error, ConnectionRefusedError):
         if not _is_socket(path):
-            return f"{path}: is no socket. Give the one of the server with --socket, or correct control.socket"
+            return f"{path}: is not a socket. Name the server's with --socket, or correct control.socket"
         return (
-            f"{path}: no server listens there; this file was left behind by one that is gone. "
+            f"{path}: no server listens there; this file was left by a server that is gone. "
             "Start one with: agi-monitor serve. It replaces the file"
         )
     return f"{path}: {error.strerror}"

@@ -70,7 +70,7 @@ def make_room(path: Path) -> None:
             if found is None:
                 return
             if not stat.S_ISSOCK(found.st_mode):
-                raise ControlFailed(f"{path}: is there and is no socket. Remove it, or set control.socket")
+                raise ControlFailed(f"{path}: exists and is not a socket. Remove it, or set control.socket")
             code = _knock(path)
             if code in (0, errno.EAGAIN):
                 raise ControlFailed(f"{path}: another program listens there. Stop it, or set control.socket")

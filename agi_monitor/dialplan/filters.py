@@ -76,7 +76,7 @@ def extension(value: str) -> str:
         RefusedValue: there is something else than 0-9, ``*`` and ``#`` in it, or nothing.
     """
     if not value or not set(value) <= set("0123456789*#"):
-        raise RefusedValue(value, "is no extension: only 0-9, * and # can be dialled")
+        raise RefusedValue(value, "is not an extension: only 0-9, * and # can be dialled")
     return str(value)
 
 
@@ -89,7 +89,7 @@ def pattern(value: str, digits: int) -> str:
         RefusedValue: the value is no feature code.
     """
     if CODE.fullmatch(value) is None:
-        raise RefusedValue(value, "is no feature code: use 1 to 8 of 0-9, * and #")
+        raise RefusedValue(value, "is not a feature code: use 1 to 8 of 0-9, * and #")
     return f"_{value}{'X' * digits}"
 
 
@@ -115,14 +115,14 @@ def host(value: str) -> str:
     """An IP address as the host of a URL: an IPv6 address in brackets.
 
     Raises:
-        RefusedValue: the value is no IP address.
+        RefusedValue: the value is not an IP address.
     """
     try:
         address = ipaddress.ip_address(str(value))
     except ValueError:
-        raise RefusedValue(value, "is no IP address") from None
+        raise RefusedValue(value, "is not an IP address") from None
     if "%" in value:
-        raise RefusedValue(value, "has a zone, which is no part of a URL's host")
+        raise RefusedValue(value, "has a zone, which cannot stand in a URL's host")
     return f"[{address}]" if address.version == 6 else str(address)
 
 
@@ -133,7 +133,7 @@ def context(value: str) -> str:
         RefusedValue: it is not a letter followed by letters, digits, ``_`` and ``-``, or has more than 79 bytes.
     """
     if not value or PREFIX.fullmatch(value[0]) is None or not set(value) <= CONTEXT_CHARACTERS:
-        raise RefusedValue(value, "is no name for a context: use a letter, then letters, digits, _ and -")
+        raise RefusedValue(value, "is not a name for a context: use a letter, then letters, digits, _ and -")
     if len(value) > MAX_SECTION_BYTES:
         raise RefusedValue(value, f"is longer than the {MAX_SECTION_BYTES} characters a context's name can have")
     return str(value)
@@ -147,7 +147,7 @@ def section(value: str) -> str:
     """
     if SECTION.fullmatch(value) is None or value.lower() == "general":
         raise RefusedValue(
-            value, "is no name for an account: use letters, digits, _ and -, at most 40; not 'general'"
+            value, "is not a name for an account: use letters, digits, _ and -, at most 40; not 'general'"
         )
     return str(value)
 
@@ -170,7 +170,7 @@ def host_network(value: str) -> str:
     """An IP address as the network of this one host, for ``permit`` and ``deny``: ``127.0.0.1/32``.
 
     Raises:
-        RefusedValue: the value is no IP address.
+        RefusedValue: the value is not an IP address.
     """
     host(value)
     return ipaddress.ip_network(str(value)).with_prefixlen

@@ -112,7 +112,7 @@ def block_comments(source: Source) -> Iterator[Problem]:
     """An open block comment eats the rest of the file with no more than a warning; so does an end without a start."""
     for number, line in enumerate(source.lines, start=1):
         if re.search(r"(?<!\\);--(?!-)", line):
-            yield Problem(number, "';--' opens a comment over many lines: put a space behind the semicolon")
+            yield Problem(number, "';--' opens a comment over many lines: put a space after the semicolon")
         elif without_comments(line, 0)[1] < 0:
             yield Problem(
                 number, "'--;' outside of a comment hides the rest of the file: put a space before the semicolon"
@@ -164,7 +164,7 @@ def foreign_includes(source: Source) -> Iterator[Problem]:
                 yield Problem(include.line, f"includes {include.context}, a context of another file: leave it out")
         for switch in context.switches:
             if switch.where not in source.foreign:
-                yield Problem(switch.line, f"switch to {switch.where}, which nobody has checked: leave it out")
+                yield Problem(switch.line, f"switch to {switch.where}, which was not checked: leave it out")
 
 
 def spying_applications(source: Source) -> Iterator[Problem]:
@@ -182,7 +182,7 @@ def missing_applications(source: Source) -> Iterator[Problem]:
     """A priority without an application ends the call with an error in the log."""
     for priority in source.priorities():
         if not re.fullmatch(r"\w+", priority.application):
-            yield Problem(priority.line, f"{priority.application!r} is no application: write App(arguments)")
+            yield Problem(priority.line, f"{priority.application!r} is not an application: write App(arguments)")
 
 
 def gaps(source: Source) -> Iterator[Problem]:
@@ -209,7 +209,7 @@ def open_ends(source: Source) -> Iterator[Problem]:
     for _, extension in source.extensions():
         if extension.priorities and extension.priorities[-1].application.lower() not in LAST_APPLICATIONS:
             last = extension.priorities[-1]
-            yield Problem(last.line, f"{extension.pattern} ends with {last.application}: add Hangup() behind it")
+            yield Problem(last.line, f"{extension.pattern} ends with {last.application}: add Hangup() after it")
 
 
 def sound_after_agi(source: Source) -> Iterator[Problem]:
@@ -219,7 +219,7 @@ def sound_after_agi(source: Source) -> Iterator[Problem]:
             if priority.application.lower() == "agi" and following.application.lower() != "hangup":
                 yield Problem(
                     following.line,
-                    f"{following.application} stands behind AGI: a server that is not there would be taken for a"
+                    f"{following.application} follows AGI: a server that is not there would count as a"
                     " yes; put Hangup() there",
                 )
 

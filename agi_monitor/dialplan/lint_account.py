@@ -66,7 +66,7 @@ def one_account(lines: tuple[Line, ...]) -> Iterator[Problem]:
     for line in sections:
         if line.value:
             yield Problem(
-                line.number, f"{line.value} behind the section's name would mix it with another: leave it out"
+                line.number, f"{line.value} after the section's name would mix it with another: leave it out"
             )
         elif line.section.lower() == "general":
             yield Problem(line.number, "[general] changes the whole manager interface: move it into manager.conf")
@@ -83,7 +83,7 @@ def settings(lines: tuple[Line, ...]) -> Iterator[Problem]:
     """An account has a secret, addresses and permissions."""
     for line in lines:
         if line.name and (not line.value or line.name.startswith(("#", "="))):
-            yield Problem(line.number, "is no setting: write name = value")
+            yield Problem(line.number, "is not a setting: write name = value")
     given = {line.name for line in lines}
     for name in NEEDED:
         if lines and name not in given:

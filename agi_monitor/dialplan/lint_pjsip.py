@@ -33,7 +33,7 @@ def templates(lines: tuple[Line, ...]) -> Iterator[Problem]:
         if line.section in known:
             yield Problem(line.number, f"[{line.section}] is there twice: Asterisk would mix them")
         if line.section not in transports and "!" not in names:
-            yield Problem(line.number, f"[{line.section}] is no template: write [{line.section}](!)")
+            yield Problem(line.number, f"[{line.section}] is not a template: write [{line.section}](!)")
         for name in names:
             if name != "!" and name not in known:
                 yield Problem(line.number, f"[{line.section}] is made from {name!r}, which is not above it")
@@ -46,4 +46,4 @@ def settings(lines: tuple[Line, ...]) -> Iterator[Problem]:
         if line.name and not line.section:
             yield Problem(line.number, "stands in no section, so that Asterisk would refuse the whole pjsip.conf")
         elif line.name and (not line.value or line.name.startswith(("#", "="))):
-            yield Problem(line.number, "is no setting: write name = value")
+            yield Problem(line.number, "is not a setting: write name = value")

@@ -113,7 +113,7 @@ def parse(text: str) -> Dialplan:
             case Assignment():
                 reader.assignment(statement)
             case Directive(line, directive):
-                reader.drop(line, f"{directive.split()[0]} reads another file, whose content nobody has checked")
+                reader.drop(line, f"{directive.split()[0]} reads another file, whose content was not checked")
             case Unreadable(line, line_text):
                 if not line_text:
                     continue  # too long, which the lint says of every line
@@ -167,7 +167,7 @@ class _Reader:
             self._switches[self._context].append(Switch(assignment.value, assignment.line))
         else:
             keys = "exten, same, include, switch"
-            self.drop(assignment.line, f"{assignment.key} is no key that this dialplan uses ({keys})")
+            self.drop(assignment.line, f"{assignment.key} is not a key that this dialplan uses ({keys})")
 
     def _step(self, context: str, line: int, text: str) -> None:
         priority, _, call = text.partition(",")
@@ -188,7 +188,7 @@ class _Reader:
         """The number, the label, and why there is no number."""
         match = PRIORITY.fullmatch(text)
         if match is None:
-            return None, None, f"{text!r} is no priority"
+            return None, None, f"{text!r} is not a priority"
         if match["number"].isdigit():
             number = int(match["number"])
         elif self._number is None:

@@ -110,7 +110,7 @@ def render_one(environment: Environment, loader: TemplateLoader, name: str, valu
         return text.getvalue()
     except TemplateSyntaxError as error:
         raise RenderError(
-            f"{error.filename or template} line {error.lineno}: {error.message}; mend the template"
+            f"{error.filename or template} line {error.lineno}: {error.message}; fix the template"
         ) from error
     except TemplateNotFound as error:
         raise RenderError(f"{place_of(error, loader, template)}: there is no template {error.message}") from error
@@ -119,11 +119,11 @@ def render_one(environment: Environment, loader: TemplateLoader, name: str, valu
     except RenderError:
         raise
     except TemplateError as error:
-        raise RenderError(f"{place_of(error, loader, template)}: {error.message}; mend the template") from error
+        raise RenderError(f"{place_of(error, loader, template)}: {error.message}; fix the template") from error
     except Exception as error:
         # A template is a program: adding a number to a text fails like any other code of the site.
         kind = type(error).__name__
-        raise RenderError(f"{place_of(error, loader, template)}: {kind}: {error}; mend the template") from error
+        raise RenderError(f"{place_of(error, loader, template)}: {kind}: {error}; fix the template") from error
 
 
 def place_of(error: BaseException, loader: TemplateLoader, template: str) -> str:

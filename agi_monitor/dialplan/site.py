@@ -135,7 +135,7 @@ class ManagerAccount:
             raise RenderError("the AMI user name 'general' is the section of the manager interface: choose another")
         require(MANAGER_SECRET, self.secret, "the AMI secret", "visible ASCII characters without ;, at most 128")
         if not self.addresses:
-            raise RenderError("nobody could use the AMI account: say where the server connects from")
+            raise RenderError("the AMI account could not be used: say where the server connects from")
         for address in self.addresses:
             require_address(address, "the server's address")
 
@@ -240,18 +240,18 @@ def require_codes(codes: Mapping[Mode, str]) -> None:
             if mode is not other and longer.startswith(code):
                 raise RenderError(
                     f"the feature code {longer!r} for {other} begins with {code!r} for {mode}:"
-                    " nobody could tell which of the two was dialled; choose codes that differ"
+                    " the two could not be told apart; choose codes that differ"
                 )
 
 
 def require_address(host: str, what: str) -> None:
-    """Refuse what is no IP address; also one with a zone (``%eth0``), which is no part of a URL's host."""
+    """Refuse what is not an IP address; also one with a zone (``%eth0``), which is no part of a URL's host."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         address = None
     if address is None or "%" in host:
         raise RenderError(
-            f"{what} {host!r} is no IP address: write one such as 127.0.0.1 or ::1"
+            f"{what} {host!r} is not an IP address: write one such as 127.0.0.1 or ::1"
             " (a name would be looked up while the caller waits)"
         )

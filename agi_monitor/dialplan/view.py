@@ -17,7 +17,7 @@ TEST_CALLS = "-doctor"
 """Behind the name of the context: where the test calls of the doctor are."""
 
 EXPLANATIONS = {
-    Mode.LISTEN: "hear agent and customer; nobody hears the supervisor",
+    Mode.LISTEN: "hear agent and customer, unheard",
     Mode.WHISPER: "the agent hears the supervisor as well, the customer does not",
     Mode.BARGE: "agent and customer hear the supervisor",
 }

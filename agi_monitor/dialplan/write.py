@@ -33,7 +33,7 @@ def write(files: Mapping[str, str], directory: Path) -> list[Path]:
     """
     for name in files:
         if Path(name).name != name or name in ("", ".", ".."):
-            raise RenderError(f"{name!r} is no plain file name: it would be written outside of {directory}")
+            raise RenderError(f"{name!r} is not a plain file name: it would be written outside of {directory}")
     if not directory.is_dir():
         raise RenderError(f"the folder {directory} is not there: create it, for Asterisk's group to read")
     staged: list[tuple[str, NewFile]] = []

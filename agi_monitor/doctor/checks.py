@@ -66,7 +66,7 @@ def affected(version: str) -> Iterator[Mapping[str, object]]:
 def _version(evidence: Evidence) -> Iterator[str]:
     version = known(evidence.version)
     if re.fullmatch(r"[0-9]+\.[0-9]+[^/]*", version) is None or "cert" in version:
-        raise NotKnown(f"Asterisk {version} is no plain release, so its number says nothing")
+        raise NotKnown(f"Asterisk {version} is not a plain release, so its number says nothing")
     for one in affected(version):
         yield f"Asterisk {version}: {one['id']}: {one['effect']} ({one['reference']})"
 
@@ -437,8 +437,8 @@ CHECKS: tuple[Check, ...] = (
         "asterisk-version",
         WARNING,
         "Versions of Asterisk that are known to be unsafe, or to break a call that is heard",
-        "What is wrong there, nobody can mend from outside.",
-        "Update Asterisk, or see in the advisory whether your distribution has mended it in this version.",
+        "A fault in Asterisk cannot be fixed from outside.",
+        "Update Asterisk, or see in the advisory whether your distribution has fixed it in this version.",
         _version,
     ),
     Check(
@@ -479,7 +479,7 @@ CHECKS: tuple[Check, ...] = (
         "queue-contexts",
         WARNING,
         "Agents whom queues reach by more than one context, on a PBX without tenants",
-        "Two companies may have the same extension. Without tenants it is one agent, and whoever may hear that agent "
+        "Two companies may have the same extension. Without tenants it is one agent, and who may hear that agent "
         "hears the calls of both.",
         "Name the companies in 'tenants' of the configuration. Where it is all one company, nothing has to be done.",
         _queue_contexts,
@@ -488,7 +488,7 @@ CHECKS: tuple[Check, ...] = (
         "live-dangerously",
         ERROR,
         "Dialplan functions that run programs, open to AMI and ARI",
-        "Whoever may set a variable there may run a program on the PBX.",
+        "An account that may set a variable there may run a program on the PBX.",
         "Remove live_dangerously from asterisk.conf, and restart Asterisk.",
         _live_dangerously,
     ),
@@ -504,7 +504,7 @@ CHECKS: tuple[Check, ...] = (
         "direct-media",
         WARNING,
         "Agents' devices whose sound may pass the PBX by",
-        "A call is pulled back to the PBX when somebody begins to hear it; behind NAT one side may fall silent then.",
+        "A call is pulled back to the PBX when a spy begins; with NAT one side may then fall silent.",
         "Set direct_media = no for the endpoint.",
         _direct_media,
     ),
@@ -522,7 +522,7 @@ CHECKS: tuple[Check, ...] = (
         "supervisor-pickup",
         NOTE,
         "Phones that can pick up what rings at a supervisor",
-        "A call that rings at a supervisor can be answered by somebody else, also one by which a spy is to begin.",
+        "A call that rings at a supervisor can be answered at another phone, also one that begins a spy.",
         "Leave call_group and named_call_group out for supervisors' endpoints.",
         _pickups,
     ),
@@ -559,7 +559,7 @@ CHECKS: tuple[Check, ...] = (
         "ami-account",
         WARNING,
         "Our own account of the manager interface with more than it needs",
-        "Whoever gets hold of our configuration could run programs on the PBX.",
+        "With our configuration in hand, a thief could run programs on the PBX.",
         "Take the account that 'agi-monitor render' writes.",
         _own_account,
     ),
@@ -591,7 +591,7 @@ CHECKS: tuple[Check, ...] = (
         "own-port",
         WARNING,
         "Ports of ours that the network reaches, and everybody on it",
-        "Whoever reaches FastAGI can try PINs; whoever reaches the metrics sees how many are heard.",
+        "Who reaches FastAGI can try PINs; who reaches the metrics sees how many calls are heard.",
         "Listen on 127.0.0.1, or set fastagi.peers or fastagi.secret, and let a firewall keep others out.",
         _own_ports,
     ),
@@ -655,7 +655,7 @@ CHECKS: tuple[Check, ...] = (
         "live-picture",
         WARNING,
         "A live picture that was not what the PBX had",
-        "Somebody could be sent to another call than the one that is on.",
+        "A supervisor could be sent to a call other than the current one.",
         "See index_difference in the log of the server, and report it.",
         _index,
     ),

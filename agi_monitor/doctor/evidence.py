@@ -25,7 +25,7 @@ class Missing:
 
 
 NO_ACCOUNT = Missing("the PBX was not asked; give an account with --ami-user")
-NOT_ASKED = Missing("nobody has looked")
+NOT_ASKED = Missing("not looked at")
 
 TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})
 """What Asterisk takes for a yes, in any case (main/utils.c, ast_true)."""

@@ -275,10 +275,10 @@ class Journal:
                 if file is not None:
                     file.must_be(folder, name)
                 elif folder.status(name) is not None:
-                    raise Unfit(folder.path / name, "was made again by somebody else at the same moment")
+                    raise Unfit(folder.path / name, "was made again by another program at the same moment")
                 found = places.taken(row["path"])
                 if not _is(found, row["new"], _rights_of(row)):
-                    raise Unfit(folder.path / name, "was changed by somebody else at the same moment")
+                    raise Unfit(folder.path / name, "was changed by another program at the same moment")
 
     def _put_back(self, row: Mapping[str, Any], number: int) -> None:
         if row["old"] is None:
@@ -315,9 +315,7 @@ class Journal:
             for row in rows:
                 found = places.taken(row["path"])
                 if not _is(found, row["old"], _rights_of(row)):
-                    raise Unfit(
-                        self._places.site.path / row["path"], "is not what it was before, somebody changed it"
-                    )
+                    raise Unfit(self._places.site.path / row["path"], "is not what it was before: it was changed")
 
     def _remove_copies(self, rows: list[dict[str, Any]]) -> None:
         for number in range(len(rows)):
@@ -357,7 +355,7 @@ class Journal:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
         raise InstallFailed(
-            f"{self._books.path / name}: is no journal of agi-monitor. The contents before the change are in files "
+            f"{self._books.path / name}: is not agi-monitor's journal. The contents before the change are in files "
             "that end in .agi-monitor-old beside their own; put them back by hand and remove the journal"
         )
 

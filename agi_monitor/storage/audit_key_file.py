@@ -70,7 +70,7 @@ def audit_key(directory: Path, *, make: bool = True) -> AuditKey:
     except (OSError, ValueError, TypeError) as error:
         # What it holds is a secret: the kind of the mistake is enough.
         raise StateUnavailable(
-            f"{path}: the key of the audit cannot be read ({type(error).__name__}). Mend the file, or remove it: "
+            f"{path}: the key of the audit cannot be read ({type(error).__name__}). Fix the file, or remove it: "
             f"checkpoints are signed with a new one then, and {PUBLIC_FILE} has the public halves of both"
         ) from None
     key = AuditKey(private)

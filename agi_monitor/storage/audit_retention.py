@@ -215,7 +215,7 @@ class _Table:
             gone = connection.execute(delete(audit_record).where(of_node, between)).rowcount
             if gone != lines:
                 raise AuditUnavailable(
-                    f"node {self._node}: somebody else removed records at the same time; come again"
+                    f"node {self._node}: another command removed records at the same time; run this again"
                 )
             connection.execute(insert(audit_record).values(row))
 

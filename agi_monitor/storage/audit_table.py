@@ -144,7 +144,7 @@ class AuditTable:
             head = remembered
         last = connection.execute(_LAST, of_node).one_or_none()
         if last is not None and last.seq > head.seq:
-            self._tell_changed(f"record {last.seq} stands behind the last one, {head.seq}")
+            self._tell_changed(f"record {last.seq} stands after the last one, {head.seq}")
             # Its number is taken. What it says of the record before stays as it was, so that the break is seen;
             # where nothing at all is remembered, the records are believed.
             head = Head(last.seq, head.hash if head.seq else _hash_of(last.line))

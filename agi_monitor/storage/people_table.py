@@ -147,7 +147,7 @@ class PeopleTable:
         except ValidationError as error:
             where, what = document.found(error)[0]
             raise StateUnavailable(
-                f"{self._database.shown}: {document.place(where)}: {what}; somebody has put it there by another way"
+                f"{self._database.shown}: {document.place(where)}: {what}; it was put there some other way"
             ) from None
 
 
@@ -265,7 +265,7 @@ def one_supervisor(connection: Connection, supervisor_id: str) -> People:
         return People.model_validate({"supervisors": {supervisor_id: _from_columns(entry)}})
     except ValidationError as error:
         where, what = document.found(error)[0]
-        raise StateUnavailable(f"{document.place(where)}: {what}; somebody has put it there by another way") from None
+        raise StateUnavailable(f"{document.place(where)}: {what}; it was put there some other way") from None
 
 
 def keep(connection: Connection, changes: Iterable[Change], by: str, at: datetime) -> None:

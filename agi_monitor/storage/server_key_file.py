@@ -48,7 +48,7 @@ def server_key(path: Path) -> ServerKey:
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         # What it holds is a secret: the kind of the mistake is enough.
         raise StateUnavailable(
-            f"{path}: the server's key cannot be read ({type(error).__name__}). Mend the file, or remove it: spies "
+            f"{path}: the server's key cannot be read ({type(error).__name__}). Fix the file, or remove it: spies "
             "that are on then count as rogue"
         ) from None
     made = ServerKey(secrets.token_hex(8), secrets.token_bytes(KEY_BYTES))

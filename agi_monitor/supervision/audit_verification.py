@@ -479,9 +479,9 @@ class Verification:
     def _notes(self, unchained: int, unfinished: Sequence[Place]) -> Iterable[str]:
         counts = self._counts
         if unchained:
-            yield f"{unchained} lines are from before there was a chain: nobody knows what they were before that"
+            yield f"{unchained} lines are from before there was a chain: what they were before is not known"
         if counts.torn:
-            yield f"{counts.torn} lines were left unfinished by a crash; the record behind each of them says so"
+            yield f"{counts.torn} lines were left unfinished by a crash; the record after each of them says so"
         for place in unfinished:
             yield f"{_at(place)}: not finished: it is being written, or a crash cut it"
         if counts.removed:
@@ -493,7 +493,7 @@ class Verification:
                 f"{_at(place)}: the clock was set back, or they had to wait for the disk"
             )
         if counts.records and not counts.checkpoints:
-            yield "no checkpoint with a good signature: whoever can write the files could have made all of it anew"
+            yield "no checkpoint with a good signature: with write access alone, all of it could have been made again"
         elif counts.records and not self._trusted:
             yield "no key was given: every signature that fits counts, whoever's it is"
 

@@ -141,12 +141,12 @@ def zone(text: str) -> ZoneInfo:
         ValueError: the system knows none by that name.
     """
     if _ZONE.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is no name of a time zone")
+        raise ValueError(f"{text!r} is not the name of a time zone")
     try:
         return ZoneInfo(text)
     except (OSError, KeyError) as error:
         # A folder of zones, such as Europe, is an OSError; a name that is not there is a KeyError.
-        raise ValueError(f"{text} is no time zone that this system knows") from error
+        raise ValueError(f"{text} is not a time zone that this system knows") from error
 
 
 def hours(text: str) -> Hours:
@@ -182,7 +182,7 @@ def dates(text: str) -> Dates:
 def _minute(text: str, last_hour: int) -> int:
     hour, minute = (int(part) for part in text.split(":"))
     if hour > last_hour or minute > 59 or (hour == 24 and minute):
-        raise ValueError(f"{text} is no time of the day")
+        raise ValueError(f"{text} is not a time of day")
     return hour * 60 + minute
 
 

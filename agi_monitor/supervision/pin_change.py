@@ -49,7 +49,7 @@ async def change_pin(
             line.log.info("pin_changed", why=why)
             await line.audit.append(PinChanged(**line.common(supervisor), why=why))
     if not changed:
-        return Refusal(Reason.PIN_EXPIRED, "somebody else has changed it meanwhile")
+        return Refusal(Reason.PIN_EXPIRED, "it was changed meanwhile")
     await line.say(Cue.PIN_CHANGED)
     return new
 

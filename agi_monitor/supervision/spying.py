@@ -308,7 +308,7 @@ class Spying:
         for channel in devices.channels:
             if channel.uniqueid == spyee.channel.uniqueid:
                 if same and set(channel.peers).isdisjoint(spyee.channel.peers):
-                    return Refusal(Reason.TARGET_GONE, "the call went on with somebody else")
+                    return Refusal(Reason.TARGET_GONE, "the call went on with another party")
                 now = replace(
                     spyee, agent=permitted.agent, channel=channel, source=devices.source, stale=devices.stale
                 )
@@ -448,7 +448,7 @@ class Spying:
         if now is None or not now.talking:
             return Refusal(Reason.TARGET_GONE)
         if grant.mode is Mode.TAKE_OVER and now.peers != spyee.channel.peers:
-            return Refusal(Reason.TARGET_GONE, "the call went on with somebody else")
+            return Refusal(Reason.TARGET_GONE, "the call went on with another party")
         if await self._is_marked(now):
             return Refusal(Reason.PROTECTED, "the dialplan says so")
         return replace(spyee, channel=now)

@@ -148,7 +148,7 @@ def possible(channel: DeviceChannel, mode: Mode, barge: Barge = Barge.CHANSPY) -
         # has its announcer in it as well.
         return Refusal(Reason.CONFERENCE)
     if mode is Mode.BARGE and barge is Barge.CONFERENCE and not is_device_channel(channel.name):
-        return Refusal(Reason.CONFERENCE, "its name is none that can be told exactly")
+        return Refusal(Reason.CONFERENCE, "its name cannot be told exactly")
     if mode is Mode.TAKE_OVER and not (len(channel.peers) == 1 and is_device_channel(channel.peers[0])):
         return Refusal(Reason.CONFERENCE, f"{len(channel.peers)} other parties")
     return None

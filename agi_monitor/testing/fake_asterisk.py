@@ -320,7 +320,7 @@ class FakeAsterisk:
         self.start(serve)
         self.check()
         if not self.closed:
-            waits_for = f"the application {self._blocked}" if self._blocked else "something that is no command"
+            waits_for = f"the application {self._blocked}" if self._blocked else "something that is not a command"
             raise AssertionError(f"the story is not over: it waits for {waits_for}")
 
     def run_blocking(self, function: Callable[[BlockingAGI], object], *, interrupt: bool = True) -> None:

@@ -316,7 +316,7 @@ def test_a_database_that_is_none_is_named(start: Callable[..., Server], tmp_path
     """It is kept for whoever mends it: without the lock-outs everybody could go on guessing."""
     path = tmp_path / "state" / "agi-monitor.db"
     path.write_text("something else\n" * 100)
-    message = f"{path}: it is no database of SQLite; move it away, or restore a copy\n"
+    message = f"{path}: it is not an SQLite database; move it away, or restore a copy\n"
     assert start().ends() == (1, message)
     assert path.read_text() == "something else\n" * 100
 

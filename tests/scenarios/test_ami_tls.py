@@ -46,7 +46,7 @@ def test_an_unknown_authority_is_refused(lab: Lab, tmp_path: Path) -> None:
     ca_file = tmp_path / "other.pem"
     ca_file.write_text(Authority("somebody else").pem)
     reason = refusal(lab, {"ca_file": str(ca_file)})
-    assert reason == "the connection was lost (the certificate of the PBX is signed by nobody who is trusted)"
+    assert reason == "the connection was lost (the certificate of the PBX is not signed by a trusted authority)"
 
 
 @pytest.mark.parametrize("name", ["other.example", "192.0.2.1"])

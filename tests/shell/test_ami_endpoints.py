@@ -92,7 +92,7 @@ def test_a_certificate_of_a_stranger_is_refused(tmp_path: Path, trusts: str) -> 
     path.write_text(Authority("other").pem)
     client = VerifiedTLS(path if trusts == "another" else None, "pbx.example")
     assert handshake(client, AUTHORITY.issue("pbx.example")) == [
-        "the certificate of the PBX is signed by nobody who is trusted"
+        "the certificate of the PBX is not signed by a trusted authority"
     ]
 
 

@@ -98,7 +98,7 @@ def test_calls(house: LiveServer) -> None:
 
 
 def test_spies(house: LiveServer) -> None:
-    """Whoever is no supervisor is called by what is known of them."""
+    """A phone without a supervisor is called by what is known of them."""
     result = run(house.path, "spies")
     assert (result.exit_code, result.stderr) == (0, "")
     assert rows(result)[1:] == [
@@ -302,7 +302,7 @@ def test_a_socket_that_was_left_behind(tmp_path: Path, command: list[str]) -> No
     result = run(path, *command)
     assert result.exit_code == 1
     assert result.stderr == (
-        f"{path}: no server listens there; this file was left behind by one that is gone. "
+        f"{path}: no server listens there; this file was left by a server that is gone. "
         "Start one with: agi-monitor serve. It replaces the file\n"
     )
 
@@ -312,7 +312,7 @@ def test_what_is_no_socket(tmp_path: Path) -> None:
     path = tmp_path / "agi-monitor.yaml"
     path.write_text("")
     result = run(path, "calls")
-    assert (result.exit_code, "is no socket" in result.stderr) == (1, True)
+    assert (result.exit_code, "is not a socket" in result.stderr) == (1, True)
 
 
 def test_a_path_that_is_too_long(tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_somebody_else_answers(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "other.sock"
     with saying(path, data):
         result = run(path, "calls")
-    assert (result.exit_code, "no answer of agi-monitor" in result.stderr) == (1, True)
+    assert (result.exit_code, "not one of agi-monitor" in result.stderr) == (1, True)
 
 
 WRONG: tuple[dict[str, object], ...] = (
@@ -429,7 +429,7 @@ def test_an_answer_of_another_shape(tmp_path: Path, command: list[str], number: 
     said = json.dumps({"ok": True, **WRONG[number]}).encode() + b"\n"
     with saying(path, said * 2 if command == ["events"] else said):
         result = run(path, *command)
-    assert (result.exit_code, "no answer of agi-monitor" in result.stderr) == (1, True)
+    assert (result.exit_code, "not one of agi-monitor" in result.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("reloaded", [None, 5, {}, {"supervisors": "1", "agents": 1, "restart": []}, "restart"])
@@ -440,7 +440,7 @@ def test_an_answer_of_another_shape_to_a_reload(tmp_path: Path, reloaded: object
         reloaded = {"supervisors": 1, "agents": 1, "restart": [5]}
     with (
         saying(path, json.dumps({"ok": True, "reloaded": reloaded}).encode() + b"\n"),
-        pytest.raises(ControlFailed, match="no answer of agi-monitor"),
+        pytest.raises(ControlFailed, match="not one of agi-monitor"),
     ):
         client.ask(path, Request(Ask.RELOAD))
 

@@ -109,7 +109,7 @@ MISTAKES = [
     (edited("PJSIP/2001", "Local/2001"), "3: supervisors.anna.endpoints[0]: must be technology/name"),
     (edited("PJSIP/2001", "'PJSIP/${X}'"), "3: supervisors.anna.endpoints[0]: must be technology/name"),
     (edited("PJSIP/2001", '"PJSIP/2001\\n"'), "3: supervisors.anna.endpoints[0]: must be technology/name"),
-    (edited("1002:", "10x2:"), "11: agents.10x2: extension is missing: nobody can dial a name"),
+    (edited("1002:", "10x2:"), "11: agents.10x2: extension is missing: a name cannot be dialled"),
     (
         edited("1002:", "10.2:"),
         "11: agents.10.2: must be 1 to 20 digits, or a name of letters, digits, - and _, at most 20, with its digits "
@@ -138,10 +138,13 @@ MISTAKES = [
     (edited("[listen, whisper, barge]", "[listen]\n    deny: [barge]"), "13: rules[0]: needs either allow or deny"),
     (edited("[listen, whisper, barge]", "[]"), "13: rules[0]: needs either allow or deny"),
     (edited("PJSIP/2002", "PJSIP/2001"), "7: supervisors.bert.endpoints: PJSIP/2001 is already the phone of anna"),
-    (edited("supervisors: [leads]", "supervisors: [leds]"), "15: rules[0].supervisors: leds is no supervisor"),
-    (edited("supervisors: [leads]", "supervisors: [sales]"), "15: rules[0].supervisors: sales is no supervisor"),
-    (edited("agents: [sales]", "agents: [leads]"), "16: rules[0].agents: leads is no agent"),
-    (edited("agents: [sales]", "agents: [1003]"), "16: rules[0].agents: 1003 is no agent"),
+    (edited("supervisors: [leads]", "supervisors: [leds]"), "15: rules[0].supervisors: leds is neither a supervisor"),
+    (
+        edited("supervisors: [leads]", "supervisors: [sales]"),
+        "15: rules[0].supervisors: sales is neither a supervisor",
+    ),
+    (edited("agents: [sales]", "agents: [leads]"), "16: rules[0].agents: leads is neither an agent"),
+    (edited("agents: [sales]", "agents: [1003]"), "16: rules[0].agents: 1003 is neither an agent"),
     (
         TEXT + "  - {name: one, deny: [barge], supervisors: [all], agents: [all]}\n",
         "17: rules[1].name: another rule is called one",
@@ -171,19 +174,19 @@ MISTAKES = [
     (TEXT + "pins: {min_digits: 17}\n", "17: pins.min_digits: must be less than or equal to 16"),
     (TEXT + "pins: {max_days: 0}\n", "17: pins.max_days: must be greater than or equal to 1"),
     (TEXT + "pins: {refuse_weak: perhaps}\n", "17: pins.refuse_weak: must be true or false"),
-    (TEXT + "prompts: {hello: [hi]}\n", "17: prompts.hello: is no refusal reason and no cue"),
-    (TEXT + "languages: {de: {hello: [hi]}}\n", "17: languages.de.hello: is no refusal reason and no cue"),
+    (TEXT + "prompts: {hello: [hi]}\n", "17: prompts.hello: is not a refusal reason or a cue"),
+    (TEXT + "languages: {de: {hello: [hi]}}\n", "17: languages.de.hello: is not a refusal reason or a cue"),
     (TEXT + "prompts: {ask_pin: [a, b]}\n", "17: prompts.ask_pin: must be exactly one sound file"),
     (TEXT + "prompts: {ask_pin: ['{extension}']}\n", "17: prompts.ask_pin: must be exactly one sound file"),
     (TEXT + "prompts: {goodbye: ['{extension}']}\n", "17: prompts.goodbye: {extension} has no value at this moment"),
     (TEXT + "prompts: {no_call: ['{number}']}\n", "17: prompts.no_call: {number} has no value at this moment"),
     (
         TEXT + "prompts: {pin_wrong: [no]}\n",
-        "17: prompts.pin_wrong: pin_wrong and endpoint_unknown must be given the same words",
+        "17: prompts.pin_wrong: pin_wrong and endpoint_unknown must have the same words",
     ),
     (
         TEXT + "languages: {de: {mode_denied: [no], agent_unknown: [nobody]}}\n",
-        "17: languages.de.mode_denied: mode_denied and agent_unknown must be given the same words",
+        "17: languages.de.mode_denied: mode_denied and agent_unknown must have the same words",
     ),
     # the live picture
     (TEXT + "ami: {}\n", "17: ami.secret: is missing"),
@@ -211,14 +214,20 @@ MISTAKES = [
     (TEXT + "spies: {rogue_exceptions: [900]}\n", "17: spies.rogue_exceptions[0]: must be technology/name"),
     (TEXT + "spies: {orphans: leave}\n", "17: spies.orphans: must be 'adopt' or 'end'"),
     (TEXT + "spies: {key: short}\n", "17: spies.key: must be 16 to 128 letters"),
-    (TEXT + "notice: {}\n", "17: notice: needs ami: without it nobody knows when the agent has been told"),
+    (TEXT + "notice: {}\n", "17: notice: needs ami: without it the end of the notice is not known"),
     (TEXT + f"{WITH_AMI}notice: {{sounds: []}}\n", "18: notice.sounds: Tuple should have at least 1 item"),
     (TEXT + f"{WITH_AMI}notice: {{sounds: [../x]}}\n", "18: notice.sounds[0]: must be a sound file"),
     (TEXT + f"{WITH_AMI}notice: {{sounds: ['{{extension}}']}}\n", "18: notice.sounds[0]: must be a sound file"),
     (TEXT + f"{WITH_AMI}notice: {{modes: []}}\n", "18: notice.modes: Tuple should have at least 1 item"),
     (TEXT + f"{WITH_AMI}notice: {{modes: [spy]}}\n", "18: notice.modes[0]: must be 'listen', 'whisper'"),
-    (TEXT + f"{WITH_AMI}notice: {{agents: [leads]}}\n", "18: notice.agents: leads is no agent and no group of one"),
-    (TEXT + f"{WITH_AMI}notice: {{agents: [1003]}}\n", "18: notice.agents: 1003 is no agent and no group of one"),
+    (
+        TEXT + f"{WITH_AMI}notice: {{agents: [leads]}}\n",
+        "18: notice.agents: leads is neither an agent nor a group of agents",
+    ),
+    (
+        TEXT + f"{WITH_AMI}notice: {{agents: [1003]}}\n",
+        "18: notice.agents: 1003 is neither an agent nor a group of agents",
+    ),
     (TEXT + "protected: {endpoints: [9000]}\n", "17: protected.endpoints[0]: must be technology/name"),
     (TEXT + "protected: {numbers: ['49 30']}\n", "17: protected.numbers[0]: must be a number of up to 20 digits"),
     (TEXT + "protected: {numbers: ['4*9']}\n", "17: protected.numbers[0]: must be a number of up to 20 digits"),
@@ -603,7 +612,7 @@ def test_people_of_a_company_that_nobody_named_are_logged_in_nowhere() -> None:
     ("old", "new", "problem"),
     [
         ("extension: 1001}", "extension: 10o1}", "9: agents.beta-1001.extension: must be 1 to 20 digits"),
-        (", extension: 1001}", "}", "9: agents.beta-1001: extension is missing: nobody can dial a name"),
+        (", extension: 1001}", "}", "9: agents.beta-1001: extension is missing: a name cannot be dialled"),
         ("{tenant: acme}", "{tenant: acme, extension: 1002}", "8: agents.1001.extension: is another than the key"),
         (
             "{tenant: beta, ext",

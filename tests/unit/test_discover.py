@@ -77,7 +77,7 @@ def test_finds_agents_devices_names_and_groups(folder: Path) -> None:
         "queues.conf",
     ]
     assert "PJSIP/trunk names no extension" in found["notes"][0]
-    assert "PJSIP/unknown is nobody's device" in found["notes"][1]
+    assert "PJSIP/unknown is not a known device" in found["notes"][1]
     assert "the queue all makes no name" in found["notes"][2]
 
 
@@ -111,7 +111,7 @@ def test_a_list_of_freepbx(tmp_path: Path) -> None:
     assert found["agents"] == {"1001": {"endpoints": ["PJSIP/1001"], "name": "Ben"}}
     assert [note for note in found["notes"] if "extensions.csv" in note] == [
         f"{path}:3: 1002 has no device in the column 'dial'",
-        f"{path}:4: 'x' is no extension",
+        f"{path}:4: 'x' is not an extension",
     ]
     assert len(found["notes"]) == 5  # and three files that are not there
 

@@ -132,7 +132,7 @@ def test_a_mistake_takes_nothing_in(site: Run, config: Path) -> None:
     refused = site("people", "import", "-", "--yes", given=given)
     assert (refused.exit_code, refused.stderr) == (
         1,
-        "rules[1].supervisors: nobody is no supervisor and no group of one\n",
+        "rules[1].supervisors: nobody is neither a supervisor nor a group of supervisors\n",
     )
     assert names(config) == (["anna"], ["1001", "1002"], ["one"])
 
@@ -210,7 +210,7 @@ def test_disables_and_enables(site: Run, config: Path) -> None:
     assert changed["changes"][0]["after"]["disabled"] is True
     assert load_with_people(config).people.supervisors["anna"].pin == PIN_HASH
     assert site("people", "enable", "anna").stdout == "~ supervisor anna\n    disabled: True -> -\n"
-    assert site("people", "disable", "dora").stderr == "dora: there is no supervisor and no agent called so\n"
+    assert site("people", "disable", "dora").stderr == "dora: there is no supervisor or agent of this name\n"
 
 
 def test_notes_that_an_agent_was_told(site: Run, config: Path) -> None:

@@ -233,7 +233,7 @@ def test_people_with_mistakes_are_refused(people: object, said: str) -> None:
 
 def test_a_version_is_a_text() -> None:
     """Anything else might never be equal to itself."""
-    with pytest.raises(StateUnavailable, match="the version is no text: float"):
+    with pytest.raises(StateUnavailable, match="the version is not text: float"):
         PluginPeople([named("knows", Knows(version=float("nan")))], "knows").last_change()
 
 

@@ -82,7 +82,7 @@ def test_the_secret_is_not_told(tmp_path: Path) -> None:
     """Neither by the text form of a site nor by a template that misuses it."""
     assert "hush" not in repr(SITE)
     (tmp_path / f"{MANAGER}.j2").write_text("; {{ manager.secret | context }}\n")
-    with pytest.raises(RenderError, match="line 1: the AMI secret is no name for a context") as caught:
+    with pytest.raises(RenderError, match="line 1: the AMI secret is not a name for a context") as caught:
         render(Site((), (), manager=ManagerAccount("a", "-" + SECRET, ("::1",))), tmp_path)
     assert "hush" not in str(caught.value)
 
@@ -138,9 +138,9 @@ PROBLEMS = {
     "general": (GOOD.replace("[a]", "[general]"), 2, "whole manager interface"),
     "added to another": (GOOD.replace("[a]", "[a](+)"), 2, "mix it with another"),
     "in no section": ("read = call\n" + GOOD, 1, "stands in no section"),
-    "settings": (GOOD + "displayconnects\n", 8, "is no setting"),
-    "without a value": (GOOD + "eventfilter =\n", 8, "is no setting"),
-    "include": (GOOD + '#include "x=y"\n', 8, "is no setting"),
+    "settings": (GOOD + "displayconnects\n", 8, "is not a setting"),
+    "without a value": (GOOD + "eventfilter =\n", 8, "is not a setting"),
+    "include": (GOOD + '#include "x=y"\n', 8, "is not a setting"),
     "no deny": (GOOD.replace("deny =", "; deny ="), 2, "no deny"),
     "no permit": (GOOD.replace("permit", "; permit"), 2, "no permit"),
     "no secret": (GOOD.replace("secret", "secrets"), 2, "no secret"),
@@ -148,7 +148,7 @@ PROBLEMS = {
     "everything": (GOOD.replace("write = call", "write = all"), 7, "all could run programs"),
     "everything by a line that goes on": (GOOD + "write += ,all\n", 8, "all could run programs"),
     "everything behind a backslash": (GOOD + "\\write = all\n", 8, "all could run programs"),
-    "an empty name": (GOOD + "= all\n", 8, "is no setting"),
+    "an empty name": (GOOD + "= all\n", 8, "is not a setting"),
     "control": (GOOD + "; \u202e\n", 8, "U+202E"),
     "long": (GOOD + f"; {'ö' * 4096}\n", 8, "8191 bytes"),
     "comment": (GOOD + ";-- x\n", 8, "opens a comment"),

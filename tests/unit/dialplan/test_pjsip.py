@@ -29,12 +29,12 @@ def test_what_is_right() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "why"),
     [
-        (GOOD + "[2001](b)\n", 8, "[2001] is no template"),
-        (GOOD + "[2001]\n", 8, "[2001] is no template"),
+        (GOOD + "[2001](b)\n", 8, "[2001] is not a template"),
+        (GOOD + "[2001]\n", 8, "[2001] is not a template"),
         (GOOD + "[c](!,d)\n", 8, "made from 'd', which is not above it"),
         (GOOD + "[b](+)\n", 8, "[b] is there twice"),
-        (GOOD + "#include other.conf\n", 8, "is no setting"),
-        (GOOD + "transport =\n", 8, "is no setting"),
+        (GOOD + "#include other.conf\n", 8, "is not a setting"),
+        (GOOD + "transport =\n", 8, "is not a setting"),
         ("type = endpoint\n" + GOOD, 1, "stands in no section"),
         (GOOD + "; \u202e\n", 8, "U+202E"),
         (GOOD + ";-- x\n", 8, "opens a comment"),

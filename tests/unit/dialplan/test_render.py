@@ -237,7 +237,7 @@ def test_own_template_may_include_its_own_parts(tmp_path: Path) -> None:
         ("; {{ 1 / 0 }}\n", "line 1: ZeroDivisionError"),
         (
             "; a\n[x]\nexten => {{ agents[0].name | extension }},1,Hangup()\n",
-            "line 3: the name of agent 1001 is no ext",
+            "line 3: the name of agent 1001 is not an ext",
         ),
         ("; {{ 'a\nb' | comment }}\n", "a value holds U+000A"),
         ("[x]\nexten => 1,1,ChanSpy(PJSIP/1,q)\n same => n,Hangup()\n", "agi-monitor.conf line 2 (made by"),
@@ -287,5 +287,5 @@ def test_template_that_is_no_text(tmp_path: Path) -> None:
 def test_secret_is_never_in_an_error(tmp_path: Path) -> None:
     """An error about the secret names its key."""
     message = error_of(tmp_path, "; {{ secret | extension }}\n", site(secret="hush"))
-    assert "the shared secret is no extension" in message
+    assert "the shared secret is not an extension" in message
     assert "hush" not in message

@@ -139,7 +139,7 @@ def test_rights_that_change_meanwhile_undo_it(site: Path, places: Places, monkey
 
     monkeypatch.setattr(Folder, "move", moved)
     mode = (site / HOST).stat().st_mode
-    with pytest.raises(InstallFailed, match="changed by somebody else at the same moment; nothing was changed"):
+    with pytest.raises(InstallFailed, match="changed by another program at the same moment; nothing was changed"):
         Journal(places).switch([Change(HOST, b"old\n", b"new\n")])
     assert ((site / HOST).read_bytes(), (site / HOST).stat().st_mode) == (b"old\n", mode)
 

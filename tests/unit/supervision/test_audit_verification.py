@@ -245,7 +245,7 @@ def test_an_unfinished_line_is_a_note_where_a_record_says_so() -> None:
     verdict = verify(lines)
     assert (verdict.ok, verdict.notes[0]) == (
         True,
-        "1 lines were left unfinished by a crash; the record behind each of them says so",
+        "1 lines were left unfinished by a crash; the record after each of them says so",
     )
     lines[1] = b'{"fact":"re'
     assert named(verify(lines)) == [("inserted", 2, None, None)]

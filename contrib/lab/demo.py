@@ -101,10 +101,11 @@ def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
                 phone.press(PINS[SUPERVISOR] + "#")
             server.wait_for("spy_started", mark, mode=mode)
             heard[mode] = lab.hear(1.0)
+        spies = server.command("spies", "--config", str(server.config))
         lab.phone(SUPERVISOR).hang_up()
         server.wait_for_audit("spy_ended", len(STEPS))
         records = server.audit()
-        say(f"a phone of nobody dials {ROGUE_CODE}, where somebody has put a ChanSpy of their own into the dialplan")
+        say(f"an unassigned phone dials {ROGUE_CODE}, a ChanSpy that was slipped into the dialplan")
         caught = _rogue(lab, server)
     console = Console(width=None if sys.stdout.isatty() else 100)
     right = [show(console, mode, hearing) for mode, hearing in heard.items()]
@@ -112,18 +113,20 @@ def _matrix(options: argparse.Namespace, folder: Path, say: Progress) -> int:
         f"\n✓ as expected. Measured on {version}: the level of each phone's tone in what every phone was sent."
     )
     console.print(f"Heard is {HEARD_DBFS:g} dBFS and more, silent {SILENT_DBFS:g} and less; a tone is sent at -12.")
+    console.print("\n[bold]agi-monitor spies[/] printed, during the barge:")
+    console.print(spies, markup=False, highlight=False)
     console.print(f"The audit of this call has {len(records)} records; the first spy in it:")
     console.print_json(data=next(record for record in records if record["fact"] == "spy_started"))
     console.print("\nA rogue spy, which no grant explains:")
     console.print_json(data=caught.record)
     if caught.silent:
-        console.print(f"[bold green]It was noticed and hung up; {STRANGER} hears nothing any more.[/]")
+        console.print(f"[bold green]It was noticed and hung up; {STRANGER} no longer hears anything.[/]")
     else:
         console.print(f"[bold red]It was noticed, but {STRANGER} still hears something.[/]")
     if all(right):
-        console.print("[bold green]Everybody hears exactly whom they should, in every mode.[/]")
+        console.print("[bold green]In every mode, every phone hears exactly whom it should.[/]")
     else:
-        console.print("[bold red]Somebody hears what they should not, or does not hear what they should.[/]")
+        console.print("[bold red]A phone hears what it should not, or misses what it should hear.[/]")
     return 0 if all(right) and caught.silent else 1
 
 
@@ -213,7 +216,7 @@ def _print_accounts(console: Console, lab: Lab, address: str, bind: str | None) 
         "100": "an agent of your own: call it from 3002, then dial *222100 from 2001",
         "1001-mobile": "second device of agent 1001",
         "3002": "a customer: dial 100 or 1001",
-        "2999": "a phone of nobody: *2221001 is refused whatever the PIN",
+        "2999": "an unassigned phone: *2221001 is refused whatever the PIN",
     }
     roles = {"2001": "supervisor", "2002": "supervisor", "2999": "stranger", "3002": "customer"}
     for name, hint in hints.items():

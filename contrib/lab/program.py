@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -166,6 +167,7 @@ def _be_agi_monitor(
     arguments: tuple[str, ...], streams: tuple[str, ...], environment: Mapping[str, str], folder: str
 ) -> None:
     """In the fork: be the command, with its own standard streams and the environment of the test."""
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -181,3 +183,11 @@ def _be_agi_monitor(
     from agi_monitor.cli import main  # here, as only the fork needs it
 
     main(prog_name="agi-monitor")
+
+
+def _end_with_the_tests() -> None:
+    """A test run that is killed ends nothing; what it has started must not hold its ports for the next one."""
+    tests = multiprocessing.parent_process()
+    if tests is not None:
+        tests.join()
+        os._exit(1)

@@ -48,8 +48,12 @@ postgresql: .venv/ready
 quick: lint types postgresql
 	@$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab
 
+# Scenarios mostly wait for people to speak, so many run at the same time; what computes would take their time.
 test: lint types postgresql images
-	@$(PYTHON) -m pytest --numprocesses 8 --dist loadgroup --durations 40
+	@failed=0; \
+	$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab || failed=1; \
+	$(PYTHON) -m pytest --numprocesses 8 --dist loadgroup tests/scenarios tests/lab || failed=1; \
+	exit $$failed
 
 FUZZ_SECONDS = 60
 

@@ -193,7 +193,7 @@ def _of_the_end(verdict: Verdict, end: Head | None, clashes: Sequence[int]) -> I
         text = f"record {seq}: audit_chain and the state folder, or who expects it, do not remember the same"
         yield Finding(Kind.REWRITTEN, None, seq, seq, text)
     if end is not None and verdict.ok and verdict.head.seq > end.seq > 0:
-        text = f"records {end.seq + 1} to {verdict.head.seq}: behind the end that audit_chain knows"
+        text = f"records {end.seq + 1} to {verdict.head.seq}: after the end that audit_chain knows"
         yield Finding(Kind.INSERTED, None, end.seq + 1, verdict.head.seq, text)
 
 

@@ -296,8 +296,8 @@ def _manifest(places: Places, found: Mapping[str, bytes | None]) -> Manifest | N
         is_old = not places.has_books or places.books.status(Path(plans.MANIFEST).name) is None
         path = places.site.path / plans.OLD_MANIFEST if is_old else places.books.path / Path(plans.MANIFEST).name
         raise InstallFailed(
-            f"{path}: {error}. Without it nobody knows what was installed: move it away, and the next install takes "
-            "what is there as somebody else's"
+            f"{path}: {error}. Without it what was installed is not known: move it away, and the next install "
+            "treats what is there as the site's own"
         ) from None
 
 

@@ -48,7 +48,7 @@ _weak_option = click.option("--weak", is_flag=True, help="Accept a PIN that is e
 def pin(context: click.Context, config_path: Path | None, supervisor: str | None, weak: bool) -> None:
     """Ask for a PIN and print its record for the configuration.
 
-    Asks twice without showing it; reads one line where standard input is no terminal. Where people live in the store,
+    Asks twice without showing it; reads one line where standard input is not a terminal. With people in the store,
     'pin set' gives them a PIN.
     """
     if context.invoked_subcommand is not None:
@@ -72,7 +72,7 @@ def pin(context: click.Context, config_path: Path | None, supervisor: str | None
 def set_(config_path: Path, as_json: bool, supervisor: str, temporary: bool, weak: bool) -> None:
     """Set the PIN of SUPERVISOR in the store. Earlier wrong PINs are forgotten.
 
-    Asks twice without showing it; reads one line where standard input is no terminal.
+    Asks twice without showing it; reads one line where standard input is not a terminal.
     """
     with terminal.failing(), _people(config_path) as (config, database):
         entry = _entry(PeopleTable(database).load(), supervisor)

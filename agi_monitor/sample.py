@@ -37,7 +37,7 @@ rules:                       # deny beats allow; nothing is allowed without a ru
     allow: [listen, whisper, barge]   # and take_over
     supervisors: [leads]     # groups, ids, or all
     agents: [sales]          # groups, extensions, or all
-  - name: nobody-hears-the-protected
+  - name: never-the-protected
     deny: [listen, whisper, barge, take_over]
     supervisors: [all]
     agents: [protected]
@@ -52,7 +52,7 @@ pins:
 #   secret: REPLACE-ME       # the output of:  openssl rand -hex 16
 #
 # spies:
-#   rogue: hang_up           # a spy that nobody granted; alarm only records it
+#   rogue: hang_up           # an unauthorized spy; alarm only records it
 #   follow: agent            # after a call: wait for the agent's next one; or customer, or none
 
 dialplan:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 FAILURES = Path(__file__).resolve().parents[1] / ".cache" / "failures"
 VERSIONS = ("16", "22")
+SLOWEST = 15
+"""Tests that are named at the end of a run that takes long."""
+LONG_SECONDS = 120.0
 REPORTS = pytest.StashKey[dict[str, pytest.TestReport]]()
 FUZZ_SECONDS = pytest.StashKey[float]()
 """How long each of the random tests goes on."""
@@ -129,6 +132,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     item.stash.setdefault(REPORTS, {})[report.when or ""] = report
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print where the time went: by kind of test, and the slowest tests."""
+    kinds: dict[str, list[float]] = {}
+    tests: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                tests[report.nodeid] = tests.get(report.nodeid, 0.0) + report.duration
+    for test, seconds in tests.items():
+        folders = test.partition("::")[0].split("/")[:-1]
+        kinds.setdefault("/".join(folders[:2]), []).append(seconds)
+    if sum(tests.values()) < LONG_SECONDS:
+        return
+    terminalreporter.section("where the time went")
+    for kind, all_seconds in sorted(kinds.items(), key=lambda one: -sum(one[1])):
+        terminalreporter.line(f"{sum(all_seconds):8.0f} s  {len(all_seconds):5} tests  {kind}")
+    for test, seconds in sorted(tests.items(), key=lambda one: -one[1])[:SLOWEST]:
+        terminalreporter.line(f"{seconds:8.1f} s  {test}")
 
 
 @pytest.fixture(scope="session")

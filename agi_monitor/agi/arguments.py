@@ -202,7 +202,7 @@ class Parameters:
         """
         for name in named:
             if name not in self.names:
-                return Unfit(name[:40], "is no parameter")
+                return Unfit(name[:40], "is not a parameter")
         waiting = list(arguments)
         values: dict[str, Any] = {}
         for parameter in self.known:

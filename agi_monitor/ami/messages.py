@@ -113,7 +113,7 @@ class Action:
 
 def _check_name(name: str, what: str) -> None:
     if NAME.fullmatch(name) is None:
-        raise LocalProtocolError(f"{what} is none; nothing was sent")
+        raise LocalProtocolError(f"{what} is not valid; nothing was sent")
 
 
 def action(name: str, *headers: tuple[str, str]) -> Action:
@@ -234,7 +234,7 @@ def variables(values: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     headers = []
     for name, value in values:
         if re.fullmatch(r"_{0,2}[A-Za-z][A-Za-z0-9_]*", name) is None:
-            raise LocalProtocolError("Variable: a variable's name is none; nothing was sent")
+            raise LocalProtocolError("Variable: a variable's name is not valid; nothing was sent")
         quoted = value.replace("\\", "\\\\").replace('"', '\\"')
         headers.append(("Variable", f'{name}="{quoted}"'))
     return headers

@@ -72,7 +72,7 @@ def is_wanted(name: str, site: Site) -> bool:
             return site.pjsip is not None
         case "realtime.sql":
             return site.flavour is Flavour.REALTIME and site.phones is not None
-    raise ValueError(f"{name} is none of {', '.join(FILES)}")
+    raise ValueError(f"{name} is not one of {', '.join(FILES)}")
 
 
 def dialplan_environment(loader: TemplateLoader) -> Environment:

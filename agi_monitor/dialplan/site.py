@@ -206,7 +206,7 @@ class Site:
         require_once((group.name.lower() for group in self.groups), "but for upper and lower case the group name")
         require_address(self.fastagi_host, "the FastAGI host")
         if not 0 < self.fastagi_port < 65536:
-            raise RenderError(f"the FastAGI port {self.fastagi_port} is none: write a number from 1 to 65535")
+            raise RenderError(f"the FastAGI port {self.fastagi_port} is not valid: write a number from 1 to 65535")
         for sound in self.notice:
             require(SOUND, sound, f"the sound {sound!r} of the notice", "letters, digits and _ . - /")
         if self.secret is not None:

@@ -368,7 +368,7 @@ def must_not_be_old(site: Folder) -> None:
     """
     if site.status(OLD_JOURNAL) is not None:
         raise InstallFailed(
-            f"{site.path / OLD_JOURNAL}: was left by an earlier version that was killed, or by somebody else. It "
+            f"{site.path / OLD_JOURNAL}: was left by an earlier version that was killed, or put there by hand. It "
             "is not followed. Put files that end in .agi-monitor-old back by hand, where there are any, and remove it"
         )
 

@@ -288,7 +288,7 @@ class _Pass:
             return row, _Span(int(str(row["count"])), str(row["since"]), str(row["until"]))
         except (ValueError, KeyError, RecursionError):
             raise AuditUnavailable(
-                f"{self._outcome.where}: record {record.seq} cannot be read, so it is none that was written here; "
+                f"{self._outcome.where}: record {record.seq} cannot be read, so it was not written here; "
                 "'agi-monitor audit verify' finds what else was changed"
             ) from None
 

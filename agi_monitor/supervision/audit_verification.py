@@ -464,7 +464,7 @@ class Verification:
         elif one.first == 1:
             what = "another chain begins here: the server's state was lost, or another server wrote to this file"
         elif one.branch is not None:
-            what = f"follows record {one.branch[1]}, which goes on elsewhere: from another server, or from nobody"
+            what = f"follows record {one.branch[1]}, which goes on elsewhere: from another server, or from none"
         else:
             what = "of no chain that is here"
         text = f"{_records(one.first, one.last.seq)}: {what}"
@@ -495,7 +495,7 @@ class Verification:
         if counts.records and not counts.checkpoints:
             yield "no checkpoint with a good signature: with write access alone, all of it could have been made again"
         elif counts.records and not self._trusted:
-            yield "no key was given: every signature that fits counts, whoever's it is"
+            yield "no key was given: any signature that matches counts, of any key"
 
 
 def _is_certain(stretch: Stretch, *behind: Stretch) -> bool:

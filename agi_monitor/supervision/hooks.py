@@ -364,7 +364,7 @@ def _texts(
     found: object, form: re.Pattern[str], most: int, what: str, also: frozenset[str] = frozenset()
 ) -> tuple[str, ...]:
     if isinstance(found, str | bytes) or not isinstance(found, Sequence) or len(found) > most:
-        raise _Nonsense(f"{type(found).__name__} is no list of at most {most} texts")
+        raise _Nonsense(f"{type(found).__name__} is not a list of at most {most} texts")
     for text in found:
         if not isinstance(text, str) or (text not in also and form.fullmatch(text) is None):
             raise _Nonsense(f"{_short(repr(text))} is not {what}")

@@ -198,7 +198,7 @@ class Line:
                 # What somebody keys in at another phone is worth nothing here, a PIN least of all.
                 await self.confirm()
                 return keyed.digits
-        raise AssertionError("the last sound is none, and it answers or raises")
+        raise AssertionError("there is always a last sound, which answers or raises")
 
     def _words(self, moment: Cue | Reason) -> tuple[str, ...]:
         words = self.policy().prompts.words(moment, self._language)

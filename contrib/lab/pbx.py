@@ -321,7 +321,7 @@ class Lab:
         self.site = dict(site or {})
         self.encrypted = encrypted
         if version not in ASTERISK:
-            raise ValueError(f"Asterisk {version} is none of {', '.join(VERSIONS)}")
+            raise ValueError(f"Asterisk {version} is not one of {', '.join(VERSIONS)}")
         self.version = version
         self.keep = keep
         self.publish = publish

@@ -128,7 +128,7 @@ def rest(seen: list[Any]) -> Any:
         ("menu/blue", (), "language: is none of red"),
         ("menu/red", ("x",), "tries: is no whole number"),
         ("menu/red", ("3", "yes"), ": more arguments than the handler takes"),
-        ("menu/red?tires=3", (), "tires: is no parameter"),
+        ("menu/red?tires=3", (), "tires: is not a parameter"),
         ("menu/red?tries=3&tries=4", (), "tries: stands twice in the query"),
         ("menu/red?language=red", (), "language: stands in the path and in the query"),
         ("menu", (), "agi_route_unknown"),
@@ -243,7 +243,7 @@ def test_names_and_parameters() -> None:
     """What a path may name, and that nothing is bound by a name that is not there."""
     parameters = Parameters.of(menu([]))
     assert parameters.names == {"language", "tries", "loud"}
-    assert parameters.bind({"colour": "red"}, ()) == Unfit("colour", "is no parameter")
+    assert parameters.bind({"colour": "red"}, ()) == Unfit("colour", "is not a parameter")
 
 
 def test_a_query_and_a_path_are_decoded_once() -> None:

@@ -292,7 +292,7 @@ def test_somebody_elses_signature_does_not_count() -> None:
     verdict = verify(lines, trusted=())
     assert (verdict.ok, verdict.notes) == (
         True,
-        ("no key was given: every signature that fits counts, whoever's it is",),
+        ("no key was given: any signature that matches counts, of any key",),
     )
 
 

@@ -272,7 +272,8 @@ ARROWS: dict[str, set[str]] = {
     "hangup_command": VOCABULARY,
     "garbage": set(),
     "pbx": VOCABULARY | {"ami", "supervision", "under_way"},
-    "spy_watch": VOCABULARY | {"ami.messages", "ami.states", "pbx", "supervision", "under_way"},
+    "carriers": VOCABULARY | {"pbx", "supervision"},
+    "spy_watch": VOCABULARY | {"ami.messages", "ami.states", "carriers", "pbx", "supervision", "under_way"},
     "overview": VOCABULARY
     | {"", "ami.states", "bulletin", "control.overview", "metrics", "pbx", "spy_watch", "supervision"},
     "people_in_force": VOCABULARY | {"assembly", "config", "people", "people_plugin", "storage", "supervision"},
@@ -497,6 +498,7 @@ LIBRARIES: dict[str, set[str]] = {
         "agi",
         "ami",
         "async_agi",
+        "carriers",
         "cli",
         "control",
         "hangup_command",

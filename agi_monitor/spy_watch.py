@@ -23,10 +23,11 @@ from agi_monitor.ami.messages import Message
 from agi_monitor.ami.states import Up
 from agi_monitor.carriers import GONE_SECONDS, LOOK_SECONDS, Carriers
 from agi_monitor.errors import ActionFailed, AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer
+from agi_monitor.joined_calls import JoinedCalls
 from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.names import BridgeId, Uniqueid
 from agi_monitor.pbx import Pbx
-from agi_monitor.supervision import bridging, chanspy, confirmation, proof
+from agi_monitor.supervision import chanspy, confirmation, proof
 from agi_monitor.supervision.audit import (
     AuditLog,
     End,
@@ -96,12 +97,6 @@ ALONE_SECONDS = 0.5
 """How long an agent may be on the line with nobody until their conversation is over: in a transfer the next party
 comes within a few milliseconds."""
 
-DOOR_SECONDS = 2.0
-"""How long nobody may come into a call that a supervisor who had joined it was transferred out of."""
-
-LEARN_TRIES = 4
-"""So often it is asked who is on a call that a supervisor has joined."""
-
 CHECK_SECONDS = 0.5
 """So often the clock is held against the grants, while there are rules that depend on it."""
 
@@ -122,37 +117,6 @@ class _Notice:
     helper: str = ""
     begun: Deferred[None] = field(default_factory=Deferred)
     over: Deferred[None] = field(default_factory=Deferred)
-
-
-@dataclass(slots=True, eq=False)
-class _Joined:
-    """A call that a supervisor has joined.
-
-    Parameters:
-        grant: of the supervisor.
-        bridge: that they entered.
-        known: the channels that are on it by right, and since when, on the reactor's clock.
-        left: when those of them left it who are not back.
-        strangers: channels that took the supervisor's place, or that of one who did.
-        closed_until: nobody may come in before.
-        forgetting: its story is over.
-        recorded: a stranger in it is on record.
-    """
-
-    grant: Grant
-    bridge: BridgeId
-    known: dict[str, float]
-    left: dict[str, float] = field(default_factory=dict)
-    strangers: set[str] = field(default_factory=set)
-    closed_until: float = float("-inf")
-    forgetting: bool = False
-    recorded: bool = False
-
-    def forget_left(self, before: float) -> None:
-        """Forget who left before a moment: where they are now is another call."""
-        for one in [one for one, at in self.left.items() if at < before]:
-            del self.left[one]
-            self.known.pop(one, None)
 
 
 class SpyWatch:
@@ -215,8 +179,6 @@ class SpyWatch:
         """Grants whose conversations are over."""
         self._alone: dict[str, IDelayedCall] = {}
         """By grant, the look at an agent who is on the line with nobody."""
-        self._joined: dict[str, _Joined] = {}
-        """By grant, the calls that supervisors have joined."""
         self._beeps: dict[str, IDelayedCall] = {}
         """By the helper's channel, the look whether a beep is over."""
         self._notices: dict[int, _Notice] = {}
@@ -226,6 +188,9 @@ class SpyWatch:
         self._next_check: IDelayedCall | None = None
         self._stopping = False
         self._carriers = Carriers(pbx, reactor, signer, self._ours)
+        self._joined = JoinedCalls(
+            pbx, reactor, self._ours, self._begin_transfer, self._take_out, self._note_handed_over
+        )
         self._hung_up: set[str] = set()
         """Grants whose carriers were hung up and are gone."""
         self._putting_out: set[str] = set()
@@ -244,6 +209,7 @@ class SpyWatch:
         for call in waiting:
             call.cancel()
         self._next_check = None
+        self._joined.stop()
         self._alone.clear()
         self._beeps.clear()
 
@@ -289,7 +255,7 @@ class SpyWatch:
         self._parties.pop(grant.id, None)
         self._only_party.pop(grant.id, None)
         self._names_before.pop(grant.id, None)
-        self._forget_joined(grant)
+        self._joined.story_over(grant)
         self._stops.pop(grant.spyer_uniqueid, None)
         self._anew.pop(grant.id, None)
         self._over.discard(grant.id)
@@ -297,25 +263,6 @@ class SpyWatch:
             self._alone.pop(grant.id).cancel()
         for waiting in self._closing.pop(grant.id, []):
             waiting.callback(None)
-
-    def _forget_joined(self, grant: Grant) -> None:
-        joined = self._joined.get(grant.id)
-        if joined is None or joined.forgetting:
-            return
-        # Who was transferred out of it may come into it a moment after its story is over.
-        joined.forgetting = True
-        if self._pbx.stale() is not None:
-            self._close_door(grant)
-        self._under_way.begin(self._forget_later(joined))
-
-    async def _forget_later(self, joined: _Joined) -> None:
-        await deferLater(self._reactor, DOOR_SECONDS)
-        try:
-            if self._pbx.stale() is not None:
-                # Who came may have been told of by an event that could not be read.
-                await self._sweep_once(joined)
-        finally:
-            self._joined.pop(joined.grant.id, None)
 
     def left_alone(self, grant: Grant) -> None:
         """Its story has lost the connection, and it goes on: it is watched over from here."""
@@ -425,14 +372,14 @@ class SpyWatch:
         elif name in ("AttendedTransfer", "BlindTransfer"):
             self._take_transfer(name, event)
         elif name == "BridgeEnter":
-            self._take_entry(event)
+            self._joined.take_entry(event, self._joins)
             # Somebody joined a call: it may be one now that nobody may hear.
             for grant in self._ours():
                 if event.text("Uniqueid") in self._on_the_call(grant):
                     self._recheck(grant)
                     self._follow_party(grant)
         elif name == "BridgeLeave":
-            self._take_leave(event)
+            self._joined.take_leave(event)
             # A colleague may have taken the agent's place before the agent left it.
             for grant in self._ours():
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
@@ -469,7 +416,7 @@ class SpyWatch:
             self._take_start(spy)
         for spy in self.grants.of_others():
             self._under_way.begin(self._still_proven(spy))
-        self._find_joined(channels)
+        self._joined.listed(channels, whole=whole)
         self.recheck()
         for grant in self._ours():
             self._follow_party(grant)
@@ -699,7 +646,7 @@ class SpyWatch:
             self._press_end(grant)
 
     def _runs_chanspy(self, grant: Grant) -> bool:
-        joined = grant.id in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
+        joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
         by_chanspy = grant.mode is not Mode.TAKE_OVER and not joined
         return by_chanspy and grant.id not in self._revoked and grant in self.grants.granted()
 
@@ -839,9 +786,8 @@ class SpyWatch:
         if carrier is None:
             return
         bridge = self._pbx.bridge_of(carrier.uniqueid)
-        joined = self._joined.get(grant.id)
-        if bridge is None and joined is not None and carrier.uniqueid == grant.spyer_uniqueid:
-            bridge = joined.bridge
+        if bridge is None and carrier.uniqueid == grant.spyer_uniqueid:
+            bridge = self._joined.bridge_of(grant)
         steps = [
             self._step(grant, carrier, "mute out", self._pbx.mute(carrier, "out")),
             self._step(grant, carrier, "mute in", self._pbx.mute(carrier, "in")),
@@ -917,9 +863,9 @@ class SpyWatch:
         for grant in self._ours():
             if grant.spyer_uniqueid not in transferers:
                 continue
-            if grant.id in self._joined:
+            if grant in self._joined:
                 if event.text("Result") == "Success":
-                    self._close_door(grant)
+                    self._joined.take_transfer(grant, name)
             elif name == "AttendedTransfer":
                 guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
                 self._transfers.begin(self._take_handed_over(grant, guesses), grant.id)
@@ -993,142 +939,14 @@ class SpyWatch:
             )
         )
 
-    # A call that a supervisor has joined: who is on it by right is known from the moment on that they joined it.
+    def _begin_transfer(self, coroutine: Coroutine[Any, Any, None], about: str) -> None:
+        self._transfers.begin(coroutine, about)
 
-    def _take_entry(self, event: Message) -> None:
-        """Somebody entered a bridge: the supervisor a call, or somebody else a call that a supervisor has joined."""
-        uniqueid, swapped = event.text("Uniqueid"), event.text("SwapUniqueid")
-        bridge = BridgeId.read(event.text("BridgeUniqueid"))
-        if bridge is None:
-            return
-        for grant in self._ours():
-            if uniqueid == grant.spyer_uniqueid and self._joins(grant):
-                self._joined[grant.id] = _Joined(grant, bridge, {uniqueid: self._reactor.seconds()})
-                self._transfers.begin(self._learn(grant, bridge), grant.id)
-        for joined in self._joined.values():
-            if swapped and (swapped == joined.grant.spyer_uniqueid or swapped in joined.strangers):
-                joined.strangers.add(uniqueid)
-                self._close_door(joined.grant)
-            elif bridge == joined.bridge:
-                joined.left.pop(uniqueid, None)
-                if joined.closed_until < self._reactor.seconds():
-                    joined.known.setdefault(uniqueid, self._reactor.seconds())
-                elif uniqueid not in joined.known:
-                    self._transfers.begin(self._put_out(joined, uniqueid, bridge), joined.grant.id)
-
-    def _take_leave(self, event: Message) -> None:
-        """Somebody left a joined call. Whoever came in the supervisor's place may have a number that makes an event
-        unreadable, so while the picture is in doubt the door is closed without being told of a transfer."""
-        uniqueid, now = event.text("Uniqueid"), self._reactor.seconds()
-        for joined in tuple(self._joined.values()):
-            if event.text("BridgeUniqueid") != joined.bridge or uniqueid not in joined.known:
-                continue
-            joined.forget_left(now - DOOR_SECONDS)
-            joined.left[uniqueid] = now
-            if uniqueid == joined.grant.spyer_uniqueid and self._pbx.stale() is not None:
-                self._close_door(joined.grant)
-
-    def _find_joined(self, channels: Sequence[Message]) -> None:
-        """Find the joined calls of which nothing was told: by an earlier run, or while the connection was lost."""
-        at = {item.text("Uniqueid"): item for item in channels}
-        for grant in self._ours():
-            item = at.get(grant.spyer_uniqueid)
-            if item is None or grant.id in self._joined or item.text("Application") != bridging.JOIN:
-                continue
-            bridge = BridgeId.read(item.text("BridgeId"))
-            if bridge is not None and grant.mode is Mode.BARGE:
-                on_it = [uniqueid for uniqueid, one in at.items() if one.text("BridgeId") == bridge]
-                self._joined[grant.id] = _Joined(grant, bridge, dict.fromkeys(on_it, float("-inf")))
-                self._transfers.begin(self._learn(grant, bridge), grant.id)
+    async def _take_out(self, grant: Grant, stranger: Confirmed, bridge: BridgeId) -> None:
+        await self._step(grant, stranger, "remove", self._pbx.remove(stranger, bridge))
 
     def _joins(self, grant: Grant) -> bool:
         return grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
-
-    async def _learn(self, grant: Grant, bridge: BridgeId) -> None:
-        """Ask who is on a call that a supervisor has just joined, until somebody is.
-
-        A channel whose item in the list could not be read has no bridge in it; the supervisor's own names it.
-        """
-        for _ in range(LEARN_TRIES):
-            try:
-                spyer = Uniqueid(grant.spyer_uniqueid)
-                peers = (await self._pbx.variable(spyer, "BRIDGEPEER") or "").split(",")
-                items = await self._pbx.channels()
-            except AgiMonitorError as error:
-                log.warning("joined_call_unknown", node=self._pbx.node, grant=grant.id, error=str(error))
-                items, peers = (), []
-            joined = self._joined.get(grant.id)
-            if joined is None or joined.closed_until >= self._reactor.seconds():
-                return
-            for item in items:
-                if item.text("BridgeId") == bridge or item.text("Channel") in peers:
-                    joined.known.setdefault(item.text("Uniqueid"), float("-inf"))
-            if len(joined.known) > 1:
-                return
-            await deferLater(self._reactor, LOOK_SECONDS)
-
-    def _close_door(self, grant: Grant) -> None:
-        """The supervisor was transferred out of a joined call, or tried it: who came just now goes, and for a moment
-        nobody else comes in."""
-        joined, now = self._joined.get(grant.id), self._reactor.seconds()
-        if joined is None:
-            return
-        joined.forget_left(now - DOOR_SECONDS)
-        late = {one for one, at in joined.known.items() if at >= now - DOOR_SECONDS and one != grant.spyer_uniqueid}
-        joined.known = {one: at for one, at in joined.known.items() if one not in late}
-        if joined.closed_until < now:
-            self._transfers.begin(self._sweep(joined), grant.id)
-        joined.closed_until = now + DOOR_SECONDS
-
-    async def _sweep(self, joined: _Joined) -> None:
-        """Put everybody out of a joined call who is not known there, as long as its door is closed."""
-        await self._sweep_once(joined)
-        while self._reactor.seconds() < joined.closed_until:
-            await deferLater(self._reactor, LOOK_SECONDS)
-            await self._sweep_once(joined)
-
-    async def _sweep_once(self, joined: _Joined) -> None:
-        items = await self._pbx.channels()
-        # Where other supervisors are may be another call.
-        known = joined.known.keys() - {joined.grant.spyer_uniqueid} - self._other_spyers(joined)
-        on_it = [item for item in items if item.text("Uniqueid") in known]
-        names = {item.text("Channel") for item in on_it}
-        # A merge may have moved the call into another bridge.
-        read = (BridgeId.read(item.text("BridgeId")) for item in on_it)
-        bridges = {bridge for bridge in read if bridge is not None} or {joined.bridge}
-        if joined.bridge not in bridges:
-            joined.bridge = min(bridges)
-            joined.left.clear()
-        for item in items:
-            uniqueid, bridge = item.text("Uniqueid"), BridgeId.read(item.text("BridgeId"))
-            if item.get("BridgeId") is None and await self._talks_to(uniqueid, names):
-                bridge = joined.bridge
-            # Where nobody is known, only who came in the supervisor's place is a stranger for certain.
-            if bridge is not None and bridge in bridges and (known or uniqueid in joined.strangers):
-                await self._put_out(joined, uniqueid, bridge)
-
-    async def _talks_to(self, uniqueid: str, names: Set[str]) -> bool:
-        """Say whether a channel, whose item in the list could not be read, is in a bridge with one of these."""
-        channel = Uniqueid.read(uniqueid)
-        peers = None if channel is None else await self._pbx.variable(channel, "BRIDGEPEER")
-        return not names.isdisjoint((peers or "").split(","))
-
-    def _other_spyers(self, joined: _Joined) -> set[str]:
-        return {grant.spyer_uniqueid for grant in self._ours()} - {joined.grant.spyer_uniqueid}
-
-    async def _put_out(self, joined: _Joined, uniqueid: str, bridge: BridgeId) -> None:
-        others = self._other_spyers(joined)
-        if uniqueid in others or (uniqueid in joined.known and uniqueid != joined.grant.spyer_uniqueid):
-            return
-        stranger = await confirmation.bridged(self._pbx, uniqueid)
-        if stranger is None:
-            return
-        if uniqueid != joined.grant.spyer_uniqueid:
-            log.error("spy_handed_over", node=self._pbx.node, grant=joined.grant.id, to=stranger.name)
-            if not joined.recorded:
-                joined.recorded = True
-                self._note_handed_over(joined.grant, stranger)
-        await self._step(joined.grant, stranger, "remove", self._pbx.remove(stranger, bridge))
 
     # ---- spies of others -------------------------------------------------------------------------------
 

@@ -273,7 +273,9 @@ ARROWS: dict[str, set[str]] = {
     "garbage": set(),
     "pbx": VOCABULARY | {"ami", "supervision", "under_way"},
     "carriers": VOCABULARY | {"pbx", "supervision"},
-    "spy_watch": VOCABULARY | {"ami.messages", "ami.states", "carriers", "pbx", "supervision", "under_way"},
+    "joined_calls": VOCABULARY | {"ami.messages", "carriers", "pbx", "supervision"},
+    "spy_watch": VOCABULARY
+    | {"ami.messages", "ami.states", "carriers", "joined_calls", "pbx", "supervision", "under_way"},
     "overview": VOCABULARY
     | {"", "ami.states", "bulletin", "control.overview", "metrics", "pbx", "spy_watch", "supervision"},
     "people_in_force": VOCABULARY | {"assembly", "config", "people", "people_plugin", "storage", "supervision"},
@@ -478,6 +480,7 @@ LIBRARIES: dict[str, set[str]] = {
         "control",
         "hangup_command",
         "install.admin_session",
+        "joined_calls",
         "logs",
         "metrics_page",
         "pbx",
@@ -503,6 +506,7 @@ LIBRARIES: dict[str, set[str]] = {
         "control",
         "hangup_command",
         "install.admin_session",
+        "joined_calls",
         "logs",
         "metrics_page",
         "pbx",

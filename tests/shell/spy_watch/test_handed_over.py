@@ -10,8 +10,9 @@ from structlog.typing import EventDict
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.carriers import LOOK_SECONDS
+from agi_monitor.joined_calls import DOOR_SECONDS
 from agi_monitor.model import Barge, Mode, RogueSpies
-from agi_monitor.spy_watch import DOOR_SECONDS, SOURCE_SECONDS
+from agi_monitor.spy_watch import SOURCE_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
@@ -350,6 +351,7 @@ def test_another_supervisor_on_the_call_is_no_stranger(joined: Site) -> None:
     joined.open(
         replace(GRANT, call="c-9", mode=Mode.BARGE, spyer="PJSIP/2002-00000041", spyer_uniqueid="1700000000.41")
     )
+    joined.fake.leave(SPYER)
     joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
     joined.fake.enter("PJSIP/2002-00000041", "b-1")
     joined.fake.advance(DOOR_SECONDS)
@@ -386,9 +388,10 @@ def test_a_phone_that_hands_it_on_is_followed(site: Site) -> None:
 
 @pytest.mark.parametrize("told_first", [True, False], ids=["told-before", "told-after"])
 def test_who_comes_by_a_blind_transfer_is_taken_out(joined: Site, told_first: bool) -> None:
-    """The way into a joined call is a Local channel, with or without the supervisor's place; the supervisor goes
-    as well, and everybody who comes in the next moment."""
+    """The way into a joined call is a Local channel, with or without the supervisor's place; and so is everybody who
+    comes in the next moment."""
     transfer = {"Result": "Success", "TransfererUniqueid": SPYER_UNIQUEID, "Extension": "700"}
+    joined.fake.leave(SPYER)
     if told_first:
         joined.fake.event("BlindTransfer", **transfer)
     joined.fake.add_channel("Local/700@phones-00000001;1", "1700000000.50", "b-1")
@@ -396,7 +399,7 @@ def test_who_comes_by_a_blind_transfer_is_taken_out(joined: Site, told_first: bo
         joined.fake.event("BlindTransfer", **transfer)
     joined.fake.advance(DOOR_SECONDS / 2)
     joined.fake.enter(ROGUE, "b-1")
-    assert kicked(joined) == sorted(["1700000000.50", SPYER_UNIQUEID, ROGUE_UNIQUEID])
+    assert kicked(joined) == sorted(["1700000000.50", ROGUE_UNIQUEID])
     assert [record["to"] for record in joined.records("spy_handed_over")] == ["Local/700@phones-00000001;1"]
 
 
@@ -408,11 +411,12 @@ def test_whose_call_it_is_stays_on_it(site: Site) -> None:
     site.open(replace(GRANT, mode=Mode.BARGE))
     site.fake.enter(SPYER, "b-1")
     site.forget()
+    site.fake.leave(SPYER)
     site.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="100")
     site.fake.add_channel("Local/100@phones-00000001;1", "1700000000.50", "b-1")
     site.fake.leave(SPYEE)
     site.fake.enter(SPYEE, "b-1")
-    assert kicked(site) == sorted(["1700000000.50", SPYER_UNIQUEID])
+    assert kicked(site) == ["1700000000.50"]
 
 
 def test_who_joins_a_call_later_stays(joined: Site) -> None:
@@ -420,6 +424,42 @@ def test_who_joins_a_call_later_stays(joined: Site) -> None:
     joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=CUSTOMER_UNIQUEID, Extension="700")
     joined.fake.enter(ROGUE, "b-1")
     assert deeds(joined) == []
+
+
+@pytest.mark.parametrize("event", ["BlindTransfer", "AttendedTransfer"])
+def test_a_transfer_out_of_a_joined_call_that_only_somebody_tells_of_takes_nobody_out(
+    joined: Site, event: str, logs: list[EventDict]
+) -> None:
+    """A colleague has just come in by right, and the supervisor is still in the bridge: the event is forged."""
+    joined.fake.add_channel("PJSIP/1005-00000040", "1700000000.40", "b-1")
+    joined.fake.event(
+        event, Result="Success", TransfererUniqueid=SPYER_UNIQUEID, OrigTransfererUniqueid=SPYER_UNIQUEID
+    )
+    for _ in range(60):
+        joined.fake.advance(LOOK_SECONDS)
+    assert (deeds(joined).count("BridgeKick"), joined.records("spy_handed_over")) == (0, [])
+    assert [line["name"] for line in logs if line["event"] == "ami_forged"] == [event]
+
+
+def test_an_entry_that_only_somebody_tells_of_lets_nobody_stay(joined: Site) -> None:
+    """The stranger is said to be on the call long before they take the supervisor's place."""
+    joined.fake.event("BridgeEnter", **BRIDGE, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID)
+    for _ in range(80):
+        joined.fake.advance(LOOK_SECONDS)
+    joined.fake.leave(SPYER)
+    next(one for one in joined.fake.channels if one["Channel"] == ROGUE)["BridgeId"] = "b-1"
+    joined.fake.event("BridgeEnter", **BRIDGE, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, SwapUniqueid=SPYER_UNIQUEID)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+    assert len(joined.records("spy_handed_over")) == 1
+
+
+def test_who_is_said_to_take_an_empty_place_stays_where_they_are_known(joined: Site) -> None:
+    """The supervisor hangs up, and a forged event puts the customer, who was there before, into their place."""
+    joined.fake.hang_up(SPYER)
+    customer = {"Channel": "PJSIP/trunk-00000002", "Uniqueid": CUSTOMER_UNIQUEID}
+    joined.fake.event("BridgeEnter", **BRIDGE, **customer, SwapUniqueid=SPYER_UNIQUEID)
+    joined.fake.advance(DOOR_SECONDS)
+    assert kicked(joined) == []
 
 
 def test_a_swap_that_only_somebody_tells_of_takes_nobody_out(site: Site) -> None:

@@ -23,7 +23,7 @@ from agi_monitor.names import BridgeId, ChannelName, Uniqueid
 from agi_monitor.supervision.audit import AmiForged, AuditLog, Fact, PbxLost, PbxSynced
 from agi_monitor.supervision.calls import EVENTS, Channel, Origin
 from agi_monitor.supervision.channels import SETTLE_SECONDS, ChannelIndex, Lists, Stale
-from agi_monitor.supervision.confirmation import Confirmed
+from agi_monitor.supervision.confirmation import SNOOP, Confirmed
 from agi_monitor.supervision.device_channels import hinted
 from agi_monitor.supervision.devices import (
     MAX_DEVICE_STATES,
@@ -33,6 +33,7 @@ from agi_monitor.supervision.devices import (
     Hint,
     watched_now,
 )
+from agi_monitor.supervision.grants import APPLICATIONS, JOINING
 from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.under_way import UnderWay
 
@@ -106,6 +107,12 @@ MAX_NAME_QUESTIONS = 600
 MAX_UNREADABLE = 64
 """Channels that are asked about one by one because a list could not tell of them."""
 
+MAX_APPLICATION_QUESTIONS = 5_000
+"""Questions for the application of a channel that a list could not tell of, when there are more than those."""
+
+HEARING = APPLICATIONS | JOINING
+"""Applications by which a channel hears others."""
+
 CONTRADICTED = "contradicted"
 """Why an event is not believed whose form was right: the PBX, when asked, said that it is not so."""
 
@@ -127,6 +134,10 @@ class Watcher(Protocol):
 
     def take(self, name: str, event: Message) -> None:
         """An event came, and the index has it."""
+        ...
+
+    def doubted(self) -> None:
+        """Something forged came: the picture is not to be trusted until the next lists."""
         ...
 
     def listed(self, channels: Sequence[Message], asked_at: float, *, whole: bool = True) -> None:
@@ -303,6 +314,15 @@ class Pbx:
         """Return the bridge that a channel is in, as far as is known."""
         bridge = self.index.bridge_of(self.node, uniqueid)
         return None if bridge is None or isinstance(bridge, Stale) else BridgeId.read(bridge.id)
+
+    def members_with(self, uniqueid: str) -> frozenset[str] | None:
+        """Return the names of the other channels in the bridge of a channel; None while the picture is in doubt."""
+        bridge = self.index.bridge_of(self.node, uniqueid)
+        if isinstance(bridge, Stale):
+            return None
+        members = () if bridge is None else bridge.members
+        found = (self.channel(member) for member in members if member != uniqueid)
+        return frozenset(one.name for one in found if isinstance(one, Channel))
 
     def endpoints(self) -> tuple[str, ...] | Stale:
         """Return the devices that have a channel."""
@@ -611,6 +631,8 @@ class Pbx:
         self._forged = True
         self.index.forged(self.node)
         self._tell_trust()
+        if self.watcher is not None:
+            self.watcher.doubted()
 
     async def _tell_of_unreadable(self, channels: tuple[Message, ...], asked_at: float) -> None:
         """Let the watcher know of every channel all the same: nobody hides by the number that they call with."""
@@ -634,6 +656,8 @@ class Pbx:
             whole = False
         listed = {item.text("Channel") for item in channels}
         missing = [name for name in names if name not in listed]
+        if len(missing) > MAX_UNREADABLE:
+            missing = await self._spying_first(missing)
         for name in missing[:MAX_UNREADABLE]:
             try:
                 item = await self._item(name)
@@ -642,6 +666,18 @@ class Pbx:
             else:
                 found += [] if item is None else [item]
         return found, whole and len(missing) <= MAX_UNREADABLE
+
+    async def _spying_first(self, names: list[str]) -> list[str]:
+        """Put those that hear somebody first: many others with such numbers must not hide one of them."""
+        hear: list[str] = []
+        others: list[str] = []
+        for name in names[:MAX_APPLICATION_QUESTIONS]:
+            try:
+                hears = await self._of_channel(name, "CHANNEL(appname)") in HEARING or name.startswith(SNOOP)
+            except ForgedAnswer:
+                hears = True
+            (hear if hears else others).append(name)
+        return [*hear, *others, *names[MAX_APPLICATION_QUESTIONS:]]
 
     async def _names(self) -> list[str]:
         """Return the names of all channels, except those with a space or a line break in them.

@@ -21,11 +21,13 @@ from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.ami.states import Up
-from agi_monitor.errors import ActionFailed, AgiMonitorError, Disconnected, NoAnswer
+from agi_monitor.carriers import GONE_SECONDS, LOOK_SECONDS, Carriers
+from agi_monitor.errors import ActionFailed, AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer
+from agi_monitor.joined_calls import JoinedCalls
 from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.names import BridgeId, Uniqueid
 from agi_monitor.pbx import Pbx
-from agi_monitor.supervision import bridging, chanspy, confirmation, proof
+from agi_monitor.supervision import chanspy, confirmation, proof
 from agi_monitor.supervision.audit import (
     AuditLog,
     End,
@@ -42,6 +44,7 @@ from agi_monitor.supervision.audit import (
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.circumstances import Circumstances
 from agi_monitor.supervision.confirmation import Confirmed
+from agi_monitor.supervision.device_channels import INTERNAL
 from agi_monitor.supervision.grants import (
     APPLICATIONS,
     BEEP_SECONDS,
@@ -78,6 +81,9 @@ NOTICE_SECONDS = 20.0
 HANGUP_SECONDS = 1.0
 """So long after the end of an orphan its channels have to hang up, to be the reason of it."""
 
+OVER_SECONDS = 2.0
+"""So long a kill waits for the channel of a spy that goes on without the supervisor's."""
+
 KILLED = "killed"
 """Why a grant ends when somebody says so."""
 
@@ -87,24 +93,15 @@ ORPHANED = "orphaned"
 OVER = "conversation_over"
 """Why it ends when nobody talks to the agent any more and no story is there to end it."""
 
-LOOK_SECONDS = 0.05
-"""Between two looks whether the PBX has done what it was told."""
-
-GONE_SECONDS = 1.0
-"""How long it may take until a channel that was hung up is gone, or a spy whose end was told is over."""
-
 ALONE_SECONDS = 0.5
 """How long an agent may be on the line with nobody until their conversation is over: in a transfer the next party
 comes within a few milliseconds."""
 
-DOOR_SECONDS = 2.0
-"""How long nobody may come into a call that a supervisor who had joined it was transferred out of."""
-
-LEARN_TRIES = 4
-"""So often it is asked who is on a call that a supervisor has joined."""
-
 CHECK_SECONDS = 0.5
 """So often the clock is held against the grants, while there are rules that depend on it."""
+
+SOURCE_SECONDS = 3.0
+"""So often the PBX itself is asked who is on a call that is heard, also while the picture is trusted."""
 
 CALL_EVENTS = frozenset({"AgentConnect", "AgentComplete", "QueueCallerJoin", "QueueCallerLeave", "DialBegin"})
 """After these a call may be one of another queue, or go the other way."""
@@ -120,37 +117,6 @@ class _Notice:
     helper: str = ""
     begun: Deferred[None] = field(default_factory=Deferred)
     over: Deferred[None] = field(default_factory=Deferred)
-
-
-@dataclass(slots=True, eq=False)
-class _Joined:
-    """A call that a supervisor has joined.
-
-    Parameters:
-        grant: of the supervisor.
-        bridge: that they entered.
-        known: the channels that are on it by right, and since when, on the reactor's clock.
-        left: when those of them left it who are not back.
-        strangers: channels that took the supervisor's place, or that of one who did.
-        closed_until: nobody may come in before.
-        forgetting: its story is over.
-        recorded: a stranger in it is on record.
-    """
-
-    grant: Grant
-    bridge: BridgeId
-    known: dict[str, float]
-    left: dict[str, float] = field(default_factory=dict)
-    strangers: set[str] = field(default_factory=set)
-    closed_until: float = float("-inf")
-    forgetting: bool = False
-    recorded: bool = False
-
-    def forget_left(self, before: float) -> None:
-        """Forget who left before a moment: where they are now is another call."""
-        for one in [one for one, at in self.left.items() if at < before]:
-            del self.left[one]
-            self.known.pop(one, None)
 
 
 class SpyWatch:
@@ -197,14 +163,12 @@ class SpyWatch:
         self._ending: dict[str, tuple[Mapping[str, End], Deferred[End]]] = {}
         self._phone_hung_up: set[str] = set()
         """Adopted grants whose supervisor's phone asked for the end."""
-        self._signed: dict[str, str] = {}
-        """By grant, its proof, as it stands on the supervisor's channel."""
         self._handed_over: set[str] = set()
         """Grants whose spies are at another phone."""
         self._parties: dict[str, frozenset[str]] = {}
         """By grant, who talks to the agent, once that was known."""
         self._names_before: dict[str, frozenset[str]] = {}
-        """By grant, who was on the line with the agent when that was last asked of the PBX itself."""
+        """By grant, who was on the line with the agent when the PBX itself last said so, and the picture as well."""
         self._only_party: dict[str, frozenset[str]] = {}
         """By grant, who talked to the agent alone the last time that somebody did."""
         self._stops: dict[str, float] = {}
@@ -215,8 +179,6 @@ class SpyWatch:
         """Grants whose conversations are over."""
         self._alone: dict[str, IDelayedCall] = {}
         """By grant, the look at an agent who is on the line with nobody."""
-        self._joined: dict[str, _Joined] = {}
-        """By grant, the calls that supervisors have joined."""
         self._beeps: dict[str, IDelayedCall] = {}
         """By the helper's channel, the look whether a beep is over."""
         self._notices: dict[int, _Notice] = {}
@@ -225,6 +187,17 @@ class SpyWatch:
         self._onlooker = Onlooker(pbx, self)
         self._next_check: IDelayedCall | None = None
         self._stopping = False
+        self._carriers = Carriers(pbx, reactor, signer, self._ours)
+        self._joined = JoinedCalls(
+            pbx, reactor, self._ours, self._begin_transfer, self._take_out, self._note_handed_over
+        )
+        self._hung_up: set[str] = set()
+        """Grants whose carriers were hung up and are gone."""
+        self._putting_out: set[str] = set()
+        """Phones that a spy was handed to and that are being hung up."""
+        self._looking: set[str] = set()
+        """Grants whose calls are looked at."""
+        self._looked_at = float("-inf")
         self._under_way = UnderWay(self._failed)
         self._transfers = UnderWay(self._failed)
 
@@ -236,6 +209,7 @@ class SpyWatch:
         for call in waiting:
             call.cancel()
         self._next_check = None
+        self._joined.stop()
         self._alone.clear()
         self._beeps.clear()
 
@@ -251,17 +225,20 @@ class SpyWatch:
         joins = grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
         self._begun[grant.id] = self._reactor.seconds()
         try:
-            self._signed[grant.id] = self._signer.sign(grant)
+            self._carriers.signed[grant.id] = self._signer.sign(grant)
         except ValueError:
             # Whoever asked for it does not spy: a phone that the spy is handed to would not be found.
             log.warning("grant_not_signed", node=self._pbx.node, grant=grant.id)
-            self._signed[grant.id] = ""
+            self._carriers.signed[grant.id] = ""
+        self._carriers.take_caller(grant.spyer_uniqueid, grant.spyer)
         self.grants.opened(grant, self._begun[grant.id], by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
         self._follow_party(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)
+        if isinstance(self._pbx.state, Up):
+            self._under_way.begin(self._look_at_source(grant))
         self._check_within()
-        return self._signed[grant.id]
+        return self._carriers.signed[grant.id]
 
     def closed(self, grant: Grant) -> None:
         """It is over."""
@@ -271,13 +248,14 @@ class SpyWatch:
         self._begun.pop(grant.id, None)
         self._revoked.pop(grant.id, None)
         self._telling.pop(grant.id, None)
-        self._signed.pop(grant.id, None)
+        self._carriers.forget(grant)
+        self._hung_up.discard(grant.id)
         self._handed_over.discard(grant.id)
         self._phone_hung_up.discard(grant.id)
         self._parties.pop(grant.id, None)
         self._only_party.pop(grant.id, None)
         self._names_before.pop(grant.id, None)
-        self._forget_joined(grant)
+        self._joined.story_over(grant)
         self._stops.pop(grant.spyer_uniqueid, None)
         self._anew.pop(grant.id, None)
         self._over.discard(grant.id)
@@ -285,25 +263,6 @@ class SpyWatch:
             self._alone.pop(grant.id).cancel()
         for waiting in self._closing.pop(grant.id, []):
             waiting.callback(None)
-
-    def _forget_joined(self, grant: Grant) -> None:
-        joined = self._joined.get(grant.id)
-        if joined is None or joined.forgetting:
-            return
-        # Who was transferred out of it may come into it a moment after its story is over.
-        joined.forgetting = True
-        if self._pbx.stale() is not None:
-            self._close_door(grant)
-        self._under_way.begin(self._forget_later(joined))
-
-    async def _forget_later(self, joined: _Joined) -> None:
-        await deferLater(self._reactor, DOOR_SECONDS)
-        try:
-            if self._pbx.stale() is not None:
-                # Who came may have been told of by an event that could not be read.
-                await self._sweep_once(joined)
-        finally:
-            self._joined.pop(joined.grant.id, None)
 
     def left_alone(self, grant: Grant) -> None:
         """Its story has lost the connection, and it goes on: it is watched over from here."""
@@ -413,14 +372,14 @@ class SpyWatch:
         elif name in ("AttendedTransfer", "BlindTransfer"):
             self._take_transfer(name, event)
         elif name == "BridgeEnter":
-            self._take_entry(event)
+            self._joined.take_entry(event, self._joins)
             # Somebody joined a call: it may be one now that nobody may hear.
             for grant in self._ours():
                 if event.text("Uniqueid") in self._on_the_call(grant):
                     self._recheck(grant)
                     self._follow_party(grant)
         elif name == "BridgeLeave":
-            self._take_leave(event)
+            self._joined.take_leave(event)
             # A colleague may have taken the agent's place before the agent left it.
             for grant in self._ours():
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
@@ -435,18 +394,29 @@ class SpyWatch:
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
                     self._recheck(grant)
 
+    def doubted(self) -> None:
+        """The picture is not to be trusted: the PBX itself is asked."""
+        self._check_within()
+
     def listed(self, channels: Sequence[Message], asked_at: float, *, whole: bool = True) -> None:
         """The lists came: what was missed while there was no connection."""
         # The list is older than the last events: who has ended since is not found again.
         over = {uniqueid for at, uniqueid in self._ended if at >= asked_at}
         channels = [item for item in channels if item.text("Uniqueid") not in over]
+        there = {item.text("Uniqueid") for item in channels}
+        if whole:
+            self._carriers.keep_callers(there | {grant.spyer_uniqueid for grant in self._ours()})
+        for grant in self._ours():
+            if grant.spyer_uniqueid not in there:
+                # Its call may have been handed to another phone unseen.
+                self._transfers.begin(self._take_handed_over(grant), grant.id)
         listed = self.grants.listed(channels, asked_at, self._reactor.seconds(), self._clock(), whole=whole)
         self._take_ends(listed.ended)
         for spy in (*(spy for spy in listed.found if spy.kind is not Kind.UNPROVEN), *self.grants.unproven()):
             self._take_start(spy)
         for spy in self.grants.of_others():
             self._under_way.begin(self._still_proven(spy))
-        self._find_joined(channels)
+        self._joined.listed(channels, whole=whole)
         self.recheck()
         for grant in self._ours():
             self._follow_party(grant)
@@ -494,7 +464,7 @@ class SpyWatch:
         self._killed_by[spy.spyer_uniqueid] = by
         try:
             await self._pbx.hang_up(spying)
-            await self._gone(spying.uniqueid)
+            await self._carriers.wait_until_gone(spying.uniqueid)
         except AgiMonitorError:
             self._killed_by.pop(spy.spyer_uniqueid, None)
             raise
@@ -506,7 +476,7 @@ class SpyWatch:
         Raises:
             Disconnected, NoAnswer, ActionFailed: the PBX could not be told.
         """
-        carrier = await self._carrier(grant)
+        carrier = await self._carriers.of(grant)
         if carrier is None:
             return False
         await self._pbx.hang_up(carrier)
@@ -572,19 +542,40 @@ class SpyWatch:
                 self._recheck(grant)
 
     def _check_within(self) -> None:
-        """See to it that the clock is looked at, as long as it matters."""
-        matters = self._policy().rights.depend_on_time or not self._onlooker.sees
-        if self._next_check is None and not self._stopping and matters and self._ours():
-            self._next_check = self._reactor.callLater(CHECK_SECONDS, self._check)
+        """See to it that the clock is looked at, and the calls themselves, as long as somebody is heard."""
+        if self._stopping or not self._ours():
+            return
+        often = self._policy().rights.depend_on_time or not self._onlooker.sees
+        seconds, coming = CHECK_SECONDS if often else SOURCE_SECONDS, self._next_check
+        if coming is not None:
+            if coming.getTime() - self._reactor.seconds() <= seconds:
+                return
+            coming.cancel()
+        self._next_check = self._reactor.callLater(seconds, self._check)
 
     def _check(self) -> None:
         self._next_check = None
+        now = self._reactor.seconds()
+        looks = not self._onlooker.sees or now - self._looked_at >= SOURCE_SECONDS
+        self._looked_at = now if looks else self._looked_at
         # Without a connection nobody can be ended; the next list is followed by a look at all of them.
         for grant in self._ours() if isinstance(self._pbx.state, Up) else ():
             self._recheck(grant)
-            if not self._onlooker.sees:
-                self._under_way.begin(self._look_at_source(grant))
+            if looks:
+                self._under_way.begin(self._look(grant))
         self._check_within()
+
+    async def _look(self, grant: Grant) -> None:
+        """Ask the PBX itself where a spy is and who is on its call; one look at a time."""
+        if grant.id in self._looking:
+            return
+        self._looking.add(grant.id)
+        try:
+            if await self._carriers.own(grant) is None and grant in self._ours():
+                await self._look_for(grant)
+            await self._look_at_source(grant)
+        finally:
+            self._looking.discard(grant.id)
 
     def _protection(self, grant: Grant) -> Refusal | None:
         spyee = self._pbx.channel(grant.spyee_uniqueid)
@@ -630,6 +621,8 @@ class SpyWatch:
                 self._alone[grant.id] = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
             return
         self._parties[grant.id] = parties
+        if before is not None and parties != before:
+            self._under_way.begin(self._look_at_source(grant))
         only = self._only_party.get(grant.id)
         if len(parties) == 1:
             self._only_party[grant.id] = parties
@@ -653,7 +646,7 @@ class SpyWatch:
             self._press_end(grant)
 
     def _runs_chanspy(self, grant: Grant) -> bool:
-        joined = grant.id in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
+        joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
         by_chanspy = grant.mode is not Mode.TAKE_OVER and not joined
         return by_chanspy and grant.id not in self._revoked and grant in self.grants.granted()
 
@@ -679,25 +672,78 @@ class SpyWatch:
             await self._pbx.press(spyer, chanspy.END_KEY)
 
     async def _look_at_source(self, grant: Grant) -> None:
-        """While the picture is not to be trusted, ask who is on the line with the agent: a protected phone, nobody,
-        or somebody else than before."""
-        spyee = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
-        if spyee is None or grant not in self._ours():
+        """Ask who is on the line with the agent: a protected phone, nobody, somebody else than before, or somebody
+        of whom the picture knows nothing."""
+        heard = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
+        with_agent = heard is not None
+        if heard is None and grant.mode in (Mode.BARGE, Mode.TAKE_OVER):
+            # The supervisor may be on the call that the agent has left.
+            heard = await self._carriers.own(grant)
+        names = None if heard is None else await self._names_with(heard)
+        if heard is None or names is None or grant not in self._ours():
             return
-        peers = (await self._pbx.variable(spyee.uniqueid, "BRIDGEPEER") or "").split(",")
+        number = await self._number_with(heard)
+        channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, tuple(sorted(names)), number=number)
+        refusal = self._policy().protected.refusal(channel)
         if grant not in self._ours():
             return
-        names = frozenset(peers) - {""} - {other.spyer for other in self._ours()}
-        channel = DeviceChannel(spyee.name, spyee.uniqueid, ChannelState.UP, tuple(sorted(names)))
-        refusal = self._policy().protected.refusal(channel)
-        before = self._names_before.get(grant.id)
-        self._names_before[grant.id] = names
         if refusal is not None:
             self._under_way.begin(self._end(grant, refusal.reason, ""))
-        elif before and not names:
+        elif self._onlooker.sees:
+            await self._compare(grant, heard, names, with_agent=with_agent)
+        elif with_agent:
+            self._follow_names(grant, names)
+
+    async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
+        """Hold the trusted picture against what the PBX said: it has no channel less, or the picture is in doubt."""
+        if not self._knows(heard, names):
+            # The event may be on its way.
+            await deferLater(self._reactor, ALONE_SECONDS)
+            again = await self._names_with(heard)
+            if again is None or grant not in self._ours():
+                return
+            names = again
+            if not self._knows(heard, names):
+                self._pbx.contradicted("BridgeEnter")
+                return
+        if with_agent and self._onlooker.sees:
+            self._names_before[grant.id] = names
+
+    def _knows(self, heard: Confirmed, names: frozenset[str]) -> bool:
+        known = self._pbx.members_with(heard.uniqueid)
+        return known is None or names <= known
+
+    def _follow_names(self, grant: Grant, names: frozenset[str]) -> None:
+        """While the picture is in doubt, end the spy with the conversation, or begin it again."""
+        before = self._names_before.get(grant.id)
+        self._names_before[grant.id] = names
+        if not before or not names.isdisjoint(before) or grant.id in self._anew or grant.id in self._over:
+            return
+        if not names:
             self._left_alone_for_certain(grant)
-        elif before and names.isdisjoint(before):
+        elif grant in self.grants.adopted():
+            self._under_way.begin(self._end(grant, OVER, ""))
+        else:
             self._press_end(grant, anew=True)
+
+    async def _names_with(self, heard: Confirmed) -> frozenset[str] | None:
+        """Return who is in a bridge with a channel, without supervisors of ours; None where that cannot be read."""
+        try:
+            peers = await self._pbx.variable(heard.uniqueid, "BRIDGEPEER")
+        except ForgedAnswer:
+            return None
+        names = frozenset() if peers is None else frozenset(peers.split(","))
+        ours = {other.spyer for other in self._ours()}
+        return frozenset(name for name in names - ours if name and not name.startswith(INTERNAL))
+
+    async def _number_with(self, heard: Confirmed) -> str:
+        """Return the digits of the other party's number, where some are protected; none where it has a line break."""
+        if not self._policy().protected.numbers:
+            return ""
+        try:
+            return re.sub(r"[^0-9]", "", await self._pbx.variable(heard.uniqueid, "CONNECTEDLINE(num)") or "")
+        except ForgedAnswer:
+            return ""
 
     def _on_the_call(self, grant: Grant) -> frozenset[str]:
         """The channels that a supervisor hears by this grant, as far as is known, and both of its own."""
@@ -733,16 +779,15 @@ class SpyWatch:
 
     async def _silence(self, grant: Grant) -> None:
         try:
-            carrier = await self._carrier(grant)
+            carrier = await self._carriers.of(grant)
         except AgiMonitorError as error:
             log.error("spy_not_silenced", node=self._pbx.node, grant=grant.id, step="find", error=str(error))
             return
         if carrier is None:
             return
         bridge = self._pbx.bridge_of(carrier.uniqueid)
-        joined = self._joined.get(grant.id)
-        if bridge is None and joined is not None and carrier.uniqueid == grant.spyer_uniqueid:
-            bridge = joined.bridge
+        if bridge is None and carrier.uniqueid == grant.spyer_uniqueid:
+            bridge = self._joined.bridge_of(grant)
         steps = [
             self._step(grant, carrier, "mute out", self._pbx.mute(carrier, "out")),
             self._step(grant, carrier, "mute in", self._pbx.mute(carrier, "in")),
@@ -752,56 +797,25 @@ class SpyWatch:
         ]
         await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
 
-    async def _carrier(self, grant: Grant) -> Confirmed | None:
-        """Find the channel on which a grant's application runs: the supervisor's own, or the one it was handed to."""
-        own = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
-        return own if own is not None else await self._moved(grant)
-
-    async def _moved(self, grant: Grant, guesses: Iterable[str] = ()) -> Confirmed | None:
-        """Find the other phone that a grant's application was handed to.
-
-        Parameters:
-            grant: the grant.
-            guesses: channels that an event names; all that spy are asked where it is none of them.
-        """
-        signed = self._signed.get(grant.id, "")
-        for uniqueid in guesses:
-            found = await confirmation.carrier(self._pbx, uniqueid, signed)
-            if found is not None:
-                return found
-        own = {other.spyer_uniqueid for other in self._ours()}
-        for item in await self._pbx.channels():
-            spies = item.text("Application") in APPLICATIONS | JOINING
-            if spies and item.text("Uniqueid") not in own:
-                found = await confirmation.carrier(self._pbx, item.text("Uniqueid"), signed)
-                if found is not None:
-                    return found
-        return None
-
-    async def _gone(self, uniqueid: Uniqueid) -> None:
-        """Wait until a channel that was hung up is gone.
-
-        Raises:
-            ActionFailed: it stays.
-        """
-        until = self._reactor.seconds() + GONE_SECONDS
-        while await self._pbx.variable(uniqueid, "CHANNEL(state)") is not None:
-            if self._reactor.seconds() >= until:
-                raise ActionFailed("Hangup", f"yes, and the channel is still there {GONE_SECONDS:g} s later")
-            await deferLater(self._reactor, LOOK_SECONDS)
-
     async def _over_at_last(self, grant: Grant) -> None:
-        """Make sure that a spy that was ended is over: the PBX has no channel that carries it.
+        """Make sure that a spy that was ended is over: its channel is gone, or its story says so. That no channel is
+        found says nothing while the story goes on.
 
         Raises:
             ActionFailed: it goes on.
         """
-        if grant not in self._ours():
-            return
-        carrier = await self._carrier(grant)
-        if carrier is not None:
-            await self._pbx.hang_up(carrier)
-            await self._gone(carrier.uniqueid)
+        until = self._reactor.seconds() + OVER_SECONDS
+        while grant in self._ours():
+            carrier = await self._carriers.of(grant)
+            if carrier is not None:
+                await self._pbx.hang_up(carrier)
+                await self._carriers.wait_until_gone(carrier.uniqueid)
+                return
+            if grant.id in self._hung_up or grant not in self.grants.granted():
+                return
+            if self._reactor.seconds() >= until:
+                raise ActionFailed("Hangup", "nothing: no channel carries the spy, and its call is not over")
+            await deferLater(self._reactor, LOOK_SECONDS)
 
     def _closes_within(self, grant: Grant, seconds: float) -> Deferred[bool]:
         """Wait from now on for the story to say that its spy is over; False when the time has passed."""
@@ -827,9 +841,10 @@ class SpyWatch:
 
     async def _hang_up_revoked(self, grant: Grant) -> None:
         try:
-            carrier = await self._carrier(grant)
+            carrier = await self._carriers.of(grant)
             if carrier is not None:
                 await self._pbx.hang_up(carrier)
+                self._note_hung_up(grant)
         except AgiMonitorError:
             if await self._hang_up_otherwise(grant.spyer):
                 return
@@ -848,9 +863,9 @@ class SpyWatch:
         for grant in self._ours():
             if grant.spyer_uniqueid not in transferers:
                 continue
-            if grant.id in self._joined:
+            if grant in self._joined:
                 if event.text("Result") == "Success":
-                    self._close_door(grant)
+                    self._joined.take_transfer(grant, name)
             elif name == "AttendedTransfer":
                 guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
                 self._transfers.begin(self._take_handed_over(grant, guesses), grant.id)
@@ -858,18 +873,37 @@ class SpyWatch:
     async def _take_handed_over(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
         """The supervisor's channel is gone and its spy may go on at another phone: that phone hears nothing.
 
-        It may be handed on while it is looked for, so it is looked for until its story is over.
+        It may be handed on while it is looked for, so it is looked for until its story is over; after a moment with
+        each look at the call.
         """
         until = self._reactor.seconds() + GONE_SECONDS
-        while grant in self._ours():
-            moved = await self._moved(grant, guesses)
-            if moved is not None:
-                await self._end_handed_over(grant, moved)
+        while True:
+            await self._look_for(grant, guesses)
             if self._reactor.seconds() >= until or grant not in self._ours():
                 return
             await deferLater(self._reactor, LOOK_SECONDS)
 
+    async def _look_for(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
+        """Look once for the phone that a spy was handed to, and end it there."""
+        try:
+            moved = await self._carriers.moved(grant, guesses)
+        except AgiMonitorError as error:
+            # The next look, or the next list, asks again.
+            log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
+            return
+        if moved is not None:
+            await self._end_handed_over(grant, moved)
+
     async def _end_handed_over(self, grant: Grant, moved: Confirmed) -> None:
+        if moved.uniqueid in self._putting_out:
+            return
+        self._putting_out.add(moved.uniqueid)
+        try:
+            await self._put_down(grant, moved)
+        finally:
+            self._putting_out.discard(moved.uniqueid)
+
+    async def _put_down(self, grant: Grant, moved: Confirmed) -> None:
         log.error("spy_handed_over", node=self._pbx.node, grant=grant.id, to=moved.name)
         steps = [
             self._step(grant, moved, "mute out", self._pbx.mute(moved, "out")),
@@ -879,12 +913,18 @@ class SpyWatch:
         told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
         self._note_handed_over(grant, moved, told)
         await told
+        if await self._pbx.variable(moved.uniqueid, "CHANNEL(state)") is None:
+            self._note_hung_up(grant)
+
+    def _note_hung_up(self, grant: Grant) -> None:
+        if grant in self._ours():
+            self._hung_up.add(grant.id)
 
     def _note_handed_over(self, grant: Grant, to: Confirmed, told: Deferred[Any] | None = None) -> None:
         """Put on record, once for each grant, to whom its call went."""
         if grant.id in self._handed_over:
             return
-        if grant in self._ours():
+        if grant.id in self._begun:
             self._handed_over.add(grant.id)
             self._revoked.setdefault(grant.id, End.HANDED_OVER)
             if told is not None:
@@ -899,142 +939,14 @@ class SpyWatch:
             )
         )
 
-    # A call that a supervisor has joined: who is on it by right is known from the moment on that they joined it.
+    def _begin_transfer(self, coroutine: Coroutine[Any, Any, None], about: str) -> None:
+        self._transfers.begin(coroutine, about)
 
-    def _take_entry(self, event: Message) -> None:
-        """Somebody entered a bridge: the supervisor a call, or somebody else a call that a supervisor has joined."""
-        uniqueid, swapped = event.text("Uniqueid"), event.text("SwapUniqueid")
-        bridge = BridgeId.read(event.text("BridgeUniqueid"))
-        if bridge is None:
-            return
-        for grant in self._ours():
-            if uniqueid == grant.spyer_uniqueid and self._joins(grant):
-                self._joined[grant.id] = _Joined(grant, bridge, {uniqueid: self._reactor.seconds()})
-                self._transfers.begin(self._learn(grant, bridge), grant.id)
-        for joined in self._joined.values():
-            if swapped and (swapped == joined.grant.spyer_uniqueid or swapped in joined.strangers):
-                joined.strangers.add(uniqueid)
-                self._close_door(joined.grant)
-            elif bridge == joined.bridge:
-                joined.left.pop(uniqueid, None)
-                if joined.closed_until < self._reactor.seconds():
-                    joined.known.setdefault(uniqueid, self._reactor.seconds())
-                elif uniqueid not in joined.known:
-                    self._transfers.begin(self._put_out(joined, uniqueid, bridge), joined.grant.id)
-
-    def _take_leave(self, event: Message) -> None:
-        """Somebody left a joined call. Whoever came in the supervisor's place may have a number that makes an event
-        unreadable, so while the picture is in doubt the door is closed without being told of a transfer."""
-        uniqueid, now = event.text("Uniqueid"), self._reactor.seconds()
-        for joined in tuple(self._joined.values()):
-            if event.text("BridgeUniqueid") != joined.bridge or uniqueid not in joined.known:
-                continue
-            joined.forget_left(now - DOOR_SECONDS)
-            joined.left[uniqueid] = now
-            if uniqueid == joined.grant.spyer_uniqueid and self._pbx.stale() is not None:
-                self._close_door(joined.grant)
-
-    def _find_joined(self, channels: Sequence[Message]) -> None:
-        """Find the joined calls of which nothing was told: by an earlier run, or while the connection was lost."""
-        at = {item.text("Uniqueid"): item for item in channels}
-        for grant in self._ours():
-            item = at.get(grant.spyer_uniqueid)
-            if item is None or grant.id in self._joined or item.text("Application") != bridging.JOIN:
-                continue
-            bridge = BridgeId.read(item.text("BridgeId"))
-            if bridge is not None and grant.mode is Mode.BARGE:
-                on_it = [uniqueid for uniqueid, one in at.items() if one.text("BridgeId") == bridge]
-                self._joined[grant.id] = _Joined(grant, bridge, dict.fromkeys(on_it, float("-inf")))
-                self._transfers.begin(self._learn(grant, bridge), grant.id)
+    async def _take_out(self, grant: Grant, stranger: Confirmed, bridge: BridgeId) -> None:
+        await self._step(grant, stranger, "remove", self._pbx.remove(stranger, bridge))
 
     def _joins(self, grant: Grant) -> bool:
         return grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
-
-    async def _learn(self, grant: Grant, bridge: BridgeId) -> None:
-        """Ask who is on a call that a supervisor has just joined, until somebody is.
-
-        A channel whose item in the list could not be read has no bridge in it; the supervisor's own names it.
-        """
-        for _ in range(LEARN_TRIES):
-            try:
-                spyer = Uniqueid(grant.spyer_uniqueid)
-                peers = (await self._pbx.variable(spyer, "BRIDGEPEER") or "").split(",")
-                items = await self._pbx.channels()
-            except AgiMonitorError as error:
-                log.warning("joined_call_unknown", node=self._pbx.node, grant=grant.id, error=str(error))
-                items, peers = (), []
-            joined = self._joined.get(grant.id)
-            if joined is None or joined.closed_until >= self._reactor.seconds():
-                return
-            for item in items:
-                if item.text("BridgeId") == bridge or item.text("Channel") in peers:
-                    joined.known.setdefault(item.text("Uniqueid"), float("-inf"))
-            if len(joined.known) > 1:
-                return
-            await deferLater(self._reactor, LOOK_SECONDS)
-
-    def _close_door(self, grant: Grant) -> None:
-        """The supervisor was transferred out of a joined call, or tried it: who came just now goes, and for a moment
-        nobody else comes in."""
-        joined, now = self._joined.get(grant.id), self._reactor.seconds()
-        if joined is None:
-            return
-        joined.forget_left(now - DOOR_SECONDS)
-        late = {one for one, at in joined.known.items() if at >= now - DOOR_SECONDS and one != grant.spyer_uniqueid}
-        joined.known = {one: at for one, at in joined.known.items() if one not in late}
-        if joined.closed_until < now:
-            self._transfers.begin(self._sweep(joined), grant.id)
-        joined.closed_until = now + DOOR_SECONDS
-
-    async def _sweep(self, joined: _Joined) -> None:
-        """Put everybody out of a joined call who is not known there, as long as its door is closed."""
-        await self._sweep_once(joined)
-        while self._reactor.seconds() < joined.closed_until:
-            await deferLater(self._reactor, LOOK_SECONDS)
-            await self._sweep_once(joined)
-
-    async def _sweep_once(self, joined: _Joined) -> None:
-        items = await self._pbx.channels()
-        # Where other supervisors are may be another call.
-        known = joined.known.keys() - {joined.grant.spyer_uniqueid} - self._other_spyers(joined)
-        on_it = [item for item in items if item.text("Uniqueid") in known]
-        names = {item.text("Channel") for item in on_it}
-        # A merge may have moved the call into another bridge.
-        read = (BridgeId.read(item.text("BridgeId")) for item in on_it)
-        bridges = {bridge for bridge in read if bridge is not None} or {joined.bridge}
-        if joined.bridge not in bridges:
-            joined.bridge = min(bridges)
-            joined.left.clear()
-        for item in items:
-            uniqueid, bridge = item.text("Uniqueid"), BridgeId.read(item.text("BridgeId"))
-            if item.get("BridgeId") is None and await self._talks_to(uniqueid, names):
-                bridge = joined.bridge
-            # Where nobody is known, only who came in the supervisor's place is a stranger for certain.
-            if bridge is not None and bridge in bridges and (known or uniqueid in joined.strangers):
-                await self._put_out(joined, uniqueid, bridge)
-
-    async def _talks_to(self, uniqueid: str, names: Set[str]) -> bool:
-        """Say whether a channel, whose item in the list could not be read, is in a bridge with one of these."""
-        channel = Uniqueid.read(uniqueid)
-        peers = None if channel is None else await self._pbx.variable(channel, "BRIDGEPEER")
-        return not names.isdisjoint((peers or "").split(","))
-
-    def _other_spyers(self, joined: _Joined) -> set[str]:
-        return {grant.spyer_uniqueid for grant in self._ours()} - {joined.grant.spyer_uniqueid}
-
-    async def _put_out(self, joined: _Joined, uniqueid: str, bridge: BridgeId) -> None:
-        others = self._other_spyers(joined)
-        if uniqueid in others or (uniqueid in joined.known and uniqueid != joined.grant.spyer_uniqueid):
-            return
-        stranger = await confirmation.bridged(self._pbx, uniqueid)
-        if stranger is None:
-            return
-        if uniqueid != joined.grant.spyer_uniqueid:
-            log.error("spy_handed_over", node=self._pbx.node, grant=joined.grant.id, to=stranger.name)
-            if not joined.recorded:
-                joined.recorded = True
-                self._note_handed_over(joined.grant, stranger)
-        await self._step(joined.grant, stranger, "remove", self._pbx.remove(stranger, bridge))
 
     # ---- spies of others -------------------------------------------------------------------------------
 
@@ -1077,6 +989,12 @@ class SpyWatch:
         channel = Uniqueid.read(uniqueid)
         return channel is not None and await self._pbx.variable(channel, "CHANNEL(state)") is not None
 
+    async def _is_there(self, uniqueid: str, names: Set[str]) -> bool:
+        """Return whether a channel is there, under one of the names that it had; under any where none is known."""
+        channel = Uniqueid.read(uniqueid)
+        name = None if channel is None else await self._pbx.variable(channel, "CHANNEL(name)")
+        return name is not None and (not names or name in names)
+
     async def _take_stop(self, event: Message) -> None:
         """The PBX told the end of a spy. It is one when the PBX, asked, no longer has it."""
         uniqueid = event.text("SpyerUniqueid")
@@ -1113,17 +1031,25 @@ class SpyWatch:
         return not await self._pbx.variable(channel, proof.VARIABLE)
 
     async def _take_hangup(self, uniqueid: str) -> None:
-        """The PBX told that a channel is gone. It is when the PBX, asked, does not know it."""
-        if await self._exists(uniqueid):
+        """The PBX told that a channel is gone. It is when the PBX, asked, does not know it; a channel of another name
+        that has its uniqueid is another one."""
+        lost = [grant for grant in self._ours() if grant.spyer_uniqueid == uniqueid]
+        names = {grant.spyer for grant in lost} | self.grants.names_of(uniqueid)
+        if await self._is_there(uniqueid, names):
             self._pbx.contradicted("Hangup")
             return
+        self._carriers.gone(uniqueid)
+        for grant in lost:
+            if grant in self.grants.adopted():
+                # With its channel it is over for the list of spies: where it has gone to is asked before.
+                await self._look_for(grant)
         self._note_end(uniqueid)
         self._take_ends(self.grants.gone(uniqueid))
         for why, first in list(self._ending.values()):
             if uniqueid in why and not first.called:
                 first.callback(why[uniqueid])
-        for grant in self._ours():
-            if grant.spyer_uniqueid == uniqueid:
+        for grant in lost:
+            if grant in self._ours():
                 # Its story says in a moment that the supervisor has hung up, or its spy is at another phone.
                 self._transfers.begin(self._take_handed_over(grant), grant.id)
 
@@ -1156,8 +1082,13 @@ class SpyWatch:
             return
         proven = self._signer.read(signed)
         kind, why = self._kind(spy, proven)
+        if proven is not None and await self._was_moved(spy, proven):
+            await self._take_moved(spy, proven.grant, signed)
+            return
+        if kind in (Kind.ADOPTED, Kind.OTHERS):
+            self._carriers.take_caller(spy.spyer_uniqueid, spy.spyer)
         if kind is Kind.ADOPTED and proven is not None:
-            self._signed[proven.grant.id] = signed
+            self._carriers.signed[proven.grant.id] = signed
             # Only the clock on the wall goes on while no server runs.
             ago = max(0.0, self._clock() - proven.grant.began)
             self._begun.setdefault(proven.grant.id, self._reactor.seconds() - ago)
@@ -1172,6 +1103,23 @@ class SpyWatch:
                 self._take_rogues_end(spy, "")
         elif kind is Kind.ADOPTED and settled is not None and settled.grant is not None:
             await self._take_orphan(settled.grant)
+
+    async def _was_moved(self, spy: Spy, proven: proof.Proof) -> bool:
+        """Return whether a grant of this server, of this run or an earlier one, stands on another phone because the
+        supervisor's channel is gone. While that is there, somebody has copied its proof."""
+        grant = proven.grant
+        if proven.server != self._signer.server or grant.spyer_uniqueid == spy.spyer_uniqueid:
+            return False
+        if spy.spyee_uniqueid not in ("", grant.spyee_uniqueid):
+            return False
+        return await self._carriers.own(grant) is None
+
+    async def _take_moved(self, spy: Spy, grant: Grant, signed: str) -> None:
+        """A list has shown the phone that a spy was handed to unseen. It is no rogue: it ends whatever the policy."""
+        self.grants.dropped(spy)
+        moved = await confirmation.carrier(self._pbx, spy.spyer_uniqueid, signed)
+        if moved is not None:
+            await self._end_handed_over(grant, moved)
 
     async def _asked_for_proof(self, spy: Spy) -> str:
         """Return the proof on a channel of ours. One that was redirected elsewhere took it along, and it is worth
@@ -1317,6 +1265,7 @@ class SpyWatch:
             del self._ending[grant.id]
 
     def _orphan_ended(self, grant: Grant, why: End, seconds: float) -> None:
+        why = End.HANDED_OVER if grant.id in self._handed_over else why
         self._record(
             SpyEnded(
                 **self._common(grant),

@@ -8,16 +8,18 @@ its uniqueid. Every action on a channel takes a ``Confirmed``, and only this fil
 
     same      the uniqueid has the name that it had        before a key, a mute, a hang-up
     carrier   the signed grant stands on the channel       wherever the supervisor's call has gone
+    runs      exactly a grant's application runs on it     the same, where the proof is missing
     spy       an application that spies runs on it         before a rogue spy is hung up
     bridged   it is in a bridge with somebody              before a stranger is taken out of a joined call
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from agi_monitor.errors import ForgedAnswer
 from agi_monitor.names import ChannelName, Uniqueid
 
 PROOF = "AGI_MONITOR_GRANT"
@@ -75,6 +77,26 @@ async def carrier(source: Source, uniqueid: str, signed: str) -> Confirmed | Non
     return await _named(source, channel)
 
 
+async def runs(
+    source: Source, uniqueid: str, applications: Mapping[str, str], contexts: Collection[str]
+) -> Confirmed | None:
+    """Confirm that a channel of ours runs exactly one of these applications.
+
+    Parameters:
+        source: the PBX.
+        uniqueid: of the channel that may be it.
+        applications: each with its arguments.
+        contexts: where our channels stand.
+    """
+    channel = Uniqueid.read(uniqueid)
+    if channel is None or await source.variable(channel, "CHANNEL(context)") not in contexts:
+        return None
+    wanted = applications.get(await source.variable(channel, "CHANNEL(appname)") or "")
+    if wanted is None or await source.variable(channel, "CHANNEL(appdata)") != wanted:
+        return None
+    return await _named(source, channel)
+
+
 async def spy(source: Source, uniqueid: str, applications: Collection[str]) -> Confirmed | None:
     """Confirm that a channel runs an application by which it hears others.
 
@@ -97,7 +119,20 @@ async def bridged(source: Source, uniqueid: str) -> Confirmed | None:
         uniqueid: of the channel.
     """
     found = await _named(source, uniqueid)
-    return found if found is not None and await source.variable(found.uniqueid, "BRIDGEPEER") else None
+    return found if found is not None and await in_bridge(source, found.uniqueid) else None
+
+
+async def in_bridge(source: Source, channel: Uniqueid) -> bool:
+    """Return whether a channel is in a bridge with somebody, also with one whose name holds a line break.
+
+    Parameters:
+        source: the PBX.
+        channel: by its uniqueid.
+    """
+    try:
+        return bool(await source.variable(channel, "BRIDGEPEER"))
+    except ForgedAnswer:
+        return True
 
 
 async def _named(source: Source, uniqueid: str) -> Confirmed | None:

@@ -369,6 +369,11 @@ class Grants:
         """Return the open grant of a channel."""
         return self._by_spyer.get(spyer_uniqueid)
 
+    def names_of(self, uniqueid: str) -> set[str]:
+        """Return the names under which a channel hears somebody, or is heard without a grant of a story."""
+        found = {spy.spyer for spy in self._observed.values() if spy.spyer_uniqueid == uniqueid}
+        return found | {spy.spyee for spy in self._observed.values() if spy.spyee_uniqueid == uniqueid and spy.spyee}
+
     def concerns(self, uniqueid: str) -> bool:
         """Return whether a channel hears somebody, or is heard by somebody without a grant of a story."""
         known = uniqueid in self._by_spyer or uniqueid in self._told or uniqueid in self._observed

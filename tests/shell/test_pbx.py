@@ -338,6 +338,9 @@ def test_a_fault_does_not_end_the_lists(site: Site) -> None:
         def take(self, name: str, event: object) -> None:
             pass
 
+        def doubted(self) -> None:
+            pass
+
         def listed(self, channels: object, asked_at: float, *, whole: bool = True) -> None:
             raise RuntimeError("broken")
 
@@ -581,6 +584,9 @@ def test_a_watcher_is_told_after_the_index(site: Site) -> None:
     class Watcher:
         def take(self, name: str, event: object) -> None:
             seen.append((name, site.pbx.channel(SPYER_UNIQUEID)))
+
+        def doubted(self) -> None:
+            pass
 
         def listed(self, channels: object, asked_at: float, *, whole: bool = True) -> None:
             raise AssertionError("no list was asked for")

@@ -9,8 +9,10 @@ import pytest
 from structlog.typing import EventDict
 
 from agi_monitor.ami.messages import Message
-from agi_monitor.model import Barge, Mode
-from agi_monitor.spy_watch import DOOR_SECONDS, LOOK_SECONDS
+from agi_monitor.carriers import LOOK_SECONDS
+from agi_monitor.joined_calls import DOOR_SECONDS
+from agi_monitor.model import Barge, Mode, RogueSpies
+from agi_monitor.spy_watch import SOURCE_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
@@ -19,11 +21,12 @@ from tests.shell.managed import (
     ROGUE,
     ROGUE_UNIQUEID,
     SPYEE,
+    SPYEE_UNIQUEID,
     SPYER,
     SPYER_UNIQUEID,
     Site,
 )
-from tests.shell.spy_watch.watching import BEFORE, begin, deeds, kept, kinds, miss
+from tests.shell.spy_watch.watching import BEFORE, OTHER, begin, deeds, kept, kinds, miss
 
 SILENCE = ["Setvar", "Setvar", "Hangup"]
 
@@ -101,17 +104,154 @@ def test_a_transfer_that_only_somebody_tells_of_ends_nobody(site: Site, leg: str
     assert (site.facts, site.watch.revoked(GRANT)) == ([], None)
 
 
-def test_a_kill_finds_the_phone_that_hears(site: Site) -> None:
-    """No event told that the phone was exchanged: who ends the spy ends what is really there, and then it is over."""
-    site.open()
+@pytest.mark.parametrize("rogue", RogueSpies)
+@pytest.mark.parametrize("whose", ["story", "adopted"])
+def test_a_phone_that_was_exchanged_unseen_falls_silent_with_the_next_list(
+    site: Site, rogue: RogueSpies, whose: str
+) -> None:
+    """There was no connection, and no event told of it. It is no rogue, whatever the site does with those."""
+    site.change(rogue=rogue)
+    if whose == "story":
+        site.open()
+    else:
+        miss(site, BEFORE)
     site.fake.lose_connection()
     exchange(site, told=False)
-    site.fake.advance(5.0)
     site.forget()
-    done = begin(site.watch.kill(GRANT.id, "root"))
+    site.fake.advance(5.0)
     site.fake.advance(1.0)
     assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
-    assert done == [True]
+    assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
+    assert site.records("rogue_spy") == []
+    if whose == "adopted":
+        assert [record["why"] for record in site.records("spy_ended")] == ["handed_over"]
+    else:
+        assert begin(site.watch.kill(GRANT.id, "root")) == [True]
+
+
+def test_an_adopted_spy_that_is_handed_over_falls_silent(site: Site) -> None:
+    """Its server had died: no story asks where the call is."""
+    miss(site, BEFORE)
+    site.forget()
+    exchange(site, told=False)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    assert [record["why"] for record in site.records("spy_ended")] == ["handed_over"]
+
+
+def test_a_spy_that_was_handed_over_while_no_server_ran_is_ended(site: Site) -> None:
+    """Its grant, of an earlier run, stands on another phone, and the supervisor's channel is gone."""
+    site.fake.lose_connection()
+    site.fake.start_spying(ROGUE, SPYEE)
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Context"] = "agi-monitor-call"
+    site.fake.variables[ROGUE, VARIABLE] = BEFORE.sign(replace(GRANT, spyer_uniqueid="1.1"))
+    site.fake.advance(5.0)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
+
+
+@pytest.mark.parametrize("application", ["Bridge", "BridgeAdd", "ChanSpy"])
+def test_a_variable_with_a_line_break_on_another_channel_ends_no_search(site: Site, application: str) -> None:
+    """Some other dialplan has set it; that channel proves nothing, and the others are asked."""
+    site.fake.add_channel("PJSIP/evil-00000009", "1700000000.9", Application=application)
+    site.fake.channels.insert(0, site.fake.channels.pop())
+    site.fake.variables["PJSIP/evil-00000009", VARIABLE] = "x\r\ny: z"
+    site.open()
+    exchange(site, told=False)
+    site.fake.advance(LOOK_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    assert len(site.records("spy_handed_over")) == 1
+
+
+@pytest.mark.parametrize("late", ["answer", "application"])
+def test_a_search_goes_on_for_as_long_as_the_story(site: Site, late: str) -> None:
+    """A list that did not come, and an application that moved late, end it a few seconds later."""
+    site.open()
+    site.forget()
+    if late == "answer":
+        site.fake.held.add("CoreShowChannels")
+        exchange(site, told=False)
+        for _ in range(40):
+            site.fake.advance(1.0)
+        site.fake.answer_held()
+    else:
+        site.fake.variables[ROGUE, VARIABLE] = site.fake.variables.pop((SPYER, VARIABLE))
+        site.fake.hang_up(SPYER)
+        site.fake.advance(1.2)
+        stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
+        stranger.update(Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},uqESX")
+    for _ in range(5):
+        site.fake.advance(SOURCE_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+
+
+def test_many_calls_with_planted_numbers_hide_nobody(site: Site) -> None:
+    """No list can tell of them, nor of the phone that hears: who hears is looked at first."""
+    site.open()
+    stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
+    site.fake.channels.remove(stranger)
+    stranger["CallerIDNum"] = "5\r\nx"
+    for number in range(100):
+        name, uniqueid = f"PJSIP/trunk-{number + 256:08x}", f"1700000500.{number}"
+        site.fake.channels.append({**stranger, "Channel": name, "Uniqueid": uniqueid})
+    site.fake.channels.append(stranger)
+    exchange(site, told=False)
+    for _ in range(4):
+        site.fake.advance(LOOK_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+
+
+def erase(site: Site, name: str = SPYER) -> None:
+    """Another client empties the variable that the grant stands in."""
+    site.fake.variables[name, VARIABLE] = ""
+
+
+def test_a_phone_without_the_proof_is_found_by_what_it_runs(site: Site) -> None:
+    """The supervisor's channel is gone and the story goes on: in our context, exactly this grant's ChanSpy is it."""
+    site.open()
+    erase(site)
+    exchange(site)
+    assert "Hangup" not in site.fake.names
+    for _ in range(21):
+        site.fake.advance(LOOK_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
+    assert begin(site.watch.kill(GRANT.id, "root")) == [True]
+
+
+@pytest.mark.parametrize("whose", ["prompt", "proof", "context", "other arguments"])
+def test_who_runs_the_same_by_right_is_not_taken_for_the_phone(site: Site, whose: str) -> None:
+    """Another supervisor between two spies, one by a grant of another server, a channel elsewhere, another mode."""
+    second = replace(GRANT, call="c-9", spyer=ROGUE, spyer_uniqueid=ROGUE_UNIQUEID)
+    stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
+    stranger["Context"] = "from-internal" if whose == "context" else "agi-monitor-call"
+    if whose == "prompt":
+        site.open(second)
+        site.close(second)
+    elif whose == "proof":
+        site.fake.variables[ROGUE, VARIABLE] = OTHER.sign(second)
+    stranger.update(Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},uqESX")
+    if whose == "other arguments":
+        stranger["ApplicationData"] += "w"
+    site.open()
+    site.fake.hang_up(SPYER)
+    for _ in range(60):
+        site.fake.advance(LOOK_SECONDS)
+    assert "Hangup" not in site.fake.names
+    assert site.records("spy_handed_over") == []
+
+
+def test_a_kill_that_finds_no_channel_is_no_success(site: Site) -> None:
+    """The supervisor's channel is gone, no other carries the spy, and its story goes on: somewhere it is heard."""
+    site.open()
+    site.fake.hang_up(SPYER)
+    done = begin(site.watch.kill(GRANT.id, "root"))
+    for _ in range(50):
+        site.fake.advance(0.1)
+    assert [type(one).__name__ for one in done] == ["ActionFailed"]
+    again = begin(site.watch.kill(GRANT.id, "root"))
+    site.watch.closed(GRANT)
+    site.fake.advance(0.1)
+    assert again == [True]
 
 
 def test_a_kill_that_ends_nothing_is_no_success(site: Site) -> None:
@@ -211,6 +351,7 @@ def test_another_supervisor_on_the_call_is_no_stranger(joined: Site) -> None:
     joined.open(
         replace(GRANT, call="c-9", mode=Mode.BARGE, spyer="PJSIP/2002-00000041", spyer_uniqueid="1700000000.41")
     )
+    joined.fake.leave(SPYER)
     joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
     joined.fake.enter("PJSIP/2002-00000041", "b-1")
     joined.fake.advance(DOOR_SECONDS)
@@ -247,9 +388,10 @@ def test_a_phone_that_hands_it_on_is_followed(site: Site) -> None:
 
 @pytest.mark.parametrize("told_first", [True, False], ids=["told-before", "told-after"])
 def test_who_comes_by_a_blind_transfer_is_taken_out(joined: Site, told_first: bool) -> None:
-    """The way into a joined call is a Local channel, with or without the supervisor's place; the supervisor goes
-    as well, and everybody who comes in the next moment."""
+    """The way into a joined call is a Local channel, with or without the supervisor's place; and so is everybody who
+    comes in the next moment."""
     transfer = {"Result": "Success", "TransfererUniqueid": SPYER_UNIQUEID, "Extension": "700"}
+    joined.fake.leave(SPYER)
     if told_first:
         joined.fake.event("BlindTransfer", **transfer)
     joined.fake.add_channel("Local/700@phones-00000001;1", "1700000000.50", "b-1")
@@ -257,7 +399,7 @@ def test_who_comes_by_a_blind_transfer_is_taken_out(joined: Site, told_first: bo
         joined.fake.event("BlindTransfer", **transfer)
     joined.fake.advance(DOOR_SECONDS / 2)
     joined.fake.enter(ROGUE, "b-1")
-    assert kicked(joined) == sorted(["1700000000.50", SPYER_UNIQUEID, ROGUE_UNIQUEID])
+    assert kicked(joined) == sorted(["1700000000.50", ROGUE_UNIQUEID])
     assert [record["to"] for record in joined.records("spy_handed_over")] == ["Local/700@phones-00000001;1"]
 
 
@@ -269,11 +411,12 @@ def test_whose_call_it_is_stays_on_it(site: Site) -> None:
     site.open(replace(GRANT, mode=Mode.BARGE))
     site.fake.enter(SPYER, "b-1")
     site.forget()
+    site.fake.leave(SPYER)
     site.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="100")
     site.fake.add_channel("Local/100@phones-00000001;1", "1700000000.50", "b-1")
     site.fake.leave(SPYEE)
     site.fake.enter(SPYEE, "b-1")
-    assert kicked(site) == sorted(["1700000000.50", SPYER_UNIQUEID])
+    assert kicked(site) == ["1700000000.50"]
 
 
 def test_who_joins_a_call_later_stays(joined: Site) -> None:
@@ -281,6 +424,42 @@ def test_who_joins_a_call_later_stays(joined: Site) -> None:
     joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=CUSTOMER_UNIQUEID, Extension="700")
     joined.fake.enter(ROGUE, "b-1")
     assert deeds(joined) == []
+
+
+@pytest.mark.parametrize("event", ["BlindTransfer", "AttendedTransfer"])
+def test_a_transfer_out_of_a_joined_call_that_only_somebody_tells_of_takes_nobody_out(
+    joined: Site, event: str, logs: list[EventDict]
+) -> None:
+    """A colleague has just come in by right, and the supervisor is still in the bridge: the event is forged."""
+    joined.fake.add_channel("PJSIP/1005-00000040", "1700000000.40", "b-1")
+    joined.fake.event(
+        event, Result="Success", TransfererUniqueid=SPYER_UNIQUEID, OrigTransfererUniqueid=SPYER_UNIQUEID
+    )
+    for _ in range(60):
+        joined.fake.advance(LOOK_SECONDS)
+    assert (deeds(joined).count("BridgeKick"), joined.records("spy_handed_over")) == (0, [])
+    assert [line["name"] for line in logs if line["event"] == "ami_forged"] == [event]
+
+
+def test_an_entry_that_only_somebody_tells_of_lets_nobody_stay(joined: Site) -> None:
+    """The stranger is said to be on the call long before they take the supervisor's place."""
+    joined.fake.event("BridgeEnter", **BRIDGE, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID)
+    for _ in range(80):
+        joined.fake.advance(LOOK_SECONDS)
+    joined.fake.leave(SPYER)
+    next(one for one in joined.fake.channels if one["Channel"] == ROGUE)["BridgeId"] = "b-1"
+    joined.fake.event("BridgeEnter", **BRIDGE, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, SwapUniqueid=SPYER_UNIQUEID)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+    assert len(joined.records("spy_handed_over")) == 1
+
+
+def test_who_is_said_to_take_an_empty_place_stays_where_they_are_known(joined: Site) -> None:
+    """The supervisor hangs up, and a forged event puts the customer, who was there before, into their place."""
+    joined.fake.hang_up(SPYER)
+    customer = {"Channel": "PJSIP/trunk-00000002", "Uniqueid": CUSTOMER_UNIQUEID}
+    joined.fake.event("BridgeEnter", **BRIDGE, **customer, SwapUniqueid=SPYER_UNIQUEID)
+    joined.fake.advance(DOOR_SECONDS)
+    assert kicked(joined) == []
 
 
 def test_a_swap_that_only_somebody_tells_of_takes_nobody_out(site: Site) -> None:

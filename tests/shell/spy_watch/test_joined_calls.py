@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from agi_monitor.joined_calls import DOOR_SECONDS, GUARD_SECONDS
 from agi_monitor.model import Barge, Mode
-from agi_monitor.spy_watch import DOOR_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
 from tests.shell.managed import CUSTOMER, GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
 from tests.shell.spy_watch.test_handed_over import BRIDGE, joined, kicked
@@ -93,6 +93,7 @@ def test_who_left_the_call_long_ago_is_not_followed(joined: Site) -> None:
     joined.fake.add_channel("PJSIP/trunk-00000050", "1700000000.50", "b-9")
     joined.fake.advance(60.0)
     joined.forget()
+    joined.fake.leave(SPYER)
     joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
     joined.fake.advance(0.1)
     assert {COLLEAGUE_UNIQUEID, "1700000000.50"}.isdisjoint(kicked(joined))
@@ -114,6 +115,7 @@ def test_another_supervisor_does_not_lead_to_another_call(joined: Site) -> None:
     joined.open(replace(first, number=2, spyee="PJSIP/1002-00000060", spyee_uniqueid="1700000000.60"))
     joined.fake.enter(second, "b-7")
     joined.forget()
+    joined.fake.leave(SPYER)
     joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
     joined.fake.advance(0.1)
     assert {"1700000000.60", "1700000000.61", uniqueid}.isdisjoint(kicked(joined))
@@ -154,3 +156,75 @@ def test_a_stranger_who_cannot_be_put_out_is_on_record_once(joined: Site) -> Non
     for _ in range(40):
         joined.fake.advance(0.05)
     assert len(joined.records("spy_handed_over")) == 1
+
+
+def gone(site: Site) -> None:
+    """The supervisor's channel ends, and its story says so."""
+    if any(one["Channel"] == SPYER for one in site.fake.channels):
+        site.fake.hang_up(SPYER)
+    site.watch.closed(BARGED)
+
+
+@pytest.mark.parametrize("torn", ["nobody", "elsewhere", "target"])
+def test_who_cannot_be_read_keeps_nobody_in_the_call(joined: Site, torn: str) -> None:
+    """Somebody else's call has such a name in its bridge, or the supervisor has sent the call to such a target: the
+    door stays closed until who is on the call can be read."""
+    target = "7\r\n00" if torn == "target" else "700"
+    if torn == "elsewhere":
+        joined.fake.add_channel(THIRD, THIRD_UNIQUEID, "b-9", CallerIDNum=TORN)
+        talks_to(joined, THIRD, "Local/7\r\n0@out-00000001;1")
+        joined.fake.channels.insert(0, joined.fake.channels.pop())
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension=target)
+    joined.fake.leave(SPYER)
+    local = joined.fake.add_channel(f"Local/{target}@phones-00000001;1", "1700000000.50", "b-1")
+    gone(joined)
+    for _ in range(10):
+        joined.fake.advance(GUARD_SECONDS)
+    joined.fake.channels.remove(local)
+    ringing = next(one for one in joined.fake.channels if one["Channel"] == ROGUE)
+    ringing["BridgeId"] = "b-1"
+    joined.fake.event("BridgeEnter", **BRIDGE, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, SwapUniqueid="1700000000.50")
+    expected = {"1700000000.50"} if torn != "target" else {ROGUE_UNIQUEID}
+    assert expected <= set(kicked(joined))
+    assert len(joined.records("spy_handed_over")) == 1
+    joined.fake.hang_up(SPYEE)
+    joined.fake.hang_up(CUSTOMER)
+    for _ in range(200):
+        joined.fake.advance(GUARD_SECONDS)
+    assert joined.watch._joined._joined == {}
+
+
+@pytest.mark.parametrize("down", [0.5, 3.0, 30.0])
+def test_who_took_the_supervisors_place_unseen_is_put_out(joined: Site, down: float) -> None:
+    """There was no connection: the first whole list has somebody on the call who was not known there before."""
+    joined.fake.listening = False
+    joined.fake.lose_connection()
+    joined.fake.channels[:] = [one for one in joined.fake.channels if one["Channel"] != SPYER]
+    next(one for one in joined.fake.channels if one["Channel"] == ROGUE)["BridgeId"] = "b-1"
+    joined.watch.closed(BARGED)
+    joined.fake.advance(down)
+    joined.fake.listening = True
+    for _ in range(200):
+        joined.fake.advance(GUARD_SECONDS)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+    assert [record["to"] for record in joined.records("spy_handed_over")] == [ROGUE]
+    assert joined.watch._joined._joined == {}
+
+
+def test_who_came_unseen_while_the_supervisor_stayed_is_left_alone(joined: Site) -> None:
+    """Nobody took a place: a colleague joined while there was no connection."""
+    joined.fake.lose_connection()
+    joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-1")
+    for _ in range(20):
+        joined.fake.advance(GUARD_SECONDS)
+    assert kicked(joined) == []
+
+
+def test_a_reload_between_decision_and_entry_leaves_no_join_unguarded(site: Site) -> None:
+    """The configuration says otherwise when the supervisor enters: the PBX says which application runs."""
+    site.watch.opened(BARGED)
+    next(one for one in site.fake.channels if one["Channel"] == SPYER).update(Application="BridgeAdd")
+    site.fake.enter(SPYER, "b-1")
+    site.fake.advance(DOOR_SECONDS + 1.0)
+    comes_in(site, ROGUE, ROGUE_UNIQUEID)
+    assert set(kicked(site)) - {SPYER_UNIQUEID} == {ROGUE_UNIQUEID}

@@ -59,7 +59,7 @@ def test_kills_nobody(site: Site) -> None:
     """There is no such spy."""
     site.open()
     assert begin(site.watch.kill("c-1.2", "root")) == [False]
-    assert site.fake.names == []
+    assert deeds(site) == []
 
 
 def test_says_that_nobody_could_be_killed(site: Site) -> None:

@@ -8,8 +8,9 @@ import pytest
 from structlog.typing import EventDict
 from twisted.internet.defer import Deferred
 
+from agi_monitor.carriers import GONE_SECONDS
 from agi_monitor.model import Mode
-from agi_monitor.spy_watch import CLOSE_SECONDS, GONE_SECONDS, KEY_SECONDS
+from agi_monitor.spy_watch import CLOSE_SECONDS, KEY_SECONDS
 from agi_monitor.supervision.channels import SETTLE_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.protected import Protected
@@ -137,7 +138,7 @@ def test_a_reload_that_changes_nothing_ends_nothing(site: Site) -> None:
     """A spy that is still allowed goes on."""
     site.open()
     site.change(hint_context="other")
-    assert (site.facts, site.fake.names) == ([], [])
+    assert (site.facts, deeds(site)) == ([], [])
 
 
 def test_a_spy_becomes_forbidden_by_whom_the_call_is_with(site: Site) -> None:
@@ -174,7 +175,7 @@ def test_a_revocation_without_a_connection_is_tried_again(site: Site) -> None:
     site.fake.lose_connection()
     site.change(rules=())
     site.fake.advance(1.0)
-    assert site.fake.names == []
+    assert deeds(site) == []
     assert site.watch.revoked(GRANT) is None
     site.fake.listening = True
     site.fake.advance(60.0)

@@ -248,6 +248,9 @@ def test_a_proof_that_proves_nothing(site: Site, signer: Signer, why: str) -> No
 )
 def test_a_proof_for_another_call_proves_nothing(site: Site, signer: Signer, grant: Grant) -> None:
     """Whoever copies a proof to another channel, or keeps one for the next call, is rogue."""
+    if grant.spyer_uniqueid == "1.1":
+        site.fake.add_channel(SPYER.replace("3", "9"), "1.1", Context="agi-monitor-call")
+        grant = replace(grant, spyer=SPYER.replace("3", "9"))
     site.fake.variables[SPYER, VARIABLE] = signer.sign(grant)
     site.fake.start_spying(SPYER, SPYEE)
     assert [record["why"] for record in site.records("rogue_spy")] == ["the grant on its channel is for another call"]

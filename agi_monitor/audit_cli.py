@@ -9,7 +9,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,8 +29,9 @@ from agi_monitor.storage import audit_reading as reading
 from agi_monitor.storage.audit_comparison import Comparison
 from agi_monitor.storage.audit_file import AuditLock
 from agi_monitor.storage.audit_key_file import PUBLIC_FILE, audit_key, pem, trusted_keys
-from agi_monitor.storage.audit_retention import Order, Outcome, retain_stored
+from agi_monitor.storage.audit_retention import Order, Outcome, retain_stored, signed_by
 from agi_monitor.storage.audit_retention import retain as retain_file
+from agi_monitor.storage.audit_seen import Seen
 from agi_monitor.storage.audit_table_reading import nodes as nodes_of
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.supervision.audit_chain import REMOVED, Head, Signer
@@ -267,14 +268,21 @@ def verify(
 
 
 def _verify_table(
-    source: Table, config: Config, given: list[str], own: list[str], expect: Sequence[Head], partial: bool
+    source: Table,
+    config: Config,
+    given: list[str],
+    own: list[str],
+    expect: Sequence[Head],
+    partial: bool,
+    seen: Mapping[str, Seen] | None = None,
 ) -> dict[str, Verdict]:
     verdicts = {}
     for node in source.nodes:
         is_own = node == config.store.this_node
         keys = [*given, *own] if given or is_own else []
         state = config.state.directory if is_own else None
-        verdicts[node] = source.verify(node, keys, expect, state, partial=partial)
+        found = None if seen is None else seen[node]
+        verdicts[node] = source.verify(node, keys, expect, state, partial=partial, seen=found)
     return verdicts
 
 
@@ -482,13 +490,14 @@ def retain(
     """
     kept = _holds(texts, hold_file)
     now = datetime.fromtimestamp(time.time(), UTC)
-    order = Order(now - timedelta(days=days), kept, whoami(), f"older than {days} days", now)
     left: Path | None = None
     with terminal.failing():
         config = _config(config_path)
         given = [key for path in key_paths for key in trusted_keys(path, given=True)]
         keys = trusted_keys(config.state.directory / PUBLIC_FILE)
         signer = audit_key(config.state.directory, make=False) if apply else None
+        counts = signed_by([*given, *keys])
+        order = Order(now - timedelta(days=days), kept, whoami(), f"older than {days} days", now, counts)
         if config.audit.file is None or store or nodes:
             outcomes = _retain_table(config, nodes, order, given, keys, signer)
         else:
@@ -503,9 +512,10 @@ def _retain_files(
     lock = AuditLock(current)
     is_ours = lock.try_to_take()
     try:
-        _must_be_right(Files(paths).verify(keys, [], config.state.directory))
+        seen: dict[Path, Seen] = {}
+        _must_be_right(Files(paths).verify(keys, [], config.state.directory, seen=seen))
         touched = [path for path in paths if is_ours or path != current]
-        return [retain_file(path, order, signer) for path in touched], None if is_ours else current
+        return [retain_file(path, order, signer, seen[path]) for path in touched], None if is_ours else current
     finally:
         lock.release()
 
@@ -524,9 +534,10 @@ def _retain_table(
         raise click.UsageError(f"{', '.join(others)}: give the public keys of another server with --key")
     with _database(config) as database:
         source = Table(database, nodes or [this])
-        for verdict in _verify_table(source, config, given, own, [], partial=False).values():
+        seen = {node: Seen(f"{database.shown}, node {node}") for node in source.nodes}
+        for verdict in _verify_table(source, config, given, own, [], partial=False, seen=seen).values():
             _must_be_right(verdict)
-        return [retain_stored(database, node, order, signer) for node in source.nodes]
+        return [retain_stored(database, node, order, signer, seen[node]) for node in source.nodes]
 
 
 def _must_be_right(verdict: Verdict) -> None:

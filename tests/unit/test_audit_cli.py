@@ -10,11 +10,13 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
+from agi_monitor.audit_source import Files
 from agi_monitor.cli import main
 from agi_monitor.model import Mode, Reason
 from agi_monitor.sample import SAMPLE
@@ -22,6 +24,7 @@ from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import KEY_FILE, PUBLIC_FILE, audit_key
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import End, Fact, Refused, ServerStarted, ServerStopped, SpyEnded, SpyStarted
+from agi_monitor.supervision.audit_verification import Verdict
 from tests.coroutines import at_once, finish
 from tests.unit.storage.audit_writer import CALL
 from tests.unit.supervision.desk import PIN_HASH
@@ -397,3 +400,21 @@ def test_what_was_changed_is_not_signed_away(office: Office) -> None:
     result = office.run("retain", "--days", 90, "--apply")
     assert (result.exit_code, rotated.read_bytes()) == (1, before)
     assert "is not what was written" in result.stderr
+
+
+def test_what_was_exchanged_since_it_was_verified_is_not_signed_away(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner of the folder needs no key for that: the file is replaced right before it is opened again."""
+    rotated = office.folder / "audit.jsonl.1"
+    verify = Files.verify
+
+    def exchanged(*arguments: Any, **named: Any) -> Verdict:
+        verdict = verify(*arguments, **named)
+        office.change(rotated, "anna", "bert")
+        return verdict
+
+    monkeypatch.setattr(Files, "verify", exchanged)
+    result = office.run("retain", "--days", 90, "--apply")
+    assert (result.exit_code, "was changed since it was verified" in result.stderr) == (1, True)
+    assert b"removed" not in rotated.read_bytes()

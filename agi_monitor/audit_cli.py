@@ -235,7 +235,9 @@ def verify(
     expect: list[Head],
     partial: bool,
 ) -> None:
-    """Find out whether a record was changed, removed, inserted or moved, and which. Exit code 1 when one was.
+    """Find out whether a record was changed, removed, inserted or moved, and which.
+
+    Exit code 1 when one was, and when there is no record.
 
     FILES come in any order. Without them, the end of the chain and the keys that the server keeps are used. The keys
     of other servers of a store are theirs: without --key, any signature that fits counts there, and a note says so.
@@ -253,7 +255,7 @@ def verify(
                 state = None if files else _config(config_path).state.directory
                 verdict = source.verify([*given, *own], expect, state, partial=partial, progress=opened.progress)
                 verdicts = {"": verdict}
-    ok = all(verdict.ok for verdict in verdicts.values())
+    ok = all(verdict.ok and not verdict.is_empty for verdict in verdicts.values())
     if as_json and isinstance(source, Table):
         rows = [{"node": node, **tables.verdict_row(one, [])} for node, one in verdicts.items()]
         click.echo(json.dumps({"ok": ok, "nodes": rows}, indent=1))
@@ -290,9 +292,9 @@ def _tell_verdict(verdict: Verdict) -> None:
     terminal.say("\n".join(tables.verdict_lines(verdict)))
     if not verdict.ok:
         terminal.console().print(tables.findings_table(verdict))
-    terminal.say(
-        "nothing was changed" if verdict.ok else f"{len(verdict.findings)} findings: this is not what was written"
-    )
+        terminal.say(f"{len(verdict.findings)} findings: this is not what was written")
+    else:
+        terminal.say("there is no record" if verdict.is_empty else "nothing was changed")
 
 
 @audit.command()
@@ -321,15 +323,19 @@ def compare(
     since = Selection(begin)
     try:
         config = _config(config_path)
-        paths = reading.in_order(files or _two_places(config))
-        with _database(config) as database, Comparison() as comparison, _progress(paths) as progress:
+        with (
+            _files(files, lambda: _two_places(config)) as found,
+            _database(config) as database,
+            Comparison() as comparison,
+            _progress(found.paths) as progress,
+        ):
             name = node or config.store.this_node
             known = nodes_of(database)
             if name not in known:
                 raise AuditUnavailable(
                     f"{database.shown}: no audit of {name}; there are: {', '.join(known) or 'none'}"
                 )
-            comparison.read(0, _until(Files(paths).entries(since, progress), until))
+            comparison.read(0, _until(found.entries(since, progress), until))
             comparison.read(1, _until(Table(database, [name]).entries(since), until))
             is_same = _tell_comparison(comparison, limit, as_json)
     except AgiMonitorError as error:
@@ -560,11 +566,12 @@ def _source(files: Sequence[Path], store: bool, nodes: Sequence[str], config_pat
         raise click.UsageError("FILES are no part of the store: give either, or --store, or --node")
     config = None if files else _config(config_path)
     if config is None or (config.audit.file is not None and not store and not nodes):
-        given = bool(files)
-        found = files or reading.files_of(cast(Path, config and config.audit.file))
-        paths = reading.in_order(found, given=given)
-        with _progress(paths) as progress:
-            yield _Opened(Files(paths, given), progress)
+        current = config and config.audit.file
+        with (
+            _files(files, lambda: reading.files_of(cast(Path, current))) as found,
+            _progress(found.paths) as progress,
+        ):
+            yield _Opened(found, progress)
         return
     with _database(config) as database:
         known = nodes_of(database)
@@ -572,6 +579,16 @@ def _source(files: Sequence[Path], store: bool, nodes: Sequence[str], config_pat
             if node not in known:
                 terminal.fail(f"{database.shown}: no audit of {node}; there are: {', '.join(known) or 'none'}")
         yield _Opened(Table(database, nodes or known))
+
+
+@contextmanager
+def _files(given: Sequence[Path], find: Callable[[], Sequence[Path]]) -> Iterator[Files]:
+    """Those that were named, or those that are found."""
+    if not given:
+        yield Files(reading.in_order(find()))
+        return
+    with reading.named(given) as (paths, opens):
+        yield Files(paths, opens)
 
 
 @contextmanager
@@ -645,7 +662,7 @@ def _tell(outcomes: Sequence[Outcome], applied: bool, as_json: bool, left: Path 
 
 @contextmanager
 def _progress(paths: Sequence[Path]) -> Iterator[reading.Progress | None]:
-    total = sum(path.stat().st_size for path in paths)
+    total = sum(map(_size, paths))
     if not sys.stderr.isatty() or total < PROGRESS_BYTES:
         yield None
         return
@@ -661,3 +678,11 @@ def _progress(paths: Sequence[Path]) -> Iterator[reading.Progress | None]:
             bar.update(task, completed=before + read)
 
         yield tell
+
+
+def _size(path: Path) -> int:
+    """The size of a file; none of one that was rotated away since it was found."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

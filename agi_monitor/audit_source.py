@@ -54,15 +54,15 @@ class Files:
 
     Parameters:
         paths: in the order of their records.
-        given: see ``audit_reading.lines``.
+        opens: opens them.
     """
 
     paths: Sequence[Path]
-    given: bool = False
+    opens: reading.Opens = reading.regular
 
     def entries(self, selection: Selection, progress: reading.Progress | None = None) -> Iterator[Entry]:
         """See ``Source``."""
-        for line, row in reading.rows(self.paths, progress, given=self.given):
+        for line, row in reading.rows(self.paths, progress, opens=self.opens):
             if row is None or selection.wants(row):
                 yield Entry(line.content, row)
 
@@ -95,7 +95,7 @@ class Files:
         verification = Verification(verifies, keys, heads, partial=partial)
         for path in self.paths:
             found = None if seen is None else seen.setdefault(path, Seen(str(path)))
-            for line in reading.lines(path, progress, given=self.given):
+            for line in reading.lines(path, progress, opens=self.opens):
                 verification.take(str(path), line.number, line.content, line.finished)
                 if found is not None:
                     found.take(line)

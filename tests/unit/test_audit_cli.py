@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,45 @@ def test_somebody_elses_key_is_no_good(office: Office) -> None:
     files = [office.path, office.folder / "audit.jsonl.1"]
     found = json.loads(office.run("verify", *files, "--key", other / PUBLIC_FILE, "--json").stdout)
     assert {one["kind"] for one in found["findings"]} == {"unknown_key"}
+
+
+@contextmanager
+def piped(content: bytes) -> Iterator[str]:
+    """The name of a pipe with this content, as the shell's ``<(...)`` gives it."""
+    end, begin = os.pipe()
+    try:
+        os.write(begin, content)
+        os.close(begin)
+        yield f"/dev/fd/{end}"
+    finally:
+        os.close(end)
+
+
+def test_a_pipe_is_read_as_a_file_is(office: Office) -> None:
+    """It can be read once: nothing of it may be lost before it is verified."""
+    office.stop()
+    files = [office.folder / "audit.jsonl.1", office.path]
+    contents = [file.read_bytes() for file in files]
+    expected = office.run("verify", *files).stdout
+    with piped(b"".join(contents)) as both:
+        assert office.run("verify", both).stdout == expected
+    with piped(contents[1]) as last, piped(contents[0]) as first:
+        assert office.run("verify", last, first).stdout == expected
+    with piped(b"".join(contents).replace(b"anna", b"bert", 1)) as changed:
+        assert (office.run("verify", changed).exit_code, office.run("list", files[0], "--json").exit_code) == (1, 0)
+    with piped(contents[0]) as first:
+        assert json.loads(office.run("list", first, "--json").stdout)["records"]
+
+
+def test_nothing_is_not_said_to_be_right(office: Office, tmp_path: Path) -> None:
+    """Exit code 1, as for an audit that is missing."""
+    empty = tmp_path / "empty"
+    empty.write_text("")
+    result = office.run("verify", empty)
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "there is no record")
+    empty.write_text('{"fact":"refused"}\n')
+    result = office.run("verify", empty, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["ok"]) == (1, False)
 
 
 @pytest.mark.parametrize("text", ["1", "x:y", f"0:{'0' * 64}", f"1:{'0' * 63}", f"1:{'G' * 64}"])

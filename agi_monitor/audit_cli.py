@@ -9,7 +9,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,8 +29,9 @@ from agi_monitor.storage import audit_reading as reading
 from agi_monitor.storage.audit_comparison import Comparison
 from agi_monitor.storage.audit_file import AuditLock
 from agi_monitor.storage.audit_key_file import PUBLIC_FILE, audit_key, pem, trusted_keys
-from agi_monitor.storage.audit_retention import Order, Outcome, retain_stored
+from agi_monitor.storage.audit_retention import Order, Outcome, retain_stored, signed_by
 from agi_monitor.storage.audit_retention import retain as retain_file
+from agi_monitor.storage.audit_seen import Seen
 from agi_monitor.storage.audit_table_reading import nodes as nodes_of
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.supervision.audit_chain import REMOVED, Head, Signer
@@ -244,7 +245,9 @@ def verify(
     expect: list[Head],
     partial: bool,
 ) -> None:
-    """Find records that were changed, removed, inserted or moved. Exit code 1 when there are any.
+    """Find records that were changed, removed, inserted or moved.
+
+    Exit code 1 when there are any, and when there is no record.
 
     FILES may be in any order. Without them, the server's own end of the chain and keys are used. The keys of the
     other servers of a store are not here: without --key any matching signature counts for them, and a note says so.
@@ -262,7 +265,7 @@ def verify(
                 state = None if files else _config(config_path).state.directory
                 verdict = source.verify([*given, *own], expect, state, partial=partial, progress=opened.progress)
                 verdicts = {"": verdict}
-    ok = all(verdict.ok for verdict in verdicts.values())
+    ok = all(verdict.ok and not verdict.is_empty for verdict in verdicts.values())
     if as_json and isinstance(source, Table):
         rows = [{"node": node, **tables.verdict_row(one, [])} for node, one in verdicts.items()]
         click.echo(json.dumps({"ok": ok, "nodes": rows}, indent=1))
@@ -277,14 +280,21 @@ def verify(
 
 
 def _verify_table(
-    source: Table, config: Config, given: list[str], own: list[str], expect: Sequence[Head], partial: bool
+    source: Table,
+    config: Config,
+    given: list[str],
+    own: list[str],
+    expect: Sequence[Head],
+    partial: bool,
+    seen: Mapping[str, Seen] | None = None,
 ) -> dict[str, Verdict]:
     verdicts = {}
     for node in source.nodes:
         is_own = node == config.store.this_node
         keys = [*given, *own] if given or is_own else []
         state = config.state.directory if is_own else None
-        verdicts[node] = source.verify(node, keys, expect, state, partial=partial)
+        found = None if seen is None else seen[node]
+        verdicts[node] = source.verify(node, keys, expect, state, partial=partial, seen=found)
     return verdicts
 
 
@@ -292,9 +302,9 @@ def _tell_verdict(verdict: Verdict) -> None:
     terminal.say("\n".join(tables.verdict_lines(verdict)))
     if not verdict.ok:
         terminal.console().print(tables.findings_table(verdict))
-    terminal.say(
-        "nothing was changed" if verdict.ok else f"{len(verdict.findings)} findings: this is not what was written"
-    )
+        terminal.say(f"{len(verdict.findings)} findings: this is not what was written")
+    else:
+        terminal.say("there is no record" if verdict.is_empty else "nothing was changed")
 
 
 @audit.command()
@@ -323,15 +333,19 @@ def compare(
     since = Selection(begin)
     try:
         config = _config(config_path)
-        paths = reading.in_order(files or _two_places(config))
-        with _database(config) as database, Comparison() as comparison, _progress(paths) as progress:
+        with (
+            _files(files, lambda: _two_places(config)) as found,
+            _database(config) as database,
+            Comparison() as comparison,
+            _progress(found.paths) as progress,
+        ):
             name = node or config.store.this_node
             known = nodes_of(database)
             if name not in known:
                 raise AuditUnavailable(
                     f"{database.shown}: no audit of {name}; there are: {', '.join(known) or 'none'}"
                 )
-            comparison.read(0, _until(Files(paths).entries(since, progress), until))
+            comparison.read(0, _until(found.entries(since, progress), until))
             comparison.read(1, _until(Table(database, [name]).entries(since), until))
             is_same = _tell_comparison(comparison, limit, as_json)
     except AgiMonitorError as error:
@@ -497,13 +511,14 @@ def retain(
     """
     kept = _holds(texts, hold_file)
     now = datetime.fromtimestamp(time.time(), UTC)
-    order = Order(now - timedelta(days=days), kept, whoami(), f"older than {days} days", now)
     left: Path | None = None
     with terminal.failing():
         config = _config(config_path)
         given = [key for path in key_paths for key in trusted_keys(path, given=True)]
         keys = trusted_keys(config.state.directory / PUBLIC_FILE)
         signer = audit_key(config.state.directory, make=False) if apply else None
+        counts = signed_by([*given, *keys])
+        order = Order(now - timedelta(days=days), kept, whoami(), f"older than {days} days", now, counts)
         if config.audit.file is None or store or nodes:
             outcomes = _retain_table(config, nodes, order, given, keys, signer)
         else:
@@ -518,9 +533,10 @@ def _retain_files(
     lock = AuditLock(current)
     is_ours = lock.try_to_take()
     try:
-        _must_be_right(Files(paths).verify(keys, [], config.state.directory))
+        seen: dict[Path, Seen] = {}
+        _must_be_right(Files(paths).verify(keys, [], config.state.directory, seen=seen))
         touched = [path for path in paths if is_ours or path != current]
-        return [retain_file(path, order, signer) for path in touched], None if is_ours else current
+        return [retain_file(path, order, signer, seen[path]) for path in touched], None if is_ours else current
     finally:
         lock.release()
 
@@ -539,9 +555,10 @@ def _retain_table(
         raise click.UsageError(f"{', '.join(others)}: give the public keys of another server with --key")
     with _database(config) as database:
         source = Table(database, nodes or [this])
-        for verdict in _verify_table(source, config, given, own, [], partial=False).values():
+        seen = {node: Seen(f"{database.shown}, node {node}") for node in source.nodes}
+        for verdict in _verify_table(source, config, given, own, [], partial=False, seen=seen).values():
             _must_be_right(verdict)
-        return [retain_stored(database, node, order, signer) for node in source.nodes]
+        return [retain_stored(database, node, order, signer, seen[node]) for node in source.nodes]
 
 
 def _must_be_right(verdict: Verdict) -> None:
@@ -564,11 +581,12 @@ def _source(files: Sequence[Path], store: bool, nodes: Sequence[str], config_pat
         raise click.UsageError("FILES cannot be combined with --store or --node")
     config = None if files else _config(config_path)
     if config is None or (config.audit.file is not None and not store and not nodes):
-        given = bool(files)
-        found = files or reading.files_of(cast(Path, config and config.audit.file))
-        paths = reading.in_order(found, given=given)
-        with _progress(paths) as progress:
-            yield _Opened(Files(paths, given), progress)
+        current = config and config.audit.file
+        with (
+            _files(files, lambda: reading.files_of(cast(Path, current))) as found,
+            _progress(found.paths) as progress,
+        ):
+            yield _Opened(found, progress)
         return
     with _database(config) as database:
         known = nodes_of(database)
@@ -576,6 +594,16 @@ def _source(files: Sequence[Path], store: bool, nodes: Sequence[str], config_pat
             if node not in known:
                 terminal.fail(f"{database.shown}: no audit of {node}; there are: {', '.join(known) or 'none'}")
         yield _Opened(Table(database, nodes or known))
+
+
+@contextmanager
+def _files(given: Sequence[Path], find: Callable[[], Sequence[Path]]) -> Iterator[Files]:
+    """Those that were named, or those that are found."""
+    if not given:
+        yield Files(reading.in_order(find()))
+        return
+    with reading.named(given) as (paths, opens):
+        yield Files(paths, opens)
 
 
 @contextmanager
@@ -651,7 +679,7 @@ def _tell(outcomes: Sequence[Outcome], applied: bool, as_json: bool, left: Path 
 
 @contextmanager
 def _progress(paths: Sequence[Path]) -> Iterator[reading.Progress | None]:
-    total = sum(path.stat().st_size for path in paths)
+    total = sum(map(_size, paths))
     if not sys.stderr.isatty() or total < PROGRESS_BYTES:
         yield None
         return
@@ -667,3 +695,11 @@ def _progress(paths: Sequence[Path]) -> Iterator[reading.Progress | None]:
             bar.update(task, completed=before + read)
 
         yield tell
+
+
+def _size(path: Path) -> int:
+    """The size of a file; none of one that was rotated away since it was found."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ from agi_monitor.errors import AuditUnavailable
 from agi_monitor.storage import audit_reading as reading
 from agi_monitor.storage.audit_head_file import HEAD_FILE, HeadFile, KnownHead
 from agi_monitor.storage.audit_key_file import verifies
+from agi_monitor.storage.audit_seen import Seen
 from agi_monitor.storage.audit_table import head_file_name
 from agi_monitor.storage.audit_table_reading import Span, Stored, page, stored
 from agi_monitor.storage.database import Database
@@ -53,15 +54,15 @@ class Files:
 
     Parameters:
         paths: in the order of their records.
-        given: see ``audit_reading.lines``.
+        opens: opens them.
     """
 
     paths: Sequence[Path]
-    given: bool = False
+    opens: reading.Opens = reading.regular
 
     def entries(self, selection: Selection, progress: reading.Progress | None = None) -> Iterator[Entry]:
         """See ``Source``."""
-        for line, row in reading.rows(self.paths, progress, given=self.given):
+        for line, row in reading.rows(self.paths, progress, opens=self.opens):
             if row is None or selection.wants(row):
                 yield Entry(line.content, row)
 
@@ -73,6 +74,7 @@ class Files:
         *,
         partial: bool = False,
         progress: reading.Progress | None = None,
+        seen: MutableMapping[Path, Seen] | None = None,
     ) -> Verdict:
         """Find out what is wrong with it.
 
@@ -82,6 +84,7 @@ class Files:
             state: the folder that the end is remembered in, when it is the audit of the configuration.
             partial: what comes before and behind is elsewhere.
             progress: told now and then.
+            seen: gets what was read of each file.
 
         Raises:
             AuditUnavailable: it cannot be read.
@@ -91,8 +94,11 @@ class Files:
         heads = [*expect, *([] if known is None else [known.head])]
         verification = Verification(verifies, keys, heads, partial=partial)
         for path in self.paths:
-            for line in reading.lines(path, progress, given=self.given):
+            found = None if seen is None else seen.setdefault(path, Seen(str(path)))
+            for line in reading.lines(path, progress, opens=self.opens):
                 verification.take(str(path), line.number, line.content, line.finished)
+                if found is not None:
+                    found.take(line)
                 if verification.gave_up:
                     break
         closed = known is not None and known.closed and state is not None and _remembered(state / HEAD_FILE) == known
@@ -127,6 +133,7 @@ class Table:
         state: Path | None,
         *,
         partial: bool = False,
+        seen: Seen | None = None,
     ) -> Verdict:
         """Find out what is wrong with the audit of one node.
 
@@ -136,6 +143,7 @@ class Table:
             expect: records that are known from elsewhere.
             state: the folder that the end is remembered in as well, when the node is that of the configuration.
             partial: what comes before and behind is elsewhere.
+            seen: gets what was read.
 
         Raises:
             AuditUnavailable, StateUnavailable: it cannot be read.
@@ -150,6 +158,8 @@ class Table:
         while True:
             for one in found.rows:
                 verification.take(node, one.seq, one.line)
+                if seen is not None:
+                    seen.take(reading.Line(one.seq, one.line, finished=True))
                 if len(columns) < MAX_BREAKS:
                     columns += _columns(node, one)
             if verification.gave_up or not found.full:

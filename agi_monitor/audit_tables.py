@@ -91,7 +91,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
 def verdict_row(verdict: Verdict, files: Sequence[str]) -> Row:
     """The same for machines."""
     return {
-        "ok": verdict.ok,
+        "ok": verdict.ok and not verdict.is_empty,
         "files": list(files),
         "lines": verdict.lines,
         "records": verdict.records,

@@ -8,9 +8,11 @@ import gzip
 import json
 import lzma
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
@@ -35,6 +37,9 @@ PROBE_RECORDS = 9
 
 Progress = Callable[[int], None]
 """Takes how many bytes of the files on disk are read."""
+
+Opens = Callable[[Path], BinaryIO]
+"""Opens a file of the audit: ``regular``, or what ``named`` has given."""
 
 
 class _Opener(Protocol):
@@ -98,22 +103,87 @@ def _belongs(name: str, path: Path) -> bool:
     )
 
 
-def in_order(paths: Iterable[Path], *, given: bool = False) -> list[Path]:
-    """Return the files in the order of their records; those without any come first.
+def regular(path: Path) -> BinaryIO:
+    """Open a file for reading that is no link and has no other name. It was found in the folder of the audit, where
+    another user may have put a link to what root alone reads.
+
+    Raises:
+        OSError: it is none, or may not be read.
+    """
+    with Folder.at(path.parent) as folder:
+        return os.fdopen(folder.open(path.name, os.O_RDONLY), "rb")
+
+
+@contextmanager
+def named(paths: Sequence[Path]) -> Iterator[tuple[list[Path], Opens]]:
+    """Put files in the order of their records that were named on the command line. They may be links and pipes.
+
+    One file needs no order and is opened once. Of several, those that can be read once only are copied to temporary
+    files without a name.
 
     Parameters:
         paths: of the files.
-        given: see ``lines``.
 
     Raises:
         AuditUnavailable: one cannot be read.
     """
-    return sorted(paths, key=lambda path: (_first_of(path, given), str(path)))
+    if len(paths) == 1:
+        yield list(paths), _plainly
+        return
+    with ExitStack() as stack:
+        copies = {path: stack.enter_context(_copied(path)) for path in dict.fromkeys(paths) if not _stays(path)}
+
+        def opens(path: Path) -> BinaryIO:
+            if path not in copies:
+                return _plainly(path)
+            copy = os.dup(copies[path].fileno())
+            os.lseek(copy, 0, os.SEEK_SET)
+            return os.fdopen(copy, "rb")
+
+        yield in_order(paths, opens), opens
 
 
-def _first_of(path: Path, given: bool) -> int:
+def _plainly(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _stays(path: Path) -> bool:
+    """Whether a file can be read more than once."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        raise AuditUnavailable(f"{path}: cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def _copied(path: Path) -> Iterator[BinaryIO]:
+    with ExitStack() as stack:
+        try:
+            copy = stack.enter_context(tempfile.TemporaryFile())
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, copy)
+            copy.flush()
+        except OSError as error:
+            raise AuditUnavailable(f"{path}: cannot be copied to a temporary file: {error.strerror}") from None
+        yield copy
+
+
+def in_order(paths: Iterable[Path], opens: Opens = regular) -> list[Path]:
+    """Return the files in the order of their records; those without any come first.
+
+    Parameters:
+        paths: of the files. Each is read, and is read again by who asks for its lines.
+        opens: opens them.
+
+    Raises:
+        AuditUnavailable: one cannot be read.
+    """
+    return sorted(paths, key=lambda path: (_first_of(path, opens), str(path)))
+
+
+def _first_of(path: Path, opens: Opens) -> int:
     found: list[int] = []
-    for line in lines(path, given=given):
+    for line in lines(path, opens=opens):
         record = read(line.content)
         if record is not None:
             found.append(record.first)
@@ -123,20 +193,19 @@ def _first_of(path: Path, given: bool) -> int:
     return median_low(found) if found else 0
 
 
-def lines(path: Path, progress: Progress | None = None, *, given: bool = False) -> Iterator[Line]:
+def lines(path: Path, progress: Progress | None = None, *, opens: Opens = regular) -> Iterator[Line]:
     """Read a file, line by line.
 
     Parameters:
         path: the file; ``.gz``, ``.bz2`` and ``.xz`` are unpacked.
         progress: told now and then.
-        given: the file was named on the command line, so it may be a link or a pipe. Without it the file was found in
-            the folder of the audit, where another user may have put a link to what root alone reads.
+        opens: opens it.
 
     Raises:
         AuditUnavailable: it cannot be read, or not be unpacked.
     """
     try:
-        with path.open("rb") if given else regular(path) as raw:
+        with opens(path) as raw:
             yield from lines_of(raw, path, progress)
     except OSError as error:
         raise AuditUnavailable(f"{path}: cannot be read: {error.strerror}") from None
@@ -171,16 +240,6 @@ def lines_of(raw: BinaryIO, path: Path, progress: Progress | None = None) -> Ite
         raise AuditUnavailable(f"{path}: cannot be read: {why}") from None
 
 
-def regular(path: Path) -> BinaryIO:
-    """Open a file for reading that is no link and has no other name.
-
-    Raises:
-        OSError: it is none, or may not be read.
-    """
-    with Folder.at(path.parent) as folder:
-        return os.fdopen(folder.open(path.name, os.O_RDONLY), "rb")
-
-
 def _pass_over(file: BinaryIO) -> bool:
     for _ in range(MAX_PASSED):
         rest = file.readline(MAX_LINE)
@@ -207,20 +266,20 @@ def opened(raw: BinaryIO, path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
 
 
 def rows(
-    paths: Iterable[Path], progress: Progress | None = None, *, given: bool = False
+    paths: Iterable[Path], progress: Progress | None = None, *, opens: Opens = regular
 ) -> Iterator[tuple[Line, dict[str, object] | None]]:
     """Read all records of several files, each with its line; None where the line is no JSON object.
 
     Parameters:
         paths: of the files.
         progress: told now and then.
-        given: see ``lines``.
+        opens: opens them.
 
     Raises:
         AuditUnavailable: a file cannot be read.
     """
     for path in paths:
-        for line in lines(path, progress, given=given):
+        for line in lines(path, progress, opens=opens):
             try:
                 found = json.loads(line.content)
             except (ValueError, RecursionError):

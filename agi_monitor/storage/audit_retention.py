@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,9 @@ from sqlalchemy import delete, insert
 
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.folder import Folder, NewFile
+from agi_monitor.storage.audit_key_file import verifies
 from agi_monitor.storage.audit_reading import Line, lines, lines_of, opened
+from agi_monitor.storage.audit_seen import Seen
 from agi_monitor.storage.audit_table_reading import stored
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import audit_record
@@ -37,6 +39,7 @@ class Order:
         by: who says so.
         why: in a few words.
         at: now.
+        is_signed: whether the signature of a line that stands for removed records counts; see ``signed_by``.
     """
 
     before: datetime
@@ -44,6 +47,22 @@ class Order:
     by: str
     why: str
     at: datetime
+    is_signed: Callable[[Record], bool]
+
+
+def signed_by(keys: Collection[str]) -> Callable[[Record], bool]:
+    """Return what says whether a record has a good signature of one of these keys.
+
+    Parameters:
+        keys: that are trusted.
+    """
+    trusted = frozenset(keys)
+
+    def is_signed(record: Record) -> bool:
+        one = record.signature
+        return one is not None and one.key in trusted and verifies(one.key, one.content, one.text)
+
+    return is_signed
 
 
 @dataclass(slots=True)
@@ -96,20 +115,22 @@ class _Removed:
     lines: list[Line]
 
 
-def retain(path: Path, order: Order, signer: Signer | None) -> Outcome:
+def retain(path: Path, order: Order, signer: Signer | None, seen: Seen) -> Outcome:
     """Remove what is to be removed from one file. Nobody may write to it at the same time.
 
     Parameters:
         path: the file; it is replaced as a whole.
         order: what is to be removed.
         signer: None counts only, and changes nothing.
+        seen: what was verified.
 
     Raises:
-        AuditUnavailable: the file cannot be read or replaced, or is no chain. Nothing changed.
+        AuditUnavailable: the file cannot be read or replaced, is not what was verified, or is no chain. Nothing
+            changed.
     """
     outcome = Outcome(str(path))
     if signer is None:
-        _Pass(order, outcome, None, _Nowhere()).run(lines(path))
+        _Pass(order, outcome, None, _Nowhere()).run(seen.again(lines(path), grows=False))
         return outcome
     try:
         with Folder.at(path.parent) as folder, folder.new(path.name) as new:
@@ -118,7 +139,8 @@ def retain(path: Path, order: Order, signer: Signer | None) -> Outcome:
                 before = _identity(os.fstat(old))
                 # What is open is what is replaced: its name may lead to another file for the time of the reading.
                 with os.fdopen(os.dup(old), "rb") as raw, opened(new.file, path, "wb") as file:
-                    _Pass(order, outcome, signer, _NewFile(file)).run(lines_of(raw, path))
+                    found = seen.again(lines_of(raw, path), grows=False)
+                    _Pass(order, outcome, signer, _NewFile(file)).run(found)
                 if outcome.removed:
                     _replace(folder, path, old, before, new)
             finally:
@@ -128,7 +150,7 @@ def retain(path: Path, order: Order, signer: Signer | None) -> Outcome:
     return outcome
 
 
-def retain_stored(database: Database, node: str, order: Order, signer: Signer | None) -> Outcome:
+def retain_stored(database: Database, node: str, order: Order, signer: Signer | None, seen: Seen) -> Outcome:
     """Remove what is to be removed from the audit of one node in the database. Its servers may write meanwhile.
 
     Parameters:
@@ -136,15 +158,16 @@ def retain_stored(database: Database, node: str, order: Order, signer: Signer | 
         node: whose.
         order: what is to be removed.
         signer: None counts only, and changes nothing.
+        seen: what was verified. What was written since is left alone.
 
     Raises:
-        AuditUnavailable: it is no chain, or somebody else removed records at the same time.
+        AuditUnavailable: it is not what was verified, is no chain, or somebody else removed records at the same time.
         StateUnavailable: it cannot be read or written. What was removed before is replaced by its signed line.
     """
     outcome = Outcome(f"{database.shown}, node {node}")
     rows = (Line(row.seq, row.line, finished=True) for row in stored(database, node))
     target = _Nowhere() if signer is None else _Table(database, node)
-    _Pass(order, outcome, signer, target, AT_ONCE).run(rows)
+    _Pass(order, outcome, signer, target, AT_ONCE).run(seen.again(rows, grows=True))
     return outcome
 
 
@@ -310,6 +333,11 @@ class _Pass:
         if self._removed is not None and self._removed.rows == self._at_once:
             self._stay()
         again = record.fact == REMOVED
+        if again and not self._order.is_signed(record):
+            raise AuditUnavailable(
+                f"{self._outcome.where}: record {record.seq} stands for removed records, and has no good signature "
+                "of a key that is trusted"
+            )
         gone, first_time = self._removed, self._removed is None or bool(self._removed.lines)
         if gone is None:
             self._removed = gone = _Removed(record, record, span.records, span.since, span.until, 1, [])

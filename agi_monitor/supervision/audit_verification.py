@@ -111,6 +111,11 @@ class Verdict:
         """Whether nothing is wrong."""
         return not self.findings
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no record was read, and none was removed: nothing was verified."""
+        return not self.records and not self.removed
+
 
 @dataclass(slots=True)
 class _Counts:

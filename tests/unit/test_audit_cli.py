@@ -8,13 +8,16 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
+from agi_monitor.audit_source import Files
 from agi_monitor.cli import main
 from agi_monitor.model import Mode, Reason
 from agi_monitor.sample import SAMPLE
@@ -22,6 +25,7 @@ from agi_monitor.storage.audit_file import AuditFile
 from agi_monitor.storage.audit_key_file import KEY_FILE, PUBLIC_FILE, audit_key
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import End, Fact, Refused, ServerStarted, ServerStopped, SpyEnded, SpyStarted
+from agi_monitor.supervision.audit_verification import Verdict
 from tests.coroutines import at_once, finish
 from tests.unit.storage.audit_writer import CALL
 from tests.unit.supervision.desk import PIN_HASH
@@ -176,6 +180,45 @@ def test_somebody_elses_key_is_no_good(office: Office) -> None:
     files = [office.path, office.folder / "audit.jsonl.1"]
     found = json.loads(office.run("verify", *files, "--key", other / PUBLIC_FILE, "--json").stdout)
     assert {one["kind"] for one in found["findings"]} == {"unknown_key"}
+
+
+@contextmanager
+def piped(content: bytes) -> Iterator[str]:
+    """The name of a pipe with this content, as the shell's ``<(...)`` gives it."""
+    end, begin = os.pipe()
+    try:
+        os.write(begin, content)
+        os.close(begin)
+        yield f"/dev/fd/{end}"
+    finally:
+        os.close(end)
+
+
+def test_a_pipe_is_read_as_a_file_is(office: Office) -> None:
+    """It can be read once: nothing of it may be lost before it is verified."""
+    office.stop()
+    files = [office.folder / "audit.jsonl.1", office.path]
+    contents = [file.read_bytes() for file in files]
+    expected = office.run("verify", *files).stdout
+    with piped(b"".join(contents)) as both:
+        assert office.run("verify", both).stdout == expected
+    with piped(contents[1]) as last, piped(contents[0]) as first:
+        assert office.run("verify", last, first).stdout == expected
+    with piped(b"".join(contents).replace(b"anna", b"bert", 1)) as changed:
+        assert (office.run("verify", changed).exit_code, office.run("list", files[0], "--json").exit_code) == (1, 0)
+    with piped(contents[0]) as first:
+        assert json.loads(office.run("list", first, "--json").stdout)["records"]
+
+
+def test_nothing_is_not_said_to_be_right(office: Office, tmp_path: Path) -> None:
+    """Exit code 1, as for an audit that is missing."""
+    empty = tmp_path / "empty"
+    empty.write_text("")
+    result = office.run("verify", empty)
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "there is no record")
+    empty.write_text('{"fact":"refused"}\n')
+    result = office.run("verify", empty, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["ok"]) == (1, False)
 
 
 @pytest.mark.parametrize("text", ["1", "x:y", f"0:{'0' * 64}", f"1:{'0' * 63}", f"1:{'G' * 64}"])
@@ -397,3 +440,21 @@ def test_what_was_changed_is_not_signed_away(office: Office) -> None:
     result = office.run("retain", "--days", 90, "--apply")
     assert (result.exit_code, rotated.read_bytes()) == (1, before)
     assert "is not what was written" in result.stderr
+
+
+def test_what_was_exchanged_since_it_was_verified_is_not_signed_away(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner of the folder needs no key for that: the file is replaced right before it is opened again."""
+    rotated = office.folder / "audit.jsonl.1"
+    verify = Files.verify
+
+    def exchanged(*arguments: Any, **named: Any) -> Verdict:
+        verdict = verify(*arguments, **named)
+        office.change(rotated, "anna", "bert")
+        return verdict
+
+    monkeypatch.setattr(Files, "verify", exchanged)
+    result = office.run("retain", "--days", 90, "--apply")
+    assert (result.exit_code, "was changed since it was verified" in result.stderr) == (1, True)
+    assert b"removed" not in rotated.read_bytes()

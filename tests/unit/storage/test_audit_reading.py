@@ -5,6 +5,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
+import shutil
+import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agi_monitor.errors import AuditUnavailable
-from agi_monitor.storage.audit_reading import MAX_LINE, PROGRESS_LINES, Line, files_of, in_order, lines, rows
+from agi_monitor.storage.audit_reading import MAX_LINE, PROGRESS_LINES, Line, files_of, in_order, lines, named, rows
 from tests.unit.supervision.audit_lines import audit
 
 PACKERS: list[tuple[str, Callable[[bytes], bytes]]] = [
@@ -115,3 +118,31 @@ def test_reads_records_and_tells_what_is_none(tmp_path: Path) -> None:
     """Anything may stand in a file."""
     strange = [b"", b"{", b"[]", b"1", b"\xff", b"[" * 100_000, b'{"a":1}']
     assert [row for _, row in rows([put(tmp_path / "audit.jsonl", *strange)])] == [*[None] * 6, {"a": 1}]
+
+
+def test_what_is_named_alone_is_opened_once(tmp_path: Path) -> None:
+    """A FIFO has one writer, which is gone afterwards; of several files each is read, and comes in order."""
+    content = audit(20)
+    fifo, last = tmp_path / "fifo", put(tmp_path / "last", *content[10:])
+    os.mkfifo(fifo)
+    for names, expected in (([fifo], content[:10]), ([last, fifo], content)):
+        writer = threading.Thread(target=fifo.write_bytes, args=[b"".join(line + b"\n" for line in content[:10])])
+        writer.start()
+        with named(names) as (paths, opens):
+            assert [line.content for path in paths for line in lines(path, opens=opens)] == expected
+        writer.join()
+
+
+def test_what_cannot_be_copied_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a pipe, when the temporary folder is full."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    names = [put(tmp_path / "a"), Path(os.devnull)]
+    with (
+        pytest.raises(AuditUnavailable, match="/dev/null: cannot be copied to a temporary file: No space"),
+        named(names),
+    ):
+        pass

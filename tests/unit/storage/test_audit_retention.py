@@ -16,19 +16,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi_monitor.errors import AuditUnavailable
-from agi_monitor.storage import audit_retention
+from agi_monitor.storage import audit_retention, audit_seen
 from agi_monitor.storage.audit_reading import lines
-from agi_monitor.storage.audit_retention import Order, Outcome, retain
-from agi_monitor.supervision.audit_chain import Chain, Head, digest
+from agi_monitor.storage.audit_retention import Order, Outcome
+from agi_monitor.storage.audit_seen import Seen
+from agi_monitor.supervision.audit_chain import Chain, Head, Record, Signer, digest
 from agi_monitor.supervision.audit_selection import Selection
-from tests.unit.supervision.audit_lines import BEGIN, SEAL, Seal, audit, chained, head_of, record, verify
+from tests.unit.supervision.audit_lines import (
+    BEGIN,
+    SEAL,
+    Seal,
+    audit,
+    chained,
+    head_of,
+    record,
+    verifies,
+    verify,
+)
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def order(second: float, *holds: Selection, at: datetime = NOW) -> Order:
     """Remove what happened before this second of the audit."""
-    return Order(BEGIN + timedelta(seconds=second), holds, "root", "older than 90 days", at)
+    return Order(BEGIN + timedelta(seconds=second), holds, "root", "older than 90 days", at, is_signed)
+
+
+def is_signed(record: Record) -> bool:
+    """By the seal of these tests."""
+    one = record.signature
+    return one is not None and one.key == SEAL.public and verifies(one.key, one.content, one.text)
+
+
+def seen(path: Path) -> Seen:
+    """What is in a file."""
+    found = Seen(str(path))
+    for line in lines(path):
+        found.take(line)
+    return found
+
+
+def retain(path: Path, order: Order, signer: Signer | None) -> Outcome:
+    """Remove what is to be removed, from a file that was not changed since it was verified."""
+    return audit_retention.retain(path, order, signer, seen(path))
 
 
 def put(path: Path, content: list[bytes]) -> Path:
@@ -264,3 +294,37 @@ def test_a_line_that_stands_for_nothing_is_not_signed_away(tmp_path: Path, name:
     put(path, [gone.replace(f'"{name}"'.encode(), b'"another"'), *rest])
     with pytest.raises(AuditUnavailable, match="record 2 cannot be read"):
         retain(path, order(4), SEAL)
+
+
+@pytest.mark.parametrize("signer", [None, SEAL], ids=["dry", "apply"])
+@pytest.mark.parametrize("change", ["other", "longer", "shorter", "unfinished"])
+def test_only_what_was_verified_is_signed_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, signer: Signer | None
+) -> None:
+    """Another user puts another file there between the two readings; its chain may fit as well."""
+    monkeypatch.setattr(audit_seen, "BLOCK_LINES", 4)
+    before, other = audit(8), chained([record(number, detail="x") for number in range(8)])
+    path = put(tmp_path / "audit.jsonl.1", before)
+    verified = seen(path)
+    content = {"other": other, "longer": audit(9), "shorter": before[:-1], "unfinished": before}[change]
+    put(path, content)
+    if change == "unfinished":
+        path.write_bytes(path.read_bytes()[:-1])
+    found = path.read_bytes()
+    with pytest.raises(AuditUnavailable, match="was changed since it was verified"):
+        audit_retention.retain(path, order(6), signer, verified)
+    assert (path.read_bytes(), [one.name for one in tmp_path.iterdir()]) == (found, ["audit.jsonl.1"])
+
+
+@pytest.mark.parametrize("signer", [None, SEAL], ids=["dry", "apply"])
+def test_a_forged_line_for_removed_records_is_not_signed_away(tmp_path: Path, signer: Signer | None) -> None:
+    """It has the right place in the chain and no good signature: merged into a line of ours it would get one."""
+    before = audit(10)
+    path = put(tmp_path / "audit.jsonl.1", before)
+    retain(path, order(8), SEAL)
+    (gone, *rest) = content_of(path)
+    row = json.loads(gone)
+    for false in (row["signature"][::-1], Seal("another").sign(gone)):
+        put(path, [gone.replace(row["signature"].encode(), false.encode()), *rest])
+        with pytest.raises(AuditUnavailable, match="has no good signature"):
+            retain(path, order(9), signer)

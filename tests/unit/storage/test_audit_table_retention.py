@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from sqlalchemy import delete
 from structlog.testing import capture_logs
 
 from agi_monitor.errors import AuditUnavailable
-from agi_monitor.storage import audit_retention, audit_table_reading
-from agi_monitor.storage.audit_retention import Order, retain_stored
+from agi_monitor.storage import audit_retention, audit_seen, audit_table_reading
+from agi_monitor.storage.audit_reading import Line
+from agi_monitor.storage.audit_retention import Order, Outcome, retain_stored, signed_by
+from agi_monitor.storage.audit_seen import Seen
+from agi_monitor.storage.audit_table_reading import stored
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import audit_record
-from agi_monitor.supervision.audit_chain import body_of, removed
+from agi_monitor.supervision.audit_chain import Signer, body_of, removed
 from agi_monitor.supervision.audit_selection import Selection
 from tests.unit.storage.audit_desk import Desk
 from tests.unit.supervision.audit_lines import BEGIN, record
@@ -30,7 +34,21 @@ NAMES = itertools.count(1)
 
 def order(second: float, *holds: Selection) -> Order:
     """Remove what happened before this second of the audit."""
-    return Order(BEGIN + timedelta(seconds=second), holds, "root", "older than 90 days", NOW)
+    return Order(BEGIN + timedelta(seconds=second), holds, "root", "older than 90 days", NOW, lambda record: False)
+
+
+def retain(desk: Desk, order: Order, signer: Signer | None) -> Outcome:
+    """Remove what is to be removed, from an audit that was not changed since it was verified."""
+    order = replace(order, is_signed=signed_by([desk.key.public]))
+    return retain_stored(desk.database, desk.node, order, signer, seen(desk))
+
+
+def seen(desk: Desk) -> Seen:
+    """What is in the tables."""
+    found = Seen(desk.node)
+    for row in stored(desk.database, desk.node):
+        found.take(Line(row.seq, row.line, finished=True))
+    return found
 
 
 def audit(database: Database, folder: Path, count: int) -> Desk:
@@ -58,7 +76,7 @@ def test_any_row_of_removals_leaves_a_good_chain(
     gone = 0
     for second, held in steps:
         chosen = [Selection(supervisors=frozenset({one})) for one in sorted(held)]
-        gone += retain_stored(database, desk.node, order(second, *chosen), desk.key).removed
+        gone += retain(desk, order(second, *chosen), desk.key).removed
         verdict = desk.verify()
         assert (verdict.findings, verdict.removed) == ((), gone)
         assert verdict.records + gone == 12
@@ -69,7 +87,7 @@ def test_much_goes_in_several_steps(database: Database, tmp_path: Path, monkeypa
     monkeypatch.setattr(audit_retention, "AT_ONCE", 3)
     monkeypatch.setattr(audit_table_reading, "PAGE", 2)
     desk = audit(database, tmp_path, 10)
-    assert retain_stored(database, desk.node, order(8), desk.key).removed == 8
+    assert retain(desk, order(8), desk.key).removed == 8
     assert [(seq, fact) for seq, fact, _ in desk.rows()] == [
         (3, "removed"),
         (6, "removed"),
@@ -79,7 +97,7 @@ def test_much_goes_in_several_steps(database: Database, tmp_path: Path, monkeypa
     ]
     assert desk.found() == []
     monkeypatch.setattr(audit_retention, "AT_ONCE", 30)
-    assert retain_stored(database, desk.node, order(9), desk.key).removed == 1
+    assert retain(desk, order(9), desk.key).removed == 1
     assert [seq for seq, *_ in desk.rows()] == [9, 10]
     assert (desk.found(), desk.verify().removed) == ([], 9)
 
@@ -88,7 +106,7 @@ def test_a_dry_run_changes_nothing(database: Database, tmp_path: Path) -> None:
     """And counts the same."""
     desk = audit(database, tmp_path, 10)
     before = desk.rows()
-    assert retain_stored(database, desk.node, order(6), None).removed == 6
+    assert retain(desk, order(6), None).removed == 6
     assert desk.rows() == before
 
 
@@ -105,7 +123,7 @@ def test_somebody_else_at_the_same_time_changes_nothing(
 
     monkeypatch.setattr(audit_retention, "removed", slow)
     with pytest.raises(AuditUnavailable, match="somebody else removed records at the same time"):
-        retain_stored(database, desk.node, order(6), desk.key)
+        retain(desk, order(6), desk.key)
     assert desk.count() == 9
 
 
@@ -115,5 +133,35 @@ def test_records_that_do_not_fit_are_not_signed_away(database: Database, tmp_pat
     rows = desk.rows()
     desk.put([*rows[:2], *rows[3:]])
     with pytest.raises(AuditUnavailable, match="record 4 does not fit the one before it"):
-        retain_stored(database, desk.node, order(6), desk.key)
+        retain(desk, order(6), desk.key)
+    assert desk.count() == 5
+
+
+def test_only_what_was_verified_is_signed_away(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that were exchanged since stop it, also where their chain fits; those that came since are left alone."""
+    monkeypatch.setattr(audit_seen, "BLOCK_LINES", 4)
+    desk, other = audit(database, tmp_path, 10), audit(database, tmp_path, 10)
+    verified = seen(desk)
+    desk.sink.write(body_of(record(10)), BEGIN + timedelta(seconds=10))
+    wanted = replace(order(20), is_signed=signed_by([desk.key.public]))
+    assert retain_stored(database, desk.node, wanted, None, verified).records == 10
+    rows, others = desk.rows(), other.rows()
+    forged = [(seq, fact, line.replace('"detail":"', '"detail":"x')) for seq, fact, line in others]
+    for changed in ([*rows[:5], *forged[5:]], forged, rows[:9], [*rows[:6], *rows[7:]]):
+        desk.put(changed)
+        with pytest.raises(AuditUnavailable, match="was changed since it was verified"):
+            retain_stored(database, desk.node, wanted, desk.key, verified)
+        assert all(row in changed for row in desk.rows() if row[1] != "removed")
+
+
+def test_a_forged_line_for_removed_records_is_not_signed_away(database: Database, tmp_path: Path) -> None:
+    """It has the right place in the chain and no good signature."""
+    desk = audit(database, tmp_path, 10)
+    retain(desk, order(6), desk.key)
+    (seq, fact, line), *rest = desk.rows()
+    desk.put([(seq, fact, line[:-130] + "0" * 128 + line[-2:]), *rest])
+    with pytest.raises(AuditUnavailable, match="has no good signature"):
+        retain(desk, order(8), desk.key)
     assert desk.count() == 5

@@ -60,7 +60,7 @@ def test_only_tests_that_ran_and_passed_are_well(status: int, text: str, expecte
 def test_what_was_not_run_is_said() -> None:
     """Every version has a line, and a failure says where the rest is."""
     broken = Outcome(False, "1 failed", ("FAILED tests/a.py::b",))
-    outcomes = {"3.12": "no release has it", "3.13": PASSED, "3.14": broken}
+    outcomes: dict[str, Outcome | str] = {"3.12": "no release has it", "3.13": PASSED, "3.14": broken}
     lines = report(outcomes, {"3.13": python("3.13"), "3.14": python("3.14")})
     assert lines[:4] == [
         "Python 3.12 was not run: no release has it",
@@ -74,7 +74,12 @@ def test_what_was_not_run_is_said() -> None:
 def test_a_promise_that_was_not_tried_is_a_failure() -> None:
     """What setup.cfg names has to run; what it does not name may be missing, but may not fail."""
     broken = Outcome(False, "1 failed", ())
-    outcomes = {"3.9": broken, "3.12": "no release has it", "3.13": PASSED, "3.14": "no wheels"}
+    outcomes: dict[str, Outcome | str] = {
+        "3.9": broken,
+        "3.12": "no release has it",
+        "3.13": PASSED,
+        "3.14": "no wheels",
+    }
     assert failed(outcomes, ["3.13"]) == ["3.9"]
     assert failed(outcomes, ["3.13", "3.14"]) == ["3.9", "3.14"]
     assert failed({"3.13": PASSED}, ["3.13"]) == []

@@ -183,7 +183,6 @@ def run_tests(python: Python, wheels: Path) -> Outcome:
                 "PYTHON": f"/usr/bin/python{python.version}",
                 "PIP_NO_INDEX": "1",
                 "PIP_FIND_LINKS": WHEELS,
-                "PIP_NO_COMPILE": "1",
                 "PIP_ROOT_USER_ACTION": "ignore",
             },
             volumes={str(wheels): {"bind": WHEELS, "mode": "ro"}},

@@ -187,6 +187,8 @@ def run_tests(python: Python, wheels: Path) -> Outcome:
             },
             volumes={str(wheels): {"bind": WHEELS, "mode": "ro"}},
             network_mode="none",
+            # The engine leaves it out, and the tests listen on ::1.
+            sysctls={"net.ipv6.conf.lo.disable_ipv6": "0"},
             init=True,
             cap_add=["SYS_ADMIN"],
             security_opt=["apparmor=unconfined"],

@@ -4,13 +4,14 @@
 
 PYTHON = .venv/bin/python
 
-.PHONY: help demo demo-phones test quick lint types format site images postgresql fuzz benchmark clean
+.PHONY: help demo demo-phones test quick lint types format site images postgresql pythons fuzz benchmark clean
 
 help:
 	@sed -n 's/^# //p' Makefile
 	@echo "make demo-phones  leaves the PBX up, for a softphone of your own (BIND=address)"
 	@echo "make site         the documentation as pages, in build/site"
 	@echo "make quick        everything that needs no PBX"
+	@echo "make pythons      the tests that need no PBX on every Python from 3.12 on that Debian has (PYTHONS=3.14)"
 	@echo "make fuzz         random values for every test that takes them, for FUZZ_SECONDS=60"
 	@echo "make benchmark    speed, beside other libraries in the same run; fills docs/topics/performance.md"
 	@echo "make clean        removes what was built here; images and packages stay"
@@ -54,6 +55,10 @@ test: lint types postgresql images
 	$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab || failed=1; \
 	$(PYTHON) -m pytest --numprocesses 8 --dist loadgroup tests/scenarios tests/lab || failed=1; \
 	exit $$failed
+
+# It needs a Docker engine. A version that setup.cfg names must run.
+pythons: .venv/ready
+	@$(PYTHON) -m contrib.lab.pythons $(PYTHONS)
 
 FUZZ_SECONDS = 60
 

@@ -93,7 +93,7 @@ class Recipe:
         with tempfile.TemporaryDirectory(prefix="context-", dir=CACHE) as folder:
             context = Path(folder)
             shutil.copy(CONTRIB / self.folder / "Dockerfile", context)
-            _make_wheels(context / "wheels")
+            make_wheels(context / "wheels")
             yield context
 
 
@@ -263,7 +263,7 @@ def product_files() -> list[Path]:
     return files
 
 
-def _make_wheels(out: Path) -> None:
+def make_wheels(out: Path) -> None:
     """Make the two wheels that Debian has no package of, from a copy: setuptools leaves files where it builds."""
     with tempfile.TemporaryDirectory(prefix="source-", dir=CACHE) as folder:
         for path in product_files():

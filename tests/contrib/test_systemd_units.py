@@ -98,7 +98,8 @@ def test_the_units_expose_little(name: str, most: float) -> None:
     """The exposure is what the document says, give or take what versions of systemd differ in."""
     assert exposure(name) <= most
     (documented,) = re.findall(rf"`{re.escape(name)}`: (\d\.\d)", DOCUMENT.read_text())
-    assert float(documented) == pytest.approx(exposure(name), abs=0.2)
+    # Two tenths, and not what the last bit of a binary fraction makes of them.
+    assert round(abs(float(documented) - exposure(name)), 1) <= 0.2
 
 
 def test_the_socket_is_where_the_configuration_says_by_default() -> None:

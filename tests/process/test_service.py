@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -439,7 +440,7 @@ def test_what_changed_while_no_server_ran_is_recorded_at_the_start(
 
 def test_people_who_are_changed_by_another_way_are_on_record(stored: Server, tmp_path: Path) -> None:
     """Somebody writes into the tables: it holds from a reload on, with nobody's name on it."""
-    with sqlite3.connect(tmp_path / "state" / "agi-monitor.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "state" / "agi-monitor.db")) as connection, connection:
         connection.execute("UPDATE agent SET name = 'Eve'")
     stored.hang_up()
     stored.logs("reloaded")

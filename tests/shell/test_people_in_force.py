@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -409,7 +410,7 @@ def test_who_writes_into_the_tables_has_no_name(stored: House) -> None:
     stored.change("one")
     stored.begin(stored.in_force.take_changes())
     stored.drain()
-    with sqlite3.connect(stored.folder / "agi-monitor.db") as connection:
+    with closing(sqlite3.connect(stored.folder / "agi-monitor.db")) as connection, connection:
         connection.execute("UPDATE agent SET name = 'Eve'")
     for _ in range(2):
         stored.begin(stored.in_force.reload())

@@ -38,11 +38,12 @@ class UnderWay:
         return running
 
     async def idle(self, about: str | None = None) -> None:
-        """Wait for all that were begun before this moment.
+        """Wait for all that were begun before this moment, and for what those have begun about the same.
 
         Parameters:
-            about: only for those about this; None: for all.
+            about: only for those about this; None: for all that were begun before this moment.
         """
-        waiting = [running for running, is_about in self._running.items() if about in (None, is_about)]
-        if waiting:
+        while waiting := [running for running, is_about in self._running.items() if about in (None, is_about)]:
             await DeferredList(waiting)
+            if about is None:
+                return

@@ -62,7 +62,8 @@ def test_two_servers_with_one_key_know_each_other(house: House, tmp_path: Path) 
         assert kinds(other) == [("granted", "carla"), ("others", "anna")]
         house.change_mode("whisper")
         other.change_mode("listen", supervisor="2003")
-        assert kinds(house) == [("granted", "anna"), ("others", "carla")]
+        both = [("granted", "anna"), ("others", "carla")]
+        house.lab.pbx.wait_until(lambda: kinds(house) == both, 20, "the other server's spy to be known")
         house.lab.phone("2001").press("*")
         other.lab.phone("2003").hang_up()
         house.server.wait_for("extension_prompted")

@@ -341,6 +341,16 @@ class Grants:
         at = now if at is None else at
         return self._keep(Spy(kind, spyer, spyer_uniqueid, spyee, spyee_uniqueid, now, None, why, at=at))
 
+    def contradicts(self, event: Headers) -> bool:
+        """Return whether a ChanSpyStart tells of a channel whose right is settled that it hears another one: only the
+        channel itself can say that."""
+        spyer, spyee = text(event, "SpyerUniqueid"), text(event, "SpyeeUniqueid")
+        granted, known = self._by_spyer.get(spyer), self._observed.get(spyer)
+        if granted is not None:
+            return granted.spyee_uniqueid != spyee
+        settled = known is not None and known.kind in (Kind.ADOPTED, Kind.OTHERS)
+        return settled and known is not None and known.spyee_uniqueid not in ("", spyee)
+
     def stopped(self, event: Headers) -> Spy | None:
         """Take in a ChanSpyStop. Returns the spy of others that has ended."""
         spy = self._observed.get(text(event, "SpyerUniqueid"))
@@ -442,6 +452,13 @@ class Grants:
         """It is no spy, or none any more."""
         if self._observed.get(spy.spyer_uniqueid) == spy:
             del self._observed[spy.spyer_uniqueid]
+
+    def suspected(self, spy: Spy) -> Spy | None:
+        """It was taken for a supervisor at a prompt. Returns it as one that is to be proved; None where its channel
+        has a right by now."""
+        if spy.spyer_uniqueid in self._by_spyer or spy.spyer_uniqueid in self._observed:
+            return None
+        return self._keep(replace(spy, kind=Kind.UNPROVEN))
 
     def proved(self, spy: Spy, kind: Kind, grant: Grant | None, why: str = "") -> Spy | None:
         """Settle an ``UNPROVEN`` spy. Returns it as it is now; None when it has ended meanwhile."""

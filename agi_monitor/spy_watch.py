@@ -379,7 +379,7 @@ class SpyWatch:
         if not self._onlooker.sees:
             self._check_within()
         if name == "ChanSpyStart":
-            if self.grants.contradicts(event):
+            if self.grants.contradicts(event, self._reactor.seconds()):
                 self._under_way.begin(self._take_other_start(event))
             else:
                 self._take_told_start(event)
@@ -1018,8 +1018,9 @@ class SpyWatch:
         """Return whether a channel hears just whom its grant names, as the PBX says itself; or nobody. None: it is
         gone, or has no grant any more."""
         channel = Uniqueid.read(uniqueid)
-        known = next((spy for spy in self.grants.spies() if spy.spyer_uniqueid == uniqueid), None)
-        if channel is None or known is None or known.grant is None:
+        of_channel = (spy.grant for spy in self.grants.spies() if spy.spyer_uniqueid == uniqueid)
+        grant = next((grant for grant in of_channel if grant is not None), None)
+        if channel is None or grant is None:
             return None
         application = await self._pbx.variable(channel, "CHANNEL(appname)")
         if application is None:
@@ -1027,7 +1028,7 @@ class SpyWatch:
         if application not in APPLICATIONS:
             return True
         heard = (await self._pbx.variable(channel, "CHANNEL(appdata)") or "").partition(",")[0]
-        return heard == known.grant.spyee_uniqueid
+        return heard == grant.spyee_uniqueid
 
     async def _take_exempt(self, spy: Spy) -> None:
         """Exempt is who the PBX itself calls so, and a beep only for as long as a beep lasts."""

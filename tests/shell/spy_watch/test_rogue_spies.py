@@ -574,3 +574,22 @@ def test_an_exempt_spy_that_could_not_be_asked_is_asked_again(site: Site) -> Non
     site.fake.held.clear()
     site.come_back()
     assert [record["spyer_uniqueid"] for record in site.records("rogue_spy")] == [ROGUE_UNIQUEID]
+
+
+def test_a_start_that_comes_behind_the_next_grant_contradicts_nothing(site: Site, logs: list[EventDict]) -> None:
+    """The event of a short spy is late, and the supervisor hears the customer's channel by the next grant."""
+    site.watch.opened(GRANT)
+    site.watch.closed(GRANT)
+    second = replace(GRANT, number=2, spyee=CUSTOMER, spyee_uniqueid=CUSTOMER_UNIQUEID)
+    site.open(second)
+    told = {"SpyerChannel": SPYER, "SpyerUniqueid": SPYER_UNIQUEID}
+    site.fake.event("ChanSpyStart", **told, SpyeeChannel=SPYEE, SpyeeUniqueid=SPYEE_UNIQUEID)
+    assert site.facts == []
+    assert [line for line in logs if line["event"] == "ami_forged"] == []
+
+
+def test_an_adopted_spy_that_a_list_found_is_adopted_once(site: Site) -> None:
+    """Its start comes behind the list, or somebody tells of it once more."""
+    miss(site, BEFORE)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert len(site.records("spy_adopted")) == 1

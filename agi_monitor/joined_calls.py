@@ -201,7 +201,8 @@ class JoinedCalls:
                 self._begin(self._close_when_left(joined, swapped, "BridgeEnter", uniqueid), joined.grant.id)
             elif bridge == joined.bridge and uniqueid != joined.grant.spyer_uniqueid:
                 if joined.closed_until < now:
-                    self._begin(self._admit(joined, uniqueid, event.text("Channel"), now), joined.grant.id)
+                    # No story waits for that.
+                    self._begin(self._admit(joined, uniqueid, event.text("Channel"), now), "")
                 elif uniqueid in joined.known:
                     joined.left.pop(uniqueid, None)
                 else:

@@ -100,6 +100,19 @@ comes within a few milliseconds."""
 CHECK_SECONDS = 0.5
 """So often the clock is held against the grants, while there are rules that depend on it."""
 
+BEEPS_WITHIN_SECONDS = 60.0
+"""Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together."""
+
+MAX_BEEPS = 100
+"""Beeps to one channel that are kept of that time."""
+
+PROMPT_SECONDS = 120.0
+"""How long a supervisor of whom no grant is known may be at a prompt, as one of another server may: then it is a
+spy."""
+
+RETRY_SECONDS = 60.0
+"""Between two tries by the clock to end a spy while there is no connection."""
+
 SOURCE_SECONDS = 3.0
 """So often the PBX itself is asked who is on a call that is heard, also while the picture is trusted."""
 
@@ -156,6 +169,10 @@ class SpyWatch:
         self._taken: dict[tuple[str, str], float] = {}
         """By the channels of a place, since when it counts as taken, on the reactor's clock."""
         self._revoked: dict[str, str] = {}
+        self._revoked_at: dict[str, float] = {}
+        """By grant, when it was last ended from outside, on the reactor's clock."""
+        self._on_record: dict[str, str] = {}
+        """By grant, why it was ended from outside, as the audit has it."""
         self._killed_by: dict[str, str] = {}
         self._telling: dict[str, Deferred[Any]] = {}
         self._closing: dict[str, list[Deferred[None]]] = {}
@@ -181,6 +198,10 @@ class SpyWatch:
         """By grant, the look at an agent who is on the line with nobody."""
         self._beeps: dict[str, IDelayedCall] = {}
         """By the helper's channel, the look whether a beep is over."""
+        self._beeped_at: dict[str, deque[tuple[float, float]]] = {}
+        """By the channel that is heard, the beeps of the last minute: when each ended, and how long it was."""
+        self._prompts: dict[str, IDelayedCall] = {}
+        """By channel, the look whether who may be at a prompt still is."""
         self._notices: dict[int, _Notice] = {}
         self._notice_count = 0
         self._proving: set[Spy] = set()
@@ -204,7 +225,7 @@ class SpyWatch:
     def stop(self) -> None:
         """Look at the clock no more."""
         self._stopping = True
-        waiting = [*self._alone.values(), *self._beeps.values()]
+        waiting = [*self._alone.values(), *self._beeps.values(), *self._prompts.values()]
         waiting += [] if self._next_check is None else [self._next_check]
         for call in waiting:
             call.cancel()
@@ -212,6 +233,7 @@ class SpyWatch:
         self._joined.stop()
         self._alone.clear()
         self._beeps.clear()
+        self._prompts.clear()
 
     async def idle(self) -> None:
         """Wait for everything that is under way."""
@@ -247,6 +269,8 @@ class SpyWatch:
             return  # it was left alone
         self._begun.pop(grant.id, None)
         self._revoked.pop(grant.id, None)
+        self._revoked_at.pop(grant.id, None)
+        self._on_record.pop(grant.id, None)
         self._telling.pop(grant.id, None)
         self._carriers.forget(grant)
         self._hung_up.discard(grant.id)
@@ -290,7 +314,9 @@ class SpyWatch:
 
     def place_left(self, place: Place) -> None:
         """Not any more."""
-        self._taken.pop((place.spyer_uniqueid, place.spyee_uniqueid), None)
+        if all(grant.place != place for grant in self.grants.adopted()):
+            # Who lost their story goes on to hear the call.
+            self._taken.pop((place.spyer_uniqueid, place.spyee_uniqueid), None)
         self.grants.place_left(place)
 
     async def silenced(self, grant: Grant) -> None:
@@ -353,9 +379,10 @@ class SpyWatch:
         if not self._onlooker.sees:
             self._check_within()
         if name == "ChanSpyStart":
-            now = self._reactor.seconds()
-            self._note_heard(SpyHeard, self.grants.heard(event, now))
-            self._take_start(self.grants.started(event, now, self._clock()))
+            if self.grants.contradicts(event, self._reactor.seconds()):
+                self._under_way.begin(self._take_other_start(event))
+            else:
+                self._take_told_start(event)
         elif name == "ChanSpyStop":
             if self.grants.granted_to(event.text("SpyerUniqueid")) is not None:
                 self._stops[event.text("SpyerUniqueid")] = self._reactor.seconds()
@@ -417,6 +444,12 @@ class SpyWatch:
         for spy in self.grants.of_others():
             self._under_way.begin(self._still_proven(spy))
         self._joined.listed(channels, whole=whole)
+        for grant in self._ours():
+            at = self._revoked_at.get(grant.id)
+            if at is not None and at < asked_at - GONE_SECONDS and grant.spyer_uniqueid in there:
+                # It was ended, and is still there: whoever said that it is over was wrong.
+                why = self._revoked.pop(grant.id, KILLED)
+                self._under_way.begin(self._end(grant, why, ""))
         self.recheck()
         for grant in self._ours():
             self._follow_party(grant)
@@ -558,10 +591,12 @@ class SpyWatch:
         now = self._reactor.seconds()
         looks = not self._onlooker.sees or now - self._looked_at >= SOURCE_SECONDS
         self._looked_at = now if looks else self._looked_at
-        # Without a connection nobody can be ended; the next list is followed by a look at all of them.
-        for grant in self._ours() if isinstance(self._pbx.state, Up) else ():
-            self._recheck(grant)
-            if looks:
+        is_up = isinstance(self._pbx.state, Up)
+        for grant in self._ours():
+            # Without a connection only the site's own command can end somebody, and it is not tried all the time.
+            if is_up or now - self._revoked_at.get(grant.id, float("-inf")) >= RETRY_SECONDS:
+                self._recheck(grant)
+            if looks and is_up:
                 self._under_way.begin(self._look(grant))
         self._check_within()
 
@@ -763,12 +798,16 @@ class SpyWatch:
         if grant.id in self._revoked or grant not in self._ours():
             return
         self._revoked[grant.id] = why
+        self._revoked_at[grant.id] = self._reactor.seconds()
         log.warning("spy_revoked", node=self._pbx.node, grant=grant.id, why=why, by=by)
         began = self._reactor.seconds()
         closing = self._closes_within(grant, KEY_SECONDS)
         told = self._telling[grant.id] = Deferred.fromCoroutine(self._silence(grant))
         # The record comes second, and nothing waits for the disk: what nobody may hear must fall silent.
-        self._record(self._revocation(grant, why, by))
+        if by or self._on_record.get(grant.id) != why:
+            # It may be tried again and again.
+            self._on_record[grant.id] = why
+            self._record(self._revocation(grant, why, by))
         is_closed = await closing
         if not is_closed and self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began:
             # Nobody is heard any more: the supervisor keeps the call, if the story is only slow to say so.
@@ -961,13 +1000,49 @@ class SpyWatch:
         else:
             self._under_way.begin(self._take_exempt(spy))
 
+    def _take_told_start(self, event: Message) -> None:
+        now = self._reactor.seconds()
+        self._note_heard(SpyHeard, self.grants.heard(event, now))
+        self._take_start(self.grants.started(event, now, self._clock()))
+
+    async def _take_other_start(self, event: Message) -> None:
+        """The PBX told that a channel with a grant hears somebody else. It does when its own application says so."""
+        uniqueid = event.text("SpyerUniqueid")
+        hears = await self._hears_by_grant(uniqueid)
+        if hears:
+            self._pbx.contradicted("ChanSpyStart")
+        elif hears is not None:
+            self._take_told_start(event)
+
+    async def _hears_by_grant(self, uniqueid: str) -> bool | None:
+        """Return whether a channel hears just whom its grant names, as the PBX says itself; or nobody. None: it is
+        gone, or has no grant any more."""
+        channel = Uniqueid.read(uniqueid)
+        of_channel = (spy.grant for spy in self.grants.spies() if spy.spyer_uniqueid == uniqueid)
+        grant = next((grant for grant in of_channel if grant is not None), None)
+        if channel is None or grant is None:
+            return None
+        application = await self._pbx.variable(channel, "CHANNEL(appname)")
+        if application is None:
+            return None
+        if application not in APPLICATIONS:
+            return True
+        heard = (await self._pbx.variable(channel, "CHANNEL(appdata)") or "").partition(",")[0]
+        return heard == grant.spyee_uniqueid
+
     async def _take_exempt(self, spy: Spy) -> None:
         """Exempt is who the PBX itself calls so, and a beep only for as long as a beep lasts."""
-        if await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is None:
+        try:
+            is_there = await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is not None
+        except AgiMonitorError:
+            # The next list asks again.
+            self.grants.doubted(spy)
+            raise
+        if not is_there:
             doubted = self.grants.doubted(spy)
             if doubted is not None and await self._exists(spy.spyer_uniqueid):
                 self._take_start(doubted)
-                return
+            return
         if spy.spyer.startswith(NOTICE):
             for notice in self._notices.values():
                 if notice.spyee_uniqueid == spy.spyee_uniqueid and not notice.begun.called:
@@ -975,9 +1050,26 @@ class SpyWatch:
                     notice.begun.callback(None)
                     return
         if spy.spyer.startswith(HOOKS) and spy.spyer_uniqueid not in self._beeps and not self._stopping:
-            look = self._reactor.callLater(BEEP_SECONDS, self._beep_is_long, spy)
+            left = max(0.0, BEEP_SECONDS - self._beeped(spy.spyee_uniqueid))
+            look = self._reactor.callLater(left, self._beep_is_long, spy)
             self._beeps[spy.spyer_uniqueid] = look
         log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)
+
+    def _beeped(self, spyee_uniqueid: str) -> float:
+        """Return for how many seconds beeps were played to a channel within the last minute."""
+        since = self._reactor.seconds() - BEEPS_WITHIN_SECONDS
+        return sum(seconds for at, seconds in self._beeped_at.get(spyee_uniqueid, ()) if at >= since)
+
+    def _note_beep(self, spy: Spy) -> None:
+        now = self._reactor.seconds()
+        beeps = self._beeped_at.pop(spy.spyee_uniqueid, None)
+        beeps = deque[tuple[float, float]](maxlen=MAX_BEEPS) if beeps is None else beeps
+        beeps.append((now, now - spy.since))
+        self._beeped_at[spy.spyee_uniqueid] = beeps
+        while len(self._beeped_at) > MAX_SPIES or next(iter(self._beeped_at.values()))[-1][0] < now - (
+            BEEPS_WITHIN_SECONDS
+        ):
+            del self._beeped_at[next(iter(self._beeped_at))]
 
     def _beep_is_long(self, spy: Spy) -> None:
         self._beeps.pop(spy.spyer_uniqueid, None)
@@ -1056,7 +1148,7 @@ class SpyWatch:
     async def _hang_up_rogue(self, spy: Spy) -> None:
         """Hang up a rogue spy, and nothing that only an event or a list calls one."""
         spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS)
-        if spying is None:
+        if spying is None or await self._hears_by_grant(spy.spyer_uniqueid):
             log.warning("rogue_spy_not_found", node=self._pbx.node, spyer=spy.spyer)
         else:
             await self._pbx.hang_up(spying)
@@ -1079,6 +1171,10 @@ class SpyWatch:
         if spy.idle and not signed:
             # A supervisor of ours or of another server, at a prompt: with the end of a spy its proof is cleared.
             self.grants.dropped(spy)
+            known = self._carriers.is_caller(spy.spyer_uniqueid, spy.spyer)
+            if not known and spy.spyer_uniqueid not in self._prompts and not self._stopping:
+                look = self._reactor.callLater(PROMPT_SECONDS, self._begin_prompt_look, spy)
+                self._prompts[spy.spyer_uniqueid] = look
             return
         proven = self._signer.read(signed)
         kind, why = self._kind(spy, proven)
@@ -1092,6 +1188,9 @@ class SpyWatch:
             # Only the clock on the wall goes on while no server runs.
             ago = max(0.0, self._clock() - proven.grant.began)
             self._begun.setdefault(proven.grant.id, self._reactor.seconds() - ago)
+            heard = max(0.0, self._clock() - proven.grant.since)
+            channels = proven.grant.spyer_uniqueid, proven.grant.spyee_uniqueid
+            self._taken.setdefault(channels, self._reactor.seconds() - heard)
         settled = self.grants.proved(spy, kind, None if proven is None else proven.grant, why)
         if settled is not None and self._policy().rights.depend_on_listeners:
             # It may have begun before some of ours, by the grant of another server.
@@ -1103,6 +1202,18 @@ class SpyWatch:
                 self._take_rogues_end(spy, "")
         elif kind is Kind.ADOPTED and settled is not None and settled.grant is not None:
             await self._take_orphan(settled.grant)
+
+    def _begin_prompt_look(self, spy: Spy) -> None:
+        self._prompts.pop(spy.spyer_uniqueid, None)
+        if not self._carriers.is_caller(spy.spyer_uniqueid, spy.spyer):
+            self._under_way.begin(self._look_at_prompt(spy))
+
+    async def _look_at_prompt(self, spy: Spy) -> None:
+        """Nobody is at a prompt for so long: it spies, and its context is not its own."""
+        if await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is None:
+            return
+        if await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS) is not None:
+            self._take_start(self.grants.suspected(replace(spy, idle=False)))
 
     async def _was_moved(self, spy: Spy, proven: proof.Proof) -> bool:
         """Return whether a grant of this server, of this run or an earlier one, stands on another phone because the
@@ -1191,6 +1302,7 @@ class SpyWatch:
             by = self._killed_by.pop(spy.spyer_uniqueid, "")
             if spy.spyer_uniqueid in self._beeps:
                 self._beeps.pop(spy.spyer_uniqueid).cancel()
+                self._note_beep(spy)
             if spy.spyer.startswith(NOTICE):
                 self._take_notices_end(spy)
             elif spy.kind is Kind.ROGUE:
@@ -1277,6 +1389,7 @@ class SpyWatch:
             )
         )
         self.closed(grant)
+        self._taken.pop((grant.spyer_uniqueid, grant.spyee_uniqueid), None)
 
     # ---- records ---------------------------------------------------------------------------------------
 

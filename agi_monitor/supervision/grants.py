@@ -150,6 +150,10 @@ class Kind(StrEnum):
     """By none."""
 
 
+SETTLED = frozenset({Kind.ADOPTED, Kind.OTHERS})
+"""By the signed grant on the channel: no event alone takes that back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spy:
     """Somebody who hears somebody at this moment.
@@ -330,7 +334,8 @@ class Grants:
             self._expected.discard(grant.id)
             return None
         known = self._observed.get(spyer_uniqueid)
-        if known is not None and not known.idle and known.spyee_uniqueid in ("", spyee_uniqueid):
+        settled = known is not None and (not known.idle or known.kind in SETTLED)
+        if known is not None and settled and known.spyee_uniqueid in ("", spyee_uniqueid):
             # A list was faster than the event.
             return None
         kind, why = Kind.UNPROVEN, ""
@@ -340,6 +345,17 @@ class Grants:
             kind, why = Kind.EXEMPT, exempt
         at = now if at is None else at
         return self._keep(Spy(kind, spyer, spyer_uniqueid, spyee, spyee_uniqueid, now, None, why, at=at))
+
+    def contradicts(self, event: Headers, now: float) -> bool:
+        """Return whether a ChanSpyStart tells of a channel whose right is settled that it hears another one: only the
+        channel itself can say that. One that comes late is explained by a grant that is over."""
+        spyer, spyee = text(event, "SpyerUniqueid"), text(event, "SpyeeUniqueid")
+        if self._was_closed(spyer, spyee, now):
+            return False
+        granted, known = self._by_spyer.get(spyer), self._observed.get(spyer)
+        if granted is not None:
+            return granted.spyee_uniqueid != spyee
+        return known is not None and known.kind in SETTLED and known.spyee_uniqueid not in ("", spyee)
 
     def stopped(self, event: Headers) -> Spy | None:
         """Take in a ChanSpyStop. Returns the spy of others that has ended."""
@@ -442,6 +458,13 @@ class Grants:
         """It is no spy, or none any more."""
         if self._observed.get(spy.spyer_uniqueid) == spy:
             del self._observed[spy.spyer_uniqueid]
+
+    def suspected(self, spy: Spy) -> Spy | None:
+        """It was taken for a supervisor at a prompt. Returns it as one that is to be proved; None where its channel
+        has a right by now."""
+        if spy.spyer_uniqueid in self._by_spyer or spy.spyer_uniqueid in self._observed:
+            return None
+        return self._keep(replace(spy, kind=Kind.UNPROVEN))
 
     def proved(self, spy: Spy, kind: Kind, grant: Grant | None, why: str = "") -> Spy | None:
         """Settle an ``UNPROVEN`` spy. Returns it as it is now; None when it has ended meanwhile."""

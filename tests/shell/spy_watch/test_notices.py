@@ -111,3 +111,14 @@ def test_each_notice_ends_with_its_own_helper(site: Site) -> None:
     assert given == [[], [True]]
     site.fake.stop_spying(HELPER, SPYEE)
     assert given == [[True], [True]]
+
+
+def test_two_events_about_a_channel_that_is_not_there_are_no_notice(site: Site) -> None:
+    """Whoever forges them leaves the agent untold."""
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    given = begin(site.watch.notice_given(notice))
+    helper = {"SpyerChannel": HELPER, "SpyerUniqueid": "1.1", "SpyeeChannel": SPYEE, "SpyeeUniqueid": SPYEE_UNIQUEID}
+    for event in ("ChanSpyStart", "ChanSpyStop"):
+        site.fake.event(event, **helper)
+    site.fake.advance(NOTICE_BEGIN_SECONDS)
+    assert given == [False]

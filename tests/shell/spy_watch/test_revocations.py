@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from agi_monitor.carriers import GONE_SECONDS
 from agi_monitor.model import Mode
 from agi_monitor.spy_watch import CLOSE_SECONDS, KEY_SECONDS
+from agi_monitor.supervision.authorization import Terms
 from agi_monitor.supervision.channels import SETTLE_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.protected import Protected
@@ -178,8 +179,8 @@ def test_a_revocation_without_a_connection_is_tried_again(site: Site) -> None:
     assert deeds(site) == []
     assert site.watch.revoked(GRANT) is None
     site.fake.listening = True
-    site.fake.advance(60.0)
-    site.fake.advance(KEY_SECONDS)
+    for _ in range(50):
+        site.fake.advance(1.0)
     assert [name for name in site.fake.names if name in ENDING] == ENDING
     assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
 
@@ -347,3 +348,55 @@ def test_a_hang_up_that_failed_is_tried_again(site: Site) -> None:
     site.fake.advance(KEY_SECONDS)
     assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}] * 2
     assert site.watch.revoked(GRANT) == "mode_denied"
+
+
+def test_a_command_that_only_says_yes_is_not_the_last_word(site: Site) -> None:
+    """It ended nothing: the first list behind the loss has the channel, and ends the spy."""
+    site.has_command = True
+    site.open()
+    site.fake.listening = False
+    site.fake.lose_connection()
+    site.change(rules=())
+    site.fake.advance(5.0)
+    assert site.hung_up_otherwise == [SPYER]
+    site.fake.listening = True
+    for _ in range(60):
+        site.fake.advance(1.0)
+    assert [name for name in site.fake.names if name in ENDING] == ENDING
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
+    assert len(site.records("spy_revoked")) == 1
+
+
+def test_a_right_that_ends_by_the_clock_without_a_connection_takes_the_other_way(site: Site) -> None:
+    """As one that a reload takes away; and where that does not help, it is tried now and then, and recorded once."""
+    (rule,) = site.policy.rules
+    site.change(rules=(replace(rule, terms=Terms(max_minutes=1)),))
+    grant = replace(GRANT, began=site.time(), since=site.time())
+    site.watch.place_taken(grant.place)
+    site.open(grant)
+    site.fake.listening = False
+    site.fake.lose_connection()
+    for _ in range(400):
+        site.fake.advance(0.5)
+    assert set(site.hung_up_otherwise) == {SPYER}
+    assert len(site.hung_up_otherwise) <= 3
+    assert [record["why"] for record in site.records("spy_revoked")] == ["time_is_up"]
+
+
+@pytest.mark.parametrize("skew", [0.0, -3_600.0])
+def test_minutes_of_a_spy_that_lost_its_story_go_by_both_clocks(site: Site, skew: float) -> None:
+    """The time of day is set back by an hour: they are up all the same."""
+    (rule,) = site.policy.rules
+    site.change(rules=(replace(rule, terms=Terms(max_minutes=1)),))
+    grant = replace(GRANT, began=site.time(), since=site.time())
+    site.watch.place_taken(grant.place)
+    site.open(grant)
+    site.fake.advance(10.0)
+    site.watch.left_alone(grant)
+    site.watch.closed(grant)
+    site.watch.place_left(grant.place)
+    site.skew = skew
+    for _ in range(102):
+        site.fake.advance(0.5)
+    assert [record["why"] for record in site.records("spy_revoked")] == ["time_is_up"]
+    assert site.watch._taken == {}

@@ -9,11 +9,13 @@ from structlog.typing import EventDict
 from twisted.internet.defer import Deferred
 
 from agi_monitor.model import Barge, Mode, RogueSpies
+from agi_monitor.spy_watch import PROMPT_SECONDS
 from agi_monitor.supervision.channels import SETTLE_SECONDS
 from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, Kind
 from agi_monitor.supervision.proof import VARIABLE, Signer
 from tests.shell.managed import (
     CUSTOMER,
+    CUSTOMER_UNIQUEID,
     GRANT,
     NODE,
     ROGUE,
@@ -22,6 +24,7 @@ from tests.shell.managed import (
     SPYEE,
     SPYEE_UNIQUEID,
     SPYER,
+    SPYER_UNIQUEID,
     Site,
 )
 from tests.shell.spy_watch.watching import BEFORE, HOOK, OTHER, STRANGER, kept, kinds, miss, resync
@@ -219,13 +222,12 @@ def test_a_snoop_of_ari_is_rogue(site: Site) -> None:
 
 
 def test_another_channel_than_the_granted_one_is_rogue(site: Site) -> None:
-    """A grant is for one spyee: nothing that is asked later could excuse another."""
+    """A grant is for one spyee, and the channel's own application names another."""
     site.watch.opened(GRANT)
     site.fake.start_spying(SPYER, CUSTOMER)
     assert [record["why"] for record in site.records("rogue_spy")] == [
         "another channel than the one that was granted"
     ]
-    assert "Getvar" not in site.fake.names
 
 
 @pytest.mark.parametrize(
@@ -468,3 +470,126 @@ def test_nobody_is_hung_up_whom_an_event_alone_calls_a_spy(site: Site, spyer: st
     resync(site)
     assert "Hangup" not in site.fake.names
     assert len(site.fake.channels) == 4
+
+
+def tell(site: Site) -> None:
+    """A whole event says that the supervisor hears the customer, and no channel changes."""
+    site.fake.event(
+        "ChanSpyStart",
+        SpyerChannel=SPYER,
+        SpyerUniqueid=SPYER_UNIQUEID,
+        SpyeeChannel=CUSTOMER,
+        SpyeeUniqueid=CUSTOMER_UNIQUEID,
+    )
+
+
+@pytest.mark.parametrize("whose", ["own", "adopted", "others"])
+def test_a_start_that_only_somebody_tells_of_ends_no_lawful_spy(
+    site: Site, whose: str, logs: list[EventDict]
+) -> None:
+    """The channel's own application says whom it hears; and the spy stays under its right."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    if whose == "own":
+        site.open()
+    else:
+        miss(site, BEFORE if whose == "adopted" else OTHER)
+    before = kinds(site)
+    site.forget()
+    tell(site)
+    site.fake.advance(1.0)
+    assert "Hangup" not in site.fake.names
+    assert (kinds(site), site.records("rogue_spy")) == (before, [])
+    assert [line["why"] for line in logs if line["event"] == "ami_forged"] == ["contradicted"]
+    if whose != "others":
+        site.change(rules=())
+        assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
+
+
+def test_a_forged_start_loses_no_end(site: Site) -> None:
+    """An adopted spy has its end on record, and nothing is kept of it."""
+    site.open()
+    site.watch.left_alone(GRANT)
+    site.watch.closed(GRANT)
+    tell(site)
+    site.fake.hang_up(SPYER, by_phone=True)
+    site.fake.advance(5.0)
+    assert site.facts.count("spy_ended") == 1
+    assert (site.watch._begun, site.watch._carriers.signed, site.watch._parties) == ({}, {}, {})
+
+
+def test_beeps_add_up(site: Site) -> None:
+    """Who spies from helpers that are called like Asterisk's, one after the other, is rogue."""
+    for number in range(3):
+        name = HOOK.replace("0b", f"{number:02x}")
+        site.fake.add_channel(name, f"1700000100.{number}")
+        site.fake.start_spying(name, SPYEE)
+        for _ in range(19):
+            site.fake.advance(0.5)
+        site.fake.stop_spying(name, SPYEE)
+        site.fake.hang_up(name)
+    assert len(site.records("rogue_spy")) == 2
+
+
+def test_beeps_that_are_short_stay_exempt(site: Site) -> None:
+    """Four in a minute, for as long as the call; and they are forgotten behind it."""
+    for number in range(20):
+        name = HOOK.replace("0b", f"{number:02x}")
+        site.fake.add_channel(name, f"1700000100.{number}")
+        site.fake.start_spying(name, SPYEE)
+        site.fake.advance(0.5)
+        site.fake.hang_up(name)
+        site.fake.advance(14.5)
+    assert site.facts == []
+    assert sum(len(beeps) for beeps in site.watch._beeped_at.values()) <= 100
+
+
+def test_who_is_at_a_prompt_for_ever_is_rogue(site: Site) -> None:
+    """It began while there was no connection, and its context is set to ours; no grant of it was ever known."""
+    site.fake.lose_connection()
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Context"] = "agi-monitor-mode"
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(5.0)
+    assert site.records("rogue_spy") == []
+    site.fake.advance(PROMPT_SECONDS)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]
+
+
+def test_a_supervisor_who_had_a_grant_may_be_at_a_prompt(site: Site) -> None:
+    """For as long as they like."""
+    site.open()
+    site.close()
+    resync(site)
+    site.fake.advance(2 * PROMPT_SECONDS)
+    resync(site)
+    assert site.facts == []
+
+
+def test_an_exempt_spy_that_could_not_be_asked_is_asked_again(site: Site) -> None:
+    """The connection is lost over the question whether it is the device that the site excepts."""
+    site.change(exceptions=frozenset({"PJSIP/7777"}))
+    site.fake.channels[3].update(Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},q")
+    site.fake.held.add("Getvar")
+    told = {"SpyerUniqueid": ROGUE_UNIQUEID, "SpyeeChannel": SPYEE, "SpyeeUniqueid": SPYEE_UNIQUEID}
+    site.fake.event("ChanSpyStart", SpyerChannel="PJSIP/7777-00000001", **told)
+    site.fake.held.clear()
+    site.come_back()
+    assert [record["spyer_uniqueid"] for record in site.records("rogue_spy")] == [ROGUE_UNIQUEID]
+
+
+def test_a_start_that_comes_behind_the_next_grant_contradicts_nothing(site: Site, logs: list[EventDict]) -> None:
+    """The event of a short spy is late, and the supervisor hears the customer's channel by the next grant."""
+    site.watch.opened(GRANT)
+    site.watch.closed(GRANT)
+    second = replace(GRANT, number=2, spyee=CUSTOMER, spyee_uniqueid=CUSTOMER_UNIQUEID)
+    site.open(second)
+    told = {"SpyerChannel": SPYER, "SpyerUniqueid": SPYER_UNIQUEID}
+    site.fake.event("ChanSpyStart", **told, SpyeeChannel=SPYEE, SpyeeUniqueid=SPYEE_UNIQUEID)
+    assert site.facts == []
+    assert [line for line in logs if line["event"] == "ami_forged"] == []
+
+
+def test_an_adopted_spy_that_a_list_found_is_adopted_once(site: Site) -> None:
+    """Its start comes behind the list, or somebody tells of it once more."""
+    miss(site, BEFORE)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert len(site.records("spy_adopted")) == 1

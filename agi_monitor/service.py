@@ -266,7 +266,16 @@ class Server:
         own = server_key(self.config.state.directory / "server-key.json")
         shared = self.config.spies.key
         signer = Signer(own.server, secrets.token_hex(8), own.key if shared is None else shared.encode())
-        watch = SpyWatch(pbx, self._reactor, self._clock, signer, self._policy, self._audit, self._hang_up_by_command)
+        watch = SpyWatch(
+            pbx,
+            self._reactor,
+            self._clock,
+            signer,
+            self._policy,
+            self._audit,
+            self._hang_up_by_command,
+            lambda: bool(self.config.stop.hangup_command),
+        )
         pbx.watcher = watch
         return watch
 

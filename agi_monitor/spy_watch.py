@@ -144,6 +144,7 @@ class SpyWatch:
         policy: returns what the configuration says now.
         audit: where facts go.
         hang_up_otherwise: ends a channel while the manager interface cannot; says whether it did.
+        has_other_way: returns whether there is something by which that could be.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class SpyWatch:
         policy: Callable[[], Policy],
         audit: AuditLog,
         hang_up_otherwise: Callable[[str], Coroutine[Any, Any, bool]],
+        has_other_way: Callable[[], bool],
     ) -> None:
         self.grants = Grants(policy().exceptions)
         self._pbx = pbx
@@ -164,6 +166,7 @@ class SpyWatch:
         self._policy = policy
         self._audit = audit
         self._hang_up_otherwise = hang_up_otherwise
+        self._has_other_way = has_other_way
         self._begun: dict[str, float] = {}
         """By grant, when it began, on the reactor's clock."""
         self._taken: dict[tuple[str, str], float] = {}
@@ -446,10 +449,10 @@ class SpyWatch:
         self._joined.listed(channels, whole=whole)
         for grant in self._ours():
             at = self._revoked_at.get(grant.id)
-            if at is not None and at < asked_at - GONE_SECONDS and grant.spyer_uniqueid in there:
-                # It was ended, and is still there: whoever said that it is over was wrong.
-                why = self._revoked.pop(grant.id, KILLED)
-                self._under_way.begin(self._end(grant, why, ""))
+            ended = grant.id in self._revoked and at is not None and at < asked_at - GONE_SECONDS
+            if ended and grant.spyer_uniqueid in there:
+                # It is still there: whoever said that it is over was wrong.
+                self._under_way.begin(self._end(grant, self._revoked.pop(grant.id), ""))
         self.recheck()
         for grant in self._ours():
             self._follow_party(grant)
@@ -594,7 +597,8 @@ class SpyWatch:
         is_up = isinstance(self._pbx.state, Up)
         for grant in self._ours():
             # Without a connection only the site's own command can end somebody, and it is not tried all the time.
-            if is_up or now - self._revoked_at.get(grant.id, float("-inf")) >= RETRY_SECONDS:
+            tried = now - self._revoked_at.get(grant.id, float("-inf")) < RETRY_SECONDS
+            if is_up or (self._has_other_way() and not tried):
                 self._recheck(grant)
             if looks and is_up:
                 self._under_way.begin(self._look(grant))

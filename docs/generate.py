@@ -148,8 +148,8 @@ EVENTS = {
     "spy_adopted": "A spy of an earlier run of this server is still on. It goes on, or is ended, as `policy` says.",
     "spy_begins_anew": "Another party is on the call, as after a transfer: ChanSpy is started again for them.",
     "spy_revoked": "A spy is being ended from outside; `by` is empty where this server decided it.",
-    "joined_call_not_entered": "An event told that a channel came into a joined call, and the PBX, asked for a second, "
-    "did not have it there. It may have left again.",
+    "joined_call_not_entered": "An event told that a channel came into a joined call, and the PBX, asked for a "
+    "second, did not have it there. It may have left again.",
     "joined_call_unknown": "The PBX did not say who is on a call that a supervisor has joined; it is asked again.",
     "grant_not_signed": "The grant is too long to be signed, and nobody spies by it: shorten the names of the rule, "
     "the reason or the supervisor.",

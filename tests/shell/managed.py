@@ -112,7 +112,14 @@ class Site:
         self.has_command = False
         """Whether the site has another way to end them."""
         self.watch = SpyWatch(
-            self.pbx, self.fake.clock, self.time, SIGNER, lambda: self.policy, self.ledger, self._hang_up_otherwise
+            self.pbx,
+            self.fake.clock,
+            self.time,
+            SIGNER,
+            lambda: self.policy,
+            self.ledger,
+            self._hang_up_otherwise,
+            lambda: self.has_command,
         )
         self.pbx.watcher = self.watch
         if connect:

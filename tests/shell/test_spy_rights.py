@@ -89,9 +89,10 @@ def out_of_queue(site: Site) -> None:
 
 
 def looks(site: Site) -> int:
-    """How many looks at the clock are planned."""
+    """How many looks at the clock are planned, besides those at the calls themselves."""
     planned = cast(list[DelayedCall], site.fake.clock.getDelayedCalls())
-    return sum(call.func == site.watch._check for call in planned)
+    soon = site.fake.clock.seconds() + CHECK_SECONDS
+    return sum(call.func == site.watch._check and call.getTime() <= soon for call in planned)
 
 
 # ---- the clock ----------------------------------------------------------------------------------------------

@@ -17,14 +17,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.folder import Folder
 from agi_monitor.supervision.audit_chain import read
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer as Buffer
 
 MAX_LINE = 1_048_576
 """What is longer is no record; it is passed over and not kept in memory."""
@@ -73,7 +70,7 @@ class _Unxz(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Buffer, /) -> int:
+    def readinto(self, buffer: Any, /) -> int:
         with memoryview(buffer) as view:
             while True:
                 given = b""

@@ -15,7 +15,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -24,6 +24,7 @@ from pathlib import Path
 from agi_monitor.dialplan.statements import BLANKS, Assignment, Directive, Reader, Statement, Unreadable
 from agi_monitor.dialplan.statements import Section as Heading
 from agi_monitor.errors import ConfigError
+from agi_monitor.folder import groups_of
 
 MAX_DEPTH = 10
 """Files that include one another (MAX_INCLUDE_LEVEL, config.c)."""
@@ -41,6 +42,9 @@ KERNEL_FILE_SYSTEMS = frozenset(
     )
 )
 """File systems without configuration. Reading some of their files takes lines from other readers, or never ends."""
+
+NO_GROUP = 65_534
+"""The group of somebody who is in none but root's, which is given to nobody."""
 
 MAX_NAME_BYTES = 79
 """A longer name of a section is cut (ast_category: name[80])."""
@@ -156,8 +160,42 @@ def read(folder: Path, name: str, limits: Limits = LIMITS) -> Reading:
         TooMuch: it would take more than the limits.
     """
     loading = _Loading(folder, limits)
-    refused = loading.file(folder / name, 0, Reader(), _Place())
+    with as_owner_of(folder):
+        refused = loading.file(folder / name, 0, Reader(), _Place())
     return Reading(loading.sections, loading.notes, refused)
+
+
+@contextmanager
+def as_owner_of(folder: Path) -> Iterator[None]:
+    """Read no more than the owner of a folder may read, where root reads it: they can put links and includes there
+    that lead to anything. A folder of root's in one of another user is that user's.
+
+    Parameters:
+        folder: of Asterisk.
+
+    Raises:
+        OSError: the rights of that user cannot be taken on.
+    """
+    owner = None
+    if os.geteuid() == 0:
+        with suppress(OSError):  # what comes of reading it says more
+            looked_at = (place.stat() for place in (folder.absolute(), *folder.absolute().parents))
+            owner = next((found for found in looked_at if found.st_uid != 0), None)
+    if owner is None:
+        yield
+        return
+    _of_the_kernel()  # it may need root's rights, and is remembered
+    groups, group = os.getgroups(), os.getegid()
+    wanted = groups_of(owner.st_uid, owner.st_gid) or [NO_GROUP]
+    try:
+        os.setgroups(wanted)
+        os.setegid(wanted[0])
+        os.seteuid(owner.st_uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def contents(path: Path, limit: int = LIMITS.file_bytes) -> str:
@@ -488,7 +526,8 @@ class _Loading:
     def _directive(self, directive: str, where: str, depth: int) -> str:
         word, argument = _words(directive)
         if word not in ("include", "tryinclude"):
-            self._note(f"{where}: #{word} is not followed")
+            # Not the word: the file need not be one of Asterisk's.
+            self._note(f"{where}: #exec is not followed" if word == "exec" else f"{where}: # with an unknown word")
             return ""
         if not argument:
             self._note(f"{where}: #{word} without a file")

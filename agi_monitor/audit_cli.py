@@ -44,6 +44,9 @@ from agi_monitor.whoami import whoami
 PROGRESS_BYTES = 50_000_000
 """Below this nobody has to wait so long that it is worth showing how far it went."""
 
+MAX_SHOWN = 1_000_000
+"""Records in one table; they are held in memory."""
+
 ON_THE_WAY_SECONDS = 10.0
 """What happened later than this before a comparison may be in one place and on its way to the other."""
 
@@ -136,7 +139,10 @@ def audit() -> None:
 @_reading
 @_selecting
 @click.option(
-    "--limit", type=click.IntRange(1), default=100, help="Show at most N records, newest last (default: 100)."
+    "--limit",
+    type=click.IntRange(1, MAX_SHOWN),
+    default=100,
+    help="Show at most N records, newest last (default: 100).",
 )
 def list_(
     config_path: Path,
@@ -312,7 +318,9 @@ def _tell_verdict(verdict: Verdict) -> None:
 @click.option("--node", help="Compare with what this server put into the database (default: this server).")
 @click.option("--from", "begin", callback=_time(False), help="Compare records from this time or day on.")
 @click.option("--to", "end", callback=_time(True), help="Compare records until this time, or to the end of this day.")
-@click.option("--limit", type=click.IntRange(1), default=100, help="Show at most N records (default: 100).")
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_SHOWN), default=100, help="Show at most N records (default: 100)."
+)
 def compare(
     config_path: Path,
     as_json: bool,

@@ -101,6 +101,8 @@ class Files:
                     found.take(line)
                 if verification.gave_up:
                     break
+            if verification.gave_up:
+                break
         closed = known is not None and known.closed and state is not None and _remembered(state / HEAD_FILE) == known
         return verification.finish(closed)
 

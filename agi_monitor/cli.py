@@ -255,17 +255,16 @@ def serve(config_path: Path) -> None:
         signal.signal(number, lambda *_: reactor.callFromThread(action))
 
     def reload_config() -> None:
-        notifier.reloads()
         Deferred.fromCoroutine(server.reload()).addErrback(
             lambda failure: log.error("reload_failed", error=failure.getErrorMessage())
-        ).addBoth(lambda _: notifier.has_reloaded())
+        )
 
     def end() -> Deferred[None]:
         notifier.stops(server.stop_seconds)
         return Deferred.fromCoroutine(server.stop()).addErrback(stop_failed)
 
     try:
-        server = Server(config_path, reactor, time.time, sockets)
+        server = Server(config_path, reactor, time.time, sockets, notifier=notifier)
     except AgiMonitorError as error:
         terminal.fail(str(error))
     reactor.addSystemEventTrigger("before", "shutdown", end)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import secrets
 import stat
 from collections.abc import Callable, Mapping
@@ -588,6 +589,22 @@ def read(path: Path, limit: int) -> bytes:
     """
     with Folder.at(path.parent) as folder:
         return folder.read(path.name, limit)
+
+
+def groups_of(uid: int, gid: int) -> list[int]:
+    """Return the groups of a user, their own first, and never root's.
+
+    Parameters:
+        uid: the user; not root.
+        gid: of a folder of theirs, for a user without an entry in the user database, as in a container.
+    """
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        found = [gid]
+    else:
+        found = [user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)]
+    return list(dict.fromkeys(group for group in found if group != 0))
 
 
 def kind(found: os.stat_result) -> str:

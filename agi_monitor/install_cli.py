@@ -47,6 +47,8 @@ SECRET_LINE = re.compile(
 )
 """A secret by what stands in front of it, wherever that is in a line, also in a comment: a key with such a word in
 it, or the URL of a FastAGI server. Bounded, as the line may be anybody's and of any length."""
+HEADING = re.compile(r"\s*\[[A-Za-z0-9_.-]{1,80}\]\s*")
+"""A line that may be shown of a file of the site, to see where a change is."""
 SHORTEST = 6
 """Characters of a secret that is looked for in other lines as well; a shorter one is a part of many words."""
 
@@ -319,7 +321,7 @@ def _agreed(
     """Show the plan; whether it is to be done."""
     masked = [*masked, *_secrets_of(plan)]
     for change in plan.changes:
-        terminal.say("".join(_masked(plans.diff(change), masked)), nl=False, err=as_json)
+        terminal.say("".join(_masked(_without_the_sites(change), masked)), nl=False, err=as_json)
     for note in plan.notes:
         terminal.say(note, err=True)
     final = [one for one in plan.conflicts if plans.is_final(one)]
@@ -354,6 +356,22 @@ def _secrets_of(plan: Plan) -> list[str]:
     }
     found |= {secret.replace(";", "\\;") for secret in found}
     return sorted((secret for secret in found if len(secret) >= SHORTEST), key=len, reverse=True)
+
+
+def _without_the_sites(change: plans.Change) -> Iterator[str]:
+    """The difference, without lines of the site's own that stay: a PIN may be an argument in one."""
+    sides = [
+        {line.decode("utf-8", "backslashreplace") for line in (side or b"").splitlines()}
+        for side in (change.before, change.after)
+    ]
+    stay = sides[0] & sides[1]
+    for line in plans.diff(change):
+        content, end, rest = line[1:].partition("\n")
+        is_theirs = change.path in plans.ALL_HOSTS and line[:1] in (" ", "-", "+") and content in stay
+        if is_theirs and content.strip() and not HEADING.fullmatch(content):
+            yield f"{line[0]}(a line of this file that stays){end}{rest}"
+        else:
+            yield line
 
 
 def _masked(lines: Iterable[str], secrets: list[str]) -> Iterator[str]:

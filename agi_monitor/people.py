@@ -55,6 +55,10 @@ Endpoint = Annotated[
     ),
 ]
 Language = Annotated[str, matching(r"[A-Za-z]{2,3}(_[A-Za-z0-9]{2,8})?", "must be a language such as de or en_GB")]
+PersonName = Annotated[
+    str,
+    matching(r"[^\ud800-\udfff]*", "must be text, without bytes that are not UTF-8 and without halves of characters"),
+]
 PinHash = Annotated[str, AfterValidator(pin_costs.checked)]
 AgentName = Annotated[
     str,
@@ -100,7 +104,7 @@ class SupervisorEntry(_Person):
     """The PIN has to be changed on the phone before anything is heard. In the store only."""
     groups: tuple[GroupName, ...] = ()
     """The supervisor groups they are in; each is also a dialplan context."""
-    name: str = ""
+    name: PersonName = ""
     """For people: comments in the dialplan."""
     language: Language | None = None
     """Language of the prompts; without it the channel's own."""
@@ -123,7 +127,7 @@ class AgentEntry(_Person):
     the `hint_context` of their tenant."""
     groups: tuple[GroupName, ...] = ()
     """The agent groups they are in."""
-    name: str = ""
+    name: PersonName = ""
     """For people: comments in the dialplan."""
     disabled: bool = False
     """They are no agent, until this is taken back."""

@@ -29,6 +29,9 @@ from agi_monitor.whoami import whoami
 TEMPORARY_DIGITS = 6
 """A PIN that is made here has so many digits, or as many as the site wants."""
 
+MAX_LINE = 200
+"""Bytes of a line with a PIN."""
+
 _weak_option = click.option("--weak", is_flag=True, help="Accept a PIN that is easy to guess.")
 
 
@@ -128,15 +131,26 @@ def unlock(config_path: Path, as_json: bool, who: str) -> None:
 
 def _ask(rules: PinRules, own: Iterable[str], weak: bool) -> str:
     """Have a PIN keyed in, or end with what is wrong with it."""
-    if sys.stdin.isatty():
-        digits: str = click.prompt("PIN", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        digits = sys.stdin.readline().strip()
+    digits = _prompted() if sys.stdin.isatty() else _read()
     problem = PinRules(rules.min_digits, rules.refuse_weak and not weak).problem(digits, own)
     if problem is not None:
         way_out = "" if problem in (Weakness.NO_DIGITS, Weakness.SHORT) else "; --weak takes it all the same"
         terminal.fail(rules.said(problem) + way_out)
     return digits
+
+
+def _prompted() -> str:
+    try:
+        digits: str = click.prompt("PIN", hide_input=True, confirmation_prompt=True, err=True)
+    except UnicodeDecodeError:
+        digits = ""
+    return digits
+
+
+def _read() -> str:
+    """One line of standard input. What is not ASCII is replaced: an error about it would have the digits in it."""
+    line = sys.stdin.buffer.readline(MAX_LINE)
+    return "" if len(line) == MAX_LINE else line.decode("ascii", "replace").strip()
 
 
 def _by_chance(rules: PinRules, own: Iterable[str]) -> str:

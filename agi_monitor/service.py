@@ -153,6 +153,7 @@ class Server:
         clock: seconds since 1970.
         sockets: that systemd passed; without any it opens its own.
         plugins: besides those that are installed and named in the configuration.
+        notifier: tells systemd of reloads, whoever asks for them; by default nobody is told.
 
     Raises:
         ConfigError: the file cannot be used.
@@ -166,8 +167,10 @@ class Server:
         clock: Callable[[], float],
         sockets: Sequence[int] = (),
         plugins: Sequence[Plugin] = (),
+        notifier: systemd.Notifier | None = None,
     ) -> None:
         self._sockets = sockets
+        self._notifier = notifier or systemd.Notifier({}, reactor.seconds)
         self._reactor = reactor
         self._clock = clock
         config = load(config_path).config
@@ -381,7 +384,11 @@ class Server:
 
     async def reload(self) -> Reloaded | ReloadRefused:
         """Read the configuration again. A file with a mistake changes nothing, and the log says what is wrong."""
-        return await self._in_force.reload()
+        self._notifier.reloads()
+        try:
+            return await self._in_force.reload()
+        finally:
+            self._notifier.has_reloaded()
 
     async def _reload_as_asked(self) -> answers.Reloaded:
         """The same, for whoever asks over the control socket."""

@@ -293,7 +293,7 @@ ARROWS: dict[str, set[str]] = {
     "install.comparison": {"dialplan.parse"},
     "install.admin_session": VOCABULARY | {"ami", "install.comparison"},
     "install_cli": FILES | {"", "assembly", "config", "dialplan", "install", "people_source", "terminal"},
-    "asterisk_files": VOCABULARY | {"dialplan.statements"},
+    "asterisk_files": FILES | {"dialplan.statements"},
     "site_people": VOCABULARY | {"", "asterisk_files"},
     "discover_cli": VOCABULARY | {"", "document", "site_people", "terminal"},
     # The doctor: decisions, and who finds the evidence for them.

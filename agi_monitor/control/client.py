@@ -11,16 +11,19 @@ import pwd
 import socket
 import stat
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from agi_monitor.control.limits import ANSWER_SECONDS, MAX_ANSWER_BYTES
 from agi_monitor.control.messages import Ask, Request
 from agi_monitor.control.overview import Row
 from agi_monitor.control.socket_file import MAX_PATH_BYTES
 from agi_monitor.errors import ControlFailed
+
+RECEIVED_AT_ONCE = 65_536
 
 MAX_NESTED = 8
 """Lists and objects within one another in an answer; a call with its channels has three."""
@@ -37,8 +40,8 @@ def ask(path: Path, request: Request, seconds: float = ANSWER_SECONDS) -> Row:
     Raises:
         ControlFailed: there is no answer, it is a no, or it is of another shape than this server's.
     """
-    with _connected(path, seconds) as (connection, lines):
-        said = _asked(path, connection, lines, request)
+    with _connected(path, seconds) as lines:
+        said = _asked(path, lines, request)
     if not _answers(request.ask, said):
         raise _no_answer(path)
     return said
@@ -54,9 +57,9 @@ def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:
     Raises:
         ControlFailed: there is no server, it has stopped, or it has cut us off.
     """
-    with _connected(path, seconds) as (connection, lines):
-        _asked(path, connection, lines, Request(Ask.EVENTS))
-        connection.settimeout(None)
+    with _connected(path, seconds) as lines:
+        _asked(path, lines, Request(Ask.EVENTS))
+        lines.wait_for_ever()
         while True:
             event = cast(Row, _next(path, lines).get("event"))
             if not _is_row(event):
@@ -64,11 +67,65 @@ def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:
             yield event
 
 
+class _Lines:
+    """The lines that come on a connection, until a moment that nothing moves: a time limit of a socket begins again
+    with each byte.
+
+    Parameters:
+        connection: to the server.
+        until: the moment, on the clock of ``time.monotonic``.
+    """
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        self._connection = connection
+        self._until: float | None = until
+        self._rest = bytearray()
+
+    def wait_for_ever(self) -> None:
+        """From now on."""
+        self._until = None
+
+    def send(self, data: bytes) -> None:
+        """Send all of it.
+
+        Raises:
+            OSError: that failed, or took too long.
+        """
+        self._limit()
+        self._connection.sendall(data)
+
+    def next(self) -> bytes:
+        """Return the next line, or what there is of it at the end.
+
+        Raises:
+            OSError: that failed, or took too long.
+        """
+        looked_at = 0
+        while (end := self._rest.find(b"\n", looked_at)) < 0 and len(self._rest) < MAX_ANSWER_BYTES:
+            looked_at = len(self._rest)
+            self._limit()
+            part = self._connection.recv(RECEIVED_AT_ONCE)
+            if not part:
+                break
+            self._rest += part
+        size = len(self._rest) if end < 0 else end + 1
+        line = bytes(self._rest[:size])
+        del self._rest[:size]
+        return line
+
+    def _limit(self) -> None:
+        left = None if self._until is None else self._until - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+
+
 @contextmanager
-def _connected(path: Path, seconds: float) -> Iterator[tuple[socket.socket, BinaryIO]]:
+def _connected(path: Path, seconds: float) -> Iterator[_Lines]:
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
         raise ControlFailed(f"{path}: longer than the {MAX_PATH_BYTES} bytes of a socket. Set control.socket")
     _must_not_be_lent(path)
+    until = time.monotonic() + seconds
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         # Not settimeout: with that, Linux does not wait at all for a server that has no time to accept.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *_timeval(seconds)))
@@ -76,9 +133,7 @@ def _connected(path: Path, seconds: float) -> Iterator[tuple[socket.socket, Bina
             connection.connect(str(path))
         except OSError as error:
             raise ControlFailed(_why_not(path, error)) from error
-        connection.settimeout(seconds)
-        with connection.makefile("rb") as lines:
-            yield connection, lines
+        yield _Lines(connection, until)
 
 
 def _must_not_be_lent(path: Path) -> None:
@@ -96,9 +151,9 @@ def _timeval(seconds: float) -> tuple[int, int]:
     return whole, int((seconds - whole) * 1_000_000)
 
 
-def _asked(path: Path, connection: socket.socket, lines: BinaryIO, request: Request) -> Row:
+def _asked(path: Path, lines: _Lines, request: Request) -> Row:
     try:
-        connection.sendall(request.to_wire())
+        lines.send(request.to_wire())
     except TimeoutError:
         raise _silent(path) from None
     except OSError:
@@ -107,9 +162,9 @@ def _asked(path: Path, connection: socket.socket, lines: BinaryIO, request: Requ
     return _next(path, lines)
 
 
-def _next(path: Path, lines: BinaryIO) -> Row:
+def _next(path: Path, lines: _Lines) -> Row:
     try:
-        line = lines.readline(MAX_ANSWER_BYTES)
+        line = lines.next()
     except TimeoutError:
         raise _silent(path) from None
     except ConnectionError:

@@ -34,6 +34,11 @@ def file_contexts(folder: Path) -> Mapping[str, str]:
     Raises:
         NotKnown: it cannot be read, or there is too much of it.
     """
+    with asterisk_files.as_owner_of(folder):
+        return _found(folder)
+
+
+def _found(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     if not (folder / "asterisk.conf").exists():
         raise NotKnown(f"{folder}: there is no asterisk.conf, so this is not the folder of a PBX")

@@ -382,7 +382,9 @@ def _file_differences(config: Config, folder: Path) -> tuple[str, ...]:
     found = []
     for name, text in render(assembly.site(config), config.dialplan.templates).items():
         try:
-            if asterisk_files.contents(ours / name) != text:
+            with asterisk_files.as_owner_of(folder):
+                is_same = asterisk_files.contents(ours / name) == text
+            if not is_same:
                 found.append(f"{ours / name}: is not what the configuration gives")
         except OSError as error:
             found.append(f"{ours / name}: {error.strerror}")

@@ -166,6 +166,12 @@ class Places:
                 f"is a symbolic link out of {self.site.path}, which is not followed: its owner could have any file "
                 "changed. Put the file itself here, or a link to a file within this folder",
             )
+        if plans.is_book(str(target)):
+            raise Unfit(
+                self.site.path / path,
+                f"is a symbolic link to {target}, a name that the books of 'install' have, and is not followed. Put "
+                "the file itself here",
+            )
         return str(target)
 
     def at(self, real: str) -> tuple[Folder, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from agi_monitor.errors import AuditUnavailable
-from agi_monitor.folder import Folder
+from agi_monitor.folder import MAX_ATTEMPTS, Folder, Unfit
 from agi_monitor.storage.audit_head_file import HEAD_FILE, HeadFile, KnownHead
 from agi_monitor.supervision.audit_chain import GENESIS, Chain, Head, Linked, Record, Signer, read
 
@@ -205,15 +205,21 @@ class AuditLock:
         try:
             # For reading, so that it does not matter which user made it.
             with Folder.at(self._path.parent) as folder:
-                self._handle = folder.open(self._path.name, os.O_RDONLY | os.O_CREAT, 0o644)
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for _ in range(MAX_ATTEMPTS):
+                    self._handle = folder.open(self._path.name, os.O_RDONLY | os.O_CREAT, 0o644)
+                    fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    # A file that was removed or replaced since it was opened locks nobody out.
+                    found, mine = folder.status(self._path.name), os.fstat(self._handle)
+                    if found is not None and (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino):
+                        return True
+                    self.release()
+            raise Unfit(self._path, "is made and removed again all the time; find out by whom")
         except BlockingIOError:
             self.release()
             return False
         except OSError as error:
             self.release()
             raise AuditUnavailable(f"{self._audit}: the audit cannot be written: {error.strerror}") from error
-        return True
 
     def release(self) -> None:
         """Let somebody else have it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import errno
 import gzip
+import io
 import json
 import lzma
 import os
@@ -16,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.folder import Folder
@@ -26,7 +27,20 @@ MAX_LINE = 1_048_576
 """What is longer is no record; it is passed over and not kept in memory."""
 
 MAX_PASSED = 64
-"""MiB of one line: a file of nothing but zeros has no end that is worth waiting for."""
+"""MiB of such lines in one file: a file of nothing but zeros has no end that is worth waiting for."""
+
+MAX_STRANGE = 10_000_000
+"""Lines that are no JSON: more of them are not an audit."""
+
+UNPACK_MEMORY = 100 * 1024 * 1024
+"""Bytes that unpacking may take. ``xz -9`` makes what takes 65 MiB."""
+
+UNPACK_FREE = 64 * 1024 * 1024
+MAX_RATIO = 200
+"""What is unpacked may have so many bytes, and so many more for each packed one. Records have hashes, which cannot be
+packed: theirs have less than ten."""
+
+BLOCK = 65_536
 
 PROGRESS_LINES = 2_000
 """So often somebody is told how far it went."""
@@ -46,10 +60,51 @@ class _Opener(Protocol):
     def __call__(self, file: BinaryIO, /, mode: str) -> object: ...
 
 
+class _Unxz(io.RawIOBase):
+    """Unpacks ``.xz`` in little memory. ``lzma.open`` has no limit, and takes the older ``.lzma`` as well."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._stream = self._next_stream()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        with memoryview(buffer) as view:
+            while True:
+                given = b""
+                if self._stream.eof:
+                    # Streams may follow one another, with zeros between them.
+                    given = self._stream.unused_data.lstrip(b"\0")
+                    while not given:
+                        block = self._raw.read(BLOCK)
+                        if not block:
+                            return 0
+                        given = block.lstrip(b"\0")
+                    self._stream = self._next_stream()
+                elif self._stream.needs_input:
+                    given = self._raw.read(BLOCK)
+                    if not given:
+                        raise EOFError
+                content = self._stream.decompress(given, len(view))
+                if content:
+                    view[: len(content)] = content
+                    return len(content)
+
+    @staticmethod
+    def _next_stream() -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=UNPACK_MEMORY)
+
+
+def _open_xz(file: BinaryIO, /, mode: str) -> object:
+    return lzma.open(file, "wb") if mode == "wb" else io.BufferedReader(_Unxz(file), BLOCK)
+
+
 _OPENERS: dict[str, _Opener] = {
     ".gz": cast(_Opener, gzip.open),
     ".bz2": cast(_Opener, bz2.open),
-    ".xz": cast(_Opener, lzma.open),
+    ".xz": _open_xz,
 }
 
 
@@ -223,13 +278,21 @@ def lines_of(raw: BinaryIO, path: Path, progress: Progress | None = None) -> Ite
         AuditUnavailable: it cannot be read, or not be unpacked.
     """
     try:
-        with opened(raw, path) as file:
-            number = 0
+        counted = _Counted(raw)
+        with opened(cast(BinaryIO, counted) if path.suffix in _OPENERS else raw, path) as file:
+            number = size = passed = 0
             while content := file.readline(MAX_LINE):
                 number += 1
                 finished = content.endswith(b"\n")
+                size += len(content)
                 if not finished and len(content) == MAX_LINE:
-                    finished = _pass_over(file)
+                    before = passed
+                    finished, passed = _pass_over(file, passed)
+                    size += (passed - before) * MAX_LINE
+                if file is not raw and size > UNPACK_FREE + MAX_RATIO * counted.bytes:
+                    raise OSError(
+                        errno.EFBIG, _NOT_AN_AUDIT.format(f"unpacks to more than {MAX_RATIO} times its size")
+                    )
                 yield Line(number, content.removesuffix(b"\n"), finished)
                 if progress is not None and number % PROGRESS_LINES == 0:
                     progress(raw.tell())
@@ -237,15 +300,35 @@ def lines_of(raw: BinaryIO, path: Path, progress: Progress | None = None) -> Ite
                 progress(raw.tell())
     except (OSError, EOFError, lzma.LZMAError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it cannot be unpacked"
+        if isinstance(error, lzma.LZMAError) and "Memory" in str(error):
+            why = f"to unpack it takes more than {UNPACK_MEMORY // 1024 // 1024} MiB of memory; pack it again with xz"
         raise AuditUnavailable(f"{path}: cannot be read: {why}") from None
 
 
-def _pass_over(file: BinaryIO) -> bool:
-    for _ in range(MAX_PASSED):
+_NOT_AN_AUDIT = "it {}, so it is not an audit; move it away"
+
+
+class _Counted:
+    """A file, and how much of it was read. It may be a pipe, which cannot tell."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self.bytes = 0
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._raw.read(size)
+        self.bytes += len(content)
+        return content
+
+
+def _pass_over(file: BinaryIO, passed: int) -> tuple[bool, int]:
+    """Read to the end of a line. Returns whether it has one, and how many MiB were passed over in all lines."""
+    while passed < MAX_PASSED:
+        passed += 1
         rest = file.readline(MAX_LINE)
         if not rest or rest.endswith(b"\n"):
-            return bool(rest)
-    raise OSError(errno.EFBIG, f"has a line of more than {MAX_PASSED} MiB, so it is not an audit; move it away")
+            return bool(rest), passed
+    raise OSError(errno.EFBIG, _NOT_AN_AUDIT.format(f"has lines of more than {MAX_PASSED} MiB"))
 
 
 @contextmanager
@@ -278,10 +361,17 @@ def rows(
     Raises:
         AuditUnavailable: a file cannot be read.
     """
+    strange = 0
     for path in paths:
         for line in lines(path, progress, opens=opens):
             try:
                 found = json.loads(line.content)
             except (ValueError, RecursionError):
                 found = None
+                strange += 1
+                if strange > MAX_STRANGE:
+                    why = _NOT_AN_AUDIT.format(
+                        f"or those before it have more than {MAX_STRANGE} lines that are no JSON"
+                    )
+                    raise AuditUnavailable(f"{path}: {why}") from None
             yield line, found if isinstance(found, dict) else None

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, literal, select, true, union
+from sqlalchemy import Row, Select, literal, select, true, union
 
+from agi_monitor.errors import AuditUnavailable
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import audit_chain, audit_record
 from agi_monitor.supervision.audit_chain import Head, stamp
 
 PAGE = 2_000
 """So many records are read in one transaction."""
+
+PAGE_BYTES = 16 * 1024 * 1024
+"""Fewer, when they have more bytes than this: what is in the database may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,30 @@ def page(database: Database, node: str, after: int | None, span: Span = ALWAYS) 
         span: only what happened then.
 
     Raises:
+        AuditUnavailable: a row is none of ours.
         StateUnavailable: it cannot be read.
     """
-    with database.transaction() as connection:
-        found = connection.execute(_query(node, after, span)).all()
-    end = None if not found or found[0].hash is None else Head(found[0].end, found[0].hash)
-    rows = tuple(Stored(row.seq, row.at, row.fact, row.line.encode()) for row in found if row.seq is not None)
-    return Page(end, rows, len(rows) == PAGE)
+    end: Head | None = None
+    rows: list[Stored] = []
+    size = 0
+    query = _query(node, after, span).execution_options(stream_results=True)
+    with database.transaction() as connection, connection.execute(query) as found:
+        for row in found:
+            end = None if row.hash is None else Head(row.end, row.hash)
+            if row.seq is None:
+                break
+            rows.append(_stored(database, node, row))
+            size += len(rows[-1].line)
+            if size > PAGE_BYTES:
+                return Page(end, tuple(rows), full=True)
+    return Page(end, tuple(rows), len(rows) == PAGE)
+
+
+def _stored(database: Database, node: str, row: Row[tuple[int, str, int, str, str, str]]) -> Stored:
+    """SQLite keeps values of any type in a column of any type."""
+    if not isinstance(row.seq, int) or not all(isinstance(one, str) for one in (row.at, row.fact, row.line)):
+        raise AuditUnavailable(f"{database.shown}: a row of node {node} is none that agi-monitor has written")
+    return Stored(row.seq, row.at, row.fact, row.line.encode(errors="replace"))
 
 
 def stored(database: Database, node: str, span: Span = ALWAYS) -> Iterator[Stored]:

@@ -50,14 +50,17 @@ STEPS_AT_ONCE = 1_000_000
 MAX_STEPS = 500 * STEPS_AT_ONCE
 """Steps of SQLite's machine for one statement, some seconds of work. To read ten million records takes fewer."""
 
-MAX_LENGTH = 64 * 1024 * 1024
-"""Bytes of a value or a statement in SQLite."""
+MAX_LENGTH = 4 * 1024 * 1024
+"""Bytes of a row or a statement in SQLite. The longest of ours are records of the audit, with some KiB."""
 
 KEPT = (
     "CREATE TRIGGER audit_record_is_never_changed BEFORE UPDATE ON audit_record\n"
     "BEGIN\n    SELECT RAISE(ABORT, 'a record of the audit is never changed');\nEND"
 )
 """The only trigger that is ours, as ``migrations`` makes it."""
+
+KEPT_CHECK = "CHECK (failures >= 0)"
+"""The only condition that is ours, likewise."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -221,14 +224,17 @@ class Database:
         """Refuse what does something else than a table when it is read or written.
 
         The file may belong to somebody else than its reader, such as root: a view under the name of a table is a
-        program of theirs, which need not end.
+        program of theirs, which need not end, and so is every expression in a table. A single call of a function
+        may take hours, and counts as one step.
         """
-        found = connection.execute(_PROGRAMS).first()
-        if found is not None:
-            raise StateUnavailable(
-                f"{self.shown}: {found.table} is or has a view, a trigger or a virtual table "
-                "that agi-monitor has not made; find out who has, and drop it or restore a copy"
-            )
+        for query in (_PROGRAMS, _EXPRESSIONS):  # what is no table has no columns that could be asked for
+            found = connection.execute(query).first()
+            if found is not None:
+                raise StateUnavailable(
+                    f"{self.shown}: {found.table} is or has a view, a trigger, a virtual table or an expression "
+                    "(a column that is computed, a default, a condition or an index) that agi-monitor has not made; "
+                    "find out who has, and drop it or restore a copy"
+                )
 
     def _make_file(self) -> None:
         """Make the file readable by its owner alone: PIN records stand in it. It belongs to whom the folder does."""
@@ -330,6 +336,25 @@ _PROGRAMS = text(
     bindparam("kept", KEPT),
 )
 
+_EXPRESSIONS = text(
+    "WITH ours AS (SELECT name, sql FROM sqlite_master WHERE type = 'table' AND lower(name) IN :tables) "
+    "SELECT name AS 'table' FROM ("
+    # 2 and 3 are columns that are computed; a default is a text of SQL.
+    "SELECT ours.name FROM ours, pragma_table_xinfo(ours.name) AS c "
+    "WHERE c.hidden != 0 OR c.dflt_value NOT IN ('0', quote('0'), 'NULL') "
+    "UNION ALL SELECT ours.name FROM ours, pragma_index_list(ours.name) AS i WHERE i.partial != 0 "
+    # -2 is an expression, -1 the number of the row.
+    "UNION ALL SELECT ours.name FROM ours, pragma_index_list(ours.name) AS i, pragma_index_xinfo(i.name) AS c "
+    "WHERE c.cid = -2 "
+    # No pragma tells conditions. The word cannot be a name without quotes, and none of our names has it.
+    "UNION ALL SELECT name FROM ours WHERE instr(lower(replace(sql, :kept, '')), 'check')"
+    ") LIMIT 1"
+).bindparams(
+    bindparam("tables", (*metadata.tables, "alembic_version"), expanding=True),
+    bindparam("kept", KEPT_CHECK),
+)
+"""Tables of ours with an expression that is not ours."""
+
 _MENDS = (
     ("database or disk is full", "the disk is full; make room"),
     ("No space left on device", "its disk is full; make room"),
@@ -339,6 +364,7 @@ _MENDS = (
     ("file is not a database", "it is not an SQLite database; move it away, or restore a copy"),
     ("disk image is malformed", "it is damaged; move it away and restore a copy"),
     ("interrupted", "it asks for more work than agi-monitor's tables do; restore a copy"),
+    ("too big", "it has a row that is larger than any that agi-monitor writes; restore a copy"),
     ("no such table", "its tables are missing; start the server, which makes them"),
     ("does not exist", "it does not exist there; make the database and its user"),
     ("password authentication failed", "the password is not accepted"),

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.folder import Folder
+from agi_monitor.folder import Folder, groups_of
 
 PID_FILE = "agi-monitor.pid"
 
@@ -166,22 +166,6 @@ def as_owner_of(directory: Path) -> Iterator[None]:
             os.seteuid(0)
             os.setegid(group)
             os.setgroups(groups)
-
-
-def groups_of(uid: int, gid: int) -> list[int]:
-    """Return the groups of a user, their own first, and never root's.
-
-    Parameters:
-        uid: the user; not root.
-        gid: of a folder of theirs, for a user without an entry in the user database, as in a container.
-    """
-    try:
-        user = pwd.getpwuid(uid)
-    except KeyError:
-        found = [gid]
-    else:
-        found = [user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)]
-    return list(dict.fromkeys(group for group in found if group != 0))
 
 
 def _not_usable(directory: Path, error: OSError) -> StateUnavailable:

@@ -26,6 +26,9 @@ from agi_monitor.supervision.audit_stretches import Place, Spot, Stray, Stretch,
 MAX_BREAKS = 1_000
 """With more breaks than this it is of no use to name each."""
 
+MAX_LEADING = 10_000_000
+"""With more lines than this that stand before the records of their files, it is no audit."""
+
 CLOCK_SECONDS = 5.0
 """Facts of calls at the same time may stand in the other order. By more than this, the clock was changed, or the fact
 had to wait for the disk."""
@@ -54,7 +57,7 @@ class Kind(StrEnum):
     REWRITTEN = "rewritten"
     """The chain fits, and is not the one that is known from elsewhere."""
     GIVEN_UP = "given_up"
-    """There are so many breaks that the rest was not read."""
+    """There are so many breaks, or lines that are no records, that the rest was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,7 @@ class Verification:
         self._waiting: tuple[Place, bytes, bool, Record | None] | None = None
         self._file = ""
         self._leading: Stray | None = None
+        self._all_leading = 0
         self._order = 0
         self._counts = _Counts()
         self._signatures: list[Finding] = []
@@ -224,6 +228,7 @@ class Verification:
             self._add(record, spot)
         elif self._leading is not None and finished:
             self._leading.count += 1
+            self._all_leading += 1
             self._leading.content.update(content + b"\n")
         else:
             self._end_of_leading()
@@ -231,6 +236,10 @@ class Verification:
         if len(self._stretches.all) + len(self._strays) > MAX_BREAKS:
             self.gave_up = True
             text = f"more than {MAX_BREAKS} breaks; the rest was not read"
+            self._signatures.append(Finding(Kind.GIVEN_UP, place, None, None, text))
+        elif self._all_leading > MAX_LEADING:
+            self.gave_up = True
+            text = f"more than {MAX_LEADING} lines that are no records; the rest was not read"
             self._signatures.append(Finding(Kind.GIVEN_UP, place, None, None, text))
 
     def _end_of_leading(self) -> None:

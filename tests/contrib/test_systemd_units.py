@@ -179,6 +179,9 @@ def test_serves_on_the_socket_that_it_is_given(activated: Callable[[], Any], dia
     assert manager.hears() == "READY=1"
     server.hang_up()
     assert [manager.hears(), manager.hears()] == ["RELOADING=1", "READY=1"]
+    command = [sys.executable, "-m", "agi_monitor", "reload", "--config", str(server.config)]
+    subprocess.run(command, check=True, timeout=60)
+    assert [manager.hears(), manager.hears()] == ["RELOADING=1", "READY=1"]
     code, _ = server.stop()
     assert (code, manager.hears()) == (0, "STOPPING=1")
 

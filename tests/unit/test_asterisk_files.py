@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -466,3 +467,42 @@ def test_no_text_breaks_it(tmp_path_factory: pytest.TempPathFactory, text: str) 
     folder = tmp_path_factory.mktemp("etc")
     (folder / "x.conf").write_text(text.replace("#", ""), encoding="utf-8", errors="replace")
     read(folder, "x.conf")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads what others may not")
+def test_root_reads_no_more_than_the_owner_of_the_folder() -> None:
+    """Who could have what root alone may read shown by a link, an include or a pattern."""
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        base.chmod(0o755)
+        hidden, folder = base / "hidden", base / "asterisk"
+        for place in (hidden, folder):
+            place.mkdir()
+        hidden.chmod(0o700)
+        for secret in (hidden / "in-a-folder", base / "mode"):
+            secret.write_text("[hunter2]\n#hunter2\nname = hunter2\n")
+        (base / "mode").chmod(0o600)
+        (folder / "link.conf").symlink_to(base / "mode")
+        (folder / "folder.conf").symlink_to(hidden / "in-a-folder")
+        includes = [hidden / "in-a-folder", base / "mode", hidden / "in*"]
+        (folder / "include.conf").write_text("[own]\n" + "".join(f"#tryinclude {one}\n" for one in includes))
+        (folder / "own.conf").write_text("[own]\n")
+        (folder / "own.conf").chmod(0o600)
+        for place in (folder, *folder.iterdir()):
+            os.chown(place, 65_533, 65_533, follow_symlinks=False)
+        for link in ("link.conf", "folder.conf"):
+            with pytest.raises(PermissionError):
+                read(folder, link)
+        found = read(folder, "include.conf")
+        assert ([one.name for one in found.sections], "hunter2" in str(found)) == (["own"], False)
+        assert [one.name for one in read(folder, "own.conf").sections] == ["own"]
+        assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
+def test_a_word_that_is_not_known_is_not_repeated(tmp_path: Path) -> None:
+    """A file that was not meant may have a password there."""
+    (tmp_path / "a.conf").write_text("[a]\n#hunter2\n#exec x\n")
+    assert [note.partition(":")[2] for note in read(tmp_path, "a.conf").notes] == [
+        "2: # with an unknown word",
+        "3: #exec is not followed",
+    ]

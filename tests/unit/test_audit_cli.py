@@ -458,3 +458,9 @@ def test_what_was_exchanged_since_it_was_verified_is_not_signed_away(
     result = office.run("retain", "--days", 90, "--apply")
     assert (result.exit_code, "was changed since it was verified" in result.stderr) == (1, True)
     assert b"removed" not in rotated.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["list", "compare"])
+def test_a_number_of_records_has_a_bound(office: Office, command: str) -> None:
+    """No list can have more; exit code 2."""
+    assert office.run(command, "--limit", "9" * 30).exit_code == 2

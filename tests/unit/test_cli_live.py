@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -468,3 +468,41 @@ def test_a_server_that_hangs(tmp_path: Path, queued: int) -> None:
             client.ask(path, Request(Ask.CALLS), 0.1)
         for one in waiting:
             one.close()
+
+
+def test_a_server_that_sends_a_byte_now_and_then(tmp_path: Path) -> None:
+    """Costs no more than the time limit either."""
+    path = tmp_path / "other.sock"
+    enough = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            while not enough.wait(0.05):
+                connection.send(b" ")
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        thread = threading.Thread(target=drip, args=[server])
+        thread.start()
+        stop = threading.Timer(10, enough.set)
+        stop.start()
+        try:
+            with pytest.raises(ControlFailed, match="the server does not answer"):
+                client.ask(path, Request(Ask.CALLS), 0.5)
+        finally:
+            stop.cancel()
+            enough.set()
+            thread.join()
+
+
+def test_lines_in_any_pieces(tmp_path: Path) -> None:
+    """Two events may come at once, and one in parts."""
+    path = tmp_path / "other.sock"
+    said = b"".join(json.dumps({"ok": True, "event": {"n": number}}).encode() + b"\n" for number in range(4))
+    with saying(path, said):
+        found = client.follow(path)
+        assert [next(found)["n"] for _ in range(3)] == [1, 2, 3]
+        with pytest.raises(ControlFailed, match="closed the connection"):
+            next(found)

@@ -16,6 +16,7 @@ from agi_monitor.folder import Folder
 from agi_monitor.install.journal import JOURNAL, LOCK, Journal
 from agi_monitor.install.places import Places, books_of, open_books
 from agi_monitor.install.plan import Change
+from agi_monitor.install_cli import _without_the_sites
 from tests.unit.supervision.desk import PIN_HASH
 
 AMI_SECRET = "Zk3-vQ9_pL7xW2nB5"
@@ -295,3 +296,13 @@ def test_a_journal_in_asterisks_folder_is_not_followed(run: Run, folder: Path, t
         assert done.exit_code == 1
         assert "It is not followed" in done.output
     assert victim.read_text() == "x"
+
+
+def test_lines_of_the_site_are_not_shown() -> None:
+    """A PIN may be an argument; headings say where the change is, and a line that gets its end stays as well."""
+    before = b"[in]\nexten => 1,1,Authenticate(1234)\n\n[out]\nexten => 2,1,Authenticate(5678)"
+    after = before + b"\n#include x\n"
+    shown = "".join(_without_the_sites(Change("extensions.conf", before, after)))
+    assert ("1234" in shown, "5678" in shown, "[out]" in shown, "+#include x" in shown) == (False, False, True, True)
+    ours = "".join(_without_the_sites(Change("agi-monitor/agi-monitor.conf", before, after)))
+    assert "5678" in ours

@@ -292,3 +292,15 @@ def test_people_of_several_companies(site: Run, config: Path) -> None:
     (first, *_) = [line for line in site("people", "list").stdout.splitlines() if line.startswith("beta-1001")]
     assert first.split()[:3] == ["beta-1001", "beta", "1001"]
     assert "agents: 4" in site("check-config").stdout
+
+
+def test_a_name_that_is_no_text_is_refused(site: Run) -> None:
+    """Bytes that are not UTF-8 from the command line, or half a character from a file: no database keeps them."""
+    added = site("people", "add", "supervisor", "zoe", "--endpoint", "PJSIP/2099", "--name", "\udcff")
+    imported = site("people", "import", "-", "--yes", given="agents: {'1099': {name: \"\\ud800\"}}\n")
+    for result in (added, imported):
+        assert (result.exit_code != 0, "must be text" in result.stderr, result.stderr.count("Traceback")) == (
+            True,
+            True,
+            0,
+        )

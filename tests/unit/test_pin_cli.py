@@ -193,3 +193,17 @@ def test_a_pin_in_the_file_is_changed_in_the_file(tmp_path: Path, command: str) 
         1,
         "people are in the configuration file: make a record with 'agi-monitor pin' and put it there\n",
     )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [b"12\xff34\n", "\u0661\u0662\u0663\u0664\u0665\n".encode(), b"7" * 100_000, b""],
+    ids=["bytes", "letters", "long", "none"],
+)
+def test_what_is_no_pin_is_refused(given: bytes) -> None:
+    """Bytes of any kind; no error has a digit of it in it, not even behind another one."""
+    result = CliRunner().invoke(main, ["pin"], input=given)
+    assert (result.exit_code, result.stderr) == (1, "a PIN is 4 to 16 digits\n")
+    error = result.exception
+    assert isinstance(error, SystemExit)
+    assert (error.__cause__, error.__context__) == (None, None)

@@ -170,3 +170,18 @@ def test_a_link_to_what_its_owner_may_not_change(
     places.site.uid = STRANGER
     with pytest.raises(Unfit, match="another user"):
         places.present(HOST)
+
+
+@pytest.mark.parametrize("target", ["books/manifest.json", "./books/manifest.json", "{site}/books/manifest.json"])
+def test_a_link_does_not_lead_into_the_books(site: Path, places: Places, target: str) -> None:
+    """They are in another folder, which the owner of this one may not enter; the names of both are told apart."""
+    (site / "books").mkdir()
+    for folder in (site / "books", site.with_name("books")):
+        for name in ("manifest.json",):
+            (folder / name).write_bytes(b"of the books")
+    (site / HOST).unlink()
+    (site / HOST).symlink_to(target.format(site=site))
+    with pytest.raises(Unfit, match="a name that the books"):
+        places.present(HOST)
+    with pytest.raises(Unfit, match="a name that the books"):
+        places.real(HOST)

@@ -20,6 +20,7 @@ from agi_monitor.sample import SAMPLE
 from agi_monitor.storage.audit_key_file import PUBLIC_FILE
 from agi_monitor.storage.database import Database
 from agi_monitor.supervision.audit import End, SpyEnded, SpyStarted
+from agi_monitor.supervision.audit_chain import body_of, stamp
 from tests.coroutines import finish
 from tests.unit.storage.audit_desk import Desk
 from tests.unit.storage.audit_writer import CALL
@@ -227,3 +228,22 @@ def test_all_that_is_old_goes_and_the_server_goes_on(office: Office) -> None:
         office.spy(office.one, 0, "c9")
     assert office.one.facts() == ["removed", "spy_started", "spy_ended"]
     assert office.run("verify", "--node", "one").exit_code == 0
+
+
+# ---- compare -------------------------------------------------------------------------------------------------
+
+
+def test_compares_the_file_with_the_store(office: Office) -> None:
+    """Both are the same until one has more; each says its own number."""
+    same = json.loads(office.run("compare", "--json").stdout)
+    assert (same["same"], same["file"]["records"], same["store"]["records"]) == (True, 4, 4)
+    with capture_logs():
+        office.one.sink.write(
+            body_of({"fact": "refused", "at": stamp(NOW - timedelta(days=1)), "call": "x\u00e4"}), NOW
+        )
+    result = office.run("compare", "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["file"]["only"], found["store"]["only"]) == (1, 0, 1)
+    assert [(one["place"], one["call"]) for one in found["records"]] == [("store", "x\u00e4")]
+    assert "1 of them not in the other" in office.run("compare").stdout
+    assert office.run("compare", "--node", "nobody").exit_code == 2

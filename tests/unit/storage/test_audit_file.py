@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -16,7 +17,7 @@ from structlog.testing import capture_logs
 
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.model import Mode, Reason
-from agi_monitor.storage.audit_file import AuditFile
+from agi_monitor.storage.audit_file import AuditFile, AuditLock
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.supervision.audit import Refused, ServerStarted, SpyStarted
 from tests.coroutines import at_once, finish
@@ -258,3 +259,27 @@ def test_errors_are_logged_with_the_path_and_without_the_fact(tmp_path: Path) ->
             "waiting": 1,
         }
     ]
+
+
+def test_a_lock_that_was_replaced_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another server would lock the new file at the same time."""
+    path = tmp_path / "audit.jsonl.lock"
+    flock, times = fcntl.flock, iter(range(100))
+
+    def slow(handle: int, how: int) -> None:
+        if next(times) < 2:
+            path.unlink()
+            path.touch()
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    first, second = AuditLock(tmp_path / "audit.jsonl"), AuditLock(tmp_path / "audit.jsonl")
+    assert (first.try_to_take(), second.try_to_take()) == (True, False)
+    first.release()
+
+
+def test_a_lock_that_is_always_replaced_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever."""
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (tmp_path / "audit.jsonl.lock").unlink())
+    with pytest.raises(AuditUnavailable, match="made and removed again all the time"):
+        AuditLock(tmp_path / "audit.jsonl").try_to_take()

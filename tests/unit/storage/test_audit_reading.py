@@ -9,13 +9,17 @@ import os
 import shutil
 import threading
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from agi_monitor.audit_source import Files
 from agi_monitor.errors import AuditUnavailable
+from agi_monitor.storage import audit_reading
 from agi_monitor.storage.audit_reading import MAX_LINE, PROGRESS_LINES, Line, files_of, in_order, lines, named, rows
+from agi_monitor.supervision import audit_verification
 from tests.unit.supervision.audit_lines import audit
 
 PACKERS: list[tuple[str, Callable[[bytes], bytes]]] = [
@@ -146,3 +150,62 @@ def test_what_cannot_be_copied_is_named(tmp_path: Path, monkeypatch: pytest.Monk
         named(names),
     ):
         pass
+
+
+def test_xz_is_unpacked_in_little_memory(tmp_path: Path) -> None:
+    """What asks for more, and the older format, whose head may ask for anything, are refused; streams may follow."""
+    path = tmp_path / "audit.jsonl.1.xz"
+    path.write_bytes(lzma.compress(b"one\ntw") + bytes(8) + lzma.compress(b"o\n") + bytes(4))
+    assert [line.content for line in lines(path)] == [b"one", b"two"]
+    large = [{"id": lzma.FILTER_LZMA2, "dict_size": 512 * 1024 * 1024, "mode": lzma.MODE_FAST, "mf": lzma.MF_HC3}]
+    path.write_bytes(lzma.compress(b"one\n", filters=[{**large[0], "dict_size": 4096}]))
+    assert len(list(lines(path))) == 1
+    # Packing takes ten times the memory of the dictionary, so its size is written into the head, and the sum mended.
+    head = bytearray(path.read_bytes())
+    begin, end = 12, 12 + (head[12] + 1) * 4
+    assert head[begin + 2 : begin + 4] == b"\x21\x01"
+    head[begin + 4] = 34
+    head[end - 4 : end] = zlib.crc32(bytes(head[begin : end - 4])).to_bytes(4, "little")
+    path.write_bytes(head)
+    with pytest.raises(AuditUnavailable, match="takes more than 100 MiB of memory"):
+        list(lines(path))
+    path.write_bytes(lzma.compress(b"one\n", lzma.FORMAT_ALONE))
+    with pytest.raises(AuditUnavailable, match="it cannot be unpacked"):
+        list(lines(path))
+
+
+@pytest.mark.parametrize(("ending", "pack"), PACKERS, ids=[ending for ending, _ in PACKERS])
+def test_what_unpacks_to_too_much_is_no_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, pack: Callable[[bytes], bytes]
+) -> None:
+    """A small file may hold lines for days."""
+    monkeypatch.setattr(audit_reading, "UNPACK_FREE", 100_000)
+    path = tmp_path / f"audit.jsonl.1{ending}"
+    path.write_bytes(pack(b"x" * 999 + b"\n") + pack(b"\n" * 8_000_000))
+    with pytest.raises(AuditUnavailable, match="unpacks to more than 200 times its size, so it is not an audit"):
+        list(lines(path))
+    path.write_bytes(pack(b"".join(line + b"\n" for line in audit(1_000))))
+    assert len(list(lines(path))) > 1_000
+
+
+def test_long_lines_of_a_file_count_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holes of a sparse file take no room on the disk."""
+    monkeypatch.setattr(audit_reading, "MAX_PASSED", 5)
+    path = tmp_path / "audit.jsonl.1"
+    with path.open("wb") as file:
+        for _ in range(3):
+            file.seek(3 * MAX_LINE, os.SEEK_CUR)
+            file.write(b"\n")
+    with pytest.raises(AuditUnavailable, match="has lines of more than 5 MiB, so it is not an audit"):
+        list(lines(path))
+
+
+def test_lines_that_are_no_records_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for all of them, and the rest is not said to be right."""
+    monkeypatch.setattr(audit_reading, "MAX_STRANGE", 10)
+    monkeypatch.setattr(audit_verification, "MAX_LEADING", 10)
+    paths = [put(tmp_path / name, *[b"x"] * 6) for name in ("a", "b", "c")]
+    with pytest.raises(AuditUnavailable, match="more than 10 lines that are no JSON"):
+        list(rows(paths))
+    verdict = Files(paths).verify([], [], None)
+    assert ([one.kind.value for one in verdict.findings], verdict.lines) == (["given_up"], 12)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from agi_monitor.errors import AuditInDoubt, AuditUnavailable, StateUnavailable
+from agi_monitor.storage import audit_table_reading
 from agi_monitor.storage import database as module
 from agi_monitor.storage.audit_sinks import AuditSinks
 from agi_monitor.storage.audit_table import AuditTable
 from agi_monitor.storage.audit_table_reading import nodes
-from agi_monitor.storage.database import Database
+from agi_monitor.storage.database import Database, file_url
 from agi_monitor.supervision.audit_chain import CHECKPOINT_RECORDS, CHECKPOINT_SECONDS, body_of
 from contrib.lab.postgresql import PostgreSQL
 from tests.coroutines import at_once, finish
@@ -284,3 +286,28 @@ def test_all_that_is_gone_is_missed(desk: Desk) -> None:
     desk.forget_chain()
     assert desk.found() == [("missing", 1, 2)]
     assert desk.found(with_state=False) == []
+
+
+def test_a_page_has_a_bound_of_bytes(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of any length may stand in the table; all are read, some at a time."""
+    monkeypatch.setattr(audit_table_reading, "PAGE_BYTES", 2_000)
+    desk = Desk(database, tmp_path)
+    rows = [(number, "refused", "x" * 900) for number in range(1, 12)]
+    desk.put(rows)
+    found = audit_table_reading.page(database, desk.node, None)
+    assert (len(found.rows), found.full) == (3, True)
+    assert desk.rows() == rows
+
+
+def test_a_row_of_another_type_is_named(tmp_path: Path) -> None:
+    """SQLite keeps bytes in a column of text."""
+    with closing(Database(file_url(tmp_path))) as database:
+        database.upgrade()
+        desk = Desk(database, tmp_path)
+        desk.put([(1, "refused", "x")])
+        with closing(sqlite3.connect(tmp_path / module.FILE)) as other:
+            kept = other.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchone()[0]
+            other.executescript("DROP TRIGGER audit_record_is_never_changed; UPDATE audit_record SET line = x'ff'")
+            other.execute(kept)
+        with pytest.raises(AuditUnavailable, match="is none that agi-monitor has written"):
+            desk.rows()

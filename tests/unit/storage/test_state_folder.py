@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.storage.state_folder import PID_FILE, StateFolder, as_owner_of, groups_of
+from agi_monitor.folder import groups_of
+from agi_monitor.storage.state_folder import PID_FILE, StateFolder, as_owner_of
 
 
 def test_takes_the_folder_and_says_who(tmp_path: Path) -> None:

@@ -351,8 +351,8 @@ class Stop(Section):
     `limits.cleanup_seconds` more."""
     hangup_command: tuple[str, ...] = ()
     """Ends a channel where there is no `ami`, or while it is lost, as of a spy whose right was taken away: a program
-    and its arguments, `{channel}` stands for the name. A FastAGI server cannot end a running application:
-    `[asterisk, -rx, "channel request hangup {channel}"]`."""
+    and its arguments, `{channel}` stands for the name. After ten seconds it is killed. A FastAGI server cannot end a
+    running application: `[asterisk, -rx, "channel request hangup {channel}"]`."""
 
 
 class TLS(Section):

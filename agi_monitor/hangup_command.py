@@ -2,25 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Sequence
+from typing import cast
 
 import structlog
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.utils import getProcessOutputAndValue
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
+from twisted.internet.interfaces import IReactorProcess, IReactorTime
+from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from agi_monitor.names import ChannelName
 
 MAX_SECONDS = 10.0
-"""So long the command may take; it is not waited for any longer."""
+"""So long the command may take; then it is killed."""
 
 MAX_SAID = 200
 """Bytes of what it says that are logged, from the end."""
 
+ERRORS = 2
+"""The file descriptor that it says them on."""
+
 log = structlog.get_logger()
+
+
+class _Command(ProcessProtocol):
+    """A command that runs.
+
+    ``over`` comes with its exit code, or the signal that ended it.
+    """
+
+    def __init__(self) -> None:
+        self.said = b""
+        self.over: Deferred[int] = Deferred(self._kill)
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N802, N803 (Twisted's names)
+        """Keep the end of what it says."""
+        if childFD == ERRORS:
+            self.said = (self.said + data)[-MAX_SAID:]
+
+    def processEnded(self, reason: Failure) -> None:  # noqa: N802 (Twisted's name)
+        """It is over, and all that it said has come."""
+        if not self.over.called:
+            ended = reason.value
+            self.over.callback(ended.exitCode or ended.signal or 1 if isinstance(ended, ProcessTerminated) else 0)
+
+    def _kill(self, _: Deferred[int]) -> None:
+        # A command that were left running might end another channel of that name, hours later.
+        transport = self.transport
+        if transport is None:
+            return
+        with contextlib.suppress(ProcessExitedAlready):
+            transport.signalProcess("KILL")
+        # What it has started may hold them open.
+        transport.loseConnection()
 
 
 async def hang_up(command: Sequence[str], channel: ChannelName, reactor: IReactorTime) -> bool:
@@ -34,22 +72,15 @@ async def hang_up(command: Sequence[str], channel: ChannelName, reactor: IReacto
     if not command:
         return False
     program, *arguments = [part.replace("{channel}", channel) for part in command]
+    path = shutil.which(program) or program
+    running = _Command()
     try:
-        running: Deferred[tuple[bytes, bytes, int]] = getProcessOutputAndValue(  # type: ignore[no-untyped-call]
-            shutil.which(program) or program, arguments, os.environ, reactor=reactor
-        )
-        running.addErrback(_ended_by_signal)
-        _, errors, code = await running.addTimeout(MAX_SECONDS, reactor)
+        cast(IReactorProcess, reactor).spawnProcess(running, path, [path, *arguments], os.environ)
+        code = await running.over.addTimeout(MAX_SECONDS, reactor)
     except (TimeoutError, OSError) as error:
         why = f"no end within {MAX_SECONDS:g} s" if isinstance(error, TimeoutError) else str(error)
         log.error("hangup_command_failed", channel=channel, code=None, error=why)
         return False
     if code:
-        said = errors[-MAX_SAID:].decode(errors="replace")
-        log.error("hangup_command_failed", channel=channel, code=code, error=said)
+        log.error("hangup_command_failed", channel=channel, code=code, error=running.said.decode(errors="replace"))
     return not code
-
-
-def _ended_by_signal(failure: Failure) -> object:
-    # Twisted gives output and signal in the place of an exception.
-    return failure.value if isinstance(failure.value, tuple) else failure

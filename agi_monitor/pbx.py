@@ -391,6 +391,34 @@ class Pbx:
                     return True
         return False
 
+    async def hides_owner(self, device: str) -> bool:
+        """Ask the queues and the hints themselves whether one has a device still that an event has taken from it.
+
+        Only an event says that an agent logged out, and callers write into events. The agent who is still there may
+        be protected.
+
+        Parameters:
+            device: such as ``PJSIP/1001``.
+
+        Raises:
+            Disconnected, NoAnswer, ActionFailed: the PBX could not be asked.
+        """
+        doubtful = self.index.doubtful_at(self.node, device)
+        for hint in doubtful.hints:
+            if device in await self._hinted(hint):
+                # After a reload an event that comes late names the devices of before: the lists are on their way.
+                return True
+        for queue, interface in doubtful.members:
+            answer = await self._client.perform_list(action("QueueStatus", ("Queue", queue), ("Member", interface)))
+            if not answer.is_whole:
+                return True
+            items = [item.message for item in answer.items]
+            for watched in self.index.contradicted_by(self.node, queue, interface, items):
+                if device == watched or (isinstance(watched, Hint) and device in await self._hinted(watched)):
+                    self.contradicted("QueueMemberRemoved")
+                    return True
+        return False
+
     async def _hinted(self, hint: Hint) -> tuple[str, ...]:
         asked = action("Getvar", ("Variable", f"HINT({hint.extension}@{hint.context})"))
         return hinted((await self._client.perform(asked)).message.text("Value"))

@@ -369,6 +369,7 @@ def problems(people: People) -> Iterator[Problem]:
     """Find what only the whole can show."""
     for check in (
         _endpoints_belong_to_one,
+        _pins_can_be_looked_at,
         _agents_can_be_dialled,
         _rule_names_differ,
         _rules_name_somebody,
@@ -408,6 +409,15 @@ def _endpoints_belong_to_one(people: People) -> Iterator[Problem]:
             owner = owners.setdefault(endpoint, name)
             if owner != name:
                 yield ("supervisors", name, "endpoints"), f"{endpoint} is already the phone of {owner}"
+
+
+def _pins_can_be_looked_at(people: People) -> Iterator[Problem]:
+    problem = pin_costs.too_many(entry.pin for entry in people.supervisors.values() if not entry.disabled)
+    if problem is not None:
+        yield (
+            ("supervisors",),
+            f"{problem}. Each PIN takes the work of all of them; make some again with: agi-monitor pin",
+        )
 
 
 def _rule_names_differ(people: People) -> Iterator[Problem]:

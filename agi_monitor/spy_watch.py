@@ -171,6 +171,8 @@ class SpyWatch:
         """By grant, when it began, on the reactor's clock."""
         self._taken: dict[tuple[str, str], float] = {}
         """By the channels of a place, since when it counts as taken, on the reactor's clock."""
+        self._refused: set[str] = set()
+        """Grants that never began."""
         self._revoked: dict[str, str] = {}
         self._revoked_at: dict[str, float] = {}
         """By grant, when it was last ended from outside, on the reactor's clock."""
@@ -187,6 +189,8 @@ class SpyWatch:
         """Grants whose spies are at another phone."""
         self._parties: dict[str, frozenset[str]] = {}
         """By grant, who talks to the agent, once that was known."""
+        self._conversation: dict[str, frozenset[str]] = {}
+        """By grant, everybody who talked to the agent in the conversation that its minutes are of."""
         self._names_before: dict[str, frozenset[str]] = {}
         """By grant, who was on the line with the agent when the PBX itself last said so, and the picture as well."""
         self._only_party: dict[str, frozenset[str]] = {}
@@ -247,6 +251,12 @@ class SpyWatch:
 
     def opened(self, grant: Grant) -> str:
         """A grant begins. Returns its proof, for the supervisor's channel; empty: there is none, and no spy."""
+        if self.grants.has_grant(grant.spyer_uniqueid):
+            # A channel has one session. This one claims the channel of a supervisor who spies, and with its end that
+            # spy would have no grant any more.
+            log.error("channel_claimed_twice", node=self._pbx.node, grant=grant.id, channel=grant.spyer)
+            self._refused.add(grant.id)
+            return ""
         joins = grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
         self._begun[grant.id] = self._reactor.seconds()
         try:
@@ -267,7 +277,11 @@ class SpyWatch:
 
     def closed(self, grant: Grant) -> None:
         """It is over."""
-        self.grants.closed(grant, self._reactor.seconds(), self._clock(), self.heard_for(grant.place))
+        if grant.id in self._refused:
+            self._refused.discard(grant.id)
+            return
+        parties = self._conversation.get(grant.id, frozenset())
+        self.grants.closed(grant, self._reactor.seconds(), self._clock(), self.heard_for(grant.place), parties)
         if grant in self._ours():
             return  # it was left alone
         self._begun.pop(grant.id, None)
@@ -281,6 +295,7 @@ class SpyWatch:
         self._phone_hung_up.discard(grant.id)
         self._parties.pop(grant.id, None)
         self._only_party.pop(grant.id, None)
+        self._conversation.pop(grant.id, None)
         self._names_before.pop(grant.id, None)
         self._joined.story_over(grant)
         self._stops.pop(grant.spyer_uniqueid, None)
@@ -311,16 +326,25 @@ class SpyWatch:
 
     def place_taken(self, place: Place) -> None:
         """Somebody is about to hear a call, and counts from this moment on, through all changes of mode."""
+        if self._is_in_use(place):
+            return
         before = max(0.0, self._clock() - place.since)
         self._taken[place.spyer_uniqueid, place.spyee_uniqueid] = self._reactor.seconds() - before
         self.grants.place_taken(place)
 
     def place_left(self, place: Place) -> None:
         """Not any more."""
+        if self._is_in_use(place):
+            return
         if all(grant.place != place for grant in self.grants.adopted()):
             # Who lost their story goes on to hear the call.
             self._taken.pop((place.spyer_uniqueid, place.spyee_uniqueid), None)
         self.grants.place_left(place)
+
+    def _is_in_use(self, place: Place) -> bool:
+        """Whether the story of another session spies by it, whose channel this one claims to have."""
+        grant = self.grants.granted_to(place.spyer_uniqueid)
+        return grant is not None and grant.spyee_uniqueid == place.spyee_uniqueid
 
     async def silenced(self, grant: Grant) -> None:
         """Wait until nothing more is on its way that silences the supervisor's channel."""
@@ -662,6 +686,10 @@ class SpyWatch:
         self._parties[grant.id] = parties
         if before is not None and parties != before:
             self._under_way.begin(self._look_at_source(grant))
+        conversation = self._conversation.get(grant.id, frozenset())
+        goes_on = grant in self.grants.granted() and not self._runs_chanspy(grant)
+        if goes_on or not conversation or not parties.isdisjoint(conversation):
+            self._conversation[grant.id] = conversation | parties
         only = self._only_party.get(grant.id)
         if len(parties) == 1:
             self._only_party[grant.id] = parties

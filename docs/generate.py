@@ -124,6 +124,8 @@ EVENTS = {
     "pin_changed": "The new PIN is kept, and the old one no longer counts.",
     "pin_record_old": "A right PIN has a record that is not as a new one would be. Make a new one with "
     "`agi-monitor pin`. Once for each supervisor and start.",
+    "pin_record_refused": "The PIN record of a supervisor is of another kind (m, t, p) than others, and there are "
+    "as many kinds as one look may take: it counts as none. Make a new one with `agi-monitor pin`.",
     "pin_record_renewed": "A right PIN was hashed again, because its record was not as a new one would be.",
     "extension_prompted": "An extension is asked for.",
     "identifier_unusable": "A call cannot be heard: the `identifier` of its channel, which the PBX makes "
@@ -151,6 +153,8 @@ EVENTS = {
     "joined_call_not_entered": "An event told that a channel came into a joined call, and the PBX, asked for a "
     "second, did not have it there. It may have left again.",
     "joined_call_unknown": "The PBX did not say who is on a call that a supervisor has joined; it is asked again.",
+    "channel_claimed_twice": "A session claims the channel of a supervisor who spies already, and is refused: a "
+    "channel has one session. Look at who can connect to the server (`fastagi.peers`).",
     "grant_not_signed": "The grant is too long to be signed, and nobody spies by it: shorten the names of the rule, "
     "the reason or the supervisor.",
     "spy_not_silenced": "A spy is being ended, and one of the steps failed: `mute out` (what the supervisor hears), "

@@ -42,6 +42,7 @@ ANSWERS = {
     "${CHANNELS(": "200 result=1 (PJSIP/1001-0000000a)",
     '"${CHANNEL}" "1700000000.10"': "200 result=1 (PJSIP/1001-0000000a)",
     "${UNIQUEID}|": "200 result=1 (1700000000.10|Up|0||PJSIP/trunk-0000000b)",
+    "${CHANNEL(peer)}": "200 result=1 (PJSIP/trunk-0000000b)",
     "${CHANNEL(onhold)}": "200 result=1 (0)",
     "${AGI_MONITOR_PROTECTED}": "200 result=1 ()",
     "SET VARIABLE": "200 result=1",

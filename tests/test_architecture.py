@@ -124,11 +124,19 @@ ARROWS: dict[str, set[str]] = {
         "supervision.live_pbx",
         "supervision.policy",
     },
+    "supervision.origins": VOCABULARY
+    | {
+        "supervision.calls",
+        "supervision.circumstances",
+        "supervision.device_channels",
+        "supervision.targets",
+    },
     "supervision.owners": VOCABULARY | {"supervision.channels", "supervision.live_pbx", "supervision.policy"},
     "supervision.spying": VOCABULARY
     | {
         "supervision.audit",
         "supervision.bridging",
+        "supervision.calls",
         "supervision.channels",
         "supervision.chanspy",
         "supervision.circumstances",
@@ -137,6 +145,7 @@ ARROWS: dict[str, set[str]] = {
         "supervision.line",
         "supervision.live_pbx",
         "supervision.onlooker",
+        "supervision.origins",
         "supervision.owners",
         "supervision.policy",
         "supervision.proof",

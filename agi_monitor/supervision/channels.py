@@ -21,7 +21,7 @@ from enum import StrEnum
 from agi_monitor.model import Agent
 from agi_monitor.supervision.calls import BEGIN, END, LIFE, Bridge, Call, Channel, NodeCalls, Origin, differences
 from agi_monitor.supervision.device_channels import MAX_DEVICES
-from agi_monitor.supervision.devices import AtDevice, NodeDevices
+from agi_monitor.supervision.devices import AtDevice, Doubtful, Hint, NodeDevices
 from agi_monitor.supervision.headers import Headers, Outcome
 from agi_monitor.supervision.targets import AgentDevices, KnownBy, Source
 
@@ -256,6 +256,24 @@ class ChannelIndex:
         if known is None or known.stale is Stale.NEVER_LISTED:
             return Stale.NEVER_LISTED
         return known.devices.at(device)
+
+    def doubtful_at(self, node: str, device: str) -> Doubtful:
+        """Return what had a device by the last lists, and has it no more by an event alone."""
+        known = self._nodes.get(node)
+        return Doubtful((), ()) if known is None else known.devices.doubtful_at(device)
+
+    def contradicted_by(
+        self, node: str, queue: str, interface: str, items: Sequence[Headers]
+    ) -> tuple[str | Hint, ...]:
+        """Return what a queue member watches, where it is not what events have told; none where it is.
+
+        Parameters:
+            node: the PBX.
+            queue: of the member.
+            interface: of the member.
+            items: of QueueStatus, as they have just come.
+        """
+        return self._node(node).devices.contradicted_by(queue, interface, items)
 
     def members_of(self, node: str, agent: Agent) -> tuple[tuple[str, str], ...]:
         """Return the queue and the interface of each queue member that stands for an agent."""

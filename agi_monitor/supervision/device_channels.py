@@ -22,6 +22,9 @@ MAX_DEVICES = 16
 MAX_CHANNELS = 64
 """Channels of one agent; GET FULL VARIABLE cuts its answer at 4,096 bytes, about twice as many names."""
 
+MAX_NAMED = 10
+"""Names that Asterisk writes into BRIDGEPEER at most, however many are in the bridge (bridge.c)."""
+
 MAX_NUMBER_DIGITS = 20
 """Digits of the other party's number that are kept: it is spoken, and its owner chose it."""
 
@@ -157,33 +160,87 @@ class DeviceChannelsOverAgi:
             return _Unusable(answer.partition("|")[0])
         uniqueid, state, on_hold, rest = fields
         number, _, peers_text = rest.rpartition("|")
-        members = _names(peers_text)
-        peers = await self._far_ends(name, members)
+        members, known = await self._in_bridge(name, peers_text)
+        peers, ways, followed = await self._far_ends(name, members)
         held = on_hold == "1" or await self._holds(peers)
         in_conference = any(member.startswith(INTERNAL) for member in members)
-        return DeviceChannel(name, uniqueid, _state(state), peers, held, _digits(number), known_by, in_conference)
+        return DeviceChannel(
+            name,
+            uniqueid,
+            _state(state),
+            peers,
+            held,
+            _digits(number),
+            known_by,
+            in_conference,
+            peers_known=known and followed,
+            ways=ways,
+        )
 
-    async def _far_ends(self, name: str, members: list[str]) -> tuple[str, ...]:
-        """Return who talks to a channel, with each Local channel followed to whoever is behind it."""
+    async def _in_bridge(self, name: str, named: str | None = None) -> tuple[list[str], bool]:
+        """Return who is in the bridge of a channel, and whether that is certain.
+
+        Of two parties CHANNEL(peer) tells the other one; the bridge itself is looked at (func_channel.c,
+        ast_channel_bridge_peer). For more, and in a conference, there is only BRIDGEPEER: a variable, which Asterisk
+        writes when a channel comes or goes and which another part of the dialplan can overwrite. So all must agree.
+
+        Parameters:
+            name: of the channel.
+            named: its BRIDGEPEER, where that was asked for already.
+        """
+        peer = await self._session.get_full_variable("${CHANNEL(peer)}", name)
+        if peer:
+            return [peer], True
+        if named is None:
+            named = await self._session.get_full_variable("${BRIDGEPEER}", name) or ""
+        members = _names(named)
+        return (members, False) if len(members) >= MAX_NAMED else await self._agreed(name, members)
+
+    async def _agreed(self, name: str, members: list[str]) -> tuple[list[str], bool]:
+        """Return those of a list who are there, and whether each of them says the same of the bridge."""
+        together = {name, *members}
+        there = []
+        agreed = True
+        for member in members:
+            if member.startswith(INTERNAL):
+                there.append(member)
+                continue
+            answer = await self._session.get_full_variable("${CHANNEL(peer)}|${BRIDGEPEER}", member)
+            if answer is None:
+                continue
+            there.append(member)
+            theirs = _names(answer.removeprefix("|"))
+            # A channel with a peer is in a bridge of two, and that is not this one.
+            agreed = agreed and answer.startswith("|") and name in theirs and together.issuperset(theirs)
+        # The list of one who was left alone is not written again: then all on it are gone.
+        return there, agreed and len(there) in (0, len(members))
+
+    async def _far_ends(self, name: str, members: list[str]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+        """Return who talks to a channel, with each Local channel followed to whoever is behind it.
+
+        With them all channels on the way, and whether it is certain that these are all.
+        """
         found: dict[str, None] = {}
-        seen = {name}
+        certain = True
+        seen = {name: None}
         ways = list(members)
         for way in ways:  # grows while it is walked
             if way in seen or way.startswith(INTERNAL):
                 continue
-            seen.add(way)
+            seen[way] = None
             local = _LOCAL_HALF.fullmatch(way)
             behind: list[str] = []
             if local is not None and len(seen) < MAX_CHANNELS:
                 other = f"{local[1]};{'2' if local[2] == '1' else '1'}"
-                seen.add(other)
-                behind = _names(await self._session.get_full_variable("${BRIDGEPEER}", other) or "")
+                seen[other] = None
+                behind, known = await self._in_bridge(other)
+                certain = certain and known
             if behind:
                 ways += behind
             else:
                 # A device; or a Local channel that ends in an application, which is the party then.
                 found[way] = None
-        return tuple(found)
+        return tuple(found), tuple(seen)[1:], certain
 
     async def _holds(self, peers: tuple[str, ...]) -> bool:
         # A held channel is marked, not the one that holds it: ask the other side of a two-party call.

@@ -77,6 +77,18 @@ class Hint(NamedTuple):
     context: str
 
 
+class Doubtful(NamedTuple):
+    """What had a device by the last lists, and has it no more by an event.
+
+    Parameters:
+        members: the queue and the interface of each queue member that watched it.
+        hints: that named it.
+    """
+
+    members: tuple[tuple[str, str], ...]
+    hints: tuple[Hint, ...]
+
+
 class AtDevice(NamedTuple):
     """The extensions that a device belongs to at this moment.
 
@@ -101,6 +113,9 @@ class NodeDevices:
         """The hints that name a device."""
         self._logged_in_at: dict[str, Counter[Login]] = {}
         """The logins of the members that watch a device, or a hint."""
+        self._members_before: dict[tuple[str, str], set[_Member]] = {}
+        self._hinted_before: dict[tuple[str, str], set[str]] = {}
+        """What members and hints were before an event changed them, since the last lists."""
         self.doubts = 0
         """Counts the events after which the hints that are known may be others."""
         self.contradictions = 0
@@ -127,6 +142,7 @@ class NodeDevices:
         """
         self._states, self._hints, self._members, self._members_of = {}, {}, {}, {}
         self._hinted_at, self._logged_in_at = {}, {}
+        self._members_before, self._hinted_before = {}, {}
         outcomes = {self._take_state(item) for item in device_states}
         outcomes |= {self._take_listed_hint(item) for item in hints}
         outcomes |= {self._take_member(item) for item in queues if item.get("Event") == "QueueMember"}
@@ -154,6 +170,20 @@ class NodeDevices:
             if any(agent.is_logged_in_by(*login) for login in member.logins):
                 yield member.state_of
 
+    def contradicted_by(self, queue: str, interface: str, items: Iterable[Headers]) -> tuple[str | Hint, ...]:
+        """Return what a queue member watches, where it is not what events have told; none where it is.
+
+        Parameters:
+            queue: of the member.
+            interface: of the member.
+            items: of QueueStatus, as they have just come.
+        """
+        asked = NodeDevices()
+        asked.replace((), (), items)
+        key = queue, interface
+        member = asked._members.get(key)
+        return () if member is None or member == self._members.get(key) else _as_asked([member.state_of])
+
     def members_of(self, agent: Agent) -> tuple[tuple[str, str], ...]:
         """Return the queue and the interface of each queue member that stands for an agent."""
         return tuple(self._members_of.get(agent.digits, {}))
@@ -169,6 +199,23 @@ class NodeDevices:
         return AtDevice(
             hints, frozenset(login for state_of in watched for login in self._logged_in_at.get(state_of, ()))
         )
+
+    def doubtful_at(self, device: str) -> Doubtful:
+        """Return what had a device by the last lists, and has it no more by an event alone.
+
+        Parameters:
+            device: such as ``PJSIP/1001``.
+        """
+        hints = {key for key, devices in self._hinted_before.items() if device in devices}
+        named = hints | self._hinted_at.get(device, set())
+        watched = {device, *(_watched(f"hint:{extension}@{where}") for where, extension in named)}
+        members = sorted(
+            key
+            for key, before in self._members_before.items()
+            if any(_watched(member.state_of) in watched for member in before - {self._members.get(key)})
+        )
+        gone = sorted(hints - self._hinted_at.get(device, set()))
+        return Doubtful(tuple(members), tuple(Hint(extension, context) for context, extension in gone))
 
     def is_reachable(self, device: str) -> bool:
         """Say whether the PBX knows the device and it is registered."""
@@ -198,6 +245,8 @@ class NodeDevices:
         outcome = self._take_listed_hint(event)
         if known is None or outcome is not Outcome.TAKEN:
             return outcome
+        if lost := set(known.devices) - set(self._hints[key].devices):
+            self._hinted_before.setdefault(key, set()).update(lost)
         if known.devices != self._hints[key].devices:
             # Only a reload changes them; and one that is told late has the devices of before it.
             self.doubts += 1
@@ -230,6 +279,16 @@ class NodeDevices:
         if not queue or not interface:
             return Outcome.MALFORMED
         key = queue, interface
+        before = self._members.get(key)
+        outcome = self._set_member(key, event)
+        if before is not None and self._members.get(key) != before:
+            if len(self._members_before) >= MAX_MEMBERS:
+                return Outcome.TOO_MANY
+            self._members_before.setdefault(key, set()).add(before)
+        return outcome
+
+    def _set_member(self, key: tuple[str, str], event: Headers) -> Outcome:
+        _, interface = key
         self._forget_member(key)
         if event.get("Event") == "QueueMemberRemoved":
             return Outcome.TAKEN
@@ -276,8 +335,12 @@ def watched_now(agent: Agent, items: Iterable[Headers]) -> tuple[str | Hint, ...
     """
     asked = NodeDevices()
     asked.replace((), (), items)
+    return _as_asked(asked.watched_for(agent))
+
+
+def _as_asked(watched: Iterable[str]) -> tuple[str | Hint, ...]:
     found: list[str | Hint] = []
-    for state_of in asked.watched_for(agent):
+    for state_of in watched:
         hint = _HINT_STATE.fullmatch(state_of)
         if hint is None:
             found.append(state_of)

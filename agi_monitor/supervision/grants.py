@@ -223,7 +223,7 @@ class Grants:
         self._places: dict[str, dict[str, Place]] = {}
         """By the channel that is heard, and by the one that hears."""
         self._heard: dict[tuple[str, str], tuple[float, float]] = {}
-        """By supervisor and agent's channel: so long it was heard, and when it was heard last."""
+        """By supervisor and somebody who talked to the agent: so long that was heard, and when it was heard last."""
 
     # ---- what the story of a call tells ----------------------------------------------------------------
 
@@ -244,7 +244,14 @@ class Grants:
         if by_chanspy:
             self._expected.add(grant.id)
 
-    def closed(self, grant: Grant, now: float, at: float | None = None, heard: float = 0.0) -> None:
+    def closed(
+        self,
+        grant: Grant,
+        now: float,
+        at: float | None = None,
+        heard: float = 0.0,
+        parties: frozenset[str] = frozenset(),
+    ) -> None:
         """It is over.
 
         Parameters:
@@ -252,6 +259,7 @@ class Grants:
             now: on the clock of all of these.
             at: in seconds since 1970.
             heard: for how many seconds the call was heard, by the clock of ``now``.
+            parties: the channels that talked to the agent in that conversation; none where that is not known.
         """
         self._open.pop(grant.id, None)
         self._since.pop(grant.id, None)
@@ -263,7 +271,7 @@ class Grants:
         self._last.pop(grant.spyer_uniqueid, None)
         self._last[grant.spyer_uniqueid] = (now, grant)
         self._forget(now)
-        self._note_heard(grant, now, max(heard, (now if at is None else at) - grant.since))
+        self._note_heard(grant, parties, now, max(heard, (now if at is None else at) - grant.since))
 
     def place_taken(self, place: Place) -> None:
         """Somebody is about to hear a call, and counts as one who does until the place is left."""
@@ -389,6 +397,11 @@ class Grants:
         """Return the names under which a channel hears somebody, or is heard without a grant of a story."""
         found = {spy.spyer for spy in self._observed.values() if spy.spyer_uniqueid == uniqueid}
         return found | {spy.spyee for spy in self._observed.values() if spy.spyee_uniqueid == uniqueid and spy.spyee}
+
+    def has_grant(self, spyer_uniqueid: str) -> bool:
+        """Return whether a grant, of this server or another one, goes on on a channel."""
+        known = self._observed.get(spyer_uniqueid)
+        return spyer_uniqueid in self._by_spyer or (known is not None and known.grant is not None)
 
     def concerns(self, uniqueid: str) -> bool:
         """Return whether a channel hears somebody, or is heard by somebody without a grant of a story."""
@@ -567,10 +580,12 @@ class Grants:
             if place.spyee_uniqueid in call:
                 yield place
 
-    def _note_heard(self, grant: Grant, now: float, heard: float) -> None:
-        key = grant.supervisor, grant.spyee_uniqueid
-        seconds, _ = self._heard.pop(key, (0.0, 0.0))
-        self._heard[key] = max(seconds, heard), now
+    def _note_heard(self, grant: Grant, parties: frozenset[str], now: float, heard: float) -> None:
+        # The agent's channel may outlive the conversation, and the conversation may go on with another agent.
+        for party in parties or {grant.spyee_uniqueid}:
+            key = grant.supervisor, party
+            seconds, _ = self._heard.pop(key, (0.0, 0.0))
+            self._heard[key] = max(seconds, heard), now
         while len(self._heard) > MAX_HEARD:
             del self._heard[next(iter(self._heard))]
 

@@ -26,6 +26,10 @@ class LivePbx(Protocol):
         """Ask the queues themselves whether one of them watches a device for an agent."""
         ...
 
+    async def hides_owner(self, device: str) -> bool:
+        """Ask the queues and the hints themselves whether one has a device still that an event has taken from it."""
+        ...
+
     def stale(self) -> Stale | None:
         """Say why the live picture is not to be trusted, or None."""
         ...

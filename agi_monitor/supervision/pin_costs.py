@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,6 +26,13 @@ MAX_PARALLELISM = 8
 
 MAX_LANE_PASSES = 64
 """Lanes times passes: argon2 starts four threads for each (src/core.c, fill_memory_blocks_mt)."""
+
+MAX_KINDS = 8
+"""Kinds of records side by side: each look takes the work of one of every kind. A site has one or two, and some more
+while it moves here from elsewhere."""
+
+MAX_WORK_OF_ALL = 2_097_152
+"""KiB times passes of all kinds together: about ten times the work of a new record."""
 
 SALT_BYTES = range(8, 65)
 HASH_BYTES = range(16, 65)
@@ -120,11 +128,51 @@ def cost_of(record: str | None) -> Cost | None:
 
 
 def in_force(records: Iterable[str | None]) -> frozenset[Cost]:
-    """Return every cost that occurs. Those that may not be looked at are left out."""
+    """Return every cost that occurs. Those that may not be looked at are left out.
+
+    Where there are more than may stand side by side, those that the fewest records have are left out as well, and
+    their records count as none.
+    """
+    found: frozenset[Cost] = frozenset()
+    for cost, _ in sorted(_counted(records).items(), key=lambda counted: (-counted[1], counted[0])):
+        found = with_one_more(found, cost)
+    return found
+
+
+def with_one_more(costs: frozenset[Cost], cost: Cost) -> frozenset[Cost]:
+    """Return the costs with one more, or as they are where that would be too much for one look."""
+    more = costs | {cost}
+    return more if len(more) <= MAX_KINDS and _work(more) <= MAX_WORK_OF_ALL else costs
+
+
+def too_many(records: Iterable[str | None]) -> str | None:
+    """Say why not all these records may stand side by side, or None.
+
+    Parameters:
+        records: each may be looked at, for itself.
+    """
+    costs = _counted(records)
+    if len(costs) > MAX_KINDS:
+        return f"there are argon2id records of {len(costs)} kinds (m, t, p): {MAX_KINDS} is the most"
+    if _work(costs) > MAX_WORK_OF_ALL:
+        together = f"the kinds of argon2id records ask for {_work(costs)} (m times t) together"
+        return f"{together}: {MAX_WORK_OF_ALL} is the most"
+    return None
+
+
+def _counted(records: Iterable[str | None]) -> Counter[Cost]:
     # Ten thousand records have one or two costs: only those are read.
-    kinds = {"$".join(record.split("$", 4)[:4]) for record in records if record is not None}
-    costs = (cost_of(f"{kind}${_SALT}${_HASH}") for kind in kinds)
-    return frozenset(cost for cost in costs if cost is not None)
+    kinds = Counter("$".join(record.split("$", 4)[:4]) for record in records if record is not None)
+    costs: Counter[Cost] = Counter()
+    for kind, number in kinds.items():
+        cost = cost_of(f"{kind}${_SALT}${_HASH}")
+        if cost is not None:
+            costs[cost] += number
+    return costs
+
+
+def _work(costs: Iterable[Cost]) -> int:
+    return sum(cost.memory * cost.passes for cost in costs)
 
 
 def _size(text: str) -> int | None:

@@ -14,7 +14,7 @@ runs forward, stands beside it, and whatever ends first by either of them is ove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -22,8 +22,8 @@ import structlog
 
 from agi_monitor.model import Locked, PinDue, Reason, Refusal, Supervisor
 from agi_monitor.supervision import lock_outs
-from agi_monitor.supervision.lock_outs import MAX_STRANGERS, Limit, Limits, LockOutStore
-from agi_monitor.supervision.pin_costs import Cost, cost_of
+from agi_monitor.supervision.lock_outs import MAX_STRANGERS, Limit, Limits, LockOutStore, peer_name
+from agi_monitor.supervision.pin_costs import Cost, cost_of, with_one_more
 from agi_monitor.supervision.pin_records import PinRecord, PinStore, is_old, look, make_hash
 from agi_monitor.supervision.pin_rules import PinRules
 from agi_monitor.supervision.waiting import Progress, Turns, Wait
@@ -189,9 +189,9 @@ class PinGuard:
         self._unsettled: list[Attempt] = []
         """Counted, and it is not known yet whether the PIN is right."""
         self._seen: dict[str, _Seen] = {}
-        self._remembered: dict[tuple[str, str | None, str], _Moment] = {}
-        self._made: tuple[PinPolicy, set[Cost]] = (policy, set())
-        """Costs of records that are newer than the policy."""
+        self._remembered: dict[tuple[str, str | None, str, str], _Moment] = {}
+        self._made: tuple[PinPolicy, frozenset[Cost]] = (policy, policy.costs)
+        """The costs of the policy, and of records that are newer than it."""
         self._told: set[str] = set()
         """Supervisors whose old records are logged already."""
 
@@ -291,6 +291,11 @@ class PinGuard:
         record = await self._record(claim)
         pin_hash = None if claim.supervisor is None else record.hash
         costs = self._costs()
+        own = cost_of(pin_hash)
+        if own is not None and own not in costs:
+            # There are as many kinds as may be: it counts as none.
+            log.error("pin_record_refused", supervisor="" if claim.supervisor is None else claim.supervisor.id)
+            pin_hash = None
         right = await self._hashing(lambda: look(pin_hash, digits, costs))
         if claim.supervisor is None or not right:
             return None
@@ -298,17 +303,16 @@ class PinGuard:
         await self._storing(lambda: self._store.change(who, lambda before: {}))
         return await self._renewed(claim.supervisor, record, digits)
 
-    def _costs(self) -> Set[Cost]:
+    def _costs(self) -> frozenset[Cost]:
         """Of all records in force: those that the policy knows, and those that this server has seen since."""
-        policy, made = self._made
-        if policy is not self.policy:
-            self._made = policy, made = self.policy, set()
-        return policy.costs | made
+        if self._made[0] is not self.policy:
+            self._made = self.policy, self.policy.costs
+        return self._made[1]
 
     def _note_cost(self, pin_hash: str | None) -> None:
         cost = cost_of(pin_hash)
-        if cost is not None and cost not in self._costs():
-            self._made[1].add(cost)
+        if cost is not None:
+            self._made = self.policy, with_one_more(self._costs(), cost)
 
     # ---- lock-outs and the clock -----------------------------------------------------------------------
 
@@ -383,7 +387,7 @@ class PinGuard:
     # ---- a PIN that is remembered ----------------------------------------------------------------------
 
     async def remembered(self, claim: Claim) -> bool:
-        """Return whether this endpoint gave this supervisor's present PIN a short while ago, by both clocks.
+        """Return whether this phone of this PBX gave this supervisor's present PIN a short while ago, by both clocks.
 
         Raises:
             StateUnavailable: that is not known.
@@ -392,7 +396,7 @@ class PinGuard:
         if supervisor is None or not any(entry[0] == supervisor.id for entry in self._remembered):
             return False
         record = await self._record(claim)
-        given = self._remembered.get((supervisor.id, record.hash, claim.endpoint))
+        given = self._remembered.get((supervisor.id, record.hash, claim.endpoint, peer_name(claim.peer)))
         if given is None or given.over(self.policy.remember_seconds, self._now()):
             return False
         return self.due(record) is None and not await self.locked(claim)
@@ -402,8 +406,9 @@ class PinGuard:
         now, seconds = self._now(), self.policy.remember_seconds
         self._remembered = {entry: given for entry, given in self._remembered.items() if not given.over(seconds, now)}
         if seconds > 0 and claim.supervisor is not None:
-            # The hash is part of the key: a changed PIN is asked for at once.
-            self._remembered[claim.supervisor.id, record.hash, claim.endpoint] = now
+            # The hash is part of the key: a changed PIN is asked for at once. So is the PBX: two of them may have
+            # phones of one name, and another address can claim to be any phone.
+            self._remembered[claim.supervisor.id, record.hash, claim.endpoint, peer_name(claim.peer)] = now
 
     # ---- another PIN -----------------------------------------------------------------------------------
 

@@ -11,15 +11,17 @@ No step gives sound but the application, and the application is executed in one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from agi_monitor import names
-from agi_monitor.errors import AuditUnavailable, CallEnded, CommandFailed
-from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal
+from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded, CommandFailed
+from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal, endpoint_of
 from agi_monitor.names import Uniqueid
-from agi_monitor.supervision import bridging, chanspy, proof, protected, targets
+from agi_monitor.supervision import bridging, chanspy, origins, proof, protected, targets
 from agi_monitor.supervision.audit import End, SpyEnded, SpyStarted
+from agi_monitor.supervision.calls import Origin
 from agi_monitor.supervision.circumstances import Circumstances
 from agi_monitor.supervision.grants import Grant, Place
 from agi_monitor.supervision.hooks import Asked
@@ -248,7 +250,7 @@ class Spying:
             scan=self._scan,
         )
 
-    def _decide(self, spyee: Spyee, mode: Mode) -> tuple[Permitted, Place] | Refusal:
+    def _decide(self, spyee: Spyee, mode: Mode, source: Origin | None = None) -> tuple[Permitted, Place] | Refusal:
         """Decide by everything that is known at this moment."""
         policy, channel, now = self._line.policy(), spyee.channel, self._line.clock()
         place = self._place_on(channel.uniqueid, now)
@@ -259,19 +261,26 @@ class Spying:
             reason=bool(self._reason_for(channel.uniqueid)),
             begins=place is not self._place,
         )
-        decide = partial(self._permitted, policy, mode, known)
+        cases = (known,) if source is None else tuple(origins.confirmed(known, source))
+        decide = partial(self._permitted, policy, mode, cases)
         permitted = decide(spyee.agent.extension)
         if isinstance(permitted, Refusal):
             return permitted
         refusal = (
             targets.possible(channel, mode, policy.barge)
             or policy.protected.refusal(channel)
+            or targets.uncertain(channel)
             or other_owner_refuses(policy, self._live, spyee.agent.extension, channel.name, decide)
         )
         return (permitted, place) if refusal is None else refusal
 
-    def _permitted(self, policy: Policy, mode: Mode, known: Circumstances, extension: str) -> Permitted | Refusal:
-        return policy.permitted(self._line.endpoint, self._supervisor_id, extension, mode, known)
+    def _permitted(
+        self, policy: Policy, mode: Mode, cases: Sequence[Circumstances], extension: str
+    ) -> Permitted | Refusal:
+        decided = [
+            policy.permitted(self._line.endpoint, self._supervisor_id, extension, mode, known) for known in cases
+        ]
+        return next((one for one in decided if isinstance(one, Refusal)), decided[0])
 
     @property
     def _supervisor_id(self) -> str | None:
@@ -382,9 +391,9 @@ class Spying:
                 revoked = confirmed.reason
             elif confirmed is not None:
                 # Nothing is waited for between this decision and the application.
-                revoked = self._no_longer(grant, confirmed)
-            if isinstance(confirmed, Spyee) and revoked is None:
-                application, arguments = self._application(grant, confirmed.channel)
+                revoked = self._no_longer(grant, *confirmed)
+            if isinstance(confirmed, tuple) and revoked is None:
+                application, arguments = self._application(grant, confirmed[0].channel)
                 self.spying, self.grant = True, grant
                 result = await self._caller.execute(application, arguments)
                 self.spying = False
@@ -436,14 +445,14 @@ class Spying:
             await self._line.say(Cue.CALL_OVER)
         return _Step(why, pressed, another)
 
-    async def _confirm(self, grant: Grant, spyee: Spyee) -> Spyee | Refusal:
+    async def _confirm(self, grant: Grant, spyee: Spyee) -> tuple[Spyee, Origin] | Refusal:
         """Ask the PBX itself, right before the application, who is about to hear whom.
 
-        The record took its time, and what was known before it came from events. Now the supervisor's call must be at
-        the phone that it came from, and the agent's channel must be the one that was decided on, on the agent's
-        device, in a conversation, and not protected. Who is taken over must be who was to be.
+        The record took its time, and what was known before it came from events. Now the agent's channel must be the
+        one that was decided on, on the agent's device, in a conversation, and not protected. Who is taken over must
+        be who was to be. The supervisor's call must be at the phone that it came from: that is asked last, because
+        another phone may take the call while the questions before it are answered.
         """
-        await self._line.confirm()
         now = await self._devices.confirmed(spyee.agent, spyee.channel)
         if now is None or not now.talking:
             return Refusal(Reason.TARGET_GONE)
@@ -451,7 +460,23 @@ class Spying:
             return Refusal(Reason.TARGET_GONE, "the call went on with another party")
         if await self._is_marked(now):
             return Refusal(Reason.PROTECTED, "the dialplan says so")
-        return replace(spyee, channel=now)
+        if await self._hides_owner(now):
+            return Refusal(Reason.STALE, "who is logged in at the phone is not known for certain")
+        source = origins.UNKNOWN
+        if self._line.policy().rights.depend_on_calls and self._onlooker.sees:
+            source = await origins.at_source(self._caller, now)
+        await self._line.confirm()
+        return replace(spyee, channel=now), source
+
+    async def _hides_owner(self, channel: DeviceChannel) -> bool:
+        device = endpoint_of(channel.name)
+        if self._live is None or device is None:
+            return False
+        try:
+            return await self._live.hides_owner(device)
+        except AgiMonitorError:
+            # One who logged out may still be there.
+            return True
 
     def _application(self, grant: Grant, channel: DeviceChannel) -> tuple[str, str]:
         if grant.mode is Mode.TAKE_OVER:
@@ -460,12 +485,18 @@ class Spying:
             return bridging.JOIN, bridging.join(names.DeviceChannel(channel.name))
         return chanspy.APPLICATION, chanspy.arguments(Uniqueid(channel.uniqueid), grant.mode)
 
-    def _no_longer(self, grant: Grant, spyee: Spyee) -> str | None:
-        """Say why the grant does not hold any more: the records took their time."""
+    def _no_longer(self, grant: Grant, spyee: Spyee, source: Origin | None = None) -> str | None:
+        """Say why the grant does not hold any more: the records took their time.
+
+        Parameters:
+            grant: the grant.
+            spyee: whom.
+            source: where the call came from, by its channels; None where they were not asked yet.
+        """
         revoked = self._revoked(grant)
         if revoked is not None:
             return revoked
-        decided = self._decide(spyee, grant.mode)
+        decided = self._decide(spyee, grant.mode, source)
         return decided.reason if isinstance(decided, Refusal) else None
 
     def _goes_on(self) -> bool:

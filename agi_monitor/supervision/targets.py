@@ -61,6 +61,8 @@ class DeviceChannel:
         known_by: why its device is the agent's.
         in_conference: its bridge is a conference, also while there is one peer only.
         hold_known: ``on_hold`` is certain. A call that was on before the live picture was is not known to be held.
+        peers_known: ``peers`` are certain to be all who are on the call.
+        ways: the channels on the way to the peers, and these; none where the live picture says who they are.
     """
 
     name: str
@@ -72,6 +74,8 @@ class DeviceChannel:
     known_by: KnownBy = KnownBy.CONFIGURED
     in_conference: bool = False
     hold_known: bool = field(default=True, compare=False)
+    peers_known: bool = field(default=True, compare=False)
+    ways: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def talking(self) -> bool:
@@ -152,6 +156,11 @@ def possible(channel: DeviceChannel, mode: Mode, barge: Barge = Barge.CHANSPY) -
     if mode is Mode.TAKE_OVER and not (len(channel.peers) == 1 and is_device_channel(channel.peers[0])):
         return Refusal(Reason.CONFERENCE, f"{len(channel.peers)} other parties")
     return None
+
+
+def uncertain(channel: DeviceChannel) -> Refusal | None:
+    """Say that not all who are on a call are known, or None: one of the others may be protected."""
+    return None if channel.peers_known else Refusal(Reason.STALE, "who is on the call is not known for certain")
 
 
 def because(chosen: DeviceChannel, calls: Sequence[DeviceChannel]) -> str:

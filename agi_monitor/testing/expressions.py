@@ -41,7 +41,7 @@ def variable(fake: FakeAsterisk, channel: FakeChannel, name: str) -> str:
     known = {
         "UNIQUEID": channel.uniqueid,
         "CHANNEL": channel.name,
-        "BRIDGEPEER": channel.bridge_peer,
+        "BRIDGEPEER": ",".join(bridged(fake, channel)),
         "CONTEXT": channel.context,
         "EXTEN": channel.extension,
         "PRIORITY": channel.priority,
@@ -49,6 +49,17 @@ def variable(fake: FakeAsterisk, channel: FakeChannel, name: str) -> str:
     if channel.variables.get(name) is not None:
         return channel.variables[name]
     return known.get(name, "")
+
+
+def bridged(fake: FakeAsterisk, channel: FakeChannel) -> list[str]:
+    """The names of all others in the bridge of a channel, which one of them may tell for all (bridge.c)."""
+    own = channel.bridge_peer.split(",") if channel.bridge_peer else []
+    for other in fake.channels if len(own) < 2 else ():
+        names = other.bridge_peer.split(",")
+        # Of two, each tells who it talks to.
+        if other.alive and len(names) > 1 and channel.name in names and own in ([], [other.name]):
+            return [other.name, *(name for name in names if name != channel.name)]
+    return own
 
 
 def function(fake: FakeAsterisk, channel: FakeChannel, name: str, argument: str) -> str:
@@ -84,6 +95,9 @@ def function(fake: FakeAsterisk, channel: FakeChannel, name: str, argument: str)
             "name": channel.name,
             "uniqueid": channel.uniqueid,
             "language": channel.language,
+            "peer": "".join(bridged(fake, channel)) if len(bridged(fake, channel)) == 1 else "",
+            "appname": channel.variables.get("application", ""),
+            "appdata": channel.variables.get("application data", ""),
         }
         if channel.name.startswith("PJSIP/"):
             answers["endpoint"] = channel.name.removeprefix("PJSIP/").rpartition("-")[0]

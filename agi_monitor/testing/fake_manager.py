@@ -447,6 +447,10 @@ class FakeManager:
     def _answer_list(self, asked: Message) -> None:
         attribute, message, item, end = LISTS[asked.text("Action")]
         items: Items = getattr(self, attribute)
+        if asked.text("Action") == "QueueStatus":
+            items = [
+                headers for headers in items if _is_asked_for(headers, asked.text("Queue"), asked.text("Member"))
+            ]
         self._reply(asked, "Success", {"EventList": "start", "Message": message})
         action_id = ("ActionID", asked.action_id)
         for headers in items:
@@ -546,10 +550,12 @@ class FakeManager:
         return {"Variable": variable, "Value": (value or "")[:1_023]}
 
     def _fact(self, channel: Mapping[str, str], variable: str) -> str:
-        if variable == "BRIDGEPEER":
+        if variable in ("BRIDGEPEER", "CHANNEL(peer)"):
             bridge = channel["BridgeId"]
             others = [other for other in self.channels if other is not channel]
-            return ",".join(other["Channel"] for other in others if bridge and other["BridgeId"] == bridge)
+            names = [other["Channel"] for other in others if bridge and other["BridgeId"] == bridge]
+            # The function knows of a bridge of two only (bridge.c, ast_bridge_peer_nolock).
+            return ",".join(names) if variable == "BRIDGEPEER" or len(names) == 1 else ""
         return channel.get(FACTS[variable], "") if variable in FACTS else ""
 
     def _setvar(self, asked: Message) -> Mapping[str, str] | str:
@@ -594,6 +600,14 @@ _ANSWERS: Final[Mapping[str, Answer]] = {
     "PlayDTMF": FakeManager._play_dtmf,
     "Setvar": FakeManager._setvar,
 }
+
+
+def _is_asked_for(item: Mapping[str, str], queue: str, member: str) -> bool:
+    """Whether QueueStatus lists an item: callers are listed whatever member is asked for (app_queue.c)."""
+    if queue not in ("", item.get("Queue")):
+        return False
+    is_member = item.get("Event", "QueueMember") == "QueueMember"
+    return not is_member or member in ("", item.get("Location"), item.get("Name"))
 
 
 def _usual(name: str) -> str:

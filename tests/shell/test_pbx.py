@@ -649,3 +649,76 @@ def test_the_queue_itself_says_where_an_agent_is_logged_in(
     site.fake.variables["", "HINT(1001@hints)"] = "PJSIP/1002&Custom:x"
     assert result_of(site.pbx.is_member(AGENT, device)) is expected
     assert site.fake.asked("QueueStatus") == [{"Queue": "sales", "Member": "PJSIP/1002"}]
+
+
+def removed(site: Site) -> None:
+    """An event says that the member has logged out."""
+    site.fake.event(
+        "QueueMemberRemoved",
+        Queue="sales",
+        MemberName="1001",
+        Interface="PJSIP/1002",
+        StateInterface="PJSIP/1002",
+    )
+
+
+def another(site: Site) -> None:
+    """An event says that another agent is logged in there."""
+    site.fake.event(
+        "QueueMemberAdded",
+        Queue="sales",
+        MemberName="1005",
+        Interface="PJSIP/1002",
+        StateInterface="PJSIP/1002",
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "listed", "hidden"),
+    [
+        (removed, [MEMBER], True),
+        (removed, [], False),
+        (removed, [{**MEMBER, "Location": "PJSIP/1009"}], False),
+        (removed, [{**MEMBER, "StateInterface": "PJSIP/1003"}], False),
+        (another, [MEMBER], True),
+        (another, [{**MEMBER, "Name": "1005"}], False),
+    ],
+    ids=["still-there", "gone", "another-member", "elsewhere", "not-another", "another"],
+)
+def test_a_login_that_an_event_has_taken_away_is_asked_of_its_queue(
+    site: Site, event: Callable[[Site], None], listed: list[dict[str, str]], hidden: bool
+) -> None:
+    """Where the queue has it still, the event was forged, and the picture is doubted."""
+    site.fake.queues = [MEMBER]
+    site.pbx._sync_now()
+    site.fake.advance(SETTLE_SECONDS)
+    site.forget()
+    assert not result_of(site.pbx.hides_owner("PJSIP/1002"))
+    assert site.fake.names == []
+    event(site)
+    site.fake.queues = listed
+    with capture_logs():
+        assert not result_of(site.pbx.hides_owner("PJSIP/1001"))
+        assert site.fake.names == []
+        assert result_of(site.pbx.hides_owner("PJSIP/1002")) is hidden
+    assert bool(site.records("ami_forged")) is hidden
+    assert site.fake.asked("QueueStatus")[0] == {"Queue": "sales", "Member": "PJSIP/1002"}
+    if not hidden:
+        site.pbx._sync_now()
+        site.fake.advance(SETTLE_SECONDS)
+        site.forget()
+        assert not result_of(site.pbx.hides_owner("PJSIP/1002"))
+        assert site.fake.names == []
+
+
+@pytest.mark.parametrize(("now", "hidden"), [("PJSIP/1002&PJSIP/1009", True), ("PJSIP/1009", False)])
+def test_a_hint_that_an_event_has_changed_is_asked_for(site: Site, now: str, hidden: bool) -> None:
+    """A device is that of the hint until the hint itself names it no more."""
+    hint = {"Exten": "1003", "Context": "hints", "Hint": "PJSIP/1002", "Status": "0"}
+    site.fake.hints = [hint]
+    site.pbx._sync_now()
+    site.fake.advance(SETTLE_SECONDS)
+    site.fake.event("ExtensionStatus", **{**hint, "Hint": "PJSIP/1009"})
+    site.fake.variables["", "HINT(1003@hints)"] = now
+    with capture_logs():
+        assert result_of(site.pbx.hides_owner("PJSIP/1002")) is hidden

@@ -136,6 +136,52 @@ def test_a_clock_that_is_set_back_gives_nobody_a_minute_more(site: Site) -> None
     assert site.time() - site.watch.heard_since("anna", call, site.time()) >= 60.0
 
 
+def heard(site: Site, *call: str) -> float:
+    """So many seconds of this call the supervisor has heard, as the rules count them."""
+    return round(site.time() - site.watch.heard_since("anna", frozenset(call), site.time()), 1)
+
+
+NEXT, NEXT_UNIQUEID = "PJSIP/trunk-000000cc", "1700009000.1"
+
+
+def hear_for(site: Site, seconds: float) -> Grant:
+    """The supervisor hears the call for so long. Returns the grant, whose place is taken."""
+    only_if(site, terms=Terms(max_minutes=1))
+    grant = replace(GRANT, since=site.time(), began=site.time())
+    begin(site, grant)
+    site.fake.advance(seconds)
+    return grant
+
+
+@pytest.mark.parametrize("during", [True, False], ids=["while-it-is-heard", "afterwards"])
+def test_the_next_call_on_a_channel_that_stays_is_a_new_one(site: Site, *, during: bool) -> None:
+    """As of an agent who is logged in with AgentLogin, whose channel outlives the customer's."""
+    grant = hear_for(site, 50.0)
+
+    def over() -> None:
+        site.close(grant)
+        site.watch.place_left(grant.place)
+
+    if not during:
+        over()
+    site.fake.hang_up(CUSTOMER)
+    site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-1")
+    if during:
+        over()
+    assert heard(site, SPYEE_UNIQUEID, NEXT_UNIQUEID) == 0.0
+    assert heard(site, SPYEE_UNIQUEID, CUSTOMER_UNIQUEID) == 50.0
+
+
+def test_minutes_go_on_with_the_customer_to_a_colleague(site: Site) -> None:
+    """A transfer is not a new beginning."""
+    grant = hear_for(site, 50.0)
+    site.close(grant)
+    site.watch.place_left(grant.place)
+    site.fake.hang_up(SPYEE)
+    site.fake.add_channel("PJSIP/1002-000000dd", "1700009000.2", "b-1")
+    assert heard(site, "1700009000.2", CUSTOMER_UNIQUEID) == 50.0
+
+
 @pytest.mark.parametrize(
     ("conditions", "looked"),
     [

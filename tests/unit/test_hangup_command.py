@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def hang_up(*command: str, seconds: float = 60.0) -> tuple[bool, list[dict[str, 
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120)
     did, logs = json.loads(done.stdout)
     return did, logs
+
+
+def runs(pid: int) -> bool:
+    """Whether a process goes on; one that only waits for its parent to take note does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_the_channel_stands_where_the_command_wants_it(tmp_path: Path) -> None:
@@ -72,3 +81,20 @@ def test_a_command_that_does_not_end_is_not_waited_for() -> None:
     """What it was to do may be done later; nobody counts on it."""
     did, (line,) = hang_up("sh", "-c", "read never", seconds=0.2)
     assert (did, line["error"]) == (False, "no end within 0.2 s")
+
+
+def test_a_command_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    """Left alone it would end a channel of that name hours later, or fill the machine with its like."""
+    told = tmp_path / "pid"
+    hang_up("sh", "-c", 'echo $$ > "$0"; exec sleep 600', str(told), seconds=2.0)
+    for _ in range(100):
+        if not runs(int(told.read_text())):
+            return
+        time.sleep(0.1)
+    pytest.fail("it goes on")
+
+
+def test_what_a_killed_command_has_started_is_not_waited_for() -> None:
+    """It may hold the pipe on which the command said something."""
+    did, (line,) = hang_up("sh", "-c", "sleep 5 & read never; wait", seconds=0.5)
+    assert (did, line["error"]) == (False, "no end within 0.5 s")

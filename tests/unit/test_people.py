@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from agi_monitor import people_csv
 from agi_monitor.errors import ConfigError
-from agi_monitor.people import AgentEntry, Change, Kind, People, SupervisorEntry, differences, taken_in, without_pins
+from agi_monitor.people import (
+    AgentEntry,
+    Change,
+    Kind,
+    People,
+    SupervisorEntry,
+    differences,
+    taken_in,
+    without_pins,
+)
+from agi_monitor.people import problems as problems_of
+from agi_monitor.supervision.pin_costs import MAX_KINDS, Cost
 from tests.unit.supervision.desk import PIN_HASH
 
 ANNA = SupervisorEntry(
@@ -181,3 +192,22 @@ def test_any_bytes_are_people_or_a_config_error(content: bytes) -> None:
         people_csv.read(b"kind,id,name,groups\n" + content, "p.csv", People())
     except ConfigError as error:
         assert error.problems
+
+
+# ---- PIN records side by side --------------------------------------------------------------------------------
+
+
+def test_records_of_too_many_kinds_are_refused() -> None:
+    """Each look at a PIN takes the work of all kinds; those of somebody who is disabled do not count."""
+
+    def wrong(number: int, *, disabled: bool = False) -> list[str]:
+        entries = {
+            f"s{one}": {"endpoints": [f"PJSIP/{one}"], "pin": Cost(8 + one, 1, 1).dummy(), "disabled": disabled}
+            for one in range(number)
+        }
+        return [problem for _, problem in problems_of(People.model_validate({"supervisors": entries}))]
+
+    assert wrong(MAX_KINDS) == []
+    assert wrong(MAX_KINDS + 1, disabled=True) == []
+    (problem,) = wrong(MAX_KINDS + 1)
+    assert problem.startswith("there are argon2id records of 9 kinds (m, t, p): 8 is the most. ")

@@ -8,7 +8,7 @@ import pytest
 from structlog.typing import EventDict
 from twisted.internet.defer import Deferred
 
-from agi_monitor.model import Barge, Mode, RogueSpies
+from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
 from agi_monitor.spy_watch import PROMPT_SECONDS
 from agi_monitor.supervision.channels import SETTLE_SECONDS
 from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, Kind
@@ -28,6 +28,38 @@ from tests.shell.managed import (
     Site,
 )
 from tests.shell.spy_watch.watching import BEFORE, HOOK, OTHER, STRANGER, kept, kinds, miss, resync
+
+
+@pytest.mark.parametrize("adopted", [False, True], ids=["of-a-story", "adopted"])
+def test_a_session_that_claims_the_channel_of_a_spy_gets_no_grant(site: Site, *, adopted: bool) -> None:
+    """The spy that is there keeps its grant, its place and its time; nothing is hung up when the other one ends."""
+    site.change(rogue=RogueSpies.HANG_UP, orphans=Orphans.ADOPT)
+    site.watch.place_taken(GRANT.place)
+    if adopted:
+        site.fake.variables[SPYER, VARIABLE] = BEFORE.sign(GRANT)
+        site.fake.start_spying(SPYER, SPYEE)
+    else:
+        site.open()
+    before, heard = kinds(site), site.watch.heard_for(GRANT.place)
+    site.forget()
+    site.fake.advance(60.0)
+    claimed = replace(GRANT, call="c-evil")
+    site.watch.place_taken(claimed.place)
+    assert site.watch.opened(claimed) == ""
+    site.watch.closed(claimed)
+    site.watch.place_left(claimed.place)
+    assert adopted or site.watch.heard_for(GRANT.place) == heard + 60.0
+    site.fake.advance(LATE_SECONDS + 5.0)
+    resync(site)
+    assert kinds(site) == before
+    assert (site.fake.asked("Hangup"), site.facts) == ([], [])
+
+
+def test_a_channel_has_one_grant_after_the_other(site: Site) -> None:
+    """As through every change of mode."""
+    site.open()
+    site.close()
+    assert site.watch.opened(replace(GRANT, number=2)) != ""
 
 
 def test_a_granted_spy_is_no_alarm(site: Site) -> None:

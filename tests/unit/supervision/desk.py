@@ -208,6 +208,10 @@ class LiveHouse:
         """No queue here."""
         return False
 
+    async def hides_owner(self, device: str) -> bool:
+        """No event has taken anybody away."""
+        return False
+
     def stale(self) -> Stale | None:
         """Whether the picture is lost."""
         return self._index().stale("pbx")

@@ -29,7 +29,10 @@ BEN = Agent("1001", frozenset(), ("PJSIP/1001",))
 
 
 class Answers:
-    """Answers expressions from a table; what is not in it is empty, and a channel that is not in it is gone."""
+    """Answers expressions from a table; what is not in it is empty, and a channel that is not in it is gone.
+
+    Who is in a bridge with whom is told once, by the BRIDGEPEER of one of them: all others say the same, as on a PBX.
+    """
 
     def __init__(self, own: Mapping[str, str], channels: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self.own = own
@@ -41,8 +44,26 @@ class Answers:
         self.asked.append((expression, channel))
         if channel is None:
             return self.own.get(expression, "")
-        answers = self.channels.get(channel)
-        return None if answers is None else answers.get(expression, "")
+        named = self.named(channel)
+        answers = self.channels.get(channel, None if not named else {})
+        if answers is None:
+            return None
+        told = {"${CHANNEL(peer)}": "" if "," in named else named, "${BRIDGEPEER}": named}
+        told["${CHANNEL(peer)}|${BRIDGEPEER}"] = "|".join(told.values())
+        return answers.get(expression, told.get(expression, ""))
+
+    def named(self, channel: str) -> str:
+        """Who else is in the bridge of a channel."""
+        listed = {
+            name: answers.get("${BRIDGEPEER}", answers.get(DETAILS, "").rpartition("|")[2])
+            for name, answers in self.channels.items()
+        }
+        if listed.get(channel):
+            return listed[channel]
+        for name, names in listed.items():
+            if "," in names and channel in names.split(","):
+                return ",".join([name, *(one for one in names.split(",") if one != channel)])
+        return ""
 
 
 def one_channel(answer: str, name: str = NAME) -> Answers:
@@ -392,3 +413,72 @@ def test_an_agent_of_the_pool_is_where_they_logged_in(hint: str, channel: str, e
     """By the channel that waits in AgentLogin; what is no phone's is nobody's."""
     answers = Answers({"${HINT(1002@hints)}": hint, "${AGENT(7001:fullchannel)}": channel})
     assert look_up(answers, BY_HINT).endpoints == endpoints
+
+
+# ---- who is on the call ------------------------------------------------------------------------------------
+
+THIRD = "PJSIP/3002-0000000c"
+PROTECTED = "PJSIP/9000-00000013"
+BOTH = "${CHANNEL(peer)}|${BRIDGEPEER}"
+
+
+def in_a_bridge(named: str, **answers: Mapping[str, str]) -> DeviceChannel:
+    """The agent's channel with this BRIDGEPEER, on a PBX with these other channels."""
+    pbx = one_channel(f"1700000000.10|Up|0|555|{named}")
+    pbx.channels = {**pbx.channels, **answers}
+    (channel,) = look_up(pbx).channels
+    return channel
+
+
+def test_of_two_parties_the_bridge_says_who_the_other_one_is() -> None:
+    """BRIDGEPEER is a variable: another dialplan may have written another channel into it."""
+    written = {DETAILS: f"1700000000.10|Up|0|555|{PEER}", "${CHANNEL(peer)}": PROTECTED}
+    channel = in_a_bridge(PEER, **{NAME: written, PROTECTED: {}})
+    assert (channel.peers, channel.peers_known) == ((PROTECTED,), True)
+
+
+def test_a_variable_that_was_taken_away_hides_no_party() -> None:
+    """The bridge still says who is there."""
+    written = {DETAILS: "1700000000.10|Up|0|555|", "${CHANNEL(peer)}": PROTECTED}
+    assert in_a_bridge("", **{NAME: written, PROTECTED: {}}).peers == (PROTECTED,)
+
+
+@pytest.mark.parametrize(
+    ("others", "known"),
+    [
+        ({}, True),
+        ({PEER: {BOTH: f"|{NAME},{THIRD},{PROTECTED}"}}, False),
+        ({PEER: {BOTH: f"{PROTECTED}|{PROTECTED}"}}, False),
+        ({PEER: {BOTH: f"{NAME}|{NAME},{THIRD}"}}, False),
+        ({PEER: {BOTH: f"|{THIRD}"}}, False),
+        ({PEER: {BOTH: "|"}}, False),
+    ],
+    ids=["agree", "one-names-another", "elsewhere", "a-bridge-of-two", "not-the-agent", "in-none"],
+)
+def test_in_a_bridge_of_more_all_must_say_the_same(others: Mapping[str, Mapping[str, str]], known: bool) -> None:
+    """A party that is left out of one list is on another."""
+    assert in_a_bridge(f"{PEER},{THIRD}", **others).peers_known is known
+
+
+def test_a_channel_that_is_gone_is_not_on_the_call() -> None:
+    """Asterisk does not write the list of the last one in a bridge again."""
+    channel = Answers(
+        {"${DEVICE_STATE(PJSIP/1001)}": "INUSE", "${CHANNELS(^PJSIP/1001-[0-9a-f]+$)}": NAME},
+        {NAME: {DETAILS: f"1700000000.10|Up|0||{PEER}", "${CHANNEL(peer)}": ""}},
+    )
+    (found,) = look_up(channel).channels
+    assert not found.talking
+
+
+@pytest.mark.parametrize(("number", "known"), [(9, True), (10, False)])
+def test_a_list_that_may_have_been_cut_is_not_all(number: int, known: bool) -> None:
+    """Asterisk names ten others at most: an eleventh may be a protected one."""
+    named = ",".join(f"PJSIP/p{one}-0000000c" for one in range(number))
+    assert in_a_bridge(named).peers_known is known
+
+
+def test_the_way_to_the_peers_is_known() -> None:
+    """A caller of a queue may stand at any of these channels."""
+    way = f"{LOCAL};2"
+    channel = in_a_bridge(way, **{f"{LOCAL};1": {"${BRIDGEPEER}": PEER}})
+    assert channel.ways == (way, f"{LOCAL};1", PEER)

@@ -599,6 +599,20 @@ def test_what_was_heard_of_a_call_counts_until_it_is_over() -> None:
     assert grants.heard_since("anna", CALL, NOW + 400) == NOW + 400
 
 
+def test_minutes_are_those_of_the_conversation() -> None:
+    """They go on with the customer to another agent, and not on the agent's channel to another customer."""
+    grants = Grants()
+    grants.opened(GRANT, NOW)
+    grants.closed(GRANT, NOW + 30, parties=frozenset({"customer", "colleague"}))
+    for call, heard in (
+        ({GRANT.spyee_uniqueid, "customer"}, 30),
+        ({"other-agent", "customer"}, 30),
+        ({"other-agent", "colleague", "fourth"}, 30),
+        ({GRANT.spyee_uniqueid, "other-customer"}, 0),
+    ):
+        assert grants.heard_since("anna", frozenset(call), NOW + 100) == NOW + 100 - heard
+
+
 def test_a_second_phone_is_no_new_beginning() -> None:
     """Whoever hears the call already hears it since then, from whichever phone."""
     grants = Grants()

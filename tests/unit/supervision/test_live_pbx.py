@@ -34,6 +34,10 @@ class Live:
     async def is_fresh(self) -> bool:
         return self.fresh
 
+    async def hides_owner(self, device: str) -> bool:
+        """No event has taken anybody away."""
+        return False
+
     async def is_member(self, agent: Agent, device: str) -> bool:
         if device == "PJSIP/lost":
             raise NoAnswer("QueueStatus", 1.0)

@@ -40,6 +40,10 @@ class Live:
     async def is_fresh(self) -> bool:
         return True
 
+    async def hides_owner(self, device: str) -> bool:
+        """No event has taken anybody away."""
+        return False
+
     async def is_member(self, agent: Agent, device: str) -> bool:
         return False
 

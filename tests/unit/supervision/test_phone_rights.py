@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from agi_monitor.errors import Disconnected
 from agi_monitor.model import Cue, Direction, Follow, Mode, Reason
 from agi_monitor.supervision.authorization import Allowed, Calls, Effect, Request, Rights, Rule, Terms
+from agi_monitor.supervision.calls import Origin
 from agi_monitor.supervision.explain import explain
 from agi_monitor.supervision.grants import Grant, Place
 from agi_monitor.supervision.hours import Hours, When
@@ -487,3 +489,105 @@ def test_the_customer_stands_for_the_call(desk: Desk) -> None:
     desk.run()
     assert CUSTOMER in desk.channel_of(SPYEE_UNIQUEID).bridge_peer
     assert refusals(desk)[0] == Reason.TOO_MANY_LISTENERS
+
+
+# ---- where the call came from, by the channels themselves ---------------------------------------------------
+
+
+def told(monkeypatch: pytest.MonkeyPatch, desk: Desk, queue: str | None, direction: Direction | None = None) -> None:
+    """Events have told this of the agent's call."""
+    monkeypatch.setattr(desk.live, "origin_of", lambda uniqueid: Origin(queue, direction))
+
+
+DENY_HELP = rule(name="not-the-helpline", effect=Effect.DENY, calls=HELP)
+
+
+@pytest.mark.parametrize(
+    ("rules", "by_events", "by_channels", "heard"),
+    [
+        ((rule(calls=HELP),), "help", "help", True),
+        ((rule(calls=HELP),), "help", "", False),
+        ((rule(calls=HELP),), "help", "sales", False),
+        ((rule(), DENY_HELP), "", "help", False),
+        ((rule(), DENY_HELP), "sales", "help", False),
+        ((rule(), DENY_HELP), "", "sales", True),
+        ((rule(), DENY_HELP), "sales", "sales", True),
+        ((rule(), DENY_HELP), None, "", False),
+        ((rule(),), "help", "", True),
+    ],
+)
+def test_a_queue_that_only_events_have_told_decides_nothing(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    rules: tuple[Rule, ...],
+    by_events: str | None,
+    by_channels: str,
+    heard: bool,
+) -> None:
+    """What the customer's channel runs has to come to the same, right before the call is heard."""
+    desk.change(rules=rules)
+    if by_channels:
+        out_of_queue(desk, by_channels)
+    told(monkeypatch, desk, by_events)
+    desk.run()
+    assert bool(desk.spies) is heard
+
+
+@pytest.mark.parametrize(
+    ("application", "by_events", "heard"),
+    [
+        ("AppQueue", Direction.IN, True),
+        ("AppDial", Direction.IN, True),
+        ("Dial", Direction.IN, False),
+        ("ConfBridge", Direction.IN, False),
+        ("AppDial", Direction.OUT, False),
+    ],
+)
+def test_a_direction_that_only_events_have_told_decides_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, application: str, by_events: Direction, heard: bool
+) -> None:
+    """A phone that was called runs nothing of its own."""
+    desk.change(rules=(rule(calls=Calls(direction=Direction.IN)),))
+    desk.channel_of(SPYEE_UNIQUEID).variables["application"] = application
+    told(monkeypatch, desk, "", by_events)
+    desk.run()
+    assert bool(desk.spies) is heard
+
+
+def test_nothing_is_asked_where_no_rule_depends_on_calls(desk: Desk) -> None:
+    """Every question takes its time."""
+    desk.run()
+    assert desk.spies
+    assert not any("appname" in one for one in desk.pbx.happened)
+
+
+def test_a_caller_behind_local_channels_names_the_queue(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The channel in the queue may be one on the way to the customer's phone."""
+    desk.change(rules=(rule(), DENY_HELP))
+    told(monkeypatch, desk, "")
+    way = "Local/call@out-0000000d"
+    desk.channel_of(SPYEE_UNIQUEID).bridge_peer = f"{way};2"
+    desk.channel_of(CUSTOMER_UNIQUEID).bridge_peer = f"{way};1"
+    queued = {"application": "Queue", "application data": "help"}
+    desk.pbx.add_channel(f"{way};1", "1700000050.41", bridge_peer=CUSTOMER)
+    desk.pbx.add_channel(f"{way};2", "1700000050.42", bridge_peer=SPYEE, variables=queued)
+    desk.run()
+    assert desk.spies == []
+
+
+@pytest.mark.parametrize("answer", [True, None], ids=["still-there", "no-answer"])
+def test_a_login_that_an_event_has_taken_away_is_asked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, answer: bool | None
+) -> None:
+    """A protected agent may be logged in at the phone still."""
+
+    async def hides_owner(device: str) -> bool:
+        assert device == "PJSIP/1001"
+        if answer is None:
+            raise Disconnected("the connection is lost")
+        return answer
+
+    monkeypatch.setattr(desk.live, "hides_owner", hides_owner)
+    desk.run()
+    assert desk.spies == []
+    assert next(record["detail"] for record in desk.records if record["fact"] == "refused") == "stale"

@@ -7,7 +7,18 @@ from argon2 import PasswordHasher
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agi_monitor.supervision.pin_costs import MAX_MEMORY, USUAL, Cost, cost_of, in_force, read
+from agi_monitor.supervision.pin_costs import (
+    MAX_KINDS,
+    MAX_MEMORY,
+    MAX_WORK,
+    MAX_WORK_OF_ALL,
+    USUAL,
+    Cost,
+    cost_of,
+    in_force,
+    read,
+    too_many,
+)
 from agi_monitor.supervision.pin_records import make_hash, matches
 from tests.unit.supervision.desk import PIN_HASH
 
@@ -123,3 +134,40 @@ def test_no_text_is_more_than_a_refusal(text: str) -> None:
     """Whatever stands in a file or a table: it is read or refused."""
     assert cost_of(text) is None or read(text) == cost_of(text)
     assert all(cost.memory <= MAX_MEMORY for cost in in_force([text]))
+
+
+def test_one_look_takes_a_few_kinds_at_most() -> None:
+    """Ten thousand records of ten thousand kinds: those that most people have stay."""
+    records = [Cost(8 + number, 1, 1).dummy() for number in range(10_000)]
+    assert len(in_force(records)) == MAX_KINDS
+    usual = [USUAL.dummy()] * 2
+    assert USUAL in in_force([*records, *usual])
+    assert in_force([*records, *usual]) == in_force([*usual, *reversed(records)])
+
+
+def test_all_kinds_together_take_bounded_work() -> None:
+    """Each may be looked at for itself; together they would take minutes."""
+    records = [Cost(262_144 - number, 4, 1).dummy() for number in range(MAX_KINDS)]
+    found = in_force(records)
+    assert sum(cost.memory * cost.passes for cost in found) <= MAX_WORK_OF_ALL
+    assert len(found) == MAX_WORK_OF_ALL // MAX_WORK
+
+
+@pytest.mark.parametrize(
+    ("records", "problem"),
+    [
+        ([None, *(Cost(8 + number, 1, 1).dummy() for number in range(MAX_KINDS))], None),
+        (
+            [Cost(8 + number, 1, 1).dummy() for number in range(MAX_KINDS + 1)],
+            "there are argon2id records of 9 kinds (m, t, p): 8 is the most",
+        ),
+        (
+            [Cost(262_144, 4, number).dummy() for number in (1, 2, 3)],
+            "the kinds of argon2id records ask for 3145728 (m times t) together: 2097152 is the most",
+        ),
+        ([USUAL.dummy()] * 10_000, None),
+    ],
+)
+def test_says_why_records_may_not_stand_side_by_side(records: list[str | None], problem: str | None) -> None:
+    """In the configuration and in what is imported."""
+    assert too_many(records) == problem

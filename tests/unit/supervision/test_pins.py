@@ -14,7 +14,7 @@ from agi_monitor.errors import StateUnavailable
 from agi_monitor.model import Locked, PinDue, Reason, Refusal, Supervisor
 from agi_monitor.supervision import pin_records
 from agi_monitor.supervision.lock_outs import FORGET_SECONDS, Limit, Limits, LockOut
-from agi_monitor.supervision.pin_costs import in_force
+from agi_monitor.supervision.pin_costs import MAX_KINDS, Cost, in_force
 from agi_monitor.supervision.pin_records import PinRecord, is_old, make_hash, matches
 from agi_monitor.supervision.pins import Attempt, Claim, PinGuard, PinPolicy
 from tests.coroutines import Pause, at_once, finish
@@ -119,9 +119,9 @@ class Room:
         found = finish(self.guard.locked(Claim(supervisor, endpoint, peer)))
         return {kind: until - self.now for kind, until in found.items()}
 
-    def remembers(self, supervisor: Supervisor = ANNA, endpoint: str = HERE) -> bool:
+    def remembers(self, supervisor: Supervisor = ANNA, endpoint: str = HERE, peer: str = PBX) -> bool:
         """Whether no PIN is asked for."""
-        return finish(self.guard.remembered(Claim(supervisor, endpoint, PBX)))
+        return finish(self.guard.remembered(Claim(supervisor, endpoint, peer)))
 
 
 @pytest.fixture
@@ -484,6 +484,18 @@ def test_a_record_that_is_newer_than_the_policy_is_matched_by_everybody() -> Non
         assert hasher.work == ["m=65536,t=3,p=4"]
 
 
+def test_records_of_ever_new_kinds_do_not_make_a_look_longer() -> None:
+    """Records that were written into the store do not make all calls wait; a kind too many counts as none."""
+    room = Room(replace(POLICY, costs=in_force(Cost(8 + number, 1, 1).dummy() for number in range(MAX_KINDS))))
+    room.records = Records(anna=NEWER)
+    room.restart()
+    hasher = Counting()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pin_records, "_hasher", hasher)
+        assert room.key_in(PIN) == WRONG
+    assert len(hasher.work) == MAX_KINDS
+
+
 # ---- a PIN that has to be changed --------------------------------------------------------------------------
 
 
@@ -541,6 +553,20 @@ def test_remembers_a_right_pin_for_a_while() -> None:
     assert not room.remembers(BERT)
     room.now += 600.0
     assert not room.remembers()
+
+
+def test_a_pin_is_remembered_for_one_pbx() -> None:
+    """Another one may have a phone of the same name, and another program can claim it."""
+    room = Room(REMEMBERING)
+    room.key_in(PIN)
+    assert not room.remembers(peer=OTHER_PBX)
+
+
+def test_all_addresses_of_one_pbx_are_one() -> None:
+    """As for attempts: the loopback, and a network that one machine has."""
+    room = Room(REMEMBERING)
+    room.key_in(PIN, peer="127.0.0.1")
+    assert room.remembers(peer="::1")
 
 
 @pytest.mark.parametrize("jump", [-3_600.0, -600.0, 300.0, 3_600.0])

@@ -269,6 +269,7 @@ def test_a_conference_cannot_be_barged_into_by_key(desk: Desk) -> None:
     """When a third party joins the call, the barge key is refused and listening goes on."""
 
     def join(key: str) -> None:
+        desk.pbx.add_channel("PJSIP/1002-00000033")
         desk.channel_of(SPYEE_UNIQUEID).bridge_peer = f"{CUSTOMER},PJSIP/1002-00000033"
 
     desk.at_key = join
@@ -381,6 +382,7 @@ def _agent_gone(desk: Desk) -> int:
 
 def conference(desk: Desk) -> None:
     desk.pbx.channel.extension = "*2241001"
+    desk.pbx.add_channel("PJSIP/1002-00000033")
     desk.channel_of(SPYEE_UNIQUEID).bridge_peer = f"{CUSTOMER},PJSIP/1002-00000033"
     desk.run()
 
@@ -714,7 +716,7 @@ def test_no_digit_of_a_pin_is_in_an_error(desk: Desk) -> None:
 # ---- hang-ups, and a disk that fails -----------------------------------------------------------------------
 
 LONG_STORY = f"{PIN}#56*1001*"
-COMMANDS_OF_LONG_STORY = 68
+COMMANDS_OF_LONG_STORY = 76
 
 
 def test_the_long_story_has_so_many_commands(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from agi_monitor.model import Mode
 from agi_monitor.supervision import chanspy
 from agi_monitor.supervision.authorization import Terms
 from agi_monitor.supervision.policy import Notice
+from agi_monitor.supervision.protected import Protected
 from agi_monitor.testing import FakeChannel
 from tests.unit.supervision.desk import (
     CUSTOMER,
@@ -313,6 +314,22 @@ def test_whoever_came_while_the_agent_was_told_is_not_spoken_to(tmp_path: Path, 
     assert "target_gone" in refusals(desk)
 
 
+@pytest.mark.parametrize("connect", [True, False], ids=["manager-interface", "AGI-alone"])
+def test_nothing_is_asked_behind_the_question_where_the_call_is(tmp_path: Path, connect: bool) -> None:
+    """Another phone takes the call while questions about the agent are answered: ChanSpy does not begin there."""
+    desk = connected(tmp_path) if connect else Desk(tmp_path)
+
+    def exchanged(channel: FakeChannel, _: str) -> str:
+        if "record spy_started" in desk.pbx.happened:
+            at_another_phone(desk)
+        return ""
+
+    desk.pbx.functions["CONNECTEDLINE"] = exchanged
+    desk.run()
+    assert desk.pbx.executed == []
+    assert ends(desk) == ["handed_over"]
+
+
 def test_no_spy_without_a_proof(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A phone that it is handed to would not be found."""
     assert desk.watch is not None
@@ -348,3 +365,42 @@ def test_who_may_not_listen_to_the_next_customer_does_not_barge_in(tmp_path: Pat
     desk.run()
     assert [mode for (mode,) in started(desk, "mode")] == ["barge"]
     assert len(desk.spies) == 1
+
+
+# ---- who is on the call ------------------------------------------------------------------------------------
+
+
+def test_a_written_variable_chooses_nobody_to_be_taken_over(tmp_path: Path) -> None:
+    """Another part of the dialplan writes a stranger's channel into BRIDGEPEER of the agent's."""
+    desk = Desk(tmp_path)
+    desk.pbx.add_channel(STRANGER, STRANGER_UNIQUEID, bridge_peer="PJSIP/101-0000000d")
+    desk.channel_of(SPYEE_UNIQUEID).variables["BRIDGEPEER"] = STRANGER
+    desk.run(f"{PIN}#7")
+    assert [arguments for name, arguments in desk.pbx.executed if name == "Bridge"] == [f"{CUSTOMER},x"]
+
+
+def test_a_written_variable_hides_no_protected_phone(tmp_path: Path) -> None:
+    """Who talks to the agent is asked of the bridge."""
+    desk = Desk(tmp_path)
+    desk.change(protected=Protected(endpoints=frozenset({"PJSIP/100"})))
+    desk.pbx.add_channel(STRANGER, STRANGER_UNIQUEID, bridge_peer=SPYEE)
+    agent = desk.channel_of(SPYEE_UNIQUEID)
+    agent.bridge_peer, agent.variables["BRIDGEPEER"] = STRANGER, CUSTOMER
+    desk.run()
+    assert desk.spies == []
+    assert refusals(desk)[0] == "protected"
+
+
+@pytest.mark.parametrize("connect", [True, False], ids=["manager-interface", "AGI-alone"])
+def test_a_call_of_which_not_all_are_known_is_not_heard(tmp_path: Path, connect: bool) -> None:
+    """Of more than ten others Asterisk names ten; the eleventh may be protected."""
+    desk = connected(tmp_path) if connect else Desk(tmp_path)
+    others = [f"PJSIP/p{number:02}-0000000c" for number in range(10)]
+    for number, other in enumerate(others):
+        together = ",".join([SPYEE, *(one for one in others if one != other)])
+        desk.pbx.add_channel(other, f"1700000001.{number}", bridge_peer=together)
+    desk.channel_of(CUSTOMER_UNIQUEID).alive = False
+    desk.channel_of(SPYEE_UNIQUEID).bridge_peer = ",".join(others)
+    desk.run()
+    assert desk.spies == []
+    assert refusals(desk)[0] == ("revoked" if connect else "stale")

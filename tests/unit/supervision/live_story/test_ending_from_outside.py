@@ -194,7 +194,7 @@ def test_the_channel_speaks_again_only_when_nothing_silences_it_any_more(desk: D
 # ---- hang-ups at any moment ----------------------------------------------------------------------------------
 
 
-COMMANDS_OF_LIVE_STORY = 58
+COMMANDS_OF_LIVE_STORY = 61
 
 
 def live_story(desk: Desk) -> None:

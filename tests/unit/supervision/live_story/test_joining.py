@@ -38,6 +38,7 @@ def test_a_barge_can_join_a_conference(tmp_path: Path) -> None:
     """ChanSpy could not; how the call is made up does not matter here."""
     desk = connected(tmp_path, "*2241001")
     desk.change(barge=Barge.CONFERENCE)
+    desk.pbx.add_channel("PJSIP/1002-00000033")
     desk.channel_of(SPYEE_UNIQUEID).bridge_peer = f"{CUSTOMER},PJSIP/1002-00000033"
     desk.run()
     assert desk.pbx.executed == [("BridgeAdd", SPYEE)]

@@ -371,7 +371,7 @@ def rows(
                 strange += 1
                 if strange > MAX_STRANGE:
                     why = _NOT_AN_AUDIT.format(
-                        f"or those before it have more than {MAX_STRANGE} lines that are no JSON"
+                        f"or those before it have more than {MAX_STRANGE} lines that are not JSON"
                     )
                     raise AuditUnavailable(f"{path}: {why}") from None
             yield line, found if isinstance(found, dict) else None

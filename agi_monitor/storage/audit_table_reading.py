@@ -111,7 +111,7 @@ def page(database: Database, node: str, after: int | None, span: Span = ALWAYS) 
 def _stored(database: Database, node: str, row: Row[tuple[int, str, int, str, str, str]]) -> Stored:
     """SQLite keeps values of any type in a column of any type."""
     if not isinstance(row.seq, int) or not all(isinstance(one, str) for one in (row.at, row.fact, row.line)):
-        raise AuditUnavailable(f"{database.shown}: a row of node {node} is none that agi-monitor has written")
+        raise AuditUnavailable(f"{database.shown}: a row of node {node} was not written by agi-monitor")
     return Stored(row.seq, row.at, row.fact, row.line.encode(errors="replace"))
 
 

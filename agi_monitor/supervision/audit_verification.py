@@ -239,7 +239,7 @@ class Verification:
             self._signatures.append(Finding(Kind.GIVEN_UP, place, None, None, text))
         elif self._all_leading > MAX_LEADING:
             self.gave_up = True
-            text = f"more than {MAX_LEADING} lines that are no records; the rest was not read"
+            text = f"more than {MAX_LEADING} lines that are not records; the rest was not read"
             self._signatures.append(Finding(Kind.GIVEN_UP, place, None, None, text))
 
     def _end_of_leading(self) -> None:

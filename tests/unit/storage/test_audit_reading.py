@@ -205,7 +205,7 @@ def test_lines_that_are_no_records_have_a_bound(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(audit_reading, "MAX_STRANGE", 10)
     monkeypatch.setattr(audit_verification, "MAX_LEADING", 10)
     paths = [put(tmp_path / name, *[b"x"] * 6) for name in ("a", "b", "c")]
-    with pytest.raises(AuditUnavailable, match="more than 10 lines that are no JSON"):
+    with pytest.raises(AuditUnavailable, match="more than 10 lines that are not JSON"):
         list(rows(paths))
     verdict = Files(paths).verify([], [], None)
     assert ([one.kind.value for one in verdict.findings], verdict.lines) == (["given_up"], 12)

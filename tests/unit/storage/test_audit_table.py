@@ -309,5 +309,5 @@ def test_a_row_of_another_type_is_named(tmp_path: Path) -> None:
             kept = other.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchone()[0]
             other.executescript("DROP TRIGGER audit_record_is_never_changed; UPDATE audit_record SET line = x'ff'")
             other.execute(kept)
-        with pytest.raises(AuditUnavailable, match="is none that agi-monitor has written"):
+        with pytest.raises(AuditUnavailable, match="was not written by agi-monitor"):
             desk.rows()

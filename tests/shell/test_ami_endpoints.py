@@ -97,7 +97,7 @@ def test_a_certificate_of_a_stranger_is_refused(tmp_path: Path, trusts: str) -> 
 
 
 def test_a_certificate_without_a_host_is_refused(ca_file: Path) -> None:
-    """A common name is no host name."""
+    """A common name is not a host name."""
     presented = AUTHORITY.issue(common_name="pbx.example")
     assert handshake(VerifiedTLS(ca_file, "pbx.example"), presented) == [
         "the certificate of the PBX names no host (subjectAltName)"
@@ -118,7 +118,7 @@ def test_a_file_without_a_certificate_makes_no_endpoint(tmp_path: Path, content:
 def test_a_name_that_is_none_makes_no_endpoint(ca_file: Path) -> None:
     """Nobody could have a certificate for it."""
     clock = MemoryReactorClock()  # type: ignore[no-untyped-call]  # Twisted's own
-    with pytest.raises(ConfigError, match="is no host name"):
+    with pytest.raises(ConfigError, match="is not a host name"):
         endpoint(clock, "192.0.2.7", 5039, Verification(ca_file, "a..example"))
 
 

@@ -350,7 +350,7 @@ def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     """It is left as it is."""
     (tmp_path / module.FILE).write_bytes(b"something else\n" * 100)
-    refused = pytest.raises(StateUnavailable, match="it is no database of SQLite")
+    refused = pytest.raises(StateUnavailable, match="it is not an SQLite database")
     with opened(file_url(tmp_path)) as database, refused:
         database.upgrade()
     assert (tmp_path / module.FILE).read_bytes() == b"something else\n" * 100

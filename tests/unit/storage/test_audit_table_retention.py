@@ -122,7 +122,7 @@ def test_somebody_else_at_the_same_time_changes_nothing(
         return removed(*arguments)
 
     monkeypatch.setattr(audit_retention, "removed", slow)
-    with pytest.raises(AuditUnavailable, match="somebody else removed records at the same time"):
+    with pytest.raises(AuditUnavailable, match="another command removed records at the same time"):
         retain(desk, order(6), desk.key)
     assert desk.count() == 9
 

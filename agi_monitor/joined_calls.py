@@ -37,8 +37,6 @@ LEARN_TRIES = 4
 """So often it is asked who is on a call that a supervisor has joined."""
 
 TRANSFERRED = "BlindTransfer"
-HALVES = {";1": ";2", ";2": ";1"}
-"""Of a Local channel, each with the other one."""
 
 MAX_ASKED = 16
 """Members of a call who are asked with whom they talk."""
@@ -325,10 +323,11 @@ class JoinedCalls:
             stranger: who came into that place, where the event says so.
         """
         channel = Uniqueid.read(uniqueid)
-        until = self._reactor.seconds() + GONE_SECONDS
+        began = self._reactor.seconds()
+        until = began + GONE_SECONDS
         try:
             while channel is not None and await confirmation.in_bridge(self._pbx, channel):
-                if told == TRANSFERRED and (sent := await self._sent_away(joined)):
+                if told == TRANSFERRED and (sent := await self._sent_away(joined, began - DOOR_SECONDS)):
                     joined.strangers |= sent
                     break
                 if self._reactor.seconds() >= until:
@@ -343,29 +342,24 @@ class JoinedCalls:
             joined.strangers.add(stranger)
         self._close_door(joined)
 
-    async def _sent_away(self, joined: JoinedCall) -> set[str]:
-        """Return the channels that came into the call by a blind transfer of the supervisor, as the PBX says.
+    async def _sent_away(self, joined: JoinedCall, since: float) -> set[str]:
+        """Return the channels by which a blind transfer of the supervisor has just joined the call to another one.
 
-        Out of a call of three a Local channel comes into it, and one of its halves names who transferred. Where it
-        leads to the parking, the supervisor stays on the call until the space is said (parking_bridge_features.c,
-        park_local_transfer; bridge_basic.c, dial_transfer).
+        Out of a call of three a Local channel comes into it. Where it leads to the parking, the supervisor stays on
+        the call until the space is said (parking_bridge_features.c, park_local_transfer), and what names who
+        transferred is gone at once (parking_applications.c).
+
+        Parameters:
+            joined: the call.
+            since: who came before was not sent for.
         """
-        items = await self._pbx.channels()
-        by_name = {item.text("Channel"): item for item in items}
-        found = set()
-        for item in items:
-            name, uniqueid = item.text("Channel"), item.text("Uniqueid")
-            if item.text("BridgeId") != joined.bridge or not name.startswith("Local/") or name[-2:] not in HALVES:
-                continue
-            other = by_name.get(name[:-2] + HALVES[name[-2:]])
-            halves = [uniqueid] if other is None else [uniqueid, other.text("Uniqueid")]
-            if joined.grant.spyer in [await self._transferred_by(half) for half in halves]:
-                found.add(uniqueid)
-        return found
-
-    async def _transferred_by(self, uniqueid: str) -> str:
-        channel = Uniqueid.read(uniqueid)
-        return "" if channel is None else await self._pbx.variable(channel, "BLINDTRANSFER") or ""
+        return {
+            item.text("Uniqueid")
+            for item in await self._pbx.channels()
+            if item.text("BridgeId") == joined.bridge
+            and item.text("Channel").startswith("Local/")
+            and joined.known.get(item.text("Uniqueid"), float("inf")) >= since
+        }
 
     def _close_door(self, joined: JoinedCall) -> None:
         """The supervisor was transferred out of a joined call: who came just now goes, and for a moment nobody else

@@ -638,6 +638,10 @@ class Pbx:
     def _on_forged(self, forged: Forged) -> None:
         self._take_forged(forged.name, forged.why.value)
 
+    def missed(self) -> None:
+        """Ask for the lists soon: when asked, the PBX knew of somebody on a call of whom it had not told."""
+        self._sync_within(self._told_lists.due(self._reactor.seconds()))
+
     def contradicted(self, event: str) -> None:
         """Take in that the PBX, when asked, said the opposite of an event: somebody else wrote that event."""
         log.error("ami_forged", node=self.node, name=event, why=CONTRADICTED, unlogged=0)

@@ -762,7 +762,7 @@ class SpyWatch:
             self._follow_names(grant, names)
 
     async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
-        """Hold the trusted picture against what the PBX said: it has no channel less, or the picture is in doubt."""
+        """Compare the trusted picture with what the PBX said. Where it lacks somebody, the lists are asked for."""
         if not self._knows(heard, names):
             # The event may be on its way.
             await deferLater(self._reactor, ALONE_SECONDS)
@@ -771,7 +771,7 @@ class SpyWatch:
                 return
             names = again
             if not self._knows(heard, names):
-                self._pbx.contradicted("BridgeEnter")
+                self._pbx.missed()
                 return
         if with_agent and self._onlooker.sees:
             self._names_before[grant.id] = names

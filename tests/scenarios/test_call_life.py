@@ -116,8 +116,11 @@ def test_after_a_transfer_by_the_customer_the_spy_begins_anew(house: House, mode
     begun = "listen" if mode == "barge" else mode
     house.lab.connect("3001", "1001")
     house.spy(mode)
-    house.lab.phone("3002").set_auto_answer(True)
-    house.lab.phone("3001").transfer("3002")
+    customer = house.lab.phone("3001")
+    customer.hold()
+    house.lab.connect("3001", "3002")
+    call, consultation = customer.calls
+    customer.transfer_attended(call, consultation)
     house.hears(heard_in(begun, customer="3002"))
     assert [record["why"] for record in house.server.audit("spy_ended")] == ["party_changed"]
     assert [record["mode"] for record in house.server.audit("spy_started")] == [mode, begun]

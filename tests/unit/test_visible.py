@@ -119,7 +119,7 @@ NAMES = (
     *("seq", "detail", "spyer", "spyee", "spyer_uniqueid", "why", EVIL),
 )
 ROW = dict.fromkeys(NAMES, EVIL)
-ENTRY = {"endpoints": ["PJSIP/1"], "name": EVIL}
+ENTRY = {"endpoints": ["PJSIP/1"], "name": EVIL.encode("utf-8", "ignore").decode()}
 PEOPLE = People.model_validate({"supervisors": {"anna": ENTRY}, "agents": {"1001": ENTRY}})
 
 

@@ -403,17 +403,31 @@ def test_who_comes_by_a_blind_transfer_is_taken_out(joined: Site, told_first: bo
     assert [record["to"] for record in joined.records("spy_handed_over")] == ["Local/700@phones-00000001;1"]
 
 
-@pytest.mark.parametrize("half", [";1", ";2"])
-def test_a_call_that_is_parked_is_guarded_while_the_space_is_said(joined: Site, half: str) -> None:
-    """Asterisk leaves the supervisor on the call meanwhile; one half of the Local channel names who sent it away."""
-    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+@pytest.mark.parametrize("told_first", [True, False], ids=["told-before", "told-after"])
+def test_a_call_that_is_parked_is_guarded_while_the_space_is_said(joined: Site, told_first: bool) -> None:
+    """Asterisk leaves the supervisor on the call meanwhile, and a Local channel has just come in."""
+    transfer = {"Result": "Success", "TransfererUniqueid": SPYER_UNIQUEID, "Extension": "700"}
+    if told_first:
+        joined.fake.event("BlindTransfer", **transfer)
     joined.fake.add_channel("Local/700@phones-00000001;1", "1700000000.50", "b-1")
     joined.fake.add_channel("Local/700@phones-00000001;2", "1700000000.51")
-    joined.fake.variables[f"Local/700@phones-00000001{half}", "BLINDTRANSFER"] = SPYER
+    if not told_first:
+        joined.fake.event("BlindTransfer", **transfer)
     for _ in range(4):
         joined.fake.advance(LOOK_SECONDS)
     assert kicked(joined) == sorted([SPYER_UNIQUEID, "1700000000.50"])
     assert [record["to"] for record in joined.records("spy_handed_over")] == ["Local/700@phones-00000001;1"]
+
+
+def test_a_local_channel_that_was_there_before_is_not_by_a_transfer(joined: Site, logs: list[EventDict]) -> None:
+    """An event alone takes it out of the call as little as anybody else."""
+    joined.fake.add_channel("Local/1005@phones-00000001;1", "1700000000.50", "b-1")
+    joined.fake.advance(DOOR_SECONDS + 1.0)
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    for _ in range(60):
+        joined.fake.advance(LOOK_SECONDS)
+    assert kicked(joined) == []
+    assert [line["name"] for line in logs if line["event"] == "ami_forged"] == ["BlindTransfer"]
 
 
 def test_whose_call_it_is_stays_on_it(site: Site) -> None:

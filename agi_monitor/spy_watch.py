@@ -67,10 +67,11 @@ from agi_monitor.supervision.targets import ChannelState, DeviceChannel
 from agi_monitor.under_way import UnderWay
 
 KEY_SECONDS = 0.12
-"""So long a spy has to end by a pressed key; then its channel is hung up. Both fit into 200 ms."""
+"""How long a spy that could not be muted has to end by a pressed key; then its channel is hung up. Both fit into
+200 ms."""
 
 CLOSE_SECONDS = 1.0
-"""So long a story may take to say that its spy is over, once the PBX has said so."""
+"""How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
 
 NOTICE_BEGIN_SECONDS = 3.0
 """So long it may take until the notice is heard; 0.1 s were seen. A channel that is gone hears none."""
@@ -183,6 +184,8 @@ class SpyWatch:
         self._closing: dict[str, list[Deferred[None]]] = {}
         self._ended: deque[tuple[float, str]] = deque()
         self._ending: dict[str, tuple[Mapping[str, End], Deferred[End]]] = {}
+        self._muted: set[str] = set()
+        """Grants that were ended and whose supervisor hears nothing and is not heard."""
         self._phone_hung_up: set[str] = set()
         """Adopted grants whose supervisor's phone asked for the end."""
         self._handed_over: set[str] = set()
@@ -293,6 +296,7 @@ class SpyWatch:
         self._hung_up.discard(grant.id)
         self._handed_over.discard(grant.id)
         self._phone_hung_up.discard(grant.id)
+        self._muted.discard(grant.id)
         self._parties.pop(grant.id, None)
         self._only_party.pop(grant.id, None)
         self._conversation.pop(grant.id, None)
@@ -841,8 +845,10 @@ class SpyWatch:
             self._on_record[grant.id] = why
             self._record(self._revocation(grant, why, by))
         is_closed = await closing
-        if not is_closed and self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began:
-            # Nobody is heard any more: the supervisor keeps the call, if the story is only slow to say so.
+        has_stopped = self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began
+        has_story = grant in self.grants.granted()
+        if not is_closed and (has_stopped or (has_story and grant.id in self._muted)):
+            # Nothing is heard any more: the supervisor keeps the call, if the PBX or the story is only slow.
             is_closed = await self._closes_within(grant, CLOSE_SECONDS)
         if not is_closed:
             await self._hang_up_revoked(grant)
@@ -866,7 +872,9 @@ class SpyWatch:
             if bridge is None
             else self._step(grant, carrier, "remove", self._pbx.remove(carrier, bridge)),
         ]
-        await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
+        done = await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
+        if grant in self._ours() and all(success and worked for success, worked in done[:2]):
+            self._muted.add(grant.id)
 
     async def _over_at_last(self, grant: Grant) -> None:
         """Make sure that a spy that was ended is over: its channel is gone, or its story says so. That no channel is
@@ -903,12 +911,14 @@ class SpyWatch:
 
         return closed.addTimeout(seconds, self._reactor).addCallbacks(lambda _: True, passed)
 
-    async def _step(self, grant: Grant, carrier: Confirmed, name: str, step: Coroutine[Any, Any, None]) -> None:
+    async def _step(self, grant: Grant, carrier: Confirmed, name: str, step: Coroutine[Any, Any, None]) -> bool:
         try:
             await step
         except AgiMonitorError as error:
             if self._pbx.channel(carrier.uniqueid) is not None:
                 log.error("spy_not_silenced", node=self._pbx.node, grant=grant.id, step=name, error=str(error))
+            return False
+        return True
 
     async def _hang_up_revoked(self, grant: Grant) -> None:
         try:

@@ -203,14 +203,13 @@ def test_a_forged_end_ends_nothing(open_house: House, adopted: bool) -> None:
 def test_the_customer_has_an_empty_line_in_the_number(open_house: House, source: str, number: str) -> None:
     """Whether the events or the replies to AGI are torn by it: their call can be heard, or it is said why not."""
     house = open_house
-    if house.lab.version == "16" and "=" in number:
-        return  # the agent's phone was seen never to ring there, so there is no call to be heard
     if source == "agi":
         house.restart(ami=None)
     customer = house.lab.phone("3001")
     customer.restart(number=escaped(number))
+    # baresip does not always tell of a call from such a number.
+    house.lab.phone("1001").set_auto_answer(True)
     call = customer.dial("1001")
-    house.lab.phone("1001").answer()
     customer.wait_for_state(call, "established")
     mark = house.server.mark()
     house.identify("*2221001")

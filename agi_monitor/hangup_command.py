@@ -55,7 +55,8 @@ class _Command(ProcessProtocol):
         transport = self.transport
         if transport is None:
             return
-        with contextlib.suppress(ProcessExitedAlready):
+        # One that has become another user (sudo) cannot be killed; it is not waited for all the same.
+        with contextlib.suppress(ProcessExitedAlready, OSError):
             transport.signalProcess("KILL")
         # What it has started may hold them open.
         transport.loseConnection()

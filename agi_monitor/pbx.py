@@ -640,6 +640,7 @@ class Pbx:
 
     def missed(self) -> None:
         """Ask for the lists soon: when asked, the PBX knew of somebody on a call of whom it had not told."""
+        self._is_told = True
         self._sync_within(self._told_lists.due(self._reactor.seconds()))
 
     def contradicted(self, event: str) -> None:

@@ -70,6 +70,9 @@ KEY_SECONDS = 0.12
 """How long a spy that could not be muted has to end by a pressed key; then its channel is hung up. Both fit into
 200 ms."""
 
+SEARCH_SECONDS = (0.05, 0.2, 0.75)
+"""Between the looks for a spy that may have been handed over, after the first one, for which its story waits."""
+
 CLOSE_SECONDS = 1.0
 """How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
 
@@ -667,7 +670,7 @@ class SpyWatch:
         supervisors = {other.spyer_uniqueid for other in self._ours()}
         return frozenset(partner.uniqueid for partner in partners) - supervisors
 
-    def _follow_party(self, grant: Grant) -> None:
+    def _follow_party(self, grant: Grant, *, settled: bool = False) -> None:
         """End the spy with the conversation, or begin it again where another party is on the call.
 
         The agent's channel may outlive the customer: an agent who is logged in (AgentLogin), in a conference room or
@@ -686,6 +689,10 @@ class SpyWatch:
         if not parties:
             if before:
                 self._alone[grant.id] = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
+            return
+        if not settled and before and parties != before and all(map(self._is_local, parties)):
+            # Of a call through a Local channel, a half may be there for a moment after the party is gone.
+            self._alone[grant.id] = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
             return
         self._parties[grant.id] = parties
         if before is not None and parties != before:
@@ -706,8 +713,15 @@ class SpyWatch:
 
     def _left_alone_on_the_line(self, grant: Grant) -> None:
         self._alone.pop(grant.id, None)
-        if self._talking_to(grant) == frozenset():
+        parties = self._talking_to(grant)
+        if parties == frozenset():
             self._left_alone_for_certain(grant)
+        elif parties is not None:
+            self._follow_party(grant, settled=True)
+
+    def _is_local(self, uniqueid: str) -> bool:
+        channel = self._pbx.channel(uniqueid)
+        return channel is not None and not isinstance(channel, Stale) and channel.name.startswith("Local/")
 
     def _left_alone_for_certain(self, grant: Grant) -> None:
         if grant in self.grants.adopted():
@@ -957,12 +971,16 @@ class SpyWatch:
         It may be handed on while it is looked for, so it is looked for until its story is over; after a moment with
         each look at the call.
         """
-        until = self._reactor.seconds() + GONE_SECONDS
-        while True:
-            await self._look_for(grant, guesses)
-            if self._reactor.seconds() >= until or grant not in self._ours():
+        await self._look_for(grant, guesses)
+        self._under_way.begin(self._look_on(grant))
+
+    async def _look_on(self, grant: Grant) -> None:
+        """Look on for a moment, at growing distances: each look is a list of all channels."""
+        for seconds in SEARCH_SECONDS:
+            await deferLater(self._reactor, seconds)
+            if grant not in self._ours():
                 return
-            await deferLater(self._reactor, LOOK_SECONDS)
+            await self._look_for(grant)
 
     async def _look_for(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
         """Look once for the phone that a spy was handed to, and end it there."""

@@ -46,6 +46,21 @@ def test_a_party_who_comes_back_in_time_is_the_same_conversation(site: Site) -> 
     assert site.fake.asked("PlayDTMF") == []
 
 
+@pytest.mark.parametrize("goes", [True, False])
+def test_half_a_local_channel_is_no_party_for_a_moment(site: Site, goes: bool) -> None:
+    """What is left of a queue's call when the customer hangs up goes in the next moment; what stays is a party."""
+    site.open()
+    site.fake.add_channel("Local/1001@agents-00000001;1", "1700000000.60", "b-1")
+    site.fake.hang_up(CUSTOMER)
+    site.fake.advance(ALONE_SECONDS / 2)
+    assert site.fake.asked("PlayDTMF") == []
+    if goes:
+        site.fake.hang_up("Local/1001@agents-00000001;1")
+    site.fake.advance(ALONE_SECONDS)
+    assert site.fake.asked("PlayDTMF") == [END_KEY]
+    assert (site.watch.conversation_over(GRANT), site.watch.begins_anew(GRANT)) == (goes, not goes)
+
+
 @pytest.mark.parametrize("gap", [0.0, ALONE_SECONDS / 2])
 def test_the_next_customer_is_another_conversation(site: Site, gap: float) -> None:
     """However fast they come: the spy begins again by a decision of its own."""

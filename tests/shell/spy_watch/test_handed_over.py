@@ -12,7 +12,7 @@ from agi_monitor.ami.messages import Message
 from agi_monitor.carriers import LOOK_SECONDS
 from agi_monitor.joined_calls import DOOR_SECONDS
 from agi_monitor.model import Barge, Mode, RogueSpies
-from agi_monitor.spy_watch import SOURCE_SECONDS
+from agi_monitor.spy_watch import SEARCH_SECONDS, SOURCE_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
@@ -71,7 +71,18 @@ def test_another_phone_falls_silent(site: Site, mode: Mode, told: bool) -> None:
     assert begin(site.watch.was_handed_over(GRANT)) == [True]
     assert site.watch.revoked(GRANT) == "handed_over"
     site.watch.closed(GRANT)
+    site.fake.advance(SEARCH_SECONDS[0])
     assert (kinds(site), kept(site)) == ([], [])
+
+
+def test_a_hang_up_is_not_waited_for(site: Site) -> None:
+    """The story of a supervisor who has hung up goes on after one look; later ones are few, and end with it."""
+    site.open()
+    site.fake.hang_up(SPYER)
+    assert begin(site.watch.was_handed_over(GRANT)) == [False]
+    for _ in range(30):
+        site.fake.advance(0.1)
+    assert 1 <= site.fake.names.count("CoreShowChannels") <= 6
 
 
 def test_a_supervisor_who_hangs_up_is_not_looked_for(site: Site, logs: list[EventDict]) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.carriers import GONE_SECONDS
 from agi_monitor.model import Mode
-from agi_monitor.spy_watch import CLOSE_SECONDS, KEY_SECONDS
+from agi_monitor.spy_watch import CLOSE_SECONDS, KEY_SECONDS, SEARCH_SECONDS
 from agi_monitor.supervision.authorization import Terms
 from agi_monitor.supervision.channels import SETTLE_SECONDS
 from agi_monitor.supervision.grants import Kind
@@ -274,7 +274,8 @@ def test_waits_for_what_is_under_way(site: Site) -> None:
     assert idle == []
     site.fake.advance(KEY_SECONDS)
     site.fake.advance(CLOSE_SECONDS)
-    site.fake.advance(GONE_SECONDS)
+    for seconds in (GONE_SECONDS, *SEARCH_SECONDS):
+        site.fake.advance(seconds)
     assert len(idle) == 1
     assert begin(site.watch.idle()) == [None]
 
@@ -329,6 +330,7 @@ def test_many_spies_are_revoked_at_once(site: Site, logs: list[EventDict]) -> No
     site.fake.answer_held()
     for grant in grants:
         site.watch.closed(grant)
+    site.fake.advance(SEARCH_SECONDS[0])
     assert (kinds(site), kept(site)) == ([], [])
     assert [line for line in logs if line["log_level"] == "error"] == []
 

@@ -34,8 +34,11 @@ def file_contexts(folder: Path) -> Mapping[str, str]:
     Raises:
         NotKnown: it cannot be read, or there is too much of it.
     """
-    with asterisk_files.as_owner_of(folder):
-        return _found(folder)
+    try:
+        with asterisk_files.as_owner_of(folder):
+            return _found(folder)
+    except OSError as error:
+        raise NotKnown(f"{error.filename or folder}: {error.strerror}") from error
 
 
 def _found(folder: Path) -> dict[str, str]:
@@ -53,8 +56,6 @@ def _found(folder: Path) -> dict[str, str]:
                 found.setdefault(context, f"{path}:{line}")
     except asterisk_files.TooMuch as error:
         raise NotKnown(str(error)) from error
-    except OSError as error:
-        raise NotKnown(f"{error.filename}: {error.strerror}") from error
     return found
 
 

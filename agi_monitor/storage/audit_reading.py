@@ -29,7 +29,7 @@ MAX_LINE = 1_048_576
 MAX_PASSED = 64
 """MiB of such lines in one file: a file of nothing but zeros has no end that is worth waiting for."""
 
-MAX_STRANGE = 10_000_000
+MAX_STRANGE = 1_000_000
 """Lines that are no JSON: more of them are not an audit."""
 
 UNPACK_MEMORY = 100 * 1024 * 1024

@@ -26,7 +26,7 @@ from agi_monitor.supervision.audit_stretches import Place, Spot, Stray, Stretch,
 MAX_BREAKS = 1_000
 """With more breaks than this it is of no use to name each."""
 
-MAX_LEADING = 10_000_000
+MAX_LEADING = 1_000_000
 """With more lines than this that stand before the records of their files, it is no audit."""
 
 CLOCK_SECONDS = 5.0

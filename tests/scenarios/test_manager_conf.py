@@ -145,7 +145,13 @@ def test_no_class_of_what_is_told_is_too_much(lab: Lab, account: str, spy_extens
         queue_call(lab, spy_extension)
         lab.pbx.cli("module reload res_musiconhold.so")
         monitors[""].wait_for(told="event", name="Reload")
-        wait_until(lambda: told(monitors[""]) >= set().union(*BY_READ_CLASS.values()), SECONDS, "every event")
+        wanted = set().union(*BY_READ_CLASS.values())
+        wait_until(
+            lambda: told(monitors[""]) >= wanted,
+            SECONDS,
+            "every event",
+            describe=lambda: f"these are missing: {sorted(wanted - told(monitors['']))}",
+        )
         for monitor in monitors.values():
             # What was sent before this answer has come.
             assert "error" not in monitor.asks("Ping")

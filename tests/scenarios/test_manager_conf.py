@@ -143,6 +143,8 @@ def test_no_class_of_what_is_told_is_too_much(lab: Lab, account: str, spy_extens
         for monitor in monitors.values():
             monitor.wait_for(told="up")
         queue_call(lab, spy_extension)
+        monitors[""].wait_for(told="event", name="ChanSpyStart")
+        lab.pbx.hangup_all()
         lab.pbx.cli("module reload res_musiconhold.so")
         monitors[""].wait_for(told="event", name="Reload")
         wanted = set().union(*BY_READ_CLASS.values())
@@ -164,7 +166,7 @@ def test_no_class_of_what_is_told_is_too_much(lab: Lab, account: str, spy_extens
 
 
 def queue_call(lab: Lab, spy_extension: str) -> None:
-    """A customer calls a queue, an agent takes the call, a supervisor spies, and all of it ends."""
+    """A customer calls a queue, an agent takes the call, and a supervisor begins to spy."""
     call = lab.phone("3001").dial("501")
     lab.phone("1001").answer()
     lab.phone("3001").wait_for_state(call, "established")
@@ -173,7 +175,6 @@ def queue_call(lab: Lab, spy_extension: str) -> None:
     lab.pbx.wait_until(
         lambda: [one for one in lab.pbx.channels() if one.application == "ChanSpy"], SECONDS, "the spy to begin"
     )
-    lab.pbx.hangup_all()
 
 
 def told(monitor: Monitor) -> set[str]:

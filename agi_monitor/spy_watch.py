@@ -187,6 +187,8 @@ class SpyWatch:
         self._closing: dict[str, list[Deferred[None]]] = {}
         self._ended: deque[tuple[float, str]] = deque()
         self._ending: dict[str, tuple[Mapping[str, End], Deferred[End]]] = {}
+        self._pressed: dict[str, float] = {}
+        """When the ChanSpy of a grant was told to end; it begins again by another one."""
         self._muted: set[str] = set()
         """Grants that were ended and whose supervisor hears nothing and is not heard."""
         self._phone_hung_up: set[str] = set()
@@ -300,6 +302,7 @@ class SpyWatch:
         self._handed_over.discard(grant.id)
         self._phone_hung_up.discard(grant.id)
         self._muted.discard(grant.id)
+        self._pressed.pop(grant.id, None)
         self._parties.pop(grant.id, None)
         self._only_party.pop(grant.id, None)
         self._conversation.pop(grant.id, None)
@@ -553,7 +556,11 @@ class SpyWatch:
         return (*self.grants.granted(), *self.grants.adopted())
 
     def _recheck(self, grant: Grant) -> None:
-        decide = partial(self._permitted, grant, self._known(grant, grant.spyee_uniqueid), grant.spyee_uniqueid)
+        known = self._known(grant, grant.spyee_uniqueid)
+        if self._agent_is_elsewhere(grant):
+            # What is known of the agent's call is of another one.
+            known = replace(known, queue=None, direction=None)
+        decide = partial(self._permitted, grant, known, grant.spyee_uniqueid)
         permitted = decide(grant.extension)
         refusal = permitted if isinstance(permitted, Refusal) else self._protection(grant)
         refusal = refusal or other_owner_refuses(self._policy(), self._pbx, grant.extension, grant.spyee, decide)
@@ -574,9 +581,10 @@ class SpyWatch:
         self, grant: Grant, known: Circumstances, spyee_uniqueid: str, extension: str
     ) -> Permitted | Refusal:
         policy = self._policy()
-        # With the picture lost, or the agent with nobody, no more is known of the call than there is to be heard.
+        # With the picture lost, or the agent alone or elsewhere, no more is known of the call than that it is heard.
         # What it was when the spy began is not doubted then; the next list, or the next party, tells what it is.
-        sure = self._onlooker.sees and len(self._onlooker.call_of(spyee_uniqueid)) > 1
+        is_there = len(self._onlooker.call_of(spyee_uniqueid)) > 1 and not self._agent_is_elsewhere(grant)
+        sure = self._onlooker.sees and is_there
         decide = policy.permitted if sure else policy.possible
         return decide(grant.endpoint, grant.supervisor, extension, grant.mode, known)
 
@@ -644,12 +652,24 @@ class SpyWatch:
             if await self._carriers.own(grant) is None and grant in self._ours():
                 await self._look_for(grant)
             await self._look_at_source(grant)
+            pressed_at = self._pressed.get(grant.id, float("inf"))
+            if self._reactor.seconds() - pressed_at >= SOURCE_SECONDS and self._runs_chanspy(grant):
+                # The key was lost on its way.
+                await self._press(grant)
         finally:
             self._looking.discard(grant.id)
 
+    def _agent_is_elsewhere(self, grant: Grant) -> bool:
+        """Return whether the agent's channel lives on in another call than the one that the supervisor is on: after a
+        take-over (AgentLogin), or when an agent has left a joined call."""
+        if grant.mode is not Mode.TAKE_OVER and grant not in self._joined:
+            return False
+        own = self._pbx.bridge_of(grant.spyer_uniqueid)
+        return own is not None and self._pbx.bridge_of(grant.spyee_uniqueid) != own
+
     def _protection(self, grant: Grant) -> Refusal | None:
         spyee = self._pbx.channel(grant.spyee_uniqueid)
-        if spyee is None:
+        if spyee is None or self._agent_is_elsewhere(grant):
             # In a conference, or after a take-over, the agent may be gone and the supervisor on the call.
             spyee = self._pbx.channel(grant.spyer_uniqueid)
         if spyee is None or isinstance(spyee, Stale):
@@ -752,6 +772,7 @@ class SpyWatch:
         self._under_way.begin(self._press(grant))
 
     async def _press(self, grant: Grant) -> None:
+        self._pressed[grant.id] = self._reactor.seconds()
         spyer = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
         if spyer is not None:
             await self._pbx.press(spyer, chanspy.END_KEY)
@@ -760,8 +781,8 @@ class SpyWatch:
         """Ask who is on the line with the agent: a protected phone, nobody, somebody else than before, or somebody
         of whom the picture knows nothing."""
         heard = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
-        with_agent = heard is not None
-        if heard is None and grant.mode in (Mode.BARGE, Mode.TAKE_OVER):
+        with_agent = heard is not None and not self._agent_is_elsewhere(grant)
+        if not with_agent and grant.mode in (Mode.BARGE, Mode.TAKE_OVER):
             # The supervisor may be on the call that the agent has left.
             heard = await self._carriers.own(grant)
         names = None if heard is None else await self._names_with(heard)

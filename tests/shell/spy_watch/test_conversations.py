@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agi_monitor.model import Mode
-from agi_monitor.spy_watch import ALONE_SECONDS
+from agi_monitor.spy_watch import ALONE_SECONDS, SOURCE_SECONDS
 from tests.shell.managed import CUSTOMER, GRANT, SPYEE, SPYER_UNIQUEID, Site
 from tests.shell.spy_watch.watching import BEFORE, kept, miss
 
@@ -44,6 +44,17 @@ def test_a_party_who_comes_back_in_time_is_the_same_conversation(site: Site) -> 
     site.fake.enter(CUSTOMER, "b-1")
     site.fake.advance(10.0)
     assert site.fake.asked("PlayDTMF") == []
+
+
+def test_a_key_that_was_lost_is_pressed_again(site: Site) -> None:
+    """ChanSpy runs on: without the key the supervisor would hear the next customer by the decision about the last."""
+    site.open()
+    site.fake.hang_up(CUSTOMER)
+    site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-1")
+    assert site.fake.asked("PlayDTMF") == [END_KEY]
+    for _ in range(3):
+        site.fake.advance(SOURCE_SECONDS)
+    assert site.fake.asked("PlayDTMF")[:2] == [END_KEY] * 2
 
 
 @pytest.mark.parametrize("goes", [True, False])

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from agi_monitor.model import Agent, Mode
+from agi_monitor.joined_calls import DOOR_SECONDS
+from agi_monitor.model import Agent, Barge, Mode
+from agi_monitor.spy_watch import SOURCE_SECONDS
 from agi_monitor.supervision.protected import Protected
 from tests.shell.managed import CUSTOMER, GRANT, SPYEE, SPYER, SPYER_UNIQUEID, Site
 from tests.shell.spy_watch.watching import DOCTOR
@@ -208,3 +210,27 @@ def test_a_phone_that_becomes_somebody_elses_too_is_heard_no_longer(
         )
     site.watch.recheck()
     assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
+
+
+@pytest.mark.parametrize("mode", [Mode.BARGE, Mode.TAKE_OVER])
+@pytest.mark.parametrize("joins", ["the supervisor's call", "the agent's next call"])
+def test_the_call_that_is_heard_is_watched_when_the_agent_is_in_another_one(
+    site: Site, mode: Mode, joins: str
+) -> None:
+    """An agent who stays logged in on one channel: a protected phone counts where the supervisor is, and only there."""
+    site.change(barge=Barge.CONFERENCE, protected=Protected(endpoints=frozenset({"PJSIP/9000"})))
+    grant = replace(GRANT, mode=mode)
+    site.open(grant)
+    site.fake.enter(SPYER, "b-1")
+    site.fake.advance(DOOR_SECONDS + 1.0)
+    site.fake.leave(SPYEE)
+    site.fake.add_channel("PJSIP/trunk-00000050", "1700000000.50", "b-2")
+    site.fake.enter(SPYEE, "b-2")
+    site.fake.advance(SOURCE_SECONDS)
+    assert site.watch.revoked(grant) is None
+    site.fake.add_channel(DOCTOR, "1700000000.13", "b-1" if joins.startswith("the supervisor") else "b-2")
+    for _ in range(10):
+        site.fake.advance(SOURCE_SECONDS / 4)
+    assert site.watch.revoked(grant) == ("protected" if joins.startswith("the supervisor") else None)
+    site.change(rules=())
+    assert site.watch.revoked(grant) is not None

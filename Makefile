@@ -53,7 +53,7 @@ quick: lint types postgresql
 test: lint types postgresql images
 	@failed=0; \
 	$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab || failed=1; \
-	$(PYTHON) -m pytest --numprocesses 5 --dist loadgroup tests/scenarios tests/lab || failed=1; \
+	$(PYTHON) -m pytest --numprocesses 4 --dist loadgroup tests/scenarios tests/lab || failed=1; \
 	exit $$failed
 
 # It needs a Docker engine. A version that setup.cfg names must run.

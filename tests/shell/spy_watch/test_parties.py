@@ -217,7 +217,7 @@ def test_a_phone_that_becomes_somebody_elses_too_is_heard_no_longer(
 def test_the_call_that_is_heard_is_watched_when_the_agent_is_in_another_one(
     site: Site, mode: Mode, joins: str
 ) -> None:
-    """An agent who stays logged in on one channel: a protected phone counts where the supervisor is, and only there."""
+    """An agent who stays logged in on one channel: a protected phone counts where the supervisor is alone."""
     site.change(barge=Barge.CONFERENCE, protected=Protected(endpoints=frozenset({"PJSIP/9000"})))
     grant = replace(GRANT, mode=mode)
     site.open(grant)

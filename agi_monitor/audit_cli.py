@@ -253,7 +253,7 @@ def verify(
 ) -> None:
     """Find records that were changed, removed, inserted or moved.
 
-    Exit code 1 when there are any, and when there is no record.
+    Exit code 1 when there are any, or when the audit is empty.
 
     FILES may be in any order. Without them, the server's own end of the chain and keys are used. The keys of the
     other servers of a store are not here: without --key any matching signature counts for them, and a note says so.
@@ -310,7 +310,7 @@ def _tell_verdict(verdict: Verdict) -> None:
         terminal.console().print(tables.findings_table(verdict))
         terminal.say(f"{len(verdict.findings)} findings: this is not what was written")
     else:
-        terminal.say("there is no record" if verdict.is_empty else "nothing was changed")
+        terminal.say("the audit has no records" if verdict.is_empty else "nothing was changed")
 
 
 @audit.command()

@@ -139,7 +139,7 @@ class Carriers:
         try:
             text = await self._pbx.variable(channel, proof.VARIABLE)
         except ForgedAnswer:
-            # Whoever wrote that, it is no proof.
+            # A text with a line break in it is not a proof.
             text = ""
         if text and text == self.signed.get(grant.id):
             return await confirmation.carrier(self._pbx, channel, text)

@@ -178,7 +178,7 @@ def _show(results: Sequence[Result], calls: Sequence[TestCall]) -> None:
             for line in result.evidence:
                 console.print(Text(f"  {terminal.readable(line)}"))
             console.print(Text(f"  Why: {check.why}", "dim"))
-            console.print(Text(f"  Fix: {check.mend}\n"))
+            console.print(Text(f"  Fix: {check.fix}\n"))
     for call in calls:
         table = Table(f"{call.mode}", *(f"{party} speaks" for party in Party), box=None, pad_edge=False)
         for row in rows(call):

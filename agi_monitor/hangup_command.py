@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from agi_monitor.names import ChannelName
 
 MAX_SECONDS = 10.0
-"""So long the command may take; then it is killed."""
+"""How long the command may take before it is killed."""
 
 MAX_SAID = 200
 """Bytes of what it says that are logged, from the end."""

@@ -28,7 +28,7 @@ from agi_monitor.supervision.confirmation import Confirmed
 from agi_monitor.supervision.grants import Grant
 
 DOOR_SECONDS = 2.0
-"""How long nobody may come into a call that a supervisor who had joined it was transferred out of."""
+"""How long a joined call stays closed after its supervisor was transferred out of it."""
 
 GUARD_SECONDS = 0.5
 """Between two looks at a call whose door stays closed for longer, as somebody on it cannot be read."""

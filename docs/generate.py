@@ -846,7 +846,7 @@ def doctor_page() -> Iterator[str]:
         yield f"## `{check.id}`"
         yield f"{sentence(check.severity)}. {check.title}."
         yield check.why
-        yield f"To mend it: {check.mend}"
+        yield f"To fix it: {check.fix}"
     yield "## Versions of Asterisk"
     yield "Known to `asterisk-version`:"
     yield "\n".join(f"- [{one['id']}]({one['reference']}): {one['effect']}." for one in advisories())

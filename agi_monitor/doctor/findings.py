@@ -40,7 +40,7 @@ class Check:
         severity: of what it finds.
         title: what it looks for, as a sentence without an end.
         why: it matters.
-        mend: how to.
+        fix: how to.
         look: yields the evidence, a line for each finding, and nothing where all is well. Raises ``NotKnown``.
     """
 
@@ -48,7 +48,7 @@ class Check:
     severity: Severity
     title: str
     why: str
-    mend: str
+    fix: str
     look: Callable[[Evidence], Iterator[str]]
 
 
@@ -76,7 +76,7 @@ class Result:
             "title": check.title,
             "evidence": list(self.evidence),
             "why": check.why,
-            "mend": check.mend,
+            "mend": check.fix,
         }
 
 

@@ -215,7 +215,7 @@ def test_nothing_is_not_said_to_be_right(office: Office, tmp_path: Path) -> None
     empty = tmp_path / "empty"
     empty.write_text("")
     result = office.run("verify", empty)
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "there is no record")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "the audit has no records")
     empty.write_text('{"fact":"refused"}\n')
     result = office.run("verify", empty, "--json")
     assert (result.exit_code, json.loads(result.stdout)["ok"]) == (1, False)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from contrib.lab.waiting import wait_until
 
 CHANNEL = "PJSIP/2001-00000003"
 
@@ -87,11 +88,7 @@ def test_a_command_that_does_not_end_is_killed(tmp_path: Path) -> None:
     """Left alone it would end a channel of that name hours later, or fill the machine with its like."""
     told = tmp_path / "pid"
     hang_up("sh", "-c", 'echo $$ > "$0"; exec sleep 600', str(told), seconds=2.0)
-    for _ in range(100):
-        if not runs(int(told.read_text())):
-            return
-        time.sleep(0.1)
-    pytest.fail("it goes on")
+    wait_until(lambda: not runs(int(told.read_text())), 10.0, "the command to be gone")
 
 
 def test_what_a_killed_command_has_started_is_not_waited_for() -> None:

@@ -245,7 +245,7 @@ def require_codes(codes: Mapping[Mode, str]) -> None:
 
 
 def require_address(host: str, what: str) -> None:
-    """Refuse what is not an IP address, and an address with a zone (``%eth0``), which cannot stand in a URL's host."""
+    """Refuse what is not an IP address, and one with a zone (``%eth0``), which cannot stand in a URL's host."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

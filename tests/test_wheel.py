@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from agi_monitor.dialplan.parse import parse
+from contrib.lab.checkout import CHECKOUT, known_files
 from tests.golden.sites import HERE
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 RENDER = """
 import sys
 from pathlib import Path
@@ -49,16 +49,9 @@ def run(*command: str | Path, cwd: Path, typed: str = "") -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of what git knows: nothing that lies about in the checkout gets in."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
-    for name in filter(None, listed.split("\0")):
-        if (CHECKOUT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((CHECKOUT / name).read_bytes())
+    for name in known_files():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((CHECKOUT / name).read_bytes())
     run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, cwd=out)
     (file,) = out.glob("*.whl")
     return file

@@ -24,12 +24,12 @@ from typing import Any
 
 import docker  # type: ignore[import-untyped]  # the client library carries no type information
 
+from contrib.lab.checkout import CHECKOUT
 from contrib.lab.engine import engine_client, ensure_engine, ensure_programs, tail
 from contrib.lab.errors import ImageError, LabError
 from contrib.lab.progress import Progress, Say, step
 
 CONTRIB = Path(__file__).resolve().parents[1]
-CHECKOUT = CONTRIB.parent
 CACHE = CHECKOUT / ".cache" / "lab"
 LOCK = CONTRIB / "lock" / "image.txt"
 """What the image takes from elsewhere than Debian, with hashes."""

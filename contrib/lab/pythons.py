@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contrib.lab.checkout import CHECKOUT, known_files
 from contrib.lab.engine import engine_client, tail
 from contrib.lab.errors import ImageError, LabError
-from contrib.lab.images import CACHE, CHECKOUT, Recipe, ensure_images, make_wheels
+from contrib.lab.images import CACHE, Recipe, ensure_images, make_wheels
 from contrib.lab.progress import Progress, Say, step
 
 PROBE = r"""
@@ -214,17 +215,10 @@ def _keep(container: Any, log: Path) -> None:
 
 def checkout() -> bytes:
     """Pack what git knows of the checkout, and what it does not know yet and does not ignore."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name in filter(None, listed.split("\0")):
-            if (CHECKOUT / name).exists():
-                archive.add(CHECKOUT / name, f"{PLACE}/{name}", recursive=False, filter=_owned_by_root)
+        for name in known_files():
+            archive.add(CHECKOUT / name, f"{PLACE}/{name}", recursive=False, filter=_owned_by_root)
     return packed.getvalue()
 
 

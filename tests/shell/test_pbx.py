@@ -651,26 +651,20 @@ def test_the_queue_itself_says_where_an_agent_is_logged_in(
     assert site.fake.asked("QueueStatus") == [{"Queue": "sales", "Member": "PJSIP/1002"}]
 
 
+def of_member(site: Site, event: str, name: str) -> None:
+    """An event says of a queue that an agent has logged in or out at a phone."""
+    interface = {"Interface": "PJSIP/1002", "StateInterface": "PJSIP/1002"}
+    site.fake.event(event, Queue="sales", MemberName=name, **interface)
+
+
 def removed(site: Site) -> None:
-    """An event says that the member has logged out."""
-    site.fake.event(
-        "QueueMemberRemoved",
-        Queue="sales",
-        MemberName="1001",
-        Interface="PJSIP/1002",
-        StateInterface="PJSIP/1002",
-    )
+    """The member has logged out."""
+    of_member(site, "QueueMemberRemoved", "1001")
 
 
 def another(site: Site) -> None:
-    """An event says that another agent is logged in there."""
-    site.fake.event(
-        "QueueMemberAdded",
-        Queue="sales",
-        MemberName="1005",
-        Interface="PJSIP/1002",
-        StateInterface="PJSIP/1002",
-    )
+    """Another agent is logged in there."""
+    of_member(site, "QueueMemberAdded", "1005")
 
 
 @pytest.mark.parametrize(

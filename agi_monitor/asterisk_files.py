@@ -24,7 +24,7 @@ from pathlib import Path
 from agi_monitor.dialplan.statements import BLANKS, Assignment, Directive, Reader, Statement, Unreadable
 from agi_monitor.dialplan.statements import Section as Heading
 from agi_monitor.errors import ConfigError
-from agi_monitor.folder import groups_of
+from agi_monitor.folder import groups_of, rights_of
 
 MAX_DEPTH = 10
 """Files that include one another (MAX_INCLUDE_LEVEL, config.c)."""
@@ -185,17 +185,8 @@ def as_owner_of(folder: Path) -> Iterator[None]:
         yield
         return
     _of_the_kernel()  # it may need root's rights, and is remembered
-    groups, group = os.getgroups(), os.getegid()
-    wanted = groups_of(owner.st_uid, owner.st_gid) or [NO_GROUP]
-    try:
-        os.setgroups(wanted)
-        os.setegid(wanted[0])
-        os.seteuid(owner.st_uid)
+    with rights_of(owner.st_uid, groups_of(owner.st_uid, owner.st_gid) or [NO_GROUP]):
         yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)
 
 
 def contents(path: Path, limit: int = LIMITS.file_bytes) -> str:

@@ -13,8 +13,8 @@ import os
 import pwd
 import secrets
 import stat
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -605,6 +605,29 @@ def groups_of(uid: int, gid: int) -> list[int]:
     else:
         found = [user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)]
     return list(dict.fromkeys(group for group in found if group != 0))
+
+
+@contextmanager
+def rights_of(uid: int, groups: Sequence[int]) -> Iterator[None]:
+    """Have the rights of a user and no others, in root's process. The real user stays root, so that user cannot end it.
+
+    Parameters:
+        uid: the user; not root.
+        groups: theirs, their own first.
+
+    Raises:
+        OSError: these rights cannot be taken on.
+    """
+    before, group = os.getgroups(), os.getegid()
+    try:
+        os.setgroups(groups)
+        os.setegid(groups[0])
+        os.seteuid(uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(before)
 
 
 def kind(found: os.stat_result) -> str:

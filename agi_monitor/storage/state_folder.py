@@ -7,11 +7,11 @@ import os
 import pwd
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.folder import Folder, groups_of
+from agi_monitor.folder import Folder, groups_of, rights_of
 
 PID_FILE = "agi-monitor.pid"
 
@@ -151,21 +151,13 @@ def as_owner_of(directory: Path) -> Iterator[None]:
             f"{directory}: belongs to {user_name(uid)}, who has no group but root's, and root's rights are not given "
             "to that user. Give the folder to the user and the group of the server"
         )
-    groups, group = os.getgroups(), os.getegid()
-    try:
+    with ExitStack() as stack:
         try:
             if uid != 0:
-                os.setgroups(wanted)
-                os.setegid(wanted[0])
-                os.seteuid(uid)
+                stack.enter_context(rights_of(uid, wanted))
         except OSError as error:
             raise _not_usable(directory, error) from error
         yield
-    finally:
-        if uid != 0:
-            os.seteuid(0)
-            os.setegid(group)
-            os.setgroups(groups)
 
 
 def _not_usable(directory: Path, error: OSError) -> StateUnavailable:

@@ -609,7 +609,7 @@ def groups_of(uid: int, gid: int) -> list[int]:
 
 @contextmanager
 def rights_of(uid: int, groups: Sequence[int]) -> Iterator[None]:
-    """Have the rights of a user and no others, in root's process. The real user stays root, so that user cannot end it.
+    """Have the rights of a user and no others, in root's process. Its real user stays root: they cannot end it.
 
     Parameters:
         uid: the user; not root.

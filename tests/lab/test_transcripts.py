@@ -30,9 +30,12 @@ def test_asterisk_still_says_what_was_recorded(lab: Lab, situation: Callable[[Co
     assert comparable(record(lab, situation)) == recorded(situation, lab.version)
 
 
-def test_the_manager_interface_still_says_what_was_recorded(lab: Lab) -> None:
-    recorded = (FOLDER / f"ami-actions-{lab.version}.txt").read_text()
-    assert comparable_actions(record_actions(lab)) == comparable_actions(recorded)
+def test_the_manager_interface_still_says_what_was_recorded(asterisk_version: str) -> None:
+    """On a PBX of its own: one on which a call was parked has a bridge for ever."""
+    recorded = (FOLDER / f"ami-actions-{asterisk_version}.txt").read_text()
+    with Lab(asterisk_version) as lab:
+        said = record_actions(lab)
+    assert comparable_actions(said) == comparable_actions(recorded)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)

@@ -127,9 +127,10 @@ class House:
         self.wait_for_sound(mark, mode, supervisor)
         return call
 
-    def wait_for_sound(self, mark: int, mode: str = "listen", supervisor: str = "2001") -> None:
-        """Wait until a spy has begun, and until the supervisor is sent what is heard."""
-        began = moment(self.server.wait_for("spy_started", mark, mode=mode))
+    def wait_for_sound(self, mark: int, mode: str | None = "listen", supervisor: str = "2001") -> None:
+        """Wait until a spy has begun, in any mode where none is named, and until the supervisor is sent sound."""
+        fields: dict[str, Any] = {} if mode is None else {"mode": mode}
+        began = moment(self.server.wait_for("spy_started", mark, **fields))
         # The record comes first; ChanSpy needs some 150 ms more, and a call that ends meanwhile was never heard.
         wait_until(lambda: self._is_sent_sound(supervisor, began), SOUND_SECONDS, f"{supervisor} to be sent sound")
 

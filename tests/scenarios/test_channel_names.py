@@ -6,6 +6,7 @@ import secrets
 import socket
 
 from contrib.lab.pbx import MANAGER_PORT, Lab
+from contrib.lab.waiting import wait_until
 
 SECRET = secrets.token_hex(16)
 ACCOUNT = f"""\
@@ -48,11 +49,15 @@ def test_a_channel_is_known_by_its_name_alone(lab: Lab) -> None:
         assert name.startswith("PJSIP/2001-")
         assert ask(connection, Variable=f"CHANNELS([{name[-1]}]$)") == name
         assert ask(connection, Variable=f"CHANNELS([^{name[-1]}]$)") == ""
-        found = {
-            variable: ask(connection, Channel=name, Variable=variable)
-            for variable in ("CHANNEL(state)", "CHANNEL(appname)", "CHANNEL(appdata)")
-        }
-        assert found == {"CHANNEL(state)": "Up", "CHANNEL(appname)": "Wait", "CHANNEL(appdata)": "30"}
+        # The phone is told that it was answered before the dialplan goes on.
+        application = wait_until(
+            lambda: (found := ask(connection, Channel=name, Variable="CHANNEL(appname)")) != "Answer" and found,
+            10,
+            "the dialplan to go on after Answer",
+        )
+        assert application == "Wait"
+        assert ask(connection, Channel=name, Variable="CHANNEL(appdata)") == "30"
+        assert ask(connection, Channel=name, Variable="CHANNEL(state)") == "Up"
         assert ask(connection, Channel=name, Variable="UNIQUEID")
         assert ask(connection, Channel=name, Variable="CHANNEL(linkedid)")
         assert ask(connection, Channel=name, Variable="CONTEXT")

@@ -32,9 +32,9 @@ def scan(house: House, code: str = "*222*", supervisor: str = "2001") -> int:
 
 
 def hears_agent(house: House, mark: int, extension: str) -> None:
-    """Wait until the scan has come to this agent and the spy has begun."""
+    """Wait until the scan has come to this agent and the supervisor is sent what is heard."""
     house.server.wait_for("scanned", mark, extension=extension)
-    house.server.wait_for("spy_started", mark)
+    house.wait_for_sound(mark, mode=None)
 
 
 def scanned(house: House) -> list[str]:

@@ -1,5 +1,5 @@
 """``python -m agi_monitor`` is the command ``agi-monitor``."""
 
-from agi_monitor.cli import main
+from agi_monitor.commands.main import main
 
 main(prog_name="agi-monitor")

@@ -112,9 +112,9 @@ def twisted_lines(port: int) -> None:
 def _ours(port: int, story: Any) -> None:
     from twisted.internet import reactor
 
-    from agi_monitor import logs
     from agi_monitor.agi.protocol import FastAGIFactory
     from agi_monitor.limits import Limits
+    from agi_monitor.server import logs
 
     # As in service: a line for each call, as JSON.
     logs.configure("info", "json", NOWHERE)

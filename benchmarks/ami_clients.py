@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agi_monitor.supervision.channels import ChannelIndex, Lists
+from agi_monitor.live.index import ChannelIndex, Lists
 
 HOST = "127.0.0.1"
 USER, SECRET = "benchmark", "correct-horse-battery"
@@ -88,9 +88,9 @@ def ours(port: int) -> None:
     from twisted.internet import reactor
     from twisted.internet.endpoints import HostnameEndpoint
 
-    from agi_monitor import logs
     from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
-    from agi_monitor.supervision.calls import EVENTS
+    from agi_monitor.live.calls import EVENTS
+    from agi_monitor.server import logs
 
     logs.configure("info", "json", NOWHERE)
     index = Index()

@@ -26,14 +26,14 @@ from typing import Any, TypeVar
 import structlog
 from processes import save
 
+from agi_monitor.audit.chain import Chain, Head, body_of
+from agi_monitor.audit.facts import SpyStarted
+from agi_monitor.audit.verification import Verification
 from agi_monitor.model import Mode
-from agi_monitor.storage.audit_file import AuditFile
-from agi_monitor.storage.audit_key_file import AuditKey, audit_key, verifies
-from agi_monitor.storage.audit_reading import lines
-from agi_monitor.storage.audit_sinks import AuditSinks
-from agi_monitor.supervision.audit import SpyStarted
-from agi_monitor.supervision.audit_chain import Chain, Head, body_of
-from agi_monitor.supervision.audit_verification import Verification
+from agi_monitor.storage.audit.file import AuditFile
+from agi_monitor.storage.audit.key_file import AuditKey, audit_key, verifies
+from agi_monitor.storage.audit.reading import lines
+from agi_monitor.storage.audit.sinks import AuditSinks
 
 Result = TypeVar("Result")
 

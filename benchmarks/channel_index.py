@@ -19,9 +19,9 @@ from statistics import median
 
 from processes import save
 
+from agi_monitor.live.index import ChannelIndex, Lists
+from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent
-from agi_monitor.supervision.channels import ChannelIndex, Lists
-from agi_monitor.supervision.targets import AgentDevices
 
 NODE = "pbx-1"
 SIZES = (100, 1_000, 10_000)

@@ -22,8 +22,8 @@ from statistics import median
 from processes import save
 
 from agi_monitor.model import Agent, Mode, Supervisor
-from agi_monitor.supervision.authorization import Allowed, Effect, Request, Rights, Rule, decide
-from agi_monitor.supervision.hours import When, hours, zone
+from agi_monitor.rights.authorization import Allowed, Effect, Request, Rights, Rule, decide
+from agi_monitor.rights.hours import When, hours, zone
 
 PEOPLE = (100, 1_000, 10_000)
 RULES = (50, 500, 5_000)

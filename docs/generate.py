@@ -30,14 +30,19 @@ from pydantic_core import PydanticUndefined
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from agi_monitor import cli, config, limits, metrics, model, people  # noqa: E402 - the line above must come first
+from agi_monitor import limits, model  # noqa: E402 - the line above must come first
 from agi_monitor.agi import log_events, session  # noqa: E402
+from agi_monitor.audit import chain  # noqa: E402
+from agi_monitor.audit import facts as audit  # noqa: E402
+from agi_monitor.commands import main as cli  # noqa: E402
+from agi_monitor.commands.doctor import AUDIO  # noqa: E402
+from agi_monitor.config import people, settings  # noqa: E402 - the line above must come first
 from agi_monitor.doctor.checks import CHECKS, advisories  # noqa: E402
-from agi_monitor.doctor_cli import AUDIO  # noqa: E402
+from agi_monitor.server import metrics  # noqa: E402
 from agi_monitor.storage import schema  # noqa: E402
 from agi_monitor.storage.schema import audit_chain as audit_chain_table  # noqa: E402
 from agi_monitor.storage.schema import audit_record  # noqa: E402
-from agi_monitor.supervision import audit, audit_chain, prompts  # noqa: E402
+from agi_monitor.supervision import prompts  # noqa: E402
 from docs import examples  # noqa: E402
 
 PACKAGE = REPOSITORY / "agi_monitor"
@@ -322,20 +327,20 @@ def configuration() -> Iterator[str]:
         f"After a change of {listing(DIALPLAN_SECTIONS)} the dialplan "
         "has to be rendered and reloaded as well."
     )
-    for name, field in config.Config.model_fields.items():
+    for name, field in settings.Config.model_fields.items():
         yield from section(name, field)
 
 
 DIALPLAN_SECTIONS = ("fastagi", "codes", "supervisors", "agents", "rules", "notice", "ami", "dialplan")
-"""What ``assembly.site`` reads."""
+"""What ``translation.site`` reads."""
 
 
 def fixed_sections() -> tuple[str, ...]:
-    """``people_in_force.FIXED``, read from the source: importing it would choose Twisted's reactor."""
-    for statement in ast.parse((PACKAGE / "people_in_force.py").read_text(encoding="utf-8")).body:
+    """``server.people.FIXED``, read from the source: importing it would choose Twisted's reactor."""
+    for statement in ast.parse((PACKAGE / "server/people.py").read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "FIXED":
             return tuple(ast.literal_eval(statement.value))
-    raise LookupError("people_in_force.py has no FIXED any more")
+    raise LookupError("server/people.py has no FIXED any more")
 
 
 def section(name: str, field: FieldInfo) -> Iterator[str]:
@@ -452,7 +457,7 @@ def form_of(kind: object) -> str:
         key, value = typing.get_args(kind)
         inner = form_of(value)
         return f"a mapping from {form_of(key)} to {inner}"
-    for name, other in vars(config).items():
+    for name, other in vars(settings).items():
         if typing.get_origin(other) is typing.Annotated and other == kind:
             return word_of(name)
     return word_of(getattr(kind, "__name__", str(kind)))
@@ -470,13 +475,13 @@ WORDS = {
     "bool": "`true` or `false`",
     "float": "a number",
     "Mode": "`listen`, `whisper`, `barge` or `take_over`",
-    "LogLevel": "one of " + ", ".join(f"`{one.value}`" for one in config.LogLevel),
-    "LogFormat": "one of " + ", ".join(f"`{one.value}`" for one in config.LogFormat),
+    "LogLevel": "one of " + ", ".join(f"`{one.value}`" for one in settings.LogLevel),
+    "LogFormat": "one of " + ", ".join(f"`{one.value}`" for one in settings.LogFormat),
     **{
         kind.__name__: "one of " + ", ".join(f"`{one.value}`" for one in kind)
         for kind in (
             people.RuleMode,
-            config.StopSpies,
+            settings.StopSpies,
             model.Barge,
             model.Direction,
             model.Flavour,
@@ -503,7 +508,7 @@ def word_of(annotation: str) -> str:
 def type_messages() -> dict[str, str]:
     """What ``config`` and ``people`` say of a value that is not of the type, by its name: ``must be ...``."""
     found: dict[str, str] = {}
-    for statement in (*ast.parse(inspect.getsource(people)).body, *ast.parse(inspect.getsource(config)).body):
+    for statement in (*ast.parse(inspect.getsource(people)).body, *ast.parse(inspect.getsource(settings)).body):
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Subscript):
             for node in ast.walk(statement.value):
                 if isinstance(node, ast.Constant) and str(node.value).startswith("must be "):
@@ -700,10 +705,10 @@ def audit_chain_part() -> Iterator[str]:
             "nothing else.",
         ]
     )
-    yield f"### `{audit_chain.CHECKPOINT}`"
+    yield f"### `{chain.CHECKPOINT}`"
     yield (
-        f"A signed record, which stands for all before it. It comes after {audit_chain.CHECKPOINT_RECORDS} records, "
-        f"when the oldest record without one is {audit_chain.CHECKPOINT_SECONDS:.0f} s old, when the server stops, "
+        f"A signed record, which stands for all before it. It comes after {chain.CHECKPOINT_RECORDS} records, "
+        f"when the oldest record without one is {chain.CHECKPOINT_SECONDS:.0f} s old, when the server stops, "
         "and, in a file, with the first record behind an earlier run."
     )
     signature = [
@@ -711,7 +716,7 @@ def audit_chain_part() -> Iterator[str]:
         '- `signature`: over the line up to `,"signature"`, in hexadecimal digits.',
     ]
     yield "\n".join(signature)
-    yield f"### `{audit_chain.REMOVED}`"
+    yield f"### `{chain.REMOVED}`"
     yield (
         "Stands for records that [`agi-monitor audit retain`](cli.md#agi-monitor-audit-retain) removed: those with "
         "the numbers from `first` to `seq`. The chain goes through it."

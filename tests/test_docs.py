@@ -21,12 +21,14 @@ import pytest
 from twisted.internet.testing import MemoryReactorClock
 
 import agi_monitor
-from agi_monitor import cli, metrics, model
+from agi_monitor import model
 from agi_monitor.agi.listening import AgiService
 from agi_monitor.agi.log_events import LogEvent
-from agi_monitor.config import Config
+from agi_monitor.audit import facts as audit
+from agi_monitor.commands import main
+from agi_monitor.config.settings import Config
 from agi_monitor.limits import Limits
-from agi_monitor.supervision import audit
+from agi_monitor.server import metrics
 from contrib.lab.waiting import wait_until
 from docs import generate
 
@@ -161,8 +163,8 @@ def options_without_entry(group: click.Group, markdown: str) -> list[str]:
 
 def test_every_command_and_option_has_an_entry() -> None:
     """A command, an option or an argument that the reference does not list is a mistake."""
-    assert isinstance(cli.main, click.Group)
-    assert options_without_entry(cli.main, text(REFERENCE / "cli.md")) == []
+    assert isinstance(main.main, click.Group)
+    assert options_without_entry(main.main, text(REFERENCE / "cli.md")) == []
 
 
 def test_every_metric_and_label_has_an_entry() -> None:
@@ -312,17 +314,15 @@ def test_a_missing_target_or_file_is_found() -> None:
 
 PROMISED = {
     "docs/topics/security.md": {
-        "tried again every {:g} seconds": ("service.py", "AUDIT_RETRY_SECONDS"),
-        "after {:,} of them calls are refused": ("storage/audit_sinks.py", "MAX_WAITING"),
-        "No more than {:,} phones": ("supervision/lock_outs.py", "MAX_STRANGERS"),
+        "tried again every {:g} seconds": ("server/service.py", "AUDIT_RETRY_SECONDS"),
+        "after {:,} of them calls are refused": ("storage/audit/sinks.py", "MAX_WAITING"),
+        "No more than {:,} phones": ("pins/lock_outs.py", "MAX_STRANGERS"),
     },
     "docs/topics/audit-threats.md": {
-        "no more than {} records without one": ("supervision/audit_chain.py", "CHECKPOINT_RECORDS"),
-        "by more than {} seconds, `verify` notes it": ("supervision/audit_verification.py", "CLOCK_SECONDS"),
+        "no more than {} records without one": ("audit/chain.py", "CHECKPOINT_RECORDS"),
+        "by more than {} seconds, `verify` notes it": ("audit/verification.py", "CLOCK_SECONDS"),
     },
-    "docs/howto/verify-the-audit.md": {
-        "after every {} records at most": ("supervision/audit_chain.py", "CHECKPOINT_RECORDS")
-    },
+    "docs/howto/verify-the-audit.md": {"after every {} records at most": ("audit/chain.py", "CHECKPOINT_RECORDS")},
     "docs/topics/way-of-a-call.md": {"After {} seconds without a key": ("supervision/spy_call.py", "CHOICE_SECONDS")},
     "docs/reference/log-events.md": {"written {} times a minute at most": ("agi/protocol.py", "LOG_LINES")},
 }
@@ -352,7 +352,7 @@ def test_promised_numbers_are_those_of_the_code(document: str) -> None:
 
 def test_a_wrong_number_is_found() -> None:
     """A document that says another number than the code is found."""
-    promises = {"wait {} times": ("storage/audit_sinks.py", "MAX_WAITING")}
+    promises = {"wait {} times": ("storage/audit/sinks.py", "MAX_WAITING")}
     assert unkept("wait 10000\ntimes", promises) == []
     assert unkept("wait 10001 times", promises) == ["wait 10000 times"]
 

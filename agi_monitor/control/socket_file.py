@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agi_monitor.errors import ControlFailed
-from agi_monitor.folder import Folder
+from agi_monitor.files.folder import Folder
 
 NAME = "control.sock"
 MODE = 0o660

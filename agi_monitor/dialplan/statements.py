@@ -3,7 +3,7 @@
 A line is cut at the first ``;`` that no backslash stands before. ``;--`` opens a comment that goes on until ``--;``,
 over many lines and nested; ``;---`` opens none. What is left is a section, a directive, or a key and its value.
 
-This is the only reader of that grammar here: ``parse`` makes a dialplan of its statements, ``asterisk_files`` follows
+This is the only reader of that grammar here: ``parse`` makes a dialplan of its statements, ``conf_files`` follows
 templates and includes.
 """
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from agi_monitor.errors import RenderError
-from agi_monitor.folder import Folder, NewFile
+from agi_monitor.files.folder import Folder, NewFile
 
 FILE_MODE = 0o640
 """The shared secret may be in it: Asterisk's group reads it, nobody else."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from agi_monitor.doctor.application_targets import SPIES
 from agi_monitor.doctor.dialplan_walk import Dialplan, Place
-from agi_monitor.doctor.evidence import TRUE, Endpoint, Evidence, Missing, Section, known, last, values
-from agi_monitor.doctor.findings import Check, NotKnown, Severity
+from agi_monitor.doctor.evidence import TRUE, Endpoint, Evidence, Missing, NotKnown, Section, known, last, values
+from agi_monitor.doctor.findings import Check, Severity
 from agi_monitor.doctor.manager_accounts import ManagerAccount, accounts, is_ipv6, is_network
 
 ADVISORIES = Path(__file__).with_name("advisories.json")

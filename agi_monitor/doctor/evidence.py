@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from agi_monitor.doctor.dialplan_walk import Dialplan
-from agi_monitor.doctor.findings import NotKnown
 
 Value = TypeVar("Value")
+
+
+class NotKnown(Exception):
+    """The evidence for a check could not be had; says why."""
 
 
 @dataclass(frozen=True, slots=True)

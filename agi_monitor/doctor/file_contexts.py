@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from agi_monitor import asterisk_files
+from agi_monitor.dialplan import conf_files
 from agi_monitor.dialplan.statements import Assignment, statements
-from agi_monitor.doctor.findings import NotKnown
+from agi_monitor.doctor.evidence import NotKnown
 
 MAX_FILES = 20_000
 """Files and folders that are looked at. Asterisk's own folder has some hundred."""
 
-MAX_BYTES = asterisk_files.LIMITS.all_bytes
+MAX_BYTES = conf_files.LIMITS.all_bytes
 """Of all files together."""
 
 _NAME = re.compile(r"\w*context|dialout|callback", re.IGNORECASE)
@@ -35,7 +35,7 @@ def file_contexts(folder: Path) -> Mapping[str, str]:
         NotKnown: it cannot be read, or there is too much of it.
     """
     try:
-        with asterisk_files.as_owner_of(folder):
+        with conf_files.as_owner_of(folder):
             return _found(folder)
     except OSError as error:
         raise NotKnown(f"{error.filename or folder}: {error.strerror}") from error
@@ -48,13 +48,13 @@ def _found(folder: Path) -> dict[str, str]:
     left = MAX_BYTES
     try:
         for path in _files(folder):
-            text = asterisk_files.contents(path)
+            text = conf_files.contents(path)
             left -= len(text)
             if left < 0:
                 raise NotKnown(f"{path}: the files have more than {MAX_BYTES} bytes together")
             for line, context in _contexts(text):
                 found.setdefault(context, f"{path}:{line}")
-    except asterisk_files.TooMuch as error:
+    except conf_files.TooMuch as error:
         raise NotKnown(str(error)) from error
     return found
 
@@ -63,7 +63,7 @@ def _files(folder: Path) -> list[Path]:
     """All files that may be in use; a link to a folder is not followed."""
     found = [
         path
-        for path in asterisk_files.files_below(folder, MAX_FILES)
+        for path in conf_files.files_below(folder, MAX_FILES)
         if path.suffix == ".conf" and not _DIALPLAN.fullmatch(path.name)
     ]
     return sorted(found)

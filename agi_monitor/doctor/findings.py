@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from agi_monitor.doctor.evidence import Evidence
+from agi_monitor.doctor.evidence import Evidence, NotKnown
 
 
 class Severity(StrEnum):
@@ -25,10 +23,6 @@ class Outcome(StrEnum):
     FINE = "fine"
     FOUND = "found"
     NOT_CHECKED = "not checked"
-
-
-class NotKnown(Exception):
-    """The evidence for a check could not be had; says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,14 @@ from typing import Protocol, TypeVar
 
 from cryptography import x509
 
-from agi_monitor import assembly, asterisk_files
 from agi_monitor.ami.messages import Message
-from agi_monitor.audit_source import Files, Table
-from agi_monitor.config import Config
+from agi_monitor.audit.verification import Verdict
+from agi_monitor.config import translation
+from agi_monitor.config.settings import Config
 from agi_monitor.control.client import ask
 from agi_monitor.control.messages import Ask, Request
 from agi_monitor.control.socket_file import socket_path
+from agi_monitor.dialplan import conf_files
 from agi_monitor.dialplan.parse import parse
 from agi_monitor.dialplan.render import DIALPLAN, render
 from agi_monitor.doctor.dialplan_walk import Dialplan
@@ -30,24 +31,24 @@ from agi_monitor.doctor.evidence import (
     Evidence,
     Listener,
     Missing,
+    NotKnown,
     Section,
     Sections,
     last,
     values,
 )
 from agi_monitor.doctor.file_contexts import file_contexts
-from agi_monitor.doctor.findings import NotKnown
 from agi_monitor.errors import ActionFailed, AgiMonitorError, PermissionDenied
 from agi_monitor.install import plan
 from agi_monitor.install.comparison import compare
+from agi_monitor.live.devices import LOCAL_MEMBER
 from agi_monitor.model import Barge, Cue, Reason
 from agi_monitor.names import is_system_name, unusable_characters
-from agi_monitor.storage.audit_head_file import HEAD_FILE
-from agi_monitor.storage.audit_key_file import PUBLIC_FILE, trusted_keys
-from agi_monitor.storage.audit_reading import files_of, in_order
+from agi_monitor.storage.audit.head_file import HEAD_FILE
+from agi_monitor.storage.audit.key_file import PUBLIC_FILE, trusted_keys
+from agi_monitor.storage.audit.reading import files_of, in_order
+from agi_monitor.storage.audit.source import Files, Table
 from agi_monitor.storage.database import Database, file_url
-from agi_monitor.supervision.audit_verification import Verdict
-from agi_monitor.supervision.devices import LOCAL_MEMBER
 from agi_monitor.supervision.prompts import EXTENSION, NUMBER, PLACEHOLDERS, Prompts
 
 SOUND_FOLDERS = ("/usr/share/asterisk/sounds", "/var/lib/asterisk/sounds")
@@ -103,7 +104,7 @@ class Pbx(Protocol):
 
 def of_configuration(config: Config, now: datetime) -> Evidence:
     """Return what the configuration says."""
-    prompts = assembly.policy(config).prompts
+    prompts = translation.policy(config).prompts
     languages = {"en", *config.languages, *(one.language for one in config.supervisors.values() if one.language)}
     fastagi = config.fastagi
     is_guarded = fastagi.secret is not None or not any(peer.endswith("/0") for peer in fastagi.peers)
@@ -112,7 +113,7 @@ def of_configuration(config: Config, now: datetime) -> Evidence:
         listeners.append(Listener("metrics", config.metrics.listen, config.metrics.port, False))
     return Evidence(
         now,
-        context=assembly.site(config).context,
+        context=translation.site(config).context,
         agents=frozenset(endpoint for agent in config.agents.values() for endpoint in agent.endpoints),
         supervisors=frozenset(endpoint for one in config.supervisors.values() for endpoint in one.endpoints),
         may_transfer=config.asterisk.allow_transfer,
@@ -176,7 +177,7 @@ def _hinted(config: Config, dialplan: Dialplan | Missing) -> frozenset[str]:
     if isinstance(dialplan, Missing):
         return frozenset()
     found: set[str] = set()
-    for agent in assembly.agents(config):
+    for agent in translation.agents(config):
         if not agent.endpoints:
             context = config.dialplan.hint_context if agent.hint_context is None else agent.hint_context
             found.update(dialplan.devices(context, agent.digits))
@@ -316,7 +317,7 @@ def _differences(config: Config, rows: list[Mapping[str, str]]) -> tuple[str, ..
     by_context: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         by_context.setdefault(row.get("Context", ""), []).append(row)
-    rendered = render(assembly.site(config), config.dialplan.templates)
+    rendered = render(translation.site(config), config.dialplan.templates)
     # Without one, the site has written its own, and nobody knows what it should be.
     wanted = parse(rendered.get(DIALPLAN, "")).contexts
     return tuple(line for context in wanted for line in compare(context, by_context.get(context.name)).wrong)
@@ -351,12 +352,12 @@ def of_files(evidence: Evidence, config: Config, folder: Path) -> Evidence:
 
 def _sections(folder: Path, name: str, notes: list[str]) -> Sections | Missing:
     try:
-        reading = asterisk_files.read(folder, name)
+        reading = conf_files.read(folder, name)
     except FileNotFoundError as error:
         return Missing(f"{error.filename}: {error.strerror}") if name in NEEDED_FILES else {}
     except OSError as error:
         return Missing(f"{error.filename}: {error.strerror}")
-    except asterisk_files.TooMuch as error:
+    except conf_files.TooMuch as error:
         return Missing(str(error))
     notes += reading.notes
     if reading.refused:
@@ -380,15 +381,15 @@ def _file_differences(config: Config, folder: Path) -> tuple[str, ...]:
     if not any((folder / path).exists() for path in plan.OURS):
         return ()
     found = []
-    for name, text in render(assembly.site(config), config.dialplan.templates).items():
+    for name, text in render(translation.site(config), config.dialplan.templates).items():
         try:
-            with asterisk_files.as_owner_of(folder):
-                is_same = asterisk_files.contents(ours / name) == text
+            with conf_files.as_owner_of(folder):
+                is_same = conf_files.contents(ours / name) == text
             if not is_same:
                 found.append(f"{ours / name}: is not what the configuration gives")
         except OSError as error:
             found.append(f"{ours / name}: {error.strerror}")
-        except asterisk_files.TooMuch as error:
+        except conf_files.TooMuch as error:
             found.append(str(error))
     return tuple(found)
 
@@ -411,7 +412,7 @@ def _is_folder(path: Path) -> bool:
 
 def _names_of_sounds(folder: Path) -> Iterator[str]:
     if _is_folder(folder):
-        for path in asterisk_files.files_below(folder, MAX_SOUNDS):
+        for path in conf_files.files_below(folder, MAX_SOUNDS):
             yield str(path.relative_to(folder).with_suffix(""))
 
 
@@ -492,8 +493,8 @@ def _certificates(config: Config, evidence: Evidence) -> tuple[Certificate, ...]
         if path is None:
             continue
         try:
-            read = x509.load_pem_x509_certificates(asterisk_files.contents(path, MAX_CERTIFICATE).encode())
-        except (OSError, ValueError, asterisk_files.TooMuch) as error:
+            read = x509.load_pem_x509_certificates(conf_files.contents(path, MAX_CERTIFICATE).encode())
+        except (OSError, ValueError, conf_files.TooMuch) as error:
             return Missing(f"{where}: {path}: {getattr(error, 'strerror', None) or error}")
         certificates += [Certificate(f"{where}: {path}", one.not_valid_after_utc) for one in read]
     return tuple(certificates)

@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agi_monitor.errors import InstallFailed
-from agi_monitor.folder import Folder, NewFile, Rights, Taken, Unfit
+from agi_monitor.files.folder import Folder, NewFile, Rights, Taken, Unfit
 from agi_monitor.install import plan as plans
 from agi_monitor.install.manifest import sha256
 from agi_monitor.install.places import LIMIT, Places

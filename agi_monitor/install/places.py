@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from agi_monitor.errors import InstallFailed
-from agi_monitor.folder import ACCESS_LIST, Folder, Rights, Taken, Unfit
+from agi_monitor.files.folder import ACCESS_LIST, Folder, Rights, Taken, Unfit
 from agi_monitor.install import plan as plans
 
 LIMIT = 64 * 1_048_576

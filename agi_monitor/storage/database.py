@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.folder import Folder, check
+from agi_monitor.files.folder import Folder, check
 from agi_monitor.storage.schema import metadata
 from agi_monitor.storage.state_folder import as_owner_of
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, func, insert, select
 
 from agi_monitor.model import Locked
+from agi_monitor.pins.lock_outs import FORGET_SECONDS, MAX_STRANGERS, LockOut, key
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import lock_out, lock_out_end
-from agi_monitor.supervision.lock_outs import FORGET_SECONDS, MAX_STRANGERS, LockOut, key
 
 ENDS_LOCK = 4_573_224
 """Names the lock of PostgreSQL that everybody takes who ends lock-outs."""

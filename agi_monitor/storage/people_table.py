@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Self
 from pydantic import ValidationError
 from sqlalchemy import Connection, Table, delete, func, insert, select
 
-from agi_monitor import document
+from agi_monitor.config import document
+from agi_monitor.config.people import Change, Kind, People, RuleEntry, SupervisorEntry, differences, problems
 from agi_monitor.errors import ConfigError, StateUnavailable
-from agi_monitor.people import Change, Kind, People, RuleEntry, SupervisorEntry, differences, problems
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import (
     agent,

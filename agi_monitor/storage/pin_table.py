@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select, update
 
-from agi_monitor.people import differences
+from agi_monitor.config.people import differences
+from agi_monitor.pins.records import PinRecord
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.people_table import PEOPLE_LOCK, keep, one_supervisor
 from agi_monitor.storage.schema import supervisor
-from agi_monitor.supervision.pin_records import PinRecord
 
 
 class PinTable:

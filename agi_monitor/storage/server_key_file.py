@@ -7,8 +7,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from agi_monitor import folder
 from agi_monitor.errors import StateUnavailable
+from agi_monitor.files import folder
 
 KEY_BYTES = 32
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.folder import Folder, groups_of, rights_of
+from agi_monitor.files.folder import Folder, groups_of, rights_of
 
 PID_FILE = "agi-monitor.pid"
 

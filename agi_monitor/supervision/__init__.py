@@ -1,1 +1,1 @@
-"""The decisions: pure Python, no Twisted, no sockets, no clock of their own."""
+"""The story of a ``*222`` call, and by what right somebody hears somebody: pure, no socket and no clock of its own."""

@@ -21,10 +21,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from agi_monitor.live.headers import Headers, text
 from agi_monitor.model import Mode, endpoint_of
 from agi_monitor.supervision import bridging
 from agi_monitor.supervision.confirmation import SNOOP
-from agi_monitor.supervision.headers import Headers, text
 
 APPLICATIONS = frozenset({"ChanSpy", "ExtenSpy", "DAHDIScan"})
 """Applications that let one channel hear another (app_chanspy.c)."""

@@ -21,11 +21,11 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import structlog
 
+from agi_monitor.audit.facts import AuditLog, PluginFailed
 from agi_monitor.errors import CallEnded
+from agi_monitor.live.targets import AgentDevices, DeviceChannel, DeviceLookup
 from agi_monitor.model import Agent, Cue, Mode, Reason, Refusal
-from agi_monitor.supervision.audit import AuditLog, PluginFailed
 from agi_monitor.supervision.prompts import PLACEHOLDERS
-from agi_monitor.supervision.targets import AgentDevices, DeviceChannel, DeviceLookup
 
 SECONDS = 2.0
 """So long a plug-in may take for one answer."""

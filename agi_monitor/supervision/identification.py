@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from agi_monitor.audit.facts import LockedOut
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.model import Cue, Reason, Refusal
-from agi_monitor.supervision.audit import LockedOut
+from agi_monitor.pins.guard import Attempt, Claim, PinGuard
+from agi_monitor.pins.records import PinRecord
+from agi_monitor.pins.rules import MAX_DIGITS
 from agi_monitor.supervision.line import Line
 from agi_monitor.supervision.pin_change import PIN_SECONDS, change_pin
-from agi_monitor.supervision.pin_records import PinRecord
-from agi_monitor.supervision.pin_rules import MAX_DIGITS
-from agi_monitor.supervision.pins import Attempt, Claim, PinGuard
 
 
 async def identify(line: Line, pins: PinGuard) -> Refusal | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from agi_monitor.live.index import Stale
+from agi_monitor.live.port import LivePbx
 from agi_monitor.model import Mode, Refusal
-from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.circumstances import Circumstances
+from agi_monitor.rights.circumstances import Circumstances
+from agi_monitor.supervision.grant_watch import GrantWatch
 from agi_monitor.supervision.grants import Place
-from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
 from agi_monitor.supervision.policy import Permitted, Policy
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar
 
+from agi_monitor.live.calls import CALLED, CALLING, QUEUE, Origin
+from agi_monitor.live.over_agi import INTERNAL, Variables
+from agi_monitor.live.targets import DeviceChannel
 from agi_monitor.model import Direction
-from agi_monitor.supervision.calls import CALLED, CALLING, QUEUE, Origin
-from agi_monitor.supervision.circumstances import Circumstances
-from agi_monitor.supervision.device_channels import INTERNAL, Variables
-from agi_monitor.supervision.targets import DeviceChannel
+from agi_monitor.rights.circumstances import Circumstances
 
 APPLICATION = "${CHANNEL(appname)}|${CHANNEL(appdata)}"
 

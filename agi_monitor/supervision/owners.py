@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agi_monitor.live.index import Stale
+from agi_monitor.live.port import LivePbx
 from agi_monitor.model import Agent, Reason, Refusal, endpoint_of
-from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.live_pbx import LivePbx
 from agi_monitor.supervision.policy import Permitted, Policy
 
 

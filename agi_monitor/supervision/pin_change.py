@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from agi_monitor.audit.facts import PinChanged
 from agi_monitor.model import Cue, PinDue, Reason, Refusal
-from agi_monitor.supervision.audit import PinChanged
+from agi_monitor.pins.guard import Claim, PinGuard
+from agi_monitor.pins.records import PinRecord
+from agi_monitor.pins.rules import MAX_DIGITS, Weakness, numbers_of
 from agi_monitor.supervision.line import Line
-from agi_monitor.supervision.pin_records import PinRecord
-from agi_monitor.supervision.pin_rules import MAX_DIGITS, Weakness, numbers_of
-from agi_monitor.supervision.pins import Claim, PinGuard
 
 PIN_SECONDS = 8.0
 """Silence after which what was keyed in counts as the PIN; ``#`` ends it at once."""

@@ -18,8 +18,8 @@ from agi_monitor.model import (
     ScanOrder,
     Supervisor,
 )
-from agi_monitor.supervision.authorization import ALL, Allowed, Request, Rights, Rule
-from agi_monitor.supervision.circumstances import NOTHING, Circumstances
+from agi_monitor.rights.authorization import ALL, Allowed, Request, Rights, Rule
+from agi_monitor.rights.circumstances import NOTHING, Circumstances
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from agi_monitor.live.targets import age
 from agi_monitor.model import ScanOrder
-from agi_monitor.supervision.targets import age
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,23 +15,25 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from agi_monitor.audit.facts import AuditLog, End, RequestAbandoned
 from agi_monitor.errors import CallEnded, CommandFailed
+from agi_monitor.live import targets
+from agi_monitor.live.index import Stale
+from agi_monitor.live.port import LivePbx
+from agi_monitor.live.targets import AgentDevices, DeviceChannel, DeviceLookup
 from agi_monitor.model import Cue, Follow, Mode, Reason, Refusal, SpyRequest
 from agi_monitor.names import unusable_characters
-from agi_monitor.supervision import chanspy, feature_code, scan, targets
-from agi_monitor.supervision.audit import AuditLog, End, RequestAbandoned
-from agi_monitor.supervision.channels import Stale
+from agi_monitor.pins.guard import PinGuard
+from agi_monitor.supervision import chanspy, feature_code, scan
+from agi_monitor.supervision.grant_watch import GrantWatch
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.hooks import Hooks, ResolvedDevices
 from agi_monitor.supervision.identification import identify
 from agi_monitor.supervision.line import Caller, Dialled, HandedOver, Line
-from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
 from agi_monitor.supervision.owners import agents_at
-from agi_monitor.supervision.pins import PinGuard
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.prompts import CHOICE, EXTENSION, NUMBER
 from agi_monitor.supervision.spying import Spyee, Spying
-from agi_monitor.supervision.targets import AgentDevices, DeviceChannel, DeviceLookup
 
 EXTENSION_SECONDS = 8.0
 """Silence after which what was keyed in counts as the extension."""

@@ -16,21 +16,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from agi_monitor import names
+from agi_monitor.audit.facts import End, SpyEnded, SpyStarted
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded, CommandFailed
+from agi_monitor.live import targets
+from agi_monitor.live.calls import Origin
+from agi_monitor.live.port import LivePbx
+from agi_monitor.live.targets import DeviceChannel, DeviceLookup, Source
 from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal, endpoint_of
 from agi_monitor.names import Uniqueid
-from agi_monitor.supervision import bridging, chanspy, origins, proof, protected, targets
-from agi_monitor.supervision.audit import End, SpyEnded, SpyStarted
-from agi_monitor.supervision.calls import Origin
-from agi_monitor.supervision.circumstances import Circumstances
+from agi_monitor.rights.circumstances import Circumstances
+from agi_monitor.supervision import bridging, chanspy, origins, proof, protected
+from agi_monitor.supervision.grant_watch import GrantWatch
 from agi_monitor.supervision.grants import Grant, Place
 from agi_monitor.supervision.hooks import Asked
 from agi_monitor.supervision.line import HandedOver, Line
-from agi_monitor.supervision.live_pbx import GrantWatch, LivePbx
 from agi_monitor.supervision.onlooker import Onlooker
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
-from agi_monitor.supervision.targets import DeviceChannel, DeviceLookup, Source
 
 REASON_SECONDS = 8.0
 """So long the supervisor may think about which reason it is."""

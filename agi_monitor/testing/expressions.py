@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from agi_monitor.testing.fake_channel import STATE_NAMES, FakeChannel
-
-if TYPE_CHECKING:
-    from agi_monitor.testing.fake_asterisk import FakeAsterisk
 
 MAX_CHANNELS_BYTES = 4_095
 """``CHANNELS()`` fills a buffer of 4,096 bytes with its NUL (VAR_BUF_SIZE, pbx_variables.c) and cuts the rest."""
@@ -16,7 +14,31 @@ MAX_CHANNELS_BYTES = 4_095
 FUNCTION = re.compile(r"([A-Z_]+)\((.*)\)", re.DOTALL)
 
 
-def evaluate(fake: FakeAsterisk, channel: FakeChannel, text: str) -> str:
+class Asked(Protocol):
+    """What an expression is about: ``FakeAsterisk``."""
+
+    @property
+    def channels(self) -> Sequence[FakeChannel]:
+        """All channels."""
+        ...
+
+    @property
+    def hints(self) -> Mapping[str, str]:
+        """By ``extension@context``, the devices of a hint."""
+        ...
+
+    @property
+    def device_states(self) -> Mapping[str, str]:
+        """By device, its state."""
+        ...
+
+    @property
+    def functions(self) -> Mapping[str, Callable[[FakeChannel, str], str]]:
+        """Functions of a test's own, by their names."""
+        ...
+
+
+def evaluate(fake: Asked, channel: FakeChannel, text: str) -> str:
     """Replace every ``${...}`` in a text, the inner ones first, as seen from a channel."""
     pieces: list[str] = []
     at = 0
@@ -33,7 +55,7 @@ def evaluate(fake: FakeAsterisk, channel: FakeChannel, text: str) -> str:
     return "".join(pieces)
 
 
-def variable(fake: FakeAsterisk, channel: FakeChannel, name: str) -> str:
+def variable(fake: Asked, channel: FakeChannel, name: str) -> str:
     """The value of one variable or function; what is not set is empty."""
     match = FUNCTION.fullmatch(name)
     if match is not None:
@@ -51,7 +73,7 @@ def variable(fake: FakeAsterisk, channel: FakeChannel, name: str) -> str:
     return known.get(name, "")
 
 
-def bridged(fake: FakeAsterisk, channel: FakeChannel) -> list[str]:
+def bridged(fake: Asked, channel: FakeChannel) -> list[str]:
     """The names of all others in the bridge of a channel, which one of them may tell for all (bridge.c)."""
     own = channel.bridge_peer.split(",") if channel.bridge_peer else []
     for other in fake.channels if len(own) < 2 else ():
@@ -62,7 +84,7 @@ def bridged(fake: FakeAsterisk, channel: FakeChannel) -> list[str]:
     return own
 
 
-def function(fake: FakeAsterisk, channel: FakeChannel, name: str, argument: str) -> str:
+def function(fake: Asked, channel: FakeChannel, name: str, argument: str) -> str:
     """The value of one dialplan function.
 
     Raises:
@@ -103,4 +125,4 @@ def function(fake: FakeAsterisk, channel: FakeChannel, name: str, argument: str)
             answers["endpoint"] = channel.name.removeprefix("PJSIP/").rpartition("-")[0]
         if argument in answers:
             return answers[argument]
-    raise LookupError(f"FakeAsterisk does not know ${{{name}({argument})}}; teach it: fake.functions[{name!r}] = ...")
+    raise LookupError(f"Asked does not know ${{{name}({argument})}}; teach it: fake.functions[{name!r}] = ...")

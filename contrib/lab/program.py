@@ -23,7 +23,13 @@ from contrib.lab.errors import LabError
 
 COMMAND_SECONDS = 120.0
 NOTHING: Mapping[str, str] = {}
-IMPORTED = ("agi_monitor.cli", "agi_monitor.service", "agi_monitor.doctor", "alembic.command", "contrib.lab.program")
+IMPORTED = (
+    "agi_monitor.commands.main",
+    "agi_monitor.server.service",
+    "agi_monitor.doctor",
+    "alembic.command",
+    "contrib.lab.program",
+)
 """What a process imports before it is forked; what the server and most commands import, without the reactor."""
 
 
@@ -180,7 +186,7 @@ def _be_agi_monitor(
     sys.argv = ["agi-monitor", *arguments]
     # What was imported is nothing for the collector of this process; looking at it would copy every page of it.
     gc.freeze()
-    from agi_monitor.cli import main  # here, as only the fork needs it
+    from agi_monitor.commands.main import main  # here, as only the fork needs it
 
     main(prog_name="agi-monitor")
 

@@ -31,7 +31,7 @@ ANOTHER_CLOCK = """\
 import pathlib, sys, time
 ahead, right = pathlib.Path(sys.argv.pop(1)), time.time
 time.time = lambda: right() + float(ahead.read_text())
-from agi_monitor.cli import main
+from agi_monitor.commands.main import main
 main()
 """
 """`agi-monitor` with a time of day of its own; whatever asks for the time is told the wrong one."""

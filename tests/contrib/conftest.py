@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.server_process import dial, port, start, text
+from tests.doubles.server_process import dial, port, start, text
 
 __all__ = ["dial", "port", "start", "text"]

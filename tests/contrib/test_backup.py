@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.contrib.test_logrotate import listen
-from tests.server_process import Dial, Start
+from tests.doubles.server_process import Dial, Start
 
 
 def back_up_state(folder: Path, to: Path) -> None:

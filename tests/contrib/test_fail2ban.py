@@ -17,7 +17,7 @@ import pytest
 from contrib.lab.engine import unpacked
 from contrib.lab.images import CACHE
 from contrib.lab.waiting import wait_until
-from tests.server_process import Call, Dial, Server, Start
+from tests.doubles.server_process import Call, Dial, Server, Start
 
 OURS = Path(__file__).resolve().parents[2] / "contrib" / "fail2ban"
 STRANGER = "127.0.0.2"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agi_monitor import metrics
+from agi_monitor.server import metrics
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "contrib" / "grafana" / "agi-monitor.json"
 OF_PROMETHEUS = {"up"}

@@ -14,7 +14,7 @@ import pytest
 from contrib.lab.engine import ensure_programs
 from contrib.lab.images import CACHE
 from contrib.lab.progress import Progress
-from tests.server_process import Dial, Server, Start
+from tests.doubles.server_process import Dial, Server, Start
 
 RULE = Path(__file__).resolve().parents[2] / "contrib" / "logrotate" / "agi-monitor"
 

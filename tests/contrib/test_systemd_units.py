@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from agi_monitor.config import Config
+from agi_monitor.config.settings import Config
 from contrib.lab.engine import ensure_programs
 from contrib.lab.images import CACHE
 from contrib.lab.progress import Progress
-from tests.server_process import Dial, Start
+from tests.doubles.server_process import Dial, Start
 
 UNITS = Path(__file__).resolve().parents[2] / "contrib" / "systemd"
 DOCUMENT = UNITS.parents[1] / "docs" / "howto" / "run-it.md"
@@ -232,7 +232,9 @@ def test_gives_signs_of_life(start: Start, manager: Manager, monkeypatch: pytest
 def test_says_nothing_of_a_start_that_failed(start: Start, manager: Manager, text: str) -> None:
     """systemd hears READY from nobody who cannot serve: the audit's folder is not there."""
     environment = json.dumps(str(manager.path))
-    code = f"import os; os.environ['NOTIFY_SOCKET'] = {environment}; from agi_monitor.cli import main; main()"
+    code = (
+        f"import os; os.environ['NOTIFY_SOCKET'] = {environment}; from agi_monitor.commands.main import main; main()"
+    )
     server = start(text.replace("/log/audit", "/gone/audit"), command=[sys.executable, "-c", code])
     server.logs("start_failed")
     assert server.ends()[0] == 1
@@ -247,11 +249,11 @@ def test_the_program_is_where_the_documents_install_it() -> None:
 
 
 BROKEN_STOP = """\
-from agi_monitor import service
+from agi_monitor.server import service
 async def stop(self):
     raise OSError("planted")
 service.Server.stop = stop
-from agi_monitor.cli import main
+from agi_monitor.commands.main import main
 main()
 """
 

@@ -1,7 +1,8 @@
-"""A server process, for what it does itself."""
+"""A server process, for what it does itself, and both databases."""
 
 from __future__ import annotations
 
-from tests.server_process import dial, port, start, text
+from tests.doubles.databases import database, postgresql, url
+from tests.doubles.server_process import dial, port, start, text
 
-__all__ = ["dial", "port", "start", "text"]
+__all__ = ["database", "dial", "port", "postgresql", "start", "text", "url"]

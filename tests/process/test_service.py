@@ -18,14 +18,14 @@ import pytest
 from click.testing import CliRunner
 
 from agi_monitor import __version__
-from agi_monitor.cli import main
-from agi_monitor.storage import audit_table_reading as reading
+from agi_monitor.commands.main import main
+from agi_monitor.commands.whoami import whoami
+from agi_monitor.storage.audit import table_reading as reading
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
-from agi_monitor.whoami import whoami
+from tests.doubles.desk import PIN, PIN_HASH
+from tests.doubles.server_process import WAIT_SECONDS, Call, Dial, Server, Start
 from tests.installed import install
-from tests.server_process import WAIT_SECONDS, Call, Dial, Server, Start
-from tests.unit.supervision.desk import PIN, PIN_HASH
 
 
 @pytest.fixture

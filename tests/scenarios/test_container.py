@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agi_monitor.config import load
+from agi_monitor.config.settings import load
 from contrib.lab.engine import engine_client, ensure_programs
 from contrib.lab.images import ASTERISK, CACHE, SERVER, ensure_images
 from contrib.lab.pbx import Lab
@@ -19,8 +19,8 @@ from contrib.lab.program import Program, Started
 from contrib.lab.progress import Progress
 from contrib.lab.server import MonitorServer
 from contrib.lab.waiting import wait_until
+from tests.doubles.desk import PIN_HASH
 from tests.scenarios.house import House, heard_in
-from tests.unit.supervision.desk import PIN_HASH
 
 pytestmark = pytest.mark.either_version
 """The container is ours."""

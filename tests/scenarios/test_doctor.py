@@ -338,7 +338,7 @@ def test_a_pbx_without_chanspy(doctor: Doctor) -> None:
 
 INJECTED = """
 import json, os, sys, time
-from agi_monitor.doctor.test_calls import EVENTS, TestCalls
+from agi_monitor.doctor.sample_calls import EVENTS, SampleCalls
 from agi_monitor.install.admin_session import AdminSession
 from agi_monitor.model import Mode
 from agi_monitor.supervision import chanspy
@@ -348,7 +348,7 @@ def arguments(uniqueid, mode):
 
 secret = os.environ["AGI_MONITOR_ADMIN_SECRET"]
 with AdminSession(sys.argv[1], int(sys.argv[2]), "doctor", secret, wanted=EVENTS) as session:
-    calls = list(TestCalls(session, "agi-monitor-doctor", "planted", arguments, time.monotonic).calls())
+    calls = list(SampleCalls(session, "agi-monitor-doctor", "planted", arguments, time.monotonic).calls())
 print(json.dumps([call.wrong() for call in calls]))
 """
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from agi_monitor.pins.lock_outs import LockOut
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
-from agi_monitor.supervision.lock_outs import LockOut
 from contrib.lab.server import PINS
 from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House, heard_in

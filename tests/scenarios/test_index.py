@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from agi_monitor.supervision.channels import ChannelIndex
-from agi_monitor.supervision.headers import Headers
+from agi_monitor.live.headers import Headers
+from agi_monitor.live.index import ChannelIndex
 from contrib.lab.manager import Manager
 from contrib.lab.pbx import Lab
 from contrib.lab.transcripts import record_calls
 from tests.scenarios.watched import NODE, Watched
-from tests.unit.supervision.test_index_recorded import MOMENTS, STORY, differences, everything, recorded, story
+from tests.unit.live.test_index_recorded import MOMENTS, STORY, differences, everything, recorded, story
 
 ROUNDS = 150
 QUICK_CALLS = " & ".join(

@@ -11,7 +11,7 @@ import pytest
 
 from agi_monitor.dialplan.render import MANAGER, render
 from agi_monitor.dialplan.site import ManagerAccount, Site
-from agi_monitor.supervision.calls import EVENTS
+from agi_monitor.live.calls import EVENTS
 from contrib.lab.pbx import Lab
 from contrib.lab.server import MonitorServer
 from contrib.lab.waiting import wait_until

@@ -7,17 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from agi_monitor.live.index import Stale
+from agi_monitor.live.targets import AgentDevices, DeviceChannel, KnownBy, Source, because, candidates, possible
 from agi_monitor.model import Agent, Mode, Reason, Refusal, endpoint_of
-from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.targets import (
-    AgentDevices,
-    DeviceChannel,
-    KnownBy,
-    Source,
-    because,
-    candidates,
-    possible,
-)
 from contrib.lab.manager import Manager
 from contrib.lab.pbx import Lab
 from tests.scenarios.watched import NODE, Watched, asking

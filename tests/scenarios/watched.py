@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from agi_monitor.agi.messages import command
+from agi_monitor.live.headers import Headers
+from agi_monitor.live.index import SETTLE_SECONDS, ChannelIndex, Lists, Stale
+from agi_monitor.live.over_agi import DeviceChannelsOverAgi
+from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent
-from agi_monitor.supervision.channels import SETTLE_SECONDS, ChannelIndex, Lists, Stale
-from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
-from agi_monitor.supervision.headers import Headers
-from agi_monitor.supervision.targets import AgentDevices
 from contrib.lab.manager import Manager
 from contrib.lab.pbx import Lab
 from contrib.lab.waiting import wait_until
-from tests.coroutines import finish
+from tests.doubles.coroutines import finish
 
 NODE = "lab"
 SECONDS = 10.0

@@ -21,9 +21,9 @@ from agi_monitor.control.limits import ControlLimits
 from agi_monitor.control.overview import Reloaded, Row
 from agi_monitor.control.protocol import Reactor, listen
 from agi_monitor.errors import ControlFailed, Unavailable
-from agi_monitor.metrics import Metrics, Readings
-from agi_monitor.metrics_page import CONNECTION_SECONDS
-from agi_monitor.metrics_page import listen as show
+from agi_monitor.server.metrics import Metrics, Readings
+from agi_monitor.server.metrics_page import CONNECTION_SECONDS
+from agi_monitor.server.metrics_page import listen as show
 
 CALL: Row = {
     "node": "pbx",

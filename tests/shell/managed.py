@@ -11,12 +11,12 @@ from structlog.typing import EventDict
 from twisted.internet.defer import Deferred
 
 from agi_monitor.ami.protocol import Account
+from agi_monitor.audit.facts import Fact
+from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Agent, Mode, Supervisor
-from agi_monitor.pbx import Pbx
-from agi_monitor.spy_watch import SpyWatch
-from agi_monitor.supervision.audit import Fact
-from agi_monitor.supervision.authorization import Effect, Rule
-from agi_monitor.supervision.channels import SETTLE_SECONDS
+from agi_monitor.pbx.pbx import Pbx
+from agi_monitor.pbx.spy_watch import SpyWatch
+from agi_monitor.rights.authorization import Effect, Rule
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import VARIABLE, Signer

@@ -13,13 +13,13 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 from twisted.internet.task import Clock
 
-from agi_monitor import spy_watch
 from agi_monitor.agi.protocol import FastAGIFactory
 from agi_monitor.agi.routing import Story
 from agi_monitor.agi.session import Session
 from agi_monitor.ami import connection
 from agi_monitor.ami.messages import Message
 from agi_monitor.limits import Limits
+from agi_monitor.pbx import spy_watch
 from agi_monitor.testing import FakeAsterisk
 from tests.shell.managed import GRANT, Site
 

@@ -452,6 +452,6 @@ def listed() -> list[str]:
 
 def test_the_list_of_what_is_mended_is_complete() -> None:
     """Each line of the document has its test, here or where a server is needed, and each test its line."""
-    from tests.shell.test_blocking import MENDED as ON_A_SERVER
+    from tests.shell.agi.test_blocking import MENDED as ON_A_SERVER
 
     assert sorted(listed()) == sorted([*MENDED, *ON_A_SERVER])

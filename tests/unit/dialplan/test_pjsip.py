@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agi_monitor import assembly, asterisk_files
-from agi_monitor.config import parse
+from agi_monitor.config import translation
+from agi_monitor.config.settings import parse
+from agi_monitor.dialplan import conf_files
 from agi_monitor.dialplan.lint_pjsip import lint_pjsip
 from agi_monitor.dialplan.render import PJSIP, REALTIME, render
 from agi_monitor.dialplan.site import PermissionGroup, Phones, Pjsip, Site
@@ -55,7 +56,7 @@ def test_a_phone_has_what_its_template_says(tmp_path: Path) -> None:
         "#include fragment\n[phone](!)\ntype = endpoint\ncontext = phones\ndirect_media = yes\ntransport = udp\n"
         "[2001](phone,agi-monitor-group-leads)\n[1001](phone,agi-monitor-agents-sales)\n"
     )
-    reading = asterisk_files.read(tmp_path, "pjsip.conf")
+    reading = conf_files.read(tmp_path, "pjsip.conf")
     assert reading.notes == []
     found = {section.name: section for section in reading.sections if not section.is_template}
     assert found["agi-monitor-tls"].last("bind") == "0.0.0.0:5061"
@@ -141,7 +142,7 @@ asterisk: %s
 def test_each_part_can_be_had_alone(asterisk: bytes, files: list[str], phones: Phones | None) -> None:
     """By the configuration."""
     config = parse(CONFIG % (PIN, asterisk), "agi-monitor.yaml")
-    site = assembly.site(config)
+    site = translation.site(config)
     assert sorted(render(site)) == files
     assert site.phones == phones
     assert [group.devices for group in site.groups] == [("2001",)]

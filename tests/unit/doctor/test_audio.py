@@ -9,7 +9,7 @@ import pytest
 from agi_monitor.ami.connection import Event
 from agi_monitor.ami.messages import Message
 from agi_monitor.doctor.audio import EXPECTED, Heard, Party, TestCall, rows
-from agi_monitor.doctor.test_calls import TestCalls
+from agi_monitor.doctor.sample_calls import SampleCalls
 from agi_monitor.errors import ActionFailed
 from agi_monitor.model import Mode
 from agi_monitor.names import Uniqueid
@@ -102,7 +102,7 @@ class SmallPbx:
 
     def calls(self, arguments: Callable[[Uniqueid, Mode], str] = lambda uniqueid, mode: uniqueid) -> list[TestCall]:
         """Make the test calls."""
-        return list(TestCalls(self, "agi-monitor-doctor", "run", arguments, lambda: self.now).calls())
+        return list(SampleCalls(self, "agi-monitor-doctor", "run", arguments, lambda: self.now).calls())
 
 
 def test_a_call_that_does_not_come_to_be_leaves_nothing() -> None:

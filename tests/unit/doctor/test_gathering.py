@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from agi_monitor import assembly
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
-from agi_monitor.config import Config, load
+from agi_monitor.config import translation
+from agi_monitor.config.people import Tenant
+from agi_monitor.config.settings import Config, load
 from agi_monitor.dialplan.render import render
 from agi_monitor.doctor import gathering
 from agi_monitor.doctor.checks import CHECKS
-from agi_monitor.doctor.evidence import Endpoint, Evidence, Missing
+from agi_monitor.doctor.evidence import Endpoint, Evidence, Missing, NotKnown
 from agi_monitor.doctor.file_contexts import file_contexts
-from agi_monitor.doctor.findings import NotKnown, Outcome, examine
+from agi_monitor.doctor.findings import Outcome, examine
 from agi_monitor.errors import ActionFailed
 from agi_monitor.install import plan
-from agi_monitor.people import Tenant
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 
@@ -154,7 +154,7 @@ def test_a_folder_with_too_much_in_it(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_files_of_an_install(config: Config, folder: Path) -> None:
     """Each that is not what the configuration gives; nothing where nothing was installed."""
     assert gathering.of_files(Evidence(NOW), config, folder).file_differences == ()
-    rendered = render(assembly.site(config), config.dialplan.templates)
+    rendered = render(translation.site(config), config.dialplan.templates)
     (folder / plan.FOLDER).mkdir()
     for name, text in rendered.items():
         (folder / plan.FOLDER / name).write_text(text)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agi_monitor.errors import InstallFailed
-from agi_monitor.folder import Folder
+from agi_monitor.files.folder import Folder
 from agi_monitor.install.journal import JOURNAL, Journal, alone
 from agi_monitor.install.places import Places
 from agi_monitor.install.plan import Change

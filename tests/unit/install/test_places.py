@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agi_monitor.errors import InstallFailed
-from agi_monitor.folder import ACCESS_LIST, Folder, Unfit
+from agi_monitor.files.folder import ACCESS_LIST, Folder, Unfit
 from agi_monitor.install.journal import Journal
 from agi_monitor.install.places import Places
 from agi_monitor.install.plan import Change

@@ -14,16 +14,16 @@ from sqlalchemy import Connection, event, func, select, text
 
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.model import Locked, Reason, Refusal
+from agi_monitor.pins.guard import Attempt, Claim, PinGuard, PinPolicy
+from agi_monitor.pins.lock_outs import FORGET_SECONDS, Limit, Limits, LockOut
 from agi_monitor.storage import database as database_module
 from agi_monitor.storage import lock_out_table
 from agi_monitor.storage.database import FILE, Database, file_url
 from agi_monitor.storage.lock_out_table import Ended, LockOutTable
 from agi_monitor.storage.schema import lock_out
-from agi_monitor.supervision.lock_outs import FORGET_SECONDS, Limit, Limits, LockOut
-from agi_monitor.supervision.pins import Attempt, Claim, PinGuard, PinPolicy
 from contrib.lab.postgresql import PostgreSQL
-from tests.coroutines import Pause, at_once, finish
-from tests.unit.supervision.desk import ANNA, NOW, PIN
+from tests.doubles.coroutines import Pause, at_once, finish
+from tests.doubles.desk import ANNA, NOW, PIN
 
 Result = TypeVar("Result")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from agi_monitor.people import AgentEntry, People
+from agi_monitor.config.people import AgentEntry, People
+from agi_monitor.pins.lock_outs import LockOut
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.node_table import NodeTable, Noted
 from agi_monitor.storage.people_table import PeopleTable
-from agi_monitor.supervision.lock_outs import LockOut
 
 AT = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 

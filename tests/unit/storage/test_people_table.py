@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from agi_monitor.config.people import AgentEntry, Kind, People, RuleEntry, SupervisorEntry, differences, problems
 from agi_monitor.errors import ConfigError, StateUnavailable
-from agi_monitor.people import AgentEntry, Kind, People, RuleEntry, SupervisorEntry, differences, problems
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.people_table import PeopleTable
-from tests.unit.supervision.desk import PIN_HASH
+from tests.doubles.desk import PIN_HASH
 
 AT = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 

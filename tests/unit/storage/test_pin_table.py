@@ -10,13 +10,13 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import update
 
+from agi_monitor.config.people import People, SupervisorEntry, differences
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.people import People, SupervisorEntry, differences
+from agi_monitor.pins.records import PinRecord
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.people_table import PeopleTable
 from agi_monitor.storage.pin_table import PinTable
 from agi_monitor.storage.schema import supervisor
-from agi_monitor.supervision.pin_records import PinRecord
 
 ONE, TWO = (f"$argon2id$v=19$m=8,t=1,p=1${'A' * 22}${digit * 42}A" for digit in "ab")
 RECORD = PinRecord(ONE, 1_700_000_000.25, must_change=True)

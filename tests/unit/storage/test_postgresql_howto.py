@@ -12,15 +12,15 @@ from sqlalchemy import create_engine, delete
 from sqlalchemy.engine import make_url
 from structlog.testing import capture_logs
 
-from agi_monitor.audit_source import Table
-from agi_monitor.config import StoreUrl
+from agi_monitor.config.settings import StoreUrl
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.storage.audit_table_reading import nodes
+from agi_monitor.storage.audit.source import Table
+from agi_monitor.storage.audit.table_reading import nodes
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import audit_record, supervisor
 from contrib.lab.postgresql import PostgreSQL
-from tests.unit.storage.audit_desk import Desk
-from tests.unit.storage.audit_writer import spy
+from tests.doubles.audit_desk import Desk
+from tests.doubles.audit_writer import spy
 
 HOWTO = (Path(__file__).resolve().parents[3] / "docs" / "howto" / "postgresql.md").read_text()
 MAKE, READ = re.findall(r"^```sql\n(.*?)^```", HOWTO, re.MULTILINE | re.DOTALL)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.folder import groups_of
+from agi_monitor.files.folder import groups_of
 from agi_monitor.storage.state_folder import PID_FILE, StateFolder, as_owner_of
 
 

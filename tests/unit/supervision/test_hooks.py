@@ -10,9 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from agi_monitor.model import Mode
-from agi_monitor.supervision.authorization import Effect, Rule
+from agi_monitor.rights.authorization import Effect, Rule
 from agi_monitor.supervision.hooks import HOOKS, Asked, Plugin
-from tests.unit.supervision.desk import PIN, PIN_HASH, SPYEE_UNIQUEID, Desk
+from tests.doubles.desk import PIN, PIN_HASH, SPYEE_UNIQUEID, Desk
 
 
 class Says:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agi_monitor.live.calls import Origin
+from agi_monitor.live.devices import AtDevice
+from agi_monitor.live.index import ChannelIndex, Lists, Stale
+from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent, Direction
-from agi_monitor.supervision.calls import Origin
-from agi_monitor.supervision.channels import ChannelIndex, Lists, Stale
-from agi_monitor.supervision.devices import AtDevice
-from agi_monitor.supervision.targets import AgentDevices
 
 NODE = "pbx"
 BEN, TRUNK, CARA = "PJSIP/1001-00000001", "PJSIP/trunk-00000002", "PJSIP/1002-00000003"

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from agi_monitor.live.calls import Channel, Origin
+from agi_monitor.live.devices import AtDevice, Login
+from agi_monitor.live.index import Stale
+from agi_monitor.live.targets import AgentDevices, Source
 from agi_monitor.model import Agent, Mode, Reason, Refusal
-from agi_monitor.supervision.authorization import Effect, Rule
-from agi_monitor.supervision.calls import Channel, Origin
-from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.devices import AtDevice, Login
+from agi_monitor.rights.authorization import Effect, Rule
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Policy
-from agi_monitor.supervision.targets import AgentDevices, Source
-from tests.unit.supervision.desk import ANNA, POLICY
+from tests.doubles.desk import ANNA, POLICY
 
 SALES = Agent("1001", frozenset({"sales"}), ("PJSIP/1001",))
 BOARD = Agent("1003", frozenset({"protected"}), ("PJSIP/1003",))

@@ -12,19 +12,19 @@ import pytest
 from argon2 import PasswordHasher
 from structlog.testing import capture_logs
 
+from agi_monitor.config.people import People, SupervisorEntry
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.model import Cue, Reason
-from agi_monitor.people import People, SupervisorEntry
+from agi_monitor.pins import records as pin_records
+from agi_monitor.pins.guard import Claim
+from agi_monitor.pins.records import PinRecord, matches
+from agi_monitor.pins.rules import PinRules
 from agi_monitor.storage.database import Database
 from agi_monitor.storage.people_table import PeopleTable
 from agi_monitor.storage.pin_table import PinTable
-from agi_monitor.supervision import pin_records
-from agi_monitor.supervision.pin_records import PinRecord, matches
-from agi_monitor.supervision.pin_rules import PinRules
-from agi_monitor.supervision.pins import Claim
 from agi_monitor.supervision.prompts import DEFAULTS
-from tests.coroutines import finish
-from tests.unit.supervision.desk import ANNA, NOW, PIN, PIN_HASH, PIN_POLICY, Desk
+from tests.doubles.coroutines import finish
+from tests.doubles.desk import ANNA, NOW, PIN, PIN_HASH, PIN_POLICY, Desk
 
 NEW, OTHER = "90210777", "31407296"
 DAY = 86_400.0

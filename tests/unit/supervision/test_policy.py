@@ -8,7 +8,7 @@ import pytest
 
 from agi_monitor.model import Agent, Mode, Reason, Refusal
 from agi_monitor.supervision.policy import Notice, Permitted
-from tests.unit.supervision.desk import AGENTS, ANNA, BERT, POLICY
+from tests.doubles.desk import AGENTS, ANNA, BERT, POLICY
 
 
 def test_permits_what_a_rule_allows() -> None:

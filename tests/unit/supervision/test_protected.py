@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from agi_monitor.live.targets import ChannelState, DeviceChannel
 from agi_monitor.model import Reason, Refusal
 from agi_monitor.supervision.protected import Protected, marked
-from agi_monitor.supervision.targets import ChannelState, DeviceChannel
 
 
 def call(name: str = "PJSIP/1001-0000000a", peers: tuple[str, ...] = (), number: str = "") -> DeviceChannel:

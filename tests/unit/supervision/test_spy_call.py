@@ -13,19 +13,19 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 
 from agi_monitor.agi.session import EndReason
+from agi_monitor.audit.facts import End
 from agi_monitor.model import Agent, Cue, Mode, Reason
-from agi_monitor.supervision.audit import End
-from agi_monitor.supervision.authorization import Terms
+from agi_monitor.pins.guard import PinPolicy
+from agi_monitor.pins.lock_outs import Limit, LockOut
+from agi_monitor.rights.authorization import Terms
 from agi_monitor.supervision.grants import Place
 from agi_monitor.supervision.hooks import Asked, Plugin
-from agi_monitor.supervision.lock_outs import Limit, LockOut
-from agi_monitor.supervision.pins import PinPolicy
 from agi_monitor.supervision.policy import Notice
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
 from agi_monitor.supervision.spy_call import MAX_MISSES
 from agi_monitor.testing import FakeAsterisk, FakeChannel
-from tests.unit.supervision.desk import (
+from tests.doubles.desk import (
     ANNA,
     CODES,
     CUSTOMER,

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agi_monitor.live.index import ChannelIndex, Lists
+from agi_monitor.live.over_agi import DeviceChannelsOverAgi
+from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent, Mode, Reason, Refusal
-from agi_monitor.supervision.authorization import Allowed, Effect, Request, Rule, decide
-from agi_monitor.supervision.channels import ChannelIndex, Lists
-from agi_monitor.supervision.circumstances import NOTHING
-from agi_monitor.supervision.device_channels import DeviceChannelsOverAgi
-from agi_monitor.supervision.explain import explain
+from agi_monitor.rights.authorization import Allowed, Effect, Request, Rule, decide
+from agi_monitor.rights.circumstances import NOTHING
+from agi_monitor.rights.explain import explain
 from agi_monitor.supervision.owners import agents_at, other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
-from agi_monitor.supervision.targets import AgentDevices
-from tests.coroutines import finish
-from tests.unit.supervision.desk import ANNA, BERT, CODES, SPYEE, SPYEE_UNIQUEID, Desk, refusals, started
-from tests.unit.supervision.test_device_channels import Answers
+from tests.doubles.coroutines import finish
+from tests.doubles.desk import ANNA, BERT, CODES, SPYEE, SPYEE_UNIQUEID, Desk, refusals, started
+from tests.unit.live.test_over_agi import Answers
 from tests.unit.supervision.test_owners import Live
 
 NODE = "pbx"

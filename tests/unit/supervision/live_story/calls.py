@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agi_monitor.model import Agent, Mode
 from agi_monitor.supervision.policy import Notice
-from tests.unit.supervision.desk import POLICY, Desk
+from tests.doubles.desk import POLICY, Desk
 
 NEXT, NEXT_UNIQUEID = "PJSIP/1001-00000020", "1700000100.32"
 OTHER, OTHER_UNIQUEID = "PJSIP/1005-00000022", "1700000100.34"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.supervision.desk import Desk
+from tests.doubles.desk import Desk
 from tests.unit.supervision.live_story.calls import connected
 
 

@@ -8,23 +8,14 @@ from pathlib import Path
 import pytest
 
 from agi_monitor.model import Mode
+from agi_monitor.rights.authorization import Terms
 from agi_monitor.supervision import chanspy
-from agi_monitor.supervision.authorization import Terms
 from agi_monitor.supervision.policy import Notice
 from agi_monitor.supervision.protected import Protected
 from agi_monitor.testing import FakeChannel
-from tests.unit.supervision.desk import (
-    CUSTOMER,
-    CUSTOMER_UNIQUEID,
-    PIN,
-    SPYEE,
-    SPYEE_UNIQUEID,
-    Desk,
-    refusals,
-    started,
-)
+from tests.doubles.desk import CUSTOMER, CUSTOMER_UNIQUEID, PIN, SPYEE, SPYEE_UNIQUEID, Desk, refusals, started
+from tests.unit.rights.test_phone_rights import rule
 from tests.unit.supervision.live_story.calls import ALL_MODES, SECOND_CUSTOMER, connected, ends
-from tests.unit.supervision.test_phone_rights import rule
 
 STRANGER, STRANGER_UNIQUEID = "PJSIP/100-0000000c", "1700000000.12"
 

@@ -8,7 +8,7 @@ import pytest
 
 from agi_monitor.model import Cue, Follow, Mode
 from agi_monitor.supervision.protected import Protected
-from tests.unit.supervision.desk import (
+from tests.doubles.desk import (
     CODES,
     CUSTOMER,
     CUSTOMER_UNIQUEID,

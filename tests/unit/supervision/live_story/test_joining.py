@@ -8,7 +8,7 @@ import pytest
 
 from agi_monitor.model import Barge, Cue
 from agi_monitor.testing import FakeAsterisk, FakeChannel
-from tests.unit.supervision.desk import (
+from tests.doubles.desk import (
     CUSTOMER,
     CUSTOMER_UNIQUEID,
     PIN,

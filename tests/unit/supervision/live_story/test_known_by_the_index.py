@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from agi_monitor.live.devices import AtDevice, Login
+from agi_monitor.live.index import Stale
+from agi_monitor.live.targets import AgentDevices, Source
 from agi_monitor.model import Agent, Mode
-from agi_monitor.supervision.channels import Stale
-from agi_monitor.supervision.devices import AtDevice, Login
 from agi_monitor.supervision.proof import VARIABLE
-from agi_monitor.supervision.targets import AgentDevices, Source
-from tests.unit.supervision.desk import PIN, SPYEE, SPYEE_UNIQUEID, Desk, LiveHouse, refusals, started
+from tests.doubles.desk import PIN, SPYEE, SPYEE_UNIQUEID, Desk, LiveHouse, refusals, started
 
 # ---- who knew it ---------------------------------------------------------------------------------------------
 

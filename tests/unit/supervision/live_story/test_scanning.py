@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from agi_monitor.live.index import Stale
+from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent, Cue, ScanOrder
 from agi_monitor.supervision import spy_call
-from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.protected import Protected
-from agi_monitor.supervision.targets import AgentDevices
 from agi_monitor.testing import FakeAsterisk
-from tests.unit.supervision.desk import PIN, SPYEE_UNIQUEID, Desk, LiveHouse, refusals, spoken, started
+from tests.doubles.desk import PIN, SPYEE_UNIQUEID, Desk, LiveHouse, refusals, spoken, started
 from tests.unit.supervision.live_story.calls import (
     NEXT,
     OTHER,

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from agi_monitor.model import Mode, Reason
 from agi_monitor.supervision.policy import Notice
-from tests.unit.supervision.desk import PIN, SPYEE_UNIQUEID, Desk, refusals, spoken, started
+from tests.doubles.desk import PIN, SPYEE_UNIQUEID, Desk, refusals, spoken, started
 from tests.unit.supervision.live_story.calls import ALL_MODES
 
 # ---- protected calls -----------------------------------------------------------------------------------------

@@ -1,0 +1,239 @@
+"""What the audit says of people: how long each agent was heard, how long each supervisor listened, and whether
+anybody is heard far more often than chance explains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from agi_monitor.audit.selection import Row
+from agi_monitor.model import Locked, Mode
+
+RARE = 0.01
+"""What equal chance brings about less often than this is far from it."""
+
+UNUSUAL = 0.05
+"""What it brings about less often than this is worth a second look."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """The spies on one agent, or of one supervisor.
+
+    Parameters:
+        who: the agent's extension, or the supervisor's id.
+        spies: how many began.
+        seconds: how long they were, by mode.
+        others: the supervisors of an agent, or the agents of a supervisor.
+        told: how many the agent was told of before.
+        unended: how many have no end on record: they are on, or a crash took it.
+        refused: how many requests were refused.
+        locked_out: how often there was a wrong PIN too many.
+    """
+
+    who: str
+    spies: int = 0
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    others: set[str] = field(default_factory=set)
+    told: int = 0
+    unended: int = 0
+    refused: int = 0
+    locked_out: int = 0
+
+    @property
+    def minutes(self) -> float:
+        """All of it, in minutes."""
+        return sum(self.seconds.values()) / 60.0
+
+    def row(self) -> Row:
+        """For machines."""
+        return {
+            "who": self.who,
+            "spies": self.spies,
+            "minutes": round(self.minutes, 2),
+            "minutes_by_mode": {mode.value: round(self.seconds[mode.value] / 60.0, 2) for mode in Mode},
+            "others": sorted(self.others),
+            "told": self.told,
+            "unended": self.unended,
+            "refused": self.refused,
+            "locked_out": self.locked_out,
+        }
+
+
+class Minutes:
+    """Adds up who heard whom, and for how long. A change of mode ends one spy and begins the next."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, Heard] = {}
+        self._supervisors: dict[str, Heard] = {}
+        self._open: dict[tuple[str, object], tuple[str, str]] = {}
+
+    def add(self, record: Row) -> None:
+        """Take in the next record."""
+        match record.get("fact"):
+            case "spy_started" | "spy_adopted":
+                self._begin(record)
+            case "spy_ended":
+                self._end(record)
+            case "refused":
+                for heard in self._concerned(record):
+                    heard.refused += 1
+            case "locked_out" if record.get("kind") == Locked.SUPERVISOR:
+                for heard in self._concerned(record):
+                    heard.locked_out += 1
+
+    def agents(self) -> list[Heard]:
+        """Every agent, the one that was heard longest first."""
+        return _longest_first(self._counted(self._agents, 0))
+
+    def supervisors(self) -> list[Heard]:
+        """Every supervisor, the one that listened longest first."""
+        return _longest_first(self._counted(self._supervisors, 1))
+
+    def _begin(self, record: Row) -> None:
+        key = _spy(record)
+        if key in self._open:
+            return  # adopted by a server that came back: the same spy
+        self._open[key] = (str(record.get("extension")), str(record.get("supervisor")))
+        self._count(record)
+
+    def _end(self, record: Row) -> None:
+        if self._open.pop(_spy(record), None) is None:
+            self._count(record)  # it began before what was read
+        seconds = record.get("seconds")
+        for heard in self._concerned(record):
+            heard.seconds[str(record.get("mode"))] += max(0.0, seconds) if isinstance(seconds, int | float) else 0.0
+
+    def _count(self, record: Row) -> None:
+        for heard in self._concerned(record):
+            heard.spies += 1
+            heard.told += record.get("told") is True
+        agent, supervisor = str(record.get("extension")), str(record.get("supervisor"))
+        self._of(self._agents, agent).others.add(supervisor)
+        self._of(self._supervisors, supervisor).others.add(agent)
+
+    def _concerned(self, record: Row) -> list[Heard]:
+        extension, supervisor = record.get("extension"), record.get("supervisor")
+        found = [] if extension is None else [self._of(self._agents, str(extension))]
+        return found if supervisor is None else [*found, self._of(self._supervisors, str(supervisor))]
+
+    def _counted(self, people: dict[str, Heard], which: int) -> list[Heard]:
+        unended = Counter(who[which] for who in self._open.values())
+        for heard in people.values():
+            heard.unended = unended[heard.who]
+        return list(people.values())
+
+    @staticmethod
+    def _of(people: dict[str, Heard], who: str) -> Heard:
+        return people.setdefault(who, Heard(who))
+
+
+def _spy(record: Row) -> tuple[str, object]:
+    return str(record.get("call")), record.get("grant")
+
+
+def _longest_first(people: list[Heard]) -> list[Heard]:
+    return sorted(people, key=lambda one: (-one.minutes, -one.spies, one.who))
+
+
+# ---- chance --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How often one agent was chosen, against equal chance.
+
+    Parameters:
+        agent: the extension.
+        visits: how often a supervisor came to hear them; changes of mode and following calls count once.
+        expected: how often it would be, if every visit could have been to every agent alike.
+        chance: how likely it is that equal chance brings any agent of so many to as many visits or more.
+    """
+
+    agent: str
+    visits: int
+    expected: float
+    chance: float
+
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+        if self.chance < RARE:
+            return "far more often than equal chance explains"
+        return "more often than usual" if self.chance < UNUSUAL else "within equal chance"
+
+    def row(self) -> Row:
+        """For machines."""
+        return {
+            "agent": self.agent,
+            "visits": self.visits,
+            "expected": round(self.expected, 3),
+            "chance": self.chance,
+            "verdict": self.verdict,
+        }
+
+
+class Sampling:
+    """Counts who was chosen, and holds it against equal chance."""
+
+    def __init__(self) -> None:
+        self._visits: defaultdict[str, set[str]] = defaultdict(set)
+
+    def add(self, record: Row) -> None:
+        """Take in the next record."""
+        if record.get("fact") == "spy_started":
+            self._visits[str(record.get("extension"))].add(str(record.get("call")))
+
+    def shares(self, agents: Collection[str]) -> list[Share]:
+        """Every agent's share, the most unlikely first.
+
+        Parameters:
+            agents: everybody who could have been chosen; visits to others are left out.
+        """
+        everybody = sorted(set(agents))
+        counts = {agent: len(self._visits.get(agent, ())) for agent in everybody}
+        visits = sum(counts.values())
+        found = [
+            Share(
+                agent,
+                count,
+                visits / len(everybody),
+                _any_of(len(everybody), at_least(count, visits, len(everybody))),
+            )
+            for agent, count in counts.items()
+        ]
+        return sorted(found, key=lambda one: (one.chance, -one.visits, one.agent))
+
+    def heard(self) -> Sequence[str]:
+        """Everybody who was chosen at all."""
+        return sorted(self._visits)
+
+
+def at_least(count: int, visits: int, agents: int) -> float:
+    """How likely it is that one certain agent gets so many visits or more, when each visit takes any agent alike.
+
+    Parameters:
+        count: visits to this agent.
+        visits: visits to all.
+        agents: how many there are.
+    """
+    if count <= 0 or agents == 1:
+        return 1.0
+    one, others = math.log(1.0 / agents), math.log1p(-1.0 / agents)
+    ways = math.lgamma(visits + 1) - math.lgamma(count + 1) - math.lgamma(visits - count + 1)
+    term = math.exp(ways + count * one + (visits - count) * others)
+    total = 0.0
+    for number in range(count, visits + 1):
+        total += term
+        if number > visits / agents and term <= total * 1e-17:
+            break
+        term *= (visits - number) / (number + 1) / (agents - 1)
+    return min(1.0, total)
+
+
+def _any_of(agents: int, chance: float) -> float:
+    """One of many is bound to be first: how likely it is that any of them gets there."""
+    return 1.0 if chance >= 1.0 else -math.expm1(agents * math.log1p(-chance))

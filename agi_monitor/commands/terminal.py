@@ -1,0 +1,109 @@
+"""How the commands talk to whoever typed them."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NoReturn
+
+import click
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from agi_monitor.errors import AgiMonitorError
+from agi_monitor.files.folder import Folder
+from agi_monitor.shown import visible
+
+LAYOUT = "\n\t"
+"""What a text of several lines may have besides visible characters."""
+
+PIPE_COLUMNS = 200
+"""The width of a table that goes into a pipe or a file, which has no width of its own."""
+
+
+class _PlainConsole(Console):
+    """Shows nothing that a terminal would obey but rich's own styles, wherever in a table or a line it stands."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control is None and not segment.text.isprintable():
+                segment = Segment(visible(segment.text, LAYOUT), segment.style)
+            yield segment
+
+
+def console(pipe_columns: int = PIPE_COLUMNS) -> Console:
+    """Standard output for tables. Where there is no terminal, rich takes 80 columns and cuts what is longer.
+
+    Parameters:
+        pipe_columns: the width where there is no terminal.
+    """
+    return _PlainConsole(width=None if sys.stdout.isatty() else pipe_columns, highlight=False)
+
+
+def say(message: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text for people. What others wrote in it is shown and not obeyed.
+
+    Parameters:
+        message: of one or more lines.
+        err: to standard error.
+        nl: with a line break behind it.
+    """
+    click.echo(visible(message, LAYOUT), err=err, nl=nl)
+
+
+def data(text: str) -> None:
+    """Print a document for a program as it is, or as text for people where it goes to a terminal.
+
+    Parameters:
+        text: the whole document.
+    """
+    click.echo(visible(text, LAYOUT) if sys.stdout.isatty() else text, nl=False)
+
+
+def readable(text: str) -> str:
+    """Return a text without anything that a terminal would obey: what stands in others' files is shown, not done."""
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def fail(message: str) -> NoReturn:
+    """Say what went wrong, and end with 1."""
+    say(message, err=True)
+    sys.exit(1)
+
+
+@contextmanager
+def output(path: Path, mode: int) -> Iterator[IO[str]]:
+    """Open what a command writes its result to: standard output for ``-``, or a file, which is whole or as it was.
+
+    Parameters:
+        path: as it was given. What it names is replaced if it is a file, and never followed if it is a link.
+        mode: permission bits of the file.
+    """
+    if str(path) == "-":
+        with click.open_file("-", "w", encoding="utf-8") as standard:
+            yield standard
+        return
+    try:
+        with Folder.at(path.parent) as folder, folder.new(path.name) as new:
+            new.belongs(mode)
+            text = io.TextIOWrapper(new.file, encoding="utf-8", newline="")
+            try:
+                yield text
+                text.flush()
+            finally:
+                text.detach()
+            new.take_place()
+    except OSError as error:
+        fail(f"{error.filename or path}: cannot be written: {error.strerror}")
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Let an expected error be its sentence, not a traceback."""
+    try:
+        yield
+    except AgiMonitorError as error:
+        fail(str(error))

@@ -1,0 +1,1 @@
+"""Files in folders that others may write to: see ``folder``."""

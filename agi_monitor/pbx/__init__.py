@@ -1,0 +1,1 @@
+"""One PBX over its manager interface: the connection, the watch over its spies, and what ends them."""

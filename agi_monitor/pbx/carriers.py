@@ -1,0 +1,180 @@
+"""Finds the channel that carries a grant: the supervisor's own, or the phone that its call was handed to.
+
+The signed grant on a channel says so. It is a variable like any other, so it may be missing there: once the
+supervisor's channel is gone and the story of the call goes on all the same, the application itself says so as well.
+A channel that cannot be asked ends no search; the others are asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from agi_monitor.errors import ActionFailed, AgiMonitorError, ForgedAnswer
+from agi_monitor.live.headers import Headers
+from agi_monitor.model import Mode
+from agi_monitor.names import DeviceChannel, Uniqueid
+from agi_monitor.pbx.pbx import Pbx
+from agi_monitor.supervision import bridging, chanspy, confirmation, proof
+from agi_monitor.supervision.confirmation import Confirmed
+from agi_monitor.supervision.grants import APPLICATIONS, JOINING, MAX_SPIES, OUR_CONTEXTS, Grant
+from agi_monitor.supervision.proof import Signer
+
+LOOK_SECONDS = 0.05
+"""Between two looks whether the PBX has done what it was told."""
+
+GONE_SECONDS = 1.0
+"""How long it may take until a channel that was hung up is gone, or a spy whose end was told is over. A story that
+goes on for longer than that after the supervisor's channel has ended has lost its call to another phone."""
+
+
+class Carriers:
+    """The channels that carry the grants of one PBX.
+
+    Parameters:
+        pbx: the PBX.
+        reactor: Twisted's, or a ``Clock``.
+        signer: reads the grants that stand on channels.
+        ours: returns the grants that are on.
+    """
+
+    def __init__(self, pbx: Pbx, reactor: IReactorTime, signer: Signer, ours: Callable[[], Sequence[Grant]]) -> None:
+        self.signed: dict[str, str] = {}
+        """By grant, its proof, as it stands on the supervisor's channel."""
+        self._pbx = pbx
+        self._reactor = reactor
+        self._signer = signer
+        self._ours = ours
+        self._gone_since: dict[str, float] = {}
+        """By grant, when the supervisor's channel was first found to be gone."""
+        self._callers: dict[str, str] = {}
+        """By uniqueid, the channels of supervisors: each had a grant of its own."""
+
+    def take_caller(self, uniqueid: str, name: str) -> None:
+        """A channel has a grant of its own, of this server or another one."""
+        self._callers.pop(uniqueid, None)
+        self._callers[uniqueid] = name
+        while len(self._callers) > MAX_SPIES:
+            del self._callers[next(iter(self._callers))]
+
+    def is_caller(self, uniqueid: str, name: str) -> bool:
+        """Return whether a channel has had a grant of its own, and may be at a prompt between two spies."""
+        return self._callers.get(uniqueid) == name
+
+    def keep_callers(self, uniqueids: Iterable[str]) -> None:
+        """Forget all but these."""
+        kept = set(uniqueids)
+        self._callers = {one: name for one, name in self._callers.items() if one in kept}
+
+    def gone(self, uniqueid: str) -> None:
+        """A channel has ended."""
+        self._callers.pop(uniqueid, None)
+
+    def forget(self, grant: Grant) -> None:
+        """It is over."""
+        self.signed.pop(grant.id, None)
+        self._gone_since.pop(grant.id, None)
+
+    async def own(self, grant: Grant) -> Confirmed | None:
+        """Return the supervisor's own channel; None when it is gone."""
+        own = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
+        if own is not None:
+            self._gone_since.pop(grant.id, None)
+        elif grant.id in self.signed:
+            self._gone_since.setdefault(grant.id, self._reactor.seconds())
+        return own
+
+    async def of(self, grant: Grant) -> Confirmed | None:
+        """Find the channel on which a grant's application runs.
+
+        Raises:
+            Disconnected, NoAnswer, ActionFailed, ForgedAnswer: it was not found, and not everybody could be asked.
+        """
+        own = await self.own(grant)
+        return own if own is not None else await self.moved(grant)
+
+    async def moved(self, grant: Grant, guesses: Iterable[str] = ()) -> Confirmed | None:
+        """Find the other phone that a grant's application was handed to.
+
+        Parameters:
+            grant: the grant.
+            guesses: channels that an event names; all that spy are asked where it is none of them.
+
+        Raises:
+            Disconnected, NoAnswer, ActionFailed, ForgedAnswer: as ``of``.
+        """
+        unasked: AgiMonitorError | None = None
+        for uniqueid in guesses:
+            try:
+                found = await confirmation.carrier(self._pbx, uniqueid, self.signed.get(grant.id, ""))
+            except AgiMonitorError as error:
+                unasked = error
+                continue
+            if found is not None:
+                return found
+        own = {other.spyer_uniqueid for other in self._ours()}
+        # A channel that another client made may have the uniqueid of a supervisor's that has just ended.
+        own -= set() if await self.own(grant) is not None else {grant.spyer_uniqueid}
+        for item in await self._pbx.channels():
+            if not _hears(item) or item.text("Uniqueid") in own:
+                continue
+            try:
+                found = await self._carries(grant, item)
+            except AgiMonitorError as error:
+                unasked = error
+                continue
+            if found is not None:
+                return found
+        if unasked is not None:
+            raise unasked
+        return None
+
+    async def _carries(self, grant: Grant, item: Headers) -> Confirmed | None:
+        """Return a channel on which the signed grant stands; or its application runs, once the call is lost."""
+        channel = Uniqueid.read(item.get("Uniqueid") or "")
+        if channel is None:
+            return None
+        try:
+            text = await self._pbx.variable(channel, proof.VARIABLE)
+        except ForgedAnswer:
+            # A text with a line break in it is not a proof.
+            text = ""
+        if text and text == self.signed.get(grant.id):
+            return await confirmation.carrier(self._pbx, channel, text)
+        since = self._gone_since.get(grant.id, self._reactor.seconds())
+        if text is None or self._reactor.seconds() - since < GONE_SECONDS or grant not in self._ours():
+            return None
+        proven = self._signer.read(text)
+        by_right = proven is not None and proven.grant.spyer_uniqueid == channel
+        if by_right or self.is_caller(channel, item.get("Channel") or ""):
+            return None
+        return await confirmation.runs(self._pbx, channel, _application(grant), OUR_CONTEXTS)
+
+    async def wait_until_gone(self, uniqueid: Uniqueid) -> None:
+        """Wait until a channel that was hung up is gone.
+
+        Raises:
+            ActionFailed: it stays.
+        """
+        until = self._reactor.seconds() + GONE_SECONDS
+        while await self._pbx.variable(uniqueid, "CHANNEL(state)") is not None:
+            if self._reactor.seconds() >= until:
+                raise ActionFailed("Hangup", f"yes, and the channel is still there {GONE_SECONDS:g} s later")
+            await deferLater(self._reactor, LOOK_SECONDS)
+
+
+def _hears(item: Headers) -> bool:
+    return item.get("Application") in APPLICATIONS | JOINING
+
+
+def _application(grant: Grant) -> dict[str, str]:
+    """Return the applications that carry a grant, each with its arguments. Those of a take-over are not known."""
+    spyee, device = Uniqueid.read(grant.spyee_uniqueid), DeviceChannel.read(grant.spyee)
+    found: dict[str, str] = {}
+    if grant.mode is not Mode.TAKE_OVER and spyee is not None:
+        found[chanspy.APPLICATION] = chanspy.arguments(spyee, grant.mode)
+    if grant.mode is Mode.BARGE and device is not None:
+        found[bridging.JOIN] = bridging.join(device)
+    return found

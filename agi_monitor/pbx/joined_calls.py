@@ -1,0 +1,482 @@
+"""The calls that supervisors have joined, and their doors: nobody comes into one in a supervisor's place.
+
+Who is on a call by right is known from the moment on that it was joined. An event only says where to look: who comes
+in is known once the PBX, asked, has them in a bridge with the others, and the door is closed once it says that the
+supervisor's place is empty.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+
+from agi_monitor.ami.messages import Message
+from agi_monitor.errors import AgiMonitorError, ForgedAnswer
+from agi_monitor.live.index import Stale
+from agi_monitor.model import Mode
+from agi_monitor.names import BridgeId, Uniqueid
+from agi_monitor.pbx.carriers import GONE_SECONDS, LOOK_SECONDS
+from agi_monitor.pbx.pbx import Pbx
+from agi_monitor.supervision import bridging, confirmation
+from agi_monitor.supervision.confirmation import Confirmed
+from agi_monitor.supervision.grants import Grant
+
+DOOR_SECONDS = 2.0
+"""How long a joined call stays closed after its supervisor was transferred out of it."""
+
+GUARD_SECONDS = 0.5
+"""Between two looks at a call whose door stays closed for longer, as somebody on it cannot be read."""
+
+LEARN_TRIES = 4
+"""So often it is asked who is on a call that a supervisor has joined."""
+
+TRANSFERRED = "BlindTransfer"
+
+MAX_ASKED = 16
+"""Members of a call who are asked with whom they talk."""
+
+MAX_FORGOTTEN = 1_000
+"""Calls whose supervisors have gone and that are kept until a list shows who is on them."""
+
+UNSEEN = frozenset({Stale.NEVER_LISTED, Stale.LOST})
+"""How the picture is when nothing was told for a while."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class JoinedCall:
+    """A call that a supervisor has joined.
+
+    Parameters:
+        grant: of the supervisor.
+        bridge: that they entered.
+        known: the channels that are on it by right, and since when, on the reactor's clock.
+        names: what those are called of whom that is known.
+        learned: who was on it when it was joined is known.
+        left: when those of them left it who are not back.
+        strangers: channels that took the supervisor's place, or that of one who did.
+        closed_until: nobody may come in before.
+        sweeping: somebody puts strangers out of it.
+        unreadable: somebody on it could not be read, or nobody could be asked.
+        forgetting: the look after which it is forgotten: its story is over.
+        unseen: its story ended while nothing was told of it; the next list shows who is on it.
+        recorded: a stranger in it is on record.
+    """
+
+    grant: Grant
+    bridge: BridgeId
+    known: dict[str, float]
+    names: dict[str, str] = field(default_factory=dict)
+    learned: bool = False
+    left: dict[str, float] = field(default_factory=dict)
+    strangers: set[str] = field(default_factory=set)
+    closed_until: float = float("-inf")
+    sweeping: bool = False
+    unreadable: bool = False
+    forgetting: IDelayedCall | None = None
+    unseen: bool = False
+    recorded: bool = False
+
+    def forget_left(self, before: float) -> None:
+        """Forget who left before a moment: where they are now is another call."""
+        for one in [one for one, at in self.left.items() if at < before]:
+            del self.left[one]
+            self.known.pop(one, None)
+            self.names.pop(one, None)
+
+
+class JoinedCalls:
+    """The joined calls of one PBX.
+
+    Parameters:
+        pbx: the PBX.
+        reactor: Twisted's, or a ``Clock``.
+        ours: returns the grants that are on.
+        begin: begins a coroutine, about a grant.
+        remove: takes a stranger out of the bridge of a grant's call.
+        found: puts a stranger on record.
+    """
+
+    def __init__(
+        self,
+        pbx: Pbx,
+        reactor: IReactorTime,
+        ours: Callable[[], Sequence[Grant]],
+        begin: Callable[[Coroutine[Any, Any, None], str], object],
+        remove: Callable[[Grant, Confirmed, BridgeId], Coroutine[Any, Any, None]],
+        found: Callable[[Grant, Confirmed], None],
+    ) -> None:
+        self._pbx = pbx
+        self._reactor = reactor
+        self._ours = ours
+        self._begin = begin
+        self._remove = remove
+        self._found = found
+        self._joined: dict[str, JoinedCall] = {}
+        """By grant."""
+        self._guards: dict[str, IDelayedCall] = {}
+        """By grant, the next look at a call whose door stays closed."""
+
+    def __contains__(self, grant: Grant) -> bool:
+        """Return whether a supervisor has joined a call by this grant."""
+        return grant.id in self._joined
+
+    def bridge_of(self, grant: Grant) -> BridgeId | None:
+        """Return the bridge that a supervisor has joined."""
+        joined = self._joined.get(grant.id)
+        return None if joined is None else joined.bridge
+
+    def stop(self) -> None:
+        """Look at none of them any more."""
+        waiting = [joined.forgetting for joined in self._joined.values() if joined.forgetting is not None]
+        for call in (*waiting, *self._guards.values()):
+            if call.active():
+                call.cancel()
+        self._guards.clear()
+
+    # ---- what is told ----------------------------------------------------------------------------------
+
+    def story_over(self, grant: Grant) -> None:
+        """The story of a supervisor is over. Who was transferred out of a call may come into it a moment after that,
+        and while the picture is in doubt nobody tells of them."""
+        joined = self._joined.get(grant.id)
+        if joined is None or joined.forgetting is not None:
+            return
+        stale = self._pbx.stale()
+        if stale is not None:
+            self._close_door(joined)
+        joined.unseen = stale in UNSEEN
+        joined.forgetting = self._reactor.callLater(DOOR_SECONDS, self._forget, joined)
+        forgetting = [name for name, one in self._joined.items() if one.forgetting is not None]
+        for name in forgetting[:-MAX_FORGOTTEN]:
+            self._drop(self._joined[name])
+
+    def _forget(self, joined: JoinedCall) -> None:
+        if not joined.unseen and not joined.sweeping and joined.closed_until <= self._reactor.seconds():
+            self._drop(joined)
+            return
+        joined.forgetting = self._reactor.callLater(GUARD_SECONDS, self._forget, joined)
+
+    def _drop(self, joined: JoinedCall) -> None:
+        self._joined.pop(joined.grant.id, None)
+        for call in (joined.forgetting, self._guards.pop(joined.grant.id, None)):
+            if call is not None and call.active():
+                call.cancel()
+
+    def take_transfer(self, grant: Grant, told: str) -> None:
+        """An event tells that a supervisor was transferred out of a call."""
+        joined = self._joined[grant.id]
+        self._begin(self._close_when_left(joined, grant.spyer_uniqueid, told), grant.id)
+
+    def take_entry(self, event: Message, joins: Callable[[Grant], bool]) -> None:
+        """Somebody entered a bridge: the supervisor a call, or somebody else a call that a supervisor has joined.
+
+        Parameters:
+            event: the BridgeEnter.
+            joins: whether the application of a grant is one that joins.
+        """
+        uniqueid, swapped = event.text("Uniqueid"), event.text("SwapUniqueid")
+        bridge = BridgeId.read(event.text("BridgeUniqueid"))
+        if bridge is None:
+            return
+        for grant in self._ours():
+            if uniqueid != grant.spyer_uniqueid or grant.mode is not Mode.BARGE:
+                continue
+            joined = self._joined.get(grant.id)
+            if joined is None and joins(grant):
+                self._join(grant, bridge)
+            elif joined is None:
+                self._begin(self._join_if_so(grant, bridge), grant.id)
+            elif not joined.learned:
+                joined.bridge = bridge
+                self._begin(self._learn(joined), grant.id)
+        now = self._reactor.seconds()
+        for joined in tuple(self._joined.values()):
+            if swapped and (swapped == joined.grant.spyer_uniqueid or swapped in joined.strangers):
+                self._begin(self._close_when_left(joined, swapped, "BridgeEnter", uniqueid), joined.grant.id)
+            elif bridge == joined.bridge and uniqueid != joined.grant.spyer_uniqueid:
+                if joined.closed_until < now:
+                    # No story waits for that.
+                    self._begin(self._admit(joined, uniqueid, event.text("Channel"), now), "")
+                elif uniqueid in joined.known:
+                    joined.left.pop(uniqueid, None)
+                else:
+                    self._begin(self._put_out(joined, uniqueid, bridge), joined.grant.id)
+
+    def take_leave(self, event: Message) -> None:
+        """Somebody left a joined call. Whoever came in the supervisor's place may have a number that makes an event
+        unreadable, so while the picture is in doubt the door is closed without being told of a transfer."""
+        uniqueid, now = event.text("Uniqueid"), self._reactor.seconds()
+        for joined in tuple(self._joined.values()):
+            if event.text("BridgeUniqueid") != joined.bridge or uniqueid not in joined.known:
+                continue
+            joined.forget_left(now - DOOR_SECONDS)
+            joined.left[uniqueid] = now
+            if uniqueid == joined.grant.spyer_uniqueid and self._pbx.stale() is not None:
+                self._begin(self._close_when_left(joined, uniqueid, "BridgeLeave"), joined.grant.id)
+
+    def listed(self, channels: Sequence[Message], *, whole: bool) -> None:
+        """The lists came. Joined calls of which nothing was told are found, by an earlier run or while the connection
+        was lost. Where a supervisor's channel ended unseen, nobody stays who was not known on the call before."""
+        at = {item.text("Uniqueid"): item for item in channels}
+        for joined in tuple(self._joined.values()):
+            unseen = joined.unseen or joined.forgetting is None
+            if whole and unseen and joined.learned and joined.grant.spyer_uniqueid not in at:
+                self._close_door(joined)
+            joined.unseen = joined.unseen and not whole
+        for grant in self._ours():
+            item = at.get(grant.spyer_uniqueid)
+            if item is None or grant in self or item.text("Application") != bridging.JOIN:
+                continue
+            bridge = BridgeId.read(item.text("BridgeId"))
+            if bridge is not None and grant.mode is Mode.BARGE:
+                self._join(grant, bridge, [one for one, other in at.items() if other.text("BridgeId") == bridge])
+
+    # ---- who is on it by right -------------------------------------------------------------------------
+
+    def _join(self, grant: Grant, bridge: BridgeId, on_it: Iterable[str] = ()) -> None:
+        known = dict.fromkeys(on_it, float("-inf"))
+        known.setdefault(grant.spyer_uniqueid, self._reactor.seconds())
+        joined = self._joined[grant.id] = JoinedCall(grant, bridge, known)
+        self._begin(self._learn(joined), grant.id)
+
+    async def _join_if_so(self, grant: Grant, bridge: BridgeId) -> None:
+        """What the configuration says may have changed since the application was chosen: the PBX says which runs."""
+        spyer = Uniqueid.read(grant.spyer_uniqueid)
+        if spyer is None or await self._pbx.variable(spyer, "CHANNEL(appname)") != bridging.JOIN:
+            return
+        if grant not in self and grant in self._ours():
+            self._join(grant, bridge)
+
+    async def _learn(self, joined: JoinedCall) -> None:
+        """Ask who is on a call that a supervisor has just joined, until somebody is.
+
+        A channel whose item in the list could not be read has no bridge in it; the supervisor's own names it.
+        """
+        grant = joined.grant
+        for _ in range(LEARN_TRIES):
+            peers = await self._peers(grant.spyer_uniqueid)
+            try:
+                items = await self._pbx.channels()
+            except AgiMonitorError as error:
+                log.warning("joined_call_unknown", node=self._pbx.node, grant=grant.id, error=str(error))
+                items = ()
+            if joined.learned or joined.closed_until >= self._reactor.seconds():
+                return
+            own = next((item for item in items if item.text("Uniqueid") == grant.spyer_uniqueid), None)
+            joined.bridge = (None if own is None else BridgeId.read(own.text("BridgeId"))) or joined.bridge
+            for item in items:
+                if item.text("BridgeId") == joined.bridge or item.text("Channel") in (peers or ()):
+                    joined.known.setdefault(item.text("Uniqueid"), float("-inf"))
+                    joined.names[item.text("Uniqueid")] = item.text("Channel")
+            if len(joined.known) > 1:
+                joined.learned = True
+                return
+            await deferLater(self._reactor, LOOK_SECONDS)
+
+    async def _admit(self, joined: JoinedCall, uniqueid: str, name: str, since: float) -> None:
+        """Somebody came in while the door was open: they are on it by right, when the PBX has them there."""
+        until = self._reactor.seconds() + GONE_SECONDS
+        while not await self._is_on_it(joined, uniqueid):
+            if self._reactor.seconds() >= until:
+                log.debug("joined_call_not_entered", node=self._pbx.node, grant=joined.grant.id, uniqueid=uniqueid)
+                return
+            await deferLater(self._reactor, LOOK_SECONDS)
+        if joined.closed_until < self._reactor.seconds():
+            joined.known.setdefault(uniqueid, since)
+            joined.names[uniqueid] = name
+        joined.left.pop(uniqueid, None)
+
+    async def _is_on_it(self, joined: JoinedCall, uniqueid: str) -> bool:
+        """Return whether a channel is in a bridge with the supervisor, the agent, or who else is known."""
+        peers = await self._peers(uniqueid)
+        known = {joined.grant.spyer, joined.grant.spyee, *joined.names.values()} - {joined.names.get(uniqueid, "")}
+        return peers is not None and not peers.isdisjoint(known)
+
+    async def _peers(self, uniqueid: str) -> frozenset[str] | None:
+        """Return who is in a bridge with a channel; None where that cannot be read."""
+        channel = Uniqueid.read(uniqueid)
+        if channel is None:
+            return frozenset()
+        try:
+            return frozenset((await self._pbx.variable(channel, "BRIDGEPEER") or "").split(",")) - {""}
+        except ForgedAnswer:
+            return None
+
+    # ---- the door --------------------------------------------------------------------------------------
+
+    async def _close_when_left(self, joined: JoinedCall, uniqueid: str, told: str, stranger: str = "") -> None:
+        """Close the door once the place of a supervisor, or of who took it, is empty. Where it is not in a while, the
+        event that said so was none of the PBX's.
+
+        Parameters:
+            joined: the call.
+            uniqueid: whose place it is.
+            told: the name of the event.
+            stranger: who came into that place, where the event says so.
+        """
+        channel = Uniqueid.read(uniqueid)
+        began = self._reactor.seconds()
+        until = began + GONE_SECONDS
+        try:
+            while channel is not None and await confirmation.in_bridge(self._pbx, channel):
+                if told == TRANSFERRED and (sent := await self._sent_away(joined, began - DOOR_SECONDS)):
+                    joined.strangers |= sent
+                    break
+                if self._reactor.seconds() >= until:
+                    self._pbx.contradicted(told)
+                    return
+                await deferLater(self._reactor, LOOK_SECONDS)
+        except AgiMonitorError as error:
+            # Who cannot be asked does not keep the door open.
+            log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
+        long_ago = joined.known.get(stranger, float("inf")) < self._reactor.seconds() - DOOR_SECONDS
+        if stranger and (not long_ago or stranger in joined.left):
+            joined.strangers.add(stranger)
+        self._close_door(joined)
+
+    async def _sent_away(self, joined: JoinedCall, since: float) -> set[str]:
+        """Return the channels by which a blind transfer of the supervisor has just joined the call to another one.
+
+        Out of a call of three a Local channel comes into it. Where it leads to the parking, the supervisor stays on
+        the call until the space is said (parking_bridge_features.c, park_local_transfer), and what names who
+        transferred is gone at once (parking_applications.c).
+
+        Parameters:
+            joined: the call.
+            since: who came before was not sent for.
+        """
+        return {
+            item.text("Uniqueid")
+            for item in await self._pbx.channels()
+            if item.text("BridgeId") == joined.bridge
+            and item.text("Channel").startswith("Local/")
+            and joined.known.get(item.text("Uniqueid"), float("inf")) >= since
+        }
+
+    def _close_door(self, joined: JoinedCall) -> None:
+        """The supervisor was transferred out of a joined call: who came just now goes, and for a moment nobody else
+        comes in."""
+        now = self._reactor.seconds()
+        joined.forget_left(now - DOOR_SECONDS)
+        spyer = joined.grant.spyer_uniqueid
+        late = {one for one, at in joined.known.items() if at >= now - DOOR_SECONDS and one != spyer}
+        joined.known = {one: at for one, at in joined.known.items() if one not in late}
+        joined.names = {one: name for one, name in joined.names.items() if one in joined.known}
+        joined.closed_until = now + DOOR_SECONDS
+        if not joined.sweeping:
+            joined.sweeping = True
+            self._begin(self._sweep(joined), joined.grant.id)
+
+    async def _sweep(self, joined: JoinedCall) -> None:
+        """Put everybody out of a joined call who is not known there, as long as its door is closed."""
+        until = self._reactor.seconds() + DOOR_SECONDS
+        try:
+            await self._sweep_once(joined)
+            while self._reactor.seconds() < min(until, joined.closed_until):
+                await deferLater(self._reactor, LOOK_SECONDS)
+                await self._sweep_once(joined)
+        finally:
+            joined.sweeping = False
+            self._guard(joined)
+
+    def _guard(self, joined: JoinedCall) -> None:
+        """A story waits for who puts strangers out at once, not for a door that stays closed."""
+        on = self._joined.get(joined.grant.id) is joined
+        if on and joined.closed_until > self._reactor.seconds() and joined.grant.id not in self._guards:
+            self._guards[joined.grant.id] = self._reactor.callLater(GUARD_SECONDS, self._look, joined)
+
+    def _look(self, joined: JoinedCall) -> None:
+        self._guards.pop(joined.grant.id, None)
+        if not joined.sweeping:
+            joined.sweeping = True
+            self._begin(self._look_once(joined), "")
+
+    async def _look_once(self, joined: JoinedCall) -> None:
+        try:
+            await self._sweep_once(joined)
+        finally:
+            joined.sweeping = False
+            self._guard(joined)
+
+    async def _sweep_once(self, joined: JoinedCall) -> None:
+        """Look once at who is on the call. A channel that cannot be read keeps nobody else on it, and the door closed
+        for as long as somebody who is known is on it."""
+        joined.unreadable = False
+        try:
+            await self._put_strangers_out(joined, await self._pbx.channels())
+        except AgiMonitorError as error:
+            log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
+        if joined.unreadable:
+            joined.closed_until = max(joined.closed_until, self._reactor.seconds() + DOOR_SECONDS)
+
+    async def _put_strangers_out(self, joined: JoinedCall, items: Sequence[Message]) -> None:
+        # Where other supervisors are may be another call.
+        known = joined.known.keys() - {joined.grant.spyer_uniqueid} - self._other_spyers(joined)
+        on_it = [item for item in items if item.text("Uniqueid") in known]
+        bridges = self._bridges(joined, on_it)
+        named = await self._named(joined, on_it)
+        for item in items:
+            uniqueid, bridge = item.text("Uniqueid"), BridgeId.read(item.text("BridgeId"))
+            if item.get("BridgeId") is None and item.text("Channel") in named:
+                bridge = joined.bridge
+            # Where nobody is known, only who came in the supervisor's place is a stranger for certain.
+            if bridge is None or bridge not in bridges or not (known or uniqueid in joined.strangers):
+                continue
+            try:
+                await self._put_out(joined, uniqueid, bridge)
+            except AgiMonitorError as error:
+                log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
+                joined.unreadable = True
+
+    def _bridges(self, joined: JoinedCall, on_it: Sequence[Message]) -> set[BridgeId]:
+        """Return the bridges that the call is in now: a merge may have moved it into another one."""
+        read = (BridgeId.read(item.text("BridgeId")) for item in on_it)
+        counted = Counter(bridge for bridge in read if bridge is not None)
+        if not counted or joined.bridge in counted:
+            return {joined.bridge}
+        # One of several who are elsewhere has left for another call.
+        bridges = {bridge for bridge, count in counted.items() if count >= min(2, len(on_it))}
+        if bridges:
+            joined.bridge = min(bridges)
+            joined.left.clear()
+        return bridges
+
+    async def _named(self, joined: JoinedCall, on_it: Sequence[Message]) -> frozenset[str]:
+        """Return whom the members of the call name: a list has no bridge of a channel that could not be read."""
+        named: set[str] = set()
+        for item in on_it[:MAX_ASKED]:
+            try:
+                peers = await self._peers(item.text("Uniqueid"))
+            except AgiMonitorError:
+                peers = None
+            if peers is None:
+                # They talk to somebody whose name holds a line break, or could not be asked.
+                joined.unreadable = True
+            else:
+                named |= peers
+        return frozenset(named)
+
+    def _other_spyers(self, joined: JoinedCall) -> set[str]:
+        return {grant.spyer_uniqueid for grant in self._ours()} - {joined.grant.spyer_uniqueid}
+
+    async def _put_out(self, joined: JoinedCall, uniqueid: str, bridge: BridgeId) -> None:
+        by_right = uniqueid in joined.known and uniqueid != joined.grant.spyer_uniqueid
+        if uniqueid in self._other_spyers(joined) or (by_right and uniqueid not in joined.strangers):
+            return
+        stranger = await confirmation.bridged(self._pbx, uniqueid)
+        if stranger is None:
+            return
+        if uniqueid != joined.grant.spyer_uniqueid:
+            log.error("spy_handed_over", node=self._pbx.node, grant=joined.grant.id, to=stranger.name)
+            if not joined.recorded:
+                joined.recorded = True
+                self._found(joined.grant, stranger)
+        await self._remove(joined.grant, stranger, bridge)

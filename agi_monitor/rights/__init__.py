@@ -1,0 +1,1 @@
+"""Who may hear whom: rules, hours and patterns of numbers. Pure."""

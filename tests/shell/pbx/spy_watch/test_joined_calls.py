@@ -1,0 +1,230 @@
+"""Calls that a supervisor has joined, attacked: by a number that hides a channel, and while events were missed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agi_monitor.model import Barge, Mode
+from agi_monitor.pbx.joined_calls import DOOR_SECONDS, GUARD_SECONDS
+from agi_monitor.supervision.proof import VARIABLE
+from tests.shell.managed import CUSTOMER, GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
+from tests.shell.pbx.spy_watch.test_handed_over import BRIDGE, joined, kicked
+from tests.shell.pbx.spy_watch.watching import BEFORE, begin, deeds
+
+__all__ = ["joined"]
+
+TORN = "5\r\nx: y"
+"""A number that no event can hold."""
+THIRD, THIRD_UNIQUEID = "PJSIP/trunk-00000077", "1700000000.77"
+COLLEAGUE, COLLEAGUE_UNIQUEID = "PJSIP/1005-00000040", "1700000000.40"
+BARGED = replace(GRANT, mode=Mode.BARGE)
+
+
+def comes_in(site: Site, channel: str, uniqueid: str, number: str = "") -> None:
+    """Asterisk puts a channel into the place of the supervisor's, and tells of it."""
+    next(one for one in site.fake.channels if one["Channel"] == channel)["BridgeId"] = "b-1"
+    headers = {**BRIDGE, **({"CallerIDNum": number} if number else {})}
+    site.fake.event("BridgeEnter", **headers, Channel=channel, Uniqueid=uniqueid, SwapUniqueid=SPYER_UNIQUEID)
+    if site.fake.channels and any(one["Channel"] == SPYER for one in site.fake.channels):
+        site.fake.leave(SPYER)
+        site.fake.hang_up(SPYER)
+    site.watch.closed(BARGED)
+    for _ in range(20):
+        site.fake.advance(0.25)
+
+
+def talks_to(site: Site, channel: str, *peers: str) -> None:
+    """What Asterisk says of a channel in a bridge."""
+    site.fake.variables[channel, "BRIDGEPEER"] = ",".join(peers)
+
+
+def test_a_number_that_hides_a_channel_does_not_keep_it_in_the_call(joined: Site) -> None:
+    """Neither its entry nor the transfer can be read, and the list has no bridge of it."""
+    joined.fake.add_channel(THIRD, THIRD_UNIQUEID, CallerIDNum=TORN)
+    joined.fake.advance(DOOR_SECONDS + 1.0)
+    joined.forget()
+    talks_to(joined, THIRD, SPYEE, CUSTOMER)
+    comes_in(joined, THIRD, THIRD_UNIQUEID, TORN)
+    assert THIRD_UNIQUEID in kicked(joined)
+    assert [one["to"] for one in joined.records("spy_handed_over")] == [THIRD]
+
+
+def test_a_customer_with_such_a_number_is_on_the_call_by_right(site: Site) -> None:
+    """The list says nothing of the customer's bridge; the supervisor's channel names who is on the call."""
+    site.change(barge=Barge.CONFERENCE)
+    for one in site.fake.channels:
+        if one["Channel"] in (CUSTOMER, SPYEE):
+            one["CallerIDNum" if one["Channel"] == CUSTOMER else "ConnectedLineNum"] = TORN
+    talks_to(site, SPYER, SPYEE, CUSTOMER)
+    site.open(BARGED)
+    site.fake.enter(SPYER, "b-1")
+    site.fake.advance(DOOR_SECONDS + 1.0)
+    site.forget()
+    comes_in(site, ROGUE, ROGUE_UNIQUEID)
+    assert set(kicked(site)) - {SPYER_UNIQUEID} == {ROGUE_UNIQUEID}
+
+
+@pytest.mark.parametrize("missed", ["restart", "connection"])
+def test_a_call_that_was_joined_unseen_is_guarded_like_any_other(site: Site, missed: str) -> None:
+    """By an earlier run of the server, or while there was no connection: the lists tell of it."""
+    site.change(barge=Barge.CONFERENCE)
+    spyer = next(one for one in site.fake.channels if one["Channel"] == SPYER)
+    site.fake.variables[SPYER, VARIABLE] = BEFORE.sign(BARGED) if missed == "restart" else site.watch.opened(BARGED)
+    site.fake.lose_connection()
+    spyer.update(Application="BridgeAdd", ApplicationData=SPYEE, BridgeId="b-1")
+    for _ in range(16):
+        site.fake.advance(0.5)
+    assert site.pbx.stale() is None
+    site.forget()
+    comes_in(site, ROGUE, ROGUE_UNIQUEID)
+    assert set(kicked(site)) - {SPYER_UNIQUEID} == {ROGUE_UNIQUEID}
+
+
+def test_who_left_the_call_long_ago_is_not_followed(joined: Site) -> None:
+    """A colleague who was on it talks to somebody else now: that call is left alone."""
+    joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+    joined.fake.enter(COLLEAGUE, "b-1")
+    joined.fake.advance(DOOR_SECONDS + 1.0)
+    joined.fake.leave(COLLEAGUE)
+    joined.fake.advance(60.0)
+    joined.fake.enter(COLLEAGUE, "b-9")
+    joined.fake.add_channel("PJSIP/trunk-00000050", "1700000000.50", "b-9")
+    joined.fake.advance(60.0)
+    joined.forget()
+    joined.fake.leave(SPYER)
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    joined.fake.advance(0.1)
+    assert {COLLEAGUE_UNIQUEID, "1700000000.50"}.isdisjoint(kicked(joined))
+    assert joined.records("spy_handed_over") == []
+
+
+def test_another_supervisor_does_not_lead_to_another_call(joined: Site) -> None:
+    """They were on this call, and have joined the call of another agent since."""
+    second, uniqueid = "PJSIP/2002-00000041", "1700000000.41"
+    joined.fake.add_channel(second, uniqueid, Context="agi-monitor-call")
+    first = replace(BARGED, call="c-9", spyer=second, spyer_uniqueid=uniqueid)
+    joined.open(first)
+    joined.fake.enter(second, "b-1")
+    joined.fake.advance(1.0)
+    joined.fake.leave(second)
+    joined.close(first)
+    joined.fake.add_channel("PJSIP/1002-00000060", "1700000000.60", "b-7")
+    joined.fake.add_channel("PJSIP/trunk-00000061", "1700000000.61", "b-7")
+    joined.open(replace(first, number=2, spyee="PJSIP/1002-00000060", spyee_uniqueid="1700000000.60"))
+    joined.fake.enter(second, "b-7")
+    joined.forget()
+    joined.fake.leave(SPYER)
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    joined.fake.advance(0.1)
+    assert {"1700000000.60", "1700000000.61", uniqueid}.isdisjoint(kicked(joined))
+    assert joined.records("spy_handed_over") == []
+
+
+def test_a_revocation_while_the_picture_is_in_doubt_removes_from_the_call(joined: Site) -> None:
+    """No key is pressed into a call of three."""
+    joined.fake.held.update(("CoreShowChannels", "BridgeList"))
+    joined.fake.say(b"x: y\r\n\r\n")
+    joined.fake.advance(0.1)
+    joined.forget()
+    begin(joined.watch.kill(BARGED.id, "root"))
+    for _ in range(10):
+        joined.fake.advance(0.1)
+    assert "BridgeKick" in deeds(joined)
+    assert "PlayDTMF" not in deeds(joined)
+
+
+def test_the_end_of_one_spy_does_not_wait_for_another_call(joined: Site) -> None:
+    """The door of a joined call stays closed for a while; that is no matter of other supervisors."""
+    other = replace(GRANT, call="c-9", spyer=ROGUE, spyer_uniqueid=ROGUE_UNIQUEID)
+    joined.open(other)
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    joined.watch.closed(BARGED)
+    done = begin(joined.watch.was_handed_over(other))
+    joined.fake.advance(0.1)
+    assert done == [False]
+
+
+def test_a_stranger_who_cannot_be_put_out_is_on_record_once(joined: Site) -> None:
+    """However often it is tried."""
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    joined.fake.hang_up(SPYER)
+    joined.watch.closed(BARGED)
+    joined.fake.answers["BridgeKick"] = lambda fake, asked: {"Message": "kicked"}
+    joined.fake.enter(ROGUE, "b-1")
+    for _ in range(40):
+        joined.fake.advance(0.05)
+    assert len(joined.records("spy_handed_over")) == 1
+
+
+def gone(site: Site) -> None:
+    """The supervisor's channel ends, and its story says so."""
+    if any(one["Channel"] == SPYER for one in site.fake.channels):
+        site.fake.hang_up(SPYER)
+    site.watch.closed(BARGED)
+
+
+@pytest.mark.parametrize("torn", ["nobody", "elsewhere", "target"])
+def test_who_cannot_be_read_keeps_nobody_in_the_call(joined: Site, torn: str) -> None:
+    """Somebody else's call has such a name in its bridge, or the supervisor has sent the call to such a target: the
+    door stays closed until who is on the call can be read."""
+    target = "7\r\n00" if torn == "target" else "700"
+    if torn == "elsewhere":
+        joined.fake.add_channel(THIRD, THIRD_UNIQUEID, "b-9", CallerIDNum=TORN)
+        talks_to(joined, THIRD, "Local/7\r\n0@out-00000001;1")
+        joined.fake.channels.insert(0, joined.fake.channels.pop())
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension=target)
+    joined.fake.leave(SPYER)
+    local = joined.fake.add_channel(f"Local/{target}@phones-00000001;1", "1700000000.50", "b-1")
+    gone(joined)
+    for _ in range(10):
+        joined.fake.advance(GUARD_SECONDS)
+    joined.fake.channels.remove(local)
+    ringing = next(one for one in joined.fake.channels if one["Channel"] == ROGUE)
+    ringing["BridgeId"] = "b-1"
+    joined.fake.event("BridgeEnter", **BRIDGE, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, SwapUniqueid="1700000000.50")
+    expected = {"1700000000.50"} if torn != "target" else {ROGUE_UNIQUEID}
+    assert expected <= set(kicked(joined))
+    assert len(joined.records("spy_handed_over")) == 1
+    joined.fake.hang_up(SPYEE)
+    joined.fake.hang_up(CUSTOMER)
+    for _ in range(200):
+        joined.fake.advance(GUARD_SECONDS)
+    assert joined.watch._joined._joined == {}
+
+
+@pytest.mark.parametrize("down", [0.5, 3.0, 30.0])
+def test_who_took_the_supervisors_place_unseen_is_put_out(joined: Site, down: float) -> None:
+    """There was no connection: the first whole list has somebody on the call who was not known there before."""
+    joined.fake.listening = False
+    joined.fake.lose_connection()
+    joined.fake.channels[:] = [one for one in joined.fake.channels if one["Channel"] != SPYER]
+    next(one for one in joined.fake.channels if one["Channel"] == ROGUE)["BridgeId"] = "b-1"
+    joined.watch.closed(BARGED)
+    joined.fake.advance(down)
+    joined.fake.listening = True
+    for _ in range(200):
+        joined.fake.advance(GUARD_SECONDS)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+    assert [record["to"] for record in joined.records("spy_handed_over")] == [ROGUE]
+    assert joined.watch._joined._joined == {}
+
+
+def test_who_came_unseen_while_the_supervisor_stayed_is_left_alone(joined: Site) -> None:
+    """Nobody took a place: a colleague joined while there was no connection."""
+    joined.fake.lose_connection()
+    joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-1")
+    for _ in range(20):
+        joined.fake.advance(GUARD_SECONDS)
+    assert kicked(joined) == []
+
+
+def test_a_reload_between_decision_and_entry_leaves_no_join_unguarded(site: Site) -> None:
+    """The configuration says otherwise when the supervisor enters: the PBX says which application runs."""
+    site.watch.opened(BARGED)
+    next(one for one in site.fake.channels if one["Channel"] == SPYER).update(Application="BridgeAdd")
+    site.fake.enter(SPYER, "b-1")
+    site.fake.advance(DOOR_SECONDS + 1.0)
+    comes_in(site, ROGUE, ROGUE_UNIQUEID)
+    assert set(kicked(site)) - {SPYER_UNIQUEID} == {ROGUE_UNIQUEID}

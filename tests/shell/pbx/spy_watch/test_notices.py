@@ -1,0 +1,124 @@
+"""What an agent is told before they are heard."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from agi_monitor.pbx.spy_watch import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
+from agi_monitor.supervision.grants import LATE_SECONDS, Kind
+from tests.shell.managed import CUSTOMER_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
+from tests.shell.pbx.spy_watch.watching import HELPER, begin, deeds, kinds
+
+
+def tell(site: Site, helper: str = HELPER) -> None:
+    """The helper begins to play to the agent."""
+    site.fake.add_channel(helper, f"1700000000.{ord(helper[-3])}")
+    site.fake.start_spying(helper, SPYEE)
+
+
+def test_a_notice_is_given_when_the_helper_is_done(site: Site) -> None:
+    """It is heard from ChanSpyStart on, and over at ChanSpyStop; it is no alarm and no question."""
+    timers = len(site.fake.clock.getDelayedCalls())
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    given = begin(site.watch.notice_given(notice))
+    tell(site)
+    assert (given, kinds(site)) == ([], [(HELPER, Kind.EXEMPT)])
+    site.fake.stop_spying(HELPER, SPYEE)
+    assert given == [True]
+    site.watch.notice_over(notice)
+    assert (site.facts, deeds(site), len(site.fake.clock.getDelayedCalls())) == ([], [], timers)
+
+
+def test_a_notice_may_be_over_before_anybody_waits(site: Site) -> None:
+    """Originate answers when the helper has answered: a short sound is over by then."""
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    tell(site)
+    site.fake.hang_up(HELPER)
+    assert begin(site.watch.notice_given(notice)) == [True]
+
+
+def test_a_notice_that_does_not_begin_was_not_given(site: Site) -> None:
+    """After the time for its begin, not before."""
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    given = begin(site.watch.notice_given(notice))
+    site.fake.advance(NOTICE_BEGIN_SECONDS - 0.1)
+    assert given == []
+    site.fake.advance(0.1)
+    assert given == [False]
+
+
+def test_a_notice_that_does_not_end_was_not_given(site: Site) -> None:
+    """A sound that goes on for ever keeps nobody waiting for ever."""
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    given = begin(site.watch.notice_given(notice))
+    tell(site)
+    site.fake.advance(NOTICE_SECONDS - 0.1)
+    assert given == []
+    site.fake.advance(0.1)
+    assert given == [False]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_supervisors_tell_the_same_agent(site: Site, order: tuple[int, int]) -> None:
+    """Each waits for a notice of their own, in whichever order they begin to wait."""
+    notices = [site.watch.notice_expected(SPYEE_UNIQUEID) for _ in range(2)]
+    given = [begin(site.watch.notice_given(notices[number])) for number in order]
+    tell(site)
+    tell(site, HELPER.replace("a;1", "b;1"))
+    site.fake.hang_up(HELPER)
+    assert sorted(map(len, given)) == [0, 1]
+    site.fake.hang_up(HELPER.replace("a;1", "b;1"))
+    assert given == [[True], [True]]
+    for notice in notices:
+        site.watch.notice_over(notice)
+    site.fake.advance(LATE_SECONDS + 1.0)
+    tell(site, HELPER.replace("a;1", "c;1"))
+    assert site.facts == ["rogue_spy"]
+
+
+def test_nobody_hides_behind_the_name_of_the_helper(site: Site) -> None:
+    """A helper that nobody expects, or one that hears another agent than the one to be told, is rogue."""
+    notice = site.watch.notice_expected(CUSTOMER_UNIQUEID)
+    tell(site)
+    assert site.facts == ["rogue_spy"]
+    site.watch.notice_over(notice)
+
+
+def test_a_story_that_ends_while_the_agent_is_told_leaves_nothing(site: Site) -> None:
+    """The supervisor hangs up meanwhile: what waited is cancelled, and after a moment no helper is expected."""
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    waiting = Deferred.fromCoroutine(site.watch.notice_given(notice))
+    waiting.addErrback(lambda failure: None)
+    waiting.cancel()
+    site.watch.notice_over(notice)
+    tell(site)
+    assert site.facts == []
+    site.fake.hang_up(HELPER)
+    site.fake.advance(LATE_SECONDS + 1.0)
+    tell(site)
+    assert site.facts == ["rogue_spy"]
+
+
+def test_each_notice_ends_with_its_own_helper(site: Site) -> None:
+    """Two supervisors tell the same agent: who waits for the longer notice goes on waiting."""
+    notices = [site.watch.notice_expected(SPYEE_UNIQUEID) for _ in range(2)]
+    given = [begin(site.watch.notice_given(notice)) for notice in notices]
+    second = HELPER.replace("a;1", "b;1")
+    tell(site)
+    tell(site, second)
+    site.fake.stop_spying(second, SPYEE)
+    assert given == [[], [True]]
+    site.fake.stop_spying(HELPER, SPYEE)
+    assert given == [[True], [True]]
+
+
+def test_two_events_about_a_channel_that_is_not_there_are_no_notice(site: Site) -> None:
+    """Whoever forges them leaves the agent untold."""
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    given = begin(site.watch.notice_given(notice))
+    helper = {"SpyerChannel": HELPER, "SpyerUniqueid": "1.1", "SpyeeChannel": SPYEE, "SpyeeUniqueid": SPYEE_UNIQUEID}
+    for event in ("ChanSpyStart", "ChanSpyStop"):
+        site.fake.event(event, **helper)
+    site.fake.advance(NOTICE_BEGIN_SECONDS)
+    assert given == [False]

@@ -1,0 +1,226 @@
+"""Spies that outlive their server or their story: adopted, ended, and recorded once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from agi_monitor.model import Mode, Orphans
+from agi_monitor.pbx.spy_watch import HANGUP_SECONDS, KEY_SECONDS
+from agi_monitor.supervision.grants import Kind
+from agi_monitor.supervision.proof import VARIABLE
+from tests.shell.managed import GRANT, SPYEE, SPYER, SPYER_UNIQUEID, Site
+from tests.shell.pbx.spy_watch.watching import BEFORE, ENDING, begin, kept, kinds, miss, resync, stop
+
+
+@pytest.mark.parametrize("by_event", [True, False], ids=["event", "list"])
+def test_a_spy_of_an_earlier_run_is_adopted(site: Site, by_event: bool) -> None:
+    """It is on record again, with whose it is, and goes on."""
+    if by_event:
+        site.fake.variables[SPYER, VARIABLE] = BEFORE.sign(GRANT)
+        site.fake.start_spying(SPYER, SPYEE)
+    else:
+        miss(site, BEFORE)
+    resync(site)
+    assert kinds(site) == [(SPYER, Kind.ADOPTED)]
+    (record,) = site.records("spy_adopted")
+    assert (record["call"], record["supervisor"], record["endpoint"]) == ("c-1", "anna", "PJSIP/2001")
+    assert (record["grant"], record["extension"], record["spyee"]) == (1, "1001", SPYEE)
+    assert "PlayDTMF" not in site.fake.names
+
+
+def test_an_orphan_is_ended_where_the_site_wants_it(site: Site) -> None:
+    """As any other grant that is revoked; nobody's story is there to close it, so its channel is hung up."""
+    site.change(orphans=Orphans.END)
+    miss(site, BEFORE)
+    assert [record["why"] for record in site.records("spy_revoked")] == ["orphaned"]
+    site.fake.advance(KEY_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
+    assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
+
+
+def test_an_orphan_that_ends_by_the_key_is_not_hung_up_twice(site: Site) -> None:
+    """ChanSpyStop closes it: nothing more is done."""
+    site.change(orphans=Orphans.END)
+    miss(site, BEFORE)
+    stop(site)
+    site.fake.advance(1.0)
+    assert "Hangup" not in site.fake.names
+    assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
+
+
+@pytest.mark.parametrize(
+    ("hangs_up", "stop_first", "why"),
+    [
+        (SPYER, True, "supervisor_hung_up"),
+        (SPYER, False, "supervisor_hung_up"),
+        (SPYEE, True, "call_over"),
+        (SPYEE, False, "call_over"),
+        (None, True, "pbx_ended"),
+    ],
+)
+def test_says_why_an_orphan_ended(site: Site, hangs_up: str | None, stop_first: bool, why: str) -> None:
+    """Whoever hung up ended it, whether that is told before the end of ChanSpy or after it."""
+    miss(site, BEFORE)
+    site.fake.advance(2.5)
+    began = site.fake.clock.seconds()
+    if stop_first:
+        stop(site)
+    if hangs_up is not None:
+        site.fake.hang_up(hangs_up)
+    site.fake.advance(HANGUP_SECONDS)
+    (record,) = site.records("spy_ended")
+    assert (record["why"], record["grant"], record["call"]) == (why, 1, "c-1")
+    assert record["seconds"] == began
+    assert kinds(site) == []
+
+
+@pytest.mark.parametrize("stop_first", [True, False])
+def test_the_call_is_over_though_the_supervisor_is_gone_first(site: Site, stop_first: bool) -> None:
+    """On a busy PBX the agent's channel takes its time to go; no phone of the supervisor asked for an end."""
+    miss(site, BEFORE)
+    if stop_first:
+        stop(site)
+    site.fake.hang_up(SPYER)
+    assert site.records("spy_ended") == []
+    site.fake.hang_up(SPYEE)
+    assert [record["why"] for record in site.records("spy_ended")] == ["call_over"]
+
+
+def test_a_supervisors_phone_that_hangs_up_is_believed_at_once(site: Site) -> None:
+    """Asterisk says so before it ends the channel; nothing else is waited for."""
+    miss(site, BEFORE)
+    site.fake.event("HangupRequest", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
+    stop(site)
+    site.fake.hang_up(SPYER)
+    assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
+
+
+def test_the_end_of_an_orphan_is_found_in_a_list(site: Site) -> None:
+    """It hung up while there was no connection."""
+    miss(site, BEFORE)
+    site.fake.lose_connection()
+    site.fake.hang_up(SPYER)
+    site.fake.advance(5.0)
+    site.fake.advance(HANGUP_SECONDS)
+    assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
+
+
+def test_an_orphan_without_a_right_is_ended(site: Site) -> None:
+    """A right that was taken away while nobody watched ends it as soon as it is adopted."""
+    site.change(rules=())
+    miss(site, BEFORE)
+    assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
+
+
+@pytest.mark.parametrize("skew", [-7_200.0, 7_200.0])
+def test_a_clock_that_jumps_falsifies_no_duration_of_an_orphan(site: Site, skew: float) -> None:
+    """One that lost its story, and one of an earlier run from the moment on that it is seen."""
+    site.open()
+    site.fake.advance(3.0)
+    site.skew = skew
+    site.watch.left_alone(GRANT)
+    site.watch.closed(GRANT)
+    site.fake.hang_up(SPYER, by_phone=True)
+    earlier = replace(GRANT, spyer="PJSIP/2001-00000009", spyer_uniqueid="9.9", began=site.time() - 60.0)
+    site.fake.add_channel(earlier.spyer, earlier.spyer_uniqueid, Context="agi-monitor-call")
+    site.fake.variables[earlier.spyer, VARIABLE] = BEFORE.sign(earlier)
+    site.fake.start_spying(earlier.spyer, SPYEE)
+    site.fake.advance(5.0)
+    site.skew = 0.0
+    site.fake.hang_up(earlier.spyer, by_phone=True)
+    assert [record["seconds"] for record in site.records("spy_ended")] == [3.0, 65.0]
+
+
+def test_a_spy_that_lost_its_story_is_watched_over(site: Site) -> None:
+    """It goes on as an adopted one, with its end on record when it comes."""
+    site.open()
+    site.watch.left_alone(GRANT)
+    site.watch.closed(GRANT)
+    assert kinds(site) == [(SPYER, Kind.ADOPTED)]
+    resync(site)
+    site.fake.hang_up(SPYER, by_phone=True)
+    assert site.facts == ["spy_adopted", "spy_ended"]
+    assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
+    assert kinds(site) == []
+
+
+def test_a_spy_that_lost_its_story_can_lose_its_right(site: Site) -> None:
+    """Nobody is left to close the grant, so its channel is hung up after the time for the key."""
+    site.open()
+    site.watch.left_alone(GRANT)
+    site.watch.closed(GRANT)
+    site.change(rules=())
+    assert [name for name in site.fake.names if name in ENDING] == ENDING
+    site.fake.advance(KEY_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
+    assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
+
+
+def test_a_reload_can_end_the_orphans_that_are_on(site: Site) -> None:
+    """Those that were adopted until then."""
+    miss(site, BEFORE)
+    site.change(orphans=Orphans.END)
+    assert [record["why"] for record in site.records("spy_revoked")] == ["orphaned"]
+
+
+def test_a_revocation_goes_on_without_the_story(site: Site) -> None:
+    """The connection of the call is lost in the same moment: the spy is still ended, and was revoked."""
+    site.open()
+    site.change(rules=())
+    site.watch.left_alone(GRANT)
+    site.watch.closed(GRANT)
+    site.fake.advance(KEY_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
+    assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
+    assert site.facts.count("spy_revoked") == 1
+
+
+def test_a_spy_that_lost_its_story_ends_where_the_site_wants_it(site: Site) -> None:
+    """As one whose server had died."""
+    site.change(orphans=Orphans.END)
+    site.open()
+    site.watch.left_alone(GRANT)
+    site.watch.closed(GRANT)
+    site.fake.advance(KEY_SECONDS)
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
+    assert [record["why"] for record in site.records("spy_revoked")] == ["orphaned"]
+    assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
+    assert kept(site) == []
+
+
+@pytest.mark.parametrize("changes", [{"rules": ()}, {"orphans": Orphans.END}], ids=["no-right", "end-orphans"])
+def test_an_orphan_that_ends_while_its_record_is_written_is_not_ended_again(
+    site: Site, changes: dict[str, object]
+) -> None:
+    """The disk hangs, the supervisor hangs up meanwhile: nothing is revoked then, and nothing is kept of it."""
+    site.fake.held.add("Getvar")
+    miss(site, BEFORE)
+    site.change(**changes)
+    site.forget()
+    site.ledger.disk = disk = Deferred[None]()
+    site.fake.answer_held()
+    stop(site)
+    site.fake.hang_up(SPYER)
+    disk.callback(None)
+    site.fake.advance(HANGUP_SECONDS)
+    assert sorted(site.facts) == ["spy_adopted", "spy_ended"]
+    assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
+    assert [name for name in site.fake.names if name in (*ENDING, "Hangup")] == []
+    assert (kinds(site), kept(site)) == ([], [])
+
+
+@pytest.mark.parametrize("application", ["BridgeAdd", "Bridge"])
+def test_a_supervisor_on_a_call_is_adopted(site: Site, application: str) -> None:
+    """Their server had died, and no event tells of a conference or a take-over: the list and the proof do."""
+    site.fake.channels[2].update(Application=application, ApplicationData=SPYEE)
+    site.fake.variables[SPYER, VARIABLE] = BEFORE.sign(replace(GRANT, mode=Mode.BARGE))
+    site.fake.enter(SPYER, "b-1")
+    resync(site)
+    assert kinds(site) == [(SPYER, Kind.ADOPTED)]
+    begin(site.watch.kill("c-1.1", "root"))
+    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER_UNIQUEID}]
+    site.fake.hang_up(SPYER)
+    assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]

@@ -1,0 +1,627 @@
+"""Who spies by what right: grants, proofs, alarms, and lists and questions that cross."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from structlog.typing import EventDict
+from twisted.internet.defer import Deferred
+
+from agi_monitor.live.index import SETTLE_SECONDS
+from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
+from agi_monitor.pbx.spy_watch import PROMPT_SECONDS
+from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, Kind
+from agi_monitor.supervision.proof import VARIABLE, Signer
+from tests.shell.managed import (
+    CUSTOMER,
+    CUSTOMER_UNIQUEID,
+    GRANT,
+    NODE,
+    ROGUE,
+    ROGUE_UNIQUEID,
+    SIGNER,
+    SPYEE,
+    SPYEE_UNIQUEID,
+    SPYER,
+    SPYER_UNIQUEID,
+    Site,
+)
+from tests.shell.pbx.spy_watch.watching import BEFORE, HOOK, OTHER, STRANGER, kept, kinds, miss, resync
+
+
+@pytest.mark.parametrize("adopted", [False, True], ids=["of-a-story", "adopted"])
+def test_a_session_that_claims_the_channel_of_a_spy_gets_no_grant(site: Site, *, adopted: bool) -> None:
+    """The spy that is there keeps its grant, its place and its time; nothing is hung up when the other one ends."""
+    site.change(rogue=RogueSpies.HANG_UP, orphans=Orphans.ADOPT)
+    site.watch.place_taken(GRANT.place)
+    if adopted:
+        site.fake.variables[SPYER, VARIABLE] = BEFORE.sign(GRANT)
+        site.fake.start_spying(SPYER, SPYEE)
+    else:
+        site.open()
+    before, heard = kinds(site), site.watch.heard_for(GRANT.place)
+    site.forget()
+    site.fake.advance(60.0)
+    claimed = replace(GRANT, call="c-evil")
+    site.watch.place_taken(claimed.place)
+    assert site.watch.opened(claimed) == ""
+    site.watch.closed(claimed)
+    site.watch.place_left(claimed.place)
+    assert adopted or site.watch.heard_for(GRANT.place) == heard + 60.0
+    site.fake.advance(LATE_SECONDS + 5.0)
+    resync(site)
+    assert kinds(site) == before
+    assert (site.fake.asked("Hangup"), site.facts) == ([], [])
+
+
+def test_a_channel_has_one_grant_after_the_other(site: Site) -> None:
+    """As through every change of mode."""
+    site.open()
+    site.close()
+    assert site.watch.opened(replace(GRANT, number=2)) != ""
+
+
+def test_a_granted_spy_is_no_alarm(site: Site) -> None:
+    """Neither at its start nor in a list, nor at its end, and nobody asks its channel."""
+    site.open()
+    resync(site)
+    assert kinds(site) == [(SPYER, Kind.GRANTED)]
+    site.close()
+    resync(site)
+    assert kinds(site) == []
+    assert site.facts == []
+
+
+def test_a_start_that_comes_late_is_no_alarm(site: Site) -> None:
+    """A spy that was shorter than the way of its event is explained by the grant that it had."""
+    site.watch.opened(GRANT)
+    site.watch.closed(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.stop_spying(SPYER, SPYEE)
+    assert (site.facts, kinds(site)) == ([], [])
+
+
+def test_what_the_pbx_says_of_a_grant_is_on_record(site: Site) -> None:
+    """Its beginning and its end, each once, with the channels and the grant that it was."""
+    site.open()
+    site.close()
+    site.fake.stop_spying(SPYER, SPYEE)
+    (heard,), (silent,) = site.records("spy_heard"), site.records("spy_silent")
+    assert (heard["call"], heard["grant"], heard["mode"]) == (GRANT.call, GRANT.number, GRANT.mode)
+    assert (heard["spyer"], heard["spyee"], heard["node"]) == (SPYER, SPYEE, site.watch._pbx.node)
+    assert {**heard, "fact": "spy_silent", "at": silent["at"]} == silent
+
+
+def test_what_the_pbx_says_late_is_of_the_grant_that_was(site: Site) -> None:
+    """Also when the story is over; of another channel it is no grant's, and rogue."""
+    site.watch.opened(GRANT)
+    site.watch.closed(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.stop_spying(SPYER, SPYEE)
+    assert [len(site.records(name)) for name in ("spy_heard", "spy_silent")] == [1, 1]
+    site.watch.opened(GRANT)
+    site.fake.start_spying(SPYER, ROGUE)
+    assert len(site.records("spy_heard")) == 1
+    site.watch.closed(GRANT)
+
+
+def test_a_spy_behind_the_end_of_a_grant_is_rogue(site: Site) -> None:
+    """The same two channels a moment after a grant that was heard to begin and is over: nobody granted that."""
+    site.open()
+    site.close()
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
+
+
+@pytest.mark.parametrize("mode", [Mode.BARGE, Mode.TAKE_OVER])
+def test_a_spy_behind_a_conference_is_rogue(site: Site, mode: Mode) -> None:
+    """Whoever joined a call by another application has no start that could come late."""
+    site.change(barge=Barge.CONFERENCE)
+    grant = replace(GRANT, mode=mode)
+    site.watch.opened(grant)
+    site.watch.closed(grant)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
+
+
+def test_a_spy_without_a_grant_is_rogue(site: Site, logs: list[EventDict]) -> None:
+    """Its channel is asked once, has nothing to show, and that is recorded and logged with both channels."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    assert site.fake.asked("Getvar") == [{"Channel": ROGUE_UNIQUEID, "Variable": VARIABLE}]
+    assert kinds(site) == [(ROGUE, Kind.ROGUE)]
+    assert site.records("rogue_spy") == [
+        {
+            "fact": "rogue_spy",
+            "at": "2023-11-14T22:13:21.000+00:00",
+            "node": NODE,
+            "spyer": ROGUE,
+            "spyer_uniqueid": ROGUE_UNIQUEID,
+            "spyee": SPYEE,
+            "spyee_uniqueid": SPYEE_UNIQUEID,
+            "why": "nobody granted it",
+            "action": "alarm",
+        }
+    ]
+    assert [line["spyer"] for line in logs if line["event"] == "rogue_spy"] == [ROGUE]
+    assert "Hangup" not in site.fake.names
+
+
+def test_a_rogue_spy_is_told_once(site: Site) -> None:
+    """Lists that show it again are no news, and its end is one record."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    resync(site)
+    resync(site)
+    site.fake.advance(2.0)
+    site.fake.stop_spying(ROGUE, SPYEE)
+    site.fake.hang_up(ROGUE)
+    assert site.facts == ["rogue_spy", "rogue_spy_ended"]
+    assert site.records("rogue_spy_ended")[0]["seconds"] == 4.0
+    assert site.records("rogue_spy_ended")[0]["by"] == ""
+
+
+def test_a_list_while_a_channel_is_asked_makes_no_second_alarm(site: Site) -> None:
+    """The answer of the channel and the list may come in any order."""
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    resync(site)
+    site.fake.answer_held()
+    assert site.facts == ["rogue_spy"]
+    assert site.fake.names.count("Getvar") == 1
+
+
+def test_the_next_one_that_is_heard_is_an_alarm_of_its_own(site: Site) -> None:
+    """ChanSpy without a grant goes from call to call: each is told, also while its channel is still asked."""
+    site.fake.held.add("Getvar")
+    for heard in (SPYEE, CUSTOMER):
+        site.fake.start_spying(ROGUE, heard)
+        if heard == SPYEE:
+            site.fake.stop_spying(ROGUE, heard)
+    site.fake.answer_held()
+    assert [record["spyee"] for record in site.records("rogue_spy")] == [SPYEE, CUSTOMER]
+    assert site.facts.count("rogue_spy_ended") == 1
+    assert kinds(site) == [(ROGUE, Kind.ROGUE)]
+
+
+@pytest.mark.parametrize("end", ["stop_spying", "hang_up"])
+def test_a_rogue_spy_that_is_over_already_is_told_with_its_end(site: Site, end: str) -> None:
+    """Somebody was heard, however short: a spy that ends before its channel has answered is told as well."""
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    if end == "hang_up":
+        site.fake.hang_up(ROGUE)
+    else:
+        site.fake.stop_spying(ROGUE, SPYEE)
+    site.fake.answer_held()
+    assert site.facts == ["rogue_spy", "rogue_spy_ended"]
+    assert kinds(site) == []
+
+
+@pytest.mark.parametrize("name", [SPYEE, ROGUE])
+def test_a_hang_up_of_either_side_ends_a_rogue_spy(site: Site, name: str) -> None:
+    """A start without a stop does not stay for ever."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.hang_up(name)
+    assert site.facts == ["rogue_spy", "rogue_spy_ended"]
+    assert kinds(site) == []
+
+
+def test_a_rogue_spy_is_hung_up_where_the_site_wants_it(site: Site) -> None:
+    """Its channel is hung up at once, and the record says so."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    site.fake.start_spying(ROGUE, SPYEE)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    assert site.records("rogue_spy")[0]["action"] == "hang_up"
+    assert site.facts == ["rogue_spy", "rogue_spy_ended"]
+
+
+def test_a_rogue_spy_is_hung_up_while_the_disk_hangs(site: Site) -> None:
+    """Nobody is heard for longer because a record takes its time."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    disk: Deferred[None] = Deferred()
+    site.ledger.disk = disk
+    site.fake.start_spying(ROGUE, SPYEE)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    disk.callback(None)
+    assert site.facts.count("rogue_spy") == 1
+
+
+def test_a_rogue_spy_is_found_in_a_list(site: Site) -> None:
+    """What began while there was no connection is an alarm as soon as it is back; nobody tells whom it hears."""
+    site.fake.lose_connection()
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(5.0)
+    assert site.facts == ["pbx_lost", "pbx_synced", "rogue_spy"]
+    assert site.records("rogue_spy")[0]["spyee"] == SPYEE
+
+
+def test_the_end_of_a_rogue_spy_is_found_in_a_list(site: Site) -> None:
+    """What ended while there was no connection is told when it is back."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.lose_connection()
+    site.fake.hang_up(ROGUE)
+    site.fake.advance(5.0)
+    assert site.facts[0] == "rogue_spy"
+    assert site.facts.count("rogue_spy_ended") == 1
+
+
+def test_a_snoop_of_ari_is_rogue(site: Site) -> None:
+    """A channel by which ARI hears another is named by what it hears."""
+    site.fake.lose_connection()
+    site.fake.add_channel(f"Snoop/{SPYEE_UNIQUEID}-00000001", "1700000000.9", Application="Stasis")
+    site.fake.advance(5.0)
+    assert [record["spyee"] for record in site.records("rogue_spy")] == [SPYEE]
+
+
+def test_another_channel_than_the_granted_one_is_rogue(site: Site) -> None:
+    """A grant is for one spyee, and the channel's own application names another."""
+    site.watch.opened(GRANT)
+    site.fake.start_spying(SPYER, CUSTOMER)
+    assert [record["why"] for record in site.records("rogue_spy")] == [
+        "another channel than the one that was granted"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("signer", "why"),
+    [(STRANGER, "nobody granted it"), (SIGNER, "its grant is over")],
+    ids=["another-key", "a-grant-that-is-over"],
+)
+def test_a_proof_that_proves_nothing(site: Site, signer: Signer, why: str) -> None:
+    """A signature of somebody else is none; one of this very run is of a grant that this run has closed."""
+    site.fake.variables[SPYER, VARIABLE] = signer.sign(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["why"] for record in site.records("rogue_spy")] == [why]
+
+
+@pytest.mark.parametrize("signer", [BEFORE, OTHER], ids=["earlier-run", "another-server"])
+@pytest.mark.parametrize(
+    "grant",
+    [replace(GRANT, spyer_uniqueid="1.1"), replace(GRANT, spyee_uniqueid="1.2")],
+    ids=["another-spyer", "another-spyee"],
+)
+def test_a_proof_for_another_call_proves_nothing(site: Site, signer: Signer, grant: Grant) -> None:
+    """Whoever copies a proof to another channel, or keeps one for the next call, is rogue."""
+    if grant.spyer_uniqueid == "1.1":
+        site.fake.add_channel(SPYER.replace("3", "9"), "1.1", Context="agi-monitor-call")
+        grant = replace(grant, spyer=SPYER.replace("3", "9"))
+    site.fake.variables[SPYER, VARIABLE] = signer.sign(grant)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["why"] for record in site.records("rogue_spy")] == ["the grant on its channel is for another call"]
+
+
+def test_a_spy_of_another_server_is_its_own_business(site: Site) -> None:
+    """It is listed and neither recorded, revoked nor adopted."""
+    site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert kinds(site) == [(SPYER, Kind.OTHERS)]
+    site.change(rules=())
+    assert site.facts == []
+    assert "PlayDTMF" not in site.fake.names
+
+
+def test_a_spy_of_another_server_is_forgotten_when_its_proof_is_gone(site: Site) -> None:
+    """Its end may have been missed, and the list goes on naming the application."""
+    site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    resync(site)
+    assert kinds(site) == [(SPYER, Kind.OTHERS)]
+    site.fake.variables[SPYER, VARIABLE] = ""
+    resync(site)
+    assert (kinds(site), site.facts) == ([], [])
+
+
+def test_a_supervisor_at_a_prompt_is_no_alarm(site: Site) -> None:
+    """A list goes on naming the application that AGI has executed last: without a proof it is over."""
+    miss(site, None)
+    assert (kinds(site), site.facts) == ([], ["pbx_lost", "pbx_synced"])
+
+
+def test_the_same_list_on_another_channel_is_one(site: Site) -> None:
+    """Only where our own calls stand may a list be wrong: everywhere else it is an alarm."""
+    site.fake.channels[2]["Context"] = "default"
+    miss(site, None)
+    assert site.facts.count("rogue_spy") == 1
+
+
+def test_helpers_of_asterisk_are_exempt(site: Site, logs: list[EventDict]) -> None:
+    """The beep of MixMonitor and PERIODIC_HOOK is no spy, and nobody asks its channel."""
+    site.fake.add_channel(HOOK, "1700000000.20")
+    site.fake.start_spying(HOOK, SPYEE)
+    assert kinds(site) == [(HOOK, Kind.EXEMPT)]
+    assert site.facts == []
+    assert [line["why"] for line in logs if line["event"] == "spy_exempt"] == ["a beep of Asterisk's own"]
+    site.fake.hang_up(HOOK)
+    assert kinds(site) == []
+
+
+def test_devices_of_the_configuration_are_exempt(site: Site) -> None:
+    """A recorder that the site excepts raises no alarm, from the reload on that names it."""
+    site.change(exceptions=frozenset({"PJSIP/6666"}))
+    site.fake.start_spying(ROGUE, SPYEE)
+    assert (kinds(site), site.facts) == ([(ROGUE, Kind.EXEMPT)], [])
+
+
+def test_a_channel_that_cannot_be_asked_is_asked_again(site: Site) -> None:
+    """A loss in the middle of the question does not make a spy of nobody: the next list asks once more."""
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.lose_connection()
+    assert kinds(site) == [(ROGUE, Kind.UNPROVEN)]
+    site.fake.held.clear()
+    site.fake.advance(5.0)
+    assert site.facts == ["pbx_lost", "pbx_synced", "rogue_spy"]
+
+
+def test_a_pbx_that_is_being_stopped_proves_nobody_rogue(site: Site, logs: list[EventDict]) -> None:
+    """It says no to every question, but the channel is there: its proof could not be asked for, and is later."""
+    site.fake.refused["Getvar"] = "Asterisk is shutting down"
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+    assert (kinds(site), site.facts) == ([(SPYER, Kind.UNPROVEN)], [])
+    assert not [line["event"] for line in logs if line["log_level"] == "error"]
+    site.fake.refused.clear()
+    resync(site)
+    assert (kinds(site), site.facts) == ([(SPYER, Kind.OTHERS)], [])
+
+
+def test_a_question_that_is_not_answered_is_asked_again(site: Site) -> None:
+    """A PBX that is silent for the deadline of an action loses no alarm."""
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(11.0)
+    assert site.facts == []
+    site.fake.held.clear()
+    resync(site)
+    assert site.facts == ["rogue_spy"]
+
+
+def test_a_device_that_is_no_longer_excepted_is_asked(site: Site) -> None:
+    """From the reload on that takes the exception away."""
+    site.change(exceptions=frozenset({"PJSIP/6666"}))
+    site.fake.start_spying(ROGUE, SPYEE)
+    assert site.facts == []
+    site.change(exceptions=frozenset())
+    assert site.facts == ["rogue_spy"]
+
+
+def test_a_beep_stays_exempt_at_a_reload(site: Site) -> None:
+    """What Asterisk does itself needs no exception."""
+    site.fake.add_channel(HOOK, "1700000000.20")
+    site.fake.start_spying(HOOK, SPYEE)
+    site.change(exceptions=frozenset())
+    assert (kinds(site), site.facts) == ([(HOOK, Kind.EXEMPT)], [])
+
+
+def test_a_reload_can_end_the_rogue_spies_that_are_on(site: Site) -> None:
+    """Those that were only an alarm until then."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    assert "Hangup" not in site.fake.names
+    site.change(rogue=RogueSpies.HANG_UP)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    assert site.facts == ["rogue_spy", "rogue_spy_ended"]
+
+
+def test_a_spy_that_ended_while_the_list_was_on_its_way_is_not_found_in_it(site: Site) -> None:
+    """The list is older than the end."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.held.add("BridgeList")
+    site.fake.event("Reload")
+    site.fake.stop_spying(ROGUE, SPYEE)
+    site.fake.answer_held()
+    site.fake.advance(SETTLE_SECONDS)
+    assert site.facts == ["rogue_spy", "rogue_spy_ended"]
+    assert kinds(site) == []
+
+
+def test_a_supervisor_who_begins_to_spy_while_asked_is_no_alarm(site: Site) -> None:
+    """A list names a supervisor at a prompt; the answer to the question comes when the next grant is on."""
+    site.open()
+    site.close()
+    site.fake.advance(LATE_SECONDS + 1.0)
+    site.fake.advance(0.1)
+    site.fake.held.add("Getvar")
+    resync(site)
+    assert kinds(site) == [(SPYER, Kind.UNPROVEN)]
+    second = replace(GRANT, number=2)
+    site.open(second)
+    site.fake.answer_held()
+    assert (site.facts, kinds(site)) == ([], [(SPYER, Kind.GRANTED)])
+    site.close(second)
+    site.fake.advance(0.1)
+    assert (kinds(site), kept(site)) == ([], [])
+
+
+@pytest.mark.parametrize("end", ["before the loss", "during the loss"])
+def test_a_spy_that_could_not_be_asked_is_told_with_its_end(site: Site, end: str) -> None:
+    """Somebody was heard, and the question was lost with the connection: both records are left."""
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    if end == "before the loss":
+        site.fake.stop_spying(ROGUE, SPYEE)
+    site.fake.lose_connection()
+    site.fake.held.clear()
+    site.fake.hang_up(ROGUE)
+    site.fake.advance(5.0)
+    site.fake.advance(SETTLE_SECONDS)
+    assert [name for name in site.facts if "rogue" in name] == ["rogue_spy", "rogue_spy_ended"]
+    assert [(record["why"], record["action"]) for record in site.records("rogue_spy")] == [
+        ("its channel could not be asked", "alarm")
+    ]
+    assert (kinds(site), kept(site)) == ([], [])
+
+
+def test_a_beep_that_goes_on_is_none(site: Site) -> None:
+    """Whoever dials into the helper of Asterisk's own hears for as long as they like, under a name that is exempt."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    site.fake.add_channel(HOOK, "1700000000.20")
+    site.fake.start_spying(HOOK, SPYEE)
+    site.fake.advance(BEEP_SECONDS - 0.1)
+    assert site.facts == []
+    site.fake.advance(0.1)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [HOOK]
+    assert site.fake.asked("Hangup") == [{"Channel": "1700000000.20"}]
+
+
+def test_a_beep_leaves_nothing(site: Site) -> None:
+    """Each of many is looked at once, and no timer outlives it."""
+    timers = len(site.fake.clock.getDelayedCalls())
+    for number in range(3):
+        name = HOOK.replace("0b;2", f"{number:02d};2")
+        site.fake.add_channel(name, f"1700000000.2{number}")
+        site.fake.start_spying(name, SPYEE)
+        site.fake.advance(1.0)
+        site.fake.hang_up(name)
+    site.fake.advance(BEEP_SECONDS)
+    assert (site.facts, len(site.fake.clock.getDelayedCalls())) == ([], timers)
+
+
+@pytest.mark.parametrize("name", [HOOK, "PJSIP/7777-00000009", "Local/notice@agi-monitor-notice-0000000a;1"])
+def test_nobody_is_exempt_by_a_name_that_only_an_event_gives(site: Site, name: str) -> None:
+    """Somebody planted the event before the real one: the PBX calls that channel otherwise, so it is asked."""
+    site.change(exceptions=frozenset({"PJSIP/7777"}))
+    site.watch.notice_expected(SPYEE_UNIQUEID)
+    site.fake.channels[3].update(Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},q")
+    site.fake.event(
+        "ChanSpyStart",
+        SpyerChannel=name,
+        SpyerUniqueid=ROGUE_UNIQUEID,
+        SpyeeChannel=SPYEE,
+        SpyeeUniqueid=SPYEE_UNIQUEID,
+    )
+    assert [record["spyer_uniqueid"] for record in site.records("rogue_spy")] == [ROGUE_UNIQUEID]
+
+
+@pytest.mark.parametrize("spyer", ["/./", "all", "", SPYEE_UNIQUEID, "1700000000.999"])
+def test_nobody_is_hung_up_whom_an_event_alone_calls_a_spy(site: Site, spyer: str) -> None:
+    """A pattern for every channel, an innocent phone, and one that is not there: nothing is done to any of them."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    site.fake.event(
+        "ChanSpyStart", SpyerChannel="/./", SpyerUniqueid=spyer, SpyeeChannel=CUSTOMER, SpyeeUniqueid="1700000000.2"
+    )
+    resync(site)
+    assert "Hangup" not in site.fake.names
+    assert len(site.fake.channels) == 4
+
+
+def tell(site: Site) -> None:
+    """A whole event says that the supervisor hears the customer, and no channel changes."""
+    site.fake.event(
+        "ChanSpyStart",
+        SpyerChannel=SPYER,
+        SpyerUniqueid=SPYER_UNIQUEID,
+        SpyeeChannel=CUSTOMER,
+        SpyeeUniqueid=CUSTOMER_UNIQUEID,
+    )
+
+
+@pytest.mark.parametrize("whose", ["own", "adopted", "others"])
+def test_a_start_that_only_somebody_tells_of_ends_no_lawful_spy(
+    site: Site, whose: str, logs: list[EventDict]
+) -> None:
+    """The channel's own application says whom it hears; and the spy stays under its right."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    if whose == "own":
+        site.open()
+    else:
+        miss(site, BEFORE if whose == "adopted" else OTHER)
+    before = kinds(site)
+    site.forget()
+    tell(site)
+    site.fake.advance(1.0)
+    assert "Hangup" not in site.fake.names
+    assert (kinds(site), site.records("rogue_spy")) == (before, [])
+    assert [line["why"] for line in logs if line["event"] == "ami_forged"] == ["contradicted"]
+    if whose != "others":
+        site.change(rules=())
+        assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
+
+
+def test_a_forged_start_loses_no_end(site: Site) -> None:
+    """An adopted spy has its end on record, and nothing is kept of it."""
+    site.open()
+    site.watch.left_alone(GRANT)
+    site.watch.closed(GRANT)
+    tell(site)
+    site.fake.hang_up(SPYER, by_phone=True)
+    site.fake.advance(5.0)
+    assert site.facts.count("spy_ended") == 1
+    assert (site.watch._begun, site.watch._carriers.signed, site.watch._parties) == ({}, {}, {})
+
+
+def test_beeps_add_up(site: Site) -> None:
+    """Who spies from helpers that are called like Asterisk's, one after the other, is rogue."""
+    for number in range(3):
+        name = HOOK.replace("0b", f"{number:02x}")
+        site.fake.add_channel(name, f"1700000100.{number}")
+        site.fake.start_spying(name, SPYEE)
+        for _ in range(19):
+            site.fake.advance(0.5)
+        site.fake.stop_spying(name, SPYEE)
+        site.fake.hang_up(name)
+    assert len(site.records("rogue_spy")) == 2
+
+
+def test_beeps_that_are_short_stay_exempt(site: Site) -> None:
+    """Four in a minute, for as long as the call; and they are forgotten behind it."""
+    for number in range(20):
+        name = HOOK.replace("0b", f"{number:02x}")
+        site.fake.add_channel(name, f"1700000100.{number}")
+        site.fake.start_spying(name, SPYEE)
+        site.fake.advance(0.5)
+        site.fake.hang_up(name)
+        site.fake.advance(14.5)
+    assert site.facts == []
+    assert sum(len(beeps) for beeps in site.watch._beeped_at.values()) <= 100
+
+
+def test_who_is_at_a_prompt_for_ever_is_rogue(site: Site) -> None:
+    """It began while there was no connection, and its context is set to ours; no grant of it was ever known."""
+    site.fake.lose_connection()
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Context"] = "agi-monitor-mode"
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(5.0)
+    assert site.records("rogue_spy") == []
+    site.fake.advance(PROMPT_SECONDS)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]
+
+
+def test_a_supervisor_who_had_a_grant_may_be_at_a_prompt(site: Site) -> None:
+    """For as long as they like."""
+    site.open()
+    site.close()
+    resync(site)
+    site.fake.advance(2 * PROMPT_SECONDS)
+    resync(site)
+    assert site.facts == []
+
+
+def test_an_exempt_spy_that_could_not_be_asked_is_asked_again(site: Site) -> None:
+    """The connection is lost over the question whether it is the device that the site excepts."""
+    site.change(exceptions=frozenset({"PJSIP/7777"}))
+    site.fake.channels[3].update(Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},q")
+    site.fake.held.add("Getvar")
+    told = {"SpyerUniqueid": ROGUE_UNIQUEID, "SpyeeChannel": SPYEE, "SpyeeUniqueid": SPYEE_UNIQUEID}
+    site.fake.event("ChanSpyStart", SpyerChannel="PJSIP/7777-00000001", **told)
+    site.fake.held.clear()
+    site.come_back()
+    assert [record["spyer_uniqueid"] for record in site.records("rogue_spy")] == [ROGUE_UNIQUEID]
+
+
+def test_a_start_that_comes_behind_the_next_grant_contradicts_nothing(site: Site, logs: list[EventDict]) -> None:
+    """The event of a short spy is late, and the supervisor hears the customer's channel by the next grant."""
+    site.watch.opened(GRANT)
+    site.watch.closed(GRANT)
+    second = replace(GRANT, number=2, spyee=CUSTOMER, spyee_uniqueid=CUSTOMER_UNIQUEID)
+    site.open(second)
+    told = {"SpyerChannel": SPYER, "SpyerUniqueid": SPYER_UNIQUEID}
+    site.fake.event("ChanSpyStart", **told, SpyeeChannel=SPYEE, SpyeeUniqueid=SPYEE_UNIQUEID)
+    assert site.facts == []
+    assert [line for line in logs if line["event"] == "ami_forged"] == []
+
+
+def test_an_adopted_spy_that_a_list_found_is_adopted_once(site: Site) -> None:
+    """Its start comes behind the list, or somebody tells of it once more."""
+    miss(site, BEFORE)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert len(site.records("spy_adopted")) == 1

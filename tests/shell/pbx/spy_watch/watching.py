@@ -1,0 +1,77 @@
+"""Spies, and what becomes of them: the words that the tests of agi_monitor.pbx.spy_watch share."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from agi_monitor.live.index import SETTLE_SECONDS
+from agi_monitor.supervision.grants import Grant, Kind
+from agi_monitor.supervision.proof import VARIABLE, Signer
+from tests.shell.managed import GRANT, SIGNER, SPYEE, SPYER, Site
+
+BEFORE = replace(SIGNER, run="run-1")
+"""This server in an earlier run."""
+
+OTHER = replace(SIGNER, server="there")
+"""Another server of this PBX."""
+
+STRANGER = Signer("here", "run-1", b"x" * 32)
+"""Somebody without the key."""
+
+ENDING = ["Setvar", "Setvar", "PlayDTMF"]
+"""How a spy is ended: silence both ways, then the key."""
+
+HELPER = "Local/notice@agi-monitor-notice-0000000a;1"
+HOOK = "Local/hook@__func_periodic_hook_context__-0000000b;2"
+
+DOCTOR = "PJSIP/9000-00000013"
+"""A phone that a site may protect."""
+
+
+def begin(story: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Begin a coroutine; its result, or its error, will be in the list."""
+    results: list[Any] = []
+    running = Deferred.fromCoroutine(story)
+    running.addCallbacks(results.append, lambda failure: results.append(failure.value))
+    return results
+
+
+def kinds(site: Site) -> list[tuple[str, Kind]]:
+    """Who hears somebody, and by what right."""
+    return [(spy.spyer, spy.kind) for spy in site.watch.grants.spies()]
+
+
+def deeds(site: Site) -> list[str]:
+    """What was done on the PBX, in order, without what was only asked."""
+    return [name for name in site.fake.names if name not in ("Getvar", "CoreShowChannels")]
+
+
+def stop(site: Site) -> None:
+    """The spy ends without its story: the channel of the supervisor goes on in the dialplan, where it is hung up."""
+    next(one for one in site.fake.channels if one["Channel"] == SPYER)["Application"] = "Hangup"
+    site.fake.stop_spying(SPYER, SPYEE)
+
+
+def resync(site: Site) -> None:
+    """The next list comes: at once, as an event would have it only the first time."""
+    site.pbx._sync_now()
+    site.fake.advance(SETTLE_SECONDS)
+
+
+def miss(site: Site, signer: Signer | None, grant: Grant = GRANT) -> None:
+    """While there is no connection somebody begins to spy on the grant's channels, with this signature."""
+    site.fake.lose_connection()
+    site.fake.start_spying(grant.spyer, grant.spyee)
+    if signer is not None:
+        site.fake.variables[grant.spyer, VARIABLE] = signer.sign(grant)
+    site.fake.advance(5.0)
+
+
+def kept(site: Site) -> list[str]:
+    """What a watch has not forgotten that belongs to single spies."""
+    names = ("_revoked", "_killed_by", "_telling", "_closing", "_ending", "_notices", "_proving", "_under_way")
+    return [name for name in names if getattr(site.watch, name)]

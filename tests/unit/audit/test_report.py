@@ -1,0 +1,149 @@
+"""What the audit says of people, held against sums and chances that were worked out another way."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agi_monitor.audit.report import Heard, Minutes, Sampling, at_least
+
+CALL = {"supervisor": "anna", "extension": "1001", "call": "c-1"}
+
+
+def started(grant: int = 1, mode: str = "listen", **fields: object) -> dict[str, object]:
+    """A spy begins."""
+    return {"fact": "spy_started", **CALL, "grant": grant, "mode": mode, "told": False, **fields}
+
+
+def ended(grant: int = 1, mode: str = "listen", seconds: float = 60.0, **fields: object) -> dict[str, object]:
+    """It ends."""
+    return {"fact": "spy_ended", **CALL, "grant": grant, "mode": mode, "seconds": seconds, **fields}
+
+
+def minutes(*records: dict[str, object]) -> Minutes:
+    """All of them added up."""
+    found = Minutes()
+    for record in records:
+        found.add(record)
+    return found
+
+
+def of(people: list[Heard], who: str) -> Heard:
+    """One of them."""
+    (one,) = [one for one in people if one.who == who]
+    return one
+
+
+def test_adds_up_by_mode() -> None:
+    """A change of mode is a spy of its own, for the agent and for the supervisor."""
+    found = minutes(started(), ended(seconds=30), started(2, "barge", told=True), ended(2, "barge", 90))
+    for heard in (of(found.agents(), "1001"), of(found.supervisors(), "anna")):
+        assert (heard.spies, heard.minutes, heard.told, heard.unended) == (2, 2.0, 1, 0)
+        assert dict(heard.seconds) == {"listen": 30.0, "barge": 90.0}
+    assert (of(found.agents(), "1001").others, of(found.supervisors(), "anna").others) == ({"anna"}, {"1001"})
+
+
+def test_a_spy_without_an_end_is_told() -> None:
+    """Its minutes are not known, and nobody makes them up."""
+    found = minutes(started())
+    assert (of(found.agents(), "1001").unended, of(found.agents(), "1001").minutes) == (1, 0.0)
+
+
+def test_a_spy_that_began_before_counts() -> None:
+    """Its beginning is not among the records that were read."""
+    assert of(minutes(ended()).agents(), "1001").spies == 1
+
+
+def test_an_adopted_spy_is_the_same_spy() -> None:
+    """A server that came back goes on with it."""
+    found = minutes(started(), {**started(), "fact": "spy_adopted"}, ended())
+    assert (of(found.agents(), "1001").spies, of(found.agents(), "1001").unended) == (1, 0)
+
+
+def test_refusals_and_lock_outs_are_counted() -> None:
+    """For whom they are about, as far as that is known."""
+    found = minutes(
+        {"fact": "refused", **CALL},
+        {"fact": "refused", "supervisor": "anna", "extension": None},
+        {"fact": "refused", "supervisor": None, "extension": None},
+        {"fact": "locked_out", "kind": "supervisor", "supervisor": "anna"},
+        {"fact": "locked_out", "kind": "endpoint", "supervisor": "anna"},
+        {"fact": "locked_out", "kind": "peer", "supervisor": "anna"},
+        {"fact": "server_started"},
+    )
+    anna = of(found.supervisors(), "anna")
+    assert (anna.refused, anna.locked_out, of(found.agents(), "1001").refused) == (2, 1, 1)
+
+
+def test_the_longest_comes_first() -> None:
+    """Whoever was heard most stands on top."""
+    found = minutes(ended(extension="1", seconds=1), ended(2, extension="2", seconds=2), ended(3, extension="3"))
+    assert [one.who for one in found.agents()] == ["3", "2", "1"]
+
+
+@pytest.mark.parametrize("seconds", [None, "5", -5])
+def test_a_strange_length_is_none(seconds: object) -> None:
+    """A record that somebody changed breaks no report."""
+    assert of(minutes({**ended(), "seconds": seconds}).agents(), "1001").minutes == 0.0
+
+
+# ---- chance ------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 30))
+def test_the_chance_is_that_of_the_binomial(count: int, visits: int, agents: int) -> None:
+    """Worked out with fractions, term by term."""
+    count = min(count, visits)
+    ways = sum(
+        comb(visits, number) * Fraction(1, agents) ** number * Fraction(agents - 1, agents) ** (visits - number)
+        for number in range(count, visits + 1)
+    )
+    assert at_least(count, visits, agents) == pytest.approx(float(ways), rel=1e-9, abs=1e-300)
+
+
+def test_many_visits_are_no_trouble() -> None:
+    """Neither too large nor too small to be a number."""
+    assert at_least(100_000, 1_000_000, 10) == pytest.approx(0.5, abs=0.01)
+    assert 0.0 <= at_least(1_000_000, 1_000_000, 10_000) < 1e-100
+    assert at_least(1, 1_000_000, 10_000) == pytest.approx(1.0)
+
+
+def sampled(visits: dict[str, int]) -> Sampling:
+    """So many visits to each agent."""
+    found = Sampling()
+    for agent, count in visits.items():
+        for number in range(count):
+            for grant in (1, 2):
+                found.add(started(grant, extension=agent, call=f"{agent}-{number}"))
+            found.add(ended(extension=agent, call=f"{agent}-{number}"))
+    return found
+
+
+def test_a_visit_counts_once() -> None:
+    """Whatever modes it had."""
+    (share,) = sampled({"1001": 3}).shares(["1001"])
+    assert (share.visits, share.expected, share.chance) == (3, 3.0, 1.0)
+
+
+def test_somebody_who_is_heard_far_more_is_named_first() -> None:
+    """Against equal chance among everybody, also those who were never heard."""
+    shares = sampled({"1001": 30, "1002": 5, "1003": 4}).shares([f"10{number:02}" for number in range(1, 11)])
+    assert (shares[0].agent, shares[0].verdict) == ("1001", "far more often than equal chance explains")
+    assert {share.verdict for share in shares[1:]} == {"within equal chance"}
+    assert len(shares) == 10
+
+
+def test_equal_shares_are_no_surprise() -> None:
+    """One of many is always first."""
+    shares = sampled({f"{agent}": 10 + agent % 3 for agent in range(20)}).shares([f"{agent}" for agent in range(20)])
+    assert {share.verdict for share in shares} == {"within equal chance"}
+
+
+def test_visits_to_others_are_left_out() -> None:
+    """Of a group, only its visits count."""
+    (one, other) = sampled({"1001": 3, "1002": 1, "2001": 50}).shares(["1001", "1002"])
+    assert (one.visits + other.visits, one.expected) == (4, 2.0)

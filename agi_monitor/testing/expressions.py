@@ -33,6 +33,11 @@ class Asked(Protocol):
         ...
 
     @property
+    def database(self) -> Mapping[tuple[str, str], str]:
+        """AstDB: by family and key."""
+        ...
+
+    @property
     def functions(self) -> Mapping[str, Callable[[FakeChannel, str], str]]:
         """Functions of a test's own, by their names."""
         ...

@@ -378,9 +378,9 @@ class JoinedCalls:
     async def _is_elsewhere(self, joined: JoinedCall) -> bool:
         """Take in that a joined call is in another bridge. Returns whether nothing is left to be asked.
 
-        Where the supervisor is, the call is, and who is there is on it by right: Asterisk takes whoever transfers it
-        out of both bridges before it moves the others (bridge.c, bridge_do_merge). Where only others are, whom they
-        have met may be there in the supervisor's place, and nobody is on it by right for that.
+        Where the supervisor is, the call is, and who is there is on it by right: Asterisk moves everybody but whoever
+        transfers it (bridge.c, bridge_do_merge). Where only others are, whom they have met may be there in the
+        supervisor's place, and nobody is on it by right for that.
         """
         try:
             peers = await self._peers(joined.grant.spyer_uniqueid) or frozenset()

@@ -229,8 +229,8 @@ class SpyWatch:
         )
         self._hung_up: set[str] = set()
         """Grants whose carriers were hung up and are gone."""
-        self._putting_out: set[str] = set()
-        """Phones that a spy was handed to and that are being hung up."""
+        self._putting_out: dict[str, IDelayedCall | None] = {}
+        """Phones that a spy was handed to and that are being hung up, and the next try where there is one."""
         self._looking: set[str] = set()
         """Grants whose calls are looked at."""
         self._looked_at = float("-inf")
@@ -241,7 +241,7 @@ class SpyWatch:
         """Look at the clock no more."""
         self._stopping = True
         waiting = [*self._alone.values(), *self._beeps.values(), *self._prompts.values()]
-        waiting += [] if self._next_check is None else [self._next_check]
+        waiting += [call for call in (self._next_check, *self._putting_out.values()) if call is not None]
         for call in waiting:
             call.cancel()
         self._next_check = None
@@ -249,6 +249,7 @@ class SpyWatch:
         self._alone.clear()
         self._beeps.clear()
         self._prompts.clear()
+        self._putting_out.clear()
 
     async def idle(self) -> None:
         """Wait for everything that is under way."""
@@ -1015,15 +1016,36 @@ class SpyWatch:
             await self._end_handed_over(grant, moved)
 
     async def _end_handed_over(self, grant: Grant, moved: Confirmed) -> None:
-        if moved.uniqueid in self._putting_out:
-            return
-        self._putting_out.add(moved.uniqueid)
-        try:
+        if moved.uniqueid not in self._putting_out:
             await self._put_down(grant, moved)
-        finally:
-            self._putting_out.discard(moved.uniqueid)
 
-    async def _put_down(self, grant: Grant, moved: Confirmed) -> None:
+    async def _put_down(self, grant: Grant, moved: Confirmed, *, again: bool = False) -> None:
+        """Silence a phone that a spy was handed to, and hang it up. A story looks for it as long as it goes on; where
+        there is none, it is tried again until its channel is gone."""
+        self._putting_out[moved.uniqueid] = None
+        is_gone = False
+        try:
+            if not again or await confirmation.same(self._pbx, moved.uniqueid, moved.name) is not None:
+                await self._hang_up_moved(grant, moved, again=again)
+            is_gone = await confirmation.same(self._pbx, moved.uniqueid, moved.name) is None
+        finally:
+            self._putting_out.pop(moved.uniqueid, None)
+            if not is_gone and not self._stopping and grant not in self.grants.granted():
+                look = self._reactor.callLater(SOURCE_SECONDS, self._put_down_again, grant, moved)
+                self._putting_out[moved.uniqueid] = look
+        if is_gone:
+            self._note_hung_up(grant)
+            for spy in self.grants.unproven():
+                if spy.spyer_uniqueid == moved.uniqueid:
+                    self.grants.dropped(spy)
+            if grant not in self.grants.granted():
+                # It may have been handed on before it was hung up: lists show to whom.
+                self._pbx.missed()
+
+    def _put_down_again(self, grant: Grant, moved: Confirmed) -> None:
+        self._under_way.begin(self._put_down(grant, moved, again=True))
+
+    async def _hang_up_moved(self, grant: Grant, moved: Confirmed, *, again: bool) -> None:
         log.error("spy_handed_over", node=self._pbx.node, grant=grant.id, to=moved.name)
         steps = [
             self._step(grant, moved, "mute out", self._pbx.mute(moved, "out")),
@@ -1031,10 +1053,9 @@ class SpyWatch:
             self._step(grant, moved, "hang up", self._pbx.hang_up(moved)),
         ]
         told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
-        self._note_handed_over(grant, moved, told)
+        if not again:
+            self._note_handed_over(grant, moved, told)
         await told
-        if await self._pbx.variable(moved.uniqueid, "CHANNEL(state)") is None:
-            self._note_hung_up(grant)
 
     def _note_hung_up(self, grant: Grant) -> None:
         if grant in self._ours():
@@ -1074,12 +1095,16 @@ class SpyWatch:
         if spy is None:
             return
         if spy.kind is Kind.UNPROVEN:
-            if spy not in self._proving:
+            if not self._is_settled_soon(spy):
                 self._under_way.begin(self._prove(spy))
         elif spy.kind is Kind.ROGUE:
             self._under_way.begin(self._take_rogue(spy))
         else:
             self._under_way.begin(self._take_exempt(spy))
+
+    def _is_settled_soon(self, spy: Spy) -> bool:
+        """Return whether a spy is being asked for a grant, or hung up because it has one that was handed to it."""
+        return spy in self._proving or spy.spyer_uniqueid in self._putting_out
 
     def _take_told_start(self, event: Message) -> None:
         now = self._reactor.seconds()
@@ -1240,12 +1265,23 @@ class SpyWatch:
         try:
             # A channel that is gone already proves nothing: somebody was heard.
             signed = await self._asked_for_proof(spy)
+            proven = self._signer.read(signed)
+            was_moved = proven is not None and await self._was_moved(spy, proven)
+            moved = await confirmation.carrier(self._pbx, spy.spyer_uniqueid, signed) if was_moved else None
+            if was_moved and moved is None:
+                if not await self._exists(spy.spyer_uniqueid):
+                    self.grants.dropped(spy)
+                return
         except AgiMonitorError:
             if spy not in self.grants.unproven():
                 await self._take_unasked(spy)
             raise
         finally:
             self._proving.discard(spy)
+        if moved is not None and proven is not None:
+            # A list has shown the phone that a spy was handed to unseen. It is no rogue: it ends whatever the policy.
+            await self._end_handed_over(proven.grant, moved)
+            return
         if spy.idle and spy not in self.grants.unproven():
             # The supervisor, who was at a prompt, has begun to spy by a grant meanwhile, or is gone.
             return
@@ -1257,11 +1293,7 @@ class SpyWatch:
                 look = self._reactor.callLater(PROMPT_SECONDS, self._begin_prompt_look, spy)
                 self._prompts[spy.spyer_uniqueid] = look
             return
-        proven = self._signer.read(signed)
         kind, why = self._kind(spy, proven)
-        if proven is not None and await self._was_moved(spy, proven):
-            await self._take_moved(spy, proven.grant, signed)
-            return
         if kind in (Kind.ADOPTED, Kind.OTHERS):
             self._carriers.take_caller(spy.spyer_uniqueid, spy.spyer)
         if kind is Kind.ADOPTED and proven is not None:
@@ -1305,13 +1337,6 @@ class SpyWatch:
         if spy.spyee_uniqueid not in ("", grant.spyee_uniqueid):
             return False
         return await self._carriers.own(grant) is None
-
-    async def _take_moved(self, spy: Spy, grant: Grant, signed: str) -> None:
-        """A list has shown the phone that a spy was handed to unseen. It is no rogue: it ends whatever the policy."""
-        self.grants.dropped(spy)
-        moved = await confirmation.carrier(self._pbx, spy.spyer_uniqueid, signed)
-        if moved is not None:
-            await self._end_handed_over(grant, moved)
 
     async def _asked_for_proof(self, spy: Spy) -> str:
         """Return the proof on a channel of ours. One that was redirected elsewhere took it along, and it is worth
@@ -1390,7 +1415,7 @@ class SpyWatch:
                 self._take_rogues_end(spy, by)
             elif spy.kind is Kind.ADOPTED and spy.grant is not None:
                 self._take_orphans_end(spy.grant)
-            elif spy.kind is Kind.UNPROVEN and not spy.idle and spy not in self._proving:
+            elif spy.kind is Kind.UNPROVEN and not spy.idle and not self._is_settled_soon(spy):
                 self._under_way.begin(self._take_unasked(spy))
 
     async def _take_unasked(self, spy: Spy) -> None:

@@ -13,6 +13,7 @@ from agi_monitor.carriers import LOOK_SECONDS
 from agi_monitor.joined_calls import DOOR_SECONDS
 from agi_monitor.model import Barge, Mode, RogueSpies
 from agi_monitor.spy_watch import SEARCH_SECONDS, SOURCE_SECONDS
+from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
@@ -158,6 +159,106 @@ def test_a_spy_that_was_handed_over_while_no_server_ran_is_ended(site: Site) -> 
     site.fake.advance(5.0)
     assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
     assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
+
+
+def resist(site: Site, error: str = "") -> None:
+    """The PBX refuses to hang anybody up, or says yes and does not."""
+    site.fake.answers["Hangup"] = lambda fake, asked: error or {"Message": "Channel Hungup"}
+
+
+def moved_unseen(site: Site, whose: str) -> None:
+    """A stranger's phone has the spy of an earlier run: while no server ran, or from then on that it was adopted."""
+    grant = replace(GRANT, spyer_uniqueid="1.1") if whose == "nobody's" else GRANT
+    if whose == "adopted":
+        miss(site, BEFORE)
+        exchange(site, told=False)
+        return
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Context"] = "agi-monitor-call"
+    site.fake.variables[ROGUE, VARIABLE] = BEFORE.sign(grant)
+    site.fake.start_spying(ROGUE, SPYEE)
+
+
+@pytest.mark.parametrize("error", ["", "Permission denied", "No such channel"])
+@pytest.mark.parametrize("whose", ["nobody's", "adopted"])
+def test_a_phone_that_could_not_be_hung_up_is_tried_again(site: Site, whose: str, error: str) -> None:
+    """No story asks for it, and the next list is minutes away. It is kept as a spy until its channel is gone, is on
+    record once, and is no rogue."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site, error)
+    moved_unseen(site, whose)
+    for _ in range(30):
+        site.fake.advance(1.0)
+    assert 5 <= site.fake.names.count("Hangup") <= 15
+    if whose == "nobody's":
+        assert kinds(site) == [(ROGUE, Kind.UNPROVEN)]
+    site.fake.answers["Hangup"] = hang_up
+    for _ in range(5):
+        site.fake.advance(1.0)
+    assert all(one["Channel"] != ROGUE for one in site.fake.channels)
+    assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
+    assert site.records("rogue_spy") == []
+    asked = site.fake.names.count("Hangup")
+    site.fake.advance(30.0)
+    assert site.fake.names.count("Hangup") == asked
+    assert (kinds(site), kept(site), site.watch._putting_out) == ([], [], {})
+
+
+def test_a_phone_that_hangs_up_between_two_tries_is_let_go(site: Site) -> None:
+    """Nothing more is done, and its end is that of no rogue."""
+    resist(site)
+    moved_unseen(site, "nobody's")
+    site.fake.advance(0.1)
+    site.fake.hang_up(ROGUE)
+    site.forget()
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert (deeds(site).count("Hangup"), site.facts) == (0, [])
+    assert (kinds(site), kept(site), site.watch._putting_out) == ([], [], {})
+
+
+def test_a_phone_that_cannot_be_asked_is_tried_again(site: Site) -> None:
+    """The connection is lost in the middle of it."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site)
+    moved_unseen(site, "nobody's")
+    site.fake.advance(0.1)
+    site.fake.listening = False
+    site.fake.lose_connection()
+    for _ in range(10):
+        site.fake.advance(1.0)
+    site.fake.answers["Hangup"] = hang_up
+    site.fake.listening = True
+    for _ in range(70):
+        site.fake.advance(1.0)
+    assert all(one["Channel"] != ROGUE for one in site.fake.channels)
+    assert (kinds(site), kept(site), site.watch._putting_out) == ([], [], {})
+
+
+def test_a_stop_ends_the_tries(site: Site) -> None:
+    """Nothing waits for them."""
+    resist(site)
+    moved_unseen(site, "nobody's")
+    site.fake.advance(0.1)
+    site.watch.stop()
+    site.forget()
+    site.fake.advance(30.0)
+    assert "Hangup" not in site.fake.names
+    assert begin(site.watch.idle()) == [None]
+
+
+def test_a_phone_that_hands_on_what_could_not_be_hung_up_is_followed(site: Site) -> None:
+    """Its channel is gone, and the lists show the third phone."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site)
+    moved_unseen(site, "nobody's")
+    site.fake.advance(0.1)
+    site.fake.answers["Hangup"] = hang_up
+    site.fake.add_channel("PJSIP/7777-00000031", "1700000000.31", Context="agi-monitor-call", Application="ChanSpy")
+    site.fake.variables["PJSIP/7777-00000031", VARIABLE] = site.fake.variables.pop((ROGUE, VARIABLE))
+    site.fake.hang_up(ROGUE)
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert site.fake.asked("Hangup")[-1] == {"Channel": "1700000000.31"}
 
 
 @pytest.mark.parametrize("application", ["Bridge", "BridgeAdd", "ChanSpy"])

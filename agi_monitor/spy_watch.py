@@ -44,7 +44,7 @@ from agi_monitor.supervision.audit import (
 from agi_monitor.supervision.channels import Stale
 from agi_monitor.supervision.circumstances import Circumstances
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.device_channels import INTERNAL
+from agi_monitor.supervision.device_channels import INTERNAL, MAX_CHANNELS, other_half
 from agi_monitor.supervision.grants import (
     APPLICATIONS,
     BEEP_SECONDS,
@@ -106,6 +106,9 @@ CHECK_SECONDS = 0.5
 
 BEEPS_WITHIN_SECONDS = 60.0
 """Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together."""
+
+LOCAL = "Local/"
+"""How the name of a Local channel begins. It says nothing of who talks."""
 
 MAX_BEEPS = 100
 """Beeps to one channel that are kept of that time."""
@@ -201,6 +204,8 @@ class SpyWatch:
         """By grant, everybody who talked to the agent in the conversation that its minutes are of."""
         self._names_before: dict[str, frozenset[str]] = {}
         """By grant, who was on the line with the agent when the PBX itself last said so, and the picture as well."""
+        self._only_local: dict[str, float] = {}
+        """By grant, since when nobody is on the line with the agent but Local channels that lead to nobody."""
         self._only_party: dict[str, frozenset[str]] = {}
         """By grant, who talked to the agent alone the last time that somebody did."""
         self._stops: dict[str, float] = {}
@@ -308,6 +313,7 @@ class SpyWatch:
         self._only_party.pop(grant.id, None)
         self._conversation.pop(grant.id, None)
         self._names_before.pop(grant.id, None)
+        self._only_local.pop(grant.id, None)
         self._joined.story_over(grant)
         self._stops.pop(grant.spyer_uniqueid, None)
         self._anew.pop(grant.id, None)
@@ -742,7 +748,7 @@ class SpyWatch:
 
     def _is_local(self, uniqueid: str) -> bool:
         channel = self._pbx.channel(uniqueid)
-        return channel is not None and not isinstance(channel, Stale) and channel.name.startswith("Local/")
+        return channel is not None and not isinstance(channel, Stale) and channel.name.startswith(LOCAL)
 
     def _left_alone_for_certain(self, grant: Grant) -> None:
         if grant in self.grants.adopted():
@@ -789,8 +795,9 @@ class SpyWatch:
         names = None if heard is None else await self._names_with(heard)
         if heard is None or names is None or grant not in self._ours():
             return
-        number = await self._number_with(heard)
-        channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, tuple(sorted(names)), number=number)
+        number, behind = await self._number_with(heard), await self._behind(heard, names)
+        peers = tuple(sorted(names | behind))
+        channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, peers, number=number)
         refusal = self._policy().protected.refusal(channel)
         if grant not in self._ours():
             return
@@ -799,7 +806,7 @@ class SpyWatch:
         elif self._onlooker.sees:
             await self._compare(grant, heard, names, with_agent=with_agent)
         elif with_agent:
-            self._follow_names(grant, names)
+            self._follow_names(grant, behind)
 
     async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
         """Compare the trusted picture with what the PBX said. Where it lacks somebody, the lists are asked for."""
@@ -813,21 +820,35 @@ class SpyWatch:
             if not self._knows(heard, names):
                 self._pbx.missed()
                 return
-        if with_agent and self._onlooker.sees:
-            self._names_before[grant.id] = names
+        behind = await self._behind(heard, names)
+        if with_agent and self._onlooker.sees and grant in self._ours():
+            self._names_before[grant.id] = _devices(behind)
+            self._only_local.pop(grant.id, None)
 
     def _knows(self, heard: Confirmed, names: frozenset[str]) -> bool:
         known = self._pbx.members_with(heard.uniqueid)
         return known is None or names <= known
 
     def _follow_names(self, grant: Grant, names: frozenset[str]) -> None:
-        """While the picture is in doubt, end the spy with the conversation, or begin it again."""
-        before = self._names_before.get(grant.id)
+        """While the picture is in doubt, end the spy with the conversation, or begin it again.
+
+        Who is behind a Local channel is the party, so it is the same one when Asterisk takes that channel out of the
+        way. One that leads to nobody says nothing for a moment; what stays is a party. Whom it leads to in the end is
+        no other party than it was itself.
+        """
+        names, before = _devices(names), self._names_before.get(grant.id)
+        if before and names.isdisjoint(before) and _are_local(names):
+            since = self._only_local.setdefault(grant.id, self._reactor.seconds())
+            if self._reactor.seconds() - since < ALONE_SECONDS:
+                return
+        self._only_local.pop(grant.id, None)
         self._names_before[grant.id] = names
         if not before or not names.isdisjoint(before) or grant.id in self._anew or grant.id in self._over:
             return
         if not names:
             self._left_alone_for_certain(grant)
+        elif _are_local(before) and not _are_local(names):
+            return
         elif grant in self.grants.adopted():
             self._under_way.begin(self._end(grant, OVER, ""))
         else:
@@ -836,12 +857,37 @@ class SpyWatch:
     async def _names_with(self, heard: Confirmed) -> frozenset[str] | None:
         """Return who is in a bridge with a channel, without supervisors of ours; None where that cannot be read."""
         try:
-            peers = await self._pbx.variable(heard.uniqueid, "BRIDGEPEER")
+            return self._named(await self._pbx.variable(heard.uniqueid, "BRIDGEPEER") or "")
         except ForgedAnswer:
             return None
-        names = frozenset() if peers is None else frozenset(peers.split(","))
+
+    async def _behind(self, heard: Confirmed, names: frozenset[str]) -> frozenset[str]:
+        """Return who talks to a channel, with each Local channel followed to whoever is behind it. One that leads to
+        nobody, or to whom cannot be read, stays itself."""
+        found: set[str] = set()
+        ways = sorted(names)
+        seen: set[str] = {heard.name}
+        for way in ways:  # grows while it is walked
+            other = other_half(way)
+            if way in seen or other in seen:
+                continue
+            seen.add(way)
+            behind: frozenset[str] = frozenset()
+            if other is not None and len(seen) < MAX_CHANNELS:
+                try:
+                    behind = self._named(await self._pbx.variable_of(other, "BRIDGEPEER"))
+                except ForgedAnswer:
+                    log.debug("party_unreadable", node=self._pbx.node, way=way)
+            if behind:
+                ways += sorted(behind)
+            else:
+                found.add(way)
+        return frozenset(found)
+
+    def _named(self, peers: str) -> frozenset[str]:
         ours = {other.spyer for other in self._ours()}
-        return frozenset(name for name in names - ours if name and not name.startswith(INTERNAL))
+        names = frozenset(peers.split(",")) - ours
+        return frozenset(name for name in names if name and not name.startswith(INTERNAL))
 
     async def _number_with(self, heard: Confirmed) -> str:
         """Return the digits of the other party's number, where some are protected; none where it has a line break."""
@@ -1539,3 +1585,12 @@ class SpyWatch:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _are_local(names: frozenset[str]) -> bool:
+    return bool(names) and all(name.startswith(LOCAL) for name in names)
+
+
+def _devices(names: frozenset[str]) -> frozenset[str]:
+    """Return those of several names that say who talks; all where none of them does."""
+    return frozenset(name for name in names if not name.startswith(LOCAL)) or names

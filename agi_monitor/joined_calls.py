@@ -315,12 +315,15 @@ class JoinedCalls:
 
     async def _admit(self, joined: JoinedCall, uniqueid: str, name: str, since: float) -> None:
         """Somebody came in while the door was open: they are on it by right, when the PBX has them there."""
-        until = self._reactor.seconds() + GONE_SECONDS
+        asked_at = self._reactor.seconds()
+        until = asked_at + GONE_SECONDS
         while not await self._is_on_it(joined, uniqueid):
-            if self._reactor.seconds() >= until:
+            # An answer that takes its time says how it was when it was asked for.
+            if asked_at >= until:
                 log.debug("joined_call_not_entered", node=self._pbx.node, grant=joined.grant.id, uniqueid=uniqueid)
                 return
             await deferLater(self._reactor, LOOK_SECONDS)
+            asked_at = self._reactor.seconds()
         if joined.closed_until < self._reactor.seconds():
             joined.known.setdefault(uniqueid, since)
             joined.names[uniqueid] = name
@@ -444,7 +447,7 @@ class JoinedCalls:
             stranger: who came into that place, where the event says so.
         """
         channel, bridge = Uniqueid.read(uniqueid), joined.bridge
-        began = self._reactor.seconds()
+        asked_at = began = self._reactor.seconds()
         until = began + GONE_SECONDS
         try:
             while channel is not None and await confirmation.in_bridge(self._pbx, channel):
@@ -454,10 +457,11 @@ class JoinedCalls:
                 if joined.bridge != bridge and told == LEFT:
                     # They left one bridge for the other, with the call.
                     return
-                if self._reactor.seconds() >= until:
+                if asked_at >= until:
                     self._pbx.contradicted(told)
                     return
                 await deferLater(self._reactor, LOOK_SECONDS)
+                asked_at = self._reactor.seconds()
         except AgiMonitorError as error:
             # Who cannot be asked does not keep the door open.
             log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))

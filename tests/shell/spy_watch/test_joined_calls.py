@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from structlog.typing import EventDict
 
 from agi_monitor.joined_calls import DOOR_SECONDS, GUARD_SECONDS
 from agi_monitor.model import Barge, Mode
@@ -404,3 +405,27 @@ def test_an_agent_who_handed_the_call_on_is_followed_to_no_other_one(
     wait(joined)
     assert {SPYEE_UNIQUEID, THIRD_UNIQUEID}.isdisjoint(kicked(joined))
     assert joined.records("spy_handed_over") == []
+
+
+@pytest.mark.parametrize("comes", ["stranger", "colleague"])
+def test_a_pbx_that_is_slow_to_answer_is_asked_again(joined: Site, comes: str, logs: list[EventDict]) -> None:
+    """Its answer says how it was when it was asked: the supervisor has left since, or the colleague has come."""
+    joined.fake.held.add("Getvar")
+    if comes == "stranger":
+        joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    else:
+        joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+        joined.fake.event("BridgeEnter", **BRIDGE, Channel=COLLEAGUE, Uniqueid=COLLEAGUE_UNIQUEID)
+    joined.fake.advance(1.2)
+    joined.fake.answer_held()
+    if comes == "stranger":
+        joined.fake.leave(SPYER)
+    else:
+        next(one for one in joined.fake.channels if one["Channel"] == COLLEAGUE)["BridgeId"] = "b-1"
+        wait(joined)
+        joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+        joined.fake.leave(SPYER)
+    joined.fake.enter(ROGUE, "b-1")
+    wait(joined)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+    assert [line for line in logs if line["event"] == "ami_forged"] == []

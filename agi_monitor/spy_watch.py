@@ -73,6 +73,10 @@ KEY_SECONDS = 0.12
 SEARCH_SECONDS = (0.05, 0.2, 0.75)
 """Between the looks for a spy that may have been handed over, after the first one, for which its story waits."""
 
+STOP_SECONDS = (0.05, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 5)
+"""Between the looks whether a spy is over whose end was told. On a busy PBX its channel, or its story, takes a while
+to go on; if it never does, somebody else wrote that."""
+
 CLOSE_SECONDS = 1.0
 """How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
 
@@ -431,11 +435,11 @@ class SpyWatch:
             if self.grants.granted_to(event.text("SpyerUniqueid")) is not None:
                 self._stops[event.text("SpyerUniqueid")] = self._reactor.seconds()
             if self.grants.is_told(event) or self.grants.is_known(event.text("SpyerUniqueid")):
-                self._under_way.begin(self._take_stop(event))
+                self._under_way.begin(self._or_list(self._take_stop(event)))
         elif name == "Hangup":
             uniqueid = event.text("Uniqueid")
             if self.grants.concerns(uniqueid) or any(uniqueid in why for why, _ in self._ending.values()):
-                self._under_way.begin(self._take_hangup(uniqueid))
+                self._under_way.begin(self._or_list(self._take_hangup(uniqueid)))
         elif name in ("HangupRequest", "SoftHangupRequest"):
             for grant in self.grants.adopted():
                 if grant.spyer_uniqueid == event.text("Uniqueid"):
@@ -1053,13 +1057,12 @@ class SpyWatch:
     async def _look_for(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
         """Look once for the phone that a spy was handed to, and end it there."""
         try:
-            moved = await self._carriers.moved(grant, guesses)
+            moved = await self._carriers.moved(grant, guesses, has_story=grant not in self.grants.adopted())
+            if moved is not None:
+                await self._end_handed_over(grant, moved)
         except AgiMonitorError as error:
             # The next look, or the next list, asks again.
             log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
-            return
-        if moved is not None:
-            await self._end_handed_over(grant, moved)
 
     async def _end_handed_over(self, grant: Grant, moved: Confirmed) -> None:
         if moved.uniqueid not in self._putting_out:
@@ -1164,6 +1167,11 @@ class SpyWatch:
         if hears:
             self._pbx.contradicted("ChanSpyStart")
         elif hears is not None:
+            for spy in self.grants.spies():
+                if spy.kind is Kind.ADOPTED and spy.spyer_uniqueid == uniqueid:
+                    # By its grant it hears nobody any more.
+                    self.grants.dropped(spy)
+                    self._take_ends([spy])
             self._take_told_start(event)
 
     async def _hears_by_grant(self, uniqueid: str) -> bool | None:
@@ -1239,34 +1247,55 @@ class SpyWatch:
         name = None if channel is None else await self._pbx.variable(channel, "CHANNEL(name)")
         return name is not None and (not names or name in names)
 
+    async def _or_list(self, end: Coroutine[Any, Any, None]) -> None:
+        """Confirm an end that was told; lists tell of it soon where the PBX does not answer."""
+        try:
+            await end
+        except NoAnswer:
+            self._pbx.missed()
+            raise
+
     async def _take_stop(self, event: Message) -> None:
         """The PBX told the end of a spy. It is one when the PBX, asked, no longer has it."""
         uniqueid = event.text("SpyerUniqueid")
-        if not await self._stopped(uniqueid):
+        # The next spy of that channel may be told of before this end is confirmed.
+        grant, is_over = self.grants.silent(event), False
+        try:
+            is_over = await self._stopped(uniqueid)
+        finally:
+            if not is_over and grant is not None:
+                self.grants.not_silent(grant, self._reactor.seconds())
+        if is_over:
+            self._note_heard(SpySilent, grant)
+            self._note_end(uniqueid)
+            self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
+        elif not self._stopping and any(grant.spyer_uniqueid == uniqueid for grant in self._ours()):
             # ChanSpy without our options ends with one channel and goes on to the next: only of ours it is not true.
-            if any(grant.spyer_uniqueid == uniqueid for grant in self._ours()):
-                self._pbx.contradicted("ChanSpyStop")
-            return
-        self._note_heard(SpySilent, self.grants.silent(event))
-        self._note_end(uniqueid)
-        self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
+            self._pbx.contradicted("ChanSpyStop")
 
     async def _stopped(self, uniqueid: str) -> bool:
-        """Return whether a channel spies no more, as the PBX says itself; a spy that ends needs a moment for it."""
-        channel = Uniqueid.read(uniqueid)
-        until = self._reactor.seconds() + GONE_SECONDS
-        while channel is not None:
-            name = await self._pbx.variable(channel, "CHANNEL(name)")
-            application = await self._pbx.variable(channel, "CHANNEL(appname)")
-            if application not in APPLICATIONS and not (name or "").startswith(confirmation.SNOOP):
+        """Return whether a channel spies no more, as the PBX says itself, or whether its story has ended that spy."""
+        channel, grant = Uniqueid.read(uniqueid), self.grants.granted_to(uniqueid)
+        looks = iter(STOP_SECONDS)
+        while channel is not None and await self._spies(channel):
+            if grant is not None and self.grants.granted_to(uniqueid) != grant:
                 return True
-            # Behind AGI a channel goes on naming the application that is over; its proof is cleared with the spy.
-            if self.grants.granted_to(uniqueid) is None and await self._is_idle(channel):
-                return True
-            if self._reactor.seconds() >= until:
+            seconds = next(looks, None)
+            if seconds is None or self._stopping:
                 return False
-            await deferLater(self._reactor, LOOK_SECONDS)
+            await deferLater(self._reactor, seconds)
         return True
+
+    async def _spies(self, channel: Uniqueid) -> bool:
+        name = await self._pbx.variable(channel, "CHANNEL(name)")
+        application = await self._pbx.variable(channel, "CHANNEL(appname)")
+        if application not in APPLICATIONS and not (name or "").startswith(confirmation.SNOOP):
+            return False
+        # Behind AGI a channel goes on naming the application that is over; its story clears the proof with the spy.
+        # Where no story is left, nobody does so for that reason, and the dialplan goes on to another application.
+        if any(grant.spyer_uniqueid == channel for grant in self._ours()):
+            return True
+        return not await self._is_idle(channel)
 
     async def _is_idle(self, channel: Uniqueid) -> bool:
         """Return whether a channel of ours is between two spies: at a prompt, and without a proof."""
@@ -1359,8 +1388,12 @@ class SpyWatch:
             if settled is None:
                 # Its end came before it was known to be rogue.
                 self._take_rogues_end(spy, "")
-        elif kind is Kind.ADOPTED and settled is not None and settled.grant is not None:
-            await self._take_orphan(settled.grant)
+        elif kind is Kind.ADOPTED and proven is not None:
+            if settled is not None:
+                await self._take_orphan(proven.grant)
+            elif proven.grant not in self._ours():
+                # It ended before it was known whose it was.
+                self._take_orphans_end(proven.grant)
 
     def _begin_prompt_look(self, spy: Spy) -> None:
         self._prompts.pop(spy.spyer_uniqueid, None)

@@ -12,7 +12,7 @@ from agi_monitor.ami.messages import Message
 from agi_monitor.carriers import LOOK_SECONDS
 from agi_monitor.joined_calls import DOOR_SECONDS
 from agi_monitor.model import Barge, Mode, RogueSpies
-from agi_monitor.spy_watch import SEARCH_SECONDS, SOURCE_SECONDS
+from agi_monitor.spy_watch import SEARCH_SECONDS, SOURCE_SECONDS, STOP_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
@@ -330,6 +330,32 @@ def test_a_phone_without_the_proof_is_found_by_what_it_runs(site: Site) -> None:
     assert begin(site.watch.kill(GRANT.id, "root")) == [True]
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["event", "list"])
+def test_an_adopted_spy_without_the_proof_is_found_by_what_it_runs(site: Site, told: bool) -> None:
+    """No story is waited for, and none goes on to look for it."""
+    miss(site, BEFORE)
+    erase(site)
+    if not told:
+        site.fake.lose_connection()
+    exchange(site, told=False)
+    for _ in range(10):
+        site.fake.advance(0.5)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
+    assert [record["why"] for record in site.records("spy_ended")] == ["handed_over"]
+
+
+def test_who_runs_the_same_while_an_adopted_spy_goes_on_is_left_alone(site: Site) -> None:
+    """A forged event says that the supervisor's channel is gone: nobody has its place."""
+    miss(site, BEFORE)
+    stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
+    stranger.update(Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},uqESX", Context="agi-monitor-call")
+    site.fake.event("Hangup", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
+    for _ in range(10):
+        site.fake.advance(0.5)
+    assert "Hangup" not in site.fake.names
+
+
 @pytest.mark.parametrize("whose", ["prompt", "proof", "context", "other arguments"])
 def test_who_runs_the_same_by_right_is_not_taken_for_the_phone(site: Site, whose: str) -> None:
     """Another supervisor between two spies, one by a grant of another server, a channel elsewhere, another mode."""
@@ -617,8 +643,8 @@ def test_an_end_that_only_somebody_tells_of_is_none(site: Site, logs: list[Event
     site.forget()
     site.fake.event("Hangup", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
     site.fake.event("ChanSpyStop", SpyerChannel=SPYER, SpyerUniqueid=SPYER_UNIQUEID, SpyeeUniqueid="1700000000.1")
-    for _ in range(30):
-        site.fake.advance(0.1)
+    for seconds in STOP_SECONDS:
+        site.fake.advance(seconds)
     assert site.records("spy_ended") == []
     assert len(kinds(site)) == 1
     assert {line["name"] for line in logs if line["event"] == "ami_forged"} == {"Hangup", "ChanSpyStop"}

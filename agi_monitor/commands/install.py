@@ -325,18 +325,17 @@ def _agreed(
         terminal.say("".join(_masked(_without_the_sites(change), masked)), nl=False, err=as_json)
     for note in plan.notes:
         terminal.say(note, err=True)
-    final = [one for one in plan.conflicts if plans.is_final(one)]
-    if final or (plan.conflicts and not force):
+    is_final = any(one.is_final for one in plan.conflicts)
+    if is_final or (plan.conflicts and not force):
+        wrong = [one.text for one in plan.conflicts]
         hint = (
             ""
-            if final
+            if is_final
             else "\nlook at the difference; --force goes on, and keeps the old content beside the manifest"
         )
         if as_json:
-            click.echo(
-                json.dumps({"state": "refused", "files": _states(plan), "wrong": plan.conflicts, "foreign": []})
-            )
-        terminal.fail("\n".join(plan.conflicts) + hint)
+            click.echo(json.dumps({"state": "refused", "files": _states(plan), "wrong": wrong, "foreign": []}))
+        terminal.fail("\n".join(wrong) + hint)
     if dry_run:
         _report(as_json, "dry run", plan, [], [])
         return False

@@ -53,7 +53,7 @@ SANS_IO = frozenset(
 """The cores of the wires: bytes in, events out. They are as pure as a decision."""
 
 IMPURITIES: Mapping[tuple[str, str], str] = {
-    ("config.document", "os"): "the configuration is read without waiting for a pipe",
+    ("config.yaml", "os"): "the configuration is read without waiting for a pipe",
     ("dialplan.conf_files", "os"): "Asterisk's files are read as their owner may",
 }
 """Imports of pure rooms all the same, by module and library, each with its reason."""
@@ -70,7 +70,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic": frozenset({"commands.people", "config", "server.people_plugin", "storage.people_table"}),
     "pytest": frozenset({"pytest_plugin"}),
     "rich": frozenset({"commands"}),
-    "ruamel": frozenset({"config.document"}),
+    "ruamel": frozenset({"config.yaml"}),
     "service_identity": frozenset({"ami.endpoints"}),
     "sqlalchemy": frozenset({"storage"}),
     "structlog": frozenset(

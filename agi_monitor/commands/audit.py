@@ -27,7 +27,7 @@ from agi_monitor.audit.verification import Verdict
 from agi_monitor.commands import audit_tables as tables
 from agi_monitor.commands import terminal
 from agi_monitor.commands.whoami import whoami
-from agi_monitor.config import document
+from agi_monitor.config import yaml
 from agi_monitor.config.settings import Config, load
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError
 from agi_monitor.shown import in_json, visible
@@ -658,11 +658,11 @@ def _holds(texts: Sequence[str], file: Path | None) -> list[Selection]:
 def _text(path: Path) -> str:
     """What a file says that an administrator has named; ``-`` is standard input."""
     try:
-        content = sys.stdin.buffer.read(document.MAX_BYTES + 1) if str(path) == "-" else document.read(path)
+        content = sys.stdin.buffer.read(yaml.MAX_BYTES + 1) if str(path) == "-" else yaml.read(path)
     except OSError as error:
         terminal.fail(f"{path}: cannot be read: {error.strerror}")
-    if len(content) > document.MAX_BYTES:
-        terminal.fail(f"{path}: is larger than {document.MAX_BYTES} bytes")
+    if len(content) > yaml.MAX_BYTES:
+        terminal.fail(f"{path}: is larger than {yaml.MAX_BYTES} bytes")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

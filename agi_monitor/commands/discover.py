@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from agi_monitor.commands import terminal
-from agi_monitor.config import document
+from agi_monitor.config import yaml
 from agi_monitor.dialplan import discovery
 from agi_monitor.errors import AgiMonitorError
 
@@ -50,5 +50,5 @@ def discover(folder: Path, lists: tuple[Path, ...], as_json: bool) -> None:
             terminal.say(note, err=True)
         terminal.say(f"{len(agents)} agents, {len(found.notes)} notes", err=True)
         if agents:
-            terminal.data(document.text({"agents": agents}))
+            terminal.data(yaml.text({"agents": agents}))
     sys.exit(0 if agents else 1)

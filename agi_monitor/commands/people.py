@@ -20,7 +20,7 @@ from agi_monitor.commands import people_tables as tables
 from agi_monitor.commands import terminal
 from agi_monitor.commands.people_source import load_with_people, store
 from agi_monitor.commands.whoami import whoami
-from agi_monitor.config import document, people_csv
+from agi_monitor.config import document, people_csv, yaml
 from agi_monitor.config.people import (
     AgentEntry,
     Change,
@@ -204,7 +204,7 @@ def import_(
         config = load(config_path).config
         try:
             # Not the file itself: it may be a FIFO, or have no end.
-            content = sys.stdin.buffer.read(document.MAX_BYTES + 1) if str(file) == "-" else document.read(file)
+            content = sys.stdin.buffer.read(yaml.MAX_BYTES + 1) if str(file) == "-" else yaml.read(file)
         except OSError as error:
             terminal.fail(f"{file}: cannot be read: {error.strerror}")
         is_csv = format_ == "csv" or (format_ is None and file.suffix.lower() == ".csv")
@@ -214,7 +214,7 @@ def import_(
             before = table.load()
             given = people_csv.read(content, str(file), before) if is_csv else _yaml(content, str(file))
             after = taken_in(before, given, replace=replace)
-            found = [f"{document.place(where)}: {what}" for where, what in problems(after)]
+            found = [f"{yaml.place(where)}: {what}" for where, what in problems(after)]
             if found:
                 raise ConfigError(*found)
             _check_tenants(config, after)
@@ -248,7 +248,7 @@ def export(config_path: Path, as_json: bool, format_: str, pins: bool, path: Pat
         if as_json:
             out.write(json.dumps(tree(shown), indent=1) + "\n")
         else:
-            text = people_csv.write(shown) if format_ == "csv" else document.text(tree(shown))
+            text = people_csv.write(shown) if format_ == "csv" else yaml.text(tree(shown))
             out.write(visible(text, terminal.LAYOUT) if out.isatty() else text)
 
 
@@ -367,7 +367,7 @@ def _with(before: People, who: str, fields: Mapping[str, object]) -> People:
             try:
                 changed = model.model_validate({**entries[who].model_dump(), **fields})
             except ValidationError as error:
-                raise ConfigError(*(f"{document.place(at)}: {what}" for at, what in document.found(error))) from None
+                raise ConfigError(*(f"{yaml.place(at)}: {what}" for at, what in document.found(error))) from None
             return before.model_copy(update={section: {**entries, who: changed}})
     raise ConfigError(f"{who}: there is no supervisor or agent of this name")
 
@@ -376,12 +376,12 @@ def _checked(given: dict[str, object]) -> People:
     try:
         return People.model_validate(given)
     except ValidationError as error:
-        terminal.fail("\n".join(f"{document.place(where)}: {what}" for where, what in document.found(error)))
+        terminal.fail("\n".join(f"{yaml.place(where)}: {what}" for where, what in document.found(error)))
 
 
 def _yaml(content: bytes, name: str) -> People:
     # What only the whole can show is looked at together with what is there already.
-    read = document.parsed(content, name)
+    read = yaml.parsed(content, name)
     return document.check(read, name, People, lambda _: (), "It needs supervisors, agents or rules")
 
 

@@ -79,7 +79,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
                 "agi",
                 "ami",
                 "async_agi",
-                "commands.main",
+                "commands.serve",
                 "control.protocol",
                 "pbx",
                 "pins.guard",
@@ -90,7 +90,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "twisted": frozenset(
-        {"agi", "ami", "async_agi", "commands.main", "control.protocol", "pbx", "server", "testing"}
+        {"agi", "ami", "async_agi", "commands.serve", "control.protocol", "pbx", "server", "testing"}
     ),
     "zope": frozenset({"agi", "ami", "async_agi", "control.protocol", "server", "testing"}),
 }
@@ -308,8 +308,8 @@ def test_a_wrong_arrow_is_found(module: str, source: str, complaint: str) -> Non
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("commands.main", "def serve():\n    from twisted.internet import reactor"),
-        ("commands.main", "from agi_monitor.server.service import Server"),
+        ("commands.serve", "def serve():\n    from twisted.internet import reactor"),
+        ("commands.serve", "from agi_monitor.server.service import Server"),
         ("server.service", "from agi_monitor.agi.session import Session\nfrom agi_monitor.config import translation"),
         ("supervision.spy_call", "from agi_monitor.supervision import chanspy\nimport re"),
         ("agi.session", "from agi_monitor.agi.messages import Command"),

@@ -17,6 +17,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field, with_config
 
 from agi_monitor.config import document, yaml
+from agi_monitor.config.control_socket import STATE_DIRECTORY
 from agi_monitor.config.document import Problem, Section, matching
 from agi_monitor.config.people import (
     AgentEntry,
@@ -267,7 +268,7 @@ class Audit(Section):
 class State(Section):
     """What survives a restart."""
 
-    directory: Path = Path("/var/lib/agi-monitor")
+    directory: Path = STATE_DIRECTORY
     """Holds the database where `store` names no other, the keys of server and audit, and where the audit ends. The
     folder must exist."""
 

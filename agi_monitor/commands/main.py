@@ -41,6 +41,11 @@ for _command in (
         "Check the configuration and the dialplan generated from it.",
     ),
     Later(
+        "completion",
+        f"{ROOM}.completion:completion",
+        "Print the script that makes SHELL complete the commands, their options and the ids of spies.",
+    ),
+    Later(
         "discover",
         f"{ROOM}.discover:discover",
         "Find agents and their devices in Asterisk's files, and print them for 'people import'.",

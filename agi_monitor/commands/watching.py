@@ -7,6 +7,7 @@ imported here; what draws a table, and what checks a whole configuration, is imp
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,16 +17,22 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from agi_monitor.commands import terminal
-from agi_monitor.commands.options import config_option, json_option, socket_option
+from agi_monitor.commands.options import DEFAULT_CONFIG, config_option, json_option, socket_option
 from agi_monitor.config import control_socket
 from agi_monitor.control import client
 from agi_monitor.control.messages import Ask, Request
 from agi_monitor.control.overview import Row
 from agi_monitor.control.socket_file import socket_path
-from agi_monitor.errors import ControlFailed
+from agi_monitor.errors import AgiMonitorError, ControlFailed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+COMPLETION_SECONDS = 1.0
+"""Who has pressed a key for the rest of a word waits no longer."""
+
+SAFE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+"""An id that a shell takes as one word. The PBX has made some of them, and a shell runs what it is given."""
 
 
 @click.command()
@@ -83,8 +90,20 @@ def spy() -> None:
     """Act on a running spy."""
 
 
+def _ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The ids of the spies that there are, for a shell that completes a word; none when the server cannot say."""
+    config_path, socket = context.params.get("config_path"), context.params.get("socket")
+    try:
+        with _server(config_path or Path(DEFAULT_CONFIG), socket) as path:
+            found = cast(list[Row], client.ask(path, Request(Ask.SPIES), COMPLETION_SECONDS)["spies"])
+    except AgiMonitorError:
+        return []
+    ids = [str(one.get("id")) for one in found]
+    return [id for id in ids if id.startswith(incomplete) and SAFE_ID.fullmatch(id)]
+
+
 @spy.command()
-@click.argument("id")
+@click.argument("id", shell_complete=_ids)
 @config_option
 @socket_option
 @json_option

@@ -48,6 +48,13 @@ def test_there_is_no_other_command() -> None:
     assert len(LISTED) == len(main.commands) > 15
 
 
+def completed(*words: str) -> list[str]:
+    """What a shell is told when the last of these words is begun."""
+    *before, incomplete = words
+    found = ShellComplete(main, {}, "agi-monitor", "_X").get_completions(before, incomplete)
+    return [one.value for one in found]
+
+
 @pytest.mark.parametrize("listed", LISTED, ids=lambda listed: str(listed.name))
 def test_the_list_says_what_the_command_says(listed: Later) -> None:
     """Its name, and its first sentence, on a terminal of any width."""
@@ -58,14 +65,8 @@ def test_the_list_says_what_the_command_says(listed: Later) -> None:
     assert (listed.help or "").endswith(".")
 
 
-def test_the_shell_completes_what_is_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shell_completes_what_is_inside() -> None:
     """Names of commands, their options, and the commands within one."""
-
-    def completed(*words: str) -> list[str]:
-        *before, incomplete = words
-        found = ShellComplete(main, {}, "agi-monitor", "_X").get_completions(before, incomplete)
-        return [one.value for one in found]
-
     assert completed("sp") == ["spies", "spy"]
     assert completed("spy", "") == ["kill"]
     assert completed("calls", "--") == ["--config", "--socket", "--json", "--help"]

@@ -36,6 +36,7 @@ from agi_monitor.audit import chain  # noqa: E402
 from agi_monitor.audit import facts as audit  # noqa: E402
 from agi_monitor.commands import main as cli  # noqa: E402
 from agi_monitor.commands.doctor import AUDIO  # noqa: E402
+from agi_monitor.commands.later import Later  # noqa: E402
 from agi_monitor.config import people, settings  # noqa: E402 - the line above must come first
 from agi_monitor.doctor.checks import CHECKS, advisories  # noqa: E402
 from agi_monitor.server import metrics  # noqa: E402
@@ -751,7 +752,8 @@ def cli_page() -> Iterator[str]:
 
 def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
     """Every command with its whole name, those inside of others behind them."""
-    for name, command in sorted(group.commands.items()):
+    for name, listed in sorted(group.commands.items()):
+        command = listed.command() if isinstance(listed, Later) else listed
         yield name, command
         if isinstance(command, click.Group):
             yield from ((f"{name} {below}", one) for below, one in commands(command))

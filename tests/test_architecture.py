@@ -53,7 +53,7 @@ SANS_IO = frozenset(
 """The cores of the wires: bytes in, events out. They are as pure as a decision."""
 
 IMPURITIES: Mapping[tuple[str, str], str] = {
-    ("config.document", "os"): "the configuration is read without waiting for a pipe",
+    ("config.yaml", "os"): "the configuration is read without waiting for a pipe",
     ("dialplan.conf_files", "os"): "Asterisk's files are read as their owner may",
 }
 """Imports of pure rooms all the same, by module and library, each with its reason."""
@@ -70,7 +70,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic": frozenset({"commands.people", "config", "server.people_plugin", "storage.people_table"}),
     "pytest": frozenset({"pytest_plugin"}),
     "rich": frozenset({"commands"}),
-    "ruamel": frozenset({"config.document"}),
+    "ruamel": frozenset({"config.yaml"}),
     "service_identity": frozenset({"ami.endpoints"}),
     "sqlalchemy": frozenset({"storage"}),
     "structlog": frozenset(
@@ -79,7 +79,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
                 "agi",
                 "ami",
                 "async_agi",
-                "commands.main",
+                "commands.serve",
                 "control.protocol",
                 "pbx",
                 "pins.guard",
@@ -90,7 +90,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "twisted": frozenset(
-        {"agi", "ami", "async_agi", "commands.main", "control.protocol", "pbx", "server", "testing"}
+        {"agi", "ami", "async_agi", "commands.serve", "control.protocol", "pbx", "server", "testing"}
     ),
     "zope": frozenset({"agi", "ami", "async_agi", "control.protocol", "server", "testing"}),
 }
@@ -308,8 +308,8 @@ def test_a_wrong_arrow_is_found(module: str, source: str, complaint: str) -> Non
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("commands.main", "def serve():\n    from twisted.internet import reactor"),
-        ("commands.main", "from agi_monitor.server.service import Server"),
+        ("commands.serve", "def serve():\n    from twisted.internet import reactor"),
+        ("commands.serve", "from agi_monitor.server.service import Server"),
         ("server.service", "from agi_monitor.agi.session import Session\nfrom agi_monitor.config import translation"),
         ("supervision.spy_call", "from agi_monitor.supervision import chanspy\nimport re"),
         ("agi.session", "from agi_monitor.agi.messages import Command"),

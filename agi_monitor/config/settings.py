@@ -16,7 +16,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, with_config
 
-from agi_monitor.config import document
+from agi_monitor.config import document, yaml
+from agi_monitor.config.control_socket import STATE_DIRECTORY
 from agi_monitor.config.document import Problem, Section, matching
 from agi_monitor.config.people import (
     AgentEntry,
@@ -267,7 +268,7 @@ class Audit(Section):
 class State(Section):
     """What survives a restart."""
 
-    directory: Path = Path("/var/lib/agi-monitor")
+    directory: Path = STATE_DIRECTORY
     """Holds the database where `store` names no other, the keys of server and audit, and where the audit ends. The
     folder must exist."""
 
@@ -552,7 +553,7 @@ def read(path: Path) -> bytes:
         ConfigError: it cannot be read.
     """
     try:
-        return document.read(path)
+        return yaml.read(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}. Write one with: agi-monitor init") from error
 
@@ -572,10 +573,10 @@ def parse(content: bytes, name: str) -> Config:
     Raises:
         ConfigError: with every problem that was found, each with its line and key.
     """
-    return check(document.parsed(content, name), name)
+    return check(yaml.parsed(content, name), name)
 
 
-def check(found: document.Parsed, name: str) -> Config:
+def check(found: yaml.Parsed, name: str) -> Config:
     """Check what a configuration says.
 
     Parameters:
@@ -591,7 +592,7 @@ def check(found: document.Parsed, name: str) -> Config:
 def tenant_mistakes(config: Config, people: People) -> tuple[str, ...]:
     """Return what is wrong between people, wherever they live, and the companies that the configuration names."""
     found = tenant_problems(people, config.tenants, config.dialplan.hint_context)
-    return tuple(f"{document.place(where)}: {what}" for where, what in found)
+    return tuple(f"{yaml.place(where)}: {what}" for where, what in found)
 
 
 def _problems(config: Config) -> Iterator[Problem]:
@@ -644,7 +645,7 @@ def _reasons_differ(config: Config) -> Iterator[Problem]:
 
 
 def _prompts_are_known(config: Config) -> Iterator[Problem]:
-    tables: list[tuple[document.Path_, dict[str, Words]]] = [(("prompts",), config.prompts)]
+    tables: list[tuple[yaml.Path_, dict[str, Words]]] = [(("prompts",), config.prompts)]
     tables += [(("languages", language), table) for language, table in config.languages.items()]
     known = {*Cue, *Reason}
     for where, table in tables:

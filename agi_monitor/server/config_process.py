@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from agi_monitor.config import document, settings
+from agi_monitor.config import settings, yaml
 from agi_monitor.config.settings import Loaded
 from agi_monitor.errors import ConfigError
 
@@ -114,7 +114,7 @@ def _loaded(path: Path, said: bytes, code: int) -> Loaded:
     if not complete:
         raise ConfigError(f"{path}: could not be read: the process that read it ended with code {code}")
     # Checked once more: what holds is what this process understands, whatever was installed since it began.
-    return Loaded(settings.check(document.Parsed(tree), str(path)), first["digest"])
+    return Loaded(settings.check(yaml.Parsed(tree), str(path)), first["digest"])
 
 
 def told(path: Path) -> Iterator[object]:
@@ -127,7 +127,7 @@ def told(path: Path) -> Iterator[object]:
         ConfigError: with every problem that was found.
     """
     content = settings.read(path)
-    parsed = document.parsed(content, str(path))
+    parsed = yaml.parsed(content, str(path))
     settings.check(parsed, str(path))
     assert isinstance(parsed.tree, dict)  # noqa: S101 (it was checked)
     people = {section: parsed.tree[section] for section in PEOPLE if section in parsed.tree}

@@ -158,6 +158,8 @@ EVENTS = {
     "spy_revoked": "A spy is being ended from outside; `by` is empty where this server decided it.",
     "joined_call_not_entered": "An event told that a channel came into a joined call, and the PBX, asked for a "
     "second, did not have it there. It may have left again.",
+    "joined_call_moved": "A call that a supervisor has joined was merged into another one, and is guarded there.",
+    "party_unreadable": "The name of somebody behind a Local channel holds a line break, so who it is cannot be read.",
     "joined_call_unknown": "The PBX did not say who is on a call that a supervisor has joined; it is asked again.",
     "channel_claimed_twice": "A session claims the channel of a supervisor who spies already, and is refused: a "
     "channel has one session. Look at who can connect to the server (`fastagi.peers`).",

@@ -36,7 +36,7 @@ from agi_monitor.audit import chain  # noqa: E402
 from agi_monitor.audit import facts as audit  # noqa: E402
 from agi_monitor.commands import main as cli  # noqa: E402
 from agi_monitor.commands.doctor import AUDIO  # noqa: E402
-from agi_monitor.config import people, settings  # noqa: E402 - the line above must come first
+from agi_monitor.config import people, sections, values  # noqa: E402
 from agi_monitor.doctor.checks import CHECKS, advisories  # noqa: E402
 from agi_monitor.server import metrics  # noqa: E402
 from agi_monitor.storage import schema  # noqa: E402
@@ -327,7 +327,7 @@ def configuration() -> Iterator[str]:
         f"After a change of {listing(DIALPLAN_SECTIONS)} the dialplan "
         "has to be rendered and reloaded as well."
     )
-    for name, field in settings.Config.model_fields.items():
+    for name, field in sections.Config.model_fields.items():
         yield from section(name, field)
 
 
@@ -457,7 +457,7 @@ def form_of(kind: object) -> str:
         key, value = typing.get_args(kind)
         inner = form_of(value)
         return f"a mapping from {form_of(key)} to {inner}"
-    for name, other in vars(settings).items():
+    for name, other in vars(sections).items():
         if typing.get_origin(other) is typing.Annotated and other == kind:
             return word_of(name)
     return word_of(getattr(kind, "__name__", str(kind)))
@@ -475,13 +475,13 @@ WORDS = {
     "bool": "`true` or `false`",
     "float": "a number",
     "Mode": "`listen`, `whisper`, `barge` or `take_over`",
-    "LogLevel": "one of " + ", ".join(f"`{one.value}`" for one in settings.LogLevel),
-    "LogFormat": "one of " + ", ".join(f"`{one.value}`" for one in settings.LogFormat),
+    "LogLevel": "one of " + ", ".join(f"`{one.value}`" for one in sections.LogLevel),
+    "LogFormat": "one of " + ", ".join(f"`{one.value}`" for one in sections.LogFormat),
     **{
         kind.__name__: "one of " + ", ".join(f"`{one.value}`" for one in kind)
         for kind in (
             people.RuleMode,
-            settings.StopSpies,
+            sections.StopSpies,
             model.Barge,
             model.Direction,
             model.Flavour,
@@ -508,7 +508,7 @@ def word_of(annotation: str) -> str:
 def type_messages() -> dict[str, str]:
     """What ``config`` and ``people`` say of a value that is not of the type, by its name: ``must be ...``."""
     found: dict[str, str] = {}
-    for statement in (*ast.parse(inspect.getsource(people)).body, *ast.parse(inspect.getsource(settings)).body):
+    for statement in (*ast.parse(inspect.getsource(people)).body, *ast.parse(inspect.getsource(values)).body):
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Subscript):
             for node in ast.walk(statement.value):
                 if isinstance(node, ast.Constant) and str(node.value).startswith("must be "):

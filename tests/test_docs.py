@@ -26,7 +26,7 @@ from agi_monitor.agi.listening import AgiService
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.audit import facts as audit
 from agi_monitor.commands import main
-from agi_monitor.config.settings import Config
+from agi_monitor.config.sections import Config
 from agi_monitor.limits import Limits
 from agi_monitor.server import metrics
 from contrib.lab.waiting import wait_until

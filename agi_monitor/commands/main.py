@@ -27,8 +27,10 @@ from agi_monitor.commands.people import people, rules
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.commands.pin import pin
 from agi_monitor.config import translation
+from agi_monitor.config.checks import tenant_mistakes
+from agi_monitor.config.loading import load
 from agi_monitor.config.sample import SAMPLE
-from agi_monitor.config.settings import Config, load, tenant_mistakes
+from agi_monitor.config.sections import Config
 from agi_monitor.control import client
 from agi_monitor.control.messages import Ask, Problem, Request
 from agi_monitor.control.overview import Row

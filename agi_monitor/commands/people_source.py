@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agi_monitor.config.settings import Config, load
+from agi_monitor.config.loading import load
+from agi_monitor.config.sections import Config
 from agi_monitor.server.people_plugin import PluginPeople
 from agi_monitor.server.plugins import installed
 from agi_monitor.storage.database import Database, file_url

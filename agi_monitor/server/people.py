@@ -16,8 +16,9 @@ from twisted.internet.defer import Deferred, DeferredLock
 
 from agi_monitor.audit.facts import AuditLog, ConfigReloaded, LockOutEnded, PeopleChanged
 from agi_monitor.config import translation
+from agi_monitor.config.loading import Loaded
 from agi_monitor.config.people import Change, People, differences
-from agi_monitor.config.settings import Config, Loaded
+from agi_monitor.config.sections import Config
 from agi_monitor.errors import ConfigError, StateUnavailable
 from agi_monitor.pins.guard import InThread
 from agi_monitor.pins.lock_outs import kind_of, name_of

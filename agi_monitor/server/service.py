@@ -27,7 +27,8 @@ from agi_monitor.ami.protocol import Account
 from agi_monitor.audit.bulletin import Bulletin
 from agi_monitor.audit.facts import End, ServerStarted, ServerStopped
 from agi_monitor.config import translation
-from agi_monitor.config.settings import AMI, Config, LogLevel, StopSpies, load
+from agi_monitor.config.loading import load
+from agi_monitor.config.sections import AMI, Config, LogLevel, StopSpies
 from agi_monitor.control import overview as answers
 from agi_monitor.control import protocol as control
 from agi_monitor.control.socket_file import socket_path

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from agi_monitor.config import document, translation
 from agi_monitor.config.document import MAX_BYTES
+from agi_monitor.config.loading import load, parse
 from agi_monitor.config.sample import SAMPLE
-from agi_monitor.config.settings import Config, load, parse
+from agi_monitor.config.sections import Config
 from agi_monitor.errors import ConfigError
 from agi_monitor.limits import Limits
 from agi_monitor.model import Mode

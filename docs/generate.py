@@ -323,7 +323,8 @@ def configuration() -> Iterator[str]:
     )
     yield (
         "`agi-monitor reload` (or SIGHUP) reads the file again. A file with a mistake changes nothing. These "
-        f"sections wait for a restart: {listing(fixed_sections())}. "
+        f"sections wait for a restart: {listing(waiting_for_restart(1))}; "
+        f"and so does {listing(waiting_for_restart(2))}. "
         f"After a change of {listing(DIALPLAN_SECTIONS)} the dialplan "
         "has to be rendered and reloaded as well."
     )
@@ -335,12 +336,9 @@ DIALPLAN_SECTIONS = ("fastagi", "codes", "supervisors", "agents", "rules", "noti
 """What ``translation.site`` reads."""
 
 
-def fixed_sections() -> tuple[str, ...]:
-    """``server.people.FIXED``, read from the source: importing it would choose Twisted's reactor."""
-    for statement in ast.parse((PACKAGE / "server/people.py").read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "FIXED":
-            return tuple(ast.literal_eval(statement.value))
-    raise LookupError("server/people.py has no FIXED any more")
+def waiting_for_restart(deep: int) -> tuple[str, ...]:
+    """What only a restart changes: sections (1), or keys of the other sections (2)."""
+    return tuple(".".join(place) for place in sections.AFTER_RESTART if len(place) == deep)
 
 
 def section(name: str, field: FieldInfo) -> Iterator[str]:
@@ -499,6 +497,9 @@ def word_of(annotation: str) -> str:
     match = re.fullmatch(r"Annotated\[(.+), Field\(.*\)\]", annotation)
     if match:
         return word_of(match[1]) + (", at least one" if match[1].startswith("tuple") else "")
+    match = re.fullmatch(r"Annotated\[(.+), Restart\.\w+\]", annotation)
+    if match:
+        return word_of(match[1])
     match = re.fullmatch(r"tuple\[(\w+), \.\.\.\]", annotation)
     if match:
         return f"a list; each is {word_of(match[1])}"
@@ -522,7 +523,7 @@ def sentence(text: str) -> str:
 
 def listing(names: tuple[str, ...]) -> str:
     quoted = [f"`{name}`" for name in names]
-    return ", ".join(quoted[:-1]) + " and " + quoted[-1]
+    return " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
 
 # ---- the other pages -----------------------------------------------------------------------------------

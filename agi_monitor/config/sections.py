@@ -23,6 +23,7 @@ from agi_monitor.config.people import (
     Tenant,
     TextVersion,
 )
+from agi_monitor.config.restart import Restart, TopSection, needed_by
 from agi_monitor.config.values import (
     Account,
     Address,
@@ -54,8 +55,10 @@ from agi_monitor.model import (
 )
 
 
-class FastAGI(Section):
+class FastAGI(TopSection):
     """Where Asterisk finds the server."""
+
+    restart = Restart.NEEDED
 
     listen: Address = "127.0.0.1"
     """The address the server listens on."""
@@ -74,8 +77,10 @@ class FastAGI(Section):
         return self.address or self.listen
 
 
-class Codes(Section):
+class Codes(TopSection):
     """What is dialled, before the agent's extension."""
+
+    restart = Restart.NOT_NEEDED
 
     listen: Code = "*222"
     """Hear agent and customer."""
@@ -98,8 +103,10 @@ class ReasonEntry(Section):
     """What it means, for people who read this file."""
 
 
-class Pins(Section):
+class Pins(TopSection):
     """How PINs are asked for."""
+
+    restart = Restart.NOT_NEEDED
 
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Tries in one call."""
@@ -131,8 +138,10 @@ class Pins(Section):
     """So many days after it was made a PIN has to be changed. Without it, never."""
 
 
-class Dialplan(Section):
+class Dialplan(TopSection):
     """The generated dialplan."""
+
+    restart = Restart.NOT_NEEDED
 
     hint_context: Context = "default"
     """Where the hints of the agents' extensions are."""
@@ -164,8 +173,10 @@ class PjsipPart(Section):
     """Sound is encrypted (SDES), and a call without it is refused. Needs `tls`, which the keys travel in."""
 
 
-class Asterisk(Section):
+class Asterisk(TopSection):
     """Which files are made for the PBX, and how it is built."""
+
+    restart = Restart.NOT_NEEDED
 
     flavour: Flavour = Flavour.PLAIN
     """Who writes the PBX's own files: `plain` people, `freepbx` FreePBX, `realtime` a database that Asterisk asks."""
@@ -187,8 +198,10 @@ class Asterisk(Section):
     listening to over to any other phone. Set it where supervisors have to transfer calls of their own."""
 
 
-class Audit(Section):
+class Audit(TopSection):
     """The record of who heard whom: in a file, in the database, or the same in both."""
+
+    restart = Restart.NEEDED
 
     file: Path | None = Path("/var/log/agi-monitor/audit.jsonl")
     """One JSON object a line, appended. The folder must exist. Left empty, there is no file."""
@@ -196,16 +209,20 @@ class Audit(Section):
     """Whether the records are in the database of `store`, too, or only there."""
 
 
-class State(Section):
+class State(TopSection):
     """What survives a restart."""
+
+    restart = Restart.NEEDED
 
     directory: Path = Path("/var/lib/agi-monitor")
     """Holds the database where `store` names no other, the keys of server and audit, and where the audit ends. The
     folder must exist."""
 
 
-class Store(Section):
+class Store(TopSection):
     """The database. Without anything here it is a file in `state.directory`, and needs no set-up."""
+
+    restart = Restart.NEEDED
 
     url: StoreUrl | None = None
     """`postgresql://user:password@host/name`, or `sqlite:///path`. Several servers can share one PostgreSQL."""
@@ -229,8 +246,10 @@ class Store(Section):
         return self.node or platform.node()[:64] or "localhost"
 
 
-class Acknowledgement(Section):
+class Acknowledgement(TopSection):
     """Agents who have not acknowledged that calls are monitored cannot be heard."""
+
+    restart = Restart.NOT_NEEDED
 
     text: Annotated[TextVersion, Field(min_length=1)]
     """The version of the text that they must have been given: `told_text` of the agent."""
@@ -252,8 +271,10 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class Log(Section):
+class Log(TopSection):
     """Logs go to standard error."""
+
+    restart = Restart.NEEDED
 
     level: LogLevel = LogLevel.INFO
     """`debug` adds every AGI command and reply, never the digits of a prompt."""
@@ -270,8 +291,10 @@ class StopSpies(StrEnum):
     """They are hung up."""
 
 
-class Stop(Section):
+class Stop(TopSection):
     """What SIGTERM does. New calls are refused at once in any case, and calls at a prompt end."""
+
+    restart = Restart.NOT_NEEDED
 
     spies: StopSpies = StopSpies.KEEP
     """`keep`: running spies go on until the call ends or the supervisor hangs up, without mode keys.
@@ -294,9 +317,11 @@ class TLS(Section):
     """The name in the certificate, when it is not the same as `ami.host`."""
 
 
-class AMI(Section):
+class AMI(TopSection):
     """The manager interface of the PBX: the live picture of its calls. Without this section every look-up goes over
     AGI, and nothing is known of spies that others start."""
+
+    restart = Restart.NEEDED
 
     node: Name = "pbx"
     """How the audit, the metrics and the command line call this PBX."""
@@ -314,8 +339,10 @@ class AMI(Section):
     """So often the picture is held against a fresh list, and differences are counted."""
 
 
-class Spies(Section):
+class Spies(TopSection):
     """How spies behave, and what happens to those that nobody granted."""
+
+    restart = Restart.NOT_NEEDED
 
     barge: Barge = Barge.CHANSPY
     """What carries a barge."""
@@ -329,14 +356,16 @@ class Spies(Section):
     """Devices that may spy without a grant, such as a recorder's: no alarm for them."""
     orphans: Orphans = Orphans.ADOPT
     """What happens to a spy of ours whose server died, when a server is back."""
-    key: Secret | None = None
+    key: Annotated[Secret | None, Restart.NEEDED] = None
     """Signs grants, so that several servers of one PBX know each other's spies. Without it each server makes one of
     its own, kept in `state.directory`, and takes the others' spies for rogue."""
 
 
-class Notice(Section):
+class Notice(TopSection):
     """Tells the agent, and nobody else on the call, before the supervisor hears anything. Needs `ami`, and the
     dialplan rendered anew."""
+
+    restart = Restart.NOT_NEEDED
 
     sounds: Annotated[tuple[Sound, ...], Field(min_length=1)] = ("beep",)
     """Sound files without their endings, played one after the other."""
@@ -346,9 +375,11 @@ class Notice(Section):
     """Agent groups, extensions, or `all`."""
 
 
-class Protected(Section):
+class Protected(TopSection):
     """Calls that nobody may hear, whoever's. An agent is protected by a rule with `deny`. A call is also protected
     by the channel variable AGI_MONITOR_PROTECTED on the agent's channel, with any value but empty, 0 or no."""
+
+    restart = Restart.NOT_NEEDED
 
     endpoints: tuple[Endpoint, ...] = ()
     """Devices; nobody hears a call that one of them takes part in."""
@@ -356,16 +387,20 @@ class Protected(Section):
     """Numbers of the other party; with a `*` behind it, every number that begins so."""
 
 
-class Control(Section):
+class Control(TopSection):
     """The socket that `agi-monitor calls`, `spies`, `spy` and `events` speak to."""
+
+    restart = Restart.NEEDED
 
     socket: Path | None = None
     """Its path; `control.sock` in `state.directory` when not given. Whoever may open it sees all calls and may end
     spies: it belongs to the server's user and group (0660)."""
 
 
-class Metrics(Section):
+class Metrics(TopSection):
     """Numbers for Prometheus, over HTTP on the loopback interface."""
+
+    restart = Restart.NEEDED
 
     listen: Loopback = "127.0.0.1"
     """The address, of the loopback interface."""
@@ -380,26 +415,26 @@ class Config(Section):
     """Where Asterisk finds the server."""
     codes: Codes = Codes()
     """The feature codes."""
-    supervisors: dict[Name, SupervisorEntry] = Field(default_factory=dict)
+    supervisors: Annotated[dict[Name, SupervisorEntry], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """Who may ask to hear calls, by id. Needed, like the next two, unless `store.people` or `store.plugin` is set."""
-    agents: dict[AgentKey, AgentEntry] = Field(default_factory=dict)
+    agents: Annotated[dict[AgentKey, AgentEntry], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """Whose calls may be heard, by extension."""
-    tenants: dict[Name, Tenant] = Field(default_factory=dict)
+    tenants: Annotated[dict[Name, Tenant], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """The companies that share the PBX, by name; none where it has only one. With any, each supervisor and each agent
     has a `tenant`, and nobody hears an agent of another."""
-    rules: tuple[RuleEntry, ...] = ()
+    rules: Annotated[tuple[RuleEntry, ...], Restart.NOT_NEEDED] = ()
     """Who may hear whom, and how."""
     acknowledgement: Acknowledgement | None = None
     """Agents who have not acknowledged that calls are monitored cannot be heard."""
-    reasons: Annotated[dict[ReasonDigit, ReasonEntry], Field(min_length=1)] = Field(
+    reasons: Annotated[dict[ReasonDigit, ReasonEntry], Field(min_length=1), Restart.NOT_NEEDED] = Field(
         default_factory=lambda: {digit: ReasonEntry(slug=slug) for digit, slug in DEFAULT_REASONS.items()}
     )
     """The digits that a supervisor may press where a rule has `reason_required`."""
     pins: Pins = Pins()
     """How PINs are asked for."""
-    prompts: dict[str, Words] = Field(default_factory=dict)
+    prompts: Annotated[dict[str, Words], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """What is said instead of the default, by refusal reason or cue."""
-    languages: dict[Language, dict[str, Words]] = Field(default_factory=dict)
+    languages: Annotated[dict[Language, dict[str, Words]], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """The same for one language."""
     dialplan: Dialplan = Dialplan()
     """The generated dialplan."""
@@ -411,7 +446,7 @@ class Config(Section):
     """What survives a restart."""
     store: Store = Store()
     """The database."""
-    plugins: tuple[PluginName, ...] = ()
+    plugins: Annotated[tuple[PluginName, ...], Restart.NEEDED] = ()
     """The plug-ins that are loaded, by the names of their entry points; the one of `store.plugin` is, too. An
     installed plug-in that is not named here is never run."""
     ami: AMI | None = None
@@ -430,7 +465,7 @@ class Config(Section):
     """Logs go to standard error."""
     stop: Stop = Stop()
     """What SIGTERM does."""
-    limits: Limits = Limits()
+    limits: Annotated[Limits, Restart.NEEDED] = Limits()
     """What one FastAGI peer may cost: sizes in bytes, times in seconds."""
 
     @property
@@ -452,3 +487,6 @@ class Config(Section):
 
 with_config(ConfigDict(extra="forbid", hide_input_in_errors=True))(Limits)
 Config.model_rebuild(force=True)
+
+AFTER_RESTART = needed_by(Config)
+"""What only a restart changes. It is looked for here, so that a section that does not say it is found at once."""

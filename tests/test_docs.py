@@ -314,7 +314,7 @@ def test_a_missing_target_or_file_is_found() -> None:
 
 PROMISED = {
     "docs/topics/security.md": {
-        "tried again every {:g} seconds": ("server/service.py", "AUDIT_RETRY_SECONDS"),
+        "tried again every {:g} seconds": ("server/audit.py", "AUDIT_RETRY_SECONDS"),
         "after {:,} of them calls are refused": ("storage/audit/sinks.py", "MAX_WAITING"),
         "No more than {:,} phones": ("pins/lock_outs.py", "MAX_STRANGERS"),
     },

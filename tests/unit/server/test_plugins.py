@@ -22,8 +22,8 @@ from agi_monitor.config.sample import SAMPLE
 from agi_monitor.config.sections import Config
 from agi_monitor.errors import AuditInDoubt, AuditUnavailable, CallEnded, ConfigError, StateUnavailable
 from agi_monitor.server.people_plugin import PluginPeople
+from agi_monitor.server.plugin_waits import InTime
 from agi_monitor.server.plugins import Ignored, PluginSink, ignored, installed, named, sinks, together
-from agi_monitor.server.service import InTime
 from agi_monitor.supervision.hooks import SECONDS, Asked
 from tests.doubles.desk import PIN, PIN_HASH, Desk
 

@@ -30,7 +30,8 @@ from agi_monitor.commands.console import console
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.whoami import whoami
 from agi_monitor.config import yaml
-from agi_monitor.config.settings import Config, load
+from agi_monitor.config.loading import load
+from agi_monitor.config.sections import Config
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError
 from agi_monitor.shown import in_json, visible
 from agi_monitor.storage.audit import reading

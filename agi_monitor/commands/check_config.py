@@ -12,7 +12,7 @@ from agi_monitor.commands import terminal
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.config import translation
-from agi_monitor.config.settings import tenant_mistakes
+from agi_monitor.config.checks import tenant_mistakes
 from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.errors import AgiMonitorError, ConfigError
 from agi_monitor.server.plugins import Ignored, ignored, installed

@@ -18,7 +18,7 @@ from agi_monitor.commands import terminal
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.config import translation
-from agi_monitor.config.settings import Config
+from agi_monitor.config.sections import Config
 from agi_monitor.dialplan.parse import parse
 from agi_monitor.dialplan.render import DIALPLAN
 from agi_monitor.dialplan.render import render as render_dialplan

@@ -23,6 +23,8 @@ from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people, store
 from agi_monitor.commands.whoami import whoami
 from agi_monitor.config import document, people_csv, yaml
+from agi_monitor.config.checks import tenant_mistakes
+from agi_monitor.config.loading import load
 from agi_monitor.config.people import (
     AgentEntry,
     Change,
@@ -36,7 +38,7 @@ from agi_monitor.config.people import (
     tree,
     without_pins,
 )
-from agi_monitor.config.settings import Config, load, tenant_mistakes
+from agi_monitor.config.sections import Config
 from agi_monitor.errors import ConfigError
 from agi_monitor.shown import visible
 from agi_monitor.storage.people_table import PeopleTable

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agi_monitor.config.settings import Config, load
+from agi_monitor.config.loading import load
+from agi_monitor.config.sections import Config
 
 if TYPE_CHECKING:
     from agi_monitor.storage.database import Database

@@ -18,8 +18,9 @@ from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people, store
 from agi_monitor.commands.whoami import whoami
 from agi_monitor.config import translation
+from agi_monitor.config.loading import load
 from agi_monitor.config.people import People, SupervisorEntry
-from agi_monitor.config.settings import Config, load
+from agi_monitor.config.sections import Config
 from agi_monitor.model import Locked
 from agi_monitor.pins.lock_outs import LockOut, key, peer_name
 from agi_monitor.pins.records import make_hash

@@ -10,7 +10,7 @@ import click
 
 from agi_monitor.commands import terminal
 from agi_monitor.commands.options import config_option
-from agi_monitor.config.settings import load
+from agi_monitor.config.loading import load
 from agi_monitor.control import client
 from agi_monitor.control.messages import Ask, Problem, Request
 from agi_monitor.control.overview import Row

@@ -14,7 +14,7 @@ import click
 import structlog
 
 from agi_monitor.commands.options import config_option
-from agi_monitor.config.settings import load
+from agi_monitor.config.loading import load
 from agi_monitor.server import logs
 from agi_monitor.server.systemd import Notifier, passed_sockets
 

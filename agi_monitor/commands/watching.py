@@ -174,7 +174,7 @@ def _server(config_path: Path, given: Path | None) -> Iterator[Path]:
 
 def _socket_of_all(config_path: Path) -> Path:
     """Check the whole configuration for where the socket is."""
-    from agi_monitor.config.settings import load
+    from agi_monitor.config.loading import load
 
     config = load(config_path).config
     return socket_path(config.control.socket, config.state.directory)

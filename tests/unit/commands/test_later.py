@@ -28,7 +28,7 @@ from agi_monitor.commands.main import main
 main(sys.argv[1:-1], prog_name="agi-monitor")
 """
 
-CHECKS = frozenset({"pydantic", "agi_monitor.config.settings"})
+CHECKS = frozenset({"pydantic", "agi_monitor.config.sections"})
 """What checks a whole configuration."""
 DRAWS = frozenset({"rich"})
 """What draws a table."""

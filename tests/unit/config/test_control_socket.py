@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from agi_monitor.config import control_socket
+from agi_monitor.config.loading import load
 from agi_monitor.config.sample import SAMPLE
-from agi_monitor.config.settings import Config, load
+from agi_monitor.config.sections import Config
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.errors import ConfigError
 from tests.doubles.desk import PIN_HASH

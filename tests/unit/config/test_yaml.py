@@ -14,7 +14,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from agi_monitor.config import yaml
 from agi_monitor.config.sample import SAMPLE
-from tests.unit.config.test_settings import MISTAKES, TEXT, YAML_PIECES
+from tests.unit.config.test_loading import MISTAKES, TEXT, YAML_PIECES
 
 Tree = Any
 

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agi_monitor.config import translation, yaml
+from agi_monitor.config.loading import load, parse
 from agi_monitor.config.sample import SAMPLE
-from agi_monitor.config.settings import Config, load, parse
+from agi_monitor.config.sections import Config
 from agi_monitor.config.yaml import MAX_BYTES
 from agi_monitor.errors import ConfigError
 from agi_monitor.limits import Limits

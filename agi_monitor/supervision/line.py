@@ -97,7 +97,7 @@ class HandedOver(Exception):
         self.to_uniqueid = to_uniqueid
 
 
-class Line:
+class SupervisorLine:
     """One supervisor's line.
 
     Parameters:

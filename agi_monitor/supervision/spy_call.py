@@ -29,7 +29,7 @@ from agi_monitor.supervision.grant_watch import GrantWatch
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.hooks import Hooks, ResolvedDevices
 from agi_monitor.supervision.identification import identify
-from agi_monitor.supervision.line import Caller, Dialled, HandedOver, Line
+from agi_monitor.supervision.line import Caller, Dialled, HandedOver, SupervisorLine
 from agi_monitor.supervision.owners import agents_at
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.prompts import CHOICE, EXTENSION, NUMBER
@@ -98,7 +98,7 @@ class SpyCall:
         self._resolve = hooks is not None and hooks.resolve
         self._live = live
         self._choice = choice
-        self._line = Line(caller, dialled, policy, audit, clock, seconds, hooks)
+        self._line = SupervisorLine(caller, dialled, policy, audit, clock, seconds, hooks)
         self._spying = Spying(self._line, devices, live, watch)
         self._customer = ""
         """The uniqueid of the other party of the call that was heard last."""

@@ -29,7 +29,7 @@ from agi_monitor.supervision import bridging, chanspy, origins, proof, protected
 from agi_monitor.supervision.grant_watch import GrantWatch
 from agi_monitor.supervision.grants import Grant, Place
 from agi_monitor.supervision.hooks import Asked
-from agi_monitor.supervision.line import HandedOver, Line
+from agi_monitor.supervision.line import HandedOver, SupervisorLine
 from agi_monitor.supervision.onlooker import Onlooker
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
@@ -80,7 +80,9 @@ class Spying:
         watch: holds grants against what is heard there; None without one.
     """
 
-    def __init__(self, line: Line, devices: DeviceLookup, live: LivePbx | None, watch: GrantWatch | None) -> None:
+    def __init__(
+        self, line: SupervisorLine, devices: DeviceLookup, live: LivePbx | None, watch: GrantWatch | None
+    ) -> None:
         self._line = line
         self._caller = line.caller
         self._devices = devices

@@ -24,6 +24,7 @@ from agi_monitor.pbx.spy_watch import SpyWatch
 from agi_monitor.server.metrics import PBXReadings, Readings
 from agi_monitor.server.parts import Part
 from agi_monitor.storage.server_key_file import server_key
+from agi_monitor.supervision.grant_watch import NO_MANAGER, ManagerInterface
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
@@ -57,6 +58,13 @@ class WatchedPbx(Part):
         self._command = config.stop.hangup_command
         self.pbx = None if config.ami is None else self._make_pbx(config.ami)
         self.watch = None if self.pbx is None else self._make_watch(self.pbx, config)
+
+    @property
+    def manager(self) -> ManagerInterface:
+        """What the stories of calls have of it."""
+        if self.pbx is None or self.watch is None:
+            return NO_MANAGER
+        return ManagerInterface(self.pbx, self.watch)
 
     def _make_pbx(self, ami: AMI) -> Pbx:
         tls = None if ami.tls is None else Verification(ami.tls.ca_file, ami.tls.name)

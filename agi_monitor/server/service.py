@@ -39,7 +39,7 @@ from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.node_table import NodeTable
 from agi_monitor.storage.people_table import PeopleTable
 from agi_monitor.supervision.hooks import Hooks, Plugin
-from agi_monitor.supervision.line import Dialled
+from agi_monitor.supervision.line import Dialled, SupervisorLine
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.spy_call import SpyCall
 
@@ -161,25 +161,22 @@ class Server:
             session.refuse()
             return
         request = session.request
-        call = SpyCall(
+        line = SupervisorLine(
             session,
             Dialled(request.channel, request.uniqueid, request.extension, request.language),
             self._policy,
-            self._pins.guard,
-            Devices(
-                self._pbx.pbx,
-                DeviceChannelsOverAgi(session, self.config.dialplan.hint_context),
-                self._fastagi.answered,
-                request.uniqueid,
-            ),
             self._audit.bulletin,
             self._clock,
-            self._pbx.pbx,
-            self._pbx.watch,
-            seconds=self._reactor.seconds,
-            hooks=self._hooks,
+            self._reactor.seconds,
+            self._hooks,
         )
-        await self._fastagi.run(session, call)
+        devices = Devices(
+            self._pbx.manager.live,
+            DeviceChannelsOverAgi(session, self.config.dialplan.hint_context),
+            self._fastagi.answered,
+            request.uniqueid,
+        )
+        await self._fastagi.run(session, SpyCall(line, self._pins.guard, devices, self._pbx.manager))
 
     async def reload(self) -> Reloaded | ReloadRefused:
         """Read the configuration again. A file with a mistake changes nothing, and the log says what is wrong."""

@@ -20,13 +20,12 @@ from agi_monitor.audit.facts import End, SpyEnded, SpyStarted
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded, CommandFailed
 from agi_monitor.live import targets
 from agi_monitor.live.calls import Origin
-from agi_monitor.live.port import LivePbx
 from agi_monitor.live.targets import DeviceChannel, DeviceLookup, Source
 from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal, endpoint_of
 from agi_monitor.names import Uniqueid
 from agi_monitor.rights.circumstances import Circumstances
 from agi_monitor.supervision import bridging, chanspy, origins, proof, protected
-from agi_monitor.supervision.grant_watch import GrantWatch
+from agi_monitor.supervision.grant_watch import ManagerInterface
 from agi_monitor.supervision.grants import Grant, Place
 from agi_monitor.supervision.hooks import Asked
 from agi_monitor.supervision.line import HandedOver, SupervisorLine
@@ -76,19 +75,16 @@ class Spying:
     Parameters:
         line: the supervisor's.
         devices: looks agents up.
-        live: the PBX as its manager interface shows it; None without one.
-        watch: holds grants against what is heard there; None without one.
+        manager: the PBX as its manager interface shows it.
     """
 
-    def __init__(
-        self, line: SupervisorLine, devices: DeviceLookup, live: LivePbx | None, watch: GrantWatch | None
-    ) -> None:
+    def __init__(self, line: SupervisorLine, devices: DeviceLookup, manager: ManagerInterface) -> None:
         self._line = line
         self._caller = line.caller
         self._devices = devices
-        self._live = live
-        self._watch = watch
-        self._onlooker = Onlooker(live, watch)
+        self._live = manager.live
+        self._watch = manager.watch
+        self._onlooker = Onlooker(manager.live, manager.watch)
         self.grants = 0
         """So many were given."""
         self.spying = False
@@ -150,7 +146,7 @@ class Spying:
         self._leave_place()
 
     def _leave_place(self) -> None:
-        if self._place is not None and self._watch is not None:
+        if self._place is not None:
             self._watch.place_left(self._place)
         self._place = None
 
@@ -212,8 +208,7 @@ class Spying:
             return decided
         # Nothing is waited for between the decision and the place: two who ask at once do not both get the last one.
         permitted, self._place = decided
-        if self._watch is not None:
-            self._watch.place_taken(self._place)
+        self._watch.place_taken(self._place)
         self.grants += 1
         grant = Grant(
             call=self._caller.id,
@@ -350,9 +345,9 @@ class Spying:
     # ---- the agent is told -----------------------------------------------------------------------------
 
     async def _tell(self, channel: DeviceChannel) -> bool:
-        if self._watch is None:
-            return False
         notice = self._watch.notice_expected(channel.uniqueid)
+        if notice is None:
+            return False
         try:
             self._line.log.info("notice_begun", spyee=channel.name)
             await self._line.confirm()
@@ -374,6 +369,7 @@ class Spying:
         began = self._line.seconds()
         self.took_over = grant.mode is Mode.TAKE_OVER
         on_record = True
+        signed: str | None = None
         why = End.ERROR
         pressed = ""
         another = False
@@ -384,8 +380,8 @@ class Spying:
             self._line.log.info(
                 "spy_started", grant=grant.number, mode=grant.mode, spyee=grant.spyee, rule=grant.rule
             )
-            if self._watch is not None:
-                signed = self._watch.opened(grant)
+            signed = self._watch.opened(grant)
+            if signed is not None:
                 await self._caller.set_variable(proof.VARIABLE, signed)
                 # Without its proof the spy could not be found at a phone that it is handed to.
                 revoked = None if signed else _NOT_SIGNED
@@ -404,37 +400,37 @@ class Spying:
                 await self._line.confirm()
                 pressed = await self._key_pressed(application, result)
                 why = await self._why(grant, pressed, result)
-                another = self._watch is not None and self._watch.is_another_conversation(grant)
-            if self._watch is not None:
+                another = self._watch.is_another_conversation(grant)
+            if signed is not None:
                 # The proof would go on being one for a spy that somebody else starts on this channel.
                 await self._caller.set_variable(proof.VARIABLE, "")
             # It may have been revoked up to this moment, and has silenced the channel then.
-            revoked = self._revoked(grant) or revoked
+            revoked = self._watch.revoked(grant) or revoked
             if revoked == Reason.TARGET_GONE:
                 why = End.TARGET_GONE
             elif revoked is not None:
                 why = End.HANDED_OVER if revoked == End.HANDED_OVER else End.REVOKED
-                await self._unmute(grant)
+                if signed is not None:
+                    await self._unmute(grant)
         except AuditUnavailable as error:
             on_record = False
             return Refusal(Reason.AUDIT_UNAVAILABLE, str(error))
         except HandedOver as moved:
             why = End.HANDED_OVER
-            if self._watch is None or not await self._watch.was_handed_over(grant):
+            if not await self._watch.was_handed_over(grant):
                 await self._line.handed_over(moved, grant.number, grant.extension)
             self.handed_over = True
             raise
         except CallEnded:
             why = await self._why_the_call_ended(grant)
-            if self._goes_on() and self._watch is not None:
-                # It goes on: whoever watches records its end.
+            if signed is not None and self._goes_on():
+                # It goes on with its proof: the watch finds it by that, and records its end.
                 on_record = False
                 self._watch.left_alone(grant)
             raise
         finally:
             self.spying = False
-            if self._watch is not None:
-                self._watch.closed(grant)
+            self._watch.closed(grant)
             if on_record:
                 seconds = self._line.seconds() - began
                 await self._line.audit.append(self._ended(grant, why, seconds))
@@ -474,7 +470,7 @@ class Spying:
 
     async def _hides_owner(self, channel: DeviceChannel) -> bool:
         device = endpoint_of(channel.name)
-        if self._live is None or device is None:
+        if device is None:
             return False
         try:
             return await self._live.hides_owner(device)
@@ -497,7 +493,7 @@ class Spying:
             spyee: whom.
             source: where the call came from, by its channels; None where they were not asked yet.
         """
-        revoked = self._revoked(grant)
+        revoked = self._watch.revoked(grant)
         if revoked is not None:
             return revoked
         decided = self._decide(spyee, grant.mode, source)
@@ -508,11 +504,10 @@ class Spying:
         return self.spying and not self._caller.hung_up and self.ended_by_server is None
 
     async def _unmute(self, grant: Grant) -> None:
-        if self._watch is not None:
-            # An action that silences the channel may still be on its way.
-            await self._watch.silenced(grant)
-            await self._caller.set_variable("MUTEAUDIO(out)", "off")
-            await self._caller.set_variable("MUTEAUDIO(in)", "off")
+        # An action that silences the channel may still be on its way.
+        await self._watch.silenced(grant)
+        await self._caller.set_variable("MUTEAUDIO(out)", "off")
+        await self._caller.set_variable("MUTEAUDIO(in)", "off")
 
     async def _key_pressed(self, application: str, result: int) -> str:
         # Option X leaves to the pressed key in the exit context (app_chanspy.c); no other end moves the call.
@@ -527,10 +522,10 @@ class Spying:
     async def _why(self, grant: Grant, pressed: str, result: int) -> End:
         if pressed == chanspy.LEAVE_KEY:
             return End.SUPERVISOR_LEFT
-        if pressed == chanspy.END_KEY and self._watch is not None and self._watch.conversation_over(grant):
+        if pressed == chanspy.END_KEY and self._watch.conversation_over(grant):
             return End.CALL_OVER
         if pressed:
-            anew = pressed == chanspy.END_KEY and self._watch is not None and self._watch.begins_anew(grant)
+            anew = pressed == chanspy.END_KEY and self._watch.begins_anew(grant)
             return End.PARTY_CHANGED if anew else End.MODE_KEY
         if grant.mode is Mode.TAKE_OVER:
             # features.c, bridge_exec: SUCCESS also at the end of a bridge that was made.
@@ -538,18 +533,14 @@ class Spying:
             return End.CALL_OVER if made == "SUCCESS" else End.TARGET_GONE
         if await self._caller.get_full_variable("${CHANNEL(state)}", grant.spyee_uniqueid):
             # Somebody else may have come into its place in the call, while the supervisor's own is still here.
-            moved = self._watch is not None and await self._watch.was_handed_over(grant)
-            return End.HANDED_OVER if moved else End.PBX_ENDED
+            return End.HANDED_OVER if await self._watch.was_handed_over(grant) else End.PBX_ENDED
         # Option u: a channel that cannot be found ends ChanSpy with -1; one that was heard and is gone with 0.
         return End.TARGET_GONE if result == -1 else End.CALL_OVER
 
-    def _revoked(self, grant: Grant) -> str | None:
-        return None if self._watch is None else self._watch.revoked(grant)
-
     async def _why_the_call_ended(self, grant: Grant) -> End:
-        if self._watch is not None and await self._watch.was_handed_over(grant):
+        if await self._watch.was_handed_over(grant):
             return End.HANDED_OVER
-        if self._revoked(grant) is not None:
+        if self._watch.revoked(grant) is not None:
             return End.REVOKED
         why = self.why_the_call_ended()
         return End.HANDED_OVER if why is End.SUPERVISOR_HUNG_UP and await self._was_moved() else why

@@ -24,6 +24,7 @@ from agi_monitor.model import Cue, Follow, Mode, Reason, Refusal, SpyRequest
 from agi_monitor.names import unusable_characters
 from agi_monitor.pins.guard import PinGuard
 from agi_monitor.supervision import chanspy, feature_code, scan
+from agi_monitor.supervision.deciding import Spyee
 from agi_monitor.supervision.grant_watch import NO_MANAGER, ManagerInterface
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.hooks import ResolvedDevices
@@ -31,7 +32,7 @@ from agi_monitor.supervision.identification import identify
 from agi_monitor.supervision.line import HandedOver, SupervisorLine
 from agi_monitor.supervision.owners import agents_at
 from agi_monitor.supervision.prompts import CHOICE, EXTENSION, NUMBER
-from agi_monitor.supervision.spying import Spyee, Spying
+from agi_monitor.supervision.spying import Spying
 
 EXTENSION_SECONDS = 8.0
 """Silence after which what was keyed in counts as the extension."""

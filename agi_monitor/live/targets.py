@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -137,6 +137,27 @@ def candidates(devices: AgentDevices, own: frozenset[str]) -> tuple[DeviceChanne
     if devices.channels or devices.reachable:
         return Refusal(Reason.NO_CALL)
     return Refusal(Reason.UNAVAILABLE)
+
+
+def found_again(
+    devices: AgentDevices, own: frozenset[str], uniqueid: str, parties: Collection[str] | None
+) -> DeviceChannel | Refusal:
+    """Return a call that was chosen before, as it is now, or say why it is not that call any more.
+
+    Parameters:
+        devices: the agent's devices at this moment.
+        own: the supervisor's own devices.
+        uniqueid: of the agent's channel.
+        parties: one of them must be on the call still, for it was chosen because of them; None for any.
+    """
+    if not own.isdisjoint(devices.endpoints):
+        return Refusal(Reason.SELF_SPY)
+    channel = next((one for one in devices.channels if one.uniqueid == uniqueid), None)
+    if channel is None:
+        return Refusal(Reason.TARGET_GONE)
+    if parties is not None and (not channel.talking or set(channel.peers).isdisjoint(parties)):
+        return Refusal(Reason.TARGET_GONE, "the call went on with another party")
+    return channel
 
 
 def possible(channel: DeviceChannel, mode: Mode, barge: Barge = Barge.CHANSPY) -> Refusal | None:

@@ -151,6 +151,7 @@ class Deciding:
             or policy.protected.refusal(channel)
             or targets.uncertain(channel)
             or other_owner_refuses(policy, self._live, spyee.agent.extension, channel.name, decide)
+            or self._people_lost
         )
         return Decided(permitted, place) if refusal is None else refusal
 
@@ -184,6 +185,10 @@ class Deciding:
             policy.permitted(self._line.endpoint, self._supervisor_id, extension, mode, known) for known in cases
         ]
         return next((one for one in decided if isinstance(one, Refusal)), decided[0])
+
+    @property
+    def _people_lost(self) -> Refusal | None:
+        return None if self._line.hooks is None else self._line.hooks.lost
 
     @property
     def _supervisor_id(self) -> str | None:

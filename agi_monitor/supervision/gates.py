@@ -27,10 +27,12 @@ confirmation at the source, the application.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
 
+from agi_monitor.live import targets
 from agi_monitor.live.targets import DeviceChannel, DeviceLookup
 from agi_monitor.model import Cue, Mode, Reason, Refusal
 from agi_monitor.names import Uniqueid
@@ -240,9 +242,11 @@ class Gates:
             if answer is Passage.PASSED:
                 return self._take_place(spyee, mode)
             # What was said while something was waited for was about who was on the call then.
-            looked = await self.look(spyee, mode, same=True)
+            looked = await self.look(spyee, mode, spyee.channel.peers)
             if isinstance(looked, Refusal):
                 return looked
+            if looked.channel.on_hold and not spyee.channel.on_hold:
+                return Refusal(Reason.ON_HOLD)
             spyee = looked
 
     async def _ask(self, gates: tuple[Gate, ...], spyee: Spyee, mode: Mode) -> Passage | Refusal:
@@ -263,13 +267,13 @@ class Gates:
         self._deciding.take_place(decided.place)
         return Admitted(spyee, decided)
 
-    async def look(self, spyee: Spyee, mode: Mode, *, same: bool = False) -> Spyee | Refusal:
+    async def look(self, spyee: Spyee, mode: Mode, parties: Collection[str] | None) -> Spyee | Refusal:
         """Look at the call again, as it is now.
 
         Parameters:
             spyee: whom.
             mode: how.
-            same: whether one of those who were on the call must be on it still.
+            parties: one of them must be on the call still; None for any.
         """
         extension = spyee.agent.extension
         # Whoever may not hear the agent any more is not told whether the call is still on.
@@ -279,11 +283,10 @@ class Gates:
         if isinstance(permitted, Refusal):
             return permitted
         devices = await self._devices.devices_of(permitted.agent)
-        channel = next((one for one in devices.channels if one.uniqueid == spyee.channel.uniqueid), None)
-        if channel is None:
-            return Refusal(Reason.TARGET_GONE)
-        if same and set(channel.peers).isdisjoint(spyee.channel.peers):
-            return Refusal(Reason.TARGET_GONE, "the call went on with another party")
+        own, uniqueid = permitted.supervisor.endpoints, spyee.channel.uniqueid
+        channel = targets.found_again(devices, own, uniqueid, parties)
+        if isinstance(channel, Refusal):
+            return channel
         return replace(spyee, agent=permitted.agent, channel=channel, source=devices.source, stale=devices.stale)
 
     def begin_another_call(self) -> None:

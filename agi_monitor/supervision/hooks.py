@@ -241,9 +241,12 @@ class Hooks:
     @property
     def ask(self) -> bool:
         """Whether any plug-in is asked, or does something, before a spy."""
-        return self._people_lost is not None or any(
-            isinstance(plugin.parts, Authorizer | BeforeSpy) for plugin in self.plugins
-        )
+        return any(isinstance(plugin.parts, Authorizer | BeforeSpy) for plugin in self.plugins)
+
+    @property
+    def lost(self) -> Refusal | None:
+        """The refusal of every spy while the plug-in that knows people does not answer; None when it does."""
+        return self._people_lost
 
     async def people_lost(self, plugin: Plugin, error: Exception) -> None:
         """Deny every spy until ``people_found``: the plug-in that knows people does not answer."""
@@ -262,8 +265,6 @@ class Hooks:
 
     async def refusal(self, asked: Asked) -> Refusal | None:
         """Ask every authorizer; the first no counts."""
-        if self._people_lost is not None:
-            return self._people_lost
         for plugin in self.plugins:
             parts = plugin.parts
             if isinstance(parts, Authorizer):

@@ -213,21 +213,21 @@ class SpyCall:
         if isinstance(calls, Refusal):
             return calls
         calls = tuple(call for call in calls if customer in call.peers) or calls
-        spyee: DeviceChannel | None = calls[0]
+        spyee = calls[0]
         if len(calls) > 1:
-            spyee = await self._ask_which(calls)
+            chosen = await self._ask_which(calls)
             # The question takes its time: the configuration and the call may be others by now.
             permitted = self._spying.possible(extension, mode, scan=scan)
             if isinstance(permitted, Refusal):
                 return permitted
-            if spyee is not None:
-                devices = await self._devices.devices_of(permitted.agent)
-                chosen = spyee.uniqueid
-                spyee = next((one for one in devices.channels if one.uniqueid == chosen and one.talking), None)
-                if spyee is None:
-                    return Refusal(Reason.TARGET_GONE)
-        if spyee is None:
-            return Refusal(Reason.AMBIGUOUS, f"{len(calls)} calls")
+            if chosen is None:
+                return Refusal(Reason.AMBIGUOUS, f"{len(calls)} calls")
+            devices = await self._devices.devices_of(permitted.agent)
+            own = permitted.supervisor.endpoints
+            found = targets.found_again(devices, own, chosen.uniqueid, chosen.peers)
+            if isinstance(found, Refusal):
+                return found
+            spyee = found
         if spyee.on_hold:
             return Refusal(Reason.ON_HOLD)
         because = targets.because(spyee, calls)

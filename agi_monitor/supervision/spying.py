@@ -17,6 +17,7 @@ from agi_monitor import names
 from agi_monitor.audit.facts import End, SpyEnded, SpyStarted
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded, CommandFailed
 from agi_monitor.live.calls import Origin
+from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import DeviceChannel, DeviceLookup
 from agi_monitor.model import Barge, Cue, Mode, Reason, Refusal, endpoint_of
 from agi_monitor.names import Uniqueid
@@ -37,12 +38,14 @@ class _Step:
         why: it is over.
         pressed: the key that ended it, or empty.
         another: whether another conversation is on the agent's channel.
+        parties: who talked to the agent then; None where that is not known.
         revoked: why the grant did not hold any more, or empty.
     """
 
     why: End
     pressed: str = ""
     another: bool = False
+    parties: frozenset[str] | None = None
     revoked: str = ""
 
     def unless_revoked(self, revoked: str | None) -> _Step:
@@ -134,19 +137,27 @@ class Spying:
                     wanted = Mode.LISTEN
             if wanted is None:
                 return step.why
-            granted = await self._again(spyee, wanted)
+            granted = await self._again(spyee, wanted, step.parties)
             before = Mode.LISTEN if step.another and grant.mode in _SPOKEN_TO_ALL else grant.mode
             if isinstance(granted, Refusal) and granted.reason is not Reason.TARGET_GONE and wanted is not before:
                 await self._line.refuse(granted, wanted, spyee.agent.extension)
-                granted = await self._again(spyee, before)
+                # No spy was watched while that was said.
+                granted = await self._again(spyee, before, step.parties)
             if isinstance(granted, Refusal):
                 return granted
 
     # ---- may it be? ------------------------------------------------------------------------------------
 
-    async def _again(self, spyee: Spyee, mode: Mode) -> tuple[Grant, Spyee] | Refusal:
-        """Decide on a mode for the call that is being heard: by the rules, and by what the call is now."""
-        looked = await self._gates.look(spyee, mode)
+    async def _again(self, spyee: Spyee, mode: Mode, parties: frozenset[str] | None) -> tuple[Grant, Spyee] | Refusal:
+        """Decide on a mode for the call that is being heard: by the rules, and by what the call is now.
+
+        Parameters:
+            spyee: whom.
+            mode: how.
+            parties: who was on the call when the spy before ended. The record of that end takes its time, and so do
+                plug-ins and a refusal that is said: a key was not meant for who has come since.
+        """
+        looked = await self._gates.look(spyee, mode, parties)
         return looked if isinstance(looked, Refusal) else await self._grant(looked, mode)
 
     async def _grant(self, spyee: Spyee, mode: Mode) -> tuple[Grant, Spyee] | Refusal:
@@ -250,7 +261,12 @@ class Spying:
         await self._line.confirm()
         pressed = await self._key_pressed(application, result)
         why = await self._why(grant, pressed, result)
-        return _Step(why, pressed, self._watch.is_another_conversation(grant))
+        return _Step(why, pressed, self._watch.is_another_conversation(grant), self._parties(spyee))
+
+    def _parties(self, spyee: Spyee) -> frozenset[str] | None:
+        partners = self._live.partners_of(spyee.channel.uniqueid)
+        # Between two bridges there are none for a moment.
+        return None if isinstance(partners, Stale) else frozenset(one.name for one in partners) or None
 
     async def _end(self, grant: Grant, spyee: Spyee, why: End, seconds: float) -> None:
         await self._line.audit.append(self._ended(grant, why, seconds))

@@ -387,6 +387,7 @@ class Desk:
         """What somebody has set the clock on the wall by: ``now`` has it, and how long something took has not."""
         self.policy = POLICY
         self.plugins: tuple[Plugin, ...] = ()
+        self.hooks: Hooks | None = None
         self.pbx = Phone(channel, extension=dialled, script="spy", language=language, transcript=True)
         self.pbx.functions["CONNECTEDLINE"] = lambda channel, _: channel.variables.get("connected number", "")
         self.pbx.application("ChanSpy", self._chanspy)
@@ -495,6 +496,7 @@ class Desk:
     async def serve(self, session: Session) -> None:
         """Tell the story of this call."""
         request = session.request
+        self.hooks = None if not self.plugins else Hooks(self.plugins, in_time, self.audit, lambda: self.now)
         line = SupervisorLine(
             session,
             Dialled(request.channel, request.uniqueid, request.extension, request.language),
@@ -502,7 +504,7 @@ class Desk:
             self.audit,
             lambda: self.now,
             lambda: self.now - self.jumped,
-            None if not self.plugins else Hooks(self.plugins, in_time, self.audit, lambda: self.now),
+            self.hooks,
         )
         manager = NO_MANAGER
         if self.live is not None and self.watch is not None:

@@ -14,7 +14,7 @@ from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.config import translation
 from agi_monitor.model import Direction, Mode
-from agi_monitor.rights.authorization import Allowed, Request
+from agi_monitor.rights.authorization import Allowed, SpyAsk
 from agi_monitor.rights.explain import explain as explain_request
 from agi_monitor.rights.explain import lines, record
 
@@ -87,7 +87,7 @@ def explain(
     whose = policy.agent_for(min(person.endpoints), agent) or policy.agents.get(agent)
     if whose is None:
         raise click.BadParameter(f"{agent!r} is not an agent in {config_path}", param_hint="AGENT")
-    request = Request(
+    request = SpyAsk(
         supervisor=person,
         agent=whose,
         mode=Mode(mode),

@@ -15,9 +15,9 @@ from agi_monitor.rights.authorization import (
     Allowed,
     Effect,
     Obstacle,
-    Request,
     Rights,
     Rule,
+    SpyAsk,
     Standing,
     in_words,
     standing,
@@ -55,14 +55,14 @@ class Explanation:
             be, or where it is allowed.
     """
 
-    request: Request
+    request: SpyAsk
     verdict: Allowed | Refusal
     by: Rule | None
     near: tuple[Near, ...]
     missing: tuple[Obstacle, ...]
 
 
-def explain(rights: Rights, request: Request) -> Explanation:
+def explain(rights: Rights, request: SpyAsk) -> Explanation:
     """Explain what the rules say of a request."""
     near = tuple(Near(rule, rule.obstacles(request)) for rule in rights.near(request.supervisor, request.agent))
     denies = [one for one in near if one.rule.effect is Effect.DENY and one.standing is not Standing.DOES_NOT]

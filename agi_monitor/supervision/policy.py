@@ -18,7 +18,7 @@ from agi_monitor.model import (
     ScanOrder,
     Supervisor,
 )
-from agi_monitor.rights.authorization import ALL, Allowed, Request, Rights, Rule
+from agi_monitor.rights.authorization import ALL, Allowed, Rights, Rule, SpyAsk
 from agi_monitor.rights.circumstances import NOTHING, Circumstances
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
@@ -184,7 +184,7 @@ class Policy:
         extension: str,
         mode: Mode,
         known: Circumstances,
-        decide: Callable[[Request], Allowed | Refusal],
+        decide: Callable[[SpyAsk], Allowed | Refusal],
     ) -> Permitted | Refusal:
         supervisor = self.supervisors.get(endpoint)
         agent = self.agents.get(extension)
@@ -194,7 +194,7 @@ class Policy:
             # Another company's agent is nobody: the audit and the log say which, the phone does not.
             return Refusal(Reason.AGENT_UNKNOWN, "" if agent is None else f"of the tenant {agent.tenant or 'none'}")
         verdict = decide(
-            Request(
+            SpyAsk(
                 supervisor,
                 agent,
                 mode,

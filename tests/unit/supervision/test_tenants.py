@@ -15,7 +15,7 @@ from agi_monitor.live.over_agi import DeviceChannelsOverAgi
 from agi_monitor.live.port import LivePbx, NoLivePbx
 from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent, Mode, Reason, Refusal
-from agi_monitor.rights.authorization import Allowed, Effect, Request, Rule, decide
+from agi_monitor.rights.authorization import Allowed, Effect, Rule, SpyAsk, decide
 from agi_monitor.rights.circumstances import NOTHING
 from agi_monitor.rights.explain import explain
 from agi_monitor.supervision.owners import agents_at, other_owner_refuses
@@ -165,7 +165,7 @@ def test_the_rules_say_so_by_themselves() -> None:
     refused = Refusal(Reason.MODE_DENIED, "the agent is of another tenant")
     assert decide((ALL,), ACME, BETAS, Mode.LISTEN) == refused
     assert decide((ALL,), ACME, ACMES, Mode.LISTEN) == Allowed("everybody")
-    explanation = explain(site().rights, Request(ACME, BETAS, Mode.LISTEN))
+    explanation = explain(site().rights, SpyAsk(ACME, BETAS, Mode.LISTEN))
     assert (explanation.verdict, explanation.near, explanation.missing) == (refused, (), ())
 
 

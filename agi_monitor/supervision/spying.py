@@ -279,14 +279,16 @@ class Spying:
         """Ask the PBX itself, right before the application, who is about to hear whom.
 
         The record took its time, and what was known before it came from events. Now the agent's channel must be the
-        one that was decided on, on the agent's device, in a conversation, and not protected. Who is taken over must
-        be who was to be. The supervisor's call must be at the phone that it came from: that is asked last, because
-        another phone may take the call while the questions before it are answered.
+        one that was decided on, on the agent's device, in a conversation with one of the same parties, and not
+        protected. Who is taken over must be who was to be. The supervisor's call must be at the phone that it came
+        from: that is asked last, because another phone may take the call while the questions before it are answered.
         """
         now = await self._devices.confirmed(spyee.agent, spyee.channel)
         if now is None or not now.talking:
             return Refusal(Reason.TARGET_GONE)
-        if grant.mode is Mode.TAKE_OVER and now.peers != spyee.channel.peers:
+        before = spyee.channel.peers
+        stays = not before or not set(now.peers).isdisjoint(before)
+        if not stays or (grant.mode is Mode.TAKE_OVER and now.peers != before):
             return Refusal(Reason.TARGET_GONE, "the call went on with another party")
         marked = await self._gates.mark.refusal(now)
         if marked is not None:

@@ -210,6 +210,17 @@ def test_the_mode_before_goes_on_after_a_refusal(tmp_path: Path) -> None:
     assert refusals(desk) == ["mode_denied"]
 
 
+@pytest.mark.parametrize("connect", [True, False], ids=["manager-interface", "AGI-alone"])
+@pytest.mark.parametrize("dialled", ["*2221001", "*2231001", "*2241001"], ids=["listen", "whisper", "barge"])
+def test_whoever_comes_while_the_record_is_written_is_not_heard(tmp_path: Path, dialled: str, connect: bool) -> None:
+    """What was asked and said was about the customer who was on before."""
+    desk = connected(tmp_path, dialled) if connect else Desk(tmp_path, dialled)
+    desk.audit.afterwards["spy_started"] = lambda: next_customer(desk)
+    desk.run()
+    assert desk.spies == []
+    assert (ends(desk), refusals(desk)[0]) == (["target_gone"], "target_gone")
+
+
 @pytest.mark.parametrize("step", ["plug-in", "record"])
 def test_whoever_comes_while_the_end_is_recorded_is_not_spoken_to(desk: Desk, step: str) -> None:
     """A key is pressed for the customer who is on; the record and the plug-ins behind the spy take their time."""

@@ -57,11 +57,11 @@ from agi_monitor.supervision.grants import (
     OUR_CONTEXTS,
     Grant,
     Grants,
-    Kind,
     Place,
     Spy,
+    SpyKind,
 )
-from agi_monitor.supervision.onlooker import Onlooker
+from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
 from agi_monitor.supervision.proof import Signer
@@ -229,7 +229,7 @@ class SpyWatch:
         self._notices: dict[int, _Notice] = {}
         self._notice_count = 0
         self._proving: set[Spy] = set()
-        self._onlooker = Onlooker(pbx, self)
+        self._circumstances = LiveCircumstances(pbx, self)
         self._next_check: IDelayedCall | None = None
         self._stopping = False
         self._carriers = Carriers(pbx, reactor, signer, self._ours)
@@ -424,7 +424,7 @@ class SpyWatch:
 
     def take(self, name: str, event: Message) -> None:
         """An event came."""
-        if not self._onlooker.sees:
+        if not self._circumstances.are_live:
             self._check_within()
         if name == "ChanSpyStart":
             if self.grants.contradicts(event, self._reactor.seconds()):
@@ -487,7 +487,7 @@ class SpyWatch:
                 self._transfers.begin(self._take_handed_over(grant), grant.id)
         listed = self.grants.listed(channels, asked_at, self._reactor.seconds(), self._clock(), whole=whole)
         self._take_ends(listed.ended)
-        for spy in (*(spy for spy in listed.found if spy.kind is not Kind.UNPROVEN), *self.grants.unproven()):
+        for spy in (*(spy for spy in listed.found if spy.kind is not SpyKind.UNPROVEN), *self.grants.unproven()):
             self._take_start(spy)
         for spy in self.grants.of_others():
             self._under_way.begin(self._still_proven(spy))
@@ -533,7 +533,7 @@ class SpyWatch:
         spy = self.grants.find(identifier)
         if spy is None:
             return False
-        if spy.grant is not None and spy.kind in (Kind.GRANTED, Kind.ADOPTED):
+        if spy.grant is not None and spy.kind in (SpyKind.GRANTED, SpyKind.ADOPTED):
             await self._end(spy.grant, KILLED, by)
             await self._over_at_last(spy.grant)
             return True
@@ -581,8 +581,8 @@ class SpyWatch:
 
     def _known(self, grant: Grant, spyee_uniqueid: str) -> Circumstances:
         place, now = replace(grant.place, spyee_uniqueid=spyee_uniqueid), self._clock()
-        known = self._onlooker.of_call(place, now, scan=grant.scan, reason=bool(grant.reason), begins=False)
-        if self._onlooker.sees:
+        known = self._circumstances.of_call(place, now, scan=grant.scan, reason=bool(grant.reason), begins=False)
+        if self._circumstances.are_live:
             return known
         # The clock needs no picture.
         heard = max(0.0, now - place.since, self.heard_for(place))
@@ -594,8 +594,8 @@ class SpyWatch:
         policy = self._policy()
         # With the picture lost, or the agent alone or elsewhere, no more is known of the call than that it is heard.
         # What it was when the spy began is not doubted then; the next list, or the next party, tells what it is.
-        is_there = len(self._onlooker.call_of(spyee_uniqueid)) > 1 and not self._agent_is_elsewhere(grant)
-        sure = self._onlooker.sees and is_there
+        is_there = len(self._circumstances.call_of(spyee_uniqueid)) > 1 and not self._agent_is_elsewhere(grant)
+        sure = self._circumstances.are_live and is_there
         decide = policy.permitted if sure else policy.possible
         return decide(grant.endpoint, grant.supervisor, extension, grant.mode, known)
 
@@ -631,7 +631,7 @@ class SpyWatch:
         """See to it that the clock is looked at, and the calls themselves, as long as somebody is heard."""
         if self._stopping or not self._ours():
             return
-        often = self._policy().rights.depend_on_time or not self._onlooker.sees
+        often = self._policy().rights.depend_on_time or not self._circumstances.are_live
         seconds, coming = CHECK_SECONDS if often else SOURCE_SECONDS, self._next_check
         if coming is not None:
             if coming.getTime() - self._reactor.seconds() <= seconds:
@@ -642,7 +642,7 @@ class SpyWatch:
     def _check(self) -> None:
         self._next_check = None
         now = self._reactor.seconds()
-        looks = not self._onlooker.sees or now - self._looked_at >= SOURCE_SECONDS
+        looks = not self._circumstances.are_live or now - self._looked_at >= SOURCE_SECONDS
         self._looked_at = now if looks else self._looked_at
         is_up = isinstance(self._pbx.state, Up)
         for grant in self._ours():
@@ -807,7 +807,7 @@ class SpyWatch:
             return
         if refusal is not None:
             self._under_way.begin(self._end(grant, refusal.reason, ""))
-        elif self._onlooker.sees:
+        elif self._circumstances.are_live:
             await self._compare(grant, heard, names, with_agent=with_agent)
         elif with_agent:
             self._follow_names(grant, behind)
@@ -825,7 +825,7 @@ class SpyWatch:
                 self._pbx.missed()
                 return
         behind = await self._behind(heard, names)
-        if with_agent and self._onlooker.sees and grant in self._ours():
+        if with_agent and self._circumstances.are_live and grant in self._ours():
             self._names_before[grant.id] = _devices(behind)
             self._only_local.pop(grant.id, None)
 
@@ -1143,10 +1143,10 @@ class SpyWatch:
     def _take_start(self, spy: Spy | None) -> None:
         if spy is None:
             return
-        if spy.kind is Kind.UNPROVEN:
+        if spy.kind is SpyKind.UNPROVEN:
             if not self._is_settled_soon(spy):
                 self._under_way.begin(self._prove(spy))
-        elif spy.kind is Kind.ROGUE:
+        elif spy.kind is SpyKind.ROGUE:
             self._under_way.begin(self._take_rogue(spy))
         else:
             self._under_way.begin(self._take_exempt(spy))
@@ -1168,7 +1168,7 @@ class SpyWatch:
             self._pbx.contradicted("ChanSpyStart")
         elif hears is not None:
             for spy in self.grants.spies():
-                if spy.kind is Kind.ADOPTED and spy.spyer_uniqueid == uniqueid:
+                if spy.kind is SpyKind.ADOPTED and spy.spyer_uniqueid == uniqueid:
                     # By its grant it hears nobody any more.
                     self.grants.dropped(spy)
                     self._take_ends([spy])
@@ -1369,9 +1369,9 @@ class SpyWatch:
                 self._prompts[spy.spyer_uniqueid] = look
             return
         kind, why = self._kind(spy, proven)
-        if kind in (Kind.ADOPTED, Kind.OTHERS):
+        if kind in (SpyKind.ADOPTED, SpyKind.OTHERS):
             self._carriers.take_caller(spy.spyer_uniqueid, spy.spyer)
-        if kind is Kind.ADOPTED and proven is not None:
+        if kind is SpyKind.ADOPTED and proven is not None:
             self._carriers.signed[proven.grant.id] = signed
             # Only the clock on the wall goes on while no server runs.
             ago = max(0.0, self._clock() - proven.grant.began)
@@ -1383,12 +1383,12 @@ class SpyWatch:
         if settled is not None and self._policy().rights.depend_on_listeners:
             # It may have begun before some of ours, by the grant of another server.
             self._recheck_call(settled.spyee_uniqueid if settled.grant is None else settled.grant.spyee_uniqueid)
-        if kind is Kind.ROGUE:
+        if kind is SpyKind.ROGUE:
             await self._take_rogue(settled or replace(spy, why=why))
             if settled is None:
                 # Its end came before it was known to be rogue.
                 self._take_rogues_end(spy, "")
-        elif kind is Kind.ADOPTED and proven is not None:
+        elif kind is SpyKind.ADOPTED and proven is not None:
             if settled is not None:
                 await self._take_orphan(proven.grant)
             elif proven.grant not in self._ours():
@@ -1432,17 +1432,17 @@ class SpyWatch:
         if self._signer.read(await self._asked_for_proof(spy)) is None:
             self.grants.dropped(spy)
 
-    def _kind(self, spy: Spy, proven: proof.Proof | None) -> tuple[Kind, str]:
+    def _kind(self, spy: Spy, proven: proof.Proof | None) -> tuple[SpyKind, str]:
         if proven is None:
-            return Kind.ROGUE, "nobody granted it"
+            return SpyKind.ROGUE, "nobody granted it"
         grant = proven.grant
         if grant.spyer_uniqueid != spy.spyer_uniqueid or spy.spyee_uniqueid not in ("", grant.spyee_uniqueid):
-            return Kind.ROGUE, "the grant on its channel is for another call"
+            return SpyKind.ROGUE, "the grant on its channel is for another call"
         if proven.server != self._signer.server:
-            return Kind.OTHERS, ""
+            return SpyKind.OTHERS, ""
         if proven.run == self._signer.run:
-            return Kind.ROGUE, "its grant is over"
-        return Kind.ADOPTED, ""
+            return SpyKind.ROGUE, "its grant is over"
+        return SpyKind.ADOPTED, ""
 
     async def _take_rogue(self, spy: Spy, *, on: bool = True) -> None:
         node, reaction = self._pbx.node, self._policy().rogue if on else RogueSpies.ALARM
@@ -1490,11 +1490,11 @@ class SpyWatch:
                 self._note_beep(spy)
             if spy.spyer.startswith(NOTICE):
                 self._take_notices_end(spy)
-            elif spy.kind is Kind.ROGUE:
+            elif spy.kind is SpyKind.ROGUE:
                 self._take_rogues_end(spy, by)
-            elif spy.kind is Kind.ADOPTED and spy.grant is not None:
+            elif spy.kind is SpyKind.ADOPTED and spy.grant is not None:
                 self._take_orphans_end(spy.grant)
-            elif spy.kind is Kind.UNPROVEN and not spy.idle and not self._is_settled_soon(spy):
+            elif spy.kind is SpyKind.UNPROVEN and not spy.idle and not self._is_settled_soon(spy):
                 self._under_way.begin(self._take_unasked(spy))
 
     async def _take_unasked(self, spy: Spy) -> None:

@@ -19,7 +19,7 @@ from agi_monitor.supervision.grant_watch import ManagerInterface
 from agi_monitor.supervision.grants import Place
 from agi_monitor.supervision.hooks import Asked
 from agi_monitor.supervision.line import SupervisorLine
-from agi_monitor.supervision.onlooker import Onlooker
+from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
 
@@ -68,7 +68,7 @@ class Deciding:
         self._line = line
         self._live = manager.live
         self._watch = manager.watch
-        self._onlooker = Onlooker(manager.live, manager.watch)
+        self._circumstances = LiveCircumstances(manager.live, manager.watch)
         self.scan = False
         """Whether the scan came to the agent."""
         self._place: Place | None = None
@@ -117,10 +117,10 @@ class Deciding:
         if uniqueid:
             place = self._place_on(uniqueid, now)
             reason = True if self.reason_for(uniqueid) else None
-            known = self._onlooker.of_call(place, now, scan=scan, reason=reason, begins=place is not self._place)
+            known = self._circumstances.of_call(place, now, scan=scan, reason=reason, begins=place is not self._place)
         else:
-            known = self._onlooker.before_the_call(now, scan=scan)
-        return self._onlooker.possible(
+            known = self._circumstances.before_the_call(now, scan=scan)
+        return self._circumstances.possible(
             self._line.policy(), self._line.endpoint, self._supervisor_id, extension, mode, known
         )
 
@@ -134,7 +134,7 @@ class Deciding:
         """
         policy, channel, now = self._line.policy(), spyee.channel, self._line.clock()
         place = self._place_on(channel.uniqueid, now)
-        known = self._onlooker.of_call(
+        known = self._circumstances.of_call(
             place,
             now,
             scan=self.scan,
@@ -197,4 +197,4 @@ class Deciding:
     def _place_on(self, uniqueid: str, now: float) -> Place:
         if self._place is not None and self._place.spyee_uniqueid == uniqueid:
             return self._place
-        return self._onlooker.place(self._supervisor_id or "", self._line.dialled.uniqueid, uniqueid, now)
+        return self._circumstances.place(self._supervisor_id or "", self._line.dialled.uniqueid, uniqueid, now)

@@ -18,7 +18,7 @@ from agi_monitor.supervision.grants import Place
 from agi_monitor.supervision.policy import Permitted, Policy
 
 
-class Onlooker:
+class LiveCircumstances:
     """Says what is known at this moment.
 
     Parameters:
@@ -31,7 +31,7 @@ class Onlooker:
         self._watch = watch
 
     @property
-    def sees(self) -> bool:
+    def are_live(self) -> bool:
         """Whether the manager interface shows the PBX now."""
         return self._live.stale() is None
 
@@ -42,7 +42,7 @@ class Onlooker:
             now: seconds since 1970.
             scan: whether the scan came to the agent.
         """
-        return Circumstances(scan=scan, at=_moment(now)) if self.sees else Circumstances(scan=scan)
+        return Circumstances(scan=scan, at=_moment(now)) if self.are_live else Circumstances(scan=scan)
 
     def of_call(self, place: Place, now: float, *, scan: bool, reason: bool | None, begins: bool) -> Circumstances:
         """Return what is known of a supervisor and a call.
@@ -55,7 +55,7 @@ class Onlooker:
             begins: whether the supervisor asks for a place. Then everybody who has one counts, otherwise only those
                 who have had one for longer.
         """
-        if not self.sees:
+        if not self.are_live:
             return Circumstances(scan=scan, reason=reason)
         origin = self._live.origin_of(place.spyee_uniqueid)
         known = None if isinstance(origin, Stale) else origin
@@ -110,7 +110,7 @@ class Onlooker:
             mode: how.
             known: so far.
         """
-        if self.sees:
+        if self.are_live:
             return policy.possible(endpoint, supervisor_id, extension, mode, known)
         reason = True if known.reason is None else known.reason
         return policy.permitted(endpoint, supervisor_id, extension, mode, replace(known, reason=reason))

@@ -61,6 +61,7 @@ PUBLIC = [
 PUBLIC_SESSION = [
     "answer",
     "asyncagi_break",
+    "awaiting",
     "channel_status",
     "control_stream_file",
     "database_del",
@@ -88,6 +89,7 @@ PUBLIC_SESSION = [
     "say_number",
     "say_phonetic",
     "say_time",
+    "send",
     "send_image",
     "send_text",
     "set_autohangup",

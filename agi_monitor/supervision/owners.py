@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from agi_monitor.live.index import Stale
 from agi_monitor.live.port import LivePbx
-from agi_monitor.model import Agent, Reason, Refusal, endpoint_of
+from agi_monitor.model import Agent, Reason, Refusal
+from agi_monitor.names import endpoint_of
 from agi_monitor.supervision.policy import Permitted, Policy
 
 

@@ -22,8 +22,8 @@ from agi_monitor.live import targets
 from agi_monitor.live.calls import Origin
 from agi_monitor.live.port import LivePbx
 from agi_monitor.live.targets import DeviceChannel, DeviceLookup, Source
-from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal, endpoint_of
-from agi_monitor.names import Uniqueid
+from agi_monitor.model import Agent, Barge, Cue, Mode, Reason, Refusal
+from agi_monitor.names import Uniqueid, endpoint_of
 from agi_monitor.rights.circumstances import Circumstances
 from agi_monitor.supervision import bridging, chanspy, origins, proof, protected
 from agi_monitor.supervision.grant_watch import GrantWatch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from agi_monitor import __version__
@@ -18,6 +18,7 @@ from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.spy_watch import SpyWatch
 from agi_monitor.server.metrics import PBXReadings
 from agi_monitor.supervision.grants import Spy
+from agi_monitor.supervision.owners import agent_shown_at
 from agi_monitor.supervision.policy import Policy
 
 Row = Mapping[str, object]
@@ -85,9 +86,9 @@ class ServerOverview:
         calls = pbx.index.calls(pbx.node)
         if isinstance(calls, Stale):
             raise Unavailable(f"there is no picture of {pbx.node} to be trusted now: {calls}")
-        extensions = self._extensions(pbx)
+        agents = self._agents(pbx, calls)
         spies = watch.grants.spies()
-        return [self._call(pbx.node, call, extensions, spies) for call in calls]
+        return [self._call(pbx.node, call, agents, spies) for call in calls]
 
     def spies(self) -> Sequence[Row]:
         """Return who hears whom now. Without a connection, the spies of others are those that were last seen.
@@ -147,18 +148,19 @@ class ServerOverview:
             raise Unavailable("the configuration has no section ami, so the calls of the PBX are not known")
         return self._pbx, self._watch
 
-    def _extensions(self, pbx: Pbx) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for agent in self._policy().agents.values():
-            devices = pbx.devices_of(agent)
-            for endpoint in () if isinstance(devices, Stale) else devices.endpoints:
-                found.setdefault(endpoint, agent.extension)
-        return found
+    def _agents(self, pbx: Pbx, calls: Iterable[Call]) -> Mapping[str, str | None]:
+        """Whose each device is that has a channel. It runs in the reactor's thread: each device is looked up once,
+        and no agent who is on no call.
+        """
+        policy = self._policy()
+        devices = {channel.endpoint for call in calls for channel in call.channels if channel.endpoint is not None}
+        found = {device: agent_shown_at(policy, pbx, device) for device in devices}
+        return {device: None if agent is None else agent.extension for device, agent in found.items()}
 
-    def _call(self, node: str, call: Call, extensions: Mapping[str, str], spies: Sequence[Spy]) -> Row:
+    def _call(self, node: str, call: Call, agents_of: Mapping[str, str | None], spies: Sequence[Spy]) -> Row:
         uniqueids = {channel.uniqueid for channel in call.channels}
         devices = [channel for channel in call.channels if channel.endpoint is not None]
-        agents = [extensions.get(one.endpoint or "") for one in devices]
+        agents = [agents_of.get(one.endpoint or "") for one in devices]
         others = [one.number for one, agent in zip(devices, agents, strict=True) if agent is None and one.number]
         began = [age(channel.uniqueid)[0] for channel in call.channels]
         return {

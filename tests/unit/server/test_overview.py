@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -169,6 +169,26 @@ def test_an_agent_is_known_by_the_devices_of_now(site: Site) -> None:
     site.change(agents={"2001": Agent("2001", frozenset(), ("PJSIP/2001",))})
     assert call_of(site, SPYER_UNIQUEID)["agents"] == ["2001"]
     assert call_of(site, SPYEE_UNIQUEID)["agents"] == []
+
+
+@pytest.mark.parametrize("agents", [1, 500])
+def test_the_calls_cost_by_the_calls(site: Site, agents: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are made in the reactor's thread: each device with a channel is looked up once, and one agent at it."""
+    others = {str(one): Agent(str(one), frozenset()) for one in range(2_000, 2_000 + agents)}
+    site.change(agents={**site.policy.agents, **others})
+    asked: list[str] = []
+
+    def asking(look: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def ask(of: Any) -> Any:
+            asked.append(of.extension if isinstance(of, Agent) else of)
+            return look(of)
+
+        return ask
+
+    for name in ("devices_of", "at_device"):
+        monkeypatch.setattr(site.pbx, name, asking(getattr(site.pbx, name)))
+    assert call_of(site, SPYEE_UNIQUEID)["agents"] == ["1001"]
+    assert sorted(asked) == ["1001", "PJSIP/1001", "PJSIP/2001", "PJSIP/6666", "PJSIP/trunk"]
 
 
 def test_no_calls_without_a_picture(site: Site) -> None:

@@ -18,12 +18,12 @@ from typing import Any
 from channel_index import NODE, cpu, filled
 from processes import save, tell
 
-from agi_monitor.control.overview import Reloaded
 from agi_monitor.live.devices import AtDevice
 from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent
 from agi_monitor.server.overview import ServerOverview
+from agi_monitor.shown import ReloadShown
 from agi_monitor.supervision.policy import Policy
 
 AGENTS = (100, 1_000, 10_000)
@@ -52,9 +52,9 @@ class Live:
         return self.index.at_device(NODE, device)
 
 
-async def unchanged() -> Reloaded:
+async def unchanged() -> ReloadShown:
     """What a reload comes to, which none is asked for."""
-    return Reloaded()
+    return ReloadShown(0, 0, ())
 
 
 def walked(live: Live, policy: Policy) -> dict[str, str]:

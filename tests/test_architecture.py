@@ -47,7 +47,7 @@ SANS_IO = frozenset(
     {
         *("agi.arguments", "agi.connection", "agi.messages"),
         *("ami.authentic", "ami.connection", "ami.limits", "ami.messages", "ami.permissions", "ami.states"),
-        *("control.limits", "control.lines", "control.messages", "control.overview"),
+        *("control.limits", "control.lines", "control.messages"),
     }
 )
 """The cores of the wires: bytes in, events out. They are as pure as a decision."""

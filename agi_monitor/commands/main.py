@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import click
 import structlog
@@ -30,8 +30,7 @@ from agi_monitor.config import translation
 from agi_monitor.config.sample import SAMPLE
 from agi_monitor.config.settings import Config, load, tenant_mistakes
 from agi_monitor.control import client
-from agi_monitor.control.messages import Ask, Problem, Request
-from agi_monitor.control.overview import Row
+from agi_monitor.control.messages import Problem
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.dialplan.render import MANAGER, PJSIP, REALTIME
 from agi_monitor.dialplan.render import render as render_dialplan
@@ -45,6 +44,8 @@ from agi_monitor.storage.state_folder import StateFolder
 from agi_monitor.supervision.hooks import Plugin
 
 DEFAULT_CONFIG = "/etc/agi-monitor/agi-monitor.yaml"
+
+Value = TypeVar("Value")
 
 _config_option = click.option(
     "--config",
@@ -188,7 +189,7 @@ def reload(config_path: Path) -> None:
     config = _load(config_path)
     try:
         path = socket_path(config.control.socket, config.state.directory)
-        reloaded = cast(Row, client.ask(path, Request(Ask.RELOAD))["reloaded"])
+        reloaded = client.reload(path)
     except ControlFailed as error:
         if error.problem not in ("", Problem.UNKNOWN_ASK):
             terminal.fail(str(error))
@@ -196,9 +197,9 @@ def reload(config_path: Path) -> None:
         return
     except AgiMonitorError as error:
         terminal.fail(str(error))
-    terminal.say(f"reloaded: {reloaded['supervisors']} supervisors, {reloaded['agents']} agents")
-    if restart := cast(list[str], reloaded["restart"]):
-        terminal.say(f"needs a restart of the server: {', '.join(restart)}", err=True)
+    terminal.say(f"reloaded: {reloaded.supervisors} supervisors, {reloaded.agents} agents")
+    if reloaded.restart:
+        terminal.say(f"needs a restart of the server: {', '.join(reloaded.restart)}", err=True)
 
 
 def _reload_by_signal(directory: Path, silence: ControlFailed) -> None:
@@ -310,12 +311,12 @@ for group in (audit, people, pin, rules):
 @_json_option
 def status(config_path: Path, socket: Path | None, as_json: bool) -> None:
     """Show the state of the running server. Exit code 1 when its picture of the PBX cannot be trusted."""
-    found = cast(Row, _ask(config_path, socket, Request(Ask.STATUS))["status"])
+    found = _ask(config_path, socket, client.status)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(found.row(), indent=1))
     else:
         _show(tables.status_table(found))
-    sys.exit(0 if tables.is_well(found) else 1)
+    sys.exit(0 if found.is_well else 1)
 
 
 @main.command()
@@ -324,9 +325,9 @@ def status(config_path: Path, socket: Path | None, as_json: bool) -> None:
 @_json_option
 def calls(config_path: Path, socket: Path | None, as_json: bool) -> None:
     """Show current calls: agent, other party, state, duration, queue, and who is listening."""
-    found = cast(list[Row], _ask(config_path, socket, Request(Ask.CALLS))["calls"])
+    found = _ask(config_path, socket, client.calls)
     if as_json:
-        click.echo(json.dumps({"calls": found}, indent=1))
+        click.echo(json.dumps({"calls": [call.row() for call in found]}, indent=1))
     elif found:
         _show(tables.calls_table(found))
     else:
@@ -339,9 +340,9 @@ def calls(config_path: Path, socket: Path | None, as_json: bool) -> None:
 @_json_option
 def spies(config_path: Path, socket: Path | None, as_json: bool) -> None:
     """Show who is listening to whom, through this server or past it. Unauthorized spies are red."""
-    found = cast(list[Row], _ask(config_path, socket, Request(Ask.SPIES))["spies"])
+    found = _ask(config_path, socket, client.spies)
     if as_json:
-        click.echo(json.dumps({"spies": found}, indent=1))
+        click.echo(json.dumps({"spies": [spy.row() for spy in found]}, indent=1))
     elif found:
         _show(tables.spies_table(found))
     else:
@@ -360,11 +361,11 @@ def spy() -> None:
 @_json_option
 def kill(id: str, config_path: Path, socket: Path | None, as_json: bool) -> None:
     """End the spy with this ID, as shown by 'agi-monitor spies'. The audit records who did it."""
-    ended = cast(Row, _ask(config_path, socket, Request(Ask.KILL, id))["ended"])
+    ended = _ask(config_path, socket, lambda path: client.kill(path, id))
     if as_json:
-        click.echo(json.dumps({"ended": ended}, indent=1))
+        click.echo(json.dumps({"ended": ended.row()}, indent=1))
     else:
-        terminal.say(f"ended: {tables.spy_line(ended)}")
+        terminal.say(f"ended: {tables.ended_line(ended)}")
 
 
 @main.command()
@@ -387,9 +388,9 @@ def events(config_path: Path, socket: Path | None, as_json: bool) -> None:
         sys.exit(0)
 
 
-def _ask(config_path: Path, socket: Path | None, request: Request) -> Row:
+def _ask(config_path: Path, socket: Path | None, ask: Callable[[Path], Value]) -> Value:
     try:
-        return client.ask(_socket(config_path, socket), request)
+        return ask(_socket(config_path, socket))
     except AgiMonitorError as error:
         terminal.fail(str(error))
 

@@ -28,7 +28,6 @@ from agi_monitor.audit.bulletin import Bulletin
 from agi_monitor.audit.facts import End, ServerStarted, ServerStopped
 from agi_monitor.config import translation
 from agi_monitor.config.settings import AMI, Config, LogLevel, StopSpies, load
-from agi_monitor.control import overview as answers
 from agi_monitor.control import protocol as control
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded
@@ -45,11 +44,12 @@ from agi_monitor.server.config_process import ConfigProcess
 from agi_monitor.server.garbage import FullCollections
 from agi_monitor.server.metrics import Metrics, Readings
 from agi_monitor.server.overview import ServerOverview
-from agi_monitor.server.people import PeopleInForce, Reloaded, ReloadRefused, Store
+from agi_monitor.server.people import PeopleInForce, Reloaded, Store
 from agi_monitor.server.people_plugin import PluginPeople
 from agi_monitor.server.pin_waits import DeferredWait
 from agi_monitor.server.plugins import ignored, together
 from agi_monitor.server.plugins import sinks as plugin_sinks
+from agi_monitor.shown import ReloadRefused, ReloadShown
 from agi_monitor.storage.audit.file import AuditFile
 from agi_monitor.storage.audit.key_file import audit_key
 from agi_monitor.storage.audit.sinks import MAX_WAITING, AuditSink, AuditSinks
@@ -389,13 +389,12 @@ class Server:
         finally:
             self._notifier.has_reloaded()
 
-    async def _reload_as_asked(self) -> answers.Reloaded:
+    async def _reload_as_asked(self) -> ReloadShown | ReloadRefused:
         """The same, for whoever asks over the control socket."""
         done = await self.reload()
         if isinstance(done, ReloadRefused):
-            return answers.Reloaded(problems=done.problems)
-        supervisors, agents = len(self.config.supervisors), len(self.config.agents)
-        return answers.Reloaded(restart=done.sections_waiting, supervisors=supervisors, agents=agents)
+            return done
+        return ReloadShown(len(self.config.supervisors), len(self.config.agents), done.sections_waiting)
 
     @property
     def config(self) -> Config:

@@ -12,10 +12,10 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from agi_monitor.control.limits import ANSWER_SECONDS, MAX_ANSWER_BYTES
 from agi_monitor.control.messages import Ask, Request
@@ -41,7 +41,7 @@ def status(path: Path, seconds: float = ANSWER_SECONDS) -> StatusShown:
     Raises:
         ControlFailed: there is no answer, it is a no, or it is one of another version.
     """
-    return _answer(path, Request(Ask.STATUS), seconds, lambda said: StatusShown.read(said["status"]))
+    return _answer(path, Request(Ask.STATUS), seconds, "status", StatusShown.read)
 
 
 def calls(path: Path, seconds: float = ANSWER_SECONDS) -> list[CallShown]:
@@ -54,7 +54,7 @@ def calls(path: Path, seconds: float = ANSWER_SECONDS) -> list[CallShown]:
     Raises:
         ControlFailed: there is no answer, it is a no, or it is one of another version.
     """
-    return _answer(path, Request(Ask.CALLS), seconds, lambda said: CallShown.read_each(said["calls"]))
+    return _answer(path, Request(Ask.CALLS), seconds, "calls", CallShown.read_each)
 
 
 def spies(path: Path, seconds: float = ANSWER_SECONDS) -> list[SpyShown]:
@@ -67,7 +67,7 @@ def spies(path: Path, seconds: float = ANSWER_SECONDS) -> list[SpyShown]:
     Raises:
         ControlFailed: there is no answer, it is a no, or it is one of another version.
     """
-    return _answer(path, Request(Ask.SPIES), seconds, lambda said: SpyShown.read_each(said["spies"]))
+    return _answer(path, Request(Ask.SPIES), seconds, "spies", SpyShown.read_each)
 
 
 def kill(path: Path, spy: str, seconds: float = ANSWER_SECONDS) -> SpyEnded:
@@ -81,7 +81,7 @@ def kill(path: Path, spy: str, seconds: float = ANSWER_SECONDS) -> SpyEnded:
     Raises:
         ControlFailed: there is no answer, it is a no, or it is one of another version.
     """
-    return _answer(path, Request(Ask.KILL, spy), seconds, lambda said: SpyEnded.read(said["ended"]))
+    return _answer(path, Request(Ask.KILL, spy), seconds, "ended", SpyEnded.read)
 
 
 def reload(path: Path, seconds: float = ANSWER_SECONDS) -> ReloadShown:
@@ -94,21 +94,21 @@ def reload(path: Path, seconds: float = ANSWER_SECONDS) -> ReloadShown:
     Raises:
         ControlFailed: there is no answer, it is a no, or it is one of another version.
     """
-    return _answer(path, Request(Ask.RELOAD), seconds, lambda said: ReloadShown.read(said["reloaded"]))
+    return _answer(path, Request(Ask.RELOAD), seconds, "reloaded", ReloadShown.read)
 
 
-def _answer(path: Path, request: Request, seconds: float, read: Callable[[Mapping[str, Any]], Value]) -> Value:
+def _answer(path: Path, request: Request, seconds: float, key: str, read: Callable[[object], Value]) -> Value:
     with _connected(path, seconds) as lines:
         said = _asked(path, lines, request)
+    if key not in said:
+        raise _no_answer(path)
     try:
-        return read(said)
+        return read(said[key])
     except NotShown as error:
         raise ControlFailed(
             f"{path}: the answer is not one of agi-monitor in this version: {error}."
             " Restart the server, so that it and this command are of the same one"
         ) from None
-    except KeyError:
-        raise _no_answer(path) from None
 
 
 def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:

@@ -16,7 +16,7 @@ from cryptography import x509
 from agi_monitor.ami.messages import Message
 from agi_monitor.audit.verification import Verdict
 from agi_monitor.config import translation
-from agi_monitor.config.settings import Config
+from agi_monitor.config.sections import Config
 from agi_monitor.control import client
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.dialplan import conf_files

@@ -553,6 +553,9 @@ class NodeCalls:
         event_name = event.get("Event")
         if event_name == "DialEnd":
             dest.dialed_by = ""
+            if event.get("DialStatus") == "ANSWER":
+                # A phone that picked a call up has dialled the code for it, and answers for the one that was called.
+                dest.direction = Direction.IN
         elif event_name == "DialBegin":
             dest.dialed_by = text(event, PLAIN.uniqueid)
         return Outcome.TAKEN

@@ -46,6 +46,12 @@ def hinted(hint: str) -> tuple[str, ...]:
     return tuple(device for device in devices if ENDPOINT.fullmatch(device))[:MAX_DEVICES]
 
 
+def other_half(name: str) -> str | None:
+    """Return the name of the other half of a Local channel; None where the name is that of no half."""
+    local = _LOCAL_HALF.fullmatch(name)
+    return None if local is None else f"{local[1]};{'2' if local[2] == '1' else '1'}"
+
+
 class Variables(Protocol):
     """What is needed of an AGI session."""
 
@@ -225,10 +231,9 @@ class DeviceChannelsOverAgi:
             if way in seen or way.startswith(INTERNAL):
                 continue
             seen[way] = None
-            local = _LOCAL_HALF.fullmatch(way)
+            other = other_half(way)
             behind: list[str] = []
-            if local is not None and len(seen) < MAX_CHANNELS:
-                other = f"{local[1]};{'2' if local[2] == '1' else '1'}"
+            if other is not None and len(seen) < MAX_CHANNELS:
                 seen[other] = None
                 behind, known = await self._in_bridge(other)
                 certain = certain and known

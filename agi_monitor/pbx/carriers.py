@@ -95,12 +95,13 @@ class Carriers:
         own = await self.own(grant)
         return own if own is not None else await self.moved(grant)
 
-    async def moved(self, grant: Grant, guesses: Iterable[str] = ()) -> Confirmed | None:
+    async def moved(self, grant: Grant, guesses: Iterable[str] = (), *, has_story: bool = True) -> Confirmed | None:
         """Find the other phone that a grant's application was handed to.
 
         Parameters:
             grant: the grant.
             guesses: channels that an event names; all that spy are asked where it is none of them.
+            has_story: a story goes on for as long as its application; where there is none, nothing is waited for.
 
         Raises:
             Disconnected, NoAnswer, ActionFailed, ForgedAnswer: as ``of``.
@@ -116,12 +117,13 @@ class Carriers:
                 return found
         own = {other.spyer_uniqueid for other in self._ours()}
         # A channel that another client made may have the uniqueid of a supervisor's that has just ended.
-        own -= set() if await self.own(grant) is not None else {grant.spyer_uniqueid}
+        is_gone = await self.own(grant) is None
+        own -= {grant.spyer_uniqueid} if is_gone else set()
         for item in await self._pbx.channels():
             if not _hears(item) or item.text("Uniqueid") in own:
                 continue
             try:
-                found = await self._carries(grant, item)
+                found = await self._carries(grant, item, is_lost=is_gone and not has_story)
             except AgiMonitorError as error:
                 unasked = error
                 continue
@@ -131,7 +133,7 @@ class Carriers:
             raise unasked
         return None
 
-    async def _carries(self, grant: Grant, item: Headers) -> Confirmed | None:
+    async def _carries(self, grant: Grant, item: Headers, *, is_lost: bool) -> Confirmed | None:
         """Return a channel on which the signed grant stands; or its application runs, once the call is lost."""
         channel = Uniqueid.read(item.get("Uniqueid") or "")
         if channel is None:
@@ -143,8 +145,9 @@ class Carriers:
             text = ""
         if text and text == self.signed.get(grant.id):
             return await confirmation.carrier(self._pbx, channel, text)
-        since = self._gone_since.get(grant.id, self._reactor.seconds())
-        if text is None or self._reactor.seconds() - since < GONE_SECONDS or grant not in self._ours():
+        gone_for = self._reactor.seconds() - self._gone_since.get(grant.id, self._reactor.seconds())
+        is_lost = is_lost or (gone_for >= GONE_SECONDS and grant in self._ours())
+        if text is None or not is_lost:
             return None
         proven = self._signer.read(text)
         by_right = proven is not None and proven.grant.spyer_uniqueid == channel
@@ -158,11 +161,14 @@ class Carriers:
         Raises:
             ActionFailed: it stays.
         """
-        until = self._reactor.seconds() + GONE_SECONDS
+        asked_at = self._reactor.seconds()
+        until = asked_at + GONE_SECONDS
         while await self._pbx.variable(uniqueid, "CHANNEL(state)") is not None:
-            if self._reactor.seconds() >= until:
+            # An answer that takes its time says how it was when it was asked for.
+            if asked_at >= until:
                 raise ActionFailed("Hangup", f"yes, and the channel is still there {GONE_SECONDS:g} s later")
             await deferLater(self._reactor, LOOK_SECONDS)
+            asked_at = self._reactor.seconds()
 
 
 def _hears(item: Headers) -> bool:

@@ -34,9 +34,10 @@ GUARD_SECONDS = 0.5
 """Between two looks at a call whose door stays closed for longer, as somebody on it cannot be read."""
 
 LEARN_TRIES = 4
-"""So often it is asked who is on a call that a supervisor has joined."""
+"""So often it is asked who is on a call that a supervisor has joined, and where it is once somebody has left it for
+another bridge."""
 
-TRANSFERRED = "BlindTransfer"
+TRANSFERRED, LEFT = "BlindTransfer", "BridgeLeave"
 
 MAX_ASKED = 16
 """Members of a call who are asked with whom they talk."""
@@ -68,6 +69,8 @@ class JoinedCall:
         forgetting: the look after which it is forgotten: its story is over.
         unseen: its story ended while nothing was told of it; the next list shows who is on it.
         recorded: a stranger in it is on record.
+        looks: so often it is still asked which bridge it is in.
+        met: the names of those who were in another bridge before anybody of the call came there.
     """
 
     grant: Grant
@@ -83,13 +86,34 @@ class JoinedCall:
     forgetting: IDelayedCall | None = None
     unseen: bool = False
     recorded: bool = False
+    looks: int = 0
+    met: set[str] = field(default_factory=set)
 
     def forget_left(self, before: float) -> None:
-        """Forget who left before a moment: where they are now is another call."""
+        """Forget who left before a moment: where they are now is another call. While it is asked where the call is,
+        they may be on it."""
+        if self.looks:
+            return
         for one in [one for one, at in self.left.items() if at < before]:
             del self.left[one]
             self.known.pop(one, None)
             self.names.pop(one, None)
+
+    def move(self, bridge: BridgeId, items: Iterable[Message], now: float) -> None:
+        """It is in another bridge. Who is not there has left it; a channel that a list cannot show may be there.
+
+        Parameters:
+            bridge: which.
+            items: of the list of channels.
+            now: on the reactor's clock.
+        """
+        self.bridge = bridge
+        on_it = {item.text("Uniqueid") for item in items if item.get("BridgeId") in (None, bridge)}
+        for one in self.known:
+            if one in on_it:
+                self.left.pop(one, None)
+            else:
+                self.left.setdefault(one, now)
 
 
 class JoinedCalls:
@@ -209,6 +233,8 @@ class JoinedCalls:
                     joined.left.pop(uniqueid, None)
                 else:
                     self._begin(self._put_out(joined, uniqueid, bridge), joined.grant.id)
+            elif bridge != joined.bridge and uniqueid in joined.known:
+                self._follow(joined, self._pbx.members_with(uniqueid) or frozenset())
 
     def take_leave(self, event: Message) -> None:
         """Somebody left a joined call. Whoever came in the supervisor's place may have a number that makes an event
@@ -219,8 +245,12 @@ class JoinedCalls:
                 continue
             joined.forget_left(now - DOOR_SECONDS)
             joined.left[uniqueid] = now
-            if uniqueid == joined.grant.spyer_uniqueid and self._pbx.stale() is not None:
-                self._begin(self._close_when_left(joined, uniqueid, "BridgeLeave"), joined.grant.id)
+            if self._pbx.stale() is None:
+                continue
+            # Nor need it be told where they went.
+            self._follow(joined)
+            if uniqueid == joined.grant.spyer_uniqueid:
+                self._begin(self._close_when_left(joined, uniqueid, LEFT), joined.grant.id)
 
     def listed(self, channels: Sequence[Message], *, whole: bool) -> None:
         """The lists came. Joined calls of which nothing was told are found, by an earlier run or while the connection
@@ -231,6 +261,8 @@ class JoinedCalls:
             if whole and unseen and joined.learned and joined.grant.spyer_uniqueid not in at:
                 self._close_door(joined)
             joined.unseen = joined.unseen and not whole
+            if any(at[one].text("BridgeId") not in ("", joined.bridge) for one in joined.known if one in at):
+                self._follow(joined)
         for grant in self._ours():
             item = at.get(grant.spyer_uniqueid)
             if item is None or grant in self or item.text("Application") != bridging.JOIN:
@@ -283,12 +315,15 @@ class JoinedCalls:
 
     async def _admit(self, joined: JoinedCall, uniqueid: str, name: str, since: float) -> None:
         """Somebody came in while the door was open: they are on it by right, when the PBX has them there."""
-        until = self._reactor.seconds() + GONE_SECONDS
+        asked_at = self._reactor.seconds()
+        until = asked_at + GONE_SECONDS
         while not await self._is_on_it(joined, uniqueid):
-            if self._reactor.seconds() >= until:
+            # An answer that takes its time says how it was when it was asked for.
+            if asked_at >= until:
                 log.debug("joined_call_not_entered", node=self._pbx.node, grant=joined.grant.id, uniqueid=uniqueid)
                 return
             await deferLater(self._reactor, LOOK_SECONDS)
+            asked_at = self._reactor.seconds()
         if joined.closed_until < self._reactor.seconds():
             joined.known.setdefault(uniqueid, since)
             joined.names[uniqueid] = name
@@ -310,6 +345,95 @@ class JoinedCalls:
         except ForgedAnswer:
             return None
 
+    # ---- where it is -----------------------------------------------------------------------------------
+
+    def _follow(self, joined: JoinedCall, met: Iterable[str] = ()) -> None:
+        """Somebody of a joined call may be in another bridge: Asterisk merges two calls that an attended transfer
+        joins. While the door is closed, whoever sweeps finds them.
+
+        Parameters:
+            joined: the call.
+            met: the names of those who were there.
+        """
+        now = self._reactor.seconds()
+        if joined.closed_until >= now:
+            return
+        joined.met.update(met)
+        if joined.looks:
+            joined.looks = LEARN_TRIES
+            return
+        joined.forget_left(now - DOOR_SECONDS)
+        joined.looks = LEARN_TRIES
+        # No story waits for that.
+        self._begin(self._look_where(joined), "")
+
+    async def _look_where(self, joined: JoinedCall) -> None:
+        """Ask where a joined call is, until it is in another bridge, or often enough: its members may have gone to a
+        call of their own."""
+        try:
+            while not await self._is_elsewhere(joined) and joined.looks > 1:
+                joined.looks -= 1
+                await deferLater(self._reactor, LOOK_SECONDS)
+        finally:
+            joined.looks = 0
+            joined.met.clear()
+
+    async def _is_elsewhere(self, joined: JoinedCall) -> bool:
+        """Take in that a joined call is in another bridge. Returns whether nothing is left to be asked.
+
+        Where the supervisor is, the call is, and who is there is on it by right: Asterisk moves everybody but whoever
+        transfers it (bridge.c, bridge_do_merge). Where only others are, whom they have met may be there in the
+        supervisor's place, and nobody is on it by right for that.
+        """
+        try:
+            peers = await self._peers(joined.grant.spyer_uniqueid) or frozenset()
+            items = await self._pbx.channels()
+            bridge = await self._bridge_of_spyer(joined, items, peers)
+        except AgiMonitorError as error:
+            log.warning("joined_call_unknown", node=self._pbx.node, grant=joined.grant.id, error=str(error))
+            return False
+        now = self._reactor.seconds()
+        if joined.closed_until >= now:
+            return True
+        with_spyer = bridge is not None
+        bridge = bridge or self._bridge_of_two(joined, items)
+        if bridge is None or bridge == joined.bridge:
+            return False
+        joined.move(bridge, items, now)
+        for item in items if with_spyer else ():
+            uniqueid, name = item.text("Uniqueid"), item.text("Channel")
+            on_it = item.get("BridgeId") == bridge or (item.get("BridgeId") is None and name in peers)
+            if on_it and uniqueid not in joined.strangers:
+                # Who came behind the others counts as who came in just now.
+                joined.known.setdefault(uniqueid, float("-inf") if name in joined.met else now)
+                joined.names[uniqueid] = name
+        log.info("joined_call_moved", node=self._pbx.node, grant=joined.grant.id, bridge=bridge)
+        return True
+
+    async def _bridge_of_spyer(
+        self, joined: JoinedCall, items: Sequence[Message], peers: frozenset[str]
+    ) -> BridgeId | None:
+        """Return the bridge that a supervisor is in: by their own item, or, where a list cannot show that, by who is
+        in it with them and says so. Who has just left it names the others for a moment."""
+        spyer = joined.grant.spyer
+        for item in items:
+            if item.text("Channel") == spyer and item.get("BridgeId") is not None:
+                return BridgeId.read(item.text("BridgeId"))
+        for item in items:
+            bridge = BridgeId.read(item.text("BridgeId")) if item.text("Channel") in peers else None
+            if bridge is not None and spyer in (await self._peers(item.text("Uniqueid")) or ()):
+                return bridge
+        return None
+
+    def _bridge_of_two(self, joined: JoinedCall, items: Sequence[Message]) -> BridgeId | None:
+        """Return the bridge that at least two are in who are on a call by right: one alone has left it."""
+        known = joined.known.keys() - {joined.grant.spyer_uniqueid} - self._other_spyers(joined)
+        read = (BridgeId.read(item.text("BridgeId")) for item in items if item.text("Uniqueid") in known)
+        counted = Counter(bridge for bridge in read if bridge is not None)
+        if joined.bridge in counted:
+            return joined.bridge
+        return next((bridge for bridge, count in counted.most_common(1) if count > 1), None)
+
     # ---- the door --------------------------------------------------------------------------------------
 
     async def _close_when_left(self, joined: JoinedCall, uniqueid: str, told: str, stranger: str = "") -> None:
@@ -322,18 +446,22 @@ class JoinedCalls:
             told: the name of the event.
             stranger: who came into that place, where the event says so.
         """
-        channel = Uniqueid.read(uniqueid)
-        began = self._reactor.seconds()
+        channel, bridge = Uniqueid.read(uniqueid), joined.bridge
+        asked_at = began = self._reactor.seconds()
         until = began + GONE_SECONDS
         try:
             while channel is not None and await confirmation.in_bridge(self._pbx, channel):
                 if told == TRANSFERRED and (sent := await self._sent_away(joined, began - DOOR_SECONDS)):
                     joined.strangers |= sent
                     break
-                if self._reactor.seconds() >= until:
+                if joined.bridge != bridge and told == LEFT:
+                    # They left one bridge for the other, with the call.
+                    return
+                if asked_at >= until:
                     self._pbx.contradicted(told)
                     return
                 await deferLater(self._reactor, LOOK_SECONDS)
+                asked_at = self._reactor.seconds()
         except AgiMonitorError as error:
             # Who cannot be asked does not keep the door open.
             log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
@@ -445,8 +573,7 @@ class JoinedCalls:
         # One of several who are elsewhere has left for another call.
         bridges = {bridge for bridge, count in counted.items() if count >= min(2, len(on_it))}
         if bridges:
-            joined.bridge = min(bridges)
-            joined.left.clear()
+            joined.move(min(bridges), on_it, self._reactor.seconds())
         return bridges
 
     async def _named(self, joined: JoinedCall, on_it: Sequence[Message]) -> frozenset[str]:

@@ -356,6 +356,24 @@ class Pbx:
             return None
         return answer.message.text("Value")
 
+    async def variable_of(self, name: str, variable: str) -> str:
+        """Return a variable of a channel that is known by its name alone; empty when the channel is gone.
+
+        Raises:
+            Disconnected, NoAnswer: as ``variable``.
+            ForgedAnswer: the value holds a line break, or the name is none that can be asked for.
+        """
+        channel = ChannelName.read(name)
+        if channel is None:
+            raise ForgedAnswer("Getvar")
+        try:
+            answer = await self._client.perform(action("Getvar", ("Channel", channel), ("Variable", variable)))
+        except ForgedAnswer:
+            raise
+        except ActionFailed:
+            return ""
+        return answer.message.text("Value")
+
     async def _must_answer(self) -> None:
         try:
             await self._client.perform(action("Getvar", ("Variable", ALWAYS)))
@@ -699,7 +717,7 @@ class Pbx:
         others: list[str] = []
         for name in names[:MAX_APPLICATION_QUESTIONS]:
             try:
-                hears = await self._of_channel(name, "CHANNEL(appname)") in HEARING or name.startswith(SNOOP)
+                hears = await self.variable_of(name, "CHANNEL(appname)") in HEARING or name.startswith(SNOOP)
             except ForgedAnswer:
                 hears = True
             (hear if hears else others).append(name)
@@ -727,7 +745,7 @@ class Pbx:
 
     async def _item(self, name: str) -> Message | None:
         """Return a channel as CoreShowChannels lists it, without the numbers; None when it has ended."""
-        uniqueid = Uniqueid.read(await self._of_channel(name, "UNIQUEID"))
+        uniqueid = Uniqueid.read(await self.variable_of(name, "UNIQUEID"))
         if uniqueid is None:
             return None
         headers = [("Event", "CoreShowChannel"), ("Channel", name), ("Uniqueid", uniqueid)]
@@ -744,19 +762,6 @@ class Pbx:
                 # An application's arguments may hold what was dialled. That it runs is known all the same.
                 headers.append((header, ""))
         return Message(tuple(headers))
-
-    async def _of_channel(self, name: str, variable: str) -> str:
-        """Return a variable of a channel that is known by its name alone; empty when the channel is gone."""
-        channel = ChannelName.read(name)
-        if channel is None:
-            raise ForgedAnswer("Getvar")
-        try:
-            answer = await self._client.perform(action("Getvar", ("Channel", channel), ("Variable", variable)))
-        except ForgedAnswer:
-            raise
-        except ActionFailed:
-            return ""
-        return answer.message.text("Value")
 
     async def _value(self, function: str) -> str:
         """Return the value of a function that needs no channel."""

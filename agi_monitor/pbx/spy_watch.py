@@ -36,7 +36,7 @@ from agi_monitor.audit.facts import (
 )
 from agi_monitor.errors import ActionFailed, AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer
 from agi_monitor.live.index import Stale
-from agi_monitor.live.over_agi import INTERNAL
+from agi_monitor.live.over_agi import INTERNAL, MAX_CHANNELS, other_half
 from agi_monitor.live.targets import ChannelState, DeviceChannel
 from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.names import BridgeId, Uniqueid
@@ -73,6 +73,10 @@ KEY_SECONDS = 0.12
 SEARCH_SECONDS = (0.05, 0.2, 0.75)
 """Between the looks for a spy that may have been handed over, after the first one, for which its story waits."""
 
+STOP_SECONDS = (0.05, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 5)
+"""Between the looks whether a spy is over whose end was told. On a busy PBX its channel, or its story, takes a while
+to go on; if it never does, somebody else wrote that."""
+
 CLOSE_SECONDS = 1.0
 """How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
 
@@ -106,6 +110,9 @@ CHECK_SECONDS = 0.5
 
 BEEPS_WITHIN_SECONDS = 60.0
 """Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together."""
+
+LOCAL = "Local/"
+"""How the name of a Local channel begins. It says nothing of who talks."""
 
 MAX_BEEPS = 100
 """Beeps to one channel that are kept of that time."""
@@ -201,6 +208,8 @@ class SpyWatch:
         """By grant, everybody who talked to the agent in the conversation that its minutes are of."""
         self._names_before: dict[str, frozenset[str]] = {}
         """By grant, who was on the line with the agent when the PBX itself last said so, and the picture as well."""
+        self._only_local: dict[str, float] = {}
+        """By grant, since when nobody is on the line with the agent but Local channels that lead to nobody."""
         self._only_party: dict[str, frozenset[str]] = {}
         """By grant, who talked to the agent alone the last time that somebody did."""
         self._stops: dict[str, float] = {}
@@ -229,8 +238,8 @@ class SpyWatch:
         )
         self._hung_up: set[str] = set()
         """Grants whose carriers were hung up and are gone."""
-        self._putting_out: set[str] = set()
-        """Phones that a spy was handed to and that are being hung up."""
+        self._putting_out: dict[str, IDelayedCall | None] = {}
+        """Phones that a spy was handed to and that are being hung up, and the next try where there is one."""
         self._looking: set[str] = set()
         """Grants whose calls are looked at."""
         self._looked_at = float("-inf")
@@ -241,7 +250,7 @@ class SpyWatch:
         """Look at the clock no more."""
         self._stopping = True
         waiting = [*self._alone.values(), *self._beeps.values(), *self._prompts.values()]
-        waiting += [] if self._next_check is None else [self._next_check]
+        waiting += [call for call in (self._next_check, *self._putting_out.values()) if call is not None]
         for call in waiting:
             call.cancel()
         self._next_check = None
@@ -249,6 +258,7 @@ class SpyWatch:
         self._alone.clear()
         self._beeps.clear()
         self._prompts.clear()
+        self._putting_out.clear()
 
     async def idle(self) -> None:
         """Wait for everything that is under way."""
@@ -307,6 +317,7 @@ class SpyWatch:
         self._only_party.pop(grant.id, None)
         self._conversation.pop(grant.id, None)
         self._names_before.pop(grant.id, None)
+        self._only_local.pop(grant.id, None)
         self._joined.story_over(grant)
         self._stops.pop(grant.spyer_uniqueid, None)
         self._anew.pop(grant.id, None)
@@ -424,11 +435,11 @@ class SpyWatch:
             if self.grants.granted_to(event.text("SpyerUniqueid")) is not None:
                 self._stops[event.text("SpyerUniqueid")] = self._reactor.seconds()
             if self.grants.is_told(event) or self.grants.is_known(event.text("SpyerUniqueid")):
-                self._under_way.begin(self._take_stop(event))
+                self._under_way.begin(self._or_list(self._take_stop(event)))
         elif name == "Hangup":
             uniqueid = event.text("Uniqueid")
             if self.grants.concerns(uniqueid) or any(uniqueid in why for why, _ in self._ending.values()):
-                self._under_way.begin(self._take_hangup(uniqueid))
+                self._under_way.begin(self._or_list(self._take_hangup(uniqueid)))
         elif name in ("HangupRequest", "SoftHangupRequest"):
             for grant in self.grants.adopted():
                 if grant.spyer_uniqueid == event.text("Uniqueid"):
@@ -741,7 +752,7 @@ class SpyWatch:
 
     def _is_local(self, uniqueid: str) -> bool:
         channel = self._pbx.channel(uniqueid)
-        return channel is not None and not isinstance(channel, Stale) and channel.name.startswith("Local/")
+        return channel is not None and not isinstance(channel, Stale) and channel.name.startswith(LOCAL)
 
     def _left_alone_for_certain(self, grant: Grant) -> None:
         if grant in self.grants.adopted():
@@ -788,8 +799,9 @@ class SpyWatch:
         names = None if heard is None else await self._names_with(heard)
         if heard is None or names is None or grant not in self._ours():
             return
-        number = await self._number_with(heard)
-        channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, tuple(sorted(names)), number=number)
+        number, behind = await self._number_with(heard), await self._behind(heard, names)
+        peers = tuple(sorted(names | behind))
+        channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, peers, number=number)
         refusal = self._policy().protected.refusal(channel)
         if grant not in self._ours():
             return
@@ -798,7 +810,7 @@ class SpyWatch:
         elif self._onlooker.sees:
             await self._compare(grant, heard, names, with_agent=with_agent)
         elif with_agent:
-            self._follow_names(grant, names)
+            self._follow_names(grant, behind)
 
     async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
         """Compare the trusted picture with what the PBX said. Where it lacks somebody, the lists are asked for."""
@@ -812,21 +824,35 @@ class SpyWatch:
             if not self._knows(heard, names):
                 self._pbx.missed()
                 return
-        if with_agent and self._onlooker.sees:
-            self._names_before[grant.id] = names
+        behind = await self._behind(heard, names)
+        if with_agent and self._onlooker.sees and grant in self._ours():
+            self._names_before[grant.id] = _devices(behind)
+            self._only_local.pop(grant.id, None)
 
     def _knows(self, heard: Confirmed, names: frozenset[str]) -> bool:
         known = self._pbx.members_with(heard.uniqueid)
         return known is None or names <= known
 
     def _follow_names(self, grant: Grant, names: frozenset[str]) -> None:
-        """While the picture is in doubt, end the spy with the conversation, or begin it again."""
-        before = self._names_before.get(grant.id)
+        """While the picture is in doubt, end the spy with the conversation, or begin it again.
+
+        Who is behind a Local channel is the party, so it is the same one when Asterisk takes that channel out of the
+        way. One that leads to nobody says nothing for a moment; what stays is a party. Whom it leads to in the end is
+        no other party than it was itself.
+        """
+        names, before = _devices(names), self._names_before.get(grant.id)
+        if before and names.isdisjoint(before) and _are_local(names):
+            since = self._only_local.setdefault(grant.id, self._reactor.seconds())
+            if self._reactor.seconds() - since < ALONE_SECONDS:
+                return
+        self._only_local.pop(grant.id, None)
         self._names_before[grant.id] = names
         if not before or not names.isdisjoint(before) or grant.id in self._anew or grant.id in self._over:
             return
         if not names:
             self._left_alone_for_certain(grant)
+        elif _are_local(before) and not _are_local(names):
+            return
         elif grant in self.grants.adopted():
             self._under_way.begin(self._end(grant, OVER, ""))
         else:
@@ -835,12 +861,37 @@ class SpyWatch:
     async def _names_with(self, heard: Confirmed) -> frozenset[str] | None:
         """Return who is in a bridge with a channel, without supervisors of ours; None where that cannot be read."""
         try:
-            peers = await self._pbx.variable(heard.uniqueid, "BRIDGEPEER")
+            return self._named(await self._pbx.variable(heard.uniqueid, "BRIDGEPEER") or "")
         except ForgedAnswer:
             return None
-        names = frozenset() if peers is None else frozenset(peers.split(","))
+
+    async def _behind(self, heard: Confirmed, names: frozenset[str]) -> frozenset[str]:
+        """Return who talks to a channel, with each Local channel followed to whoever is behind it. One that leads to
+        nobody, or to whom cannot be read, stays itself."""
+        found: set[str] = set()
+        ways = sorted(names)
+        seen: set[str] = {heard.name}
+        for way in ways:  # grows while it is walked
+            other = other_half(way)
+            if way in seen or other in seen:
+                continue
+            seen.add(way)
+            behind: frozenset[str] = frozenset()
+            if other is not None and len(seen) < MAX_CHANNELS:
+                try:
+                    behind = self._named(await self._pbx.variable_of(other, "BRIDGEPEER"))
+                except ForgedAnswer:
+                    log.debug("party_unreadable", node=self._pbx.node, way=way)
+            if behind:
+                ways += sorted(behind)
+            else:
+                found.add(way)
+        return frozenset(found)
+
+    def _named(self, peers: str) -> frozenset[str]:
         ours = {other.spyer for other in self._ours()}
-        return frozenset(name for name in names - ours if name and not name.startswith(INTERNAL))
+        names = frozenset(peers.split(",")) - ours
+        return frozenset(name for name in names if name and not name.startswith(INTERNAL))
 
     async def _number_with(self, heard: Confirmed) -> str:
         """Return the digits of the other party's number, where some are protected; none where it has a line break."""
@@ -1006,24 +1057,44 @@ class SpyWatch:
     async def _look_for(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
         """Look once for the phone that a spy was handed to, and end it there."""
         try:
-            moved = await self._carriers.moved(grant, guesses)
+            moved = await self._carriers.moved(grant, guesses, has_story=grant not in self.grants.adopted())
+            if moved is not None:
+                await self._end_handed_over(grant, moved)
         except AgiMonitorError as error:
             # The next look, or the next list, asks again.
             log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
-            return
-        if moved is not None:
-            await self._end_handed_over(grant, moved)
 
     async def _end_handed_over(self, grant: Grant, moved: Confirmed) -> None:
-        if moved.uniqueid in self._putting_out:
-            return
-        self._putting_out.add(moved.uniqueid)
-        try:
+        if moved.uniqueid not in self._putting_out:
             await self._put_down(grant, moved)
-        finally:
-            self._putting_out.discard(moved.uniqueid)
 
-    async def _put_down(self, grant: Grant, moved: Confirmed) -> None:
+    async def _put_down(self, grant: Grant, moved: Confirmed, *, again: bool = False) -> None:
+        """Silence a phone that a spy was handed to, and hang it up. A story looks for it as long as it goes on; where
+        there is none, it is tried again until its channel is gone."""
+        self._putting_out[moved.uniqueid] = None
+        is_gone = False
+        try:
+            if not again or await confirmation.same(self._pbx, moved.uniqueid, moved.name) is not None:
+                await self._hang_up_moved(grant, moved, again=again)
+            is_gone = await confirmation.same(self._pbx, moved.uniqueid, moved.name) is None
+        finally:
+            self._putting_out.pop(moved.uniqueid, None)
+            if not is_gone and not self._stopping and grant not in self.grants.granted():
+                look = self._reactor.callLater(SOURCE_SECONDS, self._put_down_again, grant, moved)
+                self._putting_out[moved.uniqueid] = look
+        if is_gone:
+            self._note_hung_up(grant)
+            for spy in self.grants.unproven():
+                if spy.spyer_uniqueid == moved.uniqueid:
+                    self.grants.dropped(spy)
+            if grant not in self.grants.granted():
+                # It may have been handed on before it was hung up: lists show to whom.
+                self._pbx.missed()
+
+    def _put_down_again(self, grant: Grant, moved: Confirmed) -> None:
+        self._under_way.begin(self._put_down(grant, moved, again=True))
+
+    async def _hang_up_moved(self, grant: Grant, moved: Confirmed, *, again: bool) -> None:
         log.error("spy_handed_over", node=self._pbx.node, grant=grant.id, to=moved.name)
         steps = [
             self._step(grant, moved, "mute out", self._pbx.mute(moved, "out")),
@@ -1031,10 +1102,9 @@ class SpyWatch:
             self._step(grant, moved, "hang up", self._pbx.hang_up(moved)),
         ]
         told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
-        self._note_handed_over(grant, moved, told)
+        if not again:
+            self._note_handed_over(grant, moved, told)
         await told
-        if await self._pbx.variable(moved.uniqueid, "CHANNEL(state)") is None:
-            self._note_hung_up(grant)
 
     def _note_hung_up(self, grant: Grant) -> None:
         if grant in self._ours():
@@ -1074,12 +1144,16 @@ class SpyWatch:
         if spy is None:
             return
         if spy.kind is Kind.UNPROVEN:
-            if spy not in self._proving:
+            if not self._is_settled_soon(spy):
                 self._under_way.begin(self._prove(spy))
         elif spy.kind is Kind.ROGUE:
             self._under_way.begin(self._take_rogue(spy))
         else:
             self._under_way.begin(self._take_exempt(spy))
+
+    def _is_settled_soon(self, spy: Spy) -> bool:
+        """Return whether a spy is being asked for a grant, or hung up because it has one that was handed to it."""
+        return spy in self._proving or spy.spyer_uniqueid in self._putting_out
 
     def _take_told_start(self, event: Message) -> None:
         now = self._reactor.seconds()
@@ -1093,6 +1167,11 @@ class SpyWatch:
         if hears:
             self._pbx.contradicted("ChanSpyStart")
         elif hears is not None:
+            for spy in self.grants.spies():
+                if spy.kind is Kind.ADOPTED and spy.spyer_uniqueid == uniqueid:
+                    # By its grant it hears nobody any more.
+                    self.grants.dropped(spy)
+                    self._take_ends([spy])
             self._take_told_start(event)
 
     async def _hears_by_grant(self, uniqueid: str) -> bool | None:
@@ -1168,34 +1247,55 @@ class SpyWatch:
         name = None if channel is None else await self._pbx.variable(channel, "CHANNEL(name)")
         return name is not None and (not names or name in names)
 
+    async def _or_list(self, end: Coroutine[Any, Any, None]) -> None:
+        """Confirm an end that was told; lists tell of it soon where the PBX does not answer."""
+        try:
+            await end
+        except NoAnswer:
+            self._pbx.missed()
+            raise
+
     async def _take_stop(self, event: Message) -> None:
         """The PBX told the end of a spy. It is one when the PBX, asked, no longer has it."""
         uniqueid = event.text("SpyerUniqueid")
-        if not await self._stopped(uniqueid):
+        # The next spy of that channel may be told of before this end is confirmed.
+        grant, is_over = self.grants.silent(event), False
+        try:
+            is_over = await self._stopped(uniqueid)
+        finally:
+            if not is_over and grant is not None:
+                self.grants.not_silent(grant, self._reactor.seconds())
+        if is_over:
+            self._note_heard(SpySilent, grant)
+            self._note_end(uniqueid)
+            self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
+        elif not self._stopping and any(grant.spyer_uniqueid == uniqueid for grant in self._ours()):
             # ChanSpy without our options ends with one channel and goes on to the next: only of ours it is not true.
-            if any(grant.spyer_uniqueid == uniqueid for grant in self._ours()):
-                self._pbx.contradicted("ChanSpyStop")
-            return
-        self._note_heard(SpySilent, self.grants.silent(event))
-        self._note_end(uniqueid)
-        self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
+            self._pbx.contradicted("ChanSpyStop")
 
     async def _stopped(self, uniqueid: str) -> bool:
-        """Return whether a channel spies no more, as the PBX says itself; a spy that ends needs a moment for it."""
-        channel = Uniqueid.read(uniqueid)
-        until = self._reactor.seconds() + GONE_SECONDS
-        while channel is not None:
-            name = await self._pbx.variable(channel, "CHANNEL(name)")
-            application = await self._pbx.variable(channel, "CHANNEL(appname)")
-            if application not in APPLICATIONS and not (name or "").startswith(confirmation.SNOOP):
+        """Return whether a channel spies no more, as the PBX says itself, or whether its story has ended that spy."""
+        channel, grant = Uniqueid.read(uniqueid), self.grants.granted_to(uniqueid)
+        looks = iter(STOP_SECONDS)
+        while channel is not None and await self._spies(channel):
+            if grant is not None and self.grants.granted_to(uniqueid) != grant:
                 return True
-            # Behind AGI a channel goes on naming the application that is over; its proof is cleared with the spy.
-            if self.grants.granted_to(uniqueid) is None and await self._is_idle(channel):
-                return True
-            if self._reactor.seconds() >= until:
+            seconds = next(looks, None)
+            if seconds is None or self._stopping:
                 return False
-            await deferLater(self._reactor, LOOK_SECONDS)
+            await deferLater(self._reactor, seconds)
         return True
+
+    async def _spies(self, channel: Uniqueid) -> bool:
+        name = await self._pbx.variable(channel, "CHANNEL(name)")
+        application = await self._pbx.variable(channel, "CHANNEL(appname)")
+        if application not in APPLICATIONS and not (name or "").startswith(confirmation.SNOOP):
+            return False
+        # Behind AGI a channel goes on naming the application that is over; its story clears the proof with the spy.
+        # Where no story is left, nobody does so for that reason, and the dialplan goes on to another application.
+        if any(grant.spyer_uniqueid == channel for grant in self._ours()):
+            return True
+        return not await self._is_idle(channel)
 
     async def _is_idle(self, channel: Uniqueid) -> bool:
         """Return whether a channel of ours is between two spies: at a prompt, and without a proof."""
@@ -1240,12 +1340,23 @@ class SpyWatch:
         try:
             # A channel that is gone already proves nothing: somebody was heard.
             signed = await self._asked_for_proof(spy)
+            proven = self._signer.read(signed)
+            was_moved = proven is not None and await self._was_moved(spy, proven)
+            moved = await confirmation.carrier(self._pbx, spy.spyer_uniqueid, signed) if was_moved else None
+            if was_moved and moved is None:
+                if not await self._exists(spy.spyer_uniqueid):
+                    self.grants.dropped(spy)
+                return
         except AgiMonitorError:
             if spy not in self.grants.unproven():
                 await self._take_unasked(spy)
             raise
         finally:
             self._proving.discard(spy)
+        if moved is not None and proven is not None:
+            # A list has shown the phone that a spy was handed to unseen. It is no rogue: it ends whatever the policy.
+            await self._end_handed_over(proven.grant, moved)
+            return
         if spy.idle and spy not in self.grants.unproven():
             # The supervisor, who was at a prompt, has begun to spy by a grant meanwhile, or is gone.
             return
@@ -1257,11 +1368,7 @@ class SpyWatch:
                 look = self._reactor.callLater(PROMPT_SECONDS, self._begin_prompt_look, spy)
                 self._prompts[spy.spyer_uniqueid] = look
             return
-        proven = self._signer.read(signed)
         kind, why = self._kind(spy, proven)
-        if proven is not None and await self._was_moved(spy, proven):
-            await self._take_moved(spy, proven.grant, signed)
-            return
         if kind in (Kind.ADOPTED, Kind.OTHERS):
             self._carriers.take_caller(spy.spyer_uniqueid, spy.spyer)
         if kind is Kind.ADOPTED and proven is not None:
@@ -1281,8 +1388,12 @@ class SpyWatch:
             if settled is None:
                 # Its end came before it was known to be rogue.
                 self._take_rogues_end(spy, "")
-        elif kind is Kind.ADOPTED and settled is not None and settled.grant is not None:
-            await self._take_orphan(settled.grant)
+        elif kind is Kind.ADOPTED and proven is not None:
+            if settled is not None:
+                await self._take_orphan(proven.grant)
+            elif proven.grant not in self._ours():
+                # It ended before it was known whose it was.
+                self._take_orphans_end(proven.grant)
 
     def _begin_prompt_look(self, spy: Spy) -> None:
         self._prompts.pop(spy.spyer_uniqueid, None)
@@ -1305,13 +1416,6 @@ class SpyWatch:
         if spy.spyee_uniqueid not in ("", grant.spyee_uniqueid):
             return False
         return await self._carriers.own(grant) is None
-
-    async def _take_moved(self, spy: Spy, grant: Grant, signed: str) -> None:
-        """A list has shown the phone that a spy was handed to unseen. It is no rogue: it ends whatever the policy."""
-        self.grants.dropped(spy)
-        moved = await confirmation.carrier(self._pbx, spy.spyer_uniqueid, signed)
-        if moved is not None:
-            await self._end_handed_over(grant, moved)
 
     async def _asked_for_proof(self, spy: Spy) -> str:
         """Return the proof on a channel of ours. One that was redirected elsewhere took it along, and it is worth
@@ -1390,7 +1494,7 @@ class SpyWatch:
                 self._take_rogues_end(spy, by)
             elif spy.kind is Kind.ADOPTED and spy.grant is not None:
                 self._take_orphans_end(spy.grant)
-            elif spy.kind is Kind.UNPROVEN and not spy.idle and spy not in self._proving:
+            elif spy.kind is Kind.UNPROVEN and not spy.idle and not self._is_settled_soon(spy):
                 self._under_way.begin(self._take_unasked(spy))
 
     async def _take_unasked(self, spy: Spy) -> None:
@@ -1514,3 +1618,12 @@ class SpyWatch:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _are_local(names: frozenset[str]) -> bool:
+    return bool(names) and all(name.startswith(LOCAL) for name in names)
+
+
+def _devices(names: frozenset[str]) -> frozenset[str]:
+    """Return those of several names that say who talks; all where none of them does."""
+    return frozenset(name for name in names if not name.startswith(LOCAL)) or names

@@ -1,8 +1,7 @@
-"""What the server shows of itself: calls, spies and its own state, for the command line and for metrics."""
+"""What the server shows of itself: calls, spies and its own state, for the command line."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -15,7 +14,6 @@ from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import ChannelState, age
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.spy_watch import SpyWatch
-from agi_monitor.server.metrics import PBXReadings
 from agi_monitor.shown import CallShown, ChannelShown, ReloadRefused, ReloadShown, SpyShown, StatusShown
 from agi_monitor.supervision.grants import Spy
 from agi_monitor.supervision.owners import agent_shown_at
@@ -113,33 +111,6 @@ class ServerOverview:
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell a listener each record of the audit."""
         return self._bulletin.subscribe(listener)
-
-    def readings(self) -> tuple[PBXReadings, ...]:
-        """Return what there is to be measured of the PBX."""
-        pbx, watch = self._pbx, self._watch
-        if pbx is None or watch is None:
-            return ()
-        calls = pbx.index.calls(pbx.node)
-        known = None if isinstance(calls, Stale) else calls
-        spies: Counter[tuple[str, ...]] = Counter(
-            (spy.kind.value, "" if spy.grant is None else spy.grant.mode.value) for spy in watch.grants.spies()
-        )
-        return (
-            PBXReadings(
-                node=pbx.node,
-                ami_up=isinstance(pbx.state, Up),
-                stale=pbx.stale() is not None,
-                channels=None if known is None else sum(len(call.channels) for call in known),
-                calls=None if known is None else len(known),
-                spies=spies,
-                index_events={outcome.value: number for outcome, number in pbx.index.counts(pbx.node).items()},
-                resyncs=pbx.resyncs,
-                differences=pbx.differences,
-                dropped=pbx.dropped,
-                strays=pbx.strays,
-                forged=pbx.forged,
-            ),
-        )
 
     def _live(self) -> tuple[Pbx, SpyWatch]:
         if self._pbx is None or self._watch is None:

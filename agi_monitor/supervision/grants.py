@@ -325,6 +325,10 @@ class Grants:
         del self._told[spyer]
         return grant
 
+    def not_silent(self, grant: Grant, now: float) -> None:
+        """Take back what ``silent`` has taken in: it was not so."""
+        self._told.setdefault(grant.spyer_uniqueid, (now, grant))
+
     def started(self, event: Headers, now: float, at: float | None = None) -> Spy | None:
         """Take in a ChanSpyStart.
 

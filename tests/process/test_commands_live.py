@@ -29,11 +29,13 @@ from tests.doubles.desk import PIN_HASH
 from tests.shell.live_house import CALL, GRANTED, ROGUE, STATUS
 from tests.shell.live_server import WAIT_SECONDS, LiveServer
 
-# Root may open everything, so it becomes somebody else. Everybody else has closed it to themselves.
+# Root may open everything, so it becomes somebody else. The program is imported before: they may not be able to read
+# it. Everybody else has closed it to themselves.
 AS_NOBODY = """
 import os
 import pwd
 
+import agi_monitor.commands.watching
 from agi_monitor.commands.main import main
 
 if os.getuid() == 0:
@@ -370,6 +372,42 @@ def test_the_configuration_says_where_it_is(house: LiveServer, tmp_path: Path, w
     config.write_text(text)
     result = CliRunner().invoke(main, ["calls", "--config", str(config), "--json"])
     assert json.loads(result.stdout) == {"calls": [CALL.row()]}
+
+
+def written(house: LiveServer, tmp_path: Path, more: str) -> Path:
+    """A configuration with the state beside the socket, and more."""
+    config = tmp_path / "agi-monitor.yaml"
+    text = SAMPLE.replace("REPLACE-ME", PIN_HASH).replace("/var/lib/agi-monitor", str(house.path.parent))
+    config.write_text(f"{text}\n{more}\n")
+    return config
+
+
+def test_a_mistake_in_another_section_keeps_nobody_from_asking(house: LiveServer, tmp_path: Path) -> None:
+    """The server that runs was started without it, and has refused it since."""
+    config = written(house, tmp_path, "stop: {spies: never}")
+    result = CliRunner().invoke(main, ["calls", "--config", str(config), "--json"])
+    assert json.loads(result.stdout) == {"calls": [CALL.row()]}
+
+
+@pytest.mark.parametrize("more", ["control: {scoket: /run/a.sock}", "contrl: {socket: /run/a.sock}", "control: 5"])
+@pytest.mark.parametrize("command", ASKING, ids=" ".join)
+def test_a_mistake_about_the_socket_is_told(house: LiveServer, tmp_path: Path, command: list[str], more: str) -> None:
+    """No command asks at another place instead, although a server is there."""
+    config = written(house, tmp_path, more)
+    result = CliRunner().invoke(main, [*command, "--config", str(config)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"{config}:") and more.partition(":")[0] in result.stderr
+
+
+@pytest.mark.parametrize("command", ASKING, ids=" ".join)
+def test_a_mistake_is_told_where_no_server_is(tmp_path: Path, command: list[str]) -> None:
+    """It may be why none runs."""
+    config = tmp_path / "agi-monitor.yaml"
+    config.write_text(f"state: {{directory: {tmp_path}}}\nstop: {{spies: never}}\n")
+    result = CliRunner().invoke(main, [*command, "--config", str(config)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{config}:2: stop.spies: " in result.stderr
+    assert "control.sock" not in result.stderr
 
 
 def test_the_environment_says_where_it_is(house: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,14 +146,15 @@ class House:
 
     def refused(self, number: str, reason: str, supervisor: str = "2001") -> dict[str, Any]:
         """Dial, give the right PIN, and wait for the refusal. Returns its record in the audit."""
+        mark = self.server.mark()
         call = self.identify(number, supervisor)
-        record = self.wait_for_refusal(reason)
+        record = self.wait_for_refusal(reason, mark)
         self.lab.phone(supervisor).hang_up(call)
         return record
 
-    def wait_for_refusal(self, reason: str) -> dict[str, Any]:
+    def wait_for_refusal(self, reason: str, mark: int = 0) -> dict[str, Any]:
         """Wait until a refusal with this reason is on record, and return it."""
-        self.server.wait_for("refused", reason=reason)
+        self.server.wait_for("refused", mark, reason=reason)
         found = [record for record in self.server.audit("refused") if record["reason"] == reason]
         return found[-1]
 

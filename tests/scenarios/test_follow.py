@@ -63,6 +63,7 @@ def test_the_next_call_of_the_agent_is_heard_by_itself(house: House, caller: str
     assert len(house.server.events("extension_prompted")) == 0
 
 
+@pytest.mark.either_version
 @pytest.mark.parametrize(("before", "after"), [("listen", "listen"), ("whisper", "whisper"), ("barge", "listen")])
 def test_the_mode_with_which_the_next_call_begins(house: House, before: str, after: str) -> None:
     """As it was dialled, but nobody barges into a call that they have not heard yet."""
@@ -76,6 +77,7 @@ def test_the_mode_with_which_the_next_call_begins(house: House, before: str, aft
     house.hears(heard_in(after, customer="3002"))
 
 
+@pytest.mark.either_version
 def test_the_star_ends_the_waiting(house: House) -> None:
     """The star leads to the extension prompt, and another agent is heard without the PIN."""
     house.lab.connect("3001", "1001")
@@ -91,6 +93,7 @@ def test_the_star_ends_the_waiting(house: House) -> None:
     assert len(house.server.events("pin_prompted")) == 1
 
 
+@pytest.mark.either_version
 def test_a_right_that_was_taken_away_while_waiting(house: House) -> None:
     """The next call is decided by the rules of then: refused, no sound, and the extension is asked for."""
     house.lab.connect("3001", "1001")
@@ -105,6 +108,7 @@ def test_a_right_that_was_taken_away_while_waiting(house: House) -> None:
     assert len(house.server.audit("spy_started")) == 1
 
 
+@pytest.mark.either_version
 def test_the_next_call_is_a_protected_one(house: House) -> None:
     """Who calls next decides as well: a protected caller is not heard."""
     house.reconfigure(protected={"numbers": ["3002"]})
@@ -136,6 +140,7 @@ def test_a_call_that_waits_on_hold_is_heard_when_it_goes_on(house: House) -> Non
     assert not house.server.audit("refused")
 
 
+@pytest.mark.either_version
 def test_hanging_up_while_waiting_leaves_nothing(house: House) -> None:
     """The call ends on both sides, and the next call of the agent is nobody's."""
     house.lab.connect("3001", "1001")
@@ -183,6 +188,7 @@ def test_the_customer_is_transferred_with_a_question(with_customer: House) -> No
     house.hears(heard_in("listen", agent="100"))
 
 
+@pytest.mark.either_version
 def test_the_customer_goes_to_an_agent_who_may_not_be_heard(with_customer: House) -> None:
     """Permission ends where the rules of the new agent say so: refused, and no sound."""
     house = with_customer
@@ -197,6 +203,7 @@ def test_the_customer_goes_to_an_agent_who_may_not_be_heard(with_customer: House
     assert len(house.server.audit("spy_started")) == 1
 
 
+@pytest.mark.either_version
 def test_the_customer_goes_to_somebody_who_is_no_agent(with_customer: House) -> None:
     """Nobody's call is heard; back at an agent, the customer's is heard again."""
     house = with_customer
@@ -247,6 +254,7 @@ def test_the_customer_waits_on_hold_at_the_new_agent(with_customer: House) -> No
     assert not house.server.audit("refused")
 
 
+@pytest.mark.either_version
 def test_the_customer_hangs_up(with_customer: House) -> None:
     """There is nobody to stay with: the next extension is asked for."""
     house = with_customer
@@ -256,6 +264,7 @@ def test_the_customer_hangs_up(with_customer: House) -> None:
     house.server.wait_for("extension_prompted", mark)
 
 
+@pytest.mark.either_version
 def test_the_customer_hangs_up_while_waiting(with_customer: House) -> None:
     """The same out of the parking."""
     house = with_customer
@@ -272,6 +281,7 @@ def test_the_customer_hangs_up_while_waiting(with_customer: House) -> None:
 # ---- nobody --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.either_version
 @pytest.mark.parametrize("without", ["follow", "ami"])
 def test_nobody_is_followed(house: House, without: str) -> None:
     """With follow: none, and without a manager interface, the next extension is asked for at once."""

@@ -108,6 +108,7 @@ def test_one_spy_is_told_once(noticed: House) -> None:
     assert_no_alarm(house)
 
 
+@pytest.mark.either_version
 def test_only_the_modes_that_are_named(noticed: House) -> None:
     """Listening goes untold; before the whisper the agent is told, and hears it before the supervisor's voice."""
     house = noticed
@@ -124,6 +125,7 @@ def test_only_the_modes_that_are_named(noticed: House) -> None:
     assert told(house) == [("listen", False), ("whisper", True)]
 
 
+@pytest.mark.either_version
 @pytest.mark.parametrize("agents", [["100"], ["hotline"]], ids=["by extension", "by group"])
 def test_only_the_agents_that_are_named(noticed: House, agents: list[str]) -> None:
     """One agent is told, the other one is not."""
@@ -140,6 +142,7 @@ def test_only_the_agents_that_are_named(noticed: House, agents: list[str]) -> No
     assert told(house) == [("listen", False), ("listen", True)]
 
 
+@pytest.mark.either_version
 def test_who_cannot_be_told_is_not_heard(house: House) -> None:
     """The dialplan has no notice: refused, no sound, no record of a spy."""
     house.reconfigure(notice=SOUNDS)
@@ -151,6 +154,7 @@ def test_who_cannot_be_told_is_not_heard(house: House) -> None:
     assert not house.server.audit("spy_started")
 
 
+@pytest.mark.either_version
 def test_a_mode_of_which_the_agent_cannot_be_told_does_not_begin(house: House) -> None:
     """Listening goes on as before, as after every refusal of a mode."""
     house.reconfigure(notice={**SOUNDS, "modes": ["whisper"]})
@@ -164,6 +168,7 @@ def test_a_mode_of_which_the_agent_cannot_be_told_does_not_begin(house: House) -
     assert told(house) == [("listen", False), ("listen", False)]
 
 
+@pytest.mark.either_version
 def test_a_right_that_is_taken_away_during_the_notice(long_notice: House) -> None:
     """What was allowed when the notice began is decided once more when it is over."""
     house = long_notice

@@ -66,6 +66,7 @@ def test_the_other_party_protects_the_call(
     house.hears(heard_in("listen"))
 
 
+@pytest.mark.either_version
 @with_and_without_ami
 def test_the_agents_own_device_protects_the_call(house: House, ami: dict[str, Any]) -> None:
     """An agent at a protected phone is not heard there."""
@@ -74,6 +75,7 @@ def test_the_agents_own_device_protects_the_call(house: House, ami: dict[str, An
     assert_protected(house)
 
 
+@pytest.mark.either_version
 @pytest.mark.parametrize(
     "protected",
     [{"endpoints": ["PJSIP/300"]}, {"numbers": ["300"]}, {"numbers": ["13001"]}, {"numbers": ["31*"]}],
@@ -97,6 +99,7 @@ def test_the_dialplan_protects_the_call(marking: House, ami: dict[str, Any]) -> 
     marking.hears({"2999": {"1001"}, "1001": {"2999"}})
 
 
+@pytest.mark.either_version
 @pytest.mark.parametrize("value", ["", "0", "no"])
 def test_a_mark_that_says_no(marking: House, value: str) -> None:
     """The same variable with a no protects nothing."""
@@ -136,6 +139,7 @@ def test_a_mark_that_comes_during_the_call(house: House) -> None:
     assert len(house.server.audit("spy_started")) == 1
 
 
+@pytest.mark.either_version
 def test_of_two_calls_only_the_protected_one_is_refused(house: House) -> None:
     """Both are offered; the protected one is refused, the other one is heard."""
     house.reconfigure(protected={"endpoints": ["PJSIP/3001"]})

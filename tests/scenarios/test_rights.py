@@ -15,6 +15,12 @@ from tests.scenarios.house import House, heard_in, moment
 SECONDS = 1.5
 """A spy ends about a second after its right has; the machine of the tests carries several PBXs."""
 
+PICK_UP = """\
+[phones](+)
+exten => 7992,1,PickupChan(PJSIP/100)
+ same => n,Hangup()
+"""
+
 PAIR: dict[str, set[str]] = {"3001": {"1001"}, "1001": {"3001"}}
 
 
@@ -187,6 +193,40 @@ def test_a_rule_for_the_calls_that_come_in(house: House) -> None:
     house.server.start()
     assert "the call goes the other way" in house.refused("*2221001", "mode_denied")["detail"]
     assert not house.server.audit("spy_started")
+
+
+def test_the_direction_of_a_call_that_came_by_another_way(house: House) -> None:
+    """A call that the agent picks up comes in; one that the PBX makes for the agent goes out; of one that is fetched
+    from the parking the channels do not know it, and nothing is heard."""
+    house.lab.pbx.write_dialplan("lab-pick-up", PICK_UP)
+    house.reconfigure(rules=[rule(calls={"direction": "in"})])
+    house.lab.phone("3001").dial("100")
+    house.lab.phone("100").wait_for_incoming()
+    house.lab.phone("1001").call("7992")
+    house.spy()
+    house.hears(heard_in("listen"))
+    house.lab.pbx.hangup_all()
+
+    house.lab.pbx.cli("channel originate PJSIP/1001 extension 3001@phones")
+    for phone in ("1001", "3001"):
+        house.lab.phone(phone).wait_for_incoming()
+        house.lab.phone(phone).answer()
+    house.lab.pbx.wait_until(lambda: house.lab.pbx.bridged("1001", "3001"), 20, "the two to talk")
+    assert "the call goes the other way" in house.refused("*2221001", "mode_denied")["detail"]
+    house.lab.pbx.hangup_all()
+
+    house.reconfigure(rules=[rule(calls={"direction": "out"})])
+    house.lab.connect("3001", "100")
+    house.lab.phone("100").transfer("700")
+    house.lab.pbx.wait_until(
+        lambda: "701" in house.lab.pbx.cli("parking show default"), 20, "the customer to be parked"
+    )
+    house.lab.phone("1001").call("701")
+    house.lab.pbx.wait_until(lambda: house.lab.pbx.bridged("1001", "3001"), 20, "the two to talk")
+    heard = len(house.server.audit("spy_heard"))
+    assert house.refused("*2221001", "revoked")["detail"] == "mode_denied"
+    assert [record["why"] for record in house.server.audit("spy_ended")][1:] == ["revoked"]
+    assert len(house.server.audit("spy_heard")) == heard
 
 
 @pytest.mark.either_version

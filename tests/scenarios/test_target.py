@@ -69,6 +69,7 @@ def test_of_two_calls_on_one_device_the_active_one_comes_first(house: House) -> 
     house.hears({"2001": {"3002", "1001"}, "3001": {"music"}, "3002": {"1001"}, "1001": {"3002"}})
 
 
+@pytest.mark.either_version
 def test_no_choice_is_no_spy(house: House) -> None:
     """Whoever does not choose between two calls is refused."""
     house.lab.connect("3001", "1001")
@@ -87,6 +88,7 @@ def test_a_call_on_hold_is_refused(house: House, holder: str) -> None:
     assert not house.server.audit("spy_started")
 
 
+@pytest.mark.either_version
 def test_an_idle_agent_is_refused_and_another_one_can_be_keyed_in(house: House) -> None:
     """After a refusal the supervisor is asked for the next extension, and not for the PIN again."""
     house.lab.connect("3001", "1001")
@@ -100,6 +102,7 @@ def test_an_idle_agent_is_refused_and_another_one_can_be_keyed_in(house: House) 
     assert len(house.server.events("pin_prompted")) == 1
 
 
+@pytest.mark.either_version
 def test_the_code_alone_asks_for_the_extension(house: House) -> None:
     """*222 alone asks for the extension by voice."""
     house.lab.connect("3001", "1001")
@@ -124,6 +127,7 @@ def test_an_agent_whose_phone_is_off_is_refused(house: House) -> None:
     house.refused("*222100", "unavailable")
 
 
+@pytest.mark.either_version
 def test_an_unknown_and_a_protected_agent_sound_the_same(house: House) -> None:
     """Neither the agent nobody has nor the one nobody may hear is told apart by ear; the audit tells."""
     house.lab.connect("3001", "1002")
@@ -197,6 +201,7 @@ def test_the_index_names_who_is_heard(
     assert started["because"].startswith(known_by)
 
 
+@pytest.mark.either_version
 def test_a_supervisor_on_himself_is_refused(house: House) -> None:
     """Nobody spies on a phone of their own."""
     house.lab.connect("3001", "2001")
@@ -217,6 +222,7 @@ def test_two_supervisors_on_one_agent(house: House) -> None:
     house.lab.wait_for_hearing({"1001": {"3001", "2001"}, "3001": {"1001", "2001"}}, others_silent=False)
 
 
+@pytest.mark.either_version
 def test_a_missing_sound_file_does_not_end_the_call(house: House) -> None:
     """What cannot be played is passed over, the rest is said, keys are waited for all the same, the call goes on."""
     prompts = {

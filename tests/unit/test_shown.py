@@ -26,6 +26,7 @@ from agi_monitor.audit.stretches import Place
 from agi_monitor.audit.verification import Finding, Verdict
 from agi_monitor.audit.verification import Kind as FindingKind
 from agi_monitor.commands import audit_tables, people_tables, tables, terminal
+from agi_monitor.commands.console import console
 from agi_monitor.commands.doctor import _show
 from agi_monitor.commands.main import main
 from agi_monitor.config.people import Change, Kind, People
@@ -197,7 +198,7 @@ PRINTED: dict[str, RenderableType] = {
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_table_is_only_looked_at(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every table and line that the commands show."""
-    terminal.console().print(PRINTED[name])
+    console().print(PRINTED[name])
     shown = capsys.readouterr().out
     assert obeyed(shown) == []
     assert "\\x1b" in shown

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi_monitor.commands.main import main
-from agi_monitor.config import document
+from agi_monitor.config import document, yaml
 from agi_monitor.config.people import People
 from agi_monitor.dialplan.discovery import look
 from agi_monitor.errors import ConfigError
@@ -201,7 +201,7 @@ def test_whatever_a_site_has_can_be_imported(exported: str, pjsip: str, voicemai
             assert str(error).startswith(str(path))
             return
         agents = {"agents": found.agents()}
-        people = document.check(document.parsed(document.text(agents).encode(), "-"), "-", People, lambda _: (), "")
+        people = document.check(yaml.parsed(yaml.text(agents).encode(), "-"), "-", People, lambda _: (), "")
         assert {name: agent.name for name, agent in people.agents.items()} == {
             name: agent.get("name", "") for name, agent in found.agents().items()
         }

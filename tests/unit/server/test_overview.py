@@ -304,21 +304,3 @@ def test_tells_what_is_recorded(site: Site) -> None:
     leave()
     result_of(bulletin.append(fact))  # type: ignore[arg-type]  # it returns nothing
     assert told == [fact.record()]
-
-
-def test_measures_the_pbx(site: Site) -> None:
-    """Numbers by kind and mode; None where nothing is known, and nothing at all without a manager interface."""
-    site.open()
-    with capture_logs():
-        site.fake.start_spying(ROGUE, SPYEE)
-        site.fake.leave(SPYEE)
-        (readings,) = overview_of(site).readings()
-        assert (readings.node, readings.ami_up, readings.stale) == ("pbx", True, False)
-        assert (readings.channels, readings.calls, readings.resyncs) == (4, 4, 2)
-        assert readings.spies == {("granted", "listen"): 1, ("rogue", ""): 1}
-        assert readings.index_events["taken"] == 1
-        site.fake.listening = False
-        site.fake.lose_connection()
-    (readings,) = overview_of(site).readings()
-    assert (readings.ami_up, readings.stale, readings.channels, readings.calls) == (False, True, None, None)
-    assert nothing().readings() == ()

@@ -125,6 +125,21 @@ def test_a_direction_outlives_a_loss() -> None:
     assert index.origin_of(NODE, "1") == Origin("", IN)
 
 
+def test_a_call_that_is_picked_up_comes_in() -> None:
+    """The phone that picks it up dials a code, takes the place of the one that rings, and answers in it."""
+    index = ChannelIndex()
+    listed(index)
+    caller = {"Channel": TRUNK, "Uniqueid": "2"}
+    for event in (
+        {"Event": "Newchannel", **caller, "ChannelStateDesc": "Ring"},
+        {"Event": "DialBegin", **caller, "DestChannel": "PJSIP/100-00000009", "DestUniqueid": "9"},
+        {"Event": "Newchannel", "Channel": BEN, "Uniqueid": "1", "ChannelStateDesc": "Ring"},
+        {"Event": "DialEnd", **caller, "DestChannel": BEN, "DestUniqueid": "1", "DialStatus": "ANSWER"},
+    ):
+        index.apply(NODE, event)
+    assert index.origin_of(NODE, "1") == Origin(None, IN)
+
+
 def test_whoever_was_called_and_then_calls_has_called() -> None:
     """The phone of the agent rings first, and then the customer is called."""
     index = ChannelIndex()

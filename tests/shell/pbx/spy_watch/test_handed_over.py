@@ -12,7 +12,8 @@ from agi_monitor.ami.messages import Message
 from agi_monitor.model import Barge, Mode, RogueSpies
 from agi_monitor.pbx.carriers import LOOK_SECONDS
 from agi_monitor.pbx.joined_calls import DOOR_SECONDS
-from agi_monitor.pbx.spy_watch import SEARCH_SECONDS, SOURCE_SECONDS
+from agi_monitor.pbx.spy_watch import SEARCH_SECONDS, SOURCE_SECONDS, STOP_SECONDS
+from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
@@ -160,6 +161,106 @@ def test_a_spy_that_was_handed_over_while_no_server_ran_is_ended(site: Site) -> 
     assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
 
 
+def resist(site: Site, error: str = "") -> None:
+    """The PBX refuses to hang anybody up, or says yes and does not."""
+    site.fake.answers["Hangup"] = lambda fake, asked: error or {"Message": "Channel Hungup"}
+
+
+def moved_unseen(site: Site, whose: str) -> None:
+    """A stranger's phone has the spy of an earlier run: while no server ran, or from then on that it was adopted."""
+    grant = replace(GRANT, spyer_uniqueid="1.1") if whose == "nobody's" else GRANT
+    if whose == "adopted":
+        miss(site, BEFORE)
+        exchange(site, told=False)
+        return
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Context"] = "agi-monitor-call"
+    site.fake.variables[ROGUE, VARIABLE] = BEFORE.sign(grant)
+    site.fake.start_spying(ROGUE, SPYEE)
+
+
+@pytest.mark.parametrize("error", ["", "Permission denied", "No such channel"])
+@pytest.mark.parametrize("whose", ["nobody's", "adopted"])
+def test_a_phone_that_could_not_be_hung_up_is_tried_again(site: Site, whose: str, error: str) -> None:
+    """No story asks for it, and the next list is minutes away. It is kept as a spy until its channel is gone, is on
+    record once, and is no rogue."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site, error)
+    moved_unseen(site, whose)
+    for _ in range(30):
+        site.fake.advance(1.0)
+    assert 5 <= site.fake.names.count("Hangup") <= 15
+    if whose == "nobody's":
+        assert kinds(site) == [(ROGUE, Kind.UNPROVEN)]
+    site.fake.answers["Hangup"] = hang_up
+    for _ in range(5):
+        site.fake.advance(1.0)
+    assert all(one["Channel"] != ROGUE for one in site.fake.channels)
+    assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
+    assert site.records("rogue_spy") == []
+    asked = site.fake.names.count("Hangup")
+    site.fake.advance(30.0)
+    assert site.fake.names.count("Hangup") == asked
+    assert (kinds(site), kept(site), site.watch._putting_out) == ([], [], {})
+
+
+def test_a_phone_that_hangs_up_between_two_tries_is_let_go(site: Site) -> None:
+    """Nothing more is done, and its end is that of no rogue."""
+    resist(site)
+    moved_unseen(site, "nobody's")
+    site.fake.advance(0.1)
+    site.fake.hang_up(ROGUE)
+    site.forget()
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert (deeds(site).count("Hangup"), site.facts) == (0, [])
+    assert (kinds(site), kept(site), site.watch._putting_out) == ([], [], {})
+
+
+def test_a_phone_that_cannot_be_asked_is_tried_again(site: Site) -> None:
+    """The connection is lost in the middle of it."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site)
+    moved_unseen(site, "nobody's")
+    site.fake.advance(0.1)
+    site.fake.listening = False
+    site.fake.lose_connection()
+    for _ in range(10):
+        site.fake.advance(1.0)
+    site.fake.answers["Hangup"] = hang_up
+    site.fake.listening = True
+    for _ in range(70):
+        site.fake.advance(1.0)
+    assert all(one["Channel"] != ROGUE for one in site.fake.channels)
+    assert (kinds(site), kept(site), site.watch._putting_out) == ([], [], {})
+
+
+def test_a_stop_ends_the_tries(site: Site) -> None:
+    """Nothing waits for them."""
+    resist(site)
+    moved_unseen(site, "nobody's")
+    site.fake.advance(0.1)
+    site.watch.stop()
+    site.forget()
+    site.fake.advance(30.0)
+    assert "Hangup" not in site.fake.names
+    assert begin(site.watch.idle()) == [None]
+
+
+def test_a_phone_that_hands_on_what_could_not_be_hung_up_is_followed(site: Site) -> None:
+    """Its channel is gone, and the lists show the third phone."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site)
+    moved_unseen(site, "nobody's")
+    site.fake.advance(0.1)
+    site.fake.answers["Hangup"] = hang_up
+    site.fake.add_channel("PJSIP/7777-00000031", "1700000000.31", Context="agi-monitor-call", Application="ChanSpy")
+    site.fake.variables["PJSIP/7777-00000031", VARIABLE] = site.fake.variables.pop((ROGUE, VARIABLE))
+    site.fake.hang_up(ROGUE)
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert site.fake.asked("Hangup")[-1] == {"Channel": "1700000000.31"}
+
+
 @pytest.mark.parametrize("application", ["Bridge", "BridgeAdd", "ChanSpy"])
 def test_a_variable_with_a_line_break_on_another_channel_ends_no_search(site: Site, application: str) -> None:
     """Some other dialplan has set it; that channel proves nothing, and the others are asked."""
@@ -227,6 +328,32 @@ def test_a_phone_without_the_proof_is_found_by_what_it_runs(site: Site) -> None:
     assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
     assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
     assert begin(site.watch.kill(GRANT.id, "root")) == [True]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["event", "list"])
+def test_an_adopted_spy_without_the_proof_is_found_by_what_it_runs(site: Site, told: bool) -> None:
+    """No story is waited for, and none goes on to look for it."""
+    miss(site, BEFORE)
+    erase(site)
+    if not told:
+        site.fake.lose_connection()
+    exchange(site, told=False)
+    for _ in range(10):
+        site.fake.advance(0.5)
+    assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
+    assert [record["to"] for record in site.records("spy_handed_over")] == [ROGUE]
+    assert [record["why"] for record in site.records("spy_ended")] == ["handed_over"]
+
+
+def test_who_runs_the_same_while_an_adopted_spy_goes_on_is_left_alone(site: Site) -> None:
+    """A forged event says that the supervisor's channel is gone: nobody has its place."""
+    miss(site, BEFORE)
+    stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
+    stranger.update(Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},uqESX", Context="agi-monitor-call")
+    site.fake.event("Hangup", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
+    for _ in range(10):
+        site.fake.advance(0.5)
+    assert "Hangup" not in site.fake.names
 
 
 @pytest.mark.parametrize("whose", ["prompt", "proof", "context", "other arguments"])
@@ -516,8 +643,8 @@ def test_an_end_that_only_somebody_tells_of_is_none(site: Site, logs: list[Event
     site.forget()
     site.fake.event("Hangup", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
     site.fake.event("ChanSpyStop", SpyerChannel=SPYER, SpyerUniqueid=SPYER_UNIQUEID, SpyeeUniqueid="1700000000.1")
-    for _ in range(30):
-        site.fake.advance(0.1)
+    for seconds in STOP_SECONDS:
+        site.fake.advance(seconds)
     assert site.records("spy_ended") == []
     assert len(kinds(site)) == 1
     assert {line["name"] for line in logs if line["event"] == "ami_forged"} == {"Hangup", "ChanSpyStop"}

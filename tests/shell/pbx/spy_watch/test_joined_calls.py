@@ -5,11 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from structlog.typing import EventDict
 
 from agi_monitor.model import Barge, Mode
 from agi_monitor.pbx.joined_calls import DOOR_SECONDS, GUARD_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
-from tests.shell.managed import CUSTOMER, GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
+from tests.shell.managed import (
+    CUSTOMER,
+    CUSTOMER_UNIQUEID,
+    GRANT,
+    ROGUE,
+    ROGUE_UNIQUEID,
+    SPYEE,
+    SPYEE_UNIQUEID,
+    SPYER,
+    SPYER_UNIQUEID,
+    Site,
+)
 from tests.shell.pbx.spy_watch.test_handed_over import BRIDGE, joined, kicked
 from tests.shell.pbx.spy_watch.watching import BEFORE, begin, deeds
 
@@ -228,3 +240,192 @@ def test_a_reload_between_decision_and_entry_leaves_no_join_unguarded(site: Site
     site.fake.advance(DOOR_SECONDS + 1.0)
     comes_in(site, ROGUE, ROGUE_UNIQUEID)
     assert set(kicked(site)) - {SPYER_UNIQUEID} == {ROGUE_UNIQUEID}
+
+
+SECOND_LEG, SECOND_LEG_UNIQUEID = "PJSIP/1001-00000042", "1700000000.42"
+
+
+def merge(site: Site, *moved: str) -> None:
+    """Asterisk moves these from the joined call to the other one of the agent, which a colleague is on already."""
+    for one in moved:
+        site.fake.leave(one)
+        site.fake.enter(one, "b-2")
+
+
+def consulted(site: Site) -> None:
+    """The agent asks a colleague, on a second leg."""
+    site.fake.add_channel(SECOND_LEG, SECOND_LEG_UNIQUEID, "b-2")
+    site.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-2")
+
+
+def hands_on(site: Site, *moved: str) -> None:
+    """The agent asks a colleague and transfers the call to them; both legs of the agent end."""
+    consulted(site)
+    merge(site, *moved)
+    site.fake.hang_up(SPYEE)
+    site.fake.hang_up(SECOND_LEG)
+
+
+def takes_the_place(site: Site, bridge: str = "b-2") -> None:
+    """A stranger's phone is put into the place of the supervisor's."""
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["BridgeId"] = bridge
+    told = {**BRIDGE, "BridgeUniqueid": bridge, "Channel": ROGUE, "Uniqueid": ROGUE_UNIQUEID}
+    site.fake.event("BridgeEnter", **told, SwapUniqueid=SPYER_UNIQUEID)
+    site.fake.leave(SPYER)
+    site.fake.hang_up(SPYER)
+    site.watch.closed(BARGED)
+    wait(site)
+
+
+def wait(site: Site, seconds: float = DOOR_SECONDS + 1.0) -> None:
+    """Time passes, in steps."""
+    for _ in range(int(seconds / 0.05)):
+        site.fake.advance(0.05)
+
+
+@pytest.mark.parametrize("after", [0.3, 10.0])
+@pytest.mark.parametrize("first", [CUSTOMER, SPYER])
+def test_a_call_that_is_merged_into_another_is_guarded_there(joined: Site, first: str, after: float) -> None:
+    """By an attended transfer of the agent's. The colleague, who was there before, is on it by right."""
+    hands_on(joined, first, CUSTOMER if first == SPYER else SPYER)
+    wait(joined, after)
+    joined.forget()
+    takes_the_place(joined)
+    assert set(kicked(joined)) - {SPYER_UNIQUEID} == {ROGUE_UNIQUEID}
+    assert [record["to"] for record in joined.records("spy_handed_over")] == [ROGUE]
+
+
+@pytest.mark.parametrize("unread", ["entries", "everything", "supervisor"])
+def test_a_merge_of_which_no_event_tells_is_found(joined: Site, unread: str) -> None:
+    """A number hides the entries, or all of it; or the list cannot show the supervisor's own channel either."""
+    consulted(joined)
+    if unread != "everything":
+        joined.fake.held.update(("CoreShowChannels",))
+        joined.fake.say(b"Event: Newstate\r\nPrivilege: call,all\r\nCallerIDNum: 5\r\n\r\n")
+    for name, uniqueid in ((CUSTOMER, CUSTOMER_UNIQUEID), (SPYER, SPYER_UNIQUEID)):
+        next(item for item in joined.fake.channels if item["Channel"] == name)["BridgeId"] = "b-2"
+        if unread != "everything":
+            joined.fake.event("BridgeLeave", **BRIDGE, Channel=name, Uniqueid=uniqueid)
+    if unread == "supervisor":
+        next(item for item in joined.fake.channels if item["Channel"] == SPYER)["ConnectedLineNum"] = TORN
+    joined.fake.answer_held()
+    if unread == "everything":
+        joined.come_back()
+    joined.fake.hang_up(SECOND_LEG)
+    wait(joined, 10.0)
+    joined.forget()
+    takes_the_place(joined)
+    assert set(kicked(joined)) - {SPYER_UNIQUEID} == {ROGUE_UNIQUEID}
+
+
+@pytest.mark.parametrize("late", [0.0, 0.5])
+@pytest.mark.parametrize("leaves_first", [True, False])
+def test_who_waits_in_the_other_call_for_the_supervisors_place_is_put_out(
+    joined: Site, late: float, leaves_first: bool
+) -> None:
+    """The supervisor transfers the call to a phone of their own second one: everybody else is moved there, and the
+    supervisor was never there."""
+    joined.fake.enter(ROGUE, "b-2")
+    wait(joined)
+    joined.forget()
+    if leaves_first:
+        joined.fake.leave(SPYER)
+    merge(joined, SPYEE, CUSTOMER)
+    if not leaves_first:
+        joined.fake.leave(SPYER)
+    wait(joined, late)
+    joined.fake.event("AttendedTransfer", Result="Success", OrigTransfererUniqueid=SPYER_UNIQUEID, DestType="Bridge")
+    wait(joined, 1.0)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+
+
+def test_who_names_the_others_a_moment_longer_is_not_with_them(joined: Site) -> None:
+    """Nothing that can be read tells of the supervisor's channel, which was taken out of the call it transfers."""
+    joined.fake.enter(ROGUE, "b-2")
+    wait(joined)
+    talks_to(joined, SPYER, SPYEE, CUSTOMER)
+    next(one for one in joined.fake.channels if one["Channel"] == SPYER).update(BridgeId="", CallerIDNum=TORN)
+    joined.forget()
+    merge(joined, SPYEE, CUSTOMER)
+    wait(joined, 0.5)
+    gone(joined)
+    wait(joined, 1.0)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+
+
+def test_a_merge_that_only_somebody_tells_of_moves_nothing(joined: Site) -> None:
+    """A stranger waits in the bridge that forged events name: the PBX has the call where it was."""
+    joined.fake.enter(ROGUE, "b-2")
+    other = {**BRIDGE, "BridgeUniqueid": "b-2"}
+    for name, uniqueid in ((SPYEE, SPYEE_UNIQUEID), (CUSTOMER, CUSTOMER_UNIQUEID), (SPYER, SPYER_UNIQUEID)):
+        joined.fake.event("BridgeEnter", **other, Channel=name, Uniqueid=uniqueid)
+    wait(joined)
+    joined.forget()
+    takes_the_place(joined, "b-1")
+    assert set(kicked(joined)) - {SPYER_UNIQUEID} == {ROGUE_UNIQUEID}
+
+
+def test_who_is_sent_for_right_behind_a_merge_is_put_out(joined: Site) -> None:
+    """A blind transfer of the supervisor's brings a Local channel in before it is known where the call is."""
+    hands_on(joined, CUSTOMER)
+    joined.fake.held.add("CoreShowChannels")
+    merge(joined, SPYER)
+    joined.fake.add_channel("Local/700@phones-00000001;1", "1700000000.50", "b-2")
+    joined.fake.answer_held()
+    wait(joined, 0.5)
+    joined.forget()
+    joined.fake.leave(SPYER)
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    wait(joined, 1.0)
+    assert kicked(joined) == ["1700000000.50"]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize("late", [0.0, 1.0])
+def test_an_agent_who_handed_the_call_on_is_followed_to_no_other_one(
+    joined: Site, goes_on: bool, late: float
+) -> None:
+    """Their channel lives on and has its next customer, who is nobody's stranger."""
+    consulted(joined)
+    merge(joined, CUSTOMER, SPYER)
+    wait(joined, late)
+    joined.fake.leave(SPYEE)
+    joined.fake.hang_up(SECOND_LEG)
+    wait(joined)
+    joined.fake.add_channel(THIRD, THIRD_UNIQUEID, "b-5")
+    joined.fake.enter(SPYEE, "b-5")
+    wait(joined)
+    if not goes_on:
+        joined.fake.hang_up(CUSTOMER)
+        joined.fake.hang_up(COLLEAGUE)
+        wait(joined, 60.0)
+    joined.forget()
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    joined.fake.leave(SPYER)
+    wait(joined)
+    assert {SPYEE_UNIQUEID, THIRD_UNIQUEID}.isdisjoint(kicked(joined))
+    assert joined.records("spy_handed_over") == []
+
+
+@pytest.mark.parametrize("comes", ["stranger", "colleague"])
+def test_a_pbx_that_is_slow_to_answer_is_asked_again(joined: Site, comes: str, logs: list[EventDict]) -> None:
+    """Its answer says how it was when it was asked: the supervisor has left since, or the colleague has come."""
+    joined.fake.held.add("Getvar")
+    if comes == "stranger":
+        joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    else:
+        joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+        joined.fake.event("BridgeEnter", **BRIDGE, Channel=COLLEAGUE, Uniqueid=COLLEAGUE_UNIQUEID)
+    joined.fake.advance(1.2)
+    joined.fake.answer_held()
+    if comes == "stranger":
+        joined.fake.leave(SPYER)
+    else:
+        next(one for one in joined.fake.channels if one["Channel"] == COLLEAGUE)["BridgeId"] = "b-1"
+        wait(joined)
+        joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+        joined.fake.leave(SPYER)
+    joined.fake.enter(ROGUE, "b-1")
+    wait(joined)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+    assert [line for line in logs if line["event"] == "ami_forged"] == []

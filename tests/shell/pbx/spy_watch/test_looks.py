@@ -21,7 +21,7 @@ from tests.shell.managed import (
     SPYER,
     Site,
 )
-from tests.shell.pbx.spy_watch.watching import DOCTOR, deeds
+from tests.shell.pbx.spy_watch.watching import BEFORE, DOCTOR, deeds, miss
 
 TORN = "5\r\n\r\n"
 NEXT, NEXT_UNIQUEID = "PJSIP/trunk-000000aa", "1700000000.170"
@@ -144,3 +144,137 @@ def test_a_torn_message_alone_begins_the_looks(site: Site) -> None:
     site.fake.say(b"Event: Newstate\r\nPrivilege: call,all\r\nCallerIDNum: 5\r\n\r\n")
     site.fake.advance(CHECK_SECONDS)
     assert len(site.fake.asked("PlayDTMF")) == 1
+
+
+NEAR, FAR = "Local/1001@agents-00000001;1", "Local/1001@agents-00000001;2"
+
+
+def put(site: Site, name: str, bridge: str | None) -> None:
+    """A channel is in a bridge, or in none, or has ended, and no event that can be read tells of it."""
+    found = [one for one in site.fake.channels if one["Channel"] == name]
+    site.fake.channels[:] = [one for one in site.fake.channels if one not in found or bridge is not None]
+    if not found and bridge is not None:
+        number = 200 + len(site.fake.channels)
+        new = {"Channel": name, "Uniqueid": f"1700000000.{number}", "Linkedid": "1", "BridgeId": bridge}
+        site.fake.channels.append({**site.fake.channels[1], **new})
+    for one in found:
+        one["BridgeId"] = bridge or ""
+
+
+def half(site: Site, *, leads_to: str = "") -> None:
+    """Half a Local channel is on the line with the agent, the other one with somebody, or it runs something."""
+    put(site, NEAR, "b-1")
+    put(site, FAR, "b-8" if leads_to else "")
+    if leads_to:
+        put(site, leads_to, "b-8")
+
+
+def optimize(site: Site, name: str) -> None:
+    """Asterisk puts whoever is behind a Local channel into its place."""
+    put(site, name, "b-1")
+    put(site, NEAR, None)
+    put(site, FAR, None)
+
+
+@pytest.mark.parametrize("began", ["trusted", "in doubt"])
+@pytest.mark.parametrize("leads_to", [CUSTOMER, ""])
+def test_a_local_channel_that_is_taken_out_of_the_way_is_no_other_party(
+    site: Site, began: str, leads_to: str
+) -> None:
+    """The customer has been behind it, or comes out of an application that it ran."""
+    put(site, CUSTOMER, "")
+    half(site, leads_to=leads_to)
+    site.come_back()
+    site.forget()
+    if began == "in doubt":
+        forge(site)
+    site.open()
+    wait(site, 1.0)
+    forge(site)
+    wait(site, 1.0)
+    optimize(site, CUSTOMER)
+    wait(site, 5.0)
+    assert deeds(site).count("PlayDTMF") == 0
+    swap(site)
+    wait(site, 2 * CHECK_SECONDS)
+    assert deeds(site).count("PlayDTMF") == 1
+
+
+def test_another_party_behind_a_local_channel_is_another_conversation(site: Site) -> None:
+    """The half that the agent talks to stays."""
+    half(site, leads_to=CUSTOMER)
+    site.come_back()
+    site.forget()
+    site.open()
+    forge(site)
+    wait(site, 1.0)
+    put(site, CUSTOMER, None)
+    half(site, leads_to=NEXT)
+    wait(site, 2 * CHECK_SECONDS)
+    assert deeds(site).count("PlayDTMF") == 1
+    assert site.watch.is_another_conversation(GRANT)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 5.0])
+@pytest.mark.parametrize("with_customer", [True, False])
+def test_a_local_channel_between_two_parties_hides_no_change(site: Site, seconds: float, with_customer: bool) -> None:
+    """It leads to nobody, for a moment or longer, and was on the call with the customer or came behind them."""
+    site.open()
+    forge(site)
+    wait(site, 1.0)
+    if with_customer:
+        half(site)
+        wait(site, 1.0)
+    assert deeds(site).count("PlayDTMF") == 0
+    put(site, CUSTOMER, None)
+    half(site)
+    wait(site, seconds)
+    optimize(site, NEXT)
+    wait(site, 2 * CHECK_SECONDS)
+    assert len(site.fake.asked("PlayDTMF")) >= 1
+    assert site.watch.is_another_conversation(GRANT)
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_half_a_local_channel_is_no_party_for_a_moment_while_the_picture_is_in_doubt(site: Site, stays: bool) -> None:
+    """As it is none while the picture is trusted; what stays is one, and nobody is behind it for ever."""
+    site.open()
+    forge(site)
+    wait(site, 1.0)
+    put(site, CUSTOMER, "")
+    half(site)
+    wait(site, CHECK_SECONDS)
+    assert deeds(site).count("PlayDTMF") == 0
+    if not stays:
+        optimize(site, CUSTOMER)
+    wait(site, 2.0)
+    assert ("PlayDTMF" in site.fake.names) is stays
+
+
+def test_a_spy_without_a_story_ends_with_the_party_behind_a_local_channel(site: Site) -> None:
+    """Its server had died, and the picture is in doubt."""
+    half(site, leads_to=CUSTOMER)
+    miss(site, BEFORE)
+    forge(site)
+    wait(site, 1.0)
+    assert site.records("spy_revoked") == []
+    put(site, CUSTOMER, None)
+    half(site, leads_to=NEXT)
+    wait(site, 2 * CHECK_SECONDS)
+    assert [record["why"] for record in site.records("spy_revoked")] == ["conversation_over"]
+
+
+@pytest.mark.parametrize("name", [NEAR, "Local/5 5@agents-00000001;1"])
+def test_a_protected_phone_behind_a_local_channel_is_found_while_the_picture_is_in_doubt(
+    site: Site, name: str
+) -> None:
+    """Where the way to it can be read; where not, the spy goes on."""
+    site.change(protected=Protected(endpoints=frozenset({"PJSIP/9000"})))
+    site.open()
+    forge(site)
+    wait(site, 1.0)
+    put(site, name, "b-1")
+    put(site, name.replace(";1", ";2"), "b-8")
+    put(site, DOCTOR, "b-8")
+    wait(site, 2 * CHECK_SECONDS)
+    assert [record["why"] for record in site.records("spy_revoked")] == (["protected"] if name == NEAR else [])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import pytest
+from structlog.typing import EventDict
 from twisted.internet.defer import Deferred
 
+from agi_monitor.ami.messages import Message
 from agi_monitor.model import Mode, Orphans
-from agi_monitor.pbx.spy_watch import HANGUP_SECONDS, KEY_SECONDS
+from agi_monitor.pbx.spy_watch import HANGUP_SECONDS, KEY_SECONDS, STOP_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.proof import VARIABLE
-from tests.shell.managed import GRANT, SPYEE, SPYER, SPYER_UNIQUEID, Site
+from agi_monitor.testing import FakeManager
+from tests.shell.managed import GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, SPYER, SPYER_UNIQUEID, Site
+from tests.shell.pbx.spy_watch.test_handed_over import exchange
 from tests.shell.pbx.spy_watch.watching import BEFORE, ENDING, begin, kept, kinds, miss, resync, stop
 
 
@@ -224,3 +230,165 @@ def test_a_supervisor_on_a_call_is_adopted(site: Site, application: str) -> None
     assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER_UNIQUEID}]
     site.fake.hang_up(SPYER)
     assert [record["why"] for record in site.records("spy_ended")] == ["revoked"]
+
+
+def left_over(site: Site) -> list[object]:
+    """What is still in memory of single grants."""
+    watch = site.watch
+    return [one for one in (watch._begun, watch._taken, watch._carriers.signed, *kept(site)) if one]
+
+
+def answer_but(site: Site, variable: str) -> None:
+    """The PBX answers all questions that come but those about one variable, which take their time."""
+    while asked := next((one for one in site.fake._waiting if one.text("Variable") != variable), None):
+        site.fake._waiting.remove(asked)
+        site.fake._later(partial(site.fake._answer, asked))
+        site.fake.check()
+
+
+@pytest.mark.parametrize("ends", ["stop", "hang-up"])
+def test_a_spy_that_ends_while_it_is_asked_whose_it_is_leaves_nothing_behind(site: Site, ends: str) -> None:
+    """Its end is on record, once it is known whose it was."""
+    site.fake.variables[SPYER, VARIABLE] = BEFORE.sign(GRANT)
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(SPYER, SPYEE)
+    answer_but(site, "CHANNEL(context)")
+    if ends == "stop":
+        stop(site)
+    else:
+        site.fake.hang_up(SPYER)
+    answer_but(site, "CHANNEL(context)")
+    assert kinds(site) == []
+    if ends == "hang-up":
+        # The answer was made before the end.
+        site.fake.variables["PJSIP/9-00000009", "CHANNEL(context)"] = "agi-monitor-call"
+        site.fake.add_channel("PJSIP/9-00000009", SPYER_UNIQUEID)
+    site.fake.answer_held()
+    for _ in range(5):
+        site.fake.advance(HANGUP_SECONDS)
+    assert site.facts == ["spy_ended"]
+    assert (kinds(site), left_over(site)) == ([], [])
+
+
+def test_an_adopted_supervisor_who_hears_somebody_else_has_ended_the_spy(site: Site) -> None:
+    """The dialplan went on to another ChanSpy: that is nobody's grant, and this one is over."""
+    miss(site, BEFORE)
+    site.forget()
+    spyer = next(one for one in site.fake.channels if one["Channel"] == SPYER)
+    spyer.update(Application="ChanSpy", ApplicationData=f"{ROGUE_UNIQUEID},q")
+    heard = {"SpyeeChannel": ROGUE, "SpyeeUniqueid": ROGUE_UNIQUEID}
+    site.fake.event("ChanSpyStart", SpyerChannel=SPYER, SpyerUniqueid=SPYER_UNIQUEID, **heard)
+    site.fake.advance(HANGUP_SECONDS)
+    assert sorted(site.facts) == ["rogue_spy", "spy_ended"]
+    assert (kinds(site), left_over(site)) == ([(SPYER, Kind.ROGUE)], [])
+
+
+def test_the_end_of_an_orphan_is_on_record_though_its_new_phone_cannot_be_asked(site: Site) -> None:
+    """The PBX says no to what is asked about that phone once it was told to hang it up."""
+    miss(site, BEFORE)
+    site.forget()
+    answer = site.fake.answers["Getvar"]
+
+    def refuse(fake: FakeManager, asked: Message) -> Mapping[str, str] | str:
+        told = "Hangup" in fake.names and asked.text("Channel") == ROGUE_UNIQUEID
+        return {"Variable": "x", "Value": "5\r\nx: y"} if told else answer(fake, asked)
+
+    site.fake.answers["Getvar"] = refuse
+    exchange(site, told=False)
+    site.fake.advance(HANGUP_SECONDS)
+    assert [record["why"] for record in site.records("spy_ended")] == ["handed_over"]
+    assert kinds(site) == []
+
+
+@pytest.mark.parametrize("ends", ["stop", "hang-up"])
+def test_an_end_that_cannot_be_confirmed_is_found_soon(site: Site, ends: str) -> None:
+    """No answer comes when the PBX is asked: the lists tell, and not only the next ones."""
+    miss(site, BEFORE)
+    site.fake.held.add("Getvar")
+    if ends == "stop":
+        stop(site)
+    else:
+        site.fake.hang_up(SPYER)
+    for _ in range(40):
+        site.fake.advance(1.0)
+    assert len(site.records("spy_ended")) == 1
+    assert (kinds(site), left_over(site)) == ([], [])
+
+
+def test_an_end_that_is_only_told_is_none_though_the_proof_was_erased(site: Site, logs: list[EventDict]) -> None:
+    """No story is there that would clear it with the spy."""
+    miss(site, BEFORE)
+    site.fake.variables[SPYER, VARIABLE] = ""
+    told = {"SpyerChannel": SPYER, "SpyerUniqueid": SPYER_UNIQUEID, "SpyeeUniqueid": SPYEE_UNIQUEID}
+    site.fake.event("ChanSpyStop", **told)
+    for seconds in STOP_SECONDS:
+        site.fake.advance(seconds)
+    assert site.records("spy_ended") == []
+    assert kinds(site) == [(SPYER, Kind.ADOPTED)]
+    assert [line["name"] for line in logs if line["event"] == "ami_forged"] == ["ChanSpyStop"]
+
+
+@pytest.mark.parametrize("slow", ["channel", "answers"])
+@pytest.mark.parametrize("whose", ["story", "adopted"])
+def test_a_busy_pbx_forges_nothing(site: Site, logs: list[EventDict], whose: str, slow: str) -> None:
+    """The channel goes on, or its story ends, seconds after the end was told; or it takes as long to answer."""
+    if whose == "story":
+        site.open()
+    else:
+        miss(site, BEFORE)
+    told = {"SpyerChannel": SPYER, "SpyerUniqueid": SPYER_UNIQUEID, "SpyeeUniqueid": SPYEE_UNIQUEID}
+    if slow == "answers":
+        site.fake.held.add("Getvar")
+    site.fake.event("ChanSpyStop", **told)
+    for _ in range(12 if slow == "answers" else 25):
+        site.fake.advance(0.1)
+    site.fake.answer_held()
+    if whose == "story":
+        site.close()
+    else:
+        stop(site)
+    for _ in range(30):
+        site.fake.advance(0.1)
+    assert [line for line in logs if line["event"] == "ami_forged"] == []
+    assert kinds(site) == []
+    assert len(site.records("spy_silent" if whose == "story" else "spy_ended")) == 1
+
+
+def test_a_spy_that_begins_again_at_once_forges_nothing(site: Site, logs: list[EventDict]) -> None:
+    """The story has ended one and begun the next before the end of the first is confirmed: each is told by itself."""
+    second = replace(GRANT, number=2)
+    site.open()
+    site.close()
+    site.open(second)
+    for _ in range(60):
+        site.fake.advance(0.1)
+    assert [line for line in logs if line["event"] == "ami_forged"] == []
+    assert [record["grant"] for record in site.records("spy_silent")] == [1]
+    site.close(second)
+    site.fake.advance(STOP_SECONDS[0])
+    assert [record["grant"] for record in site.records("spy_silent")] == [1, 2]
+
+
+def test_an_end_that_was_not_so_is_on_record_when_it_comes(site: Site) -> None:
+    """A forged one before it takes nothing away."""
+    site.open()
+    told = {"SpyerChannel": SPYER, "SpyerUniqueid": SPYER_UNIQUEID, "SpyeeUniqueid": SPYEE_UNIQUEID}
+    site.fake.event("ChanSpyStop", **told)
+    for seconds in STOP_SECONDS:
+        site.fake.advance(seconds)
+    assert site.records("spy_silent") == []
+    site.close()
+    site.fake.advance(STOP_SECONDS[0])
+    assert len(site.records("spy_silent")) == 1
+
+
+def test_a_stop_does_not_wait_for_an_end_to_be_confirmed(site: Site, logs: list[EventDict]) -> None:
+    """Nor does it call the PBX a liar."""
+    site.open()
+    told = {"SpyerChannel": SPYER, "SpyerUniqueid": SPYER_UNIQUEID, "SpyeeUniqueid": SPYEE_UNIQUEID}
+    site.fake.event("ChanSpyStop", **told)
+    site.watch.stop()
+    idle = begin(site.watch.idle())
+    site.fake.advance(max(STOP_SECONDS))
+    assert idle == [None]
+    assert [line for line in logs if line["event"] == "ami_forged"] == []

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
-from agi_monitor.pbx.spy_watch import PROMPT_SECONDS
+from agi_monitor.pbx.spy_watch import PROMPT_SECONDS, STOP_SECONDS
 from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, Kind
 from agi_monitor.supervision.proof import VARIABLE, Signer
 from tests.shell.managed import (
@@ -87,6 +87,7 @@ def test_what_the_pbx_says_of_a_grant_is_on_record(site: Site) -> None:
     site.open()
     site.close()
     site.fake.stop_spying(SPYER, SPYEE)
+    site.fake.advance(STOP_SECONDS[0])
     (heard,), (silent,) = site.records("spy_heard"), site.records("spy_silent")
     assert (heard["call"], heard["grant"], heard["mode"]) == (GRANT.call, GRANT.number, GRANT.mode)
     assert (heard["spyer"], heard["spyee"], heard["node"]) == (SPYER, SPYEE, site.watch._pbx.node)

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from agi_monitor.config import document, translation
-from agi_monitor.config.document import MAX_BYTES
+from agi_monitor.config import translation, yaml
+from agi_monitor.config.loading import load, parse
 from agi_monitor.config.sample import SAMPLE
-from agi_monitor.config.settings import Config, load, parse
+from agi_monitor.config.sections import Config
+from agi_monitor.config.yaml import MAX_BYTES
 from agi_monitor.errors import ConfigError
 from agi_monitor.limits import Limits
 from agi_monitor.model import Mode
@@ -501,7 +502,7 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None
 
 def test_a_file_of_too_many_values_is_refused_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the value that is one too many, whatever stands behind it."""
-    monkeypatch.setattr(document, "MAX_NODES", 100)
+    monkeypatch.setattr(yaml, "MAX_NODES", 100)
     assert problems("- a\n" * 100 + "]") == ("c.yaml:100: has more than 100 values",)
 
 

@@ -47,7 +47,7 @@ SANS_IO = frozenset(
     {
         *("agi.arguments", "agi.connection", "agi.messages"),
         *("ami.authentic", "ami.connection", "ami.limits", "ami.messages", "ami.permissions", "ami.states"),
-        *("control.limits", "control.lines", "control.messages", "control.overview"),
+        *("control.limits", "control.lines", "control.messages"),
     }
 )
 """The cores of the wires: bytes in, events out. They are as pure as a decision."""
@@ -62,7 +62,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "OpenSSL": frozenset({"ami.endpoints"}),
     "alembic": frozenset({"storage.database", "storage.migrations"}),
     "argon2": frozenset({"pins.records"}),
-    "asterisk": frozenset({"agi.blocking", "agi.pyst2", "ami.blocking", "errors"}),
+    "asterisk": frozenset({"agi.blocking", "agi.pyst2", "ami.blocking"}),
     "click": frozenset({"commands"}),
     "cryptography": frozenset({"ami.endpoints", "doctor.gathering", "storage.audit.key_file"}),
     "jinja2": frozenset({"dialplan"}),

@@ -137,6 +137,7 @@ def test_another_name_is_an_attribute_error() -> None:
     ("statement", "absent"),
     [
         ("import agi_monitor", ("twisted", "asterisk", "structlog", "asyncio", "pydantic")),
+        ("from agi_monitor import Account, AsyncAgiService, CallEnded, Router, Session", ("asterisk",)),
         ("from agi_monitor import *", ("twisted.internet.reactor", "pydantic", "sqlalchemy")),
         ("from agi_monitor.testing import FakeAsterisk", ("twisted.internet.reactor", "pydantic")),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import cast
 
 import click
 
@@ -12,8 +11,7 @@ from agi_monitor.commands import terminal
 from agi_monitor.commands.options import config_option
 from agi_monitor.config.loading import load
 from agi_monitor.control import client
-from agi_monitor.control.messages import Ask, Problem, Request
-from agi_monitor.control.overview import Row
+from agi_monitor.control.messages import Problem
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.errors import ControlFailed
 from agi_monitor.storage.state_folder import StateFolder
@@ -30,15 +28,15 @@ def reload(config_path: Path) -> None:
     config = load(config_path).config
     try:
         path = socket_path(config.control.socket, config.state.directory)
-        reloaded = cast(Row, client.ask(path, Request(Ask.RELOAD))["reloaded"])
+        reloaded = client.reload(path)
     except ControlFailed as error:
         if error.problem not in ("", Problem.UNKNOWN_ASK):
             raise
         _reload_by_signal(config.state.directory, error)
         return
-    terminal.say(f"reloaded: {reloaded['supervisors']} supervisors, {reloaded['agents']} agents")
-    if restart := cast(list[str], reloaded["restart"]):
-        terminal.say(f"needs a restart of the server: {', '.join(restart)}", err=True)
+    terminal.say(f"reloaded: {reloaded.supervisors} supervisors, {reloaded.agents} agents")
+    if reloaded.restart:
+        terminal.say(f"needs a restart of the server: {', '.join(reloaded.restart)}", err=True)
 
 
 def _reload_by_signal(directory: Path, silence: ControlFailed) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -20,13 +20,14 @@ from agi_monitor.commands import terminal
 from agi_monitor.commands.options import DEFAULT_CONFIG, config_option, json_option, socket_option
 from agi_monitor.config import control_socket
 from agi_monitor.control import client
-from agi_monitor.control.messages import Ask, Request
-from agi_monitor.control.overview import Row
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.errors import AgiMonitorError, ControlFailed
+from agi_monitor.shown import Row
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+Value = TypeVar("Value")
 
 COMPLETION_SECONDS = 1.0
 """Who has pressed a key for the rest of a word waits no longer."""
@@ -41,14 +42,14 @@ SAFE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 @json_option
 def status(config_path: Path, socket: Path | None, as_json: bool) -> None:
     """Show the state of the running server. Exit code 1 when its picture of the PBX cannot be trusted."""
-    from agi_monitor.commands import tables
-
-    found = cast(Row, _ask(config_path, socket, Request(Ask.STATUS))["status"])
+    found = _ask(config_path, socket, client.status)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(found.row(), indent=1))
     else:
+        from agi_monitor.commands import tables
+
         _show(tables.status_table(found))
-    sys.exit(0 if tables.is_well(found) else 1)
+    sys.exit(0 if found.is_well else 1)
 
 
 @click.command()
@@ -57,9 +58,9 @@ def status(config_path: Path, socket: Path | None, as_json: bool) -> None:
 @json_option
 def calls(config_path: Path, socket: Path | None, as_json: bool) -> None:
     """Show current calls: agent, other party, state, duration, queue, and who is listening."""
-    found = cast(list[Row], _ask(config_path, socket, Request(Ask.CALLS))["calls"])
+    found = _ask(config_path, socket, client.calls)
     if as_json:
-        click.echo(json.dumps({"calls": found}, indent=1))
+        click.echo(json.dumps({"calls": [call.row() for call in found]}, indent=1))
     elif found:
         from agi_monitor.commands import tables
 
@@ -74,9 +75,9 @@ def calls(config_path: Path, socket: Path | None, as_json: bool) -> None:
 @json_option
 def spies(config_path: Path, socket: Path | None, as_json: bool) -> None:
     """Show who is listening to whom, through this server or past it. Unauthorized spies are red."""
-    found = cast(list[Row], _ask(config_path, socket, Request(Ask.SPIES))["spies"])
+    found = _ask(config_path, socket, client.spies)
     if as_json:
-        click.echo(json.dumps({"spies": found}, indent=1))
+        click.echo(json.dumps({"spies": [spy.row() for spy in found]}, indent=1))
     elif found:
         from agi_monitor.commands import tables
 
@@ -95,11 +96,10 @@ def _ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[st
     config_path, socket = context.params.get("config_path"), context.params.get("socket")
     try:
         with _server(config_path or Path(DEFAULT_CONFIG), socket) as path:
-            found = cast(list[Row], client.ask(path, Request(Ask.SPIES), COMPLETION_SECONDS)["spies"])
+            found = client.spies(path, COMPLETION_SECONDS)
     except AgiMonitorError:
         return []
-    ids = [str(one.get("id")) for one in found]
-    return [id for id in ids if id.startswith(incomplete) and SAFE_ID.fullmatch(id)]
+    return [spy.id for spy in found if spy.id.startswith(incomplete) and SAFE_ID.fullmatch(spy.id)]
 
 
 @spy.command()
@@ -109,13 +109,13 @@ def _ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[st
 @json_option
 def kill(id: str, config_path: Path, socket: Path | None, as_json: bool) -> None:
     """End the spy with this ID, as shown by 'agi-monitor spies'. The audit records who did it."""
-    ended = cast(Row, _ask(config_path, socket, Request(Ask.KILL, id))["ended"])
+    ended = _ask(config_path, socket, lambda path: client.kill(path, id))
     if as_json:
-        click.echo(json.dumps({"ended": ended}, indent=1))
+        click.echo(json.dumps({"ended": ended.row()}, indent=1))
     else:
         from agi_monitor.commands import tables
 
-        terminal.say(f"ended: {tables.spy_line(ended)}")
+        terminal.say(f"ended: {tables.ended_line(ended)}")
 
 
 @click.command()
@@ -145,9 +145,9 @@ def _print_events(records: Iterator[Row], as_json: bool) -> None:
         screen.print(tables.event_line(record), soft_wrap=True)
 
 
-def _ask(config_path: Path, socket: Path | None, request: Request) -> Row:
+def _ask(config_path: Path, socket: Path | None, ask: Callable[[Path], Value]) -> Value:
     with _server(config_path, socket) as path:
-        return client.ask(path, request)
+        return ask(path)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class Section(BaseModel):
 Document = TypeVar("Document", bound=Section)
 
 
-def matching(pattern: str, what: str) -> AfterValidator:
+def matching(pattern: str | re.Pattern[str], what: str) -> AfterValidator:
     """Check that a text fits a regular expression as a whole; ``what`` is said when it does not."""
     expression = re.compile(pattern)
 

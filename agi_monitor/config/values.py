@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from agi_monitor import names
 from agi_monitor.config.document import matching
+from agi_monitor.supervision.prompts import PLACEHOLDERS
 
 MAX_SHOWN = 120
 """How many characters of a value that is not secret are shown."""
@@ -36,7 +39,12 @@ def _loopback(text: str) -> str:
     return text
 
 
-Code = Annotated[str, matching(r"[0-9*#]{1,8}", "must be 1 to 8 of the keys 0-9, * and #")]
+def _long(secret: re.Pattern[str]) -> str:
+    """How long a secret is, is judged where people choose it, and not where it is written."""
+    return rf"(?=.{{16}}){secret.pattern}"
+
+
+Code = Annotated[str, matching(names.FEATURE_CODE, "must be 1 to 8 of the keys 0-9, * and #")]
 ReasonDigit = Annotated[str, matching(r"[1-9]", "must be a digit from 1 to 9, which is pressed for the reason")]
 ReasonSlug = Annotated[
     str, matching(r"[a-z][a-z0-9_-]{0,19}", "must be small letters, digits, - and _, at most 20 of them")
@@ -46,7 +54,7 @@ Network = Annotated[str, AfterValidator(_network)]
 Word = Annotated[
     str,
     matching(
-        r"(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|\{extension\}|\{choice\}|\{number\}",
+        "|".join((names.SOUND.pattern, *map(re.escape, sorted(PLACEHOLDERS)))),
         "must be a sound file without its ending, such as vm-goodbye, or {extension}, {choice}, {number}",
     ),
 ]
@@ -59,18 +67,16 @@ NodeName = Annotated[
     str, matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "must be letters, digits, _ . and -, at most 64")
 ]
 PluginName = Annotated[str, matching(r"[A-Za-z0-9_.-]{1,64}", "must be the name of an entry point")]
-Secret = Annotated[str, matching(r"[A-Za-z0-9_-]{16,128}", "must be 16 to 128 letters, digits, - and _")]
+Secret = Annotated[str, matching(_long(names.SECRET), "must be 16 to 128 letters, digits, - and _")]
 Host = Annotated[str, matching(r"[A-Za-z0-9:._-]{1,253}", "must be a host name or an IP address")]
-Account = Annotated[str, matching(r"(?!general$)[A-Za-z0-9_-]{1,40}", "must be letters, digits, - and _, at most 40")]
+Account = Annotated[str, matching(names.ACCOUNT, "must be letters, digits, - and _, at most 40")]
 ManagerSecret = Annotated[
-    str, matching(r"[!-:<-~]{16,128}", "must be 16 to 128 visible characters without spaces and semicolons")
+    str, matching(_long(names.MANAGER_SECRET), "must be 16 to 128 visible characters without spaces and semicolons")
 ]
 Loopback = Annotated[Address, AfterValidator(_loopback)]
 Sound = Annotated[
     str,
-    matching(
-        r"(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", "must be a sound file without its ending, such as beep"
-    ),
+    matching(names.SOUND, "must be a sound file without its ending, such as beep"),
 ]
 NumberPattern = Annotated[
     str, matching(r"\+?[0-9]{1,20}\*?", "must be a number of up to 20 digits, or its beginning followed by a *")

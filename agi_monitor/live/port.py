@@ -11,7 +11,8 @@ from agi_monitor.live.calls import Channel, Origin
 from agi_monitor.live.devices import AtDevice
 from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import AgentDevices, DeviceChannel, DeviceLookup, KnownBy, Source
-from agi_monitor.model import Agent, endpoint_of
+from agi_monitor.model import Agent
+from agi_monitor.names import endpoint_of
 
 
 class LivePbx(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from agi_monitor.model import Agent, Barge, Mode, Reason, Refusal
-from agi_monitor.names import is_device_channel
-
-_AGE = re.compile(r"(?:^|-)([0-9]{1,20})\.([0-9]{1,20})\Z")
-"""When a channel began and which one it was, at the end of its uniqueid (channel.c)."""
+from agi_monitor.names import BEGUN, is_device_channel
 
 
 class ChannelState(StrEnum):
@@ -200,8 +196,8 @@ _DEVICE = {KnownBy.CONFIGURED: "configured device", KnownBy.HINT: "hint", KnownB
 
 def age(uniqueid: str) -> tuple[int, int]:
     """Return what sorts channels by their age, the oldest first. One that tells no age comes last."""
-    found = _AGE.search(uniqueid)
-    return (int(found[1]), int(found[2])) if found else (sys.maxsize, 0)
+    found = BEGUN.search(uniqueid)
+    return (int(found["second"]), int(found["sequence"])) if found else (sys.maxsize, 0)
 
 
 def _order(channel: DeviceChannel) -> tuple[bool, tuple[int, int], str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from agi_monitor.config.sections import Config
 from agi_monitor.control import protocol
-from agi_monitor.control.overview import Overview
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.server.parts import Part
+from agi_monitor.shown import Overview
 
 
 class OpenControl(Part):

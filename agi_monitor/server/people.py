@@ -23,6 +23,7 @@ from agi_monitor.errors import ConfigError, StateUnavailable
 from agi_monitor.pins.guard import InThread
 from agi_monitor.pins.lock_outs import kind_of, name_of
 from agi_monitor.server.people_plugin import PluginPeople
+from agi_monitor.shown import ReloadRefused
 from agi_monitor.storage.lock_out_table import Ended, LockOutTable
 from agi_monitor.storage.node_table import NodeTable, Noted
 from agi_monitor.storage.people_table import PeopleTable
@@ -43,17 +44,6 @@ class Reloaded:
     """
 
     sections_waiting: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadRefused:
-    """Nothing was changed.
-
-    Parameters:
-        problems: why not; those of the file name its line and key.
-    """
-
-    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from agi_monitor import __version__
 from agi_monitor.agi.session import Session
 from agi_monitor.config.loading import load
 from agi_monitor.config.sections import Config, StopSpies
-from agi_monitor.control import overview as answers
 from agi_monitor.control import protocol as control
 from agi_monitor.live.over_agi import DeviceChannelsOverAgi
 from agi_monitor.live.port import Devices
@@ -27,7 +26,7 @@ from agi_monitor.server.metrics_page import MetricsPage
 from agi_monitor.server.overview import ServerOverview
 from agi_monitor.server.parts import Part, Parts
 from agi_monitor.server.pbx import WatchedPbx
-from agi_monitor.server.people import PeopleInForce, Reloaded, ReloadRefused, Store
+from agi_monitor.server.people import PeopleInForce, Reloaded, Store
 from agi_monitor.server.people_look import PeopleLook
 from agi_monitor.server.people_plugin import PluginPeople
 from agi_monitor.server.pins import PinDesk
@@ -35,6 +34,7 @@ from agi_monitor.server.plugin_waits import InTime
 from agi_monitor.server.plugins import ignored, together
 from agi_monitor.server.store import OpenStore
 from agi_monitor.server.threads import Threads
+from agi_monitor.shown import ReloadRefused, ReloadShown
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.node_table import NodeTable
 from agi_monitor.storage.people_table import PeopleTable
@@ -186,13 +186,12 @@ class Server:
         finally:
             self._notifier.has_reloaded()
 
-    async def _reload_as_asked(self) -> answers.Reloaded:
+    async def _reload_as_asked(self) -> ReloadShown | ReloadRefused:
         """The same, for whoever asks over the control socket."""
         done = await self.reload()
         if isinstance(done, ReloadRefused):
-            return answers.Reloaded(problems=done.problems)
-        supervisors, agents = len(self.config.supervisors), len(self.config.agents)
-        return answers.Reloaded(restart=done.sections_waiting, supervisors=supervisors, agents=agents)
+            return done
+        return ReloadShown(len(self.config.supervisors), len(self.config.agents), done.sections_waiting)
 
     @property
     def config(self) -> Config:

@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agi_monitor.live.headers import Headers, text
-from agi_monitor.model import Mode, endpoint_of
+from agi_monitor.model import Mode
+from agi_monitor.names import endpoint_of
 from agi_monitor.supervision import bridging
 from agi_monitor.supervision.confirmation import SNOOP
 

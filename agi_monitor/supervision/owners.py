@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from agi_monitor.live.index import Stale
 from agi_monitor.live.port import LivePbx
-from agi_monitor.model import Agent, Reason, Refusal, endpoint_of
+from agi_monitor.model import Agent, Reason, Refusal
+from agi_monitor.names import endpoint_of
 from agi_monitor.supervision.policy import Permitted, Policy
 
 
@@ -31,6 +32,24 @@ def agents_at(policy: Policy, live: LivePbx, device: str) -> tuple[Agent, ...]:
         by_login = (agent for login in logins for agent in policy.agents_logged_in(*login))
         found |= {agent.extension: agent for agent in (*by_hint, *by_login)}
     return tuple(found.values())
+
+
+def agent_shown_at(policy: Policy, live: LivePbx, device: str) -> Agent | None:
+    """Return the agent whom the calls of a device are shown with: the first of the site who has it now; or None.
+
+    As ``agents_at`` in a time that does not depend on how many agents there are, but what is in doubt does not count:
+    it may forbid a call, and says nothing of whose it is.
+
+    Parameters:
+        policy: what the configuration says now.
+        live: knows hints and logins.
+        device: such as ``PJSIP/1001``.
+    """
+    for agent in policy.in_order(agents_at(policy, live, device)):
+        devices = live.devices_of(agent)
+        if not isinstance(devices, Stale) and device in devices.endpoints:
+            return agent
+    return None
 
 
 def other_owner_refuses(

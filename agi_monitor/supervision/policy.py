@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from agi_monitor.model import (
@@ -92,6 +92,8 @@ class Policy:
     """The agents of each device, by the configuration."""
     _dialled: Mapping[str, tuple[Agent, ...]] = field(init=False, repr=False, compare=False)
     """The agents of each extension, as phones dial it: at most one of each tenant."""
+    _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """Which agent is the first, the second, the third of the site."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rights", Rights(self.rules))
@@ -104,6 +106,7 @@ class Policy:
         for agent in self.agents.values():
             dialled[agent.digits] = (*dialled.get(agent.digits, ()), agent)
         object.__setattr__(self, "_dialled", dialled)
+        object.__setattr__(self, "_places", {extension: place for place, extension in enumerate(self.agents)})
 
     # ---- who is meant ----------------------------------------------------------------------------------
 
@@ -134,6 +137,14 @@ class Policy:
         for agent in self._dialled.get(extension, ()):
             if agent.is_logged_in_by(extension, contexts):
                 yield agent
+
+    def in_order(self, agents: Iterable[Agent]) -> list[Agent]:
+        """Return some of the agents in the order in which the site has them.
+
+        Parameters:
+            agents: of this policy.
+        """
+        return sorted(agents, key=lambda agent: self._places[agent.extension])
 
     def longest_extension(self, endpoint: str) -> int:
         """Return how many digits the longest extension has that can be dialled on this supervisor's phone."""

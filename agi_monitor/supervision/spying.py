@@ -19,8 +19,8 @@ from agi_monitor.errors import AgiMonitorError, AuditUnavailable, CallEnded, Com
 from agi_monitor.live.calls import Origin
 from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import DeviceChannel, DeviceLookup
-from agi_monitor.model import Barge, Cue, Mode, Reason, Refusal, endpoint_of
-from agi_monitor.names import Uniqueid
+from agi_monitor.model import Barge, Cue, Mode, Reason, Refusal
+from agi_monitor.names import Uniqueid, endpoint_of
 from agi_monitor.supervision import bridging, chanspy, origins, proof
 from agi_monitor.supervision.deciding import Deciding, Spyee
 from agi_monitor.supervision.gates import Gates

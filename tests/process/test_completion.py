@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_another_shell_has_none() -> None:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 @pytest.mark.parametrize(
     ("words", "said"),
-    [("sp", "spies spy"), ("people add s", "supervisor"), ("spy kill ", f"{GRANTED['id']} {ROGUE['id']}")],
+    [("sp", "spies spy"), ("people add s", "supervisor"), ("spy kill ", f"{GRANTED.id} {ROGUE.id}")],
 )
 def test_bash_completes(server: LiveServer, tmp_path: Path, words: str, said: str) -> None:
     """Commands, commands within one, and the ids of spies."""
@@ -79,7 +80,7 @@ def test_bash_completes(server: LiveServer, tmp_path: Path, words: str, said: st
 
 def test_ids_of_the_server_that_is_named(server: LiveServer, tmp_path: Path) -> None:
     """By an option before; and only those that begin so."""
-    ids = [str(GRANTED["id"]), str(ROGUE["id"])]
+    ids = [GRANTED.id, ROGUE.id]
     socket_ = ["--socket", str(server.path)]
     assert completed("spy", "kill", *socket_, "") == ids
     assert completed("spy", "kill", *socket_, ids[0][:2]) == ids[:1]
@@ -89,8 +90,8 @@ def test_ids_of_the_server_that_is_named(server: LiveServer, tmp_path: Path) -> 
 
 def test_an_id_that_a_shell_would_run_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It may have come from somebody else."""
-    spies = [{"id": "a1.1"}, {"id": "a$(reboot)"}, {"id": "a b"}, {"id": "a\n"}, {"id": ""}, {}]
-    monkeypatch.setattr(client, "ask", lambda path, request, seconds: {"spies": spies})
+    spies = [replace(ROGUE, id=id) for id in ("a1.1", "a$(reboot)", "a b", "a\n", "")]
+    monkeypatch.setattr(client, "spies", lambda path, seconds: spies)
     assert completed("spy", "kill", "--socket", str(tmp_path), "a") == ["a1.1"]
 
 

@@ -46,6 +46,8 @@ member => PJSIP/desk-ann
 member => PJSIP/unknown
 [all]
 member => PJSIP/1001
+[-night]
+member => PJSIP/1001
 """
 
 
@@ -75,10 +77,12 @@ def test_finds_agents_devices_names_and_groups(folder: Path) -> None:
         "pjsip.conf",
         "queues.conf",
         "queues.conf",
+        "queues.conf",
     ]
     assert "PJSIP/trunk names no extension" in found["notes"][0]
     assert "PJSIP/unknown is not a known device" in found["notes"][1]
     assert "the queue all makes no name" in found["notes"][2]
+    assert "the queue -night makes no name" in found["notes"][3]
 
 
 def test_no_password_is_told(folder: Path) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agi_monitor.live.calls import Channel, Origin
 from agi_monitor.live.devices import AtDevice, Login
-from agi_monitor.live.index import Stale
+from agi_monitor.live.index import ChannelIndex, Lists, Stale
 from agi_monitor.live.port import LivePbx
 from agi_monitor.live.targets import AgentDevices, Source
 from agi_monitor.model import Agent, Mode, Reason, Refusal
 from agi_monitor.rights.authorization import Effect, Rule
 from agi_monitor.supervision.grant_watch import NO_MANAGER
-from agi_monitor.supervision.owners import other_owner_refuses
+from agi_monitor.supervision.owners import agent_shown_at, other_owner_refuses
 from agi_monitor.supervision.policy import Policy
 from tests.doubles.desk import ANNA, POLICY
+from tests.unit.live.test_devices_machine import CONTEXTS, DEVICES, EVENTS, EXTENSIONS, TENANTS, Event
 
 SALES = Agent("1001", frozenset({"sales"}), ("PJSIP/1001",))
 BOARD = Agent("1003", frozenset({"protected"}), ("PJSIP/1003",))
@@ -135,3 +138,65 @@ def test_the_right_is_for_the_mode() -> None:
     policy = replace(POLICY, agents={"1001": SALES, "1002": support}, rules=(*POLICY.rules, listen))
     refused = [refused_by(policy, NO_MANAGER.live, mode) for mode in Mode]
     assert [found is not None for found in refused] == [mode is not Mode.LISTEN for mode in Mode]
+
+
+# ---- whom a call is shown with -----------------------------------------------------------------------------
+
+OWN = ((), ("PJSIP/1001",), ("PJSIP/1002", "SIP/1001"))
+AGENTS = (
+    *(st.builds(Agent, st.just(digits), st.just(frozenset[str]()), st.sampled_from(OWN)) for digits in EXTENSIONS),
+    *(
+        st.builds(
+            Agent,
+            st.just(f"beta-{digits}"),
+            st.just(frozenset[str]()),
+            st.sampled_from(OWN),
+            dialled=st.just(digits),
+            tenant=st.just("beta"),
+            hint_context=st.sampled_from((None, *CONTEXTS)),
+            contexts=st.sampled_from(TENANTS),
+        )
+        for digits in EXTENSIONS
+    ),
+)
+
+
+class Indexed(Live):
+    """A live picture with hints, queues and states."""
+
+    def __init__(self, events: list[Event], doubts: list[Event]) -> None:
+        super().__init__()
+        self._index = ChannelIndex()
+        for event in events:
+            self._index.apply("pbx", event)
+        hinted = [event for event in events if event["Event"] == "ExtensionStatus"]
+        queues = [{**event, "Event": "QueueMember"} for event in events if "Queue" in event]
+        self._index.snapshot("pbx", Lists((), (), (), hinted, queues), self._index.resync("pbx"))
+        for event in doubts:
+            self._index.apply("pbx", event)
+
+    def devices_of(self, agent: Agent) -> AgentDevices | Stale:
+        return self._index.devices_of("pbx", agent, "hints")
+
+    def at_device(self, device: str) -> AtDevice | Stale:
+        return self._index.at_device("pbx", device)
+
+
+@given(
+    st.permutations(AGENTS).flatmap(lambda each: st.tuples(*each)),
+    st.lists(EVENTS, max_size=12),
+    st.lists(EVENTS, max_size=4),
+)
+def test_a_device_is_shown_with_the_first_agent_who_has_it(
+    agents: tuple[Agent, ...], events: list[Event], doubts: list[Event]
+) -> None:
+    """As going through all agents finds it, whatever hints and queues say, and with hints in doubt."""
+    live = Indexed(events, doubts)
+    policy = replace(POLICY, agents={agent.extension: agent for agent in agents}, hint_context="hints")
+    for device in (*DEVICES, "PJSIP/trunk"):
+        having = (
+            agent
+            for agent in agents
+            if not isinstance(devices := live.devices_of(agent), Stale) and device in devices.endpoints
+        )
+        assert agent_shown_at(policy, live, device) == next(having, None)

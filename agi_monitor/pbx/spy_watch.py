@@ -44,6 +44,7 @@ from agi_monitor.pbx.carriers import GONE_SECONDS, LOOK_SECONDS, Carriers
 from agi_monitor.pbx.joined_calls import JoinedCalls
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.under_way import UnderWay
+from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.rights.circumstances import Circumstances
 from agi_monitor.supervision import chanspy, confirmation, proof
 from agi_monitor.supervision.confirmation import Confirmed
@@ -170,6 +171,7 @@ class SpyWatch:
         has_other_way: Callable[[], bool],
     ) -> None:
         self.grants = Grants(policy().exceptions)
+        self._watched = WatchedGrants(self.grants, reactor.seconds)
         self._pbx = pbx
         self._reactor = reactor
         self._clock = clock
@@ -178,48 +180,15 @@ class SpyWatch:
         self._audit = audit
         self._hang_up_otherwise = hang_up_otherwise
         self._has_other_way = has_other_way
-        self._begun: dict[str, float] = {}
-        """By grant, when it began, on the reactor's clock."""
         self._taken: dict[tuple[str, str], float] = {}
         """By the channels of a place, since when it counts as taken, on the reactor's clock."""
         self._refused: set[str] = set()
         """Grants that never began."""
-        self._revoked: dict[str, str] = {}
-        self._revoked_at: dict[str, float] = {}
-        """By grant, when it was last ended from outside, on the reactor's clock."""
-        self._on_record: dict[str, str] = {}
-        """By grant, why it was ended from outside, as the audit has it."""
         self._killed_by: dict[str, str] = {}
-        self._telling: dict[str, Deferred[Any]] = {}
-        self._closing: dict[str, list[Deferred[None]]] = {}
         self._ended: deque[tuple[float, str]] = deque()
         self._ending: dict[str, tuple[Mapping[str, End], Deferred[End]]] = {}
-        self._pressed: dict[str, float] = {}
-        """When the ChanSpy of a grant was told to end; it begins again by another one."""
-        self._muted: set[str] = set()
-        """Grants that were ended and whose supervisor hears nothing and is not heard."""
-        self._phone_hung_up: set[str] = set()
-        """Adopted grants whose supervisor's phone asked for the end."""
-        self._handed_over: set[str] = set()
-        """Grants whose spies are at another phone."""
-        self._parties: dict[str, frozenset[str]] = {}
-        """By grant, who talks to the agent, once that was known."""
-        self._conversation: dict[str, frozenset[str]] = {}
-        """By grant, everybody who talked to the agent in the conversation that its minutes are of."""
-        self._names_before: dict[str, frozenset[str]] = {}
-        """By grant, who was on the line with the agent when the PBX itself last said so, and the picture as well."""
-        self._only_local: dict[str, float] = {}
-        """By grant, since when nobody is on the line with the agent but Local channels that lead to nobody."""
-        self._only_party: dict[str, frozenset[str]] = {}
-        """By grant, who talked to the agent alone the last time that somebody did."""
         self._stops: dict[str, float] = {}
         """By the supervisor's channel, when an event told the end of its spy."""
-        self._anew: dict[str, bool] = {}
-        """Grants whose spies were told to begin again, and whether nobody of the parties before is left."""
-        self._over: set[str] = set()
-        """Grants whose conversations are over."""
-        self._alone: dict[str, IDelayedCall] = {}
-        """By grant, the look at an agent who is on the line with nobody."""
         self._beeps: dict[str, IDelayedCall] = {}
         """By the helper's channel, the look whether a beep is over."""
         self._beeped_at: dict[str, deque[tuple[float, float]]] = {}
@@ -232,16 +201,12 @@ class SpyWatch:
         self._onlooker = Onlooker(pbx, self)
         self._next_check: IDelayedCall | None = None
         self._stopping = False
-        self._carriers = Carriers(pbx, reactor, signer, self._ours)
+        self._carriers = Carriers(pbx, reactor, signer, self._watched.ours)
         self._joined = JoinedCalls(
-            pbx, reactor, self._ours, self._begin_transfer, self._take_out, self._note_handed_over
+            pbx, reactor, self._watched.ours, self._begin_transfer, self._take_out, self._note_handed_over
         )
-        self._hung_up: set[str] = set()
-        """Grants whose carriers were hung up and are gone."""
         self._putting_out: dict[str, IDelayedCall | None] = {}
         """Phones that a spy was handed to and that are being hung up, and the next try where there is one."""
-        self._looking: set[str] = set()
-        """Grants whose calls are looked at."""
         self._looked_at = float("-inf")
         self._under_way = UnderWay(self._failed)
         self._transfers = UnderWay(self._failed)
@@ -249,13 +214,15 @@ class SpyWatch:
     def stop(self) -> None:
         """Look at the clock no more."""
         self._stopping = True
-        waiting = [*self._alone.values(), *self._beeps.values(), *self._prompts.values()]
-        waiting += [call for call in (self._next_check, *self._putting_out.values()) if call is not None]
+        alone = [watched.alone for watched in self._watched.entries()]
+        waiting = [*self._beeps.values(), *self._prompts.values()]
+        waiting += [call for call in (*alone, self._next_check, *self._putting_out.values()) if call is not None]
         for call in waiting:
             call.cancel()
         self._next_check = None
         self._joined.stop()
-        self._alone.clear()
+        for watched in self._watched.entries():
+            watched.alone = None
         self._beeps.clear()
         self._prompts.clear()
         self._putting_out.clear()
@@ -276,7 +243,8 @@ class SpyWatch:
             self._refused.add(grant.id)
             return ""
         joins = grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
-        self._begun[grant.id] = self._reactor.seconds()
+        began = self._reactor.seconds()
+        self._watched.begin(grant, began)
         try:
             self._carriers.signed[grant.id] = self._signer.sign(grant)
         except ValueError:
@@ -284,7 +252,7 @@ class SpyWatch:
             log.warning("grant_not_signed", node=self._pbx.node, grant=grant.id)
             self._carriers.signed[grant.id] = ""
         self._carriers.take_caller(grant.spyer_uniqueid, grant.spyer)
-        self.grants.opened(grant, self._begun[grant.id], by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
+        self.grants.opened(grant, began, by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
         self._follow_party(grant)
         # It was decided before its record was on disk, which takes its time.
         self._recheck(grant)
@@ -298,33 +266,17 @@ class SpyWatch:
         if grant.id in self._refused:
             self._refused.discard(grant.id)
             return
-        parties = self._conversation.get(grant.id, frozenset())
+        parties = self._watched.of(grant).conversation
         self.grants.closed(grant, self._reactor.seconds(), self._clock(), self.heard_for(grant.place), parties)
-        if grant in self._ours():
+        if grant in self._watched.ours():
             return  # it was left alone
-        self._begun.pop(grant.id, None)
-        self._revoked.pop(grant.id, None)
-        self._revoked_at.pop(grant.id, None)
-        self._on_record.pop(grant.id, None)
-        self._telling.pop(grant.id, None)
+        watched = self._watched.forget(grant)
         self._carriers.forget(grant)
-        self._hung_up.discard(grant.id)
-        self._handed_over.discard(grant.id)
-        self._phone_hung_up.discard(grant.id)
-        self._muted.discard(grant.id)
-        self._pressed.pop(grant.id, None)
-        self._parties.pop(grant.id, None)
-        self._only_party.pop(grant.id, None)
-        self._conversation.pop(grant.id, None)
-        self._names_before.pop(grant.id, None)
-        self._only_local.pop(grant.id, None)
         self._joined.story_over(grant)
         self._stops.pop(grant.spyer_uniqueid, None)
-        self._anew.pop(grant.id, None)
-        self._over.discard(grant.id)
-        if grant.id in self._alone:
-            self._alone.pop(grant.id).cancel()
-        for waiting in self._closing.pop(grant.id, []):
+        if watched.alone is not None:
+            watched.alone.cancel()
+        for waiting in watched.closing:
             waiting.callback(None)
 
     def left_alone(self, grant: Grant) -> None:
@@ -369,13 +321,13 @@ class SpyWatch:
 
     async def silenced(self, grant: Grant) -> None:
         """Wait until nothing more is on its way that silences the supervisor's channel."""
-        telling = self._telling.get(grant.id)
+        telling = self._watched.of(grant).telling
         if telling is not None:
             await telling
 
     def revoked(self, grant: Grant) -> str | None:
         """Say why a grant was ended from outside, or None."""
-        return self._revoked.get(grant.id)
+        return self._watched.of(grant).revoked
 
     async def was_handed_over(self, grant: Grant) -> bool:
         """Return whether a spy was found at another phone, and is on record as such.
@@ -383,21 +335,21 @@ class SpyWatch:
         The end of the application may come over the other connection before the event that tells why: what the PBX
         has told until now is waited for.
         """
-        if grant.id not in self._handed_over and await self._pbx.answers():
+        if not self._watched.of(grant).handed_over and await self._pbx.answers():
             await self._transfers.idle(grant.id)
-        return grant.id in self._handed_over
+        return self._watched.of(grant).handed_over
 
     def begins_anew(self, grant: Grant) -> bool:
         """Return whether a spy was told to begin again, because another party is on the call."""
-        return grant.id in self._anew
+        return self._watched.of(grant).anew is not None
 
     def is_another_conversation(self, grant: Grant) -> bool:
         """Return whether nobody of those who talked to the agent before is left on the call."""
-        return self._anew.get(grant.id, False)
+        return self._watched.of(grant).anew is True
 
     def conversation_over(self, grant: Grant) -> bool:
         """Return whether a spy was told to end because nobody talks to the agent any more."""
-        return grant.id in self._over
+        return self._watched.of(grant).over
 
     def notice_expected(self, spyee_uniqueid: str) -> int:
         """The agent on this channel is about to be told. Returns what the notice is called."""
@@ -443,20 +395,20 @@ class SpyWatch:
         elif name in ("HangupRequest", "SoftHangupRequest"):
             for grant in self.grants.adopted():
                 if grant.spyer_uniqueid == event.text("Uniqueid"):
-                    self._phone_hung_up.add(grant.id)
+                    self._watched.of(grant).phone_hung_up = True
         elif name in ("AttendedTransfer", "BlindTransfer"):
             self._take_transfer(name, event)
         elif name == "BridgeEnter":
             self._joined.take_entry(event, self._joins)
             # Somebody joined a call: it may be one now that nobody may hear.
-            for grant in self._ours():
+            for grant in self._watched.ours():
                 if event.text("Uniqueid") in self._on_the_call(grant):
                     self._recheck(grant)
                     self._follow_party(grant)
         elif name == "BridgeLeave":
             self._joined.take_leave(event)
             # A colleague may have taken the agent's place before the agent left it.
-            for grant in self._ours():
+            for grant in self._watched.ours():
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
                     self._recheck(grant)
                 self._follow_party(grant)
@@ -465,7 +417,7 @@ class SpyWatch:
                 self._recheck_call(event.text("Uniqueid"))
         elif name == "NewConnectedLine":
             # After a transfer the other party's number comes behind the other party.
-            for grant in self._ours():
+            for grant in self._watched.ours():
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
                     self._recheck(grant)
 
@@ -480,8 +432,8 @@ class SpyWatch:
         channels = [item for item in channels if item.text("Uniqueid") not in over]
         there = {item.text("Uniqueid") for item in channels}
         if whole:
-            self._carriers.keep_callers(there | {grant.spyer_uniqueid for grant in self._ours()})
-        for grant in self._ours():
+            self._carriers.keep_callers(there | {grant.spyer_uniqueid for grant in self._watched.ours()})
+        for grant in self._watched.ours():
             if grant.spyer_uniqueid not in there:
                 # Its call may have been handed to another phone unseen.
                 self._transfers.begin(self._take_handed_over(grant), grant.id)
@@ -492,14 +444,16 @@ class SpyWatch:
         for spy in self.grants.of_others():
             self._under_way.begin(self._still_proven(spy))
         self._joined.listed(channels, whole=whole)
-        for grant in self._ours():
-            at = self._revoked_at.get(grant.id)
-            ended = grant.id in self._revoked and at is not None and at < asked_at - GONE_SECONDS
-            if ended and grant.spyer_uniqueid in there:
+        for grant in self._watched.ours():
+            watched = self._watched.of(grant)
+            why, at = watched.revoked, watched.revoked_at
+            ended = at is not None and at < asked_at - GONE_SECONDS
+            if why is not None and ended and grant.spyer_uniqueid in there:
                 # It is still there: whoever said that it is over was wrong.
-                self._under_way.begin(self._end(grant, self._revoked.pop(grant.id), ""))
+                watched.revoked = None
+                self._under_way.begin(self._end(grant, why, ""))
         self.recheck()
-        for grant in self._ours():
+        for grant in self._watched.ours():
             self._follow_party(grant)
 
     # ---- what ends from outside ------------------------------------------------------------------------
@@ -513,7 +467,7 @@ class SpyWatch:
         if self._policy().rogue is RogueSpies.HANG_UP:
             for spy in self.grants.rogues():
                 self._under_way.begin(self._hang_up_rogue(spy))
-        for grant in self._ours():
+        for grant in self._watched.ours():
             self._recheck(grant)
         self._check_within()
         if self._policy().orphans is Orphans.END:
@@ -563,9 +517,6 @@ class SpyWatch:
         await self._pbx.hang_up(carrier)
         return True
 
-    def _ours(self) -> tuple[Grant, ...]:
-        return (*self.grants.granted(), *self.grants.adopted())
-
     def _recheck(self, grant: Grant) -> None:
         known = self._known(grant, grant.spyee_uniqueid)
         if self._agent_is_elsewhere(grant):
@@ -610,7 +561,7 @@ class SpyWatch:
         left = self._pbx.partners_of(grant.spyer_uniqueid)
         if isinstance(left, Stale) or grant.spyee_uniqueid in {party.uniqueid for party in left}:
             return None
-        supervisors = {other.spyer_uniqueid for other in self._ours()}
+        supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
         for party in left:
             if party.uniqueid in supervisors:
                 continue
@@ -623,13 +574,13 @@ class SpyWatch:
 
     def _recheck_call(self, uniqueid: str) -> None:
         """Hold the spies on one call against what it is now, by any of its channels."""
-        for grant in self._ours():
+        for grant in self._watched.ours():
             if uniqueid in self._on_the_call(grant):
                 self._recheck(grant)
 
     def _check_within(self) -> None:
         """See to it that the clock is looked at, and the calls themselves, as long as somebody is heard."""
-        if self._stopping or not self._ours():
+        if self._stopping or not self._watched.ours():
             return
         often = self._policy().rights.depend_on_time or not self._onlooker.sees
         seconds, coming = CHECK_SECONDS if often else SOURCE_SECONDS, self._next_check
@@ -645,9 +596,10 @@ class SpyWatch:
         looks = not self._onlooker.sees or now - self._looked_at >= SOURCE_SECONDS
         self._looked_at = now if looks else self._looked_at
         is_up = isinstance(self._pbx.state, Up)
-        for grant in self._ours():
+        for grant in self._watched.ours():
             # Without a connection only the site's own command can end somebody, and it is not tried all the time.
-            tried = now - self._revoked_at.get(grant.id, float("-inf")) < RETRY_SECONDS
+            at = self._watched.of(grant).revoked_at
+            tried = at is not None and now - at < RETRY_SECONDS
             if is_up or (self._has_other_way() and not tried):
                 self._recheck(grant)
             if looks and is_up:
@@ -656,19 +608,21 @@ class SpyWatch:
 
     async def _look(self, grant: Grant) -> None:
         """Ask the PBX itself where a spy is and who is on its call; one look at a time."""
-        if grant.id in self._looking:
+        watched = self._watched.of(grant)
+        if watched.looking:
             return
-        self._looking.add(grant.id)
+        watched.looking = True
         try:
-            if await self._carriers.own(grant) is None and grant in self._ours():
+            if await self._carriers.own(grant) is None and grant in self._watched.ours():
                 await self._look_for(grant)
             await self._look_at_source(grant)
-            pressed_at = self._pressed.get(grant.id, float("inf"))
-            if self._reactor.seconds() - pressed_at >= SOURCE_SECONDS and self._runs_chanspy(grant):
+            pressed_at = self._watched.of(grant).pressed
+            is_lost = pressed_at is not None and self._reactor.seconds() - pressed_at >= SOURCE_SECONDS
+            if is_lost and self._runs_chanspy(grant):
                 # The key was lost on its way.
                 await self._press(grant)
         finally:
-            self._looking.discard(grant.id)
+            watched.looking = False
 
     def _agent_is_elsewhere(self, grant: Grant) -> bool:
         """Return whether the agent's channel lives on in another call than the one that the supervisor is on: after a
@@ -698,7 +652,7 @@ class SpyWatch:
         partners = self._pbx.partners_of(grant.spyee_uniqueid)
         if isinstance(partners, Stale):
             return None
-        supervisors = {other.spyer_uniqueid for other in self._ours()}
+        supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
         return frozenset(partner.uniqueid for partner in partners) - supervisors
 
     def _follow_party(self, grant: Grant, *, settled: bool = False) -> None:
@@ -714,27 +668,28 @@ class SpyWatch:
         parties = self._talking_to(grant)
         if parties is None:
             return
-        before, alone = self._parties.get(grant.id), self._alone.pop(grant.id, None)
+        watched = self._watched.of(grant)
+        before, alone, watched.alone = watched.parties, watched.alone, None
         if alone is not None:
             alone.cancel()
         if not parties:
             if before:
-                self._alone[grant.id] = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
+                watched.alone = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
             return
         if not settled and before and parties != before and all(map(self._is_local, parties)):
             # Of a call through a Local channel, a half may be there for a moment after the party is gone.
-            self._alone[grant.id] = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
+            watched.alone = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
             return
-        self._parties[grant.id] = parties
+        watched.parties = parties
         if before is not None and parties != before:
             self._under_way.begin(self._look_at_source(grant))
-        conversation = self._conversation.get(grant.id, frozenset())
+        conversation = watched.conversation
         goes_on = grant in self.grants.granted() and not self._runs_chanspy(grant)
         if goes_on or not conversation or not parties.isdisjoint(conversation):
-            self._conversation[grant.id] = conversation | parties
-        only = self._only_party.get(grant.id)
+            watched.conversation = conversation | parties
+        only = watched.only_party
         if len(parties) == 1:
-            self._only_party[grant.id] = parties
+            watched.only_party = parties
         if before is not None and parties.isdisjoint(before) and grant in self.grants.adopted():
             self._under_way.begin(self._end(grant, OVER, ""))
         if before is None or grant not in self.grants.granted():
@@ -743,7 +698,7 @@ class SpyWatch:
             self._press_end(grant, anew=parties.isdisjoint(before))
 
     def _left_alone_on_the_line(self, grant: Grant) -> None:
-        self._alone.pop(grant.id, None)
+        self._watched.of(grant).alone = None
         parties = self._talking_to(grant)
         if parties == frozenset():
             self._left_alone_for_certain(grant)
@@ -758,13 +713,13 @@ class SpyWatch:
         if grant in self.grants.adopted():
             self._under_way.begin(self._end(grant, OVER, ""))
         elif self._runs_chanspy(grant):
-            self._over.add(grant.id)
+            self._watched.of(grant).over = True
             self._press_end(grant)
 
     def _runs_chanspy(self, grant: Grant) -> bool:
         joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
         by_chanspy = grant.mode is not Mode.TAKE_OVER and not joined
-        return by_chanspy and grant.id not in self._revoked and grant in self.grants.granted()
+        return by_chanspy and self._watched.of(grant).revoked is None and grant in self.grants.granted()
 
     def _press_end(self, grant: Grant, *, anew: bool | None = None) -> None:
         """Press the key that ends ChanSpy; its story asks why.
@@ -779,11 +734,11 @@ class SpyWatch:
             log.info("conversation_over", node=self._pbx.node, grant=grant.id)
         else:
             log.info("spy_begins_anew", node=self._pbx.node, grant=grant.id)
-            self._anew[grant.id] = anew
+            self._watched.of(grant).anew = anew
         self._under_way.begin(self._press(grant))
 
     async def _press(self, grant: Grant) -> None:
-        self._pressed[grant.id] = self._reactor.seconds()
+        self._watched.of(grant).pressed = self._reactor.seconds()
         spyer = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
         if spyer is not None:
             await self._pbx.press(spyer, chanspy.END_KEY)
@@ -797,13 +752,13 @@ class SpyWatch:
             # The supervisor may be on the call that the agent has left.
             heard = await self._carriers.own(grant)
         names = None if heard is None else await self._names_with(heard)
-        if heard is None or names is None or grant not in self._ours():
+        if heard is None or names is None or grant not in self._watched.ours():
             return
         number, behind = await self._number_with(heard), await self._behind(heard, names)
         peers = tuple(sorted(names | behind))
         channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, peers, number=number)
         refusal = self._policy().protected.refusal(channel)
-        if grant not in self._ours():
+        if grant not in self._watched.ours():
             return
         if refusal is not None:
             self._under_way.begin(self._end(grant, refusal.reason, ""))
@@ -818,16 +773,16 @@ class SpyWatch:
             # The event may be on its way.
             await deferLater(self._reactor, ALONE_SECONDS)
             again = await self._names_with(heard)
-            if again is None or grant not in self._ours():
+            if again is None or grant not in self._watched.ours():
                 return
             names = again
             if not self._knows(heard, names):
                 self._pbx.missed()
                 return
         behind = await self._behind(heard, names)
-        if with_agent and self._onlooker.sees and grant in self._ours():
-            self._names_before[grant.id] = _devices(behind)
-            self._only_local.pop(grant.id, None)
+        if with_agent and self._onlooker.sees and grant in self._watched.ours():
+            watched = self._watched.of(grant)
+            watched.names_before, watched.only_local = _devices(behind), None
 
     def _knows(self, heard: Confirmed, names: frozenset[str]) -> bool:
         known = self._pbx.members_with(heard.uniqueid)
@@ -840,14 +795,15 @@ class SpyWatch:
         way. One that leads to nobody says nothing for a moment; what stays is a party. Whom it leads to in the end is
         no other party than it was itself.
         """
-        names, before = _devices(names), self._names_before.get(grant.id)
+        watched = self._watched.of(grant)
+        names, before = _devices(names), watched.names_before
         if before and names.isdisjoint(before) and _are_local(names):
-            since = self._only_local.setdefault(grant.id, self._reactor.seconds())
-            if self._reactor.seconds() - since < ALONE_SECONDS:
+            if watched.only_local is None:
+                watched.only_local = self._reactor.seconds()
+            if self._reactor.seconds() - watched.only_local < ALONE_SECONDS:
                 return
-        self._only_local.pop(grant.id, None)
-        self._names_before[grant.id] = names
-        if not before or not names.isdisjoint(before) or grant.id in self._anew or grant.id in self._over:
+        watched.names_before, watched.only_local = names, None
+        if not before or not names.isdisjoint(before) or watched.anew is not None or watched.over:
             return
         if not names:
             self._left_alone_for_certain(grant)
@@ -889,7 +845,7 @@ class SpyWatch:
         return frozenset(found)
 
     def _named(self, peers: str) -> frozenset[str]:
-        ours = {other.spyer for other in self._ours()}
+        ours = {other.spyer for other in self._watched.ours()}
         names = frozenset(peers.split(",")) - ours
         return frozenset(name for name in names if name and not name.startswith(INTERNAL))
 
@@ -917,23 +873,24 @@ class SpyWatch:
 
     async def _end(self, grant: Grant, why: str, by: str) -> None:
         """Silence at once, then the key that ends ChanSpy: the supervisor's call goes on, and is told why."""
-        if grant.id in self._revoked or grant not in self._ours():
+        watched = self._watched.of(grant)
+        if watched.revoked is not None or grant not in self._watched.ours():
             return
-        self._revoked[grant.id] = why
-        self._revoked_at[grant.id] = self._reactor.seconds()
+        watched.revoked = why
+        watched.revoked_at = self._reactor.seconds()
         log.warning("spy_revoked", node=self._pbx.node, grant=grant.id, why=why, by=by)
         began = self._reactor.seconds()
         closing = self._closes_within(grant, KEY_SECONDS)
-        told = self._telling[grant.id] = Deferred.fromCoroutine(self._silence(grant))
+        told = watched.telling = Deferred.fromCoroutine(self._silence(grant))
         # The record comes second, and nothing waits for the disk: what nobody may hear must fall silent.
-        if by or self._on_record.get(grant.id) != why:
+        if by or watched.on_record != why:
             # It may be tried again and again.
-            self._on_record[grant.id] = why
+            watched.on_record = why
             self._record(self._revocation(grant, why, by))
         is_closed = await closing
         has_stopped = self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began
         has_story = grant in self.grants.granted()
-        if not is_closed and (has_stopped or (has_story and grant.id in self._muted)):
+        if not is_closed and (has_stopped or (has_story and watched.muted)):
             # Nothing is heard any more: the supervisor keeps the call, if the PBX or the story is only slow.
             is_closed = await self._closes_within(grant, CLOSE_SECONDS)
         if not is_closed:
@@ -959,8 +916,8 @@ class SpyWatch:
             else self._step(grant, carrier, "remove", self._pbx.remove(carrier, bridge)),
         ]
         done = await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
-        if grant in self._ours() and all(success and worked for success, worked in done[:2]):
-            self._muted.add(grant.id)
+        if grant in self._watched.ours() and all(success and worked for success, worked in done[:2]):
+            self._watched.of(grant).muted = True
 
     async def _over_at_last(self, grant: Grant) -> None:
         """Make sure that a spy that was ended is over: its channel is gone, or its story says so. That no channel is
@@ -970,13 +927,13 @@ class SpyWatch:
             ActionFailed: it goes on.
         """
         until = self._reactor.seconds() + OVER_SECONDS
-        while grant in self._ours():
+        while grant in self._watched.ours():
             carrier = await self._carriers.of(grant)
             if carrier is not None:
                 await self._pbx.hang_up(carrier)
                 await self._carriers.wait_until_gone(carrier.uniqueid)
                 return
-            if grant.id in self._hung_up or grant not in self.grants.granted():
+            if self._watched.of(grant).hung_up or grant not in self.grants.granted():
                 return
             if self._reactor.seconds() >= until:
                 raise ActionFailed("Hangup", "nothing: no channel carries the spy, and its call is not over")
@@ -985,14 +942,12 @@ class SpyWatch:
     def _closes_within(self, grant: Grant, seconds: float) -> Deferred[bool]:
         """Wait from now on for the story to say that its spy is over; False when the time has passed."""
         closed: Deferred[None] = Deferred()
-        waiting = self._closing.setdefault(grant.id, [])
+        waiting = self._watched.of(grant).closing
         waiting.append(closed)
 
         def passed(failure: Failure) -> bool:
             failure.trap(TimeoutError)  # type: ignore[no-untyped-call]  # Twisted's own
             waiting.remove(closed)
-            if not waiting:
-                self._closing.pop(grant.id, None)
             return False
 
         return closed.addTimeout(seconds, self._reactor).addCallbacks(lambda _: True, passed)
@@ -1016,7 +971,7 @@ class SpyWatch:
             if await self._hang_up_otherwise(grant.spyer):
                 return
             # It is on: the next list, or whoever says so again, tries it once more.
-            self._revoked.pop(grant.id, None)
+            self._watched.of(grant).revoked = None
             raise
 
     # ---- the grant follows the phone, or ends ----------------------------------------------------------
@@ -1027,7 +982,7 @@ class SpyWatch:
         """
         sides = ("Transferer", "OrigTransferer", "SecondTransferer")
         transferers = {event.text(f"{side}Uniqueid") for side in sides}
-        for grant in self._ours():
+        for grant in self._watched.ours():
             if grant.spyer_uniqueid not in transferers:
                 continue
             if grant in self._joined:
@@ -1050,7 +1005,7 @@ class SpyWatch:
         """Look on for a moment, at growing distances: each look is a list of all channels."""
         for seconds in SEARCH_SECONDS:
             await deferLater(self._reactor, seconds)
-            if grant not in self._ours():
+            if grant not in self._watched.ours():
                 return
             await self._look_for(grant)
 
@@ -1107,18 +1062,20 @@ class SpyWatch:
         await told
 
     def _note_hung_up(self, grant: Grant) -> None:
-        if grant in self._ours():
-            self._hung_up.add(grant.id)
+        if grant in self._watched.ours():
+            self._watched.of(grant).hung_up = True
 
     def _note_handed_over(self, grant: Grant, to: Confirmed, told: Deferred[Any] | None = None) -> None:
         """Put on record, once for each grant, to whom its call went."""
-        if grant.id in self._handed_over:
+        watched = self._watched.of(grant)
+        if watched.handed_over:
             return
-        if grant.id in self._begun:
-            self._handed_over.add(grant.id)
-            self._revoked.setdefault(grant.id, End.HANDED_OVER)
+        if grant in self._watched:
+            watched.handed_over = True
+            if watched.revoked is None:
+                watched.revoked = End.HANDED_OVER
             if told is not None:
-                self._telling[grant.id] = told
+                watched.telling = told
         self._record(
             SpyHandedOver(
                 **self._common(grant),
@@ -1269,7 +1226,7 @@ class SpyWatch:
             self._note_heard(SpySilent, grant)
             self._note_end(uniqueid)
             self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
-        elif not self._stopping and any(grant.spyer_uniqueid == uniqueid for grant in self._ours()):
+        elif not self._stopping and any(grant.spyer_uniqueid == uniqueid for grant in self._watched.ours()):
             # ChanSpy without our options ends with one channel and goes on to the next: only of ours it is not true.
             self._pbx.contradicted("ChanSpyStop")
 
@@ -1293,7 +1250,7 @@ class SpyWatch:
             return False
         # Behind AGI a channel goes on naming the application that is over; its story clears the proof with the spy.
         # Where no story is left, nobody does so for that reason, and the dialplan goes on to another application.
-        if any(grant.spyer_uniqueid == channel for grant in self._ours()):
+        if any(grant.spyer_uniqueid == channel for grant in self._watched.ours()):
             return True
         return not await self._is_idle(channel)
 
@@ -1306,7 +1263,7 @@ class SpyWatch:
     async def _take_hangup(self, uniqueid: str) -> None:
         """The PBX told that a channel is gone. It is when the PBX, asked, does not know it; a channel of another name
         that has its uniqueid is another one."""
-        lost = [grant for grant in self._ours() if grant.spyer_uniqueid == uniqueid]
+        lost = [grant for grant in self._watched.ours() if grant.spyer_uniqueid == uniqueid]
         names = {grant.spyer for grant in lost} | self.grants.names_of(uniqueid)
         if await self._is_there(uniqueid, names):
             self._pbx.contradicted("Hangup")
@@ -1322,7 +1279,7 @@ class SpyWatch:
             if uniqueid in why and not first.called:
                 first.callback(why[uniqueid])
         for grant in lost:
-            if grant in self._ours():
+            if grant in self._watched.ours():
                 # Its story says in a moment that the supervisor has hung up, or its spy is at another phone.
                 self._transfers.begin(self._take_handed_over(grant), grant.id)
 
@@ -1375,7 +1332,7 @@ class SpyWatch:
             self._carriers.signed[proven.grant.id] = signed
             # Only the clock on the wall goes on while no server runs.
             ago = max(0.0, self._clock() - proven.grant.began)
-            self._begun.setdefault(proven.grant.id, self._reactor.seconds() - ago)
+            self._watched.begin(proven.grant, self._reactor.seconds() - ago)
             heard = max(0.0, self._clock() - proven.grant.since)
             channels = proven.grant.spyer_uniqueid, proven.grant.spyee_uniqueid
             self._taken.setdefault(channels, self._reactor.seconds() - heard)
@@ -1391,7 +1348,7 @@ class SpyWatch:
         elif kind is Kind.ADOPTED and proven is not None:
             if settled is not None:
                 await self._take_orphan(proven.grant)
-            elif proven.grant not in self._ours():
+            elif proven.grant not in self._watched.ours():
                 # It ended before it was known whose it was.
                 self._take_orphans_end(proven.grant)
 
@@ -1522,7 +1479,7 @@ class SpyWatch:
         )
 
     def _take_orphans_end(self, grant: Grant) -> None:
-        seconds = round(self._reactor.seconds() - self._begun[grant.id], 3)
+        seconds = round(self._reactor.seconds() - self._watched.of(grant).began, 3)
         if self.revoked(grant) is not None:
             self._orphan_ended(grant, End.REVOKED, seconds)
         elif self._pbx.channel(grant.spyee_uniqueid) is None:
@@ -1541,7 +1498,7 @@ class SpyWatch:
         why: End | None = End.SUPERVISOR_HUNG_UP
         if self._pbx.channel(grant.spyer_uniqueid) is not None:
             why = await self._first_hangup(grant, over | by_phone)
-        if why is End.SUPERVISOR_HUNG_UP and grant.id not in self._phone_hung_up:
+        if why is End.SUPERVISOR_HUNG_UP and not self._watched.of(grant).phone_hung_up:
             why = await self._first_hangup(grant, over) or why
         self._orphan_ended(grant, why or End.PBX_ENDED, seconds)
 
@@ -1562,7 +1519,7 @@ class SpyWatch:
             del self._ending[grant.id]
 
     def _orphan_ended(self, grant: Grant, why: End, seconds: float) -> None:
-        why = End.HANDED_OVER if grant.id in self._handed_over else why
+        why = End.HANDED_OVER if self._watched.of(grant).handed_over else why
         self._record(
             SpyEnded(
                 **self._common(grant),

@@ -547,7 +547,7 @@ def test_a_forged_start_loses_no_end(site: Site) -> None:
     site.fake.hang_up(SPYER, by_phone=True)
     site.fake.advance(5.0)
     assert site.facts.count("spy_ended") == 1
-    assert (site.watch._begun, site.watch._carriers.signed, site.watch._parties) == ({}, {}, {})
+    assert (site.watch._watched.entries(), site.watch._carriers.signed) == ((), {})
 
 
 def test_beeps_add_up(site: Site) -> None:

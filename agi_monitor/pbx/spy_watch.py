@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -24,14 +24,12 @@ from agi_monitor.ami.states import Up
 from agi_monitor.audit.facts import (
     AuditLog,
     End,
-    Fact,
     RogueSpy,
     RogueSpyEnded,
     SpyAdopted,
     SpyEnded,
     SpyHandedOver,
     SpyHeard,
-    SpyRevoked,
     SpySilent,
 )
 from agi_monitor.errors import ActionFailed, AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer
@@ -42,7 +40,10 @@ from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
 from agi_monitor.names import BridgeId, Uniqueid
 from agi_monitor.pbx.carriers import GONE_SECONDS, LOOK_SECONDS, Carriers
 from agi_monitor.pbx.joined_calls import JoinedCalls
+from agi_monitor.pbx.notices import Notices
 from agi_monitor.pbx.pbx import Pbx
+from agi_monitor.pbx.places import Places
+from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.rights.circumstances import Circumstances
@@ -50,8 +51,6 @@ from agi_monitor.supervision import chanspy, confirmation, proof
 from agi_monitor.supervision.confirmation import Confirmed
 from agi_monitor.supervision.grants import (
     APPLICATIONS,
-    BEEP_SECONDS,
-    HOOKS,
     JOINING,
     MAX_SPIES,
     NOTICE,
@@ -81,12 +80,6 @@ to go on; if it never does, somebody else wrote that."""
 CLOSE_SECONDS = 1.0
 """How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
 
-NOTICE_BEGIN_SECONDS = 3.0
-"""So long it may take until the notice is heard; 0.1 s were seen. A channel that is gone hears none."""
-
-NOTICE_SECONDS = 20.0
-"""So long a notice may take to its end."""
-
 HANGUP_SECONDS = 1.0
 """So long after the end of an orphan its channels have to hang up, to be the reason of it."""
 
@@ -109,14 +102,8 @@ comes within a few milliseconds."""
 CHECK_SECONDS = 0.5
 """So often the clock is held against the grants, while there are rules that depend on it."""
 
-BEEPS_WITHIN_SECONDS = 60.0
-"""Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together."""
-
 LOCAL = "Local/"
 """How the name of a Local channel begins. It says nothing of who talks."""
-
-MAX_BEEPS = 100
-"""Beeps to one channel that are kept of that time."""
 
 PROMPT_SECONDS = 120.0
 """How long a supervisor of whom no grant is known may be at a prompt, as one of another server may: then it is a
@@ -132,16 +119,6 @@ CALL_EVENTS = frozenset({"AgentConnect", "AgentComplete", "QueueCallerJoin", "Qu
 """After these a call may be one of another queue, or go the other way."""
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True, eq=False)
-class _Notice:
-    """An agent is told; the helper is known once it has begun."""
-
-    spyee_uniqueid: str
-    helper: str = ""
-    begun: Deferred[None] = field(default_factory=Deferred)
-    over: Deferred[None] = field(default_factory=Deferred)
 
 
 class SpyWatch:
@@ -172,16 +149,18 @@ class SpyWatch:
     ) -> None:
         self.grants = Grants(policy().exceptions)
         self._watched = WatchedGrants(self.grants, reactor.seconds)
+        self._under_way = UnderWay(self._failed)
+        self._transfers = UnderWay(self._failed)
+        self._records = Records(pbx.node, clock, audit, self._under_way)
+        self._places = Places(self.grants, reactor, clock)
+        self._notices = Notices(reactor, self.grants, self._take_start)
         self._pbx = pbx
         self._reactor = reactor
         self._clock = clock
         self._signer = signer
         self._policy = policy
-        self._audit = audit
         self._hang_up_otherwise = hang_up_otherwise
         self._has_other_way = has_other_way
-        self._taken: dict[tuple[str, str], float] = {}
-        """By the channels of a place, since when it counts as taken, on the reactor's clock."""
         self._refused: set[str] = set()
         """Grants that never began."""
         self._killed_by: dict[str, str] = {}
@@ -189,14 +168,8 @@ class SpyWatch:
         self._ending: dict[str, tuple[Mapping[str, End], Deferred[End]]] = {}
         self._stops: dict[str, float] = {}
         """By the supervisor's channel, when an event told the end of its spy."""
-        self._beeps: dict[str, IDelayedCall] = {}
-        """By the helper's channel, the look whether a beep is over."""
-        self._beeped_at: dict[str, deque[tuple[float, float]]] = {}
-        """By the channel that is heard, the beeps of the last minute: when each ended, and how long it was."""
         self._prompts: dict[str, IDelayedCall] = {}
         """By channel, the look whether who may be at a prompt still is."""
-        self._notices: dict[int, _Notice] = {}
-        self._notice_count = 0
         self._proving: set[Spy] = set()
         self._onlooker = Onlooker(pbx, self)
         self._next_check: IDelayedCall | None = None
@@ -208,22 +181,20 @@ class SpyWatch:
         self._putting_out: dict[str, IDelayedCall | None] = {}
         """Phones that a spy was handed to and that are being hung up, and the next try where there is one."""
         self._looked_at = float("-inf")
-        self._under_way = UnderWay(self._failed)
-        self._transfers = UnderWay(self._failed)
 
     def stop(self) -> None:
         """Look at the clock no more."""
         self._stopping = True
         alone = [watched.alone for watched in self._watched.entries()]
-        waiting = [*self._beeps.values(), *self._prompts.values()]
+        waiting = [*self._prompts.values()]
         waiting += [call for call in (*alone, self._next_check, *self._putting_out.values()) if call is not None]
         for call in waiting:
             call.cancel()
         self._next_check = None
         self._joined.stop()
+        self._notices.stop()
         for watched in self._watched.entries():
             watched.alone = None
-        self._beeps.clear()
         self._prompts.clear()
         self._putting_out.clear()
 
@@ -294,30 +265,15 @@ class SpyWatch:
 
     def heard_for(self, place: Place) -> float:
         """Return how many seconds a place has been taken, by a clock that cannot be set; with what counts in."""
-        taken = self._taken.get((place.spyer_uniqueid, place.spyee_uniqueid))
-        return 0.0 if taken is None else self._reactor.seconds() - taken
+        return self._places.heard_for(place)
 
     def place_taken(self, place: Place) -> None:
         """Somebody is about to hear a call, and counts from this moment on, through all changes of mode."""
-        if self._is_in_use(place):
-            return
-        before = max(0.0, self._clock() - place.since)
-        self._taken[place.spyer_uniqueid, place.spyee_uniqueid] = self._reactor.seconds() - before
-        self.grants.place_taken(place)
+        self._places.place_taken(place)
 
     def place_left(self, place: Place) -> None:
         """Not any more."""
-        if self._is_in_use(place):
-            return
-        if all(grant.place != place for grant in self.grants.adopted()):
-            # Who lost their story goes on to hear the call.
-            self._taken.pop((place.spyer_uniqueid, place.spyee_uniqueid), None)
-        self.grants.place_left(place)
-
-    def _is_in_use(self, place: Place) -> bool:
-        """Whether the story of another session spies by it, whose channel this one claims to have."""
-        grant = self.grants.granted_to(place.spyer_uniqueid)
-        return grant is not None and grant.spyee_uniqueid == place.spyee_uniqueid
+        self._places.place_left(place)
 
     async def silenced(self, grant: Grant) -> None:
         """Wait until nothing more is on its way that silences the supervisor's channel."""
@@ -353,24 +309,15 @@ class SpyWatch:
 
     def notice_expected(self, spyee_uniqueid: str) -> int:
         """The agent on this channel is about to be told. Returns what the notice is called."""
-        self.grants.notice_expected(spyee_uniqueid)
-        self._notice_count += 1
-        self._notices[self._notice_count] = _Notice(spyee_uniqueid)
-        return self._notice_count
+        return self._notices.notice_expected(spyee_uniqueid)
 
     async def notice_given(self, notice: int) -> bool:
         """Wait until the agent has been told. False: it did not come to that."""
-        expected = self._notices[notice]
-        try:
-            await expected.begun.addTimeout(NOTICE_BEGIN_SECONDS, self._reactor)
-            await expected.over.addTimeout(NOTICE_SECONDS, self._reactor)
-        except TimeoutError:
-            return False
-        return True
+        return await self._notices.notice_given(notice)
 
     def notice_over(self, notice: int) -> None:
         """Nobody waits for it any more."""
-        self.grants.notice_over(self._notices.pop(notice).spyee_uniqueid, self._reactor.seconds())
+        self._notices.notice_over(notice)
 
     # ---- what the PBX tells ----------------------------------------------------------------------------
 
@@ -495,7 +442,7 @@ class SpyWatch:
         if spying is None:
             return False
         if spy.grant is not None:
-            await self._audit.append(self._revocation(spy.grant, KILLED, by))
+            await self._records.append(self._records.revocation(spy.grant, KILLED, by))
         self._killed_by[spy.spyer_uniqueid] = by
         try:
             await self._pbx.hang_up(spying)
@@ -886,7 +833,7 @@ class SpyWatch:
         if by or watched.on_record != why:
             # It may be tried again and again.
             watched.on_record = why
-            self._record(self._revocation(grant, why, by))
+            self._records.record(self._records.revocation(grant, why, by))
         is_closed = await closing
         has_stopped = self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began
         has_story = grant in self.grants.granted()
@@ -1076,9 +1023,9 @@ class SpyWatch:
                 watched.revoked = End.HANDED_OVER
             if told is not None:
                 watched.telling = told
-        self._record(
+        self._records.record(
             SpyHandedOver(
-                **self._common(grant),
+                **self._records.common(grant),
                 grant=grant.number,
                 extension=grant.extension,
                 to=to.name,
@@ -1114,7 +1061,7 @@ class SpyWatch:
 
     def _take_told_start(self, event: Message) -> None:
         now = self._reactor.seconds()
-        self._note_heard(SpyHeard, self.grants.heard(event, now))
+        self._records.note_heard(SpyHeard, self.grants.heard(event, now))
         self._take_start(self.grants.started(event, now, self._clock()))
 
     async def _take_other_start(self, event: Message) -> None:
@@ -1160,39 +1107,10 @@ class SpyWatch:
             if doubted is not None and await self._exists(spy.spyer_uniqueid):
                 self._take_start(doubted)
             return
-        if spy.spyer.startswith(NOTICE):
-            for notice in self._notices.values():
-                if notice.spyee_uniqueid == spy.spyee_uniqueid and not notice.begun.called:
-                    notice.helper = spy.spyer_uniqueid
-                    notice.begun.callback(None)
-                    return
-        if spy.spyer.startswith(HOOKS) and spy.spyer_uniqueid not in self._beeps and not self._stopping:
-            left = max(0.0, BEEP_SECONDS - self._beeped(spy.spyee_uniqueid))
-            look = self._reactor.callLater(left, self._beep_is_long, spy)
-            self._beeps[spy.spyer_uniqueid] = look
+        if self._notices.take_helper(spy):
+            return
+        self._notices.take_beep(spy)
         log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)
-
-    def _beeped(self, spyee_uniqueid: str) -> float:
-        """Return for how many seconds beeps were played to a channel within the last minute."""
-        since = self._reactor.seconds() - BEEPS_WITHIN_SECONDS
-        return sum(seconds for at, seconds in self._beeped_at.get(spyee_uniqueid, ()) if at >= since)
-
-    def _note_beep(self, spy: Spy) -> None:
-        now = self._reactor.seconds()
-        beeps = self._beeped_at.pop(spy.spyee_uniqueid, None)
-        beeps = deque[tuple[float, float]](maxlen=MAX_BEEPS) if beeps is None else beeps
-        beeps.append((now, now - spy.since))
-        self._beeped_at[spy.spyee_uniqueid] = beeps
-        while len(self._beeped_at) > MAX_SPIES or next(iter(self._beeped_at.values()))[-1][0] < now - (
-            BEEPS_WITHIN_SECONDS
-        ):
-            del self._beeped_at[next(iter(self._beeped_at))]
-
-    def _beep_is_long(self, spy: Spy) -> None:
-        self._beeps.pop(spy.spyer_uniqueid, None)
-        doubted = self.grants.doubted(spy)
-        if doubted is not None:
-            self._take_start(doubted)
 
     async def _exists(self, uniqueid: str) -> bool:
         channel = Uniqueid.read(uniqueid)
@@ -1223,7 +1141,7 @@ class SpyWatch:
             if not is_over and grant is not None:
                 self.grants.not_silent(grant, self._reactor.seconds())
         if is_over:
-            self._note_heard(SpySilent, grant)
+            self._records.note_heard(SpySilent, grant)
             self._note_end(uniqueid)
             self._take_ends([spy for spy in [self.grants.stopped(event)] if spy is not None])
         elif not self._stopping and any(grant.spyer_uniqueid == uniqueid for grant in self._watched.ours()):
@@ -1333,9 +1251,7 @@ class SpyWatch:
             # Only the clock on the wall goes on while no server runs.
             ago = max(0.0, self._clock() - proven.grant.began)
             self._watched.begin(proven.grant, self._reactor.seconds() - ago)
-            heard = max(0.0, self._clock() - proven.grant.since)
-            channels = proven.grant.spyer_uniqueid, proven.grant.spyee_uniqueid
-            self._taken.setdefault(channels, self._reactor.seconds() - heard)
+            self._places.adopted(proven.grant)
         settled = self.grants.proved(spy, kind, None if proven is None else proven.grant, why)
         if settled is not None and self._policy().rights.depend_on_listeners:
             # It may have begun before some of ours, by the grant of another server.
@@ -1406,9 +1322,9 @@ class SpyWatch:
         log.warning("rogue_spy", node=node, spyer=spy.spyer, spyee=spy.spyee, why=spy.why, action=reaction)
         if reaction is RogueSpies.HANG_UP:
             self._under_way.begin(self._hang_up_rogue(spy))
-        await self._audit.append(
+        await self._records.append(
             RogueSpy(
-                at=self._now(),
+                at=self._records.now(),
                 node=node,
                 spyer=spy.spyer,
                 spyer_uniqueid=spy.spyer_uniqueid,
@@ -1424,9 +1340,9 @@ class SpyWatch:
         self._follow_party(grant)
         self._check_within()
         log.warning("spy_adopted", node=self._pbx.node, grant=grant.id, policy=policy)
-        await self._audit.append(
+        await self._records.append(
             SpyAdopted(
-                **self._common(grant),
+                **self._records.common(grant),
                 grant=grant.number,
                 extension=grant.extension,
                 mode=grant.mode,
@@ -1442,11 +1358,9 @@ class SpyWatch:
     def _take_ends(self, ended: Iterable[Spy]) -> None:
         for spy in ended:
             by = self._killed_by.pop(spy.spyer_uniqueid, "")
-            if spy.spyer_uniqueid in self._beeps:
-                self._beeps.pop(spy.spyer_uniqueid).cancel()
-                self._note_beep(spy)
+            self._notices.take_beeps_end(spy)
             if spy.spyer.startswith(NOTICE):
-                self._take_notices_end(spy)
+                self._notices.take_notices_end(spy)
             elif spy.kind is Kind.ROGUE:
                 self._take_rogues_end(spy, by)
             elif spy.kind is Kind.ADOPTED and spy.grant is not None:
@@ -1460,16 +1374,10 @@ class SpyWatch:
             await self._take_rogue(replace(spy, why="its channel could not be asked"), on=False)
             self._take_rogues_end(spy, "")
 
-    def _take_notices_end(self, spy: Spy) -> None:
-        for notice in self._notices.values():
-            if notice.helper == spy.spyer_uniqueid and not notice.over.called:
-                notice.over.callback(None)
-                return
-
     def _take_rogues_end(self, spy: Spy, by: str) -> None:
-        self._record(
+        self._records.record(
             RogueSpyEnded(
-                at=self._now(),
+                at=self._records.now(),
                 node=self._pbx.node,
                 spyer=spy.spyer,
                 spyer_uniqueid=spy.spyer_uniqueid,
@@ -1520,9 +1428,9 @@ class SpyWatch:
 
     def _orphan_ended(self, grant: Grant, why: End, seconds: float) -> None:
         why = End.HANDED_OVER if self._watched.of(grant).handed_over else why
-        self._record(
+        self._records.record(
             SpyEnded(
-                **self._common(grant),
+                **self._records.common(grant),
                 grant=grant.number,
                 extension=grant.extension,
                 mode=grant.mode,
@@ -1531,39 +1439,7 @@ class SpyWatch:
             )
         )
         self.closed(grant)
-        self._taken.pop((grant.spyer_uniqueid, grant.spyee_uniqueid), None)
-
-    # ---- records ---------------------------------------------------------------------------------------
-
-    def _note_heard(self, kind: type[SpyHeard], grant: Grant | None) -> None:
-        if grant is not None:
-            self._record(
-                kind(
-                    **self._common(grant),
-                    grant=grant.number,
-                    extension=grant.extension,
-                    mode=grant.mode,
-                    node=self._pbx.node,
-                    spyee=grant.spyee,
-                    spyee_uniqueid=grant.spyee_uniqueid,
-                )
-            )
-
-    def _revocation(self, grant: Grant, why: str, by: str) -> SpyRevoked:
-        return SpyRevoked(**self._common(grant), grant=grant.number, extension=grant.extension, why=why, by=by)
-
-    def _common(self, grant: Grant) -> Mapping[str, Any]:
-        return {
-            "at": self._now(),
-            "call": grant.call,
-            "endpoint": grant.endpoint,
-            "spyer": grant.spyer,
-            "spyer_uniqueid": grant.spyer_uniqueid,
-            "supervisor": grant.supervisor,
-        }
-
-    def _record(self, fact: Fact) -> None:
-        self._under_way.begin(self._audit.append(fact))
+        self._places.orphan_ended(grant)
 
     def _failed(self, failure: Failure) -> None:
         if isinstance(failure.value, (Disconnected, NoAnswer)):
@@ -1572,9 +1448,6 @@ class SpyWatch:
         expected = isinstance(failure.value, AgiMonitorError)
         error = str(failure.value) if expected else failure.getTraceback()
         log.error("spy_watch_failed", node=self._pbx.node, error=error)
-
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock(), UTC)
 
 
 def _are_local(names: frozenset[str]) -> bool:

@@ -235,7 +235,7 @@ def test_a_supervisor_on_a_call_is_adopted(site: Site, application: str) -> None
 def left_over(site: Site) -> list[object]:
     """What is still in memory of single grants."""
     watch = site.watch
-    return [one for one in (watch._watched, watch._taken, watch._carriers.signed, *kept(site)) if one]
+    return [one for one in (watch._watched, watch._places._taken, watch._carriers.signed, *kept(site)) if one]
 
 
 def answer_but(site: Site, variable: str) -> None:

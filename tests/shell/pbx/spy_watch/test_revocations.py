@@ -413,4 +413,4 @@ def test_minutes_of_a_spy_that_lost_its_story_go_by_both_clocks(site: Site, skew
     for _ in range(102):
         site.fake.advance(0.5)
     assert [record["why"] for record in site.records("spy_revoked")] == ["time_is_up"]
-    assert site.watch._taken == {}
+    assert site.watch._places._taken == {}

@@ -573,7 +573,7 @@ def test_beeps_that_are_short_stay_exempt(site: Site) -> None:
         site.fake.hang_up(name)
         site.fake.advance(14.5)
     assert site.facts == []
-    assert sum(len(beeps) for beeps in site.watch._beeped_at.values()) <= 100
+    assert sum(len(beeps) for beeps in site.watch._notices._beeped_at.values()) <= 100
 
 
 def test_who_is_at_a_prompt_for_ever_is_rogue(site: Site) -> None:

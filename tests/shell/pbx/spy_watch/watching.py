@@ -81,7 +81,7 @@ def kept(site: Site) -> list[str]:
         "telling": any(watched.telling is not None for watched in entries),
         "closing": any(watched.closing for watched in entries),
         "ending": watch._ending,
-        "notices": watch._notices,
+        "notices": watch._notices._notices,
         "proving": watch._proving,
         "under way": watch._under_way,
     }

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -28,22 +28,23 @@ from agi_monitor.audit.facts import (
     RogueSpyEnded,
     SpyAdopted,
     SpyEnded,
-    SpyHandedOver,
     SpyHeard,
     SpySilent,
 )
-from agi_monitor.errors import ActionFailed, AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer
+from agi_monitor.errors import AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer
 from agi_monitor.live.index import Stale
 from agi_monitor.live.over_agi import INTERNAL, MAX_CHANNELS, other_half
 from agi_monitor.live.targets import ChannelState, DeviceChannel
 from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
-from agi_monitor.names import BridgeId, Uniqueid
-from agi_monitor.pbx.carriers import GONE_SECONDS, LOOK_SECONDS, Carriers
+from agi_monitor.names import Uniqueid
+from agi_monitor.pbx.carriers import GONE_SECONDS, Carriers
+from agi_monitor.pbx.handing_over import HandingOver
 from agi_monitor.pbx.joined_calls import JoinedCalls
 from agi_monitor.pbx.notices import Notices
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.places import Places
 from agi_monitor.pbx.records import Records
+from agi_monitor.pbx.revoking import Revoking
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.rights.circumstances import Circumstances
@@ -66,25 +67,12 @@ from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
 from agi_monitor.supervision.proof import Signer
 
-KEY_SECONDS = 0.12
-"""How long a spy that could not be muted has to end by a pressed key; then its channel is hung up. Both fit into
-200 ms."""
-
-SEARCH_SECONDS = (0.05, 0.2, 0.75)
-"""Between the looks for a spy that may have been handed over, after the first one, for which its story waits."""
-
 STOP_SECONDS = (0.05, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 5)
 """Between the looks whether a spy is over whose end was told. On a busy PBX its channel, or its story, takes a while
 to go on; if it never does, somebody else wrote that."""
 
-CLOSE_SECONDS = 1.0
-"""How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
-
 HANGUP_SECONDS = 1.0
 """So long after the end of an orphan its channels have to hang up, to be the reason of it."""
-
-OVER_SECONDS = 2.0
-"""So long a kill waits for the channel of a spy that goes on without the supervisor's."""
 
 KILLED = "killed"
 """Why a grant ends when somebody says so."""
@@ -149,9 +137,25 @@ class SpyWatch:
     ) -> None:
         self.grants = Grants(policy().exceptions)
         self._watched = WatchedGrants(self.grants, reactor.seconds)
+        ours = self._watched.ours
         self._under_way = UnderWay(self._failed)
         self._transfers = UnderWay(self._failed)
         self._records = Records(pbx.node, clock, audit, self._under_way)
+        self._carriers = Carriers(pbx, reactor, signer, ours)
+        self._handing_over = HandingOver(
+            pbx, reactor, self._watched, self._carriers, self._records, self._under_way, self._transfers
+        )
+        self._joined = JoinedCalls(
+            pbx,
+            reactor,
+            ours,
+            self._transfers.begin,
+            self._handing_over.take_out,
+            self._handing_over.note_handed_over,
+        )
+        self._revoking = Revoking(
+            pbx, reactor, self._watched, self._carriers, self._records, self._joined.bridge_of, hang_up_otherwise
+        )
         self._places = Places(self.grants, reactor, clock)
         self._notices = Notices(reactor, self.grants, self._take_start)
         self._pbx = pbx
@@ -159,27 +163,18 @@ class SpyWatch:
         self._clock = clock
         self._signer = signer
         self._policy = policy
-        self._hang_up_otherwise = hang_up_otherwise
         self._has_other_way = has_other_way
         self._refused: set[str] = set()
         """Grants that never began."""
         self._killed_by: dict[str, str] = {}
         self._ended: deque[tuple[float, str]] = deque()
         self._ending: dict[str, tuple[Mapping[str, End], Deferred[End]]] = {}
-        self._stops: dict[str, float] = {}
-        """By the supervisor's channel, when an event told the end of its spy."""
         self._prompts: dict[str, IDelayedCall] = {}
         """By channel, the look whether who may be at a prompt still is."""
         self._proving: set[Spy] = set()
         self._onlooker = Onlooker(pbx, self)
         self._next_check: IDelayedCall | None = None
         self._stopping = False
-        self._carriers = Carriers(pbx, reactor, signer, self._watched.ours)
-        self._joined = JoinedCalls(
-            pbx, reactor, self._watched.ours, self._begin_transfer, self._take_out, self._note_handed_over
-        )
-        self._putting_out: dict[str, IDelayedCall | None] = {}
-        """Phones that a spy was handed to and that are being hung up, and the next try where there is one."""
         self._looked_at = float("-inf")
 
     def stop(self) -> None:
@@ -187,16 +182,16 @@ class SpyWatch:
         self._stopping = True
         alone = [watched.alone for watched in self._watched.entries()]
         waiting = [*self._prompts.values()]
-        waiting += [call for call in (*alone, self._next_check, *self._putting_out.values()) if call is not None]
+        waiting += [call for call in (*alone, self._next_check) if call is not None]
         for call in waiting:
             call.cancel()
         self._next_check = None
         self._joined.stop()
+        self._handing_over.stop()
         self._notices.stop()
         for watched in self._watched.entries():
             watched.alone = None
         self._prompts.clear()
-        self._putting_out.clear()
 
     async def idle(self) -> None:
         """Wait for everything that is under way."""
@@ -244,7 +239,7 @@ class SpyWatch:
         watched = self._watched.forget(grant)
         self._carriers.forget(grant)
         self._joined.story_over(grant)
-        self._stops.pop(grant.spyer_uniqueid, None)
+        self._revoking.forget(grant)
         if watched.alone is not None:
             watched.alone.cancel()
         for waiting in watched.closing:
@@ -286,14 +281,8 @@ class SpyWatch:
         return self._watched.of(grant).revoked
 
     async def was_handed_over(self, grant: Grant) -> bool:
-        """Return whether a spy was found at another phone, and is on record as such.
-
-        The end of the application may come over the other connection before the event that tells why: what the PBX
-        has told until now is waited for.
-        """
-        if not self._watched.of(grant).handed_over and await self._pbx.answers():
-            await self._transfers.idle(grant.id)
-        return self._watched.of(grant).handed_over
+        """Return whether a spy was found at another phone, and is on record as such."""
+        return await self._handing_over.was_handed_over(grant)
 
     def begins_anew(self, grant: Grant) -> bool:
         """Return whether a spy was told to begin again, because another party is on the call."""
@@ -331,8 +320,7 @@ class SpyWatch:
             else:
                 self._take_told_start(event)
         elif name == "ChanSpyStop":
-            if self.grants.granted_to(event.text("SpyerUniqueid")) is not None:
-                self._stops[event.text("SpyerUniqueid")] = self._reactor.seconds()
+            self._revoking.stop_told(event.text("SpyerUniqueid"))
             if self.grants.is_told(event) or self.grants.is_known(event.text("SpyerUniqueid")):
                 self._under_way.begin(self._or_list(self._take_stop(event)))
         elif name == "Hangup":
@@ -383,7 +371,7 @@ class SpyWatch:
         for grant in self._watched.ours():
             if grant.spyer_uniqueid not in there:
                 # Its call may have been handed to another phone unseen.
-                self._transfers.begin(self._take_handed_over(grant), grant.id)
+                self._handing_over.begin(grant)
         listed = self.grants.listed(channels, asked_at, self._reactor.seconds(), self._clock(), whole=whole)
         self._take_ends(listed.ended)
         for spy in (*(spy for spy in listed.found if spy.kind is not Kind.UNPROVEN), *self.grants.unproven()):
@@ -398,7 +386,7 @@ class SpyWatch:
             if why is not None and ended and grant.spyer_uniqueid in there:
                 # It is still there: whoever said that it is over was wrong.
                 watched.revoked = None
-                self._under_way.begin(self._end(grant, why, ""))
+                self._under_way.begin(self._revoking.end(grant, why, ""))
         self.recheck()
         for grant in self._watched.ours():
             self._follow_party(grant)
@@ -419,7 +407,7 @@ class SpyWatch:
         self._check_within()
         if self._policy().orphans is Orphans.END:
             for grant in self.grants.adopted():
-                self._under_way.begin(self._end(grant, ORPHANED, ""))
+                self._under_way.begin(self._revoking.end(grant, ORPHANED, ""))
 
     async def kill(self, identifier: str, by: str) -> bool:
         """End a spy because somebody says so. False: there is no such spy.
@@ -435,8 +423,8 @@ class SpyWatch:
         if spy is None:
             return False
         if spy.grant is not None and spy.kind in (Kind.GRANTED, Kind.ADOPTED):
-            await self._end(spy.grant, KILLED, by)
-            await self._over_at_last(spy.grant)
+            await self._revoking.end(spy.grant, KILLED, by)
+            await self._revoking.over_at_last(spy.grant)
             return True
         spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS | JOINING)
         if spying is None:
@@ -475,7 +463,7 @@ class SpyWatch:
         refusal = refusal or other_owner_refuses(self._policy(), self._pbx, grant.extension, grant.spyee, decide)
         refusal = refusal or self._colleague_refuses(grant)
         if refusal is not None:
-            self._under_way.begin(self._end(grant, refusal.reason, ""))
+            self._under_way.begin(self._revoking.end(grant, refusal.reason, ""))
 
     def _known(self, grant: Grant, spyee_uniqueid: str) -> Circumstances:
         place, now = replace(grant.place, spyee_uniqueid=spyee_uniqueid), self._clock()
@@ -561,7 +549,7 @@ class SpyWatch:
         watched.looking = True
         try:
             if await self._carriers.own(grant) is None and grant in self._watched.ours():
-                await self._look_for(grant)
+                await self._handing_over.look_for(grant)
             await self._look_at_source(grant)
             pressed_at = self._watched.of(grant).pressed
             is_lost = pressed_at is not None and self._reactor.seconds() - pressed_at >= SOURCE_SECONDS
@@ -638,7 +626,7 @@ class SpyWatch:
         if len(parties) == 1:
             watched.only_party = parties
         if before is not None and parties.isdisjoint(before) and grant in self.grants.adopted():
-            self._under_way.begin(self._end(grant, OVER, ""))
+            self._under_way.begin(self._revoking.end(grant, OVER, ""))
         if before is None or grant not in self.grants.granted():
             return
         if parties.isdisjoint(before) or (len(parties) == 1 and only is not None and parties != only):
@@ -658,7 +646,7 @@ class SpyWatch:
 
     def _left_alone_for_certain(self, grant: Grant) -> None:
         if grant in self.grants.adopted():
-            self._under_way.begin(self._end(grant, OVER, ""))
+            self._under_way.begin(self._revoking.end(grant, OVER, ""))
         elif self._runs_chanspy(grant):
             self._watched.of(grant).over = True
             self._press_end(grant)
@@ -708,7 +696,7 @@ class SpyWatch:
         if grant not in self._watched.ours():
             return
         if refusal is not None:
-            self._under_way.begin(self._end(grant, refusal.reason, ""))
+            self._under_way.begin(self._revoking.end(grant, refusal.reason, ""))
         elif self._onlooker.sees:
             await self._compare(grant, heard, names, with_agent=with_agent)
         elif with_agent:
@@ -757,7 +745,7 @@ class SpyWatch:
         elif _are_local(before) and not _are_local(names):
             return
         elif grant in self.grants.adopted():
-            self._under_way.begin(self._end(grant, OVER, ""))
+            self._under_way.begin(self._revoking.end(grant, OVER, ""))
         else:
             self._press_end(grant, anew=True)
 
@@ -818,109 +806,6 @@ class SpyWatch:
         while len(self._ended) > MAX_SPIES:
             self._ended.popleft()
 
-    async def _end(self, grant: Grant, why: str, by: str) -> None:
-        """Silence at once, then the key that ends ChanSpy: the supervisor's call goes on, and is told why."""
-        watched = self._watched.of(grant)
-        if watched.revoked is not None or grant not in self._watched.ours():
-            return
-        watched.revoked = why
-        watched.revoked_at = self._reactor.seconds()
-        log.warning("spy_revoked", node=self._pbx.node, grant=grant.id, why=why, by=by)
-        began = self._reactor.seconds()
-        closing = self._closes_within(grant, KEY_SECONDS)
-        told = watched.telling = Deferred.fromCoroutine(self._silence(grant))
-        # The record comes second, and nothing waits for the disk: what nobody may hear must fall silent.
-        if by or watched.on_record != why:
-            # It may be tried again and again.
-            watched.on_record = why
-            self._records.record(self._records.revocation(grant, why, by))
-        is_closed = await closing
-        has_stopped = self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began
-        has_story = grant in self.grants.granted()
-        if not is_closed and (has_stopped or (has_story and watched.muted)):
-            # Nothing is heard any more: the supervisor keeps the call, if the PBX or the story is only slow.
-            is_closed = await self._closes_within(grant, CLOSE_SECONDS)
-        if not is_closed:
-            await self._hang_up_revoked(grant)
-        await told
-
-    async def _silence(self, grant: Grant) -> None:
-        try:
-            carrier = await self._carriers.of(grant)
-        except AgiMonitorError as error:
-            log.error("spy_not_silenced", node=self._pbx.node, grant=grant.id, step="find", error=str(error))
-            return
-        if carrier is None:
-            return
-        bridge = self._pbx.bridge_of(carrier.uniqueid)
-        if bridge is None and carrier.uniqueid == grant.spyer_uniqueid:
-            bridge = self._joined.bridge_of(grant)
-        steps = [
-            self._step(grant, carrier, "mute out", self._pbx.mute(carrier, "out")),
-            self._step(grant, carrier, "mute in", self._pbx.mute(carrier, "in")),
-            self._step(grant, carrier, "press", self._pbx.press(carrier, chanspy.END_KEY))
-            if bridge is None
-            else self._step(grant, carrier, "remove", self._pbx.remove(carrier, bridge)),
-        ]
-        done = await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
-        if grant in self._watched.ours() and all(success and worked for success, worked in done[:2]):
-            self._watched.of(grant).muted = True
-
-    async def _over_at_last(self, grant: Grant) -> None:
-        """Make sure that a spy that was ended is over: its channel is gone, or its story says so. That no channel is
-        found says nothing while the story goes on.
-
-        Raises:
-            ActionFailed: it goes on.
-        """
-        until = self._reactor.seconds() + OVER_SECONDS
-        while grant in self._watched.ours():
-            carrier = await self._carriers.of(grant)
-            if carrier is not None:
-                await self._pbx.hang_up(carrier)
-                await self._carriers.wait_until_gone(carrier.uniqueid)
-                return
-            if self._watched.of(grant).hung_up or grant not in self.grants.granted():
-                return
-            if self._reactor.seconds() >= until:
-                raise ActionFailed("Hangup", "nothing: no channel carries the spy, and its call is not over")
-            await deferLater(self._reactor, LOOK_SECONDS)
-
-    def _closes_within(self, grant: Grant, seconds: float) -> Deferred[bool]:
-        """Wait from now on for the story to say that its spy is over; False when the time has passed."""
-        closed: Deferred[None] = Deferred()
-        waiting = self._watched.of(grant).closing
-        waiting.append(closed)
-
-        def passed(failure: Failure) -> bool:
-            failure.trap(TimeoutError)  # type: ignore[no-untyped-call]  # Twisted's own
-            waiting.remove(closed)
-            return False
-
-        return closed.addTimeout(seconds, self._reactor).addCallbacks(lambda _: True, passed)
-
-    async def _step(self, grant: Grant, carrier: Confirmed, name: str, step: Coroutine[Any, Any, None]) -> bool:
-        try:
-            await step
-        except AgiMonitorError as error:
-            if self._pbx.channel(carrier.uniqueid) is not None:
-                log.error("spy_not_silenced", node=self._pbx.node, grant=grant.id, step=name, error=str(error))
-            return False
-        return True
-
-    async def _hang_up_revoked(self, grant: Grant) -> None:
-        try:
-            carrier = await self._carriers.of(grant)
-            if carrier is not None:
-                await self._pbx.hang_up(carrier)
-                self._note_hung_up(grant)
-        except AgiMonitorError:
-            if await self._hang_up_otherwise(grant.spyer):
-                return
-            # It is on: the next list, or whoever says so again, tries it once more.
-            self._watched.of(grant).revoked = None
-            raise
-
     # ---- the grant follows the phone, or ends ----------------------------------------------------------
 
     def _take_transfer(self, name: str, event: Message) -> None:
@@ -937,107 +822,7 @@ class SpyWatch:
                     self._joined.take_transfer(grant, name)
             elif name == "AttendedTransfer":
                 guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
-                self._transfers.begin(self._take_handed_over(grant, guesses), grant.id)
-
-    async def _take_handed_over(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
-        """The supervisor's channel is gone and its spy may go on at another phone: that phone hears nothing.
-
-        It may be handed on while it is looked for, so it is looked for until its story is over; after a moment with
-        each look at the call.
-        """
-        await self._look_for(grant, guesses)
-        self._under_way.begin(self._look_on(grant))
-
-    async def _look_on(self, grant: Grant) -> None:
-        """Look on for a moment, at growing distances: each look is a list of all channels."""
-        for seconds in SEARCH_SECONDS:
-            await deferLater(self._reactor, seconds)
-            if grant not in self._watched.ours():
-                return
-            await self._look_for(grant)
-
-    async def _look_for(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
-        """Look once for the phone that a spy was handed to, and end it there."""
-        try:
-            moved = await self._carriers.moved(grant, guesses, has_story=grant not in self.grants.adopted())
-            if moved is not None:
-                await self._end_handed_over(grant, moved)
-        except AgiMonitorError as error:
-            # The next look, or the next list, asks again.
-            log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
-
-    async def _end_handed_over(self, grant: Grant, moved: Confirmed) -> None:
-        if moved.uniqueid not in self._putting_out:
-            await self._put_down(grant, moved)
-
-    async def _put_down(self, grant: Grant, moved: Confirmed, *, again: bool = False) -> None:
-        """Silence a phone that a spy was handed to, and hang it up. A story looks for it as long as it goes on; where
-        there is none, it is tried again until its channel is gone."""
-        self._putting_out[moved.uniqueid] = None
-        is_gone = False
-        try:
-            if not again or await confirmation.same(self._pbx, moved.uniqueid, moved.name) is not None:
-                await self._hang_up_moved(grant, moved, again=again)
-            is_gone = await confirmation.same(self._pbx, moved.uniqueid, moved.name) is None
-        finally:
-            self._putting_out.pop(moved.uniqueid, None)
-            if not is_gone and not self._stopping and grant not in self.grants.granted():
-                look = self._reactor.callLater(SOURCE_SECONDS, self._put_down_again, grant, moved)
-                self._putting_out[moved.uniqueid] = look
-        if is_gone:
-            self._note_hung_up(grant)
-            for spy in self.grants.unproven():
-                if spy.spyer_uniqueid == moved.uniqueid:
-                    self.grants.dropped(spy)
-            if grant not in self.grants.granted():
-                # It may have been handed on before it was hung up: lists show to whom.
-                self._pbx.missed()
-
-    def _put_down_again(self, grant: Grant, moved: Confirmed) -> None:
-        self._under_way.begin(self._put_down(grant, moved, again=True))
-
-    async def _hang_up_moved(self, grant: Grant, moved: Confirmed, *, again: bool) -> None:
-        log.error("spy_handed_over", node=self._pbx.node, grant=grant.id, to=moved.name)
-        steps = [
-            self._step(grant, moved, "mute out", self._pbx.mute(moved, "out")),
-            self._step(grant, moved, "mute in", self._pbx.mute(moved, "in")),
-            self._step(grant, moved, "hang up", self._pbx.hang_up(moved)),
-        ]
-        told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
-        if not again:
-            self._note_handed_over(grant, moved, told)
-        await told
-
-    def _note_hung_up(self, grant: Grant) -> None:
-        if grant in self._watched.ours():
-            self._watched.of(grant).hung_up = True
-
-    def _note_handed_over(self, grant: Grant, to: Confirmed, told: Deferred[Any] | None = None) -> None:
-        """Put on record, once for each grant, to whom its call went."""
-        watched = self._watched.of(grant)
-        if watched.handed_over:
-            return
-        if grant in self._watched:
-            watched.handed_over = True
-            if watched.revoked is None:
-                watched.revoked = End.HANDED_OVER
-            if told is not None:
-                watched.telling = told
-        self._records.record(
-            SpyHandedOver(
-                **self._records.common(grant),
-                grant=grant.number,
-                extension=grant.extension,
-                to=to.name,
-                to_uniqueid=to.uniqueid,
-            )
-        )
-
-    def _begin_transfer(self, coroutine: Coroutine[Any, Any, None], about: str) -> None:
-        self._transfers.begin(coroutine, about)
-
-    async def _take_out(self, grant: Grant, stranger: Confirmed, bridge: BridgeId) -> None:
-        await self._step(grant, stranger, "remove", self._pbx.remove(stranger, bridge))
+                self._handing_over.begin(grant, guesses)
 
     def _joins(self, grant: Grant) -> bool:
         return grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
@@ -1057,7 +842,7 @@ class SpyWatch:
 
     def _is_settled_soon(self, spy: Spy) -> bool:
         """Return whether a spy is being asked for a grant, or hung up because it has one that was handed to it."""
-        return spy in self._proving or spy.spyer_uniqueid in self._putting_out
+        return spy in self._proving or self._handing_over.is_putting_out(spy.spyer_uniqueid)
 
     def _take_told_start(self, event: Message) -> None:
         now = self._reactor.seconds()
@@ -1190,7 +975,7 @@ class SpyWatch:
         for grant in lost:
             if grant in self.grants.adopted():
                 # With its channel it is over for the list of spies: where it has gone to is asked before.
-                await self._look_for(grant)
+                await self._handing_over.look_for(grant)
         self._note_end(uniqueid)
         self._take_ends(self.grants.gone(uniqueid))
         for why, first in list(self._ending.values()):
@@ -1199,7 +984,7 @@ class SpyWatch:
         for grant in lost:
             if grant in self._watched.ours():
                 # Its story says in a moment that the supervisor has hung up, or its spy is at another phone.
-                self._transfers.begin(self._take_handed_over(grant), grant.id)
+                self._handing_over.begin(grant)
 
     async def _hang_up_rogue(self, spy: Spy) -> None:
         """Hang up a rogue spy, and nothing that only an event or a list calls one."""
@@ -1230,7 +1015,7 @@ class SpyWatch:
             self._proving.discard(spy)
         if moved is not None and proven is not None:
             # A list has shown the phone that a spy was handed to unseen. It is no rogue: it ends whatever the policy.
-            await self._end_handed_over(proven.grant, moved)
+            await self._handing_over.end_handed_over(proven.grant, moved)
             return
         if spy.idle and spy not in self.grants.unproven():
             # The supervisor, who was at a prompt, has begun to spy by a grant meanwhile, or is gone.
@@ -1351,7 +1136,7 @@ class SpyWatch:
             )
         )
         if policy is Orphans.END:
-            await self._end(grant, ORPHANED, "")
+            await self._revoking.end(grant, ORPHANED, "")
         else:
             self._recheck(grant)
 

@@ -95,6 +95,11 @@ class WatchedGrants:
         """
         self._by_id.setdefault(grant.id, Watched(began))
 
+    def note_hung_up(self, grant: Grant) -> None:
+        """What carried a grant was hung up and is gone."""
+        if grant in self.ours():
+            self.of(grant).hung_up = True
+
     def of(self, grant: Grant) -> Watched:
         """Return the entry of a grant. Of one that has not begun, or is over, nothing is known, and nothing is kept:
         a story or an answer that is late may ask all the same."""

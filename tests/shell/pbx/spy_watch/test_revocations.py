@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Mode
 from agi_monitor.pbx.carriers import GONE_SECONDS
-from agi_monitor.pbx.spy_watch import CLOSE_SECONDS, KEY_SECONDS, SEARCH_SECONDS
+from agi_monitor.pbx.handing_over import SEARCH_SECONDS
+from agi_monitor.pbx.revoking import CLOSE_SECONDS, KEY_SECONDS
 from agi_monitor.rights.authorization import Terms
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.protected import Protected

@@ -5,12 +5,9 @@ What is decided is decided in ``supervision.grants`` and ``supervision.policy``;
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import structlog
@@ -31,25 +28,23 @@ from agi_monitor.audit.facts import (
     SpyHeard,
     SpySilent,
 )
-from agi_monitor.errors import AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer
-from agi_monitor.live.index import Stale
-from agi_monitor.live.over_agi import INTERNAL, MAX_CHANNELS, other_half
-from agi_monitor.live.targets import ChannelState, DeviceChannel
-from agi_monitor.model import Barge, Mode, Orphans, Refusal, RogueSpies
+from agi_monitor.errors import AgiMonitorError, Disconnected, NoAnswer
+from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
 from agi_monitor.names import Uniqueid
 from agi_monitor.pbx.carriers import GONE_SECONDS, Carriers
 from agi_monitor.pbx.handing_over import HandingOver
 from agi_monitor.pbx.joined_calls import JoinedCalls
+from agi_monitor.pbx.looks import Looks
 from agi_monitor.pbx.notices import Notices
+from agi_monitor.pbx.parties import Parties
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.places import Places
+from agi_monitor.pbx.rechecking import Rechecking
 from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.revoking import Revoking
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
-from agi_monitor.rights.circumstances import Circumstances
-from agi_monitor.supervision import chanspy, confirmation, proof
-from agi_monitor.supervision.confirmation import Confirmed
+from agi_monitor.supervision import confirmation, proof
 from agi_monitor.supervision.grants import (
     APPLICATIONS,
     JOINING,
@@ -63,8 +58,7 @@ from agi_monitor.supervision.grants import (
     Spy,
 )
 from agi_monitor.supervision.onlooker import Onlooker
-from agi_monitor.supervision.owners import other_owner_refuses
-from agi_monitor.supervision.policy import Permitted, Policy
+from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
 
 STOP_SECONDS = (0.05, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 5)
@@ -80,28 +74,9 @@ KILLED = "killed"
 ORPHANED = "orphaned"
 """Why it ends when its server had died."""
 
-OVER = "conversation_over"
-"""Why it ends when nobody talks to the agent any more and no story is there to end it."""
-
-ALONE_SECONDS = 0.5
-"""How long an agent may be on the line with nobody until their conversation is over: in a transfer the next party
-comes within a few milliseconds."""
-
-CHECK_SECONDS = 0.5
-"""So often the clock is held against the grants, while there are rules that depend on it."""
-
-LOCAL = "Local/"
-"""How the name of a Local channel begins. It says nothing of who talks."""
-
 PROMPT_SECONDS = 120.0
 """How long a supervisor of whom no grant is known may be at a prompt, as one of another server may: then it is a
 spy."""
-
-RETRY_SECONDS = 60.0
-"""Between two tries by the clock to end a spy while there is no connection."""
-
-SOURCE_SECONDS = 3.0
-"""So often the PBX itself is asked who is on a call that is heard, also while the picture is trusted."""
 
 CALL_EVENTS = frozenset({"AgentConnect", "AgentComplete", "QueueCallerJoin", "QueueCallerLeave", "DialBegin"})
 """After these a call may be one of another queue, or go the other way."""
@@ -157,13 +132,48 @@ class SpyWatch:
             pbx, reactor, self._watched, self._carriers, self._records, self._joined.bridge_of, hang_up_otherwise
         )
         self._places = Places(self.grants, reactor, clock)
+        self._onlooker = Onlooker(pbx, self)
+        self._parties = Parties(
+            pbx,
+            reactor,
+            policy,
+            self._watched,
+            self._carriers,
+            self._joined,
+            self._revoking,
+            self._onlooker,
+            self._under_way,
+        )
+        self._rechecking = Rechecking(
+            pbx,
+            clock,
+            policy,
+            self._watched,
+            self._places,
+            self._onlooker,
+            self._parties,
+            self._revoking,
+            self._under_way,
+        )
+        self._looks = Looks(
+            pbx,
+            reactor,
+            policy,
+            self._watched,
+            self._carriers,
+            self._onlooker,
+            self._handing_over,
+            self._parties,
+            self._rechecking,
+            has_other_way,
+            self._under_way,
+        )
         self._notices = Notices(reactor, self.grants, self._take_start)
         self._pbx = pbx
         self._reactor = reactor
         self._clock = clock
         self._signer = signer
         self._policy = policy
-        self._has_other_way = has_other_way
         self._refused: set[str] = set()
         """Grants that never began."""
         self._killed_by: dict[str, str] = {}
@@ -172,26 +182,19 @@ class SpyWatch:
         self._prompts: dict[str, IDelayedCall] = {}
         """By channel, the look whether who may be at a prompt still is."""
         self._proving: set[Spy] = set()
-        self._onlooker = Onlooker(pbx, self)
-        self._next_check: IDelayedCall | None = None
         self._stopping = False
-        self._looked_at = float("-inf")
 
     def stop(self) -> None:
         """Look at the clock no more."""
         self._stopping = True
-        alone = [watched.alone for watched in self._watched.entries()]
-        waiting = [*self._prompts.values()]
-        waiting += [call for call in (*alone, self._next_check) if call is not None]
-        for call in waiting:
-            call.cancel()
-        self._next_check = None
+        for look in self._prompts.values():
+            look.cancel()
+        self._prompts.clear()
+        self._looks.stop()
+        self._parties.stop()
         self._joined.stop()
         self._handing_over.stop()
         self._notices.stop()
-        for watched in self._watched.entries():
-            watched.alone = None
-        self._prompts.clear()
 
     async def idle(self) -> None:
         """Wait for everything that is under way."""
@@ -219,12 +222,12 @@ class SpyWatch:
             self._carriers.signed[grant.id] = ""
         self._carriers.take_caller(grant.spyer_uniqueid, grant.spyer)
         self.grants.opened(grant, began, by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
-        self._follow_party(grant)
+        self._parties.follow_party(grant)
         # It was decided before its record was on disk, which takes its time.
-        self._recheck(grant)
+        self._rechecking.recheck(grant)
         if isinstance(self._pbx.state, Up):
-            self._under_way.begin(self._look_at_source(grant))
-        self._check_within()
+            self._under_way.begin(self._parties.look_at_source(grant))
+        self._looks.check_within()
         return self._carriers.signed[grant.id]
 
     def closed(self, grant: Grant) -> None:
@@ -313,7 +316,7 @@ class SpyWatch:
     def take(self, name: str, event: Message) -> None:
         """An event came."""
         if not self._onlooker.sees:
-            self._check_within()
+            self._looks.check_within()
         if name == "ChanSpyStart":
             if self.grants.contradicts(event, self._reactor.seconds()):
                 self._under_way.begin(self._take_other_start(event))
@@ -337,28 +340,28 @@ class SpyWatch:
             self._joined.take_entry(event, self._joins)
             # Somebody joined a call: it may be one now that nobody may hear.
             for grant in self._watched.ours():
-                if event.text("Uniqueid") in self._on_the_call(grant):
-                    self._recheck(grant)
-                    self._follow_party(grant)
+                if event.text("Uniqueid") in self._parties.on_the_call(grant):
+                    self._rechecking.recheck(grant)
+                    self._parties.follow_party(grant)
         elif name == "BridgeLeave":
             self._joined.take_leave(event)
             # A colleague may have taken the agent's place before the agent left it.
             for grant in self._watched.ours():
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
-                    self._recheck(grant)
-                self._follow_party(grant)
+                    self._rechecking.recheck(grant)
+                self._parties.follow_party(grant)
         elif name in CALL_EVENTS:
             if self._policy().rights.depend_on_calls:
-                self._recheck_call(event.text("Uniqueid"))
+                self._rechecking.recheck_call(event.text("Uniqueid"))
         elif name == "NewConnectedLine":
             # After a transfer the other party's number comes behind the other party.
             for grant in self._watched.ours():
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
-                    self._recheck(grant)
+                    self._rechecking.recheck(grant)
 
     def doubted(self) -> None:
         """The picture is not to be trusted: the PBX itself is asked."""
-        self._check_within()
+        self._looks.check_within()
 
     def listed(self, channels: Sequence[Message], asked_at: float, *, whole: bool = True) -> None:
         """The lists came: what was missed while there was no connection."""
@@ -389,7 +392,7 @@ class SpyWatch:
                 self._under_way.begin(self._revoking.end(grant, why, ""))
         self.recheck()
         for grant in self._watched.ours():
-            self._follow_party(grant)
+            self._parties.follow_party(grant)
 
     # ---- what ends from outside ------------------------------------------------------------------------
 
@@ -403,8 +406,8 @@ class SpyWatch:
             for spy in self.grants.rogues():
                 self._under_way.begin(self._hang_up_rogue(spy))
         for grant in self._watched.ours():
-            self._recheck(grant)
-        self._check_within()
+            self._rechecking.recheck(grant)
+        self._looks.check_within()
         if self._policy().orphans is Orphans.END:
             for grant in self.grants.adopted():
                 self._under_way.begin(self._revoking.end(grant, ORPHANED, ""))
@@ -451,355 +454,6 @@ class SpyWatch:
             return False
         await self._pbx.hang_up(carrier)
         return True
-
-    def _recheck(self, grant: Grant) -> None:
-        known = self._known(grant, grant.spyee_uniqueid)
-        if self._agent_is_elsewhere(grant):
-            # What is known of the agent's call is of another one.
-            known = replace(known, queue=None, direction=None)
-        decide = partial(self._permitted, grant, known, grant.spyee_uniqueid)
-        permitted = decide(grant.extension)
-        refusal = permitted if isinstance(permitted, Refusal) else self._protection(grant)
-        refusal = refusal or other_owner_refuses(self._policy(), self._pbx, grant.extension, grant.spyee, decide)
-        refusal = refusal or self._colleague_refuses(grant)
-        if refusal is not None:
-            self._under_way.begin(self._revoking.end(grant, refusal.reason, ""))
-
-    def _known(self, grant: Grant, spyee_uniqueid: str) -> Circumstances:
-        place, now = replace(grant.place, spyee_uniqueid=spyee_uniqueid), self._clock()
-        known = self._onlooker.of_call(place, now, scan=grant.scan, reason=bool(grant.reason), begins=False)
-        if self._onlooker.sees:
-            return known
-        # The clock needs no picture.
-        heard = max(0.0, now - place.since, self.heard_for(place))
-        return replace(known, at=datetime.fromtimestamp(now, UTC), heard_seconds=heard)
-
-    def _permitted(
-        self, grant: Grant, known: Circumstances, spyee_uniqueid: str, extension: str
-    ) -> Permitted | Refusal:
-        policy = self._policy()
-        # With the picture lost, or the agent alone or elsewhere, no more is known of the call than that it is heard.
-        # What it was when the spy began is not doubted then; the next list, or the next party, tells what it is.
-        is_there = len(self._onlooker.call_of(spyee_uniqueid)) > 1 and not self._agent_is_elsewhere(grant)
-        sure = self._onlooker.sees and is_there
-        decide = policy.permitted if sure else policy.possible
-        return decide(grant.endpoint, grant.supervisor, extension, grant.mode, known)
-
-    def _colleague_refuses(self, grant: Grant) -> Refusal | None:
-        """Say which agent, left on a call that a supervisor joined, may not be heard; or None.
-
-        The right to hear an agent covers the agent's call, with whomever it is. Without that agent it is the call of
-        the agents who are left, as after a transfer to a colleague.
-        """
-        if grant.mode is not Mode.BARGE or self._pbx.bridge_of(grant.spyer_uniqueid) is None:
-            return None
-        left = self._pbx.partners_of(grant.spyer_uniqueid)
-        if isinstance(left, Stale) or grant.spyee_uniqueid in {party.uniqueid for party in left}:
-            return None
-        supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
-        for party in left:
-            if party.uniqueid in supervisors:
-                continue
-            known = self._known(grant, party.uniqueid)
-            decide = partial(self._permitted, grant, known, party.uniqueid)
-            refusal = other_owner_refuses(self._policy(), self._pbx, grant.extension, party.name, decide)
-            if refusal is not None:
-                return refusal
-        return None
-
-    def _recheck_call(self, uniqueid: str) -> None:
-        """Hold the spies on one call against what it is now, by any of its channels."""
-        for grant in self._watched.ours():
-            if uniqueid in self._on_the_call(grant):
-                self._recheck(grant)
-
-    def _check_within(self) -> None:
-        """See to it that the clock is looked at, and the calls themselves, as long as somebody is heard."""
-        if self._stopping or not self._watched.ours():
-            return
-        often = self._policy().rights.depend_on_time or not self._onlooker.sees
-        seconds, coming = CHECK_SECONDS if often else SOURCE_SECONDS, self._next_check
-        if coming is not None:
-            if coming.getTime() - self._reactor.seconds() <= seconds:
-                return
-            coming.cancel()
-        self._next_check = self._reactor.callLater(seconds, self._check)
-
-    def _check(self) -> None:
-        self._next_check = None
-        now = self._reactor.seconds()
-        looks = not self._onlooker.sees or now - self._looked_at >= SOURCE_SECONDS
-        self._looked_at = now if looks else self._looked_at
-        is_up = isinstance(self._pbx.state, Up)
-        for grant in self._watched.ours():
-            # Without a connection only the site's own command can end somebody, and it is not tried all the time.
-            at = self._watched.of(grant).revoked_at
-            tried = at is not None and now - at < RETRY_SECONDS
-            if is_up or (self._has_other_way() and not tried):
-                self._recheck(grant)
-            if looks and is_up:
-                self._under_way.begin(self._look(grant))
-        self._check_within()
-
-    async def _look(self, grant: Grant) -> None:
-        """Ask the PBX itself where a spy is and who is on its call; one look at a time."""
-        watched = self._watched.of(grant)
-        if watched.looking:
-            return
-        watched.looking = True
-        try:
-            if await self._carriers.own(grant) is None and grant in self._watched.ours():
-                await self._handing_over.look_for(grant)
-            await self._look_at_source(grant)
-            pressed_at = self._watched.of(grant).pressed
-            is_lost = pressed_at is not None and self._reactor.seconds() - pressed_at >= SOURCE_SECONDS
-            if is_lost and self._runs_chanspy(grant):
-                # The key was lost on its way.
-                await self._press(grant)
-        finally:
-            watched.looking = False
-
-    def _agent_is_elsewhere(self, grant: Grant) -> bool:
-        """Return whether the agent's channel lives on in another call than the one that the supervisor is on: after a
-        take-over (AgentLogin), or when an agent has left a joined call."""
-        if grant.mode is not Mode.TAKE_OVER and grant not in self._joined:
-            return False
-        own = self._pbx.bridge_of(grant.spyer_uniqueid)
-        return own is not None and self._pbx.bridge_of(grant.spyee_uniqueid) != own
-
-    def _protection(self, grant: Grant) -> Refusal | None:
-        spyee = self._pbx.channel(grant.spyee_uniqueid)
-        if spyee is None or self._agent_is_elsewhere(grant):
-            # In a conference, or after a take-over, the agent may be gone and the supervisor on the call.
-            spyee = self._pbx.channel(grant.spyer_uniqueid)
-        if spyee is None or isinstance(spyee, Stale):
-            return None
-        peers = self._pbx.partners_of(spyee.uniqueid)
-        if isinstance(peers, Stale):
-            return None
-        names = tuple(peer.name for peer in peers)
-        number = re.sub(r"[^0-9]", "", spyee.connected_number)
-        channel = DeviceChannel(spyee.name, spyee.uniqueid, spyee.state, names, number=number)
-        return self._policy().protected.refusal(channel)
-
-    def _talking_to(self, grant: Grant) -> frozenset[str] | None:
-        """Who talks to the agent, without supervisors of ours; None while that is not known."""
-        partners = self._pbx.partners_of(grant.spyee_uniqueid)
-        if isinstance(partners, Stale):
-            return None
-        supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
-        return frozenset(partner.uniqueid for partner in partners) - supervisors
-
-    def _follow_party(self, grant: Grant, *, settled: bool = False) -> None:
-        """End the spy with the conversation, or begin it again where another party is on the call.
-
-        The agent's channel may outlive the customer: an agent who is logged in (AgentLogin), in a conference room or
-        in a bridge of ARI. Who is alone there is not heard, and the next customer's call is a decision of its own.
-
-        After a transfer by the customer ChanSpy goes on and gives the agent alone: Asterisk 22.10 drops what the new
-        party says as long as its RTP numbers are lower than those of the party before. A barge stays with the party
-        before (app_chanspy.c).
-        """
-        parties = self._talking_to(grant)
-        if parties is None:
-            return
-        watched = self._watched.of(grant)
-        before, alone, watched.alone = watched.parties, watched.alone, None
-        if alone is not None:
-            alone.cancel()
-        if not parties:
-            if before:
-                watched.alone = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
-            return
-        if not settled and before and parties != before and all(map(self._is_local, parties)):
-            # Of a call through a Local channel, a half may be there for a moment after the party is gone.
-            watched.alone = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
-            return
-        watched.parties = parties
-        if before is not None and parties != before:
-            self._under_way.begin(self._look_at_source(grant))
-        conversation = watched.conversation
-        goes_on = grant in self.grants.granted() and not self._runs_chanspy(grant)
-        if goes_on or not conversation or not parties.isdisjoint(conversation):
-            watched.conversation = conversation | parties
-        only = watched.only_party
-        if len(parties) == 1:
-            watched.only_party = parties
-        if before is not None and parties.isdisjoint(before) and grant in self.grants.adopted():
-            self._under_way.begin(self._revoking.end(grant, OVER, ""))
-        if before is None or grant not in self.grants.granted():
-            return
-        if parties.isdisjoint(before) or (len(parties) == 1 and only is not None and parties != only):
-            self._press_end(grant, anew=parties.isdisjoint(before))
-
-    def _left_alone_on_the_line(self, grant: Grant) -> None:
-        self._watched.of(grant).alone = None
-        parties = self._talking_to(grant)
-        if parties == frozenset():
-            self._left_alone_for_certain(grant)
-        elif parties is not None:
-            self._follow_party(grant, settled=True)
-
-    def _is_local(self, uniqueid: str) -> bool:
-        channel = self._pbx.channel(uniqueid)
-        return channel is not None and not isinstance(channel, Stale) and channel.name.startswith(LOCAL)
-
-    def _left_alone_for_certain(self, grant: Grant) -> None:
-        if grant in self.grants.adopted():
-            self._under_way.begin(self._revoking.end(grant, OVER, ""))
-        elif self._runs_chanspy(grant):
-            self._watched.of(grant).over = True
-            self._press_end(grant)
-
-    def _runs_chanspy(self, grant: Grant) -> bool:
-        joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
-        by_chanspy = grant.mode is not Mode.TAKE_OVER and not joined
-        return by_chanspy and self._watched.of(grant).revoked is None and grant in self.grants.granted()
-
-    def _press_end(self, grant: Grant, *, anew: bool | None = None) -> None:
-        """Press the key that ends ChanSpy; its story asks why.
-
-        Parameters:
-            grant: whose.
-            anew: the spy begins again, and whether with another conversation; None where it is over.
-        """
-        if not self._runs_chanspy(grant):
-            return
-        if anew is None:
-            log.info("conversation_over", node=self._pbx.node, grant=grant.id)
-        else:
-            log.info("spy_begins_anew", node=self._pbx.node, grant=grant.id)
-            self._watched.of(grant).anew = anew
-        self._under_way.begin(self._press(grant))
-
-    async def _press(self, grant: Grant) -> None:
-        self._watched.of(grant).pressed = self._reactor.seconds()
-        spyer = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
-        if spyer is not None:
-            await self._pbx.press(spyer, chanspy.END_KEY)
-
-    async def _look_at_source(self, grant: Grant) -> None:
-        """Ask who is on the line with the agent: a protected phone, nobody, somebody else than before, or somebody
-        of whom the picture knows nothing."""
-        heard = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
-        with_agent = heard is not None and not self._agent_is_elsewhere(grant)
-        if not with_agent and grant.mode in (Mode.BARGE, Mode.TAKE_OVER):
-            # The supervisor may be on the call that the agent has left.
-            heard = await self._carriers.own(grant)
-        names = None if heard is None else await self._names_with(heard)
-        if heard is None or names is None or grant not in self._watched.ours():
-            return
-        number, behind = await self._number_with(heard), await self._behind(heard, names)
-        peers = tuple(sorted(names | behind))
-        channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, peers, number=number)
-        refusal = self._policy().protected.refusal(channel)
-        if grant not in self._watched.ours():
-            return
-        if refusal is not None:
-            self._under_way.begin(self._revoking.end(grant, refusal.reason, ""))
-        elif self._onlooker.sees:
-            await self._compare(grant, heard, names, with_agent=with_agent)
-        elif with_agent:
-            self._follow_names(grant, behind)
-
-    async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
-        """Compare the trusted picture with what the PBX said. Where it lacks somebody, the lists are asked for."""
-        if not self._knows(heard, names):
-            # The event may be on its way.
-            await deferLater(self._reactor, ALONE_SECONDS)
-            again = await self._names_with(heard)
-            if again is None or grant not in self._watched.ours():
-                return
-            names = again
-            if not self._knows(heard, names):
-                self._pbx.missed()
-                return
-        behind = await self._behind(heard, names)
-        if with_agent and self._onlooker.sees and grant in self._watched.ours():
-            watched = self._watched.of(grant)
-            watched.names_before, watched.only_local = _devices(behind), None
-
-    def _knows(self, heard: Confirmed, names: frozenset[str]) -> bool:
-        known = self._pbx.members_with(heard.uniqueid)
-        return known is None or names <= known
-
-    def _follow_names(self, grant: Grant, names: frozenset[str]) -> None:
-        """While the picture is in doubt, end the spy with the conversation, or begin it again.
-
-        Who is behind a Local channel is the party, so it is the same one when Asterisk takes that channel out of the
-        way. One that leads to nobody says nothing for a moment; what stays is a party. Whom it leads to in the end is
-        no other party than it was itself.
-        """
-        watched = self._watched.of(grant)
-        names, before = _devices(names), watched.names_before
-        if before and names.isdisjoint(before) and _are_local(names):
-            if watched.only_local is None:
-                watched.only_local = self._reactor.seconds()
-            if self._reactor.seconds() - watched.only_local < ALONE_SECONDS:
-                return
-        watched.names_before, watched.only_local = names, None
-        if not before or not names.isdisjoint(before) or watched.anew is not None or watched.over:
-            return
-        if not names:
-            self._left_alone_for_certain(grant)
-        elif _are_local(before) and not _are_local(names):
-            return
-        elif grant in self.grants.adopted():
-            self._under_way.begin(self._revoking.end(grant, OVER, ""))
-        else:
-            self._press_end(grant, anew=True)
-
-    async def _names_with(self, heard: Confirmed) -> frozenset[str] | None:
-        """Return who is in a bridge with a channel, without supervisors of ours; None where that cannot be read."""
-        try:
-            return self._named(await self._pbx.variable(heard.uniqueid, "BRIDGEPEER") or "")
-        except ForgedAnswer:
-            return None
-
-    async def _behind(self, heard: Confirmed, names: frozenset[str]) -> frozenset[str]:
-        """Return who talks to a channel, with each Local channel followed to whoever is behind it. One that leads to
-        nobody, or to whom cannot be read, stays itself."""
-        found: set[str] = set()
-        ways = sorted(names)
-        seen: set[str] = {heard.name}
-        for way in ways:  # grows while it is walked
-            other = other_half(way)
-            if way in seen or other in seen:
-                continue
-            seen.add(way)
-            behind: frozenset[str] = frozenset()
-            if other is not None and len(seen) < MAX_CHANNELS:
-                try:
-                    behind = self._named(await self._pbx.variable_of(other, "BRIDGEPEER"))
-                except ForgedAnswer:
-                    log.debug("party_unreadable", node=self._pbx.node, way=way)
-            if behind:
-                ways += sorted(behind)
-            else:
-                found.add(way)
-        return frozenset(found)
-
-    def _named(self, peers: str) -> frozenset[str]:
-        ours = {other.spyer for other in self._watched.ours()}
-        names = frozenset(peers.split(",")) - ours
-        return frozenset(name for name in names if name and not name.startswith(INTERNAL))
-
-    async def _number_with(self, heard: Confirmed) -> str:
-        """Return the digits of the other party's number, where some are protected; none where it has a line break."""
-        if not self._policy().protected.numbers:
-            return ""
-        try:
-            return re.sub(r"[^0-9]", "", await self._pbx.variable(heard.uniqueid, "CONNECTEDLINE(num)") or "")
-        except ForgedAnswer:
-            return ""
-
-    def _on_the_call(self, grant: Grant) -> frozenset[str]:
-        """The channels that a supervisor hears by this grant, as far as is known, and both of its own."""
-        found = {grant.spyee_uniqueid, grant.spyer_uniqueid}
-        for uniqueid in (grant.spyee_uniqueid, grant.spyer_uniqueid):
-            partners = self._pbx.partners_of(uniqueid)
-            found |= set() if isinstance(partners, Stale) else {partner.uniqueid for partner in partners}
-        return frozenset(found)
 
     def _note_end(self, uniqueid: str) -> None:
         self._ended.append((self._reactor.seconds(), uniqueid))
@@ -1040,7 +694,9 @@ class SpyWatch:
         settled = self.grants.proved(spy, kind, None if proven is None else proven.grant, why)
         if settled is not None and self._policy().rights.depend_on_listeners:
             # It may have begun before some of ours, by the grant of another server.
-            self._recheck_call(settled.spyee_uniqueid if settled.grant is None else settled.grant.spyee_uniqueid)
+            self._rechecking.recheck_call(
+                settled.spyee_uniqueid if settled.grant is None else settled.grant.spyee_uniqueid
+            )
         if kind is Kind.ROGUE:
             await self._take_rogue(settled or replace(spy, why=why))
             if settled is None:
@@ -1122,8 +778,8 @@ class SpyWatch:
 
     async def _take_orphan(self, grant: Grant) -> None:
         policy = self._policy().orphans
-        self._follow_party(grant)
-        self._check_within()
+        self._parties.follow_party(grant)
+        self._looks.check_within()
         log.warning("spy_adopted", node=self._pbx.node, grant=grant.id, policy=policy)
         await self._records.append(
             SpyAdopted(
@@ -1138,7 +794,7 @@ class SpyWatch:
         if policy is Orphans.END:
             await self._revoking.end(grant, ORPHANED, "")
         else:
-            self._recheck(grant)
+            self._rechecking.recheck(grant)
 
     def _take_ends(self, ended: Iterable[Spy]) -> None:
         for spy in ended:
@@ -1233,12 +889,3 @@ class SpyWatch:
         expected = isinstance(failure.value, AgiMonitorError)
         error = str(failure.value) if expected else failure.getTraceback()
         log.error("spy_watch_failed", node=self._pbx.node, error=error)
-
-
-def _are_local(names: frozenset[str]) -> bool:
-    return bool(names) and all(name.startswith(LOCAL) for name in names)
-
-
-def _devices(names: frozenset[str]) -> frozenset[str]:
-    """Return those of several names that say who talks; all where none of them does."""
-    return frozenset(name for name in names if not name.startswith(LOCAL)) or names

@@ -8,7 +8,8 @@ import pytest
 from structlog.typing import EventDict
 
 from agi_monitor.model import Barge, Mode
-from agi_monitor.pbx.spy_watch import ALONE_SECONDS, CHECK_SECONDS, SOURCE_SECONDS
+from agi_monitor.pbx.looks import CHECK_SECONDS, SOURCE_SECONDS
+from agi_monitor.pbx.parties import ALONE_SECONDS
 from agi_monitor.supervision.protected import Protected
 from tests.shell.managed import (
     CUSTOMER,

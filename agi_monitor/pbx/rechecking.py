@@ -18,7 +18,7 @@ from agi_monitor.pbx.revoking import Revoking
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.rights.circumstances import Circumstances
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grants import Grant, Spy
 from agi_monitor.supervision.onlooker import Onlooker
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
@@ -80,6 +80,11 @@ class Rechecking:
         for grant in self._watched.ours():
             if uniqueid in self._parties.on_the_call(grant):
                 self.recheck(grant)
+
+    def recheck_listeners(self, spy: Spy) -> None:
+        """Somebody else hears a call: that counts where rules depend on it."""
+        if self._policy().rights.depend_on_listeners:
+            self.recheck_call(spy.spyee_uniqueid if spy.grant is None else spy.grant.spyee_uniqueid)
 
     def _known(self, grant: Grant, spyee_uniqueid: str) -> Circumstances:
         place, now = replace(grant.place, spyee_uniqueid=spyee_uniqueid), self._clock()

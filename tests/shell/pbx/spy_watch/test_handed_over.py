@@ -11,10 +11,10 @@ from structlog.typing import EventDict
 from agi_monitor.ami.messages import Message
 from agi_monitor.model import Barge, Mode, RogueSpies
 from agi_monitor.pbx.carriers import LOOK_SECONDS
+from agi_monitor.pbx.ends import STOP_SECONDS
 from agi_monitor.pbx.handing_over import SEARCH_SECONDS
 from agi_monitor.pbx.joined_calls import DOOR_SECONDS
 from agi_monitor.pbx.looks import SOURCE_SECONDS
-from agi_monitor.pbx.spy_watch import STOP_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager

@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.model import Mode, Orphans
+from agi_monitor.pbx.adopting import HANGUP_SECONDS
+from agi_monitor.pbx.ends import STOP_SECONDS
 from agi_monitor.pbx.revoking import KEY_SECONDS
-from agi_monitor.pbx.spy_watch import HANGUP_SECONDS, STOP_SECONDS
 from agi_monitor.supervision.grants import Kind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager

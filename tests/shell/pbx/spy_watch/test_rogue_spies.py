@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
-from agi_monitor.pbx.spy_watch import PROMPT_SECONDS, STOP_SECONDS
+from agi_monitor.pbx.ends import STOP_SECONDS
+from agi_monitor.pbx.proving import PROMPT_SECONDS
 from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, Kind
 from agi_monitor.supervision.proof import VARIABLE, Signer
 from tests.shell.managed import (

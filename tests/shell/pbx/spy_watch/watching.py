@@ -77,12 +77,12 @@ def kept(site: Site) -> list[str]:
     entries = watch._watched.entries()
     found = {
         "revoked": any(watched.revoked is not None for watched in entries),
-        "killed by": watch._killed_by,
+        "killed by": watch._rogues._killed_by,
         "telling": any(watched.telling is not None for watched in entries),
         "closing": any(watched.closing for watched in entries),
-        "ending": watch._ending,
+        "ending": watch._adopting._ending,
         "notices": watch._notices._notices,
-        "proving": watch._proving,
+        "proving": watch._proving._proving,
         "under way": watch._under_way,
     }
     return [name for name, one in found.items() if one]

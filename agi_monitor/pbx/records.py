@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from agi_monitor.audit.facts import AuditLog, Fact, SpyHeard, SpyRevoked
+from agi_monitor.audit.facts import AuditLog, Fact, SpyAdopted, SpyHeard, SpyRevoked
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision.grants import Grant
 
@@ -71,6 +71,17 @@ class Records:
             by: who ended it, or empty.
         """
         return SpyRevoked(**self.common(grant), grant=grant.number, extension=grant.extension, why=why, by=by)
+
+    def adoption(self, grant: Grant) -> SpyAdopted:
+        """Return that a grant goes on without a story."""
+        return SpyAdopted(
+            **self.common(grant),
+            grant=grant.number,
+            extension=grant.extension,
+            mode=grant.mode,
+            spyee=grant.spyee,
+            spyee_uniqueid=grant.spyee_uniqueid,
+        )
 
     def common(self, grant: Grant) -> Mapping[str, Any]:
         """Return the fields that every record about a grant has."""

@@ -1,6 +1,25 @@
-"""Holds everybody who hears somebody on a PBX against the grants, and ends what must end.
+"""Watches over all who hear somebody on one PBX, and ends what must end.
 
-What is decided is decided in ``supervision.grants`` and ``supervision.policy``; this is where it is done.
+::
+
+    granted     by a grant of this server, and the story of its call is on
+    adopted     by a grant of this server without a story: of an earlier run, or the story lost its connection
+    others      by a grant of another server, which watches over it
+    exempt      a beep, our own notice, or a device that the configuration excepts
+    unproven    its channel is being asked for a grant
+    rogue       it has none
+
+The first two are ours. They end when the policy no longer allows them, when the conversation is over, when another
+phone has taken the supervisor's place, or when an administrator says so. A rogue spy ends by the configuration or by
+an administrator, one of another server by an administrator alone. What is exempt and lasts too long has to be proved.
+
+Stories, events and lists come in any order, and events carry text that callers wrote. So what is told only says where
+to look: the PBX itself confirms a beginning, an end, and a channel before anything is done to it. A spy that has to
+end is silenced first; its record and the hang-up come after, for what must not be heard waits for no disk. Its story
+is told why, and records the end; without a story it is recorded here.
+
+This file passes on what happens, and the parts beside it do it, each with the help of those below it. What is known
+of a grant is one entry (``watched``): made where it begins or is adopted, and forgotten in ``closed`` alone.
 """
 
 from __future__ import annotations
@@ -14,10 +33,7 @@ from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.ami.states import Up
-from agi_monitor.audit.facts import (
-    AuditLog,
-    SpyAdopted,
-)
+from agi_monitor.audit.facts import AuditLog
 from agi_monitor.errors import AgiMonitorError, Disconnected, NoAnswer
 from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
 from agi_monitor.pbx.adopting import Adopting
@@ -38,13 +54,7 @@ from agi_monitor.pbx.rogues import KILLED, Rogues
 from agi_monitor.pbx.starts import Starts
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
-from agi_monitor.supervision.grants import (
-    Grant,
-    Grants,
-    Kind,
-    Place,
-    Spy,
-)
+from agi_monitor.supervision.grants import Grant, Grants, Kind, Place, Spy
 from agi_monitor.supervision.onlooker import Onlooker
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
@@ -346,6 +356,25 @@ class SpyWatch:
         for grant in self._watched.ours():
             self._parties.follow_party(grant)
 
+    def _take_transfer(self, name: str, event: Message) -> None:
+        """A transfer puts another phone into the place of the supervisor's, or brings one into a joined call: by way
+        of a Local channel, in the supervisor's place, or by a merge of two calls (bridge.c).
+        """
+        sides = ("Transferer", "OrigTransferer", "SecondTransferer")
+        transferers = {event.text(f"{side}Uniqueid") for side in sides}
+        for grant in self._watched.ours():
+            if grant.spyer_uniqueid not in transferers:
+                continue
+            if grant in self._joined:
+                if event.text("Result") == "Success":
+                    self._joined.take_transfer(grant, name)
+            elif name == "AttendedTransfer":
+                guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
+                self._handing_over.begin(grant, guesses)
+
+    def _joins(self, grant: Grant) -> bool:
+        return grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
+
     # ---- what ends from outside ------------------------------------------------------------------------
 
     def recheck(self) -> None:
@@ -395,40 +424,14 @@ class SpyWatch:
         await self._pbx.hang_up(carrier)
         return True
 
-    def _take_transfer(self, name: str, event: Message) -> None:
-        """A transfer puts another phone into the place of the supervisor's, or brings one into a joined call: by way
-        of a Local channel, in the supervisor's place, or by a merge of two calls (bridge.c).
-        """
-        sides = ("Transferer", "OrigTransferer", "SecondTransferer")
-        transferers = {event.text(f"{side}Uniqueid") for side in sides}
-        for grant in self._watched.ours():
-            if grant.spyer_uniqueid not in transferers:
-                continue
-            if grant in self._joined:
-                if event.text("Result") == "Success":
-                    self._joined.take_transfer(grant, name)
-            elif name == "AttendedTransfer":
-                guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
-                self._handing_over.begin(grant, guesses)
-
-    def _joins(self, grant: Grant) -> bool:
-        return grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
+    # ---- inside ----------------------------------------------------------------------------------------
 
     async def _take_orphan(self, grant: Grant) -> None:
         policy = self._policy().orphans
         self._parties.follow_party(grant)
         self._looks.check_within()
         log.warning("spy_adopted", node=self._pbx.node, grant=grant.id, policy=policy)
-        await self._records.append(
-            SpyAdopted(
-                **self._records.common(grant),
-                grant=grant.number,
-                extension=grant.extension,
-                mode=grant.mode,
-                spyee=grant.spyee,
-                spyee_uniqueid=grant.spyee_uniqueid,
-            )
-        )
+        await self._records.append(self._records.adoption(grant))
         if policy is Orphans.END:
             await self._revoking.end(grant, ORPHANED, "")
         else:

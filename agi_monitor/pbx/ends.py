@@ -28,7 +28,7 @@ from agi_monitor.pbx.rogues import Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation, proof
-from agi_monitor.supervision.grants import APPLICATIONS, MAX_SPIES, NOTICE, OUR_CONTEXTS, Kind, Spy
+from agi_monitor.supervision.grants import APPLICATIONS, MAX_SPIES, NOTICE, OUR_CONTEXTS, Spy, SpyKind
 
 STOP_SECONDS = (0.05, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 5)
 """Between the looks whether a spy is over whose end was told. On a busy PBX its channel, or its story, takes a while
@@ -102,11 +102,11 @@ class Ends:
             self._notices.take_beeps_end(spy)
             if spy.spyer.startswith(NOTICE):
                 self._notices.take_notices_end(spy)
-            elif spy.kind is Kind.ROGUE:
+            elif spy.kind is SpyKind.ROGUE:
                 self._rogues.take_rogues_end(spy, by)
-            elif spy.kind is Kind.ADOPTED and spy.grant is not None:
+            elif spy.kind is SpyKind.ADOPTED and spy.grant is not None:
                 self._adopting.take_orphans_end(spy.grant)
-            elif spy.kind is Kind.UNPROVEN and not spy.idle and not self._proving.is_settled_soon(spy):
+            elif spy.kind is SpyKind.UNPROVEN and not spy.idle and not self._proving.is_settled_soon(spy):
                 self._under_way.begin(self._rogues.take_unasked(spy))
 
     # ---- what an event tells ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from agi_monitor.pbx.rechecking import Rechecking
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision.grants import Grant
-from agi_monitor.supervision.onlooker import Onlooker
+from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.policy import Policy
 
 CHECK_SECONDS = 0.5
@@ -37,7 +37,7 @@ class Looks:
         policy: returns what the configuration says now.
         watched: the grants that are on.
         carriers: finds the supervisor's own channel.
-        onlooker: says whether the picture can be trusted.
+        circumstances: says whether the picture can be trusted.
         handing_over: looks for a spy whose channel is gone.
         parties: looks at who is on a call.
         rechecking: decides again.
@@ -52,7 +52,7 @@ class Looks:
         policy: Callable[[], Policy],
         watched: WatchedGrants,
         carriers: Carriers,
-        onlooker: Onlooker,
+        circumstances: LiveCircumstances,
         handing_over: HandingOver,
         parties: Parties,
         rechecking: Rechecking,
@@ -64,7 +64,7 @@ class Looks:
         self._policy = policy
         self._watched = watched
         self._carriers = carriers
-        self._onlooker = onlooker
+        self._circumstances = circumstances
         self._handing_over = handing_over
         self._parties = parties
         self._rechecking = rechecking
@@ -85,7 +85,7 @@ class Looks:
         """See to it that the clock is looked at, and the calls themselves, as long as somebody is heard."""
         if self._stopping or not self._watched.ours():
             return
-        often = self._policy().rights.depend_on_time or not self._onlooker.sees
+        often = self._policy().rights.depend_on_time or not self._circumstances.are_live
         seconds, coming = CHECK_SECONDS if often else SOURCE_SECONDS, self._next_check
         if coming is not None:
             if coming.getTime() - self._reactor.seconds() <= seconds:
@@ -96,7 +96,7 @@ class Looks:
     def _check(self) -> None:
         self._next_check = None
         now = self._reactor.seconds()
-        looks = not self._onlooker.sees or now - self._looked_at >= SOURCE_SECONDS
+        looks = not self._circumstances.are_live or now - self._looked_at >= SOURCE_SECONDS
         self._looked_at = now if looks else self._looked_at
         is_up = isinstance(self._pbx.state, Up)
         for grant in self._watched.ours():

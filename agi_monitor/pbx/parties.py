@@ -36,7 +36,7 @@ from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import chanspy, confirmation
 from agi_monitor.supervision.confirmation import Confirmed
 from agi_monitor.supervision.grants import Grant
-from agi_monitor.supervision.onlooker import Onlooker
+from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.policy import Policy
 
 OVER = "conversation_over"
@@ -63,7 +63,7 @@ class Parties:
         carriers: finds the supervisor's own channel.
         joined: the calls that supervisors have joined.
         revoking: ends a spy.
-        onlooker: says whether the picture can be trusted.
+        circumstances: says whether the picture can be trusted.
         under_way: begins what is not waited for.
     """
 
@@ -76,7 +76,7 @@ class Parties:
         carriers: Carriers,
         joined: JoinedCalls,
         revoking: Revoking,
-        onlooker: Onlooker,
+        circumstances: LiveCircumstances,
         under_way: UnderWay,
     ) -> None:
         self._pbx = pbx
@@ -87,7 +87,7 @@ class Parties:
         self._carriers = carriers
         self._joined = joined
         self._revoking = revoking
-        self._onlooker = onlooker
+        self._circumstances = circumstances
         self._under_way = under_way
 
     def stop(self) -> None:
@@ -126,16 +126,16 @@ class Parties:
     def follow_party(self, grant: Grant, *, settled: bool = False) -> None:
         """End the spy with the conversation, or begin it again where another party is on the call.
 
-        Parameters:
-            grant: whose.
-            settled: Local channels have had their moment: who is there now is a party.
-
         The agent's channel may outlive the customer: an agent who is logged in (AgentLogin), in a conference room or
         in a bridge of ARI. Who is alone there is not heard, and the next customer's call is a decision of its own.
 
         After a transfer by the customer ChanSpy goes on and gives the agent alone: Asterisk 22.10 drops what the new
         party says as long as its RTP numbers are lower than those of the party before. A barge stays with the party
         before (app_chanspy.c).
+
+        Parameters:
+            grant: whose.
+            settled: Local channels have had their moment: who is there now is a party.
         """
         parties = self._talking_to(grant)
         if parties is None:
@@ -240,7 +240,7 @@ class Parties:
             return
         if refusal is not None:
             self._under_way.begin(self._revoking.end(grant, refusal.reason, ""))
-        elif self._onlooker.sees:
+        elif self._circumstances.are_live:
             await self._compare(grant, heard, names, with_agent=with_agent)
         elif with_agent:
             self._follow_names(grant, behind)
@@ -258,7 +258,7 @@ class Parties:
                 self._pbx.missed()
                 return
         behind = await self._behind(heard, names)
-        if with_agent and self._onlooker.sees and grant in self._watched.ours():
+        if with_agent and self._circumstances.are_live and grant in self._watched.ours():
             watched = self._watched.of(grant)
             watched.names_before, watched.only_local = _devices(behind), None
 

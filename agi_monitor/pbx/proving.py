@@ -29,7 +29,7 @@ from agi_monitor.pbx.rogues import Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation, proof
-from agi_monitor.supervision.grants import APPLICATIONS, OUR_CONTEXTS, Grant, Kind, Spy
+from agi_monitor.supervision.grants import APPLICATIONS, OUR_CONTEXTS, Grant, Spy, SpyKind
 from agi_monitor.supervision.proof import Signer
 
 PROMPT_SECONDS = 120.0
@@ -134,37 +134,37 @@ class Proving:
                 self._prompts[spy.spyer_uniqueid] = look
             return
         kind, why = self._kind(spy, proven)
-        if kind in (Kind.ADOPTED, Kind.OTHERS):
+        if kind in (SpyKind.ADOPTED, SpyKind.OTHERS):
             self._carriers.take_caller(spy.spyer_uniqueid, spy.spyer)
-        if kind is Kind.ADOPTED and proven is not None:
+        if kind is SpyKind.ADOPTED and proven is not None:
             self._adopting.adopt(proven.grant, signed)
         settled = self._grants.proved(spy, kind, None if proven is None else proven.grant, why)
         if settled is not None:
             # It may have begun before some of ours, by the grant of another server.
             self._rechecking.recheck_listeners(settled)
-        if kind is Kind.ROGUE:
+        if kind is SpyKind.ROGUE:
             await self._rogues.take_rogue(settled or replace(spy, why=why))
             if settled is None:
                 # Its end came before it was known to be rogue.
                 self._rogues.take_rogues_end(spy, "")
-        elif kind is Kind.ADOPTED and proven is not None:
+        elif kind is SpyKind.ADOPTED and proven is not None:
             if settled is not None:
                 await self._take_orphan(proven.grant)
             elif proven.grant not in self._watched.ours():
                 # It ended before it was known whose it was.
                 self._adopting.take_orphans_end(proven.grant)
 
-    def _kind(self, spy: Spy, proven: proof.Proof | None) -> tuple[Kind, str]:
+    def _kind(self, spy: Spy, proven: proof.Proof | None) -> tuple[SpyKind, str]:
         if proven is None:
-            return Kind.ROGUE, "nobody granted it"
+            return SpyKind.ROGUE, "nobody granted it"
         grant = proven.grant
         if grant.spyer_uniqueid != spy.spyer_uniqueid or spy.spyee_uniqueid not in ("", grant.spyee_uniqueid):
-            return Kind.ROGUE, "the grant on its channel is for another call"
+            return SpyKind.ROGUE, "the grant on its channel is for another call"
         if proven.server != self._signer.server:
-            return Kind.OTHERS, ""
+            return SpyKind.OTHERS, ""
         if proven.run == self._signer.run:
-            return Kind.ROGUE, "its grant is over"
-        return Kind.ADOPTED, ""
+            return SpyKind.ROGUE, "its grant is over"
+        return SpyKind.ADOPTED, ""
 
     async def _was_moved(self, spy: Spy, proven: proof.Proof) -> bool:
         """Return whether a grant of this server, of this run or an earlier one, stands on another phone because the

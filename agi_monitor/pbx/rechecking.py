@@ -19,7 +19,7 @@ from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.rights.circumstances import Circumstances
 from agi_monitor.supervision.grants import Grant, Spy
-from agi_monitor.supervision.onlooker import Onlooker
+from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
 
@@ -33,7 +33,7 @@ class Rechecking:
         policy: returns what the configuration says now.
         watched: the grants that are on.
         places: since when each hears its call.
-        onlooker: says what is known of a call.
+        circumstances: says what is known of a call.
         parties: says who is on it.
         revoking: ends what is no longer allowed.
         under_way: begins what is not waited for.
@@ -46,7 +46,7 @@ class Rechecking:
         policy: Callable[[], Policy],
         watched: WatchedGrants,
         places: Places,
-        onlooker: Onlooker,
+        circumstances: LiveCircumstances,
         parties: Parties,
         revoking: Revoking,
         under_way: UnderWay,
@@ -56,7 +56,7 @@ class Rechecking:
         self._policy = policy
         self._watched = watched
         self._places = places
-        self._onlooker = onlooker
+        self._circumstances = circumstances
         self._parties = parties
         self._revoking = revoking
         self._under_way = under_way
@@ -88,8 +88,8 @@ class Rechecking:
 
     def _known(self, grant: Grant, spyee_uniqueid: str) -> Circumstances:
         place, now = replace(grant.place, spyee_uniqueid=spyee_uniqueid), self._clock()
-        known = self._onlooker.of_call(place, now, scan=grant.scan, reason=bool(grant.reason), begins=False)
-        if self._onlooker.sees:
+        known = self._circumstances.of_call(place, now, scan=grant.scan, reason=bool(grant.reason), begins=False)
+        if self._circumstances.are_live:
             return known
         # The clock needs no picture.
         heard = max(0.0, now - place.since, self._places.heard_for(place))
@@ -101,8 +101,10 @@ class Rechecking:
         policy = self._policy()
         # With the picture lost, or the agent alone or elsewhere, no more is known of the call than that it is heard.
         # What it was when the spy began is not doubted then; the next list, or the next party, tells what it is.
-        is_there = len(self._onlooker.call_of(spyee_uniqueid)) > 1 and not self._parties.agent_is_elsewhere(grant)
-        sure = self._onlooker.sees and is_there
+        is_there = len(self._circumstances.call_of(spyee_uniqueid)) > 1 and not self._parties.agent_is_elsewhere(
+            grant
+        )
+        sure = self._circumstances.are_live and is_there
         decide = policy.permitted if sure else policy.possible
         return decide(grant.endpoint, grant.supervisor, extension, grant.mode, known)
 

@@ -54,8 +54,8 @@ from agi_monitor.pbx.rogues import KILLED, Rogues
 from agi_monitor.pbx.starts import Starts
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
-from agi_monitor.supervision.grants import Grant, Grants, Kind, Place, Spy
-from agi_monitor.supervision.onlooker import Onlooker
+from agi_monitor.supervision.grants import Grant, Grants, Place, Spy, SpyKind
+from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
 
@@ -104,7 +104,7 @@ class SpyWatch:
         """Grants that never began."""
         self._under_way = under_way = UnderWay(self._failed)
         self._transfers = transfers = UnderWay(self._failed)
-        self._onlooker = onlooker = Onlooker(pbx, self)
+        self._circumstances = circumstances = LiveCircumstances(pbx, self)
         # Each part stands on those before it.
         self._watched = watched = WatchedGrants(grants, reactor.seconds)
         self._records = records = Records(pbx.node, clock, audit, under_way)
@@ -118,13 +118,23 @@ class SpyWatch:
             pbx, reactor, watched, carriers, records, joined.bridge_of, hang_up_otherwise
         )
         self._parties = parties = Parties(
-            pbx, reactor, policy, watched, carriers, joined, revoking, onlooker, under_way
+            pbx, reactor, policy, watched, carriers, joined, revoking, circumstances, under_way
         )
         self._rechecking = rechecking = Rechecking(
-            pbx, clock, policy, watched, places, onlooker, parties, revoking, under_way
+            pbx, clock, policy, watched, places, circumstances, parties, revoking, under_way
         )
         self._looks = Looks(
-            pbx, reactor, policy, watched, carriers, onlooker, moves, parties, rechecking, has_other_way, under_way
+            pbx,
+            reactor,
+            policy,
+            watched,
+            carriers,
+            circumstances,
+            moves,
+            parties,
+            rechecking,
+            has_other_way,
+            under_way,
         )
         self._notices = notices = Notices(reactor, grants, self._take_start)
         self._rogues = rogues = Rogues(pbx, reactor, policy, grants, carriers, records, under_way)
@@ -279,7 +289,7 @@ class SpyWatch:
 
     def take(self, name: str, event: Message) -> None:
         """An event came."""
-        if not self._onlooker.sees:
+        if not self._circumstances.are_live:
             self._looks.check_within()
         if name == "ChanSpyStart":
             if self.grants.contradicts(event, self._reactor.seconds()):
@@ -339,7 +349,7 @@ class SpyWatch:
                 self._handing_over.begin(grant)
         listed = self.grants.listed(channels, asked_at, self._reactor.seconds(), self._clock(), whole=whole)
         self._ends.take_ends(listed.ended)
-        for spy in (*(spy for spy in listed.found if spy.kind is not Kind.UNPROVEN), *self.grants.unproven()):
+        for spy in (*(spy for spy in listed.found if spy.kind is not SpyKind.UNPROVEN), *self.grants.unproven()):
             self._starts.take_start(spy)
         for spy in self.grants.of_others():
             self._under_way.begin(self._proving.still_proven(spy))
@@ -406,7 +416,7 @@ class SpyWatch:
         spy = self.grants.find(identifier)
         if spy is None:
             return False
-        if spy.grant is not None and spy.kind in (Kind.GRANTED, Kind.ADOPTED):
+        if spy.grant is not None and spy.kind in (SpyKind.GRANTED, SpyKind.ADOPTED):
             await self._revoking.end(spy.grant, KILLED, by)
             await self._revoking.over_at_last(spy.grant)
             return True

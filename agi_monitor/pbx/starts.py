@@ -18,7 +18,7 @@ from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.rogues import Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision import confirmation
-from agi_monitor.supervision.grants import Grants, Kind, Spy
+from agi_monitor.supervision.grants import Grants, Spy, SpyKind
 
 log = structlog.get_logger()
 
@@ -67,10 +67,10 @@ class Starts:
         """Do about a spy what its right asks for; nothing where there is none."""
         if spy is None:
             return
-        if spy.kind is Kind.UNPROVEN:
+        if spy.kind is SpyKind.UNPROVEN:
             if not self._proving.is_settled_soon(spy):
                 self._under_way.begin(self._proving.prove(spy))
-        elif spy.kind is Kind.ROGUE:
+        elif spy.kind is SpyKind.ROGUE:
             self._under_way.begin(self._rogues.take_rogue(spy))
         else:
             self._under_way.begin(self._take_exempt(spy))
@@ -89,7 +89,7 @@ class Starts:
             self._pbx.contradicted("ChanSpyStart")
         elif hears is not None:
             for spy in self._grants.spies():
-                if spy.kind is Kind.ADOPTED and spy.spyer_uniqueid == uniqueid:
+                if spy.kind is SpyKind.ADOPTED and spy.spyer_uniqueid == uniqueid:
                     # By its grant it hears nobody any more.
                     self._grants.dropped(spy)
                     self._ends.take_ends([spy])

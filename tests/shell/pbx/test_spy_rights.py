@@ -20,7 +20,7 @@ from agi_monitor.pbx.looks import CHECK_SECONDS
 from agi_monitor.rights.authorization import Allowed, Calls, Effect, Request, Rule, Terms
 from agi_monitor.rights.explain import explain
 from agi_monitor.rights.hours import When, hours
-from agi_monitor.supervision.grants import Grant, Kind, Place
+from agi_monitor.supervision.grants import Grant, Place, SpyKind
 from agi_monitor.supervision.proof import VARIABLE
 from tests.doubles import drawn_rules
 from tests.shell.managed import (
@@ -319,7 +319,7 @@ def test_two_servers_do_not_both_give_the_last_place(site: Site, earlier: float,
     site.fake.add_channel(SECOND, SECOND_UNIQUEID, Context="agi-monitor-call")
     site.fake.variables[SECOND, VARIABLE] = OTHER.sign(others)
     site.fake.start_spying(SECOND, SPYEE)
-    assert [spy.kind for spy in site.watch.grants.spies()].count(Kind.OTHERS) == 1
+    assert [spy.kind for spy in site.watch.grants.spies()].count(SpyKind.OTHERS) == 1
     assert why(site) == ended
 
 

@@ -15,7 +15,7 @@ from agi_monitor.pbx.ends import STOP_SECONDS
 from agi_monitor.pbx.handing_over import SEARCH_SECONDS
 from agi_monitor.pbx.joined_calls import DOOR_SECONDS
 from agi_monitor.pbx.looks import SOURCE_SECONDS
-from agi_monitor.supervision.grants import Kind
+from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
@@ -192,7 +192,7 @@ def test_a_phone_that_could_not_be_hung_up_is_tried_again(site: Site, whose: str
         site.fake.advance(1.0)
     assert 5 <= site.fake.names.count("Hangup") <= 15
     if whose == "nobody's":
-        assert kinds(site) == [(ROGUE, Kind.UNPROVEN)]
+        assert kinds(site) == [(ROGUE, SpyKind.UNPROVEN)]
     site.fake.answers["Hangup"] = hang_up
     for _ in range(5):
         site.fake.advance(1.0)

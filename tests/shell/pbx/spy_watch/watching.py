@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from agi_monitor.live.index import SETTLE_SECONDS
-from agi_monitor.supervision.grants import Grant, Kind
+from agi_monitor.supervision.grants import Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE, Signer
 from tests.shell.managed import GRANT, SIGNER, SPYEE, SPYER, Site
 
@@ -40,7 +40,7 @@ def begin(story: Coroutine[Any, Any, Any]) -> list[Any]:
     return results
 
 
-def kinds(site: Site) -> list[tuple[str, Kind]]:
+def kinds(site: Site) -> list[tuple[str, SpyKind]]:
     """Who hears somebody, and by what right."""
     return [(spy.spyer, spy.kind) for spy in site.watch.grants.spies()]
 

@@ -16,8 +16,8 @@ from twisted.internet.base import DelayedCall
 
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Direction, Mode
-from agi_monitor.pbx.spy_watch import CHECK_SECONDS
-from agi_monitor.rights.authorization import Allowed, Calls, Effect, Rule, SpyAsk, Terms
+from agi_monitor.pbx.looks import CHECK_SECONDS
+from agi_monitor.rights.authorization import Allowed, Calls, Effect, SpyAsk, Rule, Terms
 from agi_monitor.rights.explain import explain
 from agi_monitor.rights.hours import When, hours
 from agi_monitor.supervision.grants import Grant, Place, SpyKind
@@ -92,7 +92,7 @@ def looks(site: Site) -> int:
     """How many looks at the clock are planned, besides those at the calls themselves."""
     planned = cast(list[DelayedCall], site.fake.clock.getDelayedCalls())
     soon = site.fake.clock.seconds() + CHECK_SECONDS
-    return sum(call.func == site.watch._check and call.getTime() <= soon for call in planned)
+    return sum(call.func == site.watch._looks._check and call.getTime() <= soon for call in planned)
 
 
 # ---- the clock ----------------------------------------------------------------------------------------------

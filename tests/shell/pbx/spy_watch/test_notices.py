@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import Deferred
 
-from agi_monitor.pbx.spy_watch import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
+from agi_monitor.pbx.notices import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
 from agi_monitor.supervision.grants import LATE_SECONDS, SpyKind
 from tests.shell.managed import CUSTOMER_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import HELPER, begin, deeds, kinds

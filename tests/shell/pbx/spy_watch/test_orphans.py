@@ -12,7 +12,9 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.model import Mode, Orphans
-from agi_monitor.pbx.spy_watch import HANGUP_SECONDS, KEY_SECONDS, STOP_SECONDS
+from agi_monitor.pbx.adopting import HANGUP_SECONDS
+from agi_monitor.pbx.ends import STOP_SECONDS
+from agi_monitor.pbx.revoking import KEY_SECONDS
 from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
@@ -235,7 +237,7 @@ def test_a_supervisor_on_a_call_is_adopted(site: Site, application: str) -> None
 def left_over(site: Site) -> list[object]:
     """What is still in memory of single grants."""
     watch = site.watch
-    return [one for one in (watch._begun, watch._taken, watch._carriers.signed, *kept(site)) if one]
+    return [one for one in (watch._watched, watch._places._taken, watch._carriers.signed, *kept(site)) if one]
 
 
 def answer_but(site: Site, variable: str) -> None:

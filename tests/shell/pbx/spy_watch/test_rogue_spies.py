@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
-from agi_monitor.pbx.spy_watch import PROMPT_SECONDS, STOP_SECONDS
+from agi_monitor.pbx.ends import STOP_SECONDS
+from agi_monitor.pbx.proving import PROMPT_SECONDS
 from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE, Signer
 from tests.shell.managed import (
@@ -547,7 +548,7 @@ def test_a_forged_start_loses_no_end(site: Site) -> None:
     site.fake.hang_up(SPYER, by_phone=True)
     site.fake.advance(5.0)
     assert site.facts.count("spy_ended") == 1
-    assert (site.watch._begun, site.watch._carriers.signed, site.watch._parties) == ({}, {}, {})
+    assert (site.watch._watched.entries(), site.watch._carriers.signed) == ((), {})
 
 
 def test_beeps_add_up(site: Site) -> None:
@@ -573,7 +574,7 @@ def test_beeps_that_are_short_stay_exempt(site: Site) -> None:
         site.fake.hang_up(name)
         site.fake.advance(14.5)
     assert site.facts == []
-    assert sum(len(beeps) for beeps in site.watch._beeped_at.values()) <= 100
+    assert sum(len(beeps) for beeps in site.watch._notices._beeped_at.values()) <= 100
 
 
 def test_who_is_at_a_prompt_for_ever_is_rogue(site: Site) -> None:

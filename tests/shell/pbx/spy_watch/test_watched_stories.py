@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.typing import EventDict
 
-from agi_monitor.pbx.spy_watch import KEY_SECONDS
+from agi_monitor.pbx.revoking import KEY_SECONDS
 from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.protected import Protected
 from tests.doubles.desk import Desk

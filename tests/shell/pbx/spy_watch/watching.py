@@ -73,5 +73,16 @@ def miss(site: Site, signer: Signer | None, grant: Grant = GRANT) -> None:
 
 def kept(site: Site) -> list[str]:
     """What a watch has not forgotten that belongs to single spies."""
-    names = ("_revoked", "_killed_by", "_telling", "_closing", "_ending", "_notices", "_proving", "_under_way")
-    return [name for name in names if getattr(site.watch, name)]
+    watch = site.watch
+    entries = watch._watched.entries()
+    found = {
+        "revoked": any(watched.revoked is not None for watched in entries),
+        "killed by": watch._rogues._killed_by,
+        "telling": any(watched.telling is not None for watched in entries),
+        "closing": any(watched.closing for watched in entries),
+        "ending": watch._adopting._ending,
+        "notices": watch._notices._notices,
+        "proving": watch._proving._proving,
+        "under way": watch._under_way,
+    }
+    return [name for name, one in found.items() if one]

@@ -126,16 +126,16 @@ class Parties:
     def follow_party(self, grant: Grant, *, settled: bool = False) -> None:
         """End the spy with the conversation, or begin it again where another party is on the call.
 
-        Parameters:
-            grant: whose.
-            settled: Local channels have had their moment: who is there now is a party.
-
         The agent's channel may outlive the customer: an agent who is logged in (AgentLogin), in a conference room or
         in a bridge of ARI. Who is alone there is not heard, and the next customer's call is a decision of its own.
 
         After a transfer by the customer ChanSpy goes on and gives the agent alone: Asterisk 22.10 drops what the new
         party says as long as its RTP numbers are lower than those of the party before. A barge stays with the party
         before (app_chanspy.c).
+
+        Parameters:
+            grant: whose.
+            settled: Local channels have had their moment: who is there now is a party.
         """
         parties = self._talking_to(grant)
         if parties is None:

@@ -183,7 +183,7 @@ class Revoking:
 
 
 async def take_step(pbx: Pbx, grant: Grant, carrier: Confirmed, name: str, step: Coroutine[Any, Any, None]) -> bool:
-    """Take a step towards the end of a spy. Returns whether it was; that it was not is logged.
+    """Take a step towards the end of a spy. Returns whether it worked; a failure at a live channel is logged.
 
     Parameters:
         pbx: the PBX.

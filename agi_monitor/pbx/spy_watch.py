@@ -234,7 +234,7 @@ class SpyWatch:
         self._stopping = False
         self._carriers = Carriers(pbx, reactor, signer, self._ours)
         self._joined = JoinedCalls(
-            pbx, reactor, self._ours, self._begin_transfer, self._take_out, self._note_handed_over
+            pbx, reactor, signer, self._ours, self._begin_transfer, self._take_out, self._note_handed_over
         )
         self._hung_up: set[str] = set()
         """Grants whose carriers were hung up and are gone."""
@@ -491,7 +491,7 @@ class SpyWatch:
             self._take_start(spy)
         for spy in self.grants.of_others():
             self._under_way.begin(self._still_proven(spy))
-        self._joined.listed(channels, whole=whole)
+        self._joined.listed(channels, asked_at, whole=whole)
         for grant in self._ours():
             at = self._revoked_at.get(grant.id)
             ended = grant.id in self._revoked and at is not None and at < asked_at - GONE_SECONDS

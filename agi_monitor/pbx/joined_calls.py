@@ -31,6 +31,10 @@ from agi_monitor.supervision.proof import Signer
 DOOR_SECONDS = 2.0
 """How long a joined call stays closed after its supervisor was transferred out of it."""
 
+AT_ONCE_SECONDS = 0.25
+"""How shortly before a supervisor left somebody came who may have their place though no transfer was told: Asterisk
+merges two calls within a few milliseconds (bridge.c, bridge_do_merge)."""
+
 GUARD_SECONDS = 0.5
 """Between two looks at a call whose door stays closed for longer, as somebody on it cannot be read."""
 
@@ -95,8 +99,10 @@ class JoinedCall:
     entering: set[str] = field(default_factory=set)
 
     def forget_left(self, before: float) -> None:
-        """Forget who left before a moment: where they are now is another call."""
-        for one in [one for one, at in self.left.items() if at < before]:
+        """Forget who left before a moment: where they are now is another call. The supervisor's end closes the door
+        whenever it comes."""
+        spyer = self.grant.spyer_uniqueid
+        for one in [one for one, at in self.left.items() if at < before and one != spyer]:
             del self.left[one]
             self.known.pop(one, None)
             self.names.pop(one, None)
@@ -181,7 +187,7 @@ class JoinedCalls:
         stale = self._pbx.stale()
         joined.unseen = stale in UNSEEN
         if stale is not None and not joined.unseen:
-            self._close_door(joined, told=False)
+            self._close_door(joined, self._left_at(joined) - AT_ONCE_SECONDS)
         joined.forgetting = self._reactor.callLater(DOOR_SECONDS, self._forget, joined)
         forgetting = [name for name, one in self._joined.items() if one.forgetting is not None]
         for name in forgetting[:-MAX_FORGOTTEN]:
@@ -230,7 +236,9 @@ class JoinedCalls:
         for joined in tuple(self._joined.values()):
             if swapped and (swapped == joined.grant.spyer_uniqueid or swapped in joined.strangers):
                 self._begin(self._close_when_left(joined, swapped, "BridgeEnter", uniqueid), joined.grant.id)
-            elif bridge == joined.bridge and uniqueid != joined.grant.spyer_uniqueid:
+            elif bridge == joined.bridge and uniqueid == joined.grant.spyer_uniqueid:
+                joined.left.pop(uniqueid, None)
+            elif bridge == joined.bridge:
                 if joined.closed_until < now:
                     # No story waits for that.
                     self._begin(self._admit(joined, uniqueid, event.text("Channel"), now), "")
@@ -508,6 +516,7 @@ class JoinedCalls:
                     # They left one bridge for the other, with the call.
                     return
                 if asked_at >= until:
+                    joined.left.pop(uniqueid, None)
                     self._pbx.contradicted(told)
                     return
                 await deferLater(self._reactor, LOOK_SECONDS)
@@ -518,7 +527,8 @@ class JoinedCalls:
         long_ago = joined.known.get(stranger, float("inf")) < self._reactor.seconds() - DOOR_SECONDS
         if stranger and (not long_ago or stranger in joined.left):
             joined.strangers.add(stranger)
-        self._close_door(joined, told=told != LEFT)
+        before = self._reactor.seconds() - DOOR_SECONDS if told != LEFT else self._left_at(joined) - AT_ONCE_SECONDS
+        self._close_door(joined, before)
 
     async def _close_when_gone(self, joined: JoinedCall, items: Iterable[Message]) -> None:
         """A list has no channel of a supervisor: close the door once the PBX, asked, has none either. Fewer than two
@@ -537,7 +547,7 @@ class JoinedCalls:
         joined.unseen = False
         there = {item.text("Uniqueid") for item in items if item.get("BridgeId") in (None, joined.bridge)}
         if is_gone and len((joined.known.keys() & there) - self._other_spyers(joined)) > 1:
-            self._close_door(joined, told=False)
+            self._close_door(joined, float("inf"))
 
     async def _is_in_bridge(self, channel: Uniqueid, told: str) -> bool:
         """Return whether a channel is in a bridge. One that has only left one may be on its way to the next, with the
@@ -568,21 +578,22 @@ class JoinedCalls:
             and joined.known.get(item.text("Uniqueid"), float("inf")) >= since
         }
 
-    def _close_door(self, joined: JoinedCall, *, told: bool) -> None:
+    def _left_at(self, joined: JoinedCall) -> float:
+        return joined.left.get(joined.grant.spyer_uniqueid, self._reactor.seconds())
+
+    def _close_door(self, joined: JoinedCall, before: float) -> None:
         """The supervisor may have been transferred out of a joined call: for a moment nobody comes in.
 
         Parameters:
             joined: the call.
-            told: the PBX told of a transfer, so who came just now goes as well. Without it the supervisor may only
-                have hung up, and who was on the call with them came by right.
+            before: who came before that stays; who came later may have the supervisor's place.
         """
-        now = self._reactor.seconds()
         self._forget_left(joined)
         spyer = joined.grant.spyer_uniqueid
-        late = {one for one, at in joined.known.items() if told and at >= now - DOOR_SECONDS and one != spyer}
+        late = {one for one, at in joined.known.items() if at >= before and one != spyer}
         joined.known = {one: at for one, at in joined.known.items() if one not in late}
         joined.names = {one: name for one, name in joined.names.items() if one in joined.known}
-        joined.closed_until = now + DOOR_SECONDS
+        joined.closed_until = self._reactor.seconds() + DOOR_SECONDS
         if not joined.sweeping:
             joined.sweeping = True
             self._begin(self._sweep(joined), joined.grant.id)

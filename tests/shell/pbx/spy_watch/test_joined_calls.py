@@ -668,6 +668,44 @@ def test_who_was_on_the_call_with_a_supervisor_who_only_hangs_up_stays(joined: S
     assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
 
 
+@pytest.mark.parametrize("back", [True, False])
+def test_a_supervisor_who_did_not_leave_is_not_taken_for_gone(joined: Site, back: bool) -> None:
+    """They are back in the bridge, or somebody else told of it: it counts when they go, who was with them then, and
+    who was not."""
+    doubt(joined)
+    if back:
+        joined.fake.leave(SPYER)
+        joined.fake.enter(SPYER, "b-1")
+    else:
+        joined.fake.event("BridgeLeave", **BRIDGE, Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
+    wait(joined)
+    joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+    joined.fake.enter(COLLEAGUE, "b-1")
+    wait(joined, 1.0)
+    joined.forget()
+    joined.fake.add_channel(THIRD, THIRD_UNIQUEID)
+    joined.fake.enter(THIRD, "b-1")
+    joined.fake.leave(SPYER)
+    wait(joined, 1.0)
+    assert kicked(joined) == [THIRD_UNIQUEID]
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1])
+def test_who_comes_as_the_supervisor_goes_has_their_place(joined: Site, after: float) -> None:
+    """The picture is in doubt, and what tells of the transfer cannot be read: a merge brings the stranger in just
+    before Asterisk takes the supervisor out."""
+    joined.fake.add_channel(THIRD, THIRD_UNIQUEID, CallerIDNum=TORN)
+    wait(joined, 0.5)
+    assert joined.pbx.stale() is not None
+    joined.forget()
+    joined.fake.enter(ROGUE, "b-1")
+    joined.fake.advance(after)
+    gone(joined)
+    wait(joined)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+    assert [record["to"] for record in joined.records("spy_handed_over")] == [ROGUE]
+
+
 def test_who_came_unseen_while_the_supervisor_was_there_stays_when_they_are_transferred(joined: Site) -> None:
     """A list has them on the call with the supervisor, so they took no place; who comes afterwards did."""
     joined.fake.lose_connection()

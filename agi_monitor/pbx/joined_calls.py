@@ -8,7 +8,7 @@ supervisor's place is empty.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Container, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +23,17 @@ from agi_monitor.model import Mode
 from agi_monitor.names import BridgeId, Uniqueid
 from agi_monitor.pbx.carriers import GONE_SECONDS, LOOK_SECONDS
 from agi_monitor.pbx.pbx import Pbx
-from agi_monitor.supervision import bridging, confirmation
+from agi_monitor.supervision import bridging, confirmation, proof
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grants import OUR_CONTEXTS, Grant
+from agi_monitor.supervision.proof import Signer
 
 DOOR_SECONDS = 2.0
 """How long a joined call stays closed after its supervisor was transferred out of it."""
+
+AT_ONCE_SECONDS = 0.25
+"""How shortly before a supervisor left somebody came who may have their place though no transfer was told: Asterisk
+merges two calls within a few milliseconds (bridge.c, bridge_do_merge)."""
 
 GUARD_SECONDS = 0.5
 """Between two looks at a call whose door stays closed for longer, as somebody on it cannot be read."""
@@ -58,6 +63,7 @@ class JoinedCall:
     Parameters:
         grant: of the supervisor.
         bridge: that they entered.
+        since: when it was joined, on the reactor's clock.
         known: the channels that are on it by right, and since when, on the reactor's clock.
         names: what those are called of whom that is known.
         learned: who was on it when it was joined is known.
@@ -71,10 +77,12 @@ class JoinedCall:
         recorded: a stranger in it is on record.
         looks: so often it is still asked which bridge it is in.
         met: the names of those who were in another bridge before anybody of the call came there.
+        entering: channels that are said to have come in, until the PBX, asked, has them there.
     """
 
     grant: Grant
     bridge: BridgeId
+    since: float
     known: dict[str, float]
     names: dict[str, str] = field(default_factory=dict)
     learned: bool = False
@@ -88,13 +96,13 @@ class JoinedCall:
     recorded: bool = False
     looks: int = 0
     met: set[str] = field(default_factory=set)
+    entering: set[str] = field(default_factory=set)
 
     def forget_left(self, before: float) -> None:
-        """Forget who left before a moment: where they are now is another call. While it is asked where the call is,
-        they may be on it."""
-        if self.looks:
-            return
-        for one in [one for one, at in self.left.items() if at < before]:
+        """Forget who left before a moment: where they are now is another call. The supervisor's end closes the door
+        whenever it comes."""
+        spyer = self.grant.spyer_uniqueid
+        for one in [one for one, at in self.left.items() if at < before and one != spyer]:
             del self.left[one]
             self.known.pop(one, None)
             self.names.pop(one, None)
@@ -122,6 +130,7 @@ class JoinedCalls:
     Parameters:
         pbx: the PBX.
         reactor: Twisted's, or a ``Clock``.
+        signer: reads the grants of supervisors of other servers.
         ours: returns the grants that are on.
         begin: begins a coroutine, about a grant.
         remove: takes a stranger out of the bridge of a grant's call.
@@ -132,6 +141,7 @@ class JoinedCalls:
         self,
         pbx: Pbx,
         reactor: IReactorTime,
+        signer: Signer,
         ours: Callable[[], Sequence[Grant]],
         begin: Callable[[Coroutine[Any, Any, None], str], object],
         remove: Callable[[Grant, Confirmed, BridgeId], Coroutine[Any, Any, None]],
@@ -139,6 +149,7 @@ class JoinedCalls:
     ) -> None:
         self._pbx = pbx
         self._reactor = reactor
+        self._signer = signer
         self._ours = ours
         self._begin = begin
         self._remove = remove
@@ -174,9 +185,9 @@ class JoinedCalls:
         if joined is None or joined.forgetting is not None:
             return
         stale = self._pbx.stale()
-        if stale is not None:
-            self._close_door(joined)
         joined.unseen = stale in UNSEEN
+        if stale is not None and not joined.unseen:
+            self._close_door(joined, self._left_at(joined) - AT_ONCE_SECONDS)
         joined.forgetting = self._reactor.callLater(DOOR_SECONDS, self._forget, joined)
         forgetting = [name for name, one in self._joined.items() if one.forgetting is not None]
         for name in forgetting[:-MAX_FORGOTTEN]:
@@ -225,14 +236,16 @@ class JoinedCalls:
         for joined in tuple(self._joined.values()):
             if swapped and (swapped == joined.grant.spyer_uniqueid or swapped in joined.strangers):
                 self._begin(self._close_when_left(joined, swapped, "BridgeEnter", uniqueid), joined.grant.id)
-            elif bridge == joined.bridge and uniqueid != joined.grant.spyer_uniqueid:
+            elif bridge == joined.bridge and uniqueid == joined.grant.spyer_uniqueid:
+                joined.left.pop(uniqueid, None)
+            elif bridge == joined.bridge:
                 if joined.closed_until < now:
                     # No story waits for that.
                     self._begin(self._admit(joined, uniqueid, event.text("Channel"), now), "")
                 elif uniqueid in joined.known:
                     joined.left.pop(uniqueid, None)
                 else:
-                    self._begin(self._put_out(joined, uniqueid, bridge), joined.grant.id)
+                    self._begin(self._turn_away(joined, uniqueid, bridge), joined.grant.id)
             elif bridge != joined.bridge and uniqueid in joined.known:
                 self._follow(joined, self._pbx.members_with(uniqueid) or frozenset())
 
@@ -241,9 +254,12 @@ class JoinedCalls:
         unreadable, so while the picture is in doubt the door is closed without being told of a transfer."""
         uniqueid, now = event.text("Uniqueid"), self._reactor.seconds()
         for joined in tuple(self._joined.values()):
-            if event.text("BridgeUniqueid") != joined.bridge or uniqueid not in joined.known:
+            if event.text("BridgeUniqueid") != joined.bridge:
                 continue
-            joined.forget_left(now - DOOR_SECONDS)
+            joined.entering.discard(uniqueid)
+            if uniqueid not in joined.known:
+                continue
+            self._forget_left(joined)
             joined.left[uniqueid] = now
             if self._pbx.stale() is None:
                 continue
@@ -252,15 +268,28 @@ class JoinedCalls:
             if uniqueid == joined.grant.spyer_uniqueid:
                 self._begin(self._close_when_left(joined, uniqueid, LEFT), joined.grant.id)
 
-    def listed(self, channels: Sequence[Message], *, whole: bool) -> None:
+    def listed(self, channels: Sequence[Message], asked_at: float, *, whole: bool) -> None:
         """The lists came. Joined calls of which nothing was told are found, by an earlier run or while the connection
-        was lost. Where a supervisor's channel ended unseen, nobody stays who was not known on the call before."""
+        was lost. Where a supervisor's channel ended unseen, nobody stays who was not known on the call before.
+
+        Parameters:
+            channels: the list.
+            asked_at: when it was asked for, on the reactor's clock. Who called since is not in it.
+            whole: whether it came whole.
+        """
         at = {item.text("Uniqueid"): item for item in channels}
         for joined in tuple(self._joined.values()):
-            unseen = joined.unseen or joined.forgetting is None
-            if whole and unseen and joined.learned and joined.grant.spyer_uniqueid not in at:
-                self._close_door(joined)
-            joined.unseen = joined.unseen and not whole
+            if whole and joined.since < asked_at:
+                is_missing = joined.learned and joined.grant.spyer_uniqueid not in at
+                if is_missing and (joined.unseen or joined.forgetting is None):
+                    self._begin(self._close_when_gone(joined, channels), joined.grant.id)
+                else:
+                    joined.unseen = False
+            if joined.forgetting is None and not joined.learned:
+                # No story waits for that.
+                self._begin(self._learn(joined), "")
+            self._forget_left(joined)
+            self._meet(joined, channels)
             if any(at[one].text("BridgeId") not in ("", joined.bridge) for one in joined.known if one in at):
                 self._follow(joined)
         for grant in self._ours():
@@ -276,7 +305,7 @@ class JoinedCalls:
     def _join(self, grant: Grant, bridge: BridgeId, on_it: Iterable[str] = ()) -> None:
         known = dict.fromkeys(on_it, float("-inf"))
         known.setdefault(grant.spyer_uniqueid, self._reactor.seconds())
-        joined = self._joined[grant.id] = JoinedCall(grant, bridge, known)
+        joined = self._joined[grant.id] = JoinedCall(grant, bridge, self._reactor.seconds(), known)
         self._begin(self._learn(joined), grant.id)
 
     async def _join_if_so(self, grant: Grant, bridge: BridgeId) -> None:
@@ -290,40 +319,62 @@ class JoinedCalls:
     async def _learn(self, joined: JoinedCall) -> None:
         """Ask who is on a call that a supervisor has just joined, until somebody is.
 
-        A channel whose item in the list could not be read has no bridge in it; the supervisor's own names it.
+        A channel whose item in the list could not be read has no bridge in it; the supervisor's own names it. Who is
+        there while the supervisor is not may have their place.
         """
         grant = joined.grant
         for _ in range(LEARN_TRIES):
-            peers = await self._peers(grant.spyer_uniqueid)
             try:
+                peers = await self._peers(grant.spyer_uniqueid)
                 items = await self._pbx.channels()
             except AgiMonitorError as error:
                 log.warning("joined_call_unknown", node=self._pbx.node, grant=grant.id, error=str(error))
-                items = ()
-            if joined.learned or joined.closed_until >= self._reactor.seconds():
+                break
+            closed = joined.closed_until >= self._reactor.seconds()
+            if joined.learned or closed or joined.forgetting is not None:
                 return
             own = next((item for item in items if item.text("Uniqueid") == grant.spyer_uniqueid), None)
-            joined.bridge = (None if own is None else BridgeId.read(own.text("BridgeId"))) or joined.bridge
-            for item in items:
-                if item.text("BridgeId") == joined.bridge or item.text("Channel") in (peers or ()):
-                    joined.known.setdefault(item.text("Uniqueid"), float("-inf"))
-                    joined.names[item.text("Uniqueid")] = item.text("Channel")
+            if own is not None and (own.get("BridgeId") != "" or peers != frozenset()):
+                joined.bridge = BridgeId.read(own.text("BridgeId")) or joined.bridge
+                for item in items:
+                    if _is_in(item, joined.bridge, peers):
+                        joined.known.setdefault(item.text("Uniqueid"), float("-inf"))
+                        joined.names[item.text("Uniqueid")] = item.text("Channel")
             if len(joined.known) > 1:
                 joined.learned = True
                 return
             await deferLater(self._reactor, LOOK_SECONDS)
+        # With the next list it is asked again.
+        self._pbx.missed()
+
+    def _meet(self, joined: JoinedCall, items: Iterable[Message]) -> None:
+        """Whom a list has on a call with its supervisor took nobody's place, also where no event told of them."""
+        now, spyer = self._reactor.seconds(), joined.grant.spyer_uniqueid
+        if joined.forgetting is not None or spyer in joined.left or joined.closed_until >= now:
+            return
+        on_it = {item.text("Uniqueid"): item for item in items if item.text("BridgeId") == joined.bridge}
+        if spyer not in on_it:
+            return
+        for uniqueid in on_it.keys() - joined.known.keys() - joined.strangers:
+            # No story waits for that.
+            self._begin(self._admit(joined, uniqueid, on_it[uniqueid].text("Channel"), now), "")
 
     async def _admit(self, joined: JoinedCall, uniqueid: str, name: str, since: float) -> None:
         """Somebody came in while the door was open: they are on it by right, when the PBX has them there."""
         asked_at = self._reactor.seconds()
         until = asked_at + GONE_SECONDS
-        while not await self._is_on_it(joined, uniqueid):
-            # An answer that takes its time says how it was when it was asked for.
+        while True:
+            joined.entering.add(uniqueid)
+            if await self._is_on_it(joined, uniqueid) and uniqueid in joined.entering:
+                break
+            # An answer that takes its time says how it was when it was asked for; who has left since is asked again.
             if asked_at >= until:
+                joined.entering.discard(uniqueid)
                 log.debug("joined_call_not_entered", node=self._pbx.node, grant=joined.grant.id, uniqueid=uniqueid)
                 return
             await deferLater(self._reactor, LOOK_SECONDS)
             asked_at = self._reactor.seconds()
+        joined.entering.discard(uniqueid)
         if joined.closed_until < self._reactor.seconds():
             joined.known.setdefault(uniqueid, since)
             joined.names[uniqueid] = name
@@ -362,10 +413,15 @@ class JoinedCalls:
         if joined.looks:
             joined.looks = LEARN_TRIES
             return
-        joined.forget_left(now - DOOR_SECONDS)
+        self._forget_left(joined)
         joined.looks = LEARN_TRIES
         # No story waits for that.
         self._begin(self._look_where(joined), "")
+
+    def _forget_left(self, joined: JoinedCall) -> None:
+        """While it is asked where the call is, who has left it may be on it."""
+        if not joined.looks:
+            joined.forget_left(self._reactor.seconds() - DOOR_SECONDS)
 
     async def _look_where(self, joined: JoinedCall) -> None:
         """Ask where a joined call is, until it is in another bridge, or often enough: its members may have gone to a
@@ -385,6 +441,7 @@ class JoinedCalls:
         transfers it (bridge.c, bridge_do_merge). Where only others are, whom they have met may be there in the
         supervisor's place, and nobody is on it by right for that.
         """
+        asked_at = self._reactor.seconds()
         try:
             peers = await self._peers(joined.grant.spyer_uniqueid) or frozenset()
             items = await self._pbx.channels()
@@ -398,12 +455,13 @@ class JoinedCalls:
         with_spyer = bridge is not None
         bridge = bridge or self._bridge_of_two(joined, items)
         if bridge is None or bridge == joined.bridge:
+            # It was nowhere else when that was asked.
+            joined.forget_left(asked_at - DOOR_SECONDS)
             return False
         joined.move(bridge, items, now)
         for item in items if with_spyer else ():
             uniqueid, name = item.text("Uniqueid"), item.text("Channel")
-            on_it = item.get("BridgeId") == bridge or (item.get("BridgeId") is None and name in peers)
-            if on_it and uniqueid not in joined.strangers:
+            if _is_in(item, bridge, peers) and uniqueid not in joined.strangers:
                 # Who came behind the others counts as who came in just now.
                 joined.known.setdefault(uniqueid, float("-inf") if name in joined.met else now)
                 joined.names[uniqueid] = name
@@ -450,7 +508,7 @@ class JoinedCalls:
         asked_at = began = self._reactor.seconds()
         until = began + GONE_SECONDS
         try:
-            while channel is not None and await confirmation.in_bridge(self._pbx, channel):
+            while channel is not None and await self._is_in_bridge(channel, told):
                 if told == TRANSFERRED and (sent := await self._sent_away(joined, began - DOOR_SECONDS)):
                     joined.strangers |= sent
                     break
@@ -458,6 +516,7 @@ class JoinedCalls:
                     # They left one bridge for the other, with the call.
                     return
                 if asked_at >= until:
+                    joined.left.pop(uniqueid, None)
                     self._pbx.contradicted(told)
                     return
                 await deferLater(self._reactor, LOOK_SECONDS)
@@ -468,7 +527,37 @@ class JoinedCalls:
         long_ago = joined.known.get(stranger, float("inf")) < self._reactor.seconds() - DOOR_SECONDS
         if stranger and (not long_ago or stranger in joined.left):
             joined.strangers.add(stranger)
-        self._close_door(joined)
+        before = self._reactor.seconds() - DOOR_SECONDS if told != LEFT else self._left_at(joined) - AT_ONCE_SECONDS
+        self._close_door(joined, before)
+
+    async def _close_when_gone(self, joined: JoinedCall, items: Iterable[Message]) -> None:
+        """A list has no channel of a supervisor: close the door once the PBX, asked, has none either. Fewer than two
+        who are where the call was are no longer the call that was joined.
+
+        Parameters:
+            joined: the call.
+            items: of the list of channels.
+        """
+        try:
+            is_gone = await confirmation.same(self._pbx, joined.grant.spyer_uniqueid, joined.grant.spyer) is None
+        except AgiMonitorError as error:
+            # The next list asks again.
+            log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
+            return
+        joined.unseen = False
+        there = {item.text("Uniqueid") for item in items if item.get("BridgeId") in (None, joined.bridge)}
+        if is_gone and len((joined.known.keys() & there) - self._other_spyers(joined)) > 1:
+            self._close_door(joined, float("inf"))
+
+    async def _is_in_bridge(self, channel: Uniqueid, told: str) -> bool:
+        """Return whether a channel is in a bridge. One that has only left one may be on its way to the next, with the
+        call."""
+        if await confirmation.in_bridge(self._pbx, channel):
+            return True
+        if told != LEFT:
+            return False
+        await deferLater(self._reactor, LOOK_SECONDS)
+        return await confirmation.in_bridge(self._pbx, channel)
 
     async def _sent_away(self, joined: JoinedCall, since: float) -> set[str]:
         """Return the channels by which a blind transfer of the supervisor has just joined the call to another one.
@@ -489,16 +578,22 @@ class JoinedCalls:
             and joined.known.get(item.text("Uniqueid"), float("inf")) >= since
         }
 
-    def _close_door(self, joined: JoinedCall) -> None:
-        """The supervisor was transferred out of a joined call: who came just now goes, and for a moment nobody else
-        comes in."""
-        now = self._reactor.seconds()
-        joined.forget_left(now - DOOR_SECONDS)
+    def _left_at(self, joined: JoinedCall) -> float:
+        return joined.left.get(joined.grant.spyer_uniqueid, self._reactor.seconds())
+
+    def _close_door(self, joined: JoinedCall, before: float) -> None:
+        """The supervisor may have been transferred out of a joined call: for a moment nobody comes in.
+
+        Parameters:
+            joined: the call.
+            before: who came before that stays; who came later may have the supervisor's place.
+        """
+        self._forget_left(joined)
         spyer = joined.grant.spyer_uniqueid
-        late = {one for one, at in joined.known.items() if at >= now - DOOR_SECONDS and one != spyer}
+        late = {one for one, at in joined.known.items() if at >= before and one != spyer}
         joined.known = {one: at for one, at in joined.known.items() if one not in late}
         joined.names = {one: name for one, name in joined.names.items() if one in joined.known}
-        joined.closed_until = now + DOOR_SECONDS
+        joined.closed_until = self._reactor.seconds() + DOOR_SECONDS
         if not joined.sweeping:
             joined.sweeping = True
             self._begin(self._sweep(joined), joined.grant.id)
@@ -549,37 +644,46 @@ class JoinedCalls:
         # Where other supervisors are may be another call.
         known = joined.known.keys() - {joined.grant.spyer_uniqueid} - self._other_spyers(joined)
         on_it = [item for item in items if item.text("Uniqueid") in known]
-        bridges = self._bridges(joined, on_it)
-        named = await self._named(joined, on_it)
+        bridge = self._bridge_now(joined, on_it)
+        named = await self._named(joined, on_it, bridge)
         for item in items:
-            uniqueid, bridge = item.text("Uniqueid"), BridgeId.read(item.text("BridgeId"))
+            uniqueid, there = item.text("Uniqueid"), BridgeId.read(item.text("BridgeId"))
             if item.get("BridgeId") is None and item.text("Channel") in named:
-                bridge = joined.bridge
+                there = joined.bridge
+            is_with_them = there == bridge or item.text("Channel") in named
             # Where nobody is known, only who came in the supervisor's place is a stranger for certain.
-            if bridge is None or bridge not in bridges or not (known or uniqueid in joined.strangers):
+            if there != joined.bridge or not (is_with_them or uniqueid in joined.strangers):
                 continue
             try:
-                await self._put_out(joined, uniqueid, bridge)
+                await self._put_out(joined, uniqueid, joined.bridge)
             except AgiMonitorError as error:
                 log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
                 joined.unreadable = True
 
-    def _bridges(self, joined: JoinedCall, on_it: Sequence[Message]) -> set[BridgeId]:
-        """Return the bridges that the call is in now: a merge may have moved it into another one."""
+    def _bridge_now(self, joined: JoinedCall, on_it: Sequence[Message]) -> BridgeId | None:
+        """Return the bridge that the call is in now, as the list shows it: a merge may have moved it to another one.
+        Who is elsewhere alone has left for another call."""
         read = (BridgeId.read(item.text("BridgeId")) for item in on_it)
         counted = Counter(bridge for bridge in read if bridge is not None)
-        if not counted or joined.bridge in counted:
-            return {joined.bridge}
-        # One of several who are elsewhere has left for another call.
-        bridges = {bridge for bridge, count in counted.items() if count >= min(2, len(on_it))}
-        if bridges:
-            joined.move(min(bridges), on_it, self._reactor.seconds())
-        return bridges
+        if joined.bridge in counted:
+            return joined.bridge
+        bridges = [bridge for bridge, count in counted.items() if count > 1]
+        if len(bridges) != 1:
+            return None
+        joined.move(bridges[0], on_it, self._reactor.seconds())
+        return bridges[0]
 
-    async def _named(self, joined: JoinedCall, on_it: Sequence[Message]) -> frozenset[str]:
-        """Return whom the members of the call name: a list has no bridge of a channel that could not be read."""
+    async def _named(self, joined: JoinedCall, on_it: Sequence[Message], bridge: BridgeId | None) -> frozenset[str]:
+        """Return whom the members of the call name: a list has no bridge of a channel that could not be read.
+
+        Parameters:
+            joined: the call.
+            on_it: the items of who is on it by right.
+            bridge: that it is in; None where the list shows none. Then they are on it who name each other.
+        """
         named: set[str] = set()
-        for item in on_it[:MAX_ASKED]:
+        asked = [item for item in on_it if item.get("BridgeId") == bridge]
+        for item in asked[:MAX_ASKED]:
             try:
                 peers = await self._peers(item.text("Uniqueid"))
             except AgiMonitorError:
@@ -587,19 +691,24 @@ class JoinedCalls:
             if peers is None:
                 # They talk to somebody whose name holds a line break, or could not be asked.
                 joined.unreadable = True
-            else:
+            elif bridge is not None or not peers.isdisjoint(other.text("Channel") for other in asked):
                 named |= peers
         return frozenset(named)
 
     def _other_spyers(self, joined: JoinedCall) -> set[str]:
         return {grant.spyer_uniqueid for grant in self._ours()} - {joined.grant.spyer_uniqueid}
 
+    async def _turn_away(self, joined: JoinedCall, uniqueid: str, bridge: BridgeId) -> None:
+        """Put out who comes in while the door is closed, when somebody of the call is there."""
+        if uniqueid in joined.strangers or await self._is_on_it(joined, uniqueid):
+            await self._put_out(joined, uniqueid, bridge)
+
     async def _put_out(self, joined: JoinedCall, uniqueid: str, bridge: BridgeId) -> None:
         by_right = uniqueid in joined.known and uniqueid != joined.grant.spyer_uniqueid
         if uniqueid in self._other_spyers(joined) or (by_right and uniqueid not in joined.strangers):
             return
         stranger = await confirmation.bridged(self._pbx, uniqueid)
-        if stranger is None:
+        if stranger is None or await self._is_of_another_server(stranger.uniqueid):
             return
         if uniqueid != joined.grant.spyer_uniqueid:
             log.error("spy_handed_over", node=self._pbx.node, grant=joined.grant.id, to=stranger.name)
@@ -607,3 +716,20 @@ class JoinedCalls:
                 joined.recorded = True
                 self._found(joined.grant, stranger)
         await self._remove(joined.grant, stranger, bridge)
+
+    async def _is_of_another_server(self, channel: Uniqueid) -> bool:
+        """Return whether a channel is that of a supervisor who is on the call by a grant of another server."""
+        try:
+            proven = self._signer.read(await self._pbx.variable(channel, proof.VARIABLE) or "")
+        except ForgedAnswer:
+            return False
+        if proven is None or proven.server == self._signer.server or proven.grant.spyer_uniqueid != channel:
+            return False
+        return await self._pbx.variable(channel, "CHANNEL(context)") in OUR_CONTEXTS
+
+
+def _is_in(item: Message, bridge: BridgeId, peers: Container[str] | None) -> bool:
+    """Return whether a list has a channel in a bridge; where it cannot show that, whether it is named there."""
+    if item.get("BridgeId") is None:
+        return peers is not None and item.text("Channel") in peers
+    return item.text("BridgeId") == bridge

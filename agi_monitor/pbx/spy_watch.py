@@ -112,7 +112,7 @@ class SpyWatch:
         self._carriers = carriers = Carriers(pbx, reactor, signer, watched.ours)
         self._handing_over = moves = HandingOver(pbx, reactor, watched, carriers, records, under_way, transfers)
         self._joined = joined = JoinedCalls(
-            pbx, reactor, watched.ours, transfers.begin, moves.take_out, moves.note_handed_over
+            pbx, reactor, signer, watched.ours, transfers.begin, moves.take_out, moves.note_handed_over
         )
         self._revoking = revoking = Revoking(
             pbx, reactor, watched, carriers, records, joined.bridge_of, hang_up_otherwise
@@ -353,7 +353,7 @@ class SpyWatch:
             self._starts.take_start(spy)
         for spy in self.grants.of_others():
             self._under_way.begin(self._proving.still_proven(spy))
-        self._joined.listed(channels, whole=whole)
+        self._joined.listed(channels, asked_at, whole=whole)
         for grant in self._watched.ours():
             watched = self._watched.of(grant)
             why, at = watched.revoked, watched.revoked_at

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 from structlog.typing import EventDict
 
+from agi_monitor.ami.messages import Message
 from agi_monitor.model import Barge, Mode
 from agi_monitor.pbx.joined_calls import DOOR_SECONDS, GUARD_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
     CUSTOMER,
     CUSTOMER_UNIQUEID,
@@ -23,7 +26,7 @@ from tests.shell.managed import (
     Site,
 )
 from tests.shell.pbx.spy_watch.test_handed_over import BRIDGE, joined, kicked
-from tests.shell.pbx.spy_watch.watching import BEFORE, begin, deeds
+from tests.shell.pbx.spy_watch.watching import BEFORE, OTHER, begin, deeds, resync
 
 __all__ = ["joined"]
 
@@ -429,3 +432,360 @@ def test_a_pbx_that_is_slow_to_answer_is_asked_again(joined: Site, comes: str, l
     wait(joined)
     assert kicked(joined) == [ROGUE_UNIQUEID]
     assert [line for line in logs if line["event"] == "ami_forged"] == []
+
+
+def doubt(site: Site) -> None:
+    """A number that no event can hold: the picture is in doubt from now on."""
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["CallerIDNum"] = TORN
+    site.fake.event("NewCallerid", Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, CallerIDNum=TORN)
+    site.fake.advance(0.5)
+
+
+def answer_late(site: Site) -> None:
+    """The PBX is busy when it is asked whether it is there."""
+    wait(site)
+    site.fake.held.add("Ping")
+    fresh = begin(site.pbx.is_fresh())
+    wait(site, 2.5)
+    site.fake.answer_held()
+    assert fresh == [False]
+
+
+def transferred(site: Site) -> None:
+    """The supervisor sends the call to somebody."""
+    site.fake.leave(SPYER)
+    site.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["parking", "conference"])
+@pytest.mark.parametrize("why", [doubt, answer_late])
+def test_who_is_where_the_customer_was_sent_stays_there(
+    joined: Site, why: Callable[[Site], None], told: bool
+) -> None:
+    """The agent parks the customer, or sends them into a conference, while the picture is in doubt; the supervisor's
+    call ends with it. One who was on the call leads to nobody else's."""
+    for number in (0, 1):
+        joined.fake.add_channel(f"PJSIP/other-0000020{number}", f"1700000000.20{number}", "b-9")
+    why(joined)
+    assert joined.pbx.stale() is not None
+    joined.forget()
+    if told:
+        joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYEE_UNIQUEID, Extension="700")
+    joined.fake.leave(CUSTOMER)
+    joined.fake.enter(CUSTOMER, "b-9")
+    joined.fake.hang_up(SPYEE)
+    gone(joined)
+    wait(joined)
+    assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_next_customer_of_an_agent_who_is_logged_in_stays(joined: Site, trusted: bool) -> None:
+    """They come a moment after the supervisor has sent the last one away, or while the picture is in doubt."""
+    if not trusted:
+        doubt(joined)
+    joined.forget()
+    joined.fake.hang_up(CUSTOMER)
+    joined.fake.leave(SPYEE)
+    if trusted:
+        transferred(joined)
+    gone(joined)
+    wait(joined, 0.3)
+    joined.fake.add_channel(THIRD, THIRD_UNIQUEID)
+    joined.fake.enter(THIRD, "b-5")
+    joined.fake.enter(SPYEE, "b-5")
+    wait(joined)
+    assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
+
+
+@pytest.mark.parametrize("where", ["b-1", "b-5"])
+@pytest.mark.parametrize("stays", [SPYEE, CUSTOMER])
+@pytest.mark.parametrize("down", [5.0, 120.0])
+def test_who_talks_to_one_of_the_call_when_the_connection_is_back_stays(
+    joined: Site, down: float, stays: str, where: str
+) -> None:
+    """There was none when the supervisor hung up: the agent has the next customer, or a colleague has the call."""
+    joined.fake.listening = False
+    joined.fake.lose_connection()
+    joined.fake.channels[:] = [one for one in joined.fake.channels if one["Channel"] in (stays, ROGUE)]
+    joined.watch.closed(BARGED)
+    for one in joined.fake.channels:
+        one["BridgeId"] = where if one["Channel"] == stays else ""
+    joined.fake.channels.append({**joined.fake.channels[0], "Channel": THIRD, "Uniqueid": THIRD_UNIQUEID})
+    joined.fake.channels[-1]["BridgeId"] = where
+    for _ in range(int(down * 2)):
+        joined.fake.advance(0.5)
+    joined.fake.listening = True
+    for _ in range(120):
+        joined.fake.advance(0.5)
+    assert joined.pbx.stale() is None
+    assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
+    assert joined.watch._joined._joined == {}
+
+
+def test_an_end_that_cannot_be_confirmed_waits_for_the_next_list(joined: Site) -> None:
+    """The PBX does not say whether the supervisor's channel is gone: the stranger goes a list later."""
+    joined.fake.listening = False
+    joined.fake.lose_connection()
+    joined.fake.channels[:] = [one for one in joined.fake.channels if one["Channel"] != SPYER]
+    next(one for one in joined.fake.channels if one["Channel"] == ROGUE)["BridgeId"] = "b-1"
+    joined.watch.closed(BARGED)
+    joined.fake.held.add("Getvar")
+    joined.fake.listening = True
+    wait(joined, 30.0)
+    assert kicked(joined) == []
+    joined.fake.answer_held()
+    resync(joined)
+    wait(joined)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+
+
+def test_who_called_while_a_list_was_made_is_on_the_call(site: Site) -> None:
+    """It does not show the supervisor's channel, which is there, and the colleague who comes then is no stranger."""
+    site.change(barge=Barge.CONFERENCE)
+    site.fake.hang_up(SPYER)
+    wait(site)
+    site.forget()
+    site.pbx._sync_now()
+    site.fake.advance(0.05)
+    site.fake.add_channel(SPYER, SPYER_UNIQUEID, Context="agi-monitor-call")
+    site.open(BARGED)
+    site.fake.enter(SPYER, "b-1")
+    wait(site, 1.5)
+    site.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+    site.fake.enter(COLLEAGUE, "b-1")
+    wait(site)
+    assert (kicked(site), site.records("spy_handed_over")) == ([], [])
+
+
+def test_a_list_that_misses_a_supervisor_who_is_there_closes_no_door(joined: Site) -> None:
+    """Whatever the list says: the PBX, asked for that one channel, has it."""
+    spyer = next(one for one in joined.fake.channels if one["Channel"] == SPYER)
+    spyer["Uniqueid"] = "x"
+    answer = joined.fake.answers["Getvar"]
+
+    def there(fake: FakeManager, asked: Message) -> Mapping[str, str] | str:
+        if asked.text("Channel") == SPYER_UNIQUEID and asked.text("Variable") == "CHANNEL(name)":
+            return {"Variable": "CHANNEL(name)", "Value": SPYER}
+        return answer(fake, asked)
+
+    joined.fake.answers["Getvar"] = there
+    resync(joined)
+    joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+    joined.fake.enter(COLLEAGUE, "b-1")
+    wait(joined)
+    assert kicked(joined) == []
+
+
+@pytest.mark.parametrize("ends", ["connection", "answer"])
+def test_a_call_that_could_not_be_asked_about_is_asked_about_again(site: Site, ends: str) -> None:
+    """One question had no answer: the next list has the call learned, and a stranger does not stay."""
+    site.change(barge=Barge.CONFERENCE)
+    site.open(BARGED)
+    spyer = next(one for one in site.fake.channels if one["Channel"] == SPYER)
+    spyer.update(Application="BridgeAdd", ApplicationData=SPYEE)
+    site.fake.held.add("Getvar")
+    site.fake.enter(SPYER, "b-1")
+    if ends == "connection":
+        site.fake.lose_connection()
+        site.fake.held.clear()
+    else:
+        wait(site, 60.0)
+        site.fake.answer_held()
+    wait(site, 40.0)
+    resync(site)
+    site.forget()
+    site.fake.enter(ROGUE, "b-1")
+    site.fake.leave(SPYER)
+    site.fake.event("AttendedTransfer", Result="Success", OrigTransfererUniqueid=SPYER_UNIQUEID, DestType="Bridge")
+    gone(site)
+    wait(site)
+    assert kicked(site) == [ROGUE_UNIQUEID]
+
+
+@pytest.mark.parametrize("proof", ["theirs", "copied", "elsewhere"])
+def test_a_supervisor_of_another_server_is_no_stranger(joined: Site, proof: str) -> None:
+    """They have a grant of that server, for their own channel and in our context; nothing else is one."""
+    second, uniqueid = "PJSIP/2002-00000041", "1700000000.41"
+    context = "from-internal" if proof == "elsewhere" else "agi-monitor-call"
+    joined.fake.add_channel(second, uniqueid, Context=context, Application="BridgeAdd", ApplicationData=SPYEE)
+    whose = "1700000000.99" if proof == "copied" else uniqueid
+    theirs = replace(BARGED, call="x-9", spyer=second, spyer_uniqueid=whose)
+    joined.fake.variables[second, VARIABLE] = OTHER.sign(theirs)
+    joined.forget()
+    transferred(joined)
+    joined.fake.enter(second, "b-1")
+    wait(joined)
+    assert kicked(joined) == ([] if proof == "theirs" else [uniqueid])
+
+
+def test_who_left_while_it_was_asked_who_is_there_is_not_on_the_call(site: Site) -> None:
+    """A colleague was named by the supervisor's channel, and the list, a moment later, shows them elsewhere."""
+    site.change(barge=Barge.CONFERENCE)
+    site.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-1")
+    wait(site)
+    site.open(BARGED)
+    site.fake.held.add("CoreShowChannels")
+    site.fake.enter(SPYER, "b-1")
+    site.fake.advance(0.01)
+    site.fake.leave(COLLEAGUE)
+    site.fake.answer_held()
+    wait(site)
+    assert set(site.watch._joined._joined[BARGED.id].known) == {SPYER_UNIQUEID, SPYEE_UNIQUEID, CUSTOMER_UNIQUEID}
+
+
+@pytest.mark.parametrize("steps", [0.0, 0.05])
+def test_a_merge_that_is_seen_half_way_ends_nobody(joined: Site, steps: float) -> None:
+    """In doubt the door is closed when the supervisor leaves a bridge, not while they go on to the next one."""
+    doubt(joined)
+    consulted(joined)
+    wait(joined)
+    joined.forget()
+    joined.fake.leave(CUSTOMER)
+    joined.fake.enter(CUSTOMER, "b-2")
+    joined.fake.leave(SPYER)
+    joined.fake.advance(steps / 2)
+    joined.fake.enter(SPYER, "b-2")
+    joined.fake.hang_up(SPYEE)
+    joined.fake.hang_up(SECOND_LEG)
+    wait(joined)
+    assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
+
+
+@pytest.mark.parametrize("came", ["in", "by a merge"])
+def test_who_was_on_the_call_with_a_supervisor_who_only_hangs_up_stays(joined: Site, came: str) -> None:
+    """The picture is in doubt, and nobody tells of a transfer: the colleague has come by right."""
+    doubt(joined)
+    joined.forget()
+    if came == "in":
+        joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+        joined.fake.enter(COLLEAGUE, "b-1")
+    else:
+        hands_on(joined, CUSTOMER, SPYER)
+    wait(joined, 1.0)
+    gone(joined)
+    wait(joined)
+    assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_supervisor_who_did_not_leave_is_not_taken_for_gone(joined: Site, back: bool) -> None:
+    """They are back in the bridge, or somebody else told of it: it counts when they go, who was with them then, and
+    who was not."""
+    doubt(joined)
+    if back:
+        joined.fake.leave(SPYER)
+        joined.fake.enter(SPYER, "b-1")
+    else:
+        joined.fake.event("BridgeLeave", **BRIDGE, Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
+    wait(joined)
+    joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+    joined.fake.enter(COLLEAGUE, "b-1")
+    wait(joined, 1.0)
+    joined.forget()
+    joined.fake.add_channel(THIRD, THIRD_UNIQUEID)
+    joined.fake.enter(THIRD, "b-1")
+    joined.fake.leave(SPYER)
+    wait(joined, 1.0)
+    assert kicked(joined) == [THIRD_UNIQUEID]
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1])
+def test_who_comes_as_the_supervisor_goes_has_their_place(joined: Site, after: float) -> None:
+    """The picture is in doubt, and what tells of the transfer cannot be read: a merge brings the stranger in just
+    before Asterisk takes the supervisor out."""
+    joined.fake.add_channel(THIRD, THIRD_UNIQUEID, CallerIDNum=TORN)
+    wait(joined, 0.5)
+    assert joined.pbx.stale() is not None
+    joined.forget()
+    joined.fake.enter(ROGUE, "b-1")
+    joined.fake.advance(after)
+    gone(joined)
+    wait(joined)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+    assert [record["to"] for record in joined.records("spy_handed_over")] == [ROGUE]
+
+
+def test_who_came_unseen_while_the_supervisor_was_there_stays_when_they_are_transferred(joined: Site) -> None:
+    """A list has them on the call with the supervisor, so they took no place; who comes afterwards did."""
+    joined.fake.lose_connection()
+    joined.fake.channels.append({**joined.fake.channels[0], "Channel": COLLEAGUE, "Uniqueid": COLLEAGUE_UNIQUEID})
+    wait(joined, 10.0)
+    joined.forget()
+    takes_the_place(joined, "b-1")
+    assert set(kicked(joined)) - {SPYER_UNIQUEID} == {ROGUE_UNIQUEID}
+
+
+def test_whom_a_number_hides_leads_to_no_other_call(site: Site) -> None:
+    """A customer whom no list can show is handed on to a colleague, who then has that number on the line as well."""
+    site.change(barge=Barge.CONFERENCE)
+    next(one for one in site.fake.channels if one["Channel"] == CUSTOMER)["CallerIDNum"] = TORN
+    site.open(BARGED)
+    site.fake.enter(SPYER, "b-1")
+    wait(site)
+    site.forget()
+    site.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-5", ConnectedLineNum=TORN)
+    next(one for one in site.fake.channels if one["Channel"] == CUSTOMER)["BridgeId"] = "b-5"
+    site.fake.hang_up(SPYEE)
+    gone(site)
+    wait(site)
+    assert (kicked(site), site.records("spy_handed_over")) == ([], [])
+
+
+def test_who_comes_where_nobody_of_the_call_is_left_stays(joined: Site) -> None:
+    """Its bridge is a room that others meet in."""
+    joined.fake.hang_up(CUSTOMER)
+    joined.fake.hang_up(SPYEE)
+    joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+    joined.fake.add_channel(THIRD, THIRD_UNIQUEID)
+    joined.forget()
+    transferred(joined)
+    joined.fake.enter(COLLEAGUE, "b-1")
+    joined.fake.enter(THIRD, "b-1")
+    wait(joined)
+    assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
+
+
+def test_who_left_before_they_were_admitted_is_not_on_the_call(joined: Site) -> None:
+    """The PBX had them there when it was asked, and told then that they left: in the supervisor's place later they
+    are a stranger."""
+    joined.fake.held.add("Getvar")
+    joined.fake.enter(ROGUE, "b-1")
+    joined.fake.advance(0.01)
+    talks_to(joined, ROGUE, SPYEE, CUSTOMER, SPYER)
+    joined.fake.leave(ROGUE)
+    joined.fake.answer_held()
+    del joined.fake.variables[ROGUE, "BRIDGEPEER"]
+    wait(joined, 60.0)
+    assert ROGUE_UNIQUEID not in joined.watch._joined._joined[BARGED.id].known
+    joined.forget()
+    takes_the_place(joined, "b-1")
+    assert kicked(joined) == [ROGUE_UNIQUEID]
+
+
+def test_a_leave_that_only_somebody_tells_of_keeps_nobody_off_the_call(joined: Site) -> None:
+    """The colleague is there, and the PBX, asked again, says so."""
+    joined.fake.held.add("Getvar")
+    joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+    joined.fake.enter(COLLEAGUE, "b-1")
+    joined.fake.advance(0.01)
+    joined.fake.event("BridgeLeave", **BRIDGE, Channel=COLLEAGUE, Uniqueid=COLLEAGUE_UNIQUEID)
+    joined.fake.answer_held()
+    wait(joined)
+    assert COLLEAGUE_UNIQUEID in joined.watch._joined._joined[BARGED.id].known
+
+
+def test_who_comes_and_goes_while_the_picture_is_in_doubt_is_forgotten(joined: Site) -> None:
+    """However often somebody does: it is asked all the time where the call is."""
+    doubt(joined)
+    most = 0
+    for number in range(100):
+        name, uniqueid = f"PJSIP/x-{number:08x}", f"1700000900.{number}"
+        joined.fake.add_channel(name, uniqueid)
+        joined.fake.enter(name, "b-1")
+        wait(joined, 0.1)
+        joined.fake.hang_up(name)
+        most = max(most, len(joined.watch._joined._joined[BARGED.id].known))
+    assert most < 40
+    wait(joined, 30.0)
+    assert len(joined.watch._joined._joined[BARGED.id].known) < 10

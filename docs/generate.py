@@ -624,9 +624,9 @@ def audit_page() -> Iterator[str]:
     yield "# The audit"
     yield NOTE
     yield (
-        "A record is one JSON object in one line, appended and never changed, put on disk before the server goes on. "
-        "No fact has room for a digit of a PIN. What the lists below call None is `null` in a record; times are "
-        "ISO 8601 in UTC."
+        "A record is one JSON object in one line, appended and never changed, put on disk before the server "
+        "continues. No fact has room for a digit of a PIN. What the lists below call None is `null` in a record; "
+        "times are ISO 8601 in UTC."
     )
     yield (
         "`spy_started` is a gate: the supervisor hears nothing before it is on disk, in every place. All other facts "
@@ -669,7 +669,8 @@ def audit_places() -> Iterator[str]:
         yield f"### Table `{table.name}`"
         yield text
         yield "\n".join(
-            f"- `{column.name}`: {column.comment or COLUMNS[table.name, column.name]}." for column in table.columns
+            f"- `{column.name}`: {COLUMNS.get((table.name, column.name)) or column.comment}."
+            for column in table.columns
         )
     yield "### When one place fails"
     yield (
@@ -694,8 +695,14 @@ COLUMNS = {
     ("audit_record", "at"): "as in the record",
     ("audit_record", "fact"): "as in the record",
     ("audit_chain", "node"): "the server",
+    ("audit_chain", "unsigned"): "how many records came after the last checkpoint",
+    ("supervisor", "pin"): "an argon2id record; without one, no PIN is accepted",
+    ("agent", "protected"): "whether they may not be heard",
+    ("people_change", "after"): "as JSON, never with a PIN; none when it is gone",
+    ("node", "lock_out_end"): "up to here its audit has the ends of lock-outs",
+    ("lock_out_end", "by"): "who ended the lock-out",
 }
-"""Columns that the schema does not comment."""
+"""Columns that the schema does not comment, or in words that stay as they are in the databases of sites."""
 
 
 def audit_chain_part() -> Iterator[str]:
@@ -843,7 +850,8 @@ def store_page() -> Iterator[str]:
             notes = ["key"] if column.primary_key else []
             notes += [f"of `{key.column.table.name}`" for key in column.foreign_keys]
             notes += ["may be empty"] if column.nullable else []
-            notes += [column.comment] if column.comment else []
+            comment = COLUMNS.get((table.name, column.name)) or column.comment
+            notes += [comment] if comment else []
             rows.append(f"- `{column.name}`: {', '.join([str(column.type).lower(), *notes])}")
         yield "\n".join(rows)
 

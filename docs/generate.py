@@ -172,7 +172,7 @@ EVENTS = {
     "spy_watch_failed": "A spy could not be checked or ended, though the PBX answers. It is tried again.",
     "spy_watch_unanswered": "A spy could not be checked or ended: there is no connection to the PBX, or it is being "
     "stopped. It is tried again with the next lists.",
-    "party_unreadable": "The other half of a Local channel could not be read while looking for the party behind it; "
+    "party_unreadable": "The other half of a Local channel could not be read, so it is not known to whom it leads; "
     "the Local channel itself counts as the party.",
     "plugin_failed": "A plug-in raised, took too long or answered nonsense; what it was asked for is denied.",
     "plugin_loaded": "A plug-in is asked from now on.",

@@ -347,8 +347,8 @@ class Stop(Section):
     """`keep`: running spies continue until the call ends or the supervisor hangs up, without mode keys.
     `end`: they are hung up, over AMI or with `hangup_command`."""
     seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 10.0
-    """With `spies: end`, how long the server waits until they are gone. Clean-up that is still going on then may take
-    `limits.cleanup_seconds` more."""
+    """With `spies: end`, how long the server waits until they are gone. Clean-up that has not finished by then may
+    take `limits.cleanup_seconds` more."""
     hangup_command: tuple[str, ...] = ()
     """Ends a channel if there is no `ami`, or while it is lost, for example when a spy is no longer allowed. It is a
     program and its arguments; `{channel}` stands for the channel's name. After ten seconds it is killed. A FastAGI

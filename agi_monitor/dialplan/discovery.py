@@ -22,7 +22,7 @@ EXTENSION = re.compile(r"[0-9]{1,20}")
 _GROUP = re.compile(r"(?!all$)(?![0-9]+$)[A-Za-z0-9_-]{1,40}")
 _DEVICE = re.compile(r"(?P<device>(?:PJSIP|SIP|IAX2|DAHDI)/[A-Za-z0-9_.+-]{1,80})", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9_.+@-]{1,80}")
-"""Of an endpoint, as the configuration takes it."""
+"""The form of an endpoint in the configuration."""
 
 _LOCAL = re.compile(r"Local/(?P<extension>[0-9]+)@", re.IGNORECASE)
 
@@ -44,7 +44,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
     def agents(self) -> Mapping[str, Mapping[str, object]]:
-        """Return the agents as a document has them: whoever has a device, by extension."""
+        """Return the agents as a document has them: those with a device, by extension."""
         found = {}
         for extension in sorted(self.devices, key=lambda one: (len(one), one)):
             entry: dict[str, object] = {"endpoints": self.devices[extension]}
@@ -76,7 +76,7 @@ def look(folder: Path, lists: Iterable[Path] = ()) -> Found:
         lists: files that FreePBX's bulk handler has exported, extensions.
 
     Raises:
-        ConfigError: a list cannot be read, or is none, or a file would take more than it may.
+        ConfigError: a list cannot be read, or is not one, or a file exceeds the limits.
     """
     found = Found()
     for path in lists:
@@ -136,7 +136,7 @@ def _mailboxes(found: Found, section: Section) -> None:
     if section.name in ("general", "zonemessages"):
         return
     for line in section.lines:
-        # Behind the password, which nobody here looks at, stands the name.
+        # The name comes after the password, which is not used here.
         name = ",".join(line.value.split(",")[1:2]).strip()
         if EXTENSION.fullmatch(line.name) and name:
             found.names.setdefault(line.name, name)

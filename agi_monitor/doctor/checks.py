@@ -18,7 +18,7 @@ from agi_monitor.doctor.manager_accounts import ManagerAccount, accounts, is_ipv
 ADVISORIES = Path(__file__).with_name("advisories.json")
 
 MIN_SECRET = 16
-"""Characters of a secret that nobody tries out."""
+"""The length of a secret that cannot be tried out."""
 
 DEFAULT_SECRETS = frozenset(
     {"amp111", "mysecret", "secret", "admin", "asterisk", "password", "changeme", "1234", "123456", "mark"}

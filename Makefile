@@ -67,7 +67,7 @@ fuzz: .venv/ready
 
 # benchmarks/confirming.py needs a PBX, and with it a Docker engine.
 PBX_BENCHMARKS = confirming
-BENCHMARKS = agi_sessions ami_events channel_index decisions audit_chain render reload
+BENCHMARKS = agi_sessions ami_events channel_index shown_calls decisions audit_chain render reload commands
 
 benchmark: .venv/ready images
 	@$(PYTHON) -m pip --quiet --disable-pip-version-check install --editable '.[benchmark]'

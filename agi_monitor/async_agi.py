@@ -207,7 +207,7 @@ class AsyncAgiService(Service):
             limits=ami_limits,
             log=log,
         )
-        self.prefix = f"{next(self.factory._ids)}-"
+        self.prefix = f"{next(self.factory.ids)}-"
         self._channels: dict[str, _Channel] = {}
 
     def startService(self) -> None:  # noqa: N802 (Twisted's name)

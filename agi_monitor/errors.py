@@ -26,14 +26,11 @@
     ├── Unavailable            there is no picture of the PBX to be trusted at this moment
     └── ControlFailed          the control socket cannot be used, or the server said no
 
-The ones a script meets on the wire are pyst2's exceptions as well (``asterisk.agi``, ``asterisk.manager``), so
-that ``except AGIHangup`` of somebody who comes from there goes on working.
+What a script of pyst2 meets is of these and of pyst2's at once, so that its ``except AGIHangup`` goes on working:
+``agi.pyst2`` and ``ami.blocking`` raise subclasses that are both.
 """
 
 from __future__ import annotations
-
-from asterisk.agi import AGIAppError, AGIError, AGIHangup, AGIInvalidCommand, AGIUsageError
-from asterisk.manager import ManagerAuthException, ManagerException, ManagerSocketException
 
 
 class AgiMonitorError(Exception):
@@ -76,15 +73,15 @@ class ProtocolError(AgiMonitorError):
     """The conversation with Asterisk cannot go on. Always one of the two below."""
 
 
-class LocalProtocolError(ProtocolError, AGIError):  # type: ignore[misc]  # pyst2 is untyped
+class LocalProtocolError(ProtocolError):
     """We were about to send something that Asterisk would misread. Nothing was sent."""
 
 
-class RemoteProtocolError(ProtocolError, AGIError):  # type: ignore[misc]  # pyst2 is untyped
+class RemoteProtocolError(ProtocolError):
     """The peer sent something that is not AGI or AMI, or more than the limits allow."""
 
 
-class CommandFailed(AgiMonitorError, AGIAppError):  # type: ignore[misc]  # pyst2 is untyped
+class CommandFailed(AgiMonitorError):
     """Asterisk answered a command with an error.
 
     Parameters:
@@ -100,19 +97,19 @@ class CommandFailed(AgiMonitorError, AGIAppError):  # type: ignore[misc]  # pyst
         self.text = text
 
 
-class InvalidCommand(CommandFailed, AGIInvalidCommand):  # type: ignore[misc]  # pyst2 is untyped
+class InvalidCommand(CommandFailed):
     """510: this Asterisk does not know the command."""
 
 
-class WrongUsage(CommandFailed, AGIUsageError):  # type: ignore[misc]  # pyst2 is untyped
+class WrongUsage(CommandFailed):
     """520: Asterisk knows the command, but not with these arguments."""
 
 
-class CallEnded(AgiMonitorError, AGIHangup):  # type: ignore[misc]  # pyst2 is untyped
+class CallEnded(AgiMonitorError):
     """The caller hung up, or the connection to Asterisk is gone. Ends a handler; no fault of anybody."""
 
 
-class ActionFailed(AgiMonitorError, ManagerException):  # type: ignore[misc]  # pyst2 is untyped
+class ActionFailed(AgiMonitorError):
     """Asterisk answered an AMI action with an error.
 
     Parameters:
@@ -143,12 +140,12 @@ class PermissionDenied(ActionFailed):
             self.args = (f"{self.args[0]}: the account needs write={' or '.join(classes)}",)
 
 
-class Disconnected(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
+class Disconnected(AgiMonitorError):
     """There is no AMI connection, it was lost before the answer came, or the PBX is being stopped and says no to
     everything: an action may have been done or not."""
 
 
-class ForgedAnswer(AgiMonitorError, ManagerException):  # type: ignore[misc]  # pyst2 is untyped
+class ForgedAnswer(AgiMonitorError):
     """The answer to an AMI action holds text that Asterisk cannot have written there, such as a number with a line
     break in it. Nothing of it is believed.
 
@@ -161,12 +158,12 @@ class ForgedAnswer(AgiMonitorError, ManagerException):  # type: ignore[misc]  # 
         self.action = action
 
 
-class CertificateRefused(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
+class CertificateRefused(AgiMonitorError):
     """The certificate of the PBX is expired, signed by somebody who is not trusted, or for another host. Nothing was
     sent. The connection is tried again: a certificate can be replaced while we run."""
 
 
-class NoAnswer(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
+class NoAnswer(AgiMonitorError):
     """An AMI action was not answered in time: it may have been done or not.
 
     Parameters:
@@ -180,7 +177,7 @@ class NoAnswer(AgiMonitorError, ManagerSocketException):  # type: ignore[misc]  
         self.seconds = seconds
 
 
-class LoginRefused(AgiMonitorError, ManagerAuthException):  # type: ignore[misc]  # pyst2 is untyped
+class LoginRefused(AgiMonitorError):
     """The AMI account cannot be used: Asterisk refused it, or its secret is one that anybody would guess."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -320,18 +319,3 @@ class Flavour(StrEnum):
     """FreePBX, which leaves the files ``*_custom.conf`` alone."""
     REALTIME = "realtime"
     """A database that Asterisk asks (extconfig.conf), for phones and for the dialplan."""
-
-
-DEVICE_CHANNEL = re.compile(r"(?P<endpoint>[A-Za-z0-9]+/[^\s/]+)-[0-9a-f]+")
-
-
-def endpoint_of(channel: str) -> str | None:
-    """The endpoint behind a channel's name, or None for a channel that is no device.
-
-    ``PJSIP/1001-mobile-0000002a`` is the endpoint ``PJSIP/1001-mobile`` (chan_pjsip.c and chan_sip.c append
-    ``-`` and eight hexadecimal digits). Local channels (``Local/1001@agents-00000003;2``) belong to no device.
-    """
-    match = DEVICE_CHANNEL.fullmatch(channel)
-    if match is None or channel.startswith("Local/"):
-        return None
-    return match["endpoint"]

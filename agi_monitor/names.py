@@ -1,14 +1,78 @@
-"""Names and identifiers of the PBX, each form once. What is handed to Asterisk has one of these types.
+"""Names and identifiers of the PBX and of a site, each form once.
 
-A text that came from outside becomes one of them by its constructor, which refuses everything that could be more
-than one channel or one bridge: a pattern (``/./``), a list, ``all``, an argument after a comma. Functions that speak
-to Asterisk take these types and no plain ``str``, so the type checker finds every way around them.
+What names one channel or one bridge to Asterisk has a type of its own. A text that came from outside becomes one by
+its constructor, which refuses everything that could be more than one: a pattern (``/./``), a list, ``all``, an
+argument after a comma. Functions that speak to Asterisk take these types and no plain ``str``, so the type checker
+finds every way around them.
+
+The other forms are regular expressions, for a text as a whole (``fullmatch``): ASCII only, and nothing that is
+structure where the text is written to. ``[0-9]`` stands for ``\\d``, which takes the digits of every alphabet.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Self
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""What a site calls a supervisor, a company or a PBX."""
+
+GROUP = re.compile(rf"(?!all\Z)(?![0-9]+\Z){NAME.pattern}")
+"""A group of supervisors or of agents. Rules name both and agents: digits are an extension, ``all`` is everybody."""
+
+EXTENSION = re.compile(r"[0-9]{1,20}")
+"""The digits that are dialled for an agent; with a feature code before them far below the 80 bytes that Asterisk
+keeps (AST_MAX_EXTENSION, channel.h)."""
+
+AGENT_KEY = re.compile(r"(?!all\Z)[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
+"""What a site calls an agent: the extension, or a name as long as one. Shorter than ``NAME``, because it stands where
+extensions stand."""
+
+FEATURE_CODE = re.compile(r"[0-9*#]{1,8}")
+"""What is dialled before an extension."""
+
+DIALLED = re.compile(r"[0-9*#]+")
+"""What a phone can dial, a feature code and an extension together; never a pattern (pbx.c: ``_``, ``X``, ``.``)."""
+
+QUEUE = re.compile(r"[A-Za-z0-9_.@+/-]{1,80}")
+"""A queue, as queues.conf calls it; it is compared, and written nowhere."""
+
+ENDPOINT = re.compile(r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@-]{1,80}")
+"""A device: technology and name. Nothing that ``${}`` or a regular expression of ``CHANNELS()`` could read, but for
+``.`` and ``+``, which the asking puts in brackets (func_channel.c). A Local channel is no device."""
+
+WRITTEN_DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+"""A name of a device that is written into pjsip.conf and SQL. Narrower than in ``ENDPOINT``: ``@`` and ``+`` are not
+needed there, and what is written takes as little as it can."""
+
+CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,60}")
+"""A context that the site has. It stands in what Asterisk is asked: ``HINT(1001@context)``."""
+
+WRITTEN_CONTEXT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,78}")
+"""A context, or a table of realtime, that is written into files and SQL. Narrower than ``CONTEXT``, because SQL reads
+a dot as structure and a digit at the beginning as a number; a section's name has at most 79 bytes (config.c,
+ast_category: ``name[80]``)."""
+
+DIALPLAN_NAME = re.compile(r"[A-Za-z0-9_.+*#-]{1,80}")
+"""An extension or a context of a queue's member, as Asterisk tells it and is asked for it again with ``HINT()``:
+nothing that could end that, or be read as an expression. Wider than ``EXTENSION`` and ``CONTEXT``: it is taken as it
+is told (AST_MAX_EXTENSION and AST_MAX_CONTEXT are 80, channel.h)."""
+
+SOUND = re.compile(r"(?!.*\.\.)(?=.{1,200}\Z)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+"""A sound file without its ending, within Asterisk's folder of sounds: Asterisk plays ``/etc/x`` and ``../x`` as well
+(file.c, fileexists_core), so whoever chooses a sound could have any file played."""
+
+SECRET = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""A secret that the dialplan hands over as an argument, or a key that signs: nothing that ends an argument, is
+quoted, escaped or substituted (app.c, __ast_app_separate_args)."""
+
+MANAGER_SECRET = re.compile(r"[!-:<-~]{1,128}")
+"""The secret of an account in manager.conf. Wider than ``SECRET``: the file takes a value as it is up to the first
+semicolon, for which there is no escape after a backslash (config.c), and a login sends it on a line of its own."""
+
+ACCOUNT = re.compile(r"(?!(?i:general)\Z)[A-Za-z0-9_-]{1,40}")
+"""An account of the manager interface: a section of manager.conf. ``general`` is none, in small letters or large ones
+(manager.c, __init_manager)."""
 
 MAX_UNIQUEID_BYTES = 151
 """Asterisk keeps no more of a uniqueid (AST_MAX_UNIQUEID without its final NUL, channel.h)."""
@@ -20,9 +84,13 @@ is substituted, ``;`` in files, ``&`` and ``|`` in lists, ``/`` in the name of a
 expression (manager.c, action_hangup)."""
 
 _CHOSEN = re.compile(r"(?!(?i:all)\Z)(?=.*[0-9])[A-Za-z0-9_.\-]{1,150}")
-_OWN = re.compile(r"(?P<system>\S.*)-[0-9]{1,20}\.[0-9]{1,20}")
+_BEGUN = r"(?P<second>[0-9]{1,20})\.(?P<sequence>[0-9]{1,20})"
+_OWN = re.compile(rf"(?P<system>\S.*)-{_BEGUN}")
+BEGUN = re.compile(rf"(?:^|-){_BEGUN}\Z")
+"""When a channel began and which one it was, at the end of its uniqueid (channel.c); searched."""
 _CHANNEL = re.compile(r"[A-Za-z0-9]{1,20}/(?!\Z)[A-Za-z0-9_.+@;:\-*#/]{1,150}")
 _DEVICE_CHANNEL = re.compile(r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@\-]{1,120}-[0-9a-f]{8}")
+_OF_DEVICE = re.compile(r"(?P<endpoint>[A-Za-z0-9]+/[^\s/]+)-[0-9a-f]+")
 _BRIDGE = re.compile(r"[A-Za-z0-9_.\-]{1,150}")
 
 
@@ -63,6 +131,22 @@ def _is_plain(character: str) -> bool:
 def is_device_channel(text: str) -> bool:
     """Return whether the text can be nothing but the whole name of one device's channel."""
     return _DEVICE_CHANNEL.fullmatch(text) is not None
+
+
+def endpoint_of(channel: str) -> str | None:
+    """The endpoint behind a channel's name, or None for a channel that is no device.
+
+    ``PJSIP/1001-mobile-0000002a`` is the endpoint ``PJSIP/1001-mobile`` (chan_pjsip.c and chan_sip.c append
+    ``-`` and eight hexadecimal digits). Local channels (``Local/1001@agents-00000003;2``) belong to no device.
+
+    More is read here than ``is_device_channel`` takes: DAHDI and IAX2 append fewer digits (chan_dahdi.c,
+    chan_iax2.c). The answer is compared with endpoints, and handed to no application that takes the beginning of a
+    name.
+    """
+    match = _OF_DEVICE.fullmatch(channel)
+    if match is None or channel.startswith("Local/"):
+        return None
+    return match["endpoint"]
 
 
 class _Name(str):

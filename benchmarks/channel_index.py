@@ -64,10 +64,13 @@ def life(number: int) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     return begin, end
 
 
-def filled(channels: int) -> ChannelIndex:
-    """An index with so many channels, four to a call; each agent has a hint, a state, and two queues."""
+def filled(channels: int, number_of_agents: int | None = None) -> ChannelIndex:
+    """An index with so many channels, four to a call; each agent has a hint, a state, and two queues.
+
+    Without a number of agents there are as many as calls.
+    """
     index = ChannelIndex()
-    agents = range(channels // 4)
+    agents = range(channels // 4 if number_of_agents is None else number_of_agents)
     lists = Lists(
         [],
         [],

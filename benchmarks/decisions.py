@@ -22,7 +22,7 @@ from statistics import median
 from processes import save
 
 from agi_monitor.model import Agent, Mode, Supervisor
-from agi_monitor.rights.authorization import Allowed, Effect, Request, Rights, Rule, decide
+from agi_monitor.rights.authorization import Allowed, Effect, Rights, Rule, SpyAsk, decide
 from agi_monitor.rights.hours import When, hours, zone
 
 PEOPLE = (100, 1_000, 10_000)
@@ -31,7 +31,7 @@ AT = datetime(2026, 11, 23, 11, tzinfo=UTC)
 DAY = When(zone("Europe/Berlin"), (hours("mon-fri 08:00-18:00"), hours("sat 10:00-14:00")))
 
 
-def requests(people: int, draw: random.Random, number: int) -> list[Request]:
+def requests(people: int, draw: random.Random, number: int) -> list[SpyAsk]:
     """So many requests of some of so many people."""
     supervisors = [
         Supervisor(f"s{one}", frozenset(), frozenset({f"leads{one // 10}", "everybody"}), "")
@@ -39,7 +39,7 @@ def requests(people: int, draw: random.Random, number: int) -> list[Request]:
     ]
     agents = [Agent(str(100_000 + one), frozenset({f"team{one // 10}", "staff"})) for one in range(people // 2)]
     return [
-        Request(
+        SpyAsk(
             draw.choice(supervisors), draw.choice(agents), draw.choice(list(Mode)), False, AT, "", None, False, 0, 0
         )
         for _ in range(number)
@@ -91,10 +91,10 @@ def main() -> None:
         rights = Rights(permissions)
         few = asked[: max(1, 200_000 // number)]
 
-        def indexed(rights: Rights = rights, asked: Sequence[Request] = asked) -> object:
+        def indexed(rights: Rights = rights, asked: Sequence[SpyAsk] = asked) -> object:
             return [rights.decide(request) for request in asked]
 
-        def one_by_one(permissions: Sequence[Rule] = permissions, few: Sequence[Request] = few) -> object:
+        def one_by_one(permissions: Sequence[Rule] = permissions, few: Sequence[SpyAsk] = few) -> object:
             return [decide(permissions, request.supervisor, request.agent, request.mode) for request in few]
 
         found = [

@@ -95,8 +95,8 @@ def measure(size: int, how: str) -> None:
     from twisted.internet.defer import Deferred
     from twisted.internet.task import deferLater
 
+    from agi_monitor.config.loading import load
     from agi_monitor.config.people import People
-    from agi_monitor.config.settings import load
     from agi_monitor.server.service import SWITCH_SECONDS, Server
     from agi_monitor.storage.database import Database, file_url
     from agi_monitor.storage.node_table import NodeTable

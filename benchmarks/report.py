@@ -106,6 +106,13 @@ def reloads(runs: Any) -> Rows:
         yield f"{one['people']:,} people, {one['how']}", *stall, f"{one['seconds']:.1f}", f"{one['cpu_seconds']:.1f}"
 
 
+def commands(ran: Any) -> Rows:
+    """A command from its start to its end."""
+    for name, one in ran.items():
+        spread = f"{one['cpu_s_low']:.3f} to {one['cpu_s_high']:.3f}"
+        yield f"`{name}`", f"{one['cpu_s']:.3f}", spread, f"{one['ratio']:.1f}"
+
+
 def confirming(versions: Any) -> Rows:
     """Asking the PBX before each spy."""
     for one in versions:
@@ -161,6 +168,7 @@ TABLES = {
         reloads,
         ("people in", "longest stall, ms of CPU", "by the clock, ms (without a reload)", "takes, s", "CPU, s"),
     ),
+    "commands": Table(("commands",), commands, ("", "CPU, s", "middle half", "this / an empty Python")),
     "confirming": Table(
         ("confirming",), confirming, ("", "questions", "half take less than, ms", "90 % less than, ms", "longest, ms")
     ),

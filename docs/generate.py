@@ -36,7 +36,8 @@ from agi_monitor.audit import chain  # noqa: E402
 from agi_monitor.audit import facts as audit  # noqa: E402
 from agi_monitor.commands import main as cli  # noqa: E402
 from agi_monitor.commands.doctor import AUDIO  # noqa: E402
-from agi_monitor.config import people, settings  # noqa: E402 - the line above must come first
+from agi_monitor.commands.later import Later  # noqa: E402
+from agi_monitor.config import people, sections, values  # noqa: E402
 from agi_monitor.doctor.checks import CHECKS, advisories  # noqa: E402
 from agi_monitor.server import metrics  # noqa: E402
 from agi_monitor.storage import schema  # noqa: E402
@@ -172,8 +173,8 @@ EVENTS = {
     "spy_watch_failed": "A spy could not be checked or ended, though the PBX answers. It is tried again.",
     "spy_watch_unanswered": "A spy could not be checked or ended: there is no connection to the PBX, or it is being "
     "stopped. It is tried again with the next lists.",
-    "party_unreadable": "The other half of a Local channel could not be read, so it is not known to whom it leads; "
-    "the Local channel itself counts as the party.",
+    "party_unreadable": "A name at the other end of a Local channel holds a line break, so it is not known to whom "
+    "the channel leads; it counts as the party itself.",
     "plugin_failed": "A plug-in raised, took too long or answered nonsense; what it was asked for is denied.",
     "plugin_loaded": "A plug-in is asked from now on.",
     "plugin_ignored": "An installed plug-in is not named in `plugins` of the configuration. None of its code runs.",
@@ -330,10 +331,11 @@ def configuration() -> Iterator[str]:
     )
     yield (
         "`agi-monitor reload` (or SIGHUP) reads the file again. A file with a mistake changes nothing. These "
-        f"sections wait for a restart: {listing(fixed_sections())}. "
+        f"sections wait for a restart: {listing(waiting_for_restart(1))}; "
+        f"and so does {listing(waiting_for_restart(2))}. "
         f"After a change of {listing(DIALPLAN_SECTIONS)}, render and reload the dialplan as well."
     )
-    for name, field in settings.Config.model_fields.items():
+    for name, field in sections.Config.model_fields.items():
         yield from section(name, field)
 
 
@@ -341,12 +343,9 @@ DIALPLAN_SECTIONS = ("fastagi", "codes", "supervisors", "agents", "rules", "noti
 """What ``translation.site`` reads."""
 
 
-def fixed_sections() -> tuple[str, ...]:
-    """``server.people.FIXED``, read from the source: importing it would choose Twisted's reactor."""
-    for statement in ast.parse((PACKAGE / "server/people.py").read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "FIXED":
-            return tuple(ast.literal_eval(statement.value))
-    raise LookupError("server/people.py has no FIXED any more")
+def waiting_for_restart(deep: int) -> tuple[str, ...]:
+    """What only a restart changes: sections (1), or keys of the other sections (2)."""
+    return tuple(".".join(place) for place in sections.AFTER_RESTART if len(place) == deep)
 
 
 def section(name: str, field: FieldInfo) -> Iterator[str]:
@@ -463,7 +462,7 @@ def form_of(kind: object) -> str:
         key, value = typing.get_args(kind)
         inner = form_of(value)
         return f"a mapping from {form_of(key)} to {inner}"
-    for name, other in vars(settings).items():
+    for name, other in vars(sections).items():
         if typing.get_origin(other) is typing.Annotated and other == kind:
             return word_of(name)
     return word_of(getattr(kind, "__name__", str(kind)))
@@ -481,13 +480,13 @@ WORDS = {
     "bool": "`true` or `false`",
     "float": "a number",
     "Mode": "`listen`, `whisper`, `barge` or `take_over`",
-    "LogLevel": "one of " + ", ".join(f"`{one.value}`" for one in settings.LogLevel),
-    "LogFormat": "one of " + ", ".join(f"`{one.value}`" for one in settings.LogFormat),
+    "LogLevel": "one of " + ", ".join(f"`{one.value}`" for one in sections.LogLevel),
+    "LogFormat": "one of " + ", ".join(f"`{one.value}`" for one in sections.LogFormat),
     **{
         kind.__name__: "one of " + ", ".join(f"`{one.value}`" for one in kind)
         for kind in (
             people.RuleMode,
-            settings.StopSpies,
+            sections.StopSpies,
             model.Barge,
             model.Direction,
             model.Flavour,
@@ -505,6 +504,9 @@ def word_of(annotation: str) -> str:
     match = re.fullmatch(r"Annotated\[(.+), Field\(.*\)\]", annotation)
     if match:
         return word_of(match[1]) + (", at least one" if match[1].startswith("tuple") else "")
+    match = re.fullmatch(r"Annotated\[(.+), Restart\.\w+\]", annotation)
+    if match:
+        return word_of(match[1])
     match = re.fullmatch(r"tuple\[(\w+), \.\.\.\]", annotation)
     if match:
         return f"a list; each is {word_of(match[1])}"
@@ -514,7 +516,7 @@ def word_of(annotation: str) -> str:
 def type_messages() -> dict[str, str]:
     """What ``config`` and ``people`` say of a value that is not of the type, by its name: ``must be ...``."""
     found: dict[str, str] = {}
-    for statement in (*ast.parse(inspect.getsource(people)).body, *ast.parse(inspect.getsource(settings)).body):
+    for statement in (*ast.parse(inspect.getsource(people)).body, *ast.parse(inspect.getsource(values)).body):
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Subscript):
             for node in ast.walk(statement.value):
                 if isinstance(node, ast.Constant) and str(node.value).startswith("must be "):
@@ -528,7 +530,7 @@ def sentence(text: str) -> str:
 
 def listing(names: tuple[str, ...]) -> str:
     quoted = [f"`{name}`" for name in names]
-    return ", ".join(quoted[:-1]) + " and " + quoted[-1]
+    return " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
 
 # ---- the other pages -----------------------------------------------------------------------------------
@@ -767,7 +769,8 @@ def cli_page() -> Iterator[str]:
 
 def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
     """Every command with its whole name, subcommands after their group."""
-    for name, command in sorted(group.commands.items()):
+    for name, listed in sorted(group.commands.items()):
+        command = listed.command() if isinstance(listed, Later) else listed
         yield name, command
         if isinstance(command, click.Group):
             yield from ((f"{name} {below}", one) for below, one in commands(command))

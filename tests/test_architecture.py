@@ -47,13 +47,13 @@ SANS_IO = frozenset(
     {
         *("agi.arguments", "agi.connection", "agi.messages"),
         *("ami.authentic", "ami.connection", "ami.limits", "ami.messages", "ami.permissions", "ami.states"),
-        *("control.limits", "control.lines", "control.messages", "control.overview"),
+        *("control.limits", "control.lines", "control.messages"),
     }
 )
 """The cores of the wires: bytes in, events out. They are as pure as a decision."""
 
 IMPURITIES: Mapping[tuple[str, str], str] = {
-    ("config.document", "os"): "the configuration is read without waiting for a pipe",
+    ("config.yaml", "os"): "the configuration is read without waiting for a pipe",
     ("dialplan.conf_files", "os"): "Asterisk's files are read as their owner may",
 }
 """Imports of pure rooms all the same, by module and library, each with its reason."""
@@ -62,7 +62,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "OpenSSL": frozenset({"ami.endpoints"}),
     "alembic": frozenset({"storage.database", "storage.migrations"}),
     "argon2": frozenset({"pins.records"}),
-    "asterisk": frozenset({"agi.blocking", "agi.pyst2", "ami.blocking", "errors"}),
+    "asterisk": frozenset({"agi.blocking", "agi.pyst2", "ami.blocking"}),
     "click": frozenset({"commands"}),
     "cryptography": frozenset({"ami.endpoints", "doctor.gathering", "storage.audit.key_file"}),
     "jinja2": frozenset({"dialplan"}),
@@ -70,7 +70,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic": frozenset({"commands.people", "config", "server.people_plugin", "storage.people_table"}),
     "pytest": frozenset({"pytest_plugin"}),
     "rich": frozenset({"commands"}),
-    "ruamel": frozenset({"config.document"}),
+    "ruamel": frozenset({"config.yaml"}),
     "service_identity": frozenset({"ami.endpoints"}),
     "sqlalchemy": frozenset({"storage"}),
     "structlog": frozenset(
@@ -79,7 +79,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
                 "agi",
                 "ami",
                 "async_agi",
-                "commands.main",
+                "commands.serve",
                 "control.protocol",
                 "pbx",
                 "pins.guard",
@@ -90,7 +90,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "twisted": frozenset(
-        {"agi", "ami", "async_agi", "commands.main", "control.protocol", "pbx", "server", "testing"}
+        {"agi", "ami", "async_agi", "commands.serve", "control.protocol", "pbx", "server", "testing"}
     ),
     "zope": frozenset({"agi", "ami", "async_agi", "control.protocol", "server", "testing"}),
 }
@@ -260,7 +260,7 @@ def test_the_tables_name_only_what_there_is() -> None:
         ("pins.guard", "from agi_monitor.supervision import spy_call", "pins may not import supervision"),
         ("pins.guard", "import agi_monitor.storage.state_folder", "pins may not import storage"),
         ("rights.hours", "from agi_monitor.pins import guard", "rights may not import pins"),
-        ("supervision.spy_call", "from agi_monitor.config.settings import Config", "may not import config"),
+        ("supervision.spy_call", "from agi_monitor.config.sections import Config", "may not import config"),
         (
             "supervision.spy_call",
             "def f():\n    from agi_monitor.pbx.pbx import Pbx",
@@ -287,11 +287,11 @@ def test_the_tables_name_only_what_there_is() -> None:
         ("server.service", "from agi_monitor.commands.main import main", "server may not import commands"),
         ("server.service", "from agi_monitor.doctor import checks", "server may not import doctor"),
         ("storage.state_folder", "from agi_monitor.pbx.pbx import Pbx", "storage may not import pbx"),
-        ("dialplan.render", "from agi_monitor.config.settings import Config", "dialplan may not import config"),
-        ("config.settings", "from agi_monitor.storage import database", "config may not import storage"),
-        ("testing.fake_asterisk", "from agi_monitor.config.settings import load", "testing may not import config"),
+        ("dialplan.render", "from agi_monitor.config.sections import Config", "dialplan may not import config"),
+        ("config.sections", "from agi_monitor.storage import database", "config may not import storage"),
+        ("testing.fake_asterisk", "from agi_monitor.config.loading import load", "testing may not import config"),
         ("", "from agi_monitor.commands.main import main", "may not import commands"),
-        ("config.settings", "import jinja2", "jinja2 has another room"),
+        ("config.sections", "import jinja2", "jinja2 has another room"),
         ("server.service", "from argon2 import PasswordHasher", "argon2 has another room"),
         ("agi.session", "from asterisk.agi import AGI", "asterisk has another room"),
         ("commands.main", "import requests", "requests has another room"),
@@ -308,8 +308,8 @@ def test_a_wrong_arrow_is_found(module: str, source: str, complaint: str) -> Non
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("commands.main", "def serve():\n    from twisted.internet import reactor"),
-        ("commands.main", "from agi_monitor.server.service import Server"),
+        ("commands.serve", "def serve():\n    from twisted.internet import reactor"),
+        ("commands.serve", "from agi_monitor.server.service import Server"),
         ("server.service", "from agi_monitor.agi.session import Session\nfrom agi_monitor.config import translation"),
         ("supervision.spy_call", "from agi_monitor.supervision import chanspy\nimport re"),
         ("agi.session", "from agi_monitor.agi.messages import Command"),

@@ -26,7 +26,7 @@ from agi_monitor.agi.listening import AgiService
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.audit import facts as audit
 from agi_monitor.commands import main
-from agi_monitor.config.settings import Config
+from agi_monitor.config.sections import Config
 from agi_monitor.limits import Limits
 from agi_monitor.server import metrics
 from contrib.lab.waiting import wait_until
@@ -314,7 +314,7 @@ def test_a_missing_target_or_file_is_found() -> None:
 
 PROMISED = {
     "docs/topics/security.md": {
-        "tried again every {:g} seconds": ("server/service.py", "AUDIT_RETRY_SECONDS"),
+        "tried again every {:g} seconds": ("server/audit.py", "AUDIT_RETRY_SECONDS"),
         "after {:,} of them calls are refused": ("storage/audit/sinks.py", "MAX_WAITING"),
         "No more than {:,} phones": ("pins/lock_outs.py", "MAX_STRANGERS"),
     },

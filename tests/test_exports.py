@@ -61,6 +61,7 @@ PUBLIC = [
 PUBLIC_SESSION = [
     "answer",
     "asyncagi_break",
+    "awaiting",
     "channel_status",
     "control_stream_file",
     "database_del",
@@ -88,6 +89,7 @@ PUBLIC_SESSION = [
     "say_number",
     "say_phonetic",
     "say_time",
+    "send",
     "send_image",
     "send_text",
     "set_autohangup",
@@ -135,6 +137,7 @@ def test_another_name_is_an_attribute_error() -> None:
     ("statement", "absent"),
     [
         ("import agi_monitor", ("twisted", "asterisk", "structlog", "asyncio", "pydantic")),
+        ("from agi_monitor import Account, AsyncAgiService, CallEnded, Router, Session", ("asterisk",)),
         ("from agi_monitor import *", ("twisted.internet.reactor", "pydantic", "sqlalchemy")),
         ("from agi_monitor.testing import FakeAsterisk", ("twisted.internet.reactor", "pydantic")),
     ],

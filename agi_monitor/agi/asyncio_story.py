@@ -9,36 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from agi_monitor.agi.messages import Command, Reply
 from agi_monitor.agi.routing import Story
-from agi_monitor.agi.session import EndReason, Session, Wire
+from agi_monitor.agi.session import Session
 from agi_monitor.errors import CallEnded
-
-
-class _AsyncioWire:
-    """A wire whose replies a task can await.
-
-    Parameters:
-        wire: the connection below.
-        loop: that the task runs in.
-    """
-
-    def __init__(self, wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
-        self._wire = wire
-        self._loop = loop
-
-    def perform(self, command: Command) -> Awaitable[Reply]:
-        """Send a command; the reply comes as a future."""
-        return self._wire.perform(command).asFuture(self._loop)
-
-    def end(self, reason: EndReason) -> None:
-        """End the story from outside."""
-        self._wire.end(reason)
 
 
 class _Telling:
@@ -111,9 +89,7 @@ def on_asyncio(handler: Story) -> Story:
                 "a handler for asyncio needs Twisted's asyncio reactor: serve(..., use_asyncio=True), or "
                 "twistd --reactor asyncio"
             ) from None
-        session._wire = _AsyncioWire(session._wire, loop)  # type: ignore[assignment]  # awaited all the same
-        if session.audio is not None:
-            session.audio._awaitable = lambda deferred: deferred.asFuture(loop)
+        session.awaiting(lambda deferred: deferred.asFuture(loop))
         telling = _Telling(handler(session), loop)
         task = loop.create_task(_completed(telling))
         over: Deferred[None] = Deferred()

@@ -48,6 +48,14 @@ class Audio(FileDescriptor):
         self._awaitable: Callable[[Deferred[bytes]], Awaitable[bytes]] = lambda deferred: deferred
         os.set_blocking(descriptor, False)
 
+    def awaiting(self, convert: Callable[[Deferred[bytes]], Awaitable[bytes]]) -> None:
+        """Await something else than Twisted's Deferred from now on.
+
+        Parameters:
+            convert: makes it of a Deferred.
+        """
+        self._awaitable = convert
+
     async def read(self, size: int) -> bytes:
         """Wait for so many bytes; fewer only at the end of the call, and then none.
 

@@ -156,7 +156,7 @@ class _Bridge:
         if self._ended is not None and not self._told:
             answers.put(self._ended)
             return
-        self._deferred = self.session._deferring_wire.perform(command)
+        self._deferred = self.session.send(command)
         self._deferred.addCallbacks(answers.put, lambda failure: answers.put(self._as_hangup(failure.value)))
 
     def _as_hangup(self, error: BaseException) -> BaseException:

@@ -24,7 +24,7 @@ import itertools
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum, StrEnum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
@@ -274,7 +274,7 @@ class FastAGIProtocol(Protocol):
             self._close()
             return
         self._started = self._clock.seconds()
-        session = self._session = Session(next(server._ids), request, self._peer, self)
+        session = self._session = Session(next(server.ids), request, self._peer, self)
         server._begun(session)
         self._run = StoryRun(server.serve(session), self._story_over)
         self._run.start()
@@ -546,7 +546,8 @@ class FastAGIFactory(Factory):
         self._idle: list[Deferred[None]] = []
         self._logged: dict[LogEvent, tuple[float, int]] = {}
         prefix = secrets.token_hex(4) if id_prefix is None else id_prefix
-        self._ids = (f"{prefix}-{number}" for number in itertools.count(1))
+        self.ids: Iterator[str] = (f"{prefix}-{number}" for number in itertools.count(1))
+        """Each names one session, or one of those who give this factory sessions."""
 
     # -- for whoever assembles the server --
 

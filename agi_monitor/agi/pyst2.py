@@ -12,10 +12,21 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import asterisk.agi
-from asterisk.agi import AGIAppError, AGIDBError, AGIResultHangup, AGISIGHUPHangup, AGISIGPIPEHangup
+from asterisk.agi import (
+    AGIAppError,
+    AGIDBError,
+    AGIError,
+    AGIHangup,
+    AGIInvalidCommand,
+    AGIResultHangup,
+    AGISIGHUPHangup,
+    AGISIGPIPEHangup,
+    AGIUsageError,
+)
 
 from agi_monitor.agi.connection import NEED_DATA, AGIConnection, Closed, HungUp
 from agi_monitor.agi.messages import (
@@ -29,7 +40,15 @@ from agi_monitor.agi.messages import (
     Reply,
     command,
 )
-from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, LocalProtocolError, WrongUsage
+from agi_monitor.errors import (
+    AgiMonitorError,
+    CallEnded,
+    CommandFailed,
+    InvalidCommand,
+    LocalProtocolError,
+    RemoteProtocolError,
+    WrongUsage,
+)
 from agi_monitor.limits import Limits
 
 PLAYBACK = frozenset(
@@ -63,6 +82,13 @@ DATETIME_FORMAT = "ABdY 'digits/at' IMp"
 """Asterisk's own for English (handle_saydatetime, res_agi.c)."""
 
 
+# -- what a script may catch: each is pyst2's exception and ours, so one except fits both ----------------------------
+
+
+class Hangup(CallEnded, AGIHangup):  # type: ignore[misc]  # pyst2 is untyped
+    """The caller is gone."""
+
+
 class ResultHangup(CallEnded, AGIResultHangup):  # type: ignore[misc]  # pyst2 is untyped
     """The caller hung up while a command ran."""
 
@@ -77,6 +103,44 @@ class SighupHangup(CallEnded, AGISIGHUPHangup):  # type: ignore[misc]  # pyst2 i
 
 class SigpipeHangup(CallEnded, AGISIGPIPEHangup):  # type: ignore[misc]  # pyst2 is untyped
     """The connection to Asterisk is gone."""
+
+
+class NotSent(LocalProtocolError, AGIError):  # type: ignore[misc]  # pyst2 is untyped
+    """The script was about to send something that Asterisk would misread. Nothing was sent."""
+
+
+class NotAGI(RemoteProtocolError, AGIError):  # type: ignore[misc]  # pyst2 is untyped
+    """The peer sent something that is not AGI, or more than the limits allow."""
+
+
+class AppError(CommandFailed, AGIAppError):  # type: ignore[misc]  # pyst2 is untyped
+    """Asterisk answered a command with an error."""
+
+
+class UnknownCommand(InvalidCommand, AppError, AGIInvalidCommand):  # type: ignore[misc]  # pyst2 is untyped
+    """510: this Asterisk does not know the command."""
+
+
+class UsageError(WrongUsage, AppError, AGIUsageError):  # type: ignore[misc]  # pyst2 is untyped
+    """520: Asterisk knows the command, but not with these arguments."""
+
+
+_AS_PYST2: Mapping[type[AgiMonitorError], type[AgiMonitorError]] = {
+    CallEnded: Hangup,
+    LocalProtocolError: NotSent,
+    RemoteProtocolError: NotAGI,
+}
+"""The errors of a line, which knows nothing of pyst2, and what a script catches."""
+
+
+def as_pyst2(error: AgiMonitorError) -> AgiMonitorError:
+    """Return an error of a line as one of pyst2's; one that is so already, or never comes to a script, as it is.
+
+    Parameters:
+        error: that a line has raised.
+    """
+    known = _AS_PYST2.get(type(error))
+    return error if known is None else known(*error.args).with_traceback(error.__traceback__)
 
 
 class Keyed(str):
@@ -280,7 +344,10 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
         self.stdin = sys.stdin if stdin is None else stdin
         self.stdout = sys.stdout if stdout is None else stdout
         self.stderr = sys.stderr if stderr is None else stderr
-        self._line: Line = StreamLine(self.stdin, self.stdout) if line is None else line
+        try:
+            self._line: Line = StreamLine(self.stdin, self.stdout) if line is None else line
+        except AgiMonitorError as error:
+            raise as_pyst2(error) from error.__cause__
         self._command: Command | None = None
         self.env: dict[str, str] = {name: text.strip() for name, text in self._line.request.variables.items()}
 
@@ -292,11 +359,17 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
 
     def test_hangup(self) -> None:
         """Raise ``AGIHangup``, once, when the caller has hung up and the script does not know yet."""
-        self._line.test_hangup()
+        try:
+            self._line.test_hangup()
+        except AgiMonitorError as error:
+            raise as_pyst2(error) from error.__cause__
 
     def send_command(self, command: str, *args: object) -> None:
         """Say which command comes next; ``get_result`` sends it and waits."""
-        self._command = raw_command(" ".join([_text(command).strip(), *map(_text, args)]))
+        try:
+            self._command = raw_command(" ".join([_text(command).strip(), *map(_text, args)]))
+        except LocalProtocolError as error:
+            raise as_pyst2(error) from None
 
     def get_result(self, stdin: Any = None) -> dict[str, tuple[str, str]]:
         """The result of the command that was sent last.
@@ -306,26 +379,32 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
         """
         sent, self._command = self._command, None
         if sent is None:
-            raise LocalProtocolError("no command was sent")
-        reply = self._line.perform(sent)
+            raise NotSent("no command was sent")
+        reply = self._perform(sent)
         if reply.code == 510:
-            raise InvalidCommand(sent.verb, reply.code, reply.text)
+            raise UnknownCommand(sent.verb, reply.code, reply.text)
         if reply.code == 511:
             raise SighupHangup(f"{sent.verb}: the channel has hung up")
         if reply.code != 200:
-            raise WrongUsage(sent.verb, reply.code, reply.text)
+            raise UsageError(sent.verb, reply.code, reply.text)
         if reply.result == "-1":
             self._stay_alive(sent.verb)
-            raise CommandFailed(sent.verb, reply.code, reply.text)
+            raise AppError(sent.verb, reply.code, reply.text)
         result = {"result": (reply.result, reply.data or "")}
         if reply.end_position is not None:
             result["endpos"] = (str(reply.end_position), "")
         return result
 
+    def _perform(self, command: Command) -> Reply:
+        try:
+            return self._line.perform(command)
+        except AgiMonitorError as error:
+            raise as_pyst2(error) from error.__cause__
+
     def _stay_alive(self, verb: str) -> None:
         """-1 is a failure or a hang-up. A dead channel does not permit CHANNEL STATUS."""
         try:
-            dead = self._line.perform(command("CHANNEL STATUS")).code == 511
+            dead = self._perform(command("CHANNEL STATUS")).code == 511
         except CallEnded:
             dead = True
         if dead:

@@ -15,9 +15,10 @@ or a failure, never "one of the two".
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -180,6 +181,10 @@ def digit_of(number: int) -> str:
     return chr(number) if 0 < number < 128 else ""
 
 
+def _as_it_is(deferred: Deferred[Reply]) -> Deferred[Reply]:
+    return deferred
+
+
 class Session:
     """One FastAGI conversation, as its story sees it.
 
@@ -201,7 +206,7 @@ class Session:
         self.ended: EndReason | None = None
         self.refused = False
         self._wire = wire
-        self._deferring_wire = wire  # stays where a handler for asyncio is given futures
+        self._awaited: Callable[[Deferred[Reply]], Awaitable[Reply]] = _as_it_is
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.request.channel!r}>"
@@ -218,6 +223,24 @@ class Session:
         """
         self._wire.end(reason)
 
+    def awaiting(self, convert: Callable[[Deferred[Any]], Awaitable[Any]]) -> None:
+        """Await something else than Twisted's Deferred from now on, in the session and in its sound.
+
+        Parameters:
+            convert: makes it of a Deferred.
+        """
+        self._awaited = convert
+        if self.audio is not None:
+            self.audio.awaiting(convert)
+
+    def send(self, command: Command) -> Deferred[Reply]:
+        """Send one command, whatever is awaited otherwise. Its reply is not looked at.
+
+        Parameters:
+            command: made by ``agi_monitor.command``.
+        """
+        return self._wire.perform(command)
+
     def refuse(self) -> None:
         """When the story is over, tell Asterisk ``failure``: it sets AGISTATUS to FAILURE (run_agi, res_agi.c)."""
         self.refused = True
@@ -231,7 +254,7 @@ class Session:
         Raises:
             CallEnded, InvalidCommand, WrongUsage: as every method.
         """
-        reply = await self._wire.perform(command)
+        reply = await self._awaited(self._wire.perform(command))
         code = reply.code
         if code == 200:
             return reply

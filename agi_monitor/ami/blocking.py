@@ -20,6 +20,7 @@ from typing import Any
 
 import asterisk.manager
 import structlog
+from asterisk.manager import ManagerAuthException, ManagerSocketException
 
 from agi_monitor.ami.connection import NEED_DATA, AMIConnection, Closed, Event, Greeting, Response
 from agi_monitor.ami.limits import AMILimits
@@ -78,7 +79,19 @@ class ManagerMsg(asterisk.manager.ManagerMsg):  # type: ignore[misc]  # pyst2 is
             self.headers["Output"] = self.data
 
 
-class SocketFailed(Disconnected):
+class ConnectionLost(Disconnected, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
+    """There is no connection, or it was lost before the answer came: pyst2's exception and ours, as all here are."""
+
+
+class AnswerMissing(NoAnswer, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
+    """An action was not answered in time."""
+
+
+class AccountRefused(LoginRefused, ManagerAuthException):  # type: ignore[misc]  # pyst2 is untyped
+    """The account or the secret is wrong."""
+
+
+class SocketFailed(ConnectionLost):
     """The connection could not be made.
 
     Parameters:
@@ -127,7 +140,7 @@ class _Line:
         answer: SimpleQueue[Message | None] = SimpleQueue()
         with self._state:
             if not self.is_open:
-                raise Disconnected(f"{asked.name}: not connected")
+                raise ConnectionLost(f"{asked.name}: not connected")
             wire = self._connection.send(asked)
             self._waiting[asked.action_id] = answer
         try:
@@ -136,15 +149,15 @@ class _Line:
             message = answer.get(timeout=seconds)
         except OSError as error:
             self.close()  # a part of the action may have gone
-            raise Disconnected(f"{asked.name}: {error.strerror}") from error
+            raise ConnectionLost(f"{asked.name}: {error.strerror}") from error
         except Empty:
-            raise NoAnswer(asked.name, seconds) from None
+            raise AnswerMissing(asked.name, seconds) from None
         finally:
             with self._state:
                 self._waiting.pop(asked.action_id, None)
                 self._connection.forget(asked)
         if message is None:
-            raise Disconnected(f"{asked.name}: {self._why}")
+            raise ConnectionLost(f"{asked.name}: {self._why}")
         return message
 
     def close(self) -> None:
@@ -290,7 +303,7 @@ class BlockingManager(asterisk.manager.Manager):  # type: ignore[misc]  # pyst2 
             greeting = None
         if greeting is None:
             line.close()
-            raise Disconnected(f"{host}:{port} did not greet as Asterisk's manager interface does")
+            raise ConnectionLost(f"{host}:{port} did not greet as Asterisk's manager interface does")
         self._line = line
         self.title, self.version = "Asterisk Call Manager", greeting.version
         self._dispatcher = threading.Thread(
@@ -314,7 +327,7 @@ class BlockingManager(asterisk.manager.Manager):  # type: ignore[misc]  # pyst2 
         key = challenge_key(challenge, secret)
         answer = self.send_action({"Action": "Login", "AuthType": "MD5", "Username": username, "Key": key})
         if not answer.message.is_success:
-            raise LoginRefused(answer.message.text("Message"))
+            raise AccountRefused(answer.message.text("Message"))
         return answer
 
     def send_action(self, cdict: Mapping[str, object] | None = None, **kwargs: object) -> ManagerMsg:
@@ -341,7 +354,7 @@ class BlockingManager(asterisk.manager.Manager):  # type: ignore[misc]  # pyst2 
         ]
         asked = Action(name, action(name, *pairs).headers, action_id)
         if self._line is None:
-            raise Disconnected(f"{name}: not connected")
+            raise ConnectionLost(f"{name}: not connected")
         return ManagerMsg(self._line.ask(asked, self._seconds(name, headers)))
 
     def _seconds(self, name: str, headers: Mapping[str, object]) -> float:

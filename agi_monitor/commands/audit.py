@@ -26,9 +26,12 @@ from agi_monitor.audit.selection import Row, Selection, hold, holds, moment
 from agi_monitor.audit.verification import Verdict
 from agi_monitor.commands import audit_tables as tables
 from agi_monitor.commands import terminal
+from agi_monitor.commands.console import console
+from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.whoami import whoami
-from agi_monitor.config import document
-from agi_monitor.config.settings import Config, load
+from agi_monitor.config import yaml
+from agi_monitor.config.loading import load
+from agi_monitor.config.sections import Config
 from agi_monitor.errors import AgiMonitorError, AuditUnavailable, ConfigError
 from agi_monitor.shown import in_json, visible
 from agi_monitor.storage.audit import reading
@@ -145,6 +148,8 @@ def audit() -> None:
     default=100,
     help="Show at most N records, newest last (default: 100).",
 )
+@json_option
+@config_option
 def list_(
     config_path: Path,
     as_json: bool,
@@ -158,7 +163,7 @@ def list_(
     selection = _selection(options)
     last: deque[Row] = deque(maxlen=limit)
     count = 0
-    with terminal.failing(), _source(files, store, nodes, config_path) as opened:
+    with _source(files, store, nodes, config_path) as opened:
         for record in _records(opened, selection):
             last.append(record)
             count += 1
@@ -166,7 +171,7 @@ def list_(
         click.echo(json.dumps({"records": list(last), "earlier": count - len(last)}, indent=1))
         return
     if last:
-        terminal.console().print(tables.records_table(list(last)))
+        console().print(tables.records_table(list(last)))
     if count > len(last):
         terminal.say(f"{count - len(last)} earlier records are not shown; use --limit or export", err=True)
     elif not count:
@@ -191,6 +196,7 @@ def list_(
     help="Write to this file, readable by its owner and group.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
+@config_option
 def export(
     config_path: Path,
     as_json: bool,
@@ -207,7 +213,6 @@ def export(
     """
     selection = _selection(options)
     with (
-        terminal.failing(),
         _source(files, store, nodes, config_path) as opened,
         terminal.output(path, 0o640) as out,
     ):
@@ -242,6 +247,8 @@ def export(
 @click.option(
     "--partial", is_flag=True, help="FILES are part of an audit: accept that it begins earlier and ends later."
 )
+@json_option
+@config_option
 def verify(
     config_path: Path,
     as_json: bool,
@@ -259,19 +266,18 @@ def verify(
     FILES may be in any order. Without them, the server's own end of the chain and keys are used. The keys of the
     other servers of a store are not here: without --key any matching signature counts for them, and a note says so.
     """
-    with terminal.failing():
-        given = [key for path in key_paths for key in trusted_keys(path, given=True)]
-        own = [] if files else _own_keys(config_path)
-        with _source(files, store, nodes, config_path) as opened:
-            source = opened.source
-            if isinstance(source, Table):
-                if expect and len(source.nodes) > 1:
-                    raise click.UsageError("--expect is a record of one server: name it with --node")
-                verdicts = _verify_table(source, _config(config_path), given, own, expect, partial)
-            else:
-                state = None if files else _config(config_path).state.directory
-                verdict = source.verify([*given, *own], expect, state, partial=partial, progress=opened.progress)
-                verdicts = {"": verdict}
+    given = [key for path in key_paths for key in trusted_keys(path, given=True)]
+    own = [] if files else _own_keys(config_path)
+    with _source(files, store, nodes, config_path) as opened:
+        source = opened.source
+        if isinstance(source, Table):
+            if expect and len(source.nodes) > 1:
+                raise click.UsageError("--expect is a record of one server: name it with --node")
+            verdicts = _verify_table(source, _config(config_path), given, own, expect, partial)
+        else:
+            state = None if files else _config(config_path).state.directory
+            verdict = source.verify([*given, *own], expect, state, partial=partial, progress=opened.progress)
+            verdicts = {"": verdict}
     ok = all(verdict.ok and not verdict.is_empty for verdict in verdicts.values())
     if as_json and isinstance(source, Table):
         rows = [{"node": node, **tables.verdict_row(one, [])} for node, one in verdicts.items()]
@@ -308,7 +314,7 @@ def _verify_table(
 def _tell_verdict(verdict: Verdict) -> None:
     terminal.say("\n".join(tables.verdict_lines(verdict)))
     if not verdict.ok:
-        terminal.console().print(tables.findings_table(verdict))
+        console().print(tables.findings_table(verdict))
         terminal.say(f"{len(verdict.findings)} findings: this is not what was written")
     else:
         terminal.say("the audit has no records" if verdict.is_empty else "nothing was changed")
@@ -322,6 +328,8 @@ def _tell_verdict(verdict: Verdict) -> None:
 @click.option(
     "--limit", type=click.IntRange(1, MAX_SHOWN), default=100, help="Show at most N records (default: 100)."
 )
+@json_option
+@config_option
 def compare(
     config_path: Path,
     as_json: bool,
@@ -392,7 +400,7 @@ def _tell_comparison(comparison: Comparison, limit: int, as_json: bool) -> bool:
         )
         return not sum(only)
     if found:
-        terminal.console().print(tables.differences_table(found))
+        console().print(tables.differences_table(found))
     for name, one, more in zip(tables.PLACES, comparison.counts, only, strict=True):
         terminal.say(f"{name}: {one.records} records, {more} of them not in the other")
         if one.removed:
@@ -405,10 +413,11 @@ def _tell_comparison(comparison: Comparison, limit: int, as_json: bool) -> bool:
 
 
 @audit.command()
+@json_option
+@config_option
 def key(config_path: Path, as_json: bool) -> None:
     """Print the public keys that verify the checkpoints. Keep them on another machine."""
-    with terminal.failing():
-        keys = trusted_keys(_config(config_path).state.directory / PUBLIC_FILE)
+    keys = trusted_keys(_config(config_path).state.directory / PUBLIC_FILE)
     if as_json:
         click.echo(json.dumps({"keys": [{"key": one, "pem": pem(one).decode()} for one in keys]}, indent=1))
     else:
@@ -418,6 +427,8 @@ def key(config_path: Path, as_json: bool) -> None:
 @audit.command()
 @_reading
 @_selecting
+@json_option
+@config_option
 def report(
     config_path: Path,
     as_json: bool,
@@ -429,7 +440,7 @@ def report(
     """Show how long each agent was heard, and how long each supervisor listened."""
     minutes = Minutes()
     selection = _selection(options)
-    with terminal.failing(), _source(files, store, nodes, config_path) as opened:
+    with _source(files, store, nodes, config_path) as opened:
         for record in _records(opened, selection):
             minutes.add(record)
     agents, supervisors = minutes.agents(), minutes.supervisors()
@@ -437,16 +448,18 @@ def report(
         rows = {"agents": [one.row() for one in agents], "supervisors": [one.row() for one in supervisors]}
         click.echo(json.dumps(rows, indent=1))
         return
-    console = terminal.console()
-    console.print(tables.heard_table(agents, "agent", "supervisors"))
-    console.print()
-    console.print(tables.heard_table(supervisors, "supervisor", "agents"))
+    screen = console()
+    screen.print(tables.heard_table(agents, "agent", "supervisors"))
+    screen.print()
+    screen.print(tables.heard_table(supervisors, "supervisor", "agents"))
 
 
 @audit.command()
 @_reading
 @_selecting
 @click.option("--group", "groups", multiple=True, help="Only agents in this group of the configuration.")
+@json_option
+@config_option
 def sampling(
     config_path: Path,
     as_json: bool,
@@ -463,14 +476,13 @@ def sampling(
     """
     counted = Sampling()
     selection = _selection(options)
-    with terminal.failing():
-        agents: list[str] = []
-        if groups or not files:
-            entries = _config(config_path).agents
-            agents = [one for one, entry in entries.items() if not groups or not set(groups).isdisjoint(entry.groups)]
-        with _source(files, store, nodes, config_path) as opened:
-            for record in _records(opened, selection):
-                counted.add(record)
+    agents: list[str] = []
+    if groups or not files:
+        entries = _config(config_path).agents
+        agents = [one for one, entry in entries.items() if not groups or not set(groups).isdisjoint(entry.groups)]
+    with _source(files, store, nodes, config_path) as opened:
+        for record in _records(opened, selection):
+            counted.add(record)
     if not groups:
         agents = [*agents, *counted.heard()]
     shares = counted.shares(agents) if agents else []
@@ -480,7 +492,7 @@ def sampling(
     if not sum(share.visits for share in shares):
         click.echo("no visits", err=True)
         return
-    terminal.console().print(tables.shares_table(shares))
+    console().print(tables.shares_table(shares))
     first, visits = shares[0], sum(share.visits for share in shares)
     terminal.say(
         f"\n{visits} visits to {len(shares)} agents. If each had been equally likely to go to any, the chance "
@@ -502,6 +514,8 @@ def sampling(
 )
 @click.option("--hold-file", type=INPUT, help="File with such holds, one per line.")
 @click.option("--apply", is_flag=True, help="Remove them. Without this, only show what would be removed.")
+@json_option
+@config_option
 def retain(
     config_path: Path,
     as_json: bool,
@@ -521,17 +535,16 @@ def retain(
     kept = _holds(texts, hold_file)
     now = datetime.fromtimestamp(time.time(), UTC)
     left: Path | None = None
-    with terminal.failing():
-        config = _config(config_path)
-        given = [key for path in key_paths for key in trusted_keys(path, given=True)]
-        keys = trusted_keys(config.state.directory / PUBLIC_FILE)
-        signer = audit_key(config.state.directory, make=False) if apply else None
-        counts = signed_by([*given, *keys])
-        order = Order(now - timedelta(days=days), kept, whoami(), f"older than {days} days", now, counts)
-        if config.audit.file is None or store or nodes:
-            outcomes = _retain_table(config, nodes, order, given, keys, signer)
-        else:
-            outcomes, left = _retain_files(config, config.audit.file, order, [*given, *keys], signer)
+    config = _config(config_path)
+    given = [key for path in key_paths for key in trusted_keys(path, given=True)]
+    keys = trusted_keys(config.state.directory / PUBLIC_FILE)
+    signer = audit_key(config.state.directory, make=False) if apply else None
+    counts = signed_by([*given, *keys])
+    order = Order(now - timedelta(days=days), kept, whoami(), f"older than {days} days", now, counts)
+    if config.audit.file is None or store or nodes:
+        outcomes = _retain_table(config, nodes, order, given, keys, signer)
+    else:
+        outcomes, left = _retain_files(config, config.audit.file, order, [*given, *keys], signer)
     _tell(outcomes, apply, as_json, left)
 
 
@@ -658,11 +671,11 @@ def _holds(texts: Sequence[str], file: Path | None) -> list[Selection]:
 def _text(path: Path) -> str:
     """What a file says that an administrator has named; ``-`` is standard input."""
     try:
-        content = sys.stdin.buffer.read(document.MAX_BYTES + 1) if str(path) == "-" else document.read(path)
+        content = sys.stdin.buffer.read(yaml.MAX_BYTES + 1) if str(path) == "-" else yaml.read(path)
     except OSError as error:
         terminal.fail(f"{path}: cannot be read: {error.strerror}")
-    if len(content) > document.MAX_BYTES:
-        terminal.fail(f"{path}: is larger than {document.MAX_BYTES} bytes")
+    if len(content) > yaml.MAX_BYTES:
+        terminal.fail(f"{path}: is larger than {yaml.MAX_BYTES} bytes")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

@@ -9,9 +9,8 @@ from pathlib import Path
 import click
 
 from agi_monitor.commands import terminal
-from agi_monitor.config import document
+from agi_monitor.config import yaml
 from agi_monitor.dialplan import discovery
-from agi_monitor.errors import AgiMonitorError
 
 
 @click.command()
@@ -37,11 +36,7 @@ def discover(folder: Path, lists: tuple[Path, ...], as_json: bool) -> None:
     Reads pjsip.conf, voicemail.conf (only names) and queues.conf (a queue becomes a group). Prints what it did not
     understand on standard error. Never makes a supervisor, a rule or a PIN. Exit code 1 when no agent was found.
     """
-    try:
-        found = discovery.look(folder, lists)
-    except AgiMonitorError as error:
-        terminal.say(str(error), err=True)
-        sys.exit(1)
+    found = discovery.look(folder, lists)
     agents = found.agents()
     if as_json:
         click.echo(json.dumps({"agents": agents, "notes": found.notes}, indent=1))
@@ -50,5 +45,5 @@ def discover(folder: Path, lists: tuple[Path, ...], as_json: bool) -> None:
             terminal.say(note, err=True)
         terminal.say(f"{len(agents)} agents, {len(found.notes)} notes", err=True)
         if agents:
-            terminal.data(document.text({"agents": agents}))
+            terminal.data(yaml.text({"agents": agents}))
     sys.exit(0 if agents else 1)

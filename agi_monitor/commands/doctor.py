@@ -16,13 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from agi_monitor.commands import terminal
+from agi_monitor.commands.console import console
 from agi_monitor.commands.install import SECRET_VARIABLE, Login, log_in
+from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.doctor.audio import Party, TestCall, rows
 from agi_monitor.doctor.checks import CHECKS
 from agi_monitor.doctor.evidence import NO_ACCOUNT
 from agi_monitor.doctor.findings import Check, Outcome, Result, Severity, examine, exit_code
-from agi_monitor.errors import AgiMonitorError
 from agi_monitor.supervision import chanspy
 
 PIPE_COLUMNS = 120
@@ -76,6 +77,8 @@ def _chosen(only: Sequence[str], skip: Sequence[str]) -> list[Check]:
     help="Make three test calls on the PBX, 15 seconds in all, and measure who hears whom. The account needs "
     "'call,originate' in 'write' and 'call' in 'read' as well.",
 )
+@json_option
+@config_option
 def doctor(
     config_path: Path,
     as_json: bool,
@@ -99,28 +102,22 @@ def doctor(
     # Only now: what it takes to look is much, and the other commands need none of it.
     from agi_monitor.doctor import gathering, sample_calls
 
-    try:
-        with ExitStack() as stack:
-            config = load_with_people(config_path)
-            evidence = gathering.of_configuration(config, datetime.now(UTC))
-            evidence = gathering.of_house(gathering.of_files(evidence, config, folder), config)
-            login = Login(ami_host, ami_port, ami_user)
-            session = log_in(stack, config, login, sample_calls.EVENTS if audio else frozenset())
-            if session is not None:
-                evidence = gathering.of_pbx(evidence, config, session)
-            results = list(examine(checks, evidence))
-            calls: list[TestCall] = []
-            if audio and session is not None:
-                context = f"{evidence.context}-doctor"
-                made = sample_calls.SampleCalls(
-                    session, context, secrets.token_hex(4), chanspy.arguments, time.monotonic
-                )
-                calls = list(_told(made.calls(), as_json))
-            if audio:
-                results.append(_of_calls(calls))
-    except AgiMonitorError as error:
-        terminal.say(str(error), err=True)
-        sys.exit(1)
+    with ExitStack() as stack:
+        config = load_with_people(config_path)
+        evidence = gathering.of_configuration(config, datetime.now(UTC))
+        evidence = gathering.of_house(gathering.of_files(evidence, config, folder), config)
+        login = Login(ami_host, ami_port, ami_user)
+        session = log_in(stack, config, login, sample_calls.EVENTS if audio else frozenset())
+        if session is not None:
+            evidence = gathering.of_pbx(evidence, config, session)
+        results = list(examine(checks, evidence))
+        calls: list[TestCall] = []
+        if audio and session is not None:
+            context = f"{evidence.context}-doctor"
+            made = sample_calls.SampleCalls(session, context, secrets.token_hex(4), chanspy.arguments, time.monotonic)
+            calls = list(_told(made.calls(), as_json))
+        if audio:
+            results.append(_of_calls(calls))
     if as_json:
         click.echo(json.dumps({"results": [one.record() for one in results], **_matrix(calls)}, indent=1))
     else:
@@ -167,33 +164,33 @@ def _list(checks: Sequence[Check], as_json: bool) -> None:
     table = Table("Check", "Severity", "Looks for", box=None, pad_edge=False)
     for one in checks:
         table.add_row(one.id, one.severity, one.title)
-    terminal.console(PIPE_COLUMNS).print(table)
+    console(PIPE_COLUMNS).print(table)
 
 
 def _show(results: Sequence[Result], calls: Sequence[TestCall]) -> None:
-    console = terminal.console(PIPE_COLUMNS)
+    screen = console(PIPE_COLUMNS)
     worst_first = sorted(results, key=lambda result: [*Severity].index(result.check.severity), reverse=True)
     for result in worst_first:
         if result.outcome is Outcome.FOUND:
             check = result.check
-            console.print(Text(f"{check.severity}: {check.title} [{check.id}]", f"bold {COLOURS[check.severity]}"))
+            screen.print(Text(f"{check.severity}: {check.title} [{check.id}]", f"bold {COLOURS[check.severity]}"))
             for line in result.evidence:
-                console.print(Text(f"  {terminal.readable(line)}"))
-            console.print(Text(f"  Why: {check.why}", "dim"))
-            console.print(Text(f"  Fix: {check.fix}\n"))
+                screen.print(Text(f"  {terminal.readable(line)}"))
+            screen.print(Text(f"  Why: {check.why}", "dim"))
+            screen.print(Text(f"  Fix: {check.fix}\n"))
     for call in calls:
         table = Table(f"{call.mode}", *(f"{party} speaks" for party in Party), box=None, pad_edge=False)
         for row in rows(call):
             table.add_row(*row)
-        console.print(table)
-        console.print()
+        screen.print(table)
+        screen.print()
     left = [result for result in results if result.outcome is Outcome.NOT_CHECKED]
     for result in left:
-        console.print(Text(f"not checked: {result.check.id}: {terminal.readable(result.evidence[0])}", "yellow"))
+        screen.print(Text(f"not checked: {result.check.id}: {terminal.readable(result.evidence[0])}", "yellow"))
     found = [result for result in results if result.outcome is Outcome.FOUND]
     fine = len(results) - len(found) - len(left)
     counts = [_counted(sum(one.check.severity is kind for one in found), kind) for kind in reversed(Severity)]
-    console.print(f"{len(results)} checks: {fine} fine, {', '.join(counts)}, {len(left)} not checked")
+    screen.print(f"{len(results)} checks: {fine} fine, {', '.join(counts)}, {len(left)} not checked")
 
 
 def _counted(number: int, what: str) -> str:

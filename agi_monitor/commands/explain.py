@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from agi_monitor.commands import terminal
+from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.config import translation
-from agi_monitor.errors import AgiMonitorError
 from agi_monitor.model import Direction, Mode
-from agi_monitor.rights.authorization import Allowed, Request
+from agi_monitor.rights.authorization import Allowed, SpyAsk
 from agi_monitor.rights.explain import explain as explain_request
 from agi_monitor.rights.explain import lines, record
 
@@ -58,6 +58,8 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
     default=0.0,
     help="Minutes that the supervisor has listened already (default: 0).",
 )
+@json_option
+@config_option
 def explain(
     config_path: Path,
     as_json: bool,
@@ -76,11 +78,7 @@ def explain(
 
     Uses the rules of the configuration, not the running server. Exit code 1 when it is not allowed.
     """
-    try:
-        config = load_with_people(config_path)
-    except AgiMonitorError as error:
-        terminal.say(str(error), err=True)
-        sys.exit(1)
+    config = load_with_people(config_path)
     policy = translation.policy(config)
     person = next((one for one in policy.supervisors.values() if one.id == supervisor), None)
     if person is None:
@@ -89,7 +87,7 @@ def explain(
     whose = policy.agent_for(min(person.endpoints), agent) or policy.agents.get(agent)
     if whose is None:
         raise click.BadParameter(f"{agent!r} is not an agent in {config_path}", param_hint="AGENT")
-    request = Request(
+    request = SpyAsk(
         supervisor=person,
         agent=whose,
         mode=Mode(mode),

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from agi_monitor.commands import terminal
+from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.config import translation
-from agi_monitor.config.settings import Config
+from agi_monitor.config.sections import Config
 from agi_monitor.dialplan.parse import parse
 from agi_monitor.dialplan.render import DIALPLAN
 from agi_monitor.dialplan.render import render as render_dialplan
@@ -107,6 +108,8 @@ def _common(command: Command) -> Command:
 @click.command()
 @_common
 @click.option("--check", is_flag=True, help="Change nothing; check that the PBX has loaded what is rendered.")
+@json_option
+@config_option
 def install(
     config_path: Path,
     as_json: bool,
@@ -126,7 +129,7 @@ def install(
     is not what was rendered, everything is put back. Without it the commands to do so are printed.
     """
     login = Login(ami_host, ami_port, ami_user)
-    with terminal.failing(), ExitStack() as stack:
+    with ExitStack() as stack:
         config = load_with_people(config_path)
         site = translation.site(config)
         rendered = render_dialplan(site, config.dialplan.templates)
@@ -177,6 +180,8 @@ def install(
 
 @click.command()
 @_common
+@json_option
+@config_option
 def uninstall(
     config_path: Path,
     as_json: bool,
@@ -191,7 +196,7 @@ def uninstall(
 ) -> None:
     """Remove what install put into Asterisk's folder. Files not changed since are restored."""
     login = Login(ami_host, ami_port, ami_user)
-    with terminal.failing(), ExitStack() as stack:
+    with ExitStack() as stack:
         places = _places(stack, folder, books)
         recovered = _recover(places, dry_run)
         present = _present(places)
@@ -325,18 +330,17 @@ def _agreed(
         terminal.say("".join(_masked(_without_the_sites(change), masked)), nl=False, err=as_json)
     for note in plan.notes:
         terminal.say(note, err=True)
-    final = [one for one in plan.conflicts if plans.is_final(one)]
-    if final or (plan.conflicts and not force):
+    is_final = any(one.is_final for one in plan.conflicts)
+    if is_final or (plan.conflicts and not force):
+        wrong = [one.text for one in plan.conflicts]
         hint = (
             ""
-            if final
+            if is_final
             else "\nlook at the difference; --force goes on, and keeps the old content beside the manifest"
         )
         if as_json:
-            click.echo(
-                json.dumps({"state": "refused", "files": _states(plan), "wrong": plan.conflicts, "foreign": []})
-            )
-        terminal.fail("\n".join(plan.conflicts) + hint)
+            click.echo(json.dumps({"state": "refused", "files": _states(plan), "wrong": wrong, "foreign": []}))
+        terminal.fail("\n".join(wrong) + hint)
     if dry_run:
         _report(as_json, "dry run", plan, [], [])
         return False

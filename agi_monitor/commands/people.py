@@ -18,9 +18,13 @@ from pydantic import ValidationError
 
 from agi_monitor.commands import people_tables as tables
 from agi_monitor.commands import terminal
+from agi_monitor.commands.console import console
+from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people, store
 from agi_monitor.commands.whoami import whoami
-from agi_monitor.config import document, people_csv
+from agi_monitor.config import document, people_csv, yaml
+from agi_monitor.config.checks import tenant_mistakes
+from agi_monitor.config.loading import load
 from agi_monitor.config.people import (
     AgentEntry,
     Change,
@@ -34,7 +38,7 @@ from agi_monitor.config.people import (
     tree,
     without_pins,
 )
-from agi_monitor.config.settings import Config, load, tenant_mistakes
+from agi_monitor.config.sections import Config
 from agi_monitor.errors import ConfigError
 from agi_monitor.shown import visible
 from agi_monitor.storage.people_table import PeopleTable
@@ -55,10 +59,11 @@ def people() -> None:
 
 @people.command("list")
 @click.option("--group", help="Only those in this group.")
+@json_option
+@config_option
 def list_(config_path: Path, as_json: bool, group: str | None) -> None:
     """List supervisors and agents."""
-    with terminal.failing():
-        found = load_with_people(config_path).people
+    found = load_with_people(config_path).people
     if group is not None:
         found = found.model_copy(
             update={
@@ -76,7 +81,7 @@ def list_(config_path: Path, as_json: bool, group: str | None) -> None:
         (tables.agents_table(found.agents), found.agents),
     ):
         if rows:
-            terminal.console().print(table)
+            console().print(table)
             click.echo()
     if not found.supervisors and not found.agents:
         click.echo("no people", err=True)
@@ -96,6 +101,8 @@ def add() -> None:
 @click.option("--name", default="", help="Name shown to people.")
 @click.option("--language", help="Language of the prompts, such as de.")
 @click.option("--tenant", help="Company whose agents they may hear, one of 'tenants'.")
+@json_option
+@config_option
 def add_supervisor(
     config_path: Path,
     as_json: bool,
@@ -123,6 +130,8 @@ def add_supervisor(
 @click.option("--protected", is_flag=True, help="Protect the agent: no supervisor may listen.")
 @click.option("--tenant", help="Company they work for, one of 'tenants'.")
 @click.option("--dialled", help="Digits dialled for them, where EXTENSION is a name.")
+@json_option
+@config_option
 def add_agent(
     config_path: Path,
     as_json: bool,
@@ -154,6 +163,8 @@ def _add(config_path: Path, as_json: bool, section: str, name: str, fields: dict
 
 @people.command()
 @click.argument("who")
+@json_option
+@config_option
 def disable(config_path: Path, as_json: bool, who: str) -> None:
     """Disable WHO, a supervisor's id or an agent's extension. Their data is kept."""
     _change(config_path, as_json, lambda before: _with(before, who, {"disabled": True}))
@@ -161,6 +172,8 @@ def disable(config_path: Path, as_json: bool, who: str) -> None:
 
 @people.command()
 @click.argument("who")
+@json_option
+@config_option
 def enable(config_path: Path, as_json: bool, who: str) -> None:
     """Re-enable WHO after 'disable'."""
     _change(config_path, as_json, lambda before: _with(before, who, {"disabled": False}))
@@ -170,6 +183,8 @@ def enable(config_path: Path, as_json: bool, who: str) -> None:
 @click.argument("extension")
 @click.option("--text", required=True, help="Version of the text that they were given.")
 @click.option("--on", "day", help="Date, such as 2026-11-25 (default: today).")
+@json_option
+@config_option
 def told(config_path: Path, as_json: bool, extension: str, text: str, day: str | None) -> None:
     """Record that the agent with this EXTENSION was told about monitoring."""
     fields: dict[str, object] = {"told": day or date.today().isoformat(), "told_text": text}
@@ -190,6 +205,8 @@ def told(config_path: Path, as_json: bool, extension: str, text: str, day: str |
 @click.option("--replace", is_flag=True, help="Delete entries missing from FILE (default: keep them).")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@json_option
+@config_option
 def import_(
     config_path: Path, as_json: bool, file: Path, format_: str | None, replace: bool, dry_run: bool, yes: bool
 ) -> None:
@@ -200,36 +217,35 @@ def import_(
     """
     if str(file) == "-" and not (yes or dry_run):
         terminal.fail("with - there is no terminal to ask: use --yes, or --dry-run to look first")
-    with terminal.failing():
-        config = load(config_path).config
-        try:
-            # Not the file itself: it may be a FIFO, or have no end.
-            content = sys.stdin.buffer.read(document.MAX_BYTES + 1) if str(file) == "-" else document.read(file)
-        except OSError as error:
-            terminal.fail(f"{file}: cannot be read: {error.strerror}")
-        is_csv = format_ == "csv" or (format_ is None and file.suffix.lower() == ".csv")
-        if is_csv and replace:
-            terminal.fail("CSV has no rules, so it cannot replace everything: use YAML")
-        with _table(config) as table:
-            before = table.load()
-            given = people_csv.read(content, str(file), before) if is_csv else _yaml(content, str(file))
-            after = taken_in(before, given, replace=replace)
-            found = [f"{document.place(where)}: {what}" for where, what in problems(after)]
-            if found:
-                raise ConfigError(*found)
-            _check_tenants(config, after)
-            changes = differences(before, after)
-            if changes and not dry_run and not yes:
-                _show(changes)
-                click.confirm("Make these changes?", abort=True, err=True)
+    config = load(config_path).config
+    try:
+        # Not the file itself: it may be a FIFO, or have no end.
+        content = sys.stdin.buffer.read(yaml.MAX_BYTES + 1) if str(file) == "-" else yaml.read(file)
+    except OSError as error:
+        terminal.fail(f"{file}: cannot be read: {error.strerror}")
+    is_csv = format_ == "csv" or (format_ is None and file.suffix.lower() == ".csv")
+    if is_csv and replace:
+        terminal.fail("CSV has no rules, so it cannot replace everything: use YAML")
+    with _table(config) as table:
+        before = table.load()
+        given = people_csv.read(content, str(file), before) if is_csv else _yaml(content, str(file))
+        after = taken_in(before, given, replace=replace)
+        found = [f"{yaml.place(where)}: {what}" for where, what in problems(after)]
+        if found:
+            raise ConfigError(*found)
+        _check_tenants(config, after)
+        changes = differences(before, after)
+        if changes and not dry_run and not yes:
+            _show(changes)
+            click.confirm("Make these changes?", abort=True, err=True)
 
-            def edit(now: People) -> People:
-                if differences(before, now):
-                    raise ConfigError("people were changed by another command meanwhile; look at the changes again")
-                return after
+        def edit(now: People) -> People:
+            if differences(before, now):
+                raise ConfigError("people were changed by another command meanwhile; look at the changes again")
+            return after
 
-            if changes and not dry_run:
-                changes = table.change(whoami(), datetime.now(UTC), edit)
+        if changes and not dry_run:
+            changes = table.change(whoami(), datetime.now(UTC), edit)
     _report(changes, as_json, shown=not dry_run and not yes, made=not dry_run)
 
 
@@ -239,16 +255,17 @@ def import_(
 )
 @click.option("--pins", is_flag=True, help="Include the PIN records, for a backup. Keep the file secret.")
 @click.option("--out", "path", type=OUTPUT, default="-", help="Write to this file, readable only by its owner.")
+@json_option
+@config_option
 def export(config_path: Path, as_json: bool, format_: str, pins: bool, path: Path) -> None:
     """Export people and rules in the format of 'import', without PINs."""
-    with terminal.failing():
-        found = load_with_people(config_path).people
+    found = load_with_people(config_path).people
     shown = found if pins else without_pins(found)
     with terminal.output(path, 0o600) as out:
         if as_json:
             out.write(json.dumps(tree(shown), indent=1) + "\n")
         else:
-            text = people_csv.write(shown) if format_ == "csv" else document.text(tree(shown))
+            text = people_csv.write(shown) if format_ == "csv" else yaml.text(tree(shown))
             out.write(visible(text, terminal.LAYOUT) if out.isatty() else text)
 
 
@@ -261,14 +278,15 @@ def rules() -> None:
 
 
 @rules.command("list")
+@json_option
+@config_option
 def list_rules(config_path: Path, as_json: bool) -> None:
     """List the rules in their order."""
-    with terminal.failing():
-        found = load_with_people(config_path).people
+    found = load_with_people(config_path).people
     if as_json:
         click.echo(json.dumps({"rules": tree(found)["rules"]}, indent=1))
     elif found.rules:
-        terminal.console().print(tables.rules_table(found.rules))
+        console().print(tables.rules_table(found.rules))
     else:
         click.echo("no rules: no supervisor may listen to anyone", err=True)
 
@@ -288,6 +306,8 @@ def list_rules(config_path: Path, as_json: bool) -> None:
 @click.option("--reason-required", is_flag=True, help="Ask the supervisor for a reason.")
 @click.option("--max-minutes", type=float, help="Longest time to listen to one call, in minutes.")
 @click.option("--max-listeners", type=int, help="Most listeners on one call.")
+@json_option
+@config_option
 def add_rule(config_path: Path, as_json: bool, name: str, **options: object) -> None:
     """Add the rule NAME after the others. Deny wins over allow, in any order."""
     sections = {
@@ -313,6 +333,8 @@ def add_rule(config_path: Path, as_json: bool, name: str, **options: object) -> 
 
 @rules.command("remove")
 @click.argument("name")
+@json_option
+@config_option
 def remove_rule(config_path: Path, as_json: bool, name: str) -> None:
     """Remove the rule NAME."""
 
@@ -339,16 +361,15 @@ def _table(config: Config) -> Iterator[PeopleTable]:
 
 
 def _change(config_path: Path, as_json: bool, edit: Edit) -> None:
-    with terminal.failing():
-        config = load(config_path).config
+    config = load(config_path).config
 
-        def checked(before: People) -> People:
-            after = edit(before)
-            _check_tenants(config, after)
-            return after
+    def checked(before: People) -> People:
+        after = edit(before)
+        _check_tenants(config, after)
+        return after
 
-        with _table(config) as table:
-            changes = table.change(whoami(), datetime.now(UTC), checked)
+    with _table(config) as table:
+        changes = table.change(whoami(), datetime.now(UTC), checked)
     _report(changes, as_json, shown=False, made=True)
 
 
@@ -367,7 +388,7 @@ def _with(before: People, who: str, fields: Mapping[str, object]) -> People:
             try:
                 changed = model.model_validate({**entries[who].model_dump(), **fields})
             except ValidationError as error:
-                raise ConfigError(*(f"{document.place(at)}: {what}" for at, what in document.found(error))) from None
+                raise ConfigError(*(f"{yaml.place(at)}: {what}" for at, what in document.found(error))) from None
             return before.model_copy(update={section: {**entries, who: changed}})
     raise ConfigError(f"{who}: there is no supervisor or agent of this name")
 
@@ -376,12 +397,12 @@ def _checked(given: dict[str, object]) -> People:
     try:
         return People.model_validate(given)
     except ValidationError as error:
-        terminal.fail("\n".join(f"{document.place(where)}: {what}" for where, what in document.found(error)))
+        terminal.fail("\n".join(f"{yaml.place(where)}: {what}" for where, what in document.found(error)))
 
 
 def _yaml(content: bytes, name: str) -> People:
     # What only the whole can show is looked at together with what is there already.
-    read = document.parsed(content, name)
+    read = yaml.parsed(content, name)
     return document.check(read, name, People, lambda _: (), "It needs supervisors, agents or rules")
 
 
@@ -402,4 +423,4 @@ def _report(changes: tuple[Change, ...], as_json: bool, *, shown: bool, made: bo
 
 def _show(changes: Iterable[Change]) -> None:
     for line in tables.diff_lines(changes):
-        terminal.console().print(line, soft_wrap=True)
+        console().print(line, soft_wrap=True)

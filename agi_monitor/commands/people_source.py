@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agi_monitor.config.settings import Config, load
-from agi_monitor.server.people_plugin import PluginPeople
-from agi_monitor.server.plugins import installed
-from agi_monitor.storage.database import Database, file_url
-from agi_monitor.storage.people_table import PeopleTable
+from agi_monitor.config.loading import load
+from agi_monitor.config.sections import Config
+
+if TYPE_CHECKING:
+    from agi_monitor.storage.database import Database
 
 
 @contextmanager
@@ -20,6 +21,9 @@ def store(config: Config) -> Iterator[Database]:
     Raises:
         StateUnavailable: it cannot be used.
     """
+    # Only now, and below: people in the configuration file need neither a database nor plug-ins.
+    from agi_monitor.storage.database import Database, file_url
+
     database = Database(config.store.url or file_url(config.state.directory))
     try:
         database.upgrade()
@@ -37,8 +41,13 @@ def load_with_people(path: Path) -> Config:
     """
     config = load(path).config
     if config.store.plugin is not None:
+        from agi_monitor.server.people_plugin import PluginPeople
+        from agi_monitor.server.plugins import installed
+
         return config.with_people(PluginPeople(installed({config.store.plugin}), config.store.plugin).load())
     if not config.store.people:
         return config
+    from agi_monitor.storage.people_table import PeopleTable
+
     with store(config) as database:
         return config.with_people(PeopleTable(database).load())

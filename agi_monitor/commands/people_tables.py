@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agi_monitor.commands.tables import plain
-from agi_monitor.config.people import AgentEntry, Change, People, RuleEntry, SupervisorEntry, digits_of
+from agi_monitor.config.people import AgentEntry, Change, RuleEntry, SupervisorEntry, digits_of
 
 
 def supervisors_table(supervisors: Mapping[str, SupervisorEntry]) -> Table:
@@ -83,11 +83,6 @@ def diff_lines(changes: Iterable[Change]) -> Iterator[Text]:
             if after is not None:
                 line.append_text(_value(now, "green"))
             yield line
-
-
-def summary(people: People) -> str:
-    """How many there are."""
-    return f"supervisors: {len(people.supervisors)}, agents: {len(people.agents)}, rules: {len(people.rules)}"
 
 
 def pin_state(one: SupervisorEntry) -> Text:

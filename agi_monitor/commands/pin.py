@@ -14,11 +14,13 @@ from pathlib import Path
 import click
 
 from agi_monitor.commands import terminal
+from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people, store
 from agi_monitor.commands.whoami import whoami
 from agi_monitor.config import translation
+from agi_monitor.config.loading import load
 from agi_monitor.config.people import People, SupervisorEntry
-from agi_monitor.config.settings import Config, load
+from agi_monitor.config.sections import Config
 from agi_monitor.model import Locked
 from agi_monitor.pins.lock_outs import LockOut, key, peer_name
 from agi_monitor.pins.records import make_hash
@@ -60,12 +62,11 @@ def pin(context: click.Context, config_path: Path | None, supervisor: str | None
     if supervisor is not None and config_path is None:
         raise click.UsageError("--supervisor needs --config, which has their phones")
     rules, own = PinRules(), frozenset[str]()
-    with terminal.failing():
-        if config_path is not None and supervisor is not None:
-            config = load_with_people(config_path)
-            rules, own = translation.pin_rules(config), numbers_of(_entry(config.people, supervisor).endpoints)
-        elif config_path is not None:
-            rules = translation.pin_rules(load(config_path).config)
+    if config_path is not None and supervisor is not None:
+        config = load_with_people(config_path)
+        rules, own = translation.pin_rules(config), numbers_of(_entry(config.people, supervisor).endpoints)
+    elif config_path is not None:
+        rules = translation.pin_rules(load(config_path).config)
     terminal.say(make_hash(_ask(rules, own, weak)))
 
 
@@ -73,12 +74,14 @@ def pin(context: click.Context, config_path: Path | None, supervisor: str | None
 @click.argument("supervisor")
 @click.option("--temporary", is_flag=True, help="Make them choose a new one on the phone at the next call.")
 @_weak_option
+@json_option
+@config_option
 def set_(config_path: Path, as_json: bool, supervisor: str, temporary: bool, weak: bool) -> None:
     """Set the PIN of SUPERVISOR in the store. Earlier wrong PINs are forgotten.
 
     Asks twice without showing it; reads one line where standard input is not a terminal.
     """
-    with terminal.failing(), _people(config_path) as (config, database):
+    with _people(config_path) as (config, database):
         entry = _entry(PeopleTable(database).load(), supervisor)
         digits = _ask(translation.pin_rules(config), numbers_of(entry.endpoints), weak)
         _give(database, supervisor, _new(digits, must_change=temporary))
@@ -87,12 +90,14 @@ def set_(config_path: Path, as_json: bool, supervisor: str, temporary: bool, wea
 
 @pin.command()
 @click.argument("supervisor")
+@json_option
+@config_option
 def reset(config_path: Path, as_json: bool, supervisor: str) -> None:
     """Generate a random PIN for SUPERVISOR and print it once. It must be changed at the next call.
 
     Needs people in the store. Earlier wrong PINs are forgotten.
     """
-    with terminal.failing(), _people(config_path) as (config, database):
+    with _people(config_path) as (config, database):
         entry = _entry(PeopleTable(database).load(), supervisor)
         digits = _by_chance(translation.pin_rules(config), numbers_of(entry.endpoints))
         _give(database, supervisor, _new(digits, must_change=True))
@@ -101,9 +106,11 @@ def reset(config_path: Path, as_json: bool, supervisor: str) -> None:
 
 @pin.command()
 @click.argument("supervisor")
+@json_option
+@config_option
 def expire(config_path: Path, as_json: bool, supervisor: str) -> None:
     """Make SUPERVISOR choose a new PIN on the phone at the next call. Needs people in the store."""
-    with terminal.failing(), _people(config_path) as (_, database):
+    with _people(config_path) as (_, database):
         if _entry(PeopleTable(database).load(), supervisor).pin is None:
             terminal.fail(f"{supervisor} has no PIN; give them one with: agi-monitor pin set {supervisor}")
         _change(database, supervisor, {"pin_must_change": True})
@@ -112,16 +119,17 @@ def expire(config_path: Path, as_json: bool, supervisor: str) -> None:
 
 @pin.command()
 @click.argument("who")
+@json_option
+@config_option
 def unlock(config_path: Path, as_json: bool, who: str) -> None:
     """Lift a lock-out, on all servers of the store.
 
     WHO is a supervisor's id, which unlocks their phones too, a phone such as PJSIP/2001, or the address of a PBX.
     """
-    with terminal.failing():
-        config = load_with_people(config_path)
-        names = _names(config.people, who)
-        with store(config) as database:
-            found = _unlock(database, names)
+    config = load_with_people(config_path)
+    names = _names(config.people, who)
+    with store(config) as database:
+        found = _unlock(database, names)
     failures = sum(one.failures for one in found.values())
     text = f"{who}: {failures} wrong PINs forgotten" if found else f"{who}: there were no wrong PINs"
     _report(as_json, text, {"unlocked": names, "wrong_pins": failures})

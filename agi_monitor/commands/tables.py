@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from rich.table import Table
 from rich.text import Text
 
-from agi_monitor.control.overview import Row
-from agi_monitor.shown import visible
+from agi_monitor.shown import CallShown, Row, SpyEnded, SpyShown, StatusShown, visible
 
 STATE_STYLES = {"talking": "green", "ringing": "yellow", "held": "cyan", "queued": "yellow", "parked": "cyan"}
 KIND_STYLES = {"rogue": "bold red", "unproven": "yellow", "exempt": "dim"}
@@ -27,47 +27,45 @@ FACT_STYLES = {
     "spy_started": "green",
 }
 
-Column = tuple[str, Callable[[Row], Text]]
+One = TypeVar("One", CallShown, SpyShown)
+Column = tuple[str, Callable[[One], Text]]
 
 
-def calls_table(calls: Sequence[Row]) -> Table:
+def calls_table(calls: Sequence[CallShown]) -> Table:
     """The calls, one a line; each spy stands as it is named for ``agi-monitor spy kill``."""
-    columns: list[Column] = [
-        ("agents", lambda call: _list(call.get("agents"))),
-        ("other party", lambda call: _list(call.get("numbers"))),
-        ("state", lambda call: _styled(call.get("state"), STATE_STYLES)),
-        ("duration", lambda call: duration(call.get("seconds"))),
-        ("queue", lambda call: plain(call.get("queue"))),
-        ("spies", lambda call: _list(call.get("spies"))),
+    columns: list[Column[CallShown]] = [
+        ("agents", lambda call: _list(call.agents)),
+        ("other party", lambda call: _list(call.numbers)),
+        ("state", lambda call: _styled(call.state, STATE_STYLES)),
+        ("duration", lambda call: duration(call.seconds)),
+        ("queue", lambda call: plain(call.queue)),
+        ("spies", lambda call: _list(call.spies)),
     ]
     return _table(_with_node(columns, calls), calls)
 
 
-def spies_table(spies: Sequence[Row]) -> Table:
+def spies_table(spies: Sequence[SpyShown]) -> Table:
     """Who hears whom, one a line; those that nobody granted are red."""
-    columns: list[Column] = [
-        ("id", lambda spy: plain(spy.get("id"))),
-        ("kind", lambda spy: _styled(spy.get("kind"), KIND_STYLES)),
-        ("supervisor", lambda spy: plain(_first(spy, "supervisor", "endpoint", "spyer"))),
-        ("mode", lambda spy: plain(spy.get("mode"))),
-        ("hears", lambda spy: plain(_first(spy, "extension", "spyee"))),
-        ("rule", lambda spy: plain(spy.get("rule"))),
-        ("duration", lambda spy: duration(spy.get("seconds"))),
+    columns: list[Column[SpyShown]] = [
+        ("id", lambda spy: plain(spy.id)),
+        ("kind", lambda spy: _styled(spy.kind, KIND_STYLES)),
+        ("supervisor", lambda spy: plain(spy.who)),
+        ("mode", lambda spy: plain(spy.mode)),
+        ("hears", lambda spy: plain(spy.whom)),
+        ("rule", lambda spy: plain(spy.rule)),
+        ("duration", lambda spy: duration(spy.seconds)),
     ]
-    return _table(_with_node(columns, spies), spies, lambda spy: KIND_STYLES["rogue"] if is_rogue(spy) else "")
+    return _table(_with_node(columns, spies), spies, lambda spy: KIND_STYLES["rogue"] if spy.is_rogue else "")
 
 
-def status_table(status: Row) -> Table:
+def status_table(status: StatusShown) -> Table:
     """How the server is, one thing a line."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    for name, value in status.items():
-        style = "red" if name in ("ami", "stale") and not is_well({name: value}) else ""
-        shown = plain(
-            ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, Mapping) else value
-        )
-        shown.stylize(style)
+    for name, value in status.row().items():
+        shown = plain(value)
+        shown.stylize("red" if name in status.troubles else "")
         table.add_row(plain(name.replace("_", " ")), shown)
     return table
 
@@ -82,29 +80,16 @@ def event_line(record: Row) -> Text:
     return line
 
 
-def spy_line(spy: Row) -> str:
-    """A spy in a few words."""
-    who = plain(_first(spy, "supervisor", "endpoint", "spyer"))
-    whom = plain(_first(spy, "extension", "spyee"))
-    if not who or not whom:
-        return str(plain(spy.get("id")))
-    return f"{plain(spy.get('id'))}: {who} on {whom}" + (f", {plain(spy.get('mode'))}" if spy.get("mode") else "")
+def ended_line(ended: SpyEnded) -> str:
+    """A spy that was ended, in a few words."""
+    spy = ended.spy
+    if spy is None or not spy.who or not spy.whom:
+        return str(plain(ended.id))
+    return f"{plain(ended.id)}: {plain(spy.who)} on {plain(spy.whom)}" + (f", {plain(spy.mode)}" if spy.mode else "")
 
 
-def is_rogue(spy: Row) -> bool:
-    """Whether nobody granted it."""
-    return spy.get("kind") == "rogue"
-
-
-def is_well(status: Row) -> bool:
-    """Whether there is a picture to be trusted, or none is wanted."""
-    return status.get("ami") == "off" or (status.get("ami", "up") == "up" and not status.get("stale"))
-
-
-def duration(seconds: object) -> Text:
+def duration(seconds: float) -> Text:
     """Seconds as hours, minutes and seconds."""
-    if not isinstance(seconds, int | float):
-        return Text("")
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return Text(f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}", justify="right")
@@ -122,14 +107,8 @@ def _styled(value: object, styles: Mapping[str, str]) -> Text:
     return text
 
 
-def _list(values: object) -> Text:
-    if not isinstance(values, Iterable) or isinstance(values, str):
-        return plain(values)
-    return plain(", ".join(str(value) for value in values))
-
-
-def _first(row: Row, *names: str) -> object:
-    return next((row[name] for name in names if row.get(name) not in (None, "")), None)
+def _list(values: Iterable[str]) -> Text:
+    return plain(", ".join(values))
 
 
 def _clock(at: object) -> str:
@@ -139,14 +118,18 @@ def _clock(at: object) -> str:
         return str(plain(at))
 
 
-def _with_node(columns: list[Column], rows: Sequence[Row]) -> list[Column]:
+def _with_node(columns: list[Column[One]], rows: Sequence[One]) -> list[Column[One]]:
     """The name of the PBX before everything else, where there is more than one."""
-    if len({row.get("node") for row in rows}) < 2:
+    if len({row.node for row in rows}) < 2:
         return columns
-    return [("pbx", lambda row: plain(row.get("node"))), *columns]
+    return [("pbx", lambda row: plain(row.node)), *columns]
 
 
-def _table(columns: list[Column], rows: Sequence[Row], style: Callable[[Row], str] = lambda row: "") -> Table:
+def _table(
+    columns: list[Column[One]],
+    rows: Sequence[One],
+    style: Callable[[One], str] = lambda row: "",
+) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, _ in columns:
         table.add_column(name, justify="right" if name == "duration" else "left", overflow="fold")

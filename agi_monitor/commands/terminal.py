@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NoReturn
 
 import click
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
 
 from agi_monitor.errors import AgiMonitorError
 from agi_monitor.files.folder import Folder
@@ -19,28 +17,6 @@ from agi_monitor.shown import visible
 
 LAYOUT = "\n\t"
 """What a text of several lines may have besides visible characters."""
-
-PIPE_COLUMNS = 200
-"""The width of a table that goes into a pipe or a file, which has no width of its own."""
-
-
-class _PlainConsole(Console):
-    """Shows nothing that a terminal would obey but rich's own styles, wherever in a table or a line it stands."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        for segment in super().render(renderable, options):
-            if segment.control is None and not segment.text.isprintable():
-                segment = Segment(visible(segment.text, LAYOUT), segment.style)
-            yield segment
-
-
-def console(pipe_columns: int = PIPE_COLUMNS) -> Console:
-    """Standard output for tables. Where there is no terminal, rich takes 80 columns and cuts what is longer.
-
-    Parameters:
-        pipe_columns: the width where there is no terminal.
-    """
-    return _PlainConsole(width=None if sys.stdout.isatty() else pipe_columns, highlight=False)
 
 
 def say(message: str, *, err: bool = False, nl: bool = True) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from agi_monitor import names
 from agi_monitor.config.document import Problem, Section, matching, read_by
 from agi_monitor.model import Direction
 from agi_monitor.pins import costs
@@ -33,25 +34,22 @@ def _day(text: str) -> date:
     return date.fromisoformat(text)
 
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
-Name = Annotated[str, matching(NAME, "must be letters, digits, - and _, at most 40 of them")]
-GroupName = Annotated[
-    str, matching(rf"(?!all$)(?![0-9]+$){NAME}", "must be letters, digits, - and _; not only digits, and not 'all'")
-]
-ExtensionNumber = Annotated[str, matching(r"[0-9]{1,20}", "must be 1 to 20 digits")]
+Name = Annotated[str, matching(names.NAME, "must be letters, digits, - and _, at most 40 of them")]
+GroupName = Annotated[str, matching(names.GROUP, "must be letters, digits, - and _; not only digits, and not 'all'")]
+ExtensionNumber = Annotated[str, matching(names.EXTENSION, "must be 1 to 20 digits")]
 AgentKey = Annotated[
     str,
     matching(
-        r"(?!all$)[A-Za-z0-9][A-Za-z0-9_-]{0,19}",
+        names.AGENT_KEY,
         "must be 1 to 20 digits, or a name of letters, digits, - and _, at most 20, with its digits in extension",
     ),
 ]
 """What an agent is called. Only digits are the extension itself."""
-Context = Annotated[str, matching(r"[A-Za-z0-9_.-]{1,60}", "must be a context: letters, digits, _ . and -")]
+Context = Annotated[str, matching(names.CONTEXT, "must be a context: letters, digits, _ . and -")]
 Endpoint = Annotated[
     str,
     matching(
-        r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@-]{1,80}",
+        names.ENDPOINT,
         "must be technology/name such as PJSIP/1001, with letters, digits and _ . + @ - in the name",
     ),
 ]
@@ -64,7 +62,7 @@ PinHash = Annotated[str, AfterValidator(costs.checked)]
 AgentName = Annotated[
     str,
     matching(
-        f"{NAME}|{patterns.PATTERN}",
+        f"{names.NAME.pattern}|{patterns.PATTERN}",
         "must be letters, digits, - and _, at most 40 of them, or a pattern such as _10XX",
     ),
 ]
@@ -81,7 +79,7 @@ Day = Annotated[str, read_by(_day, "must be a date such as 2026-11-25")]
 TextVersion = Annotated[
     str, matching(r"[A-Za-z0-9 ._/-]{0,40}", "must be letters, digits, spaces and . _ / -, at most 40")
 ]
-Queue = Annotated[str, matching(r"[A-Za-z0-9_.@+/-]{1,80}", "must be a queue: letters, digits and _ . @ + / -")]
+Queue = Annotated[str, matching(names.QUEUE, "must be a queue: letters, digits and _ . @ + / -")]
 
 
 class _Person(Section):

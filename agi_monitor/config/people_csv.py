@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from agi_monitor.config import document
+from agi_monitor.config import document, yaml
 from agi_monitor.config.people import Kind, People, plain
 from agi_monitor.errors import ConfigError
 
@@ -59,8 +59,8 @@ def read(content: bytes, name: str, before: People) -> People:
         ConfigError: the first mistakes with their lines. What is no word is not repeated: the file may be another one
             than was meant.
     """
-    if len(content) > document.MAX_BYTES:
-        raise ConfigError(f"{name}:1: is larger than {document.MAX_BYTES} bytes")
+    if len(content) > yaml.MAX_BYTES:
+        raise ConfigError(f"{name}:1: is larger than {yaml.MAX_BYTES} bytes")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -76,7 +76,7 @@ def read(content: bytes, name: str, before: People) -> People:
         if unknown or not {"kind", "id"} <= set(header) or len(header) != len(set(header)):
             raise ConfigError(
                 f"{name}:1: the columns must be kind, id and any of {', '.join(HEADER[2:])}, each once"
-                + (f"; unknown: {', '.join(map(document.shown, unknown[:MAX_TOLD]))}" if unknown else "")
+                + (f"; unknown: {', '.join(map(yaml.shown, unknown[:MAX_TOLD]))}" if unknown else "")
             )
         rows.fieldnames = header
         for row in rows:
@@ -92,7 +92,7 @@ def read(content: bytes, name: str, before: People) -> People:
         except ValidationError as error:
             for where, what in document.found(error):
                 line = lines.get((str(where[0]), str(where[1])), 1) if len(where) > 1 else 1
-                problems.append(f"{name}:{line}: {document.place(where)}: {what}")
+                problems.append(f"{name}:{line}: {yaml.place(where)}: {what}")
     raise ConfigError(*problems)
 
 
@@ -112,7 +112,7 @@ def _take(
         return [f"{place}: kind must be supervisor or agent"]
     section = SECTIONS[Kind(kind)]
     if (section, name) in lines:
-        return [f"{place}: {document.shown(name)} is here twice, first in line {lines[section, name]}"]
+        return [f"{place}: {yaml.shown(name)} is here twice, first in line {lines[section, name]}"]
     lines[section, name] = line
     others = [column for column in cells if cells[column] and column not in COLUMNS[Kind(kind)]]
     if others:

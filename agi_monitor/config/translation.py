@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from agi_monitor.config.people import RuleCalls, RuleEntry, RuleMode, RuleTerms, RuleTimes
-from agi_monitor.config.settings import AMI, Asterisk, Config, PjsipPart
+from agi_monitor.config.sections import AMI, Asterisk, Config, PjsipPart
 from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Phones, Pjsip, Site
 from agi_monitor.model import Agent, Flavour, Mode, Supervisor
 from agi_monitor.pins.costs import in_force

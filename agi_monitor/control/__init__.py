@@ -9,6 +9,6 @@ One JSON object a line, both ways, on a socket that the owner and the group of t
     -> {"ask": "coffee"}                   <- {"ok": false, "problem": "unknown_ask", "text": "..."}
 
 ``messages`` and ``lines`` are pure: bytes in, requests out. ``protocol`` puts them on Twisted, ``socket_file`` says
-where the socket is and who may have its place, ``client`` asks without Twisted. ``overview`` is what the server must
-offer, ``limits`` what a client may cost.
+where the socket is and who may have its place, ``client`` asks without Twisted. What the server must offer, and what
+it answers, is in ``shown``; ``limits`` has what a client may cost.
 """

@@ -15,36 +15,100 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from agi_monitor.control.limits import ANSWER_SECONDS, MAX_ANSWER_BYTES
 from agi_monitor.control.messages import Ask, Request
-from agi_monitor.control.overview import Row
 from agi_monitor.control.socket_file import MAX_PATH_BYTES
 from agi_monitor.errors import ControlFailed
+from agi_monitor.shown import CallShown, NotShown, ReloadShown, Row, SpyEnded, SpyShown, StatusShown
 
 RECEIVED_AT_ONCE = 65_536
 
 MAX_NESTED = 8
 """Lists and objects within one another in an answer; a call with its channels has three."""
 
+Value = TypeVar("Value")
 
-def ask(path: Path, request: Request, seconds: float = ANSWER_SECONDS) -> Row:
-    """Ask once and return the answer. What was asked for is there, and of the type that the server's own answer has.
+
+def status(path: Path, seconds: float = ANSWER_SECONDS) -> StatusShown:
+    """Ask how the server is.
 
     Parameters:
         path: the socket of the server.
-        request: anything but ``Ask.EVENTS``.
         seconds: how long to wait.
 
     Raises:
-        ControlFailed: there is no answer, it is a no, or it is of another shape than this server's.
+        ControlFailed: there is no answer, it is a no, or it is one of another version.
     """
+    return _answer(path, Request(Ask.STATUS), seconds, "status", StatusShown.read)
+
+
+def calls(path: Path, seconds: float = ANSWER_SECONDS) -> list[CallShown]:
+    """Ask for the calls that are on now.
+
+    Parameters:
+        path: the socket of the server.
+        seconds: how long to wait.
+
+    Raises:
+        ControlFailed: there is no answer, it is a no, or it is one of another version.
+    """
+    return _answer(path, Request(Ask.CALLS), seconds, "calls", CallShown.read_each)
+
+
+def spies(path: Path, seconds: float = ANSWER_SECONDS) -> list[SpyShown]:
+    """Ask who hears whom now.
+
+    Parameters:
+        path: the socket of the server.
+        seconds: how long to wait.
+
+    Raises:
+        ControlFailed: there is no answer, it is a no, or it is one of another version.
+    """
+    return _answer(path, Request(Ask.SPIES), seconds, "spies", SpyShown.read_each)
+
+
+def kill(path: Path, spy: str, seconds: float = ANSWER_SECONDS) -> SpyEnded:
+    """End a spy.
+
+    Parameters:
+        path: the socket of the server.
+        spy: its ``id``.
+        seconds: how long to wait.
+
+    Raises:
+        ControlFailed: there is no answer, it is a no, or it is one of another version.
+    """
+    return _answer(path, Request(Ask.KILL, spy), seconds, "ended", SpyEnded.read)
+
+
+def reload(path: Path, seconds: float = ANSWER_SECONDS) -> ReloadShown:
+    """Have the server read its configuration again.
+
+    Parameters:
+        path: the socket of the server.
+        seconds: how long to wait.
+
+    Raises:
+        ControlFailed: there is no answer, it is a no, or it is one of another version.
+    """
+    return _answer(path, Request(Ask.RELOAD), seconds, "reloaded", ReloadShown.read)
+
+
+def _answer(path: Path, request: Request, seconds: float, key: str, read: Callable[[object], Value]) -> Value:
     with _connected(path, seconds) as lines:
         said = _asked(path, lines, request)
-    if not _answers(request.ask, said):
+    if key not in said:
         raise _no_answer(path)
-    return said
+    try:
+        return read(said[key])
+    except NotShown as error:
+        raise ControlFailed(
+            f"{path}: the answer is not one of agi-monitor in this version: {error}."
+            " Restart the server, so that it and this command are of the same one"
+        ) from None
 
 
 def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:
@@ -62,7 +126,7 @@ def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:
         lines.wait_for_ever()
         while True:
             event = cast(Row, _next(path, lines).get("event"))
-            if not _is_row(event):
+            if not _is_record(event):
                 raise _no_answer(path)
             yield event
 
@@ -182,49 +246,8 @@ def _next(path: Path, lines: _Lines) -> Row:
     return said
 
 
-def _answers(ask: Ask, said: Row) -> bool:
-    """Whether an answer has what was asked for. Nobody who takes it looks at its shape again."""
-    match ask:
-        case Ask.STATUS:
-            return _is_row(said.get("status"))
-        case Ask.CALLS:
-            return _is_list(said.get("calls"), _is_call)
-        case Ask.SPIES:
-            return _is_list(said.get("spies"), _is_row)
-        case Ask.KILL:
-            return _is_row(said.get("ended"))
-        case Ask.RELOAD:
-            return _is_reloaded(said.get("reloaded"))
-        case Ask.EVENTS:
-            return True
-
-
-def _is_list(value: object, fits: Callable[[object], bool]) -> bool:
-    return isinstance(value, list) and all(map(fits, value))
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_row(value: object) -> bool:
+def _is_record(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("node"), str | None)
-
-
-def _is_call(value: object) -> bool:
-    return isinstance(value, dict) and _is_row(value) and _is_list(value.get("channels", []), _is_channel)
-
-
-def _is_channel(value: object) -> bool:
-    return isinstance(value, dict) and _is_text(value.get("name"))
-
-
-def _is_reloaded(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and all(isinstance(value.get(name), int) for name in ("supervisors", "agents"))
-        and _is_list(value.get("restart"), _is_text)
-    )
 
 
 def _is_plain(value: object, left: int) -> bool:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agi_monitor.control.overview import Row
+from agi_monitor.shown import Row
 
 MAX_ID = 200
 """Letters of a spy's identifier. Asterisk's own identifiers end at 150 (AST_MAX_UNIQUEID)."""

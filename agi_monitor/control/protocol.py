@@ -44,9 +44,9 @@ from zope.interface import implementer
 from agi_monitor.control.limits import ControlLimits
 from agi_monitor.control.lines import Lines
 from agi_monitor.control.messages import Ask, Failed, Problem, Request, answer, parse
-from agi_monitor.control.overview import Overview, Row
 from agi_monitor.control.socket_file import MODE, Peer, identity, make_room, peer_of, user_name
 from agi_monitor.errors import ControlFailed, RemoteProtocolError, Unavailable
+from agi_monitor.shown import Overview, ReloadRefused, Row, SpyEnded, SpyShown
 
 BACKLOG = 50
 """Connections that wait to be accepted; those above wait in the client, up to its time limit."""
@@ -175,11 +175,11 @@ class ControlProtocol(Protocol):
         try:
             match request.ask:
                 case Ask.STATUS:
-                    return answer(status=dict(overview.status()))
+                    return answer(status=overview.status().row())
                 case Ask.CALLS:
-                    return answer(calls=[dict(call) for call in overview.calls()])
+                    return answer(calls=[call.row() for call in overview.calls()])
                 case Ask.SPIES:
-                    return answer(spies=[dict(spy) for spy in overview.spies()])
+                    return answer(spies=[spy.row() for spy in overview.spies()])
                 case Ask.KILL:
                     self._begin_kill(request.id)
                 case Ask.RELOAD:
@@ -220,12 +220,12 @@ class ControlProtocol(Protocol):
     async def _kill(self, spy: str, peer: Peer) -> bytes:
         overview = self._server.overview
         by = await self._server.name_of(peer)
-        described = _described(overview, spy)
+        listed = _listed(overview, spy)
         ended = await overview.kill(spy, by)
         log.info("control_kill", spy=spy, by=by, uid=peer.uid, pid=peer.pid, ended=ended)
         if not ended:
             return Failed(Problem.NO_SUCH_SPY, f"{spy}: there is no such spy. See: agi-monitor spies").to_wire()
-        return answer(ended=described)
+        return answer(ended=SpyEnded(spy, listed).row())
 
     # -- reading the configuration again --
 
@@ -243,11 +243,9 @@ class ControlProtocol(Protocol):
         by = await self._server.name_of(peer)
         log.info("control_reload", by=by, uid=peer.uid, pid=peer.pid)
         found = await self._server.overview.reload()
-        if found.problems:
+        if isinstance(found, ReloadRefused):
             return Failed(Problem.REFUSED, "\n".join(found.problems)).to_wire()
-        return answer(
-            reloaded={"supervisors": found.supervisors, "agents": found.agents, "restart": list(found.restart)}
-        )
+        return answer(reloaded=found.row())
 
     # -- what takes its time --
 
@@ -357,12 +355,12 @@ def _failed_of(failure: Failure, ask: Ask) -> bytes:
     return _failed(ask, error).to_wire()
 
 
-def _described(overview: Overview, spy: str) -> Row:
-    """A spy as it is listed, or its identifier alone."""
+def _listed(overview: Overview, spy: str) -> SpyShown | None:
+    """A spy as it is listed, or None."""
     try:
-        return next((dict(row) for row in overview.spies() if row.get("id") == spy), {"id": spy})
+        return next((one for one in overview.spies() if one.id == spy), None)
     except Unavailable:
-        return {"id": spy}
+        return None
 
 
 class ControlFactory(Factory):

@@ -12,17 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agi_monitor import names
 from agi_monitor.dialplan import conf_files
 from agi_monitor.dialplan.conf_files import Section
 from agi_monitor.errors import ConfigError
 
-EXTENSION = re.compile(r"[0-9]{1,20}")
-"""As agents have them in a document."""
-
-_GROUP = re.compile(r"(?!all$)(?![0-9]+$)[A-Za-z0-9_-]{1,40}")
 _DEVICE = re.compile(r"(?P<device>(?:PJSIP|SIP|IAX2|DAHDI)/[A-Za-z0-9_.+-]{1,80})", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z0-9_.+@-]{1,80}")
-"""The form of an endpoint in the configuration."""
+"""The device in a dial string. Narrower than ``names.ENDPOINT``: ``@`` ends it, before what it is dialled through."""
 
 _LOCAL = re.compile(r"Local/(?P<extension>[0-9]+)@", re.IGNORECASE)
 
@@ -106,8 +102,8 @@ def _endpoint(found: Found, section: Section) -> None:
     device = f"PJSIP/{section.name}"
     name, number = _caller(section.last("callerid") or "")
     mailbox = (section.last("mailboxes") or "").partition("@")[0]
-    numbers = [one for one in (section.name, number, mailbox) if EXTENSION.fullmatch(one)]
-    if not _NAME.fullmatch(section.name):
+    numbers = [one for one in (section.name, number, mailbox) if names.EXTENSION.fullmatch(one)]
+    if not names.ENDPOINT.fullmatch(device):
         found.notes.append(
             f"{section.where}: {device[:40]} cannot be a device: its name may have letters, digits and _ . + @ -"
         )
@@ -138,7 +134,7 @@ def _mailboxes(found: Found, section: Section) -> None:
     for line in section.lines:
         # The name comes after the password, which is not used here.
         name = ",".join(line.value.split(",")[1:2]).strip()
-        if EXTENSION.fullmatch(line.name) and name:
+        if names.EXTENSION.fullmatch(line.name) and name:
             found.names.setdefault(line.name, name)
 
 
@@ -156,13 +152,13 @@ def _queue(found: Found, section: Section) -> None:
         extension = local["extension"] if local else found.owner(device["device"]) if device else None
         if extension is None or extension not in found.devices:
             found.notes.append(f"{line.where}: {interface} is not a known device")
-        elif not _GROUP.fullmatch(group):
+        elif not names.GROUP.fullmatch(group):
             found.notes.append(f"{line.where}: the queue {section.name} makes no name of a group")
         else:
             groups = found.groups.setdefault(extension, [])
             if group not in groups:
                 groups.append(group)
-            if named and not EXTENSION.fullmatch(named):
+            if named and not names.EXTENSION.fullmatch(named):
                 found.names.setdefault(extension, named)
 
 
@@ -186,7 +182,7 @@ def _freepbx(found: Found, path: Path) -> None:
 def _exported(found: Found, row: Mapping[str, str | None], where: str) -> None:
     extension, name = (row.get("extension") or "").strip(), (row.get("name") or "").strip()
     device = _DEVICE.fullmatch((row.get("dial") or "").strip())
-    if not EXTENSION.fullmatch(extension):
+    if not names.EXTENSION.fullmatch(extension):
         found.notes.append(f"{where}: {extension[:20]!r} is not an extension")
     elif device is None:
         found.notes.append(f"{where}: {extension} has no device in the column 'dial'")

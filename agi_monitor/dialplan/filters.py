@@ -9,13 +9,13 @@ import ipaddress
 import unicodedata
 from collections.abc import Callable, Mapping
 
-from agi_monitor.dialplan.site import CODE, PREFIX, SECTION
+from agi_monitor import names
 
 COMMENT_LENGTH = 60
 """A longer name is cut: comments are read on a terminal, and a line of more than 8,191 bytes is skipped."""
 
 MAX_SECTION_BYTES = 79
-"""Asterisk cuts a longer section name, so that two could become one (main/config.c, ast_category: name[80])."""
+"""What ``names.WRITTEN_CONTEXT`` holds at most: Asterisk cuts a longer section name, so that two could become one."""
 
 JOINERS = frozenset("\u200c\u200d")
 """Zero width (non-)joiner: Persian, Sinhala and Malayalam names need them, and they turn no text around."""
@@ -75,7 +75,7 @@ def extension(value: str) -> str:
     Raises:
         RefusedValue: there is something else than 0-9, ``*`` and ``#`` in it, or nothing.
     """
-    if not value or not set(value) <= set("0123456789*#"):
+    if names.DIALLED.fullmatch(value) is None:
         raise RefusedValue(value, "is not an extension: only 0-9, * and # can be dialled")
     return str(value)
 
@@ -88,7 +88,7 @@ def pattern(value: str, digits: int) -> str:
     Raises:
         RefusedValue: the value is not a feature code.
     """
-    if CODE.fullmatch(value) is None:
+    if names.FEATURE_CODE.fullmatch(value) is None:
         raise RefusedValue(value, "is not a feature code: use 1 to 8 of 0-9, * and #")
     return f"_{value}{'X' * digits}"
 
@@ -132,7 +132,7 @@ def context(value: str) -> str:
     Raises:
         RefusedValue: it is not a letter followed by letters, digits, ``_`` and ``-``, or has more than 79 bytes.
     """
-    if not value or PREFIX.fullmatch(value[0]) is None or not set(value) <= CONTEXT_CHARACTERS:
+    if names.WRITTEN_CONTEXT.fullmatch(value[:MAX_SECTION_BYTES]) is None:
         raise RefusedValue(value, "is not a name for a context: use a letter, then letters, digits, _ and -")
     if len(value) > MAX_SECTION_BYTES:
         raise RefusedValue(value, f"is longer than the {MAX_SECTION_BYTES} characters a context's name can have")
@@ -145,7 +145,7 @@ def section(value: str) -> str:
     Raises:
         RefusedValue: it holds something else than letters, digits, ``_`` and ``-``, or is ``general``.
     """
-    if SECTION.fullmatch(value) is None or value.lower() == "general":
+    if names.ACCOUNT.fullmatch(value) is None:
         raise RefusedValue(
             value, "is not a name for an account: use letters, digits, _ and -, at most 40; not 'general'"
         )
@@ -186,9 +186,6 @@ def sql(value: str) -> str:
     if found := sorted(set(value) & set("'\"\\")):
         raise RefusedValue(value, f"holds {' '.join(found)}, which ends a text of SQL: leave it out")
     return f"'{value}'"
-
-
-CONTEXT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
 def is_control(character: str) -> bool:

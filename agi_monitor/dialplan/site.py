@@ -11,28 +11,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from agi_monitor import names
 from agi_monitor.errors import RenderError
 from agi_monitor.model import Agent, Flavour, Mode
 
 DEFAULT_CODES: Mapping[Mode, str] = MappingProxyType({Mode.LISTEN: "*222", Mode.WHISPER: "*223", Mode.BARGE: "*224"})
 
-CODE = re.compile(r"[0-9*#]{1,8}")
-EXTENSION = re.compile(r"[0-9]{1,20}")
-GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
-"""A section name has at most 79 bytes (config.c, ast_category: name[80]): 32 + ``-group-`` + 40 is exactly that."""
-SECRET = re.compile(r"[A-Za-z0-9._~-]{1,128}")
-"""Nothing that ends an argument, is quoted, escaped or substituted: no comma, quote, backslash, semicolon, dollar."""
-SECTION = re.compile(r"[A-Za-z0-9_-]{1,40}")
-MANAGER_SECRET = re.compile(r"[!-:<-~]{1,128}")
-"""manager.conf takes a value as it is up to the first semicolon, for which there is no escape behind a backslash."""
+MAX_PREFIX = 32
+"""Characters that all contexts begin with: 32 + ``-group-`` + 40 of the group are the 79 that a context has."""
 
+MAX_PHONES_CONTEXT = 60
+"""Characters of the phones' context, as the configuration takes it."""
 
-CONTEXT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}")
-DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
-"""What PJSIP calls a device: the id of its endpoint."""
 PATH = re.compile(r"/[!-:<-~]{1,400}")
-SOUND = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+"""A file on the PBX, in pjsip.conf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +43,9 @@ class Phones:
     table: str | None = None
 
     def __post_init__(self) -> None:
-        require(CONTEXT, self.context, f"the phones' context {self.context!r}", "letters, digits, _ and -, up to 60")
+        _require_context(self.context, f"the phones' context {self.context!r}")
         if self.table is not None:
-            require(CONTEXT, self.table, f"the realtime table {self.table!r}", "letters, digits, _ and -, up to 60")
+            _require_context(self.table, f"the realtime table {self.table!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +100,8 @@ class PermissionGroup:
 
     def __post_init__(self) -> None:
         for device in self.devices:
-            require(DEVICE, device, f"the device {device!r}", "letters, digits and _ . -, at most 80")
-        require(GROUP_NAME, self.name, f"the group name {self.name!r}", "letters, digits, _ and -, at most 40")
+            require(names.WRITTEN_DEVICE, device, f"the device {device!r}", "letters, digits and _ . -, at most 80")
+        _require_group(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +122,14 @@ class ManagerAccount:
     addresses: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        require(SECTION, self.username, f"the AMI user name {self.username!r}", "letters, digits, _ and -, up to 40")
         if self.username.lower() == "general":
             raise RenderError("the AMI user name 'general' is the section of the manager interface: choose another")
-        require(MANAGER_SECRET, self.secret, "the AMI secret", "visible ASCII characters without ;, at most 128")
+        require(
+            names.ACCOUNT, self.username, f"the AMI user name {self.username!r}", "letters, digits, _ and -, up to 40"
+        )
+        require(
+            names.MANAGER_SECRET, self.secret, "the AMI secret", "visible ASCII characters without ;, at most 128"
+        )
         if not self.addresses:
             raise RenderError("the AMI account could not be used: say where the server connects from")
         for address in self.addresses:
@@ -188,7 +184,7 @@ class Site:
 
     def __post_init__(self) -> None:
         for group in self.agent_groups:
-            require(GROUP_NAME, group, f"the group name {group!r}", "letters, digits, _ and -, at most 40")
+            _require_group(group)
         if self.pjsip is not None and self.flavour is Flavour.FREEPBX:
             raise RenderError(
                 "FreePBX writes pjsip.conf itself: leave asterisk.pjsip out, and set TLS and SRTP in its web pages"
@@ -196,11 +192,15 @@ class Site:
         if self.phones is not None and self.phones.context.startswith(self.context):
             raise RenderError(f"the phones' context {self.phones.context!r} is one of ours: name that of the site")
         require(
-            PREFIX, self.context, f"the context {self.context!r}", "a letter, then letters, digits, _ and -, up to 32"
+            names.WRITTEN_CONTEXT,
+            self.context,
+            f"the context {self.context!r}",
+            "a letter, then letters, digits, _ and -, up to 32",
+            MAX_PREFIX,
         )
         require_codes(self.codes)
         for agent in self.agents:
-            require(EXTENSION, agent.extension, f"the agent's extension {agent.extension!r}", "1 to 20 digits")
+            require(names.EXTENSION, agent.extension, f"the agent's extension {agent.extension!r}", "1 to 20 digits")
         require_once((agent.extension for agent in self.agents), "the agent's extension")
         # Asterisk compares section names without regard to case (config.c), context names with (pbx.c).
         require_once((group.name.lower() for group in self.groups), "but for upper and lower case the group name")
@@ -208,14 +208,25 @@ class Site:
         if not 0 < self.fastagi_port < 65536:
             raise RenderError(f"the FastAGI port {self.fastagi_port} is not valid: write a number from 1 to 65535")
         for sound in self.notice:
-            require(SOUND, sound, f"the sound {sound!r} of the notice", "letters, digits and _ . - /")
+            require(
+                names.SOUND, sound, f"the sound {sound!r} of the notice", "letters, digits and _ . - /, up to 200"
+            )
         if self.secret is not None:
-            require(SECRET, self.secret, "the shared secret", "letters, digits and . _ ~ -, at most 128")
+            require(names.SECRET, self.secret, "the shared secret", "letters, digits, _ and -, at most 128")
 
 
-def require(form: re.Pattern[str], value: str, what: str, allowed: str) -> None:
-    """Refuse a value that is not wholly of this form."""
-    if form.fullmatch(value) is None:
+def _require_group(name: str) -> None:
+    allowed = "letters, digits, _ and -, at most 40; not only digits, and not 'all'"
+    require(names.GROUP, name, f"the group name {name!r}", allowed)
+
+
+def _require_context(name: str, what: str) -> None:
+    require(names.WRITTEN_CONTEXT, name, what, "letters, digits, _ and -, up to 60", MAX_PHONES_CONTEXT)
+
+
+def require(form: re.Pattern[str], value: str, what: str, allowed: str, most: int | None = None) -> None:
+    """Refuse a value that is not wholly of this form, or longer than this."""
+    if form.fullmatch(value) is None or (most is not None and len(value) > most):
         raise RenderError(f"{what} cannot stand in a dialplan: use {allowed}")
 
 
@@ -234,7 +245,7 @@ def require_codes(codes: Mapping[Mode, str]) -> None:
     if not codes:
         raise RenderError("there is no feature code: give one for at least one mode")
     for mode, code in codes.items():
-        require(CODE, code, f"the feature code {code!r} for {mode}", "1 to 8 of 0-9, * and #")
+        require(names.FEATURE_CODE, code, f"the feature code {code!r} for {mode}", "1 to 8 of 0-9, * and #")
     for mode, code in codes.items():
         for other, longer in codes.items():
             if mode is not other and longer.startswith(code):

@@ -16,9 +16,8 @@ from cryptography import x509
 from agi_monitor.ami.messages import Message
 from agi_monitor.audit.verification import Verdict
 from agi_monitor.config import translation
-from agi_monitor.config.settings import Config
-from agi_monitor.control.client import ask
-from agi_monitor.control.messages import Ask, Request
+from agi_monitor.config.sections import Config
+from agi_monitor.control import client
 from agi_monitor.control.socket_file import socket_path
 from agi_monitor.dialplan import conf_files
 from agi_monitor.dialplan.parse import parse
@@ -219,11 +218,9 @@ def _picture(pbx: Pbx, config: Config) -> tuple[str, ...] | Missing:
     surplus: set[str] | None = None
     for _ in range(LOOKS):
         before = _channels(pbx)
-        answer = ask(socket_path(config.control.socket, config.state.directory), Request(Ask.CALLS))
+        calls = client.calls(socket_path(config.control.socket, config.state.directory))
         after = _channels(pbx)
-        seen = _names(answer)
-        if seen is None:
-            return Missing(f"the server shows no calls: {answer.get('text') or answer.get('problem')}")
+        seen = {channel.name for call in calls for channel in call.channels}
         missing = (before & after) - seen if missing is None else missing & ((before & after) - seen)
         surplus = seen - before - after if surplus is None else surplus & (seen - before - after)
         if not missing and not surplus:
@@ -236,13 +233,6 @@ def _picture(pbx: Pbx, config: Config) -> tuple[str, ...] | Missing:
 
 def _channels(pbx: Pbx) -> set[str]:
     return {item.text("Channel") for item in pbx.items("CoreShowChannels") if item.text("Channel")}
-
-
-def _names(answer: Mapping[str, object]) -> set[str] | None:
-    calls = answer.get("calls")
-    if not isinstance(calls, list):
-        return None
-    return {channel["name"] for call in calls for channel in call.get("channels", ())}
 
 
 def _tried(look: Callable[[], T]) -> T | Missing:
@@ -471,10 +461,8 @@ def _store(config: Config) -> str:
 def _index(config: Config) -> int | Missing:
     if config.ami is None:
         return Missing("the configuration has no manager interface")
-    answer = ask(socket_path(config.control.socket, config.state.directory), Request(Ask.STATUS))
-    status = answer.get("status")
-    differences = status.get("differences") if isinstance(status, dict) else None
-    return differences if isinstance(differences, int) else Missing("the server has no live picture")
+    differences = client.status(socket_path(config.control.socket, config.state.directory)).differences
+    return Missing("the server has no live picture") if differences is None else differences
 
 
 def _certificates(config: Config, evidence: Evidence) -> tuple[Certificate, ...] | Missing:

@@ -64,19 +64,32 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """What a person has done since and would be lost.
+
+    Parameters:
+        text: one sentence.
+        is_final: force does not help.
+    """
+
+    text: str
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What would be done.
 
     Parameters:
         changes: for people to look at.
         books: what goes with them: the manifest, and the previous content of each file.
-        conflicts: what a person has done since and would be lost; one sentence each.
+        conflicts: what a person has done since and would be lost.
         notes: what is left to people.
     """
 
     changes: tuple[Change, ...]
     books: tuple[Change, ...] = ()
-    conflicts: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -176,33 +189,34 @@ def install(
     known = manifest or Manifest()
     wanted = {f"{FOLDER}/{name}": text.encode() for name, text in rendered.items()}
     changes: list[Change] = []
-    conflicts: list[str] = []
+    conflicts: list[Conflict] = []
     notes: list[str] = []
     for path in sorted({*wanted, *known.files}):
         before, after = present.get(path), wanted.get(path, present.get(original(path)))
         if before == after:
             continue
         if before is not None and sha256(before) != known.files.get(path):
-            conflicts.append(f"{path}: was changed by something else than the last install")
+            conflicts.append(Conflict(f"{path}: was changed by something else than the last install"))
         changes.append(Change(path, before, after))
     originals: dict[str, str] = {}
     for host, target in ALL_HOSTS.items():
         before = present.get(host)
         is_needed = target in wanted and host in hosts
         if is_needed and before is not None and GENERATED.encode() in before:
-            mend = "set asterisk.flavour to freepbx; --force does not help here"
-            conflicts.append(f"{host}: is written by FreePBX, and would lose ours soon: {mend}")
+            fix = "set asterisk.flavour to freepbx; --force does not help here"
+            text = f"{host}: is written by FreePBX, and would lose ours soon: {fix}"
+            conflicts.append(Conflict(text, is_final=True))
             continue
         if before is None:
             if is_needed:
-                conflicts.append(f"{host}: is not there, so nothing would load {target}; --force makes it")
+                conflicts.append(Conflict(f"{host}: is not there, so nothing would load {target}; --force makes it"))
                 changes.append(Change(host, None, include_lines.with_include(b"", target)))
             continue
         try:
             bare, included = include_lines.without(before), include_lines.include_of(before)
             by_hand = include_lines.includes_by_hand(before, target, directory)
         except BrokenMarkers as error:
-            conflicts.append(f"{host}: {error}; --force does not help here")
+            conflicts.append(Conflict(f"{host}: {error}; --force does not help here", is_final=True))
             continue
         if by_hand and is_needed:
             notes.append(f"{host}: reads {target} by a line of its own, which is left alone")
@@ -213,7 +227,7 @@ def install(
             # Lines that were added after our own stay after them.
             after = before
         elif included not in (None, target):
-            conflicts.append(f"{host}: the include between the markers was changed")
+            conflicts.append(Conflict(f"{host}: the include between the markers was changed"))
         reader = present.get(own_file(host)) if is_needed and host in FREEPBX_HOSTS else None
         if reader is not None and not include_lines.includes_by_hand(reader, host, directory):
             notes.append(f"{own_file(host)}: does not read {host}, so nothing loads {target}")
@@ -236,14 +250,14 @@ def install(
 def uninstall(present: Contents, manifest: Manifest) -> Plan:
     """Plan to have nothing left of what an install did."""
     changes: list[Change] = []
-    conflicts: list[str] = []
+    conflicts: list[Conflict] = []
     notes: list[str] = []
     for path, digest in sorted(manifest.files.items()):
         before = present.get(path)
         if before is None:
             continue
         if sha256(before) != digest:
-            conflicts.append(f"{path}: was changed by something else than the last install")
+            conflicts.append(Conflict(f"{path}: was changed by something else than the last install"))
         if (after := present.get(original(path))) != before:
             changes.append(Change(path, before, after))
     for host in ALL_HOSTS:
@@ -253,7 +267,7 @@ def uninstall(present: Contents, manifest: Manifest) -> Plan:
         try:
             after = include_lines.without(before)
         except BrokenMarkers as error:
-            conflicts.append(f"{host}: {error}; --force does not help here")
+            conflicts.append(Conflict(f"{host}: {error}; --force does not help here", is_final=True))
             continue
         if after == before:
             continue
@@ -267,11 +281,6 @@ def uninstall(present: Contents, manifest: Manifest) -> Plan:
     kept = (*map(previous, names), *map(original, names), MANIFEST)
     books = [Change(name, present[name], None) for name in kept if present.get(name) is not None]
     return Plan(tuple(changes), tuple(books), tuple(conflicts), tuple(notes))
-
-
-def is_final(conflict: str) -> bool:
-    """Whether force does not help."""
-    return conflict.endswith("--force does not help here")
 
 
 def diff(change: Change) -> Iterator[str]:

@@ -16,8 +16,8 @@ from agi_monitor.live import devices
 from agi_monitor.live.headers import MAX_TEXT, UNKNOWN, Headers, Outcome, text
 from agi_monitor.live.over_agi import MAX_NUMBER_DIGITS
 from agi_monitor.live.targets import ChannelState, DeviceChannel, KnownBy
-from agi_monitor.model import Direction, endpoint_of
-from agi_monitor.names import is_uniqueid
+from agi_monitor.model import Direction
+from agi_monitor.names import endpoint_of, is_uniqueid
 
 MAX_CHANNELS = 20_000
 """Live channels of one PBX: a large one carries a few thousand. With more, events are not what they seem."""

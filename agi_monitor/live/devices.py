@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from agi_monitor.live.headers import MAX_TEXT, Headers, Outcome, text
-from agi_monitor.live.over_agi import ENDPOINT, MAX_DEVICES, UNREACHABLE, hinted
+from agi_monitor.live.over_agi import MAX_DEVICES, UNREACHABLE, hinted
 from agi_monitor.model import Agent
+from agi_monitor.names import DIALPLAN_NAME, ENDPOINT
 
 MAX_DEVICE_STATES = 50_000
 """Devices of one PBX whose state is kept: a large one has some ten thousand phones."""
@@ -35,9 +36,6 @@ RINGING = 8
 
 LOCAL_MEMBER = re.compile(r"Local/(?P<extension>[^@/]+)@(?P<context>[^/]+)(?:/[a-z]*)?", re.IGNORECASE)
 """A queue member that is reached through the dialplan, such as ``Local/1001@agents/n``."""
-
-_DIALPLAN_NAME = re.compile(r"[A-Za-z0-9_.+*#\-]{1,80}")
-"""What may be put into ``HINT()``: nothing that could end it or be read as an expression."""
 
 _HINT_STATE = re.compile(r"hint:(?P<extension>[^@]+)@(?P<context>.+)", re.IGNORECASE)
 
@@ -344,7 +342,7 @@ def _as_asked(watched: Iterable[str]) -> tuple[str | Hint, ...]:
         hint = _HINT_STATE.fullmatch(state_of)
         if hint is None:
             found.append(state_of)
-        elif _DIALPLAN_NAME.fullmatch(hint["extension"]) and _DIALPLAN_NAME.fullmatch(hint["context"]):
+        elif DIALPLAN_NAME.fullmatch(hint["extension"]) and DIALPLAN_NAME.fullmatch(hint["context"]):
             found.append(Hint(hint["extension"], hint["context"]))
     return tuple(found)
 

@@ -53,6 +53,8 @@ class Stale(StrEnum):
     """It told something that Asterisk cannot have written, and no whole list has come since."""
     DEAF = "deaf"
     """A list shows that channels came or went, and no event has told of any: the account is not told of calls."""
+    NO_MANAGER = ""
+    """There is no manager interface, so no picture either. The records have no word for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,8 @@ import re
 from typing import NamedTuple, Protocol
 
 from agi_monitor.live.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy
-from agi_monitor.model import Agent, endpoint_of
-from agi_monitor.names import is_uniqueid
-
-ENDPOINT = re.compile(r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@\-]{1,80}")
-"""A device whose name may be put into an expression: nothing that ``${}`` or a regular expression could read."""
+from agi_monitor.model import Agent
+from agi_monitor.names import ENDPOINT, endpoint_of, is_uniqueid
 
 MAX_DEVICES = 16
 """Devices of one agent; a hint with more is a group of phones, not a person."""

@@ -11,11 +11,12 @@ from agi_monitor.live.calls import Channel, Origin
 from agi_monitor.live.devices import AtDevice
 from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import AgentDevices, DeviceChannel, DeviceLookup, KnownBy, Source
-from agi_monitor.model import Agent, endpoint_of
+from agi_monitor.model import Agent
+from agi_monitor.names import endpoint_of
 
 
 class LivePbx(Protocol):
-    """What happens on the PBX now. ``pbx.Pbx`` fits it."""
+    """The PBX as it is now. ``pbx.Pbx`` fits it."""
 
     async def is_fresh(self) -> bool:
         """Return whether the PBX was heard a moment ago, or answers now; otherwise the picture may be an old one."""
@@ -58,11 +59,55 @@ class LivePbx(Protocol):
         ...
 
 
+class NoLivePbx:
+    """``LivePbx`` where there is no manager interface: nothing is known of the PBX but what AGI answers."""
+
+    async def is_fresh(self) -> bool:
+        """Nothing was heard of it."""
+        return False
+
+    async def is_member(self, agent: Agent, device: str) -> bool:
+        """No queue can be asked, so no device is an agent's by a login."""
+        return False
+
+    async def hides_owner(self, device: str) -> bool:
+        """There are no events, so none has taken a device from its owner."""
+        return False
+
+    def stale(self) -> Stale:
+        """Return that there is no picture."""
+        return Stale.NO_MANAGER
+
+    def devices_of(self, agent: Agent) -> Stale:
+        """Return that there is no picture: AGI is asked."""
+        return Stale.NO_MANAGER
+
+    def channel(self, uniqueid: str) -> Stale:
+        """Return that there is no picture: it may be there, or not."""
+        return Stale.NO_MANAGER
+
+    def partners_of(self, uniqueid: str) -> Stale:
+        """Return that there is no picture."""
+        return Stale.NO_MANAGER
+
+    def origin_of(self, uniqueid: str) -> Stale:
+        """Return that there is no picture: a rule about queues or directions allows nothing."""
+        return Stale.NO_MANAGER
+
+    def at_device(self, device: str) -> Stale:
+        """Return that there is no picture: whose device it is, the configuration alone says."""
+        return Stale.NO_MANAGER
+
+    def endpoints(self) -> Stale:
+        """Return that there is no picture: there is no scan."""
+        return Stale.NO_MANAGER
+
+
 class Devices:
     """``targets.DeviceLookup``: the live index, and AGI wherever the index is not to be trusted.
 
     Parameters:
-        live: the PBX; None where there is no manager interface.
+        live: the PBX as its manager interface shows it.
         over_agi: asks on the supervisor's own call.
         answered: told each time who answered.
         asker: the uniqueid of the supervisor's own channel. A picture without it is not true.
@@ -70,7 +115,7 @@ class Devices:
 
     def __init__(
         self,
-        live: LivePbx | None,
+        live: LivePbx,
         over_agi: DeviceLookup,
         answered: Callable[[Source], object] = lambda _: None,
         asker: str = "",
@@ -83,10 +128,10 @@ class Devices:
     async def devices_of(self, agent: Agent) -> AgentDevices:
         """Look the agent up."""
         # A PBX that has fallen silent shows its last picture until it is asked.
-        fresh = self._live is None or self._live.stale() is not None or await self._live.is_fresh()
+        fresh = self._live.stale() is not None or await self._live.is_fresh()
         found = self._in_the_picture(agent) if fresh else Stale.LOST
-        if found is None or isinstance(found, Stale):
-            found = replace(await self._over_agi.devices_of(agent), stale=found or "")
+        if isinstance(found, Stale):
+            found = replace(await self._over_agi.devices_of(agent), stale=found)
         self._answered(found.source)
         return found
 
@@ -107,16 +152,14 @@ class Devices:
 
     async def _is_logged_in(self, agent: Agent, channel: DeviceChannel) -> bool:
         device = endpoint_of(channel.name)
-        if self._live is None or device is None:
+        if device is None:
             return False
         try:
             return await self._live.is_member(agent, device)
         except AgiMonitorError:
             return False
 
-    def _in_the_picture(self, agent: Agent) -> AgentDevices | Stale | None:
-        if self._live is None:
-            return None
+    def _in_the_picture(self, agent: Agent) -> AgentDevices | Stale:
         found = self._live.devices_of(agent)
         if isinstance(found, Stale):
             return found

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from agi_monitor.model import Agent, Barge, Mode, Reason, Refusal
-from agi_monitor.names import is_device_channel
-
-_AGE = re.compile(r"(?:^|-)([0-9]{1,20})\.([0-9]{1,20})\Z")
-"""When a channel began and which one it was, at the end of its uniqueid (channel.c)."""
+from agi_monitor.names import BEGUN, is_device_channel
 
 
 class ChannelState(StrEnum):
@@ -139,6 +135,27 @@ def candidates(devices: AgentDevices, own: frozenset[str]) -> tuple[DeviceChanne
     return Refusal(Reason.UNAVAILABLE)
 
 
+def found_again(
+    devices: AgentDevices, own: frozenset[str], uniqueid: str, parties: Collection[str] | None
+) -> DeviceChannel | Refusal:
+    """Return a call that was chosen before, as it is now, or say why it is not that call any more.
+
+    Parameters:
+        devices: the agent's devices at this moment.
+        own: the supervisor's own devices.
+        uniqueid: of the agent's channel.
+        parties: one of them must be on the call still, for it was chosen because of them; None for any.
+    """
+    if not own.isdisjoint(devices.endpoints):
+        return Refusal(Reason.SELF_SPY)
+    channel = next((one for one in devices.channels if one.uniqueid == uniqueid), None)
+    if channel is None:
+        return Refusal(Reason.TARGET_GONE)
+    if parties is not None and (not channel.talking or set(channel.peers).isdisjoint(parties)):
+        return Refusal(Reason.TARGET_GONE, "the call went on with another party")
+    return channel
+
+
 def possible(channel: DeviceChannel, mode: Mode, barge: Barge = Barge.CHANSPY) -> Refusal | None:
     """Return what forbids this mode on this very call, or None.
 
@@ -179,8 +196,8 @@ _DEVICE = {KnownBy.CONFIGURED: "configured device", KnownBy.HINT: "hint", KnownB
 
 def age(uniqueid: str) -> tuple[int, int]:
     """Return what sorts channels by their age, the oldest first. One that tells no age comes last."""
-    found = _AGE.search(uniqueid)
-    return (int(found[1]), int(found[2])) if found else (sys.maxsize, 0)
+    found = BEGUN.search(uniqueid)
+    return (int(found["second"]), int(found["sequence"])) if found else (sys.maxsize, 0)
 
 
 def _order(channel: DeviceChannel) -> tuple[bool, tuple[int, int], str]:

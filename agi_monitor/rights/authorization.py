@@ -81,7 +81,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SpyAsk:
     """What is asked, and what is known about it. None means not known.
 
     Parameters:
@@ -181,7 +181,7 @@ class Rule:
             fits(name, agent.digits) for name in self.agents if is_pattern(name)
         )
 
-    def obstacles(self, request: Request) -> tuple[Obstacle, ...]:
+    def obstacles(self, request: SpyAsk) -> tuple[Obstacle, ...]:
         """Return every reason why this rule does not, or may not, apply to a request.
 
         The supervisor and the agent are those it speaks of.
@@ -195,13 +195,13 @@ class Rule:
         )
         return tuple(obstacle for obstacle in found if obstacle is not None)
 
-    def standing(self, request: Request) -> Standing:
+    def standing(self, request: SpyAsk) -> Standing:
         """Return whether this rule applies to a request by a supervisor, and for an agent, that it names."""
         if self.when is None and self.calls is None and self.terms is None and request.mode in self.modes:
             return Standing.APPLIES
         return standing(self.obstacles(request))
 
-    def _about_mode(self, request: Request) -> Obstacle | None:
+    def _about_mode(self, request: SpyAsk) -> Obstacle | None:
         if request.mode in self.modes:
             return None
         if request.mode not in self.speaks_of:
@@ -230,7 +230,7 @@ _TIMINGS = {
 }
 
 
-def _about_call(calls: Calls, request: Request) -> Iterator[Obstacle]:
+def _about_call(calls: Calls, request: SpyAsk) -> Iterator[Obstacle]:
     if calls.queues and request.queue is None:
         yield Obstacle.QUEUE_UNKNOWN
     # app_queue.c finds a queue whether its name is written small or large.
@@ -240,7 +240,7 @@ def _about_call(calls: Calls, request: Request) -> Iterator[Obstacle]:
         yield Obstacle.DIRECTION_UNKNOWN if request.direction is None else Obstacle.OTHER_DIRECTION
 
 
-def _about_terms(terms: Terms, request: Request) -> Iterator[Obstacle]:
+def _about_terms(terms: Terms, request: SpyAsk) -> Iterator[Obstacle]:
     if terms.reason_required and not request.reason:
         yield Obstacle.REASON_UNKNOWN if request.reason is None else Obstacle.NO_REASON
     if terms.max_minutes is not None:
@@ -308,7 +308,7 @@ class Rights:
         """Yield the rules about this supervisor and this agent, whatever else they say."""
         return self._those(self._near(supervisor, agent))
 
-    def decide(self, request: Request) -> Allowed | Refusal:
+    def decide(self, request: SpyAsk) -> Allowed | Refusal:
         """Decide one request.
 
         Returns:
@@ -318,14 +318,14 @@ class Rights:
         """
         return self._decide(request, Standing.APPLIES)
 
-    def possible(self, request: Request) -> Allowed | Refusal:
+    def possible(self, request: SpyAsk) -> Allowed | Refusal:
         """Decide whether a request may come to be allowed, once what is not known of it is known.
 
         For the question whether to look further, never for the last word.
         """
         return self._decide(request, Standing.UNKNOWN)
 
-    def _decide(self, request: Request, enough: Standing) -> Allowed | Refusal:
+    def _decide(self, request: SpyAsk, enough: Standing) -> Allowed | Refusal:
         near = self._near(request.supervisor, request.agent) & self._modes[request.mode]
         for rule in self._those(near & self._denies):
             found = rule.standing(request)
@@ -359,12 +359,12 @@ class Rights:
             bits ^= lowest
 
 
-def denied_by(rule: Rule, request: Request) -> Refusal:
+def denied_by(rule: Rule, request: SpyAsk) -> Refusal:
     """Return the refusal by a rule that denies, or would if more were known."""
     return Refusal(Reason.MODE_DENIED, f"rule {rule.name}{_because(rule, request)}")
 
 
-def allowed_by_none(missed: Iterable[Rule], request: Request) -> Refusal:
+def allowed_by_none(missed: Iterable[Rule], request: SpyAsk) -> Refusal:
     """Return the refusal where no rule allows.
 
     Parameters:
@@ -387,7 +387,7 @@ def allowed_by_none(missed: Iterable[Rule], request: Request) -> Refusal:
     return _missed_by(weighed[0][0], Reason.MODE_DENIED, request)
 
 
-def _missed_by(rule: Rule, reason: Reason, request: Request) -> Refusal:
+def _missed_by(rule: Rule, reason: Reason, request: SpyAsk) -> Refusal:
     return Refusal(reason, f"no rule allows it; rule {rule.name}{_because(rule, request)}")
 
 
@@ -402,7 +402,7 @@ _OF_TERMS = frozenset({*_SPOKEN, Obstacle.REASON_UNKNOWN})
 _ONLY_A_REASON = frozenset({Obstacle.NO_REASON})
 
 
-def _because(rule: Rule, request: Request) -> str:
+def _because(rule: Rule, request: SpyAsk) -> str:
     obstacles = rule.obstacles(request)
     return f": {in_words(obstacles)}" if obstacles else ""
 
@@ -421,4 +421,4 @@ def decide(rules: Iterable[Rule], supervisor: Supervisor, agent: Agent, mode: Mo
         As ``Rights.decide``.
     """
     near = [rule for rule in rules if rule.names_supervisor(supervisor) and rule.names_agent(agent)]
-    return Rights(near).decide(Request(supervisor, agent, mode))
+    return Rights(near).decide(SpyAsk(supervisor, agent, mode))

@@ -1,6 +1,6 @@
 """Why a request is allowed or not: the rule that decided, and every rule that was near.
 
-It weighs each rule about the supervisor and the agent by itself, and comes to what ``Rights.decide`` comes to.
+``Rights.decide`` decides; each rule about the supervisor and the agent is weighed by itself to say why.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from agi_monitor.rights.authorization import (
     Allowed,
     Effect,
     Obstacle,
-    Request,
     Rights,
     Rule,
+    SpyAsk,
     Standing,
-    allowed_by_none,
-    denied_by,
     in_words,
     standing,
 )
@@ -57,25 +55,23 @@ class Explanation:
             be, or where it is allowed.
     """
 
-    request: Request
+    request: SpyAsk
     verdict: Allowed | Refusal
     by: Rule | None
     near: tuple[Near, ...]
     missing: tuple[Obstacle, ...]
 
 
-def explain(rights: Rights, request: Request) -> Explanation:
+def explain(rights: Rights, request: SpyAsk) -> Explanation:
     """Explain what the rules say of a request."""
     near = tuple(Near(rule, rule.obstacles(request)) for rule in rights.near(request.supervisor, request.agent))
     denies = [one for one in near if one.rule.effect is Effect.DENY and one.standing is not Standing.DOES_NOT]
     allows = [one for one in near if one.rule.effect is Effect.ALLOW]
-    applying = [one for one in allows if one.standing is Standing.APPLIES]
-    if not denies and applying:
-        return Explanation(request, Allowed(applying[0].rule.name), applying[0].rule, near, ())
-    by = denies[0].rule if denies else None
-    missed = [one.rule for one in allows if Obstacle.OTHER_MODE not in one.obstacles]
-    verdict = allowed_by_none(missed, request) if by is None else denied_by(by, request)
-    return Explanation(request, verdict, by, near, tuple(_missing(denies, allows)))
+    verdict = rights.decide(request)
+    if isinstance(verdict, Allowed):
+        by = next(one.rule for one in allows if one.standing is Standing.APPLIES)
+        return Explanation(request, verdict, by, near, ())
+    return Explanation(request, verdict, denies[0].rule if denies else None, near, tuple(_missing(denies, allows)))
 
 
 def _missing(denies: list[Near], allows: list[Near]) -> Iterator[Obstacle]:

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from agi_monitor.config import document, settings
-from agi_monitor.config.settings import Loaded
+from agi_monitor.config import loading, yaml
+from agi_monitor.config.loading import Loaded
 from agi_monitor.errors import ConfigError
 
 READ_SECONDS = 300.0
@@ -114,7 +114,7 @@ def _loaded(path: Path, said: bytes, code: int) -> Loaded:
     if not complete:
         raise ConfigError(f"{path}: could not be read: the process that read it ended with code {code}")
     # Checked once more: what holds is what this process understands, whatever was installed since it began.
-    return Loaded(settings.check(document.Parsed(tree), str(path)), first["digest"])
+    return Loaded(loading.check(yaml.Parsed(tree), str(path)), first["digest"])
 
 
 def told(path: Path) -> Iterator[object]:
@@ -126,13 +126,13 @@ def told(path: Path) -> Iterator[object]:
     Raises:
         ConfigError: with every problem that was found.
     """
-    content = settings.read(path)
-    parsed = document.parsed(content, str(path))
-    settings.check(parsed, str(path))
+    content = loading.read(path)
+    parsed = yaml.parsed(content, str(path))
+    loading.check(parsed, str(path))
     assert isinstance(parsed.tree, dict)  # noqa: S101 (it was checked)
     people = {section: parsed.tree[section] for section in PEOPLE if section in parsed.tree}
     nobody = {section: type(entries)() for section, entries in people.items()}
-    yield {"digest": settings.digest(content), "tree": {**parsed.tree, **nobody}}
+    yield {"digest": loading.digest(content), "tree": {**parsed.tree, **nobody}}
     for section, entries in people.items():
         for key, entry in entries.items() if isinstance(entries, dict) else ((None, entry) for entry in entries):
             yield section, key, entry

@@ -10,6 +10,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
+from twisted.internet.interfaces import IReactorTime
+
+from agi_monitor.server.parts import Part
+from agi_monitor.server.repeated import Repeated
+
 LOOK_SECONDS = 10.0
 """How often it is looked whether no call is on."""
 
@@ -54,3 +59,26 @@ class FullCollections:
         """Let Python collect as it likes."""
         gc.set_threshold(*self._before)
         gc.unfreeze()
+
+
+class Collecting(Part):
+    """Full collections while no call is on, as long as the server runs.
+
+    Parameters:
+        is_quiet: whether no call is on.
+        reactor: Twisted's.
+    """
+
+    def __init__(self, is_quiet: Callable[[], bool], reactor: IReactorTime) -> None:
+        self._collections = FullCollections(is_quiet, reactor.seconds)
+        self._look = Repeated(reactor, LOOK_SECONDS, self._collections.look)
+
+    async def start(self) -> None:
+        """Collect what the start has left, and look from time to time."""
+        self._collections.begin()
+        await self._look.start()
+
+    async def stop(self) -> None:
+        """Let Python collect as it likes."""
+        await self._look.stop()
+        self._collections.end()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from io import BytesIO
 from typing import cast
 
 import structlog
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, IReactorTCP, IReactorTime
 from twisted.internet.protocol import connectionDone
@@ -16,7 +17,10 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from agi_monitor.server.metrics import CONTENT_TYPE, Metrics
+from agi_monitor.audit.bulletin import Bulletin
+from agi_monitor.config import sections
+from agi_monitor.server.metrics import CONTENT_TYPE, Metrics, Readings
+from agi_monitor.server.parts import Part
 
 PATH = b"/metrics"
 
@@ -128,3 +132,37 @@ def listen(
     endpoint = kind(reactor, port, interface=address)
     listening = endpoint.listen(_Connections(site, reactor, seconds))  # type: ignore[no-untyped-call]  # untyped in Twisted
     return cast(Deferred[IListeningPort], listening)
+
+
+class MetricsPage(Part):
+    """The page, shown as long as the server runs.
+
+    Parameters:
+        section: where.
+        bulletin: tells the facts that are counted.
+        readings: returns how it is; asked at each look.
+        reactor: Twisted's.
+    """
+
+    def __init__(
+        self, section: sections.Metrics, bulletin: Bulletin, readings: Callable[[], Readings], reactor: Reactor
+    ) -> None:
+        self._section = section
+        self._bulletin = bulletin
+        self._reactor = reactor
+        self._metrics = Metrics(readings)
+        self._port: IListeningPort | None = None
+
+    async def start(self) -> None:
+        """Count, and show it.
+
+        Raises:
+            CannotListenError: the port is taken.
+        """
+        self._bulletin.subscribe(self._metrics.fact)
+        self._port = await listen(self._reactor, self._section.listen, self._section.port, self._metrics)
+
+    async def stop(self) -> None:
+        """Show it no more."""
+        if self._port is not None:
+            await maybeDeferred(self._port.stopListening)

@@ -1,30 +1,27 @@
-"""What the server shows of itself: calls, spies and its own state, as rows for the command line and for metrics."""
+"""What the server shows of itself: calls, spies and its own state, for the command line."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from agi_monitor import __version__
 from agi_monitor.ami.states import Connecting, Down, LoggingIn, Refused, Up
 from agi_monitor.audit.bulletin import Bulletin, Listener
-from agi_monitor.control.overview import Reloaded
 from agi_monitor.errors import AgiMonitorError, Unavailable
 from agi_monitor.live.calls import Call, Channel
 from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import ChannelState, age
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.spy_watch import SpyWatch
-from agi_monitor.server.metrics import PBXReadings
+from agi_monitor.shown import CallShown, ChannelShown, ReloadRefused, ReloadShown, SpyShown, StatusShown
 from agi_monitor.supervision.grants import Spy
+from agi_monitor.supervision.owners import agent_shown_at
 from agi_monitor.supervision.policy import Policy
-
-Row = Mapping[str, object]
 
 
 class ServerOverview:
-    """``control.overview.Overview`` of one server.
+    """``shown.Overview`` of one server.
 
     Parameters:
         pbx: the PBX; None where there is no manager interface.
@@ -44,7 +41,7 @@ class ServerOverview:
         bulletin: Bulletin,
         clock: Callable[[], float],
         seconds: Callable[[], float],
-        reload: Callable[[], Awaitable[Reloaded]],
+        reload: Callable[[], Awaitable[ReloadShown | ReloadRefused]],
     ) -> None:
         self._pbx = pbx
         self._watch = watch
@@ -54,28 +51,28 @@ class ServerOverview:
         self._seconds = seconds
         self._reload = reload
 
-    async def reload(self) -> Reloaded:
+    async def reload(self) -> ReloadShown | ReloadRefused:
         """Read the configuration again."""
         return await self._reload()
 
-    def status(self) -> Row:
+    def status(self) -> StatusShown:
         """Return how the server is."""
         pbx, watch = self._pbx, self._watch
         if pbx is None or watch is None:
-            return {"version": __version__, "node": None, "ami": "off", "stale": None, "calls": None, "spies": None}
+            return StatusShown(version=__version__, node=None, ami="off", stale=None, calls=None, spies=None)
         calls = pbx.index.calls(pbx.node)
-        return {
-            "version": __version__,
-            "node": pbx.node,
-            "ami": _AMI[type(pbx.state)],
-            "stale": pbx.stale(),
-            "calls": None if isinstance(calls, Stale) else len(calls),
-            "spies": len(watch.grants.spies()),
-            "resyncs": pbx.resyncs,
-            "differences": pbx.differences,
-        }
+        return StatusShown(
+            version=__version__,
+            node=pbx.node,
+            ami=_AMI[type(pbx.state)],
+            stale=pbx.stale(),
+            calls=None if isinstance(calls, Stale) else len(calls),
+            spies=len(watch.grants.spies()),
+            resyncs=pbx.resyncs,
+            differences=pbx.differences,
+        )
 
-    def calls(self) -> Sequence[Row]:
+    def calls(self) -> Sequence[CallShown]:
         """Return the calls that are on now.
 
         Raises:
@@ -85,11 +82,11 @@ class ServerOverview:
         calls = pbx.index.calls(pbx.node)
         if isinstance(calls, Stale):
             raise Unavailable(f"there is no picture of {pbx.node} to be trusted now: {calls}")
-        extensions = self._extensions(pbx)
+        agents = self._agents(pbx, calls)
         spies = watch.grants.spies()
-        return [self._call(pbx.node, call, extensions, spies) for call in calls]
+        return [self._call(pbx.node, call, agents, spies) for call in calls]
 
-    def spies(self) -> Sequence[Row]:
+    def spies(self) -> Sequence[SpyShown]:
         """Return who hears whom now. Without a connection, the spies of others are those that were last seen.
 
         Raises:
@@ -115,93 +112,67 @@ class ServerOverview:
         """Tell a listener each record of the audit."""
         return self._bulletin.subscribe(listener)
 
-    def readings(self) -> tuple[PBXReadings, ...]:
-        """Return what there is to be measured of the PBX."""
-        pbx, watch = self._pbx, self._watch
-        if pbx is None or watch is None:
-            return ()
-        calls = pbx.index.calls(pbx.node)
-        known = None if isinstance(calls, Stale) else calls
-        spies: Counter[tuple[str, ...]] = Counter(
-            (spy.kind.value, "" if spy.grant is None else spy.grant.mode.value) for spy in watch.grants.spies()
-        )
-        return (
-            PBXReadings(
-                node=pbx.node,
-                ami_up=isinstance(pbx.state, Up),
-                stale=pbx.stale() is not None,
-                channels=None if known is None else sum(len(call.channels) for call in known),
-                calls=None if known is None else len(known),
-                spies=spies,
-                index_events={outcome.value: number for outcome, number in pbx.index.counts(pbx.node).items()},
-                resyncs=pbx.resyncs,
-                differences=pbx.differences,
-                dropped=pbx.dropped,
-                strays=pbx.strays,
-                forged=pbx.forged,
-            ),
-        )
-
     def _live(self) -> tuple[Pbx, SpyWatch]:
         if self._pbx is None or self._watch is None:
             raise Unavailable("the configuration has no section ami, so the calls of the PBX are not known")
         return self._pbx, self._watch
 
-    def _extensions(self, pbx: Pbx) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for agent in self._policy().agents.values():
-            devices = pbx.devices_of(agent)
-            for endpoint in () if isinstance(devices, Stale) else devices.endpoints:
-                found.setdefault(endpoint, agent.extension)
-        return found
+    def _agents(self, pbx: Pbx, calls: Iterable[Call]) -> Mapping[str, str | None]:
+        """Whose each device is that has a channel. It runs in the reactor's thread: each device is looked up once,
+        and no agent who is on no call.
+        """
+        policy = self._policy()
+        devices = {channel.endpoint for call in calls for channel in call.channels if channel.endpoint is not None}
+        found = {device: agent_shown_at(policy, pbx, device) for device in devices}
+        return {device: None if agent is None else agent.extension for device, agent in found.items()}
 
-    def _call(self, node: str, call: Call, extensions: Mapping[str, str], spies: Sequence[Spy]) -> Row:
+    def _call(self, node: str, call: Call, agents_of: Mapping[str, str | None], spies: Sequence[Spy]) -> CallShown:
         uniqueids = {channel.uniqueid for channel in call.channels}
         devices = [channel for channel in call.channels if channel.endpoint is not None]
-        agents = [extensions.get(one.endpoint or "") for one in devices]
+        agents = [agents_of.get(one.endpoint or "") for one in devices]
         others = [one.number for one, agent in zip(devices, agents, strict=True) if agent is None and one.number]
         began = [age(channel.uniqueid)[0] for channel in call.channels]
-        return {
-            "node": node,
-            "id": min(uniqueids, key=age),
-            "agents": sorted({agent for agent in agents if agent is not None}),
-            "numbers": sorted(set(others)),
-            "state": _state(call.channels),
-            "queue": call.queue,
-            "seconds": max(0, round(self._clock() - min(began), 1)),
-            "channels": [
-                {
-                    "name": channel.name,
-                    "uniqueid": channel.uniqueid,
-                    "endpoint": channel.endpoint,
-                    "state": channel.state,
-                    "number": channel.number,
-                    "bridge": channel.bridge_id,
-                }
+        return CallShown(
+            node=node,
+            id=min(uniqueids, key=age),
+            agents=tuple(sorted({agent for agent in agents if agent is not None})),
+            numbers=tuple(sorted(set(others))),
+            state=_state(call.channels),
+            queue=call.queue,
+            seconds=max(0, round(self._clock() - min(began), 1)),
+            channels=tuple(
+                ChannelShown(
+                    name=channel.name,
+                    uniqueid=channel.uniqueid,
+                    endpoint=channel.endpoint,
+                    state=channel.state,
+                    number=channel.number,
+                    bridge=channel.bridge_id,
+                )
                 for channel in call.channels
-            ],
-            "spies": [spy.id for spy in spies if spy.spyee_uniqueid in uniqueids],
-        }
+            ),
+            spies=tuple(spy.id for spy in spies if spy.spyee_uniqueid in uniqueids),
+        )
 
-    def _spy(self, node: str, spy: Spy) -> Row:
+    def _spy(self, node: str, spy: Spy) -> SpyShown:
         grant = spy.grant
         seconds = max(0.0, self._seconds() - spy.since)
-        return {
-            "id": spy.id,
-            "node": node,
-            "kind": spy.kind,
-            "supervisor": grant.supervisor if grant else None,
-            "endpoint": grant.endpoint if grant else None,
-            "spyer": spy.spyer,
-            "spyer_uniqueid": spy.spyer_uniqueid,
-            "extension": grant.extension if grant else None,
-            "spyee": spy.spyee or None,
-            "spyee_uniqueid": spy.spyee_uniqueid or None,
-            "mode": grant.mode if grant else None,
-            "rule": grant.rule if grant else None,
-            "since": datetime.fromtimestamp(self._clock() - seconds, UTC).isoformat(timespec="seconds"),
-            "seconds": round(seconds, 1),
-        }
+        return SpyShown(
+            id=spy.id,
+            node=node,
+            kind=spy.kind,
+            supervisor=grant.supervisor if grant else None,
+            endpoint=grant.endpoint if grant else None,
+            spyer=spy.spyer,
+            spyer_uniqueid=spy.spyer_uniqueid,
+            extension=grant.extension if grant else None,
+            spyee=spy.spyee or None,
+            spyee_uniqueid=spy.spyee_uniqueid or None,
+            mode=grant.mode if grant else None,
+            rule=grant.rule if grant else None,
+            since=datetime.fromtimestamp(self._clock() - seconds, UTC).isoformat(timespec="seconds"),
+            seconds=round(seconds, 1),
+        )
 
 
 _AMI = {Up: "up", Down: "down", Connecting: "connecting", LoggingIn: "logging_in", Refused: "refused"}

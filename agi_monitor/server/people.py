@@ -15,21 +15,20 @@ import structlog
 from twisted.internet.defer import Deferred, DeferredLock
 
 from agi_monitor.audit.facts import AuditLog, ConfigReloaded, LockOutEnded, PeopleChanged
-from agi_monitor.config import translation
+from agi_monitor.config import restart, translation
+from agi_monitor.config.loading import Loaded
 from agi_monitor.config.people import Change, People, differences
-from agi_monitor.config.settings import Config, Loaded
+from agi_monitor.config.sections import AFTER_RESTART, Config
 from agi_monitor.errors import ConfigError, StateUnavailable
 from agi_monitor.pins.guard import InThread
 from agi_monitor.pins.lock_outs import kind_of, name_of
 from agi_monitor.server.people_plugin import PluginPeople
+from agi_monitor.shown import ReloadRefused
 from agi_monitor.storage.lock_out_table import Ended, LockOutTable
 from agi_monitor.storage.node_table import NodeTable, Noted
 from agi_monitor.storage.people_table import PeopleTable
 from agi_monitor.supervision.hooks import Hooks
 from agi_monitor.supervision.policy import Policy
-
-FIXED = ("fastagi", "audit", "state", "store", "plugins", "ami", "control", "metrics", "log", "limits")
-"""Sections that only a restart changes."""
 
 Result = TypeVar("Result")
 
@@ -45,17 +44,6 @@ class Reloaded:
     """
 
     sections_waiting: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadRefused:
-    """Nothing was changed.
-
-    Parameters:
-        problems: why not; those of the file name its line and key.
-    """
-
-    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,27 +176,22 @@ class PeopleInForce:
         elif config.store.has_people:
             # Who people are is not known of the other place before a restart.
             config = config.with_people(self.config.people)
-        waiting = self._waits_for_a_restart(config)
-        config = config.model_copy(update={name: getattr(self.config, name) for name in FIXED})
+        config, waiting = restart.taken(self.config, config, AFTER_RESTART)
         policy = await self._in_thread(lambda: translation.policy(config))
         if waiting:
-            log.warning("reload_needs_restart", sections=waiting)
+            log.warning("reload_needs_restart", sections=list(waiting))
         self._put_in_force(config, policy, seen)
         self._found()
         await self._audit.append(ConfigReloaded(at=self._now(), digest=loaded.digest))
         await self._record()
         self.reloads["done"] += 1
         log.info("reloaded", supervisors=len(self.config.supervisors), agents=len(self.config.agents))
-        return Reloaded(tuple(waiting))
+        return Reloaded(waiting)
 
     def _refused(self, problems: tuple[str, ...]) -> ReloadRefused:
         self.reloads["refused"] += 1
         log.error("reload_refused", problems=problems)
         return ReloadRefused(problems)
-
-    def _waits_for_a_restart(self, config: Config) -> list[str]:
-        key = ["spies.key"] if config.spies.key != self.config.spies.key else []
-        return key + [name for name in FIXED if getattr(config, name) != getattr(self.config, name)]
 
     def _put_in_force(self, config: Config, policy: Policy, seen: int | str) -> None:
         self.config, self.policy, self._seen = config, policy, seen

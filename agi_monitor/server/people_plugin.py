@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 
-from agi_monitor.config import document
+from agi_monitor.config import document, yaml
 from agi_monitor.config.people import People, problems
 from agi_monitor.errors import ConfigError, StateUnavailable
 from agi_monitor.server.plugins import Patience, StillHangs
@@ -65,7 +65,7 @@ class PluginPeople:
             mistakes = list(problems(people))
         if mistakes:
             where, what = mistakes[0]
-            raise StateUnavailable(f"plug-in {self.plugin.name}: {document.place(where)}: {what}")
+            raise StateUnavailable(f"plug-in {self.plugin.name}: {yaml.place(where)}: {what}")
         return people
 
     def read(self) -> tuple[str, People]:

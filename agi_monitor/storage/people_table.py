@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import ValidationError
 from sqlalchemy import Connection, Table, delete, func, insert, select
 
-from agi_monitor.config import document
+from agi_monitor.config import document, yaml
 from agi_monitor.config.people import Change, Kind, People, RuleEntry, SupervisorEntry, differences, problems
 from agi_monitor.errors import ConfigError, StateUnavailable
 from agi_monitor.storage.database import Database
@@ -98,7 +98,7 @@ class PeopleTable:
             self._database.lock(connection, PEOPLE_LOCK)
             before = self._checked(_People.read(connection))
             after = edit(before)
-            found = [f"{document.place(where)}: {what}" for where, what in problems(after)]
+            found = [f"{yaml.place(where)}: {what}" for where, what in problems(after)]
             if found:
                 raise ConfigError(*found)
             changes = differences(before, after)
@@ -147,7 +147,7 @@ class PeopleTable:
         except ValidationError as error:
             where, what = document.found(error)[0]
             raise StateUnavailable(
-                f"{self._database.shown}: {document.place(where)}: {what}; it was put there some other way"
+                f"{self._database.shown}: {yaml.place(where)}: {what}; it was put there some other way"
             ) from None
 
 
@@ -265,7 +265,7 @@ def one_supervisor(connection: Connection, supervisor_id: str) -> People:
         return People.model_validate({"supervisors": {supervisor_id: _from_columns(entry)}})
     except ValidationError as error:
         where, what = document.found(error)[0]
-        raise StateUnavailable(f"{document.place(where)}: {what}; it was put there some other way") from None
+        raise StateUnavailable(f"{yaml.place(where)}: {what}; it was put there some other way") from None
 
 
 def keep(connection: Connection, changes: Iterable[Change], by: str, at: datetime) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from agi_monitor import names
 from agi_monitor.model import Mode, Reason, Refusal, SpyRequest
-
-EXTENSION = re.compile(r"[0-9]{1,20}")
-"""ASCII digits only: ``str.isdigit`` would let other scripts' digits through."""
 
 SCAN = "*"
 """What is dialled behind a code in the place of an extension, for one call after the other."""
@@ -29,6 +26,6 @@ def parse(dialled: str, codes: Mapping[Mode, str]) -> SpyRequest | Refusal:
             return SpyRequest(mode, None)
         if rest == SCAN:
             return SpyRequest(mode, None, scan=True)
-        if EXTENSION.fullmatch(rest):
+        if names.EXTENSION.fullmatch(rest):
             return SpyRequest(mode, rest)
     return Refusal(Reason.CODE_UNKNOWN)

@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agi_monitor.live.headers import Headers, text
-from agi_monitor.model import Mode, endpoint_of
+from agi_monitor.model import Mode
+from agi_monitor.names import endpoint_of
 from agi_monitor.supervision import bridging
 from agi_monitor.supervision.confirmation import SNOOP
 
@@ -133,7 +134,7 @@ class Grant:
         return f"{self.call}.{self.number}"
 
 
-class Kind(StrEnum):
+class SpyKind(StrEnum):
     """By what right somebody hears somebody."""
 
     GRANTED = "granted"
@@ -150,7 +151,7 @@ class Kind(StrEnum):
     """By none."""
 
 
-SETTLED = frozenset({Kind.ADOPTED, Kind.OTHERS})
+SETTLED = frozenset({SpyKind.ADOPTED, SpyKind.OTHERS})
 """By the signed grant on the channel: no event alone takes that back."""
 
 
@@ -169,7 +170,7 @@ class Spy:
         at: when that was, in seconds since 1970.
     """
 
-    kind: Kind
+    kind: SpyKind
     spyer: str
     spyer_uniqueid: str
     spyee: str
@@ -287,7 +288,7 @@ class Grants:
     def left_alone(self, grant: Grant, now: float) -> None:
         """Its story is over, and it goes on."""
         self._observed[grant.spyer_uniqueid] = Spy(
-            Kind.ADOPTED, grant.spyer, grant.spyer_uniqueid, grant.spyee, grant.spyee_uniqueid, now, grant
+            SpyKind.ADOPTED, grant.spyer, grant.spyer_uniqueid, grant.spyee, grant.spyee_uniqueid, now, grant
         )
 
     def notice_expected(self, spyee_uniqueid: str) -> None:
@@ -350,11 +351,11 @@ class Grants:
         if known is not None and settled and known.spyee_uniqueid in ("", spyee_uniqueid):
             # A list was faster than the event.
             return None
-        kind, why = Kind.UNPROVEN, ""
+        kind, why = SpyKind.UNPROVEN, ""
         if grant is not None:
-            kind, why = Kind.ROGUE, "another channel than the one that was granted"
+            kind, why = SpyKind.ROGUE, "another channel than the one that was granted"
         elif exempt := self._exempt(spyer, text(event, "SpyeeChannel"), spyee_uniqueid, now):
-            kind, why = Kind.EXEMPT, exempt
+            kind, why = SpyKind.EXEMPT, exempt
         at = now if at is None else at
         return self._keep(Spy(kind, spyer, spyer_uniqueid, spyee, spyee_uniqueid, now, None, why, at=at))
 
@@ -416,7 +417,7 @@ class Grants:
         """Take back that a spy is exempt. Returns it as one that is to be proved; None when it has ended."""
         if self._observed.get(spy.spyer_uniqueid) != spy:
             return None
-        return self._keep(replace(spy, kind=Kind.UNPROVEN, why=""))
+        return self._keep(replace(spy, kind=SpyKind.UNPROVEN, why=""))
 
     def listed(
         self,
@@ -448,7 +449,7 @@ class Grants:
             if self._was_closed(uniqueid, spyee_uniqueid, now):
                 continue
             exempt = self._exempt(spyer, names.get(spyee_uniqueid, ""), spyee_uniqueid, now)
-            kind = Kind.EXEMPT if exempt else Kind.UNPROVEN
+            kind = SpyKind.EXEMPT if exempt else SpyKind.UNPROVEN
             spyee = names.get(spyee_uniqueid, "")
             idle = item.get("Context") in OUR_CONTEXTS
             spy = Spy(
@@ -481,9 +482,9 @@ class Grants:
         has a right by now."""
         if spy.spyer_uniqueid in self._by_spyer or spy.spyer_uniqueid in self._observed:
             return None
-        return self._keep(replace(spy, kind=Kind.UNPROVEN))
+        return self._keep(replace(spy, kind=SpyKind.UNPROVEN))
 
-    def proved(self, spy: Spy, kind: Kind, grant: Grant | None, why: str = "") -> Spy | None:
+    def proved(self, spy: Spy, kind: SpyKind, grant: Grant | None, why: str = "") -> Spy | None:
         """Settle an ``UNPROVEN`` spy. Returns it as it is now; None when it has ended meanwhile."""
         if self._observed.get(spy.spyer_uniqueid) != spy:
             return None
@@ -497,30 +498,30 @@ class Grants:
 
     def adopted(self) -> tuple[Grant, ...]:
         """Return the grants of an earlier run of this server that are still on."""
-        return tuple(spy.grant for spy in self._observed.values() if spy.kind is Kind.ADOPTED and spy.grant)
+        return tuple(spy.grant for spy in self._observed.values() if spy.kind is SpyKind.ADOPTED and spy.grant)
 
     def no_longer_exempt(self) -> None:
         """Doubt the spies of devices that the configuration has excepted and does not any more."""
         for spy in list(self._observed.values()):
             if spy.why == EXCEPTED and endpoint_of(spy.spyer) not in self.exceptions:
-                self._observed[spy.spyer_uniqueid] = replace(spy, kind=Kind.UNPROVEN, why="")
+                self._observed[spy.spyer_uniqueid] = replace(spy, kind=SpyKind.UNPROVEN, why="")
 
     def rogues(self) -> tuple[Spy, ...]:
         """Return the spies that nobody granted."""
-        return tuple(spy for spy in self._observed.values() if spy.kind is Kind.ROGUE)
+        return tuple(spy for spy in self._observed.values() if spy.kind is SpyKind.ROGUE)
 
     def unproven(self) -> tuple[Spy, ...]:
         """Return the spies whose channels have not said yet what right they have."""
-        return tuple(spy for spy in self._observed.values() if spy.kind is Kind.UNPROVEN)
+        return tuple(spy for spy in self._observed.values() if spy.kind is SpyKind.UNPROVEN)
 
     def of_others(self) -> tuple[Spy, ...]:
         """Return the spies by grants of other servers."""
-        return tuple(spy for spy in self._observed.values() if spy.kind is Kind.OTHERS)
+        return tuple(spy for spy in self._observed.values() if spy.kind is SpyKind.OTHERS)
 
     def spies(self) -> tuple[Spy, ...]:
         """Return everybody who hears somebody, in the order of their beginning."""
         ours = [
-            Spy(Kind.GRANTED, one.spyer, one.spyer_uniqueid, one.spyee, one.spyee_uniqueid, self._since[name], one)
+            Spy(SpyKind.GRANTED, one.spyer, one.spyer_uniqueid, one.spyee, one.spyee_uniqueid, self._since[name], one)
             for name, one in self._open.items()
         ]
         return tuple(sorted([*ours, *self._observed.values()], key=lambda spy: spy.since))
@@ -576,7 +577,7 @@ class Grants:
         for uniqueid in call:
             yield from self._places.get(uniqueid, {}).values()
         for spy in self._observed.values():
-            if spy.kind is Kind.EXEMPT or (spy.idle and spy.grant is None):
+            if spy.kind is SpyKind.EXEMPT or (spy.idle and spy.grant is None):
                 continue
             # A list does not always tell who is heard; the grant does.
             place = Place("", spy.spyer_uniqueid, spy.spyee_uniqueid, spy.at)

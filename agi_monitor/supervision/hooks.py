@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import structlog
 
+from agi_monitor import names
 from agi_monitor.audit.facts import AuditLog, PluginFailed
 from agi_monitor.errors import CallEnded
 from agi_monitor.live.targets import AgentDevices, DeviceChannel, DeviceLookup
@@ -35,9 +36,6 @@ MAX_WORDS = 20
 
 MAX_DEVICES = 50
 """Devices that a resolver may name for one agent."""
-
-_DEVICE = re.compile(r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@-]{1,80}")
-_SOUND = re.compile(r"[A-Za-z0-9_./-]{1,200}")
 
 Result = TypeVar("Result")
 
@@ -241,9 +239,12 @@ class Hooks:
     @property
     def ask(self) -> bool:
         """Whether any plug-in is asked, or does something, before a spy."""
-        return self._people_lost is not None or any(
-            isinstance(plugin.parts, Authorizer | BeforeSpy) for plugin in self.plugins
-        )
+        return any(isinstance(plugin.parts, Authorizer | BeforeSpy) for plugin in self.plugins)
+
+    @property
+    def lost(self) -> Refusal | None:
+        """The refusal of every spy while the plug-in that knows people does not answer; None when it does."""
+        return self._people_lost
 
     async def people_lost(self, plugin: Plugin, error: Exception) -> None:
         """Deny every spy until ``people_found``: the plug-in that knows people does not answer."""
@@ -262,8 +263,6 @@ class Hooks:
 
     async def refusal(self, asked: Asked) -> Refusal | None:
         """Ask every authorizer; the first no counts."""
-        if self._people_lost is not None:
-            return self._people_lost
         for plugin in self.plugins:
             parts = plugin.parts
             if isinstance(parts, Authorizer):
@@ -313,7 +312,7 @@ class Hooks:
                     found = await self._in_time(parts.devices_of_agent(agent.extension))
                     if found is None:
                         continue
-                    return replace(agent, endpoints=_texts(found, _DEVICE, MAX_DEVICES, "a device"))
+                    return replace(agent, endpoints=_texts(found, names.ENDPOINT, MAX_DEVICES, "a device"))
                 except CallEnded:
                     raise
                 except Exception as error:
@@ -335,7 +334,7 @@ class Hooks:
                 try:
                     found = parts.words(moment.value, language)
                     if found is not None:
-                        words = _texts(found, _SOUND, MAX_WORDS, "a sound file", PLACEHOLDERS)
+                        words = _texts(found, names.SOUND, MAX_WORDS, "a sound file", PLACEHOLDERS)
                         if len(otherwise) == 1 and len(words) != 1:
                             raise _Nonsense(f"{moment.value} is one sound file, not {len(words)}")
                         return words

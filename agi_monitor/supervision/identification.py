@@ -10,11 +10,11 @@ from agi_monitor.model import Cue, Reason, Refusal
 from agi_monitor.pins.guard import Attempt, Claim, PinGuard
 from agi_monitor.pins.records import PinRecord
 from agi_monitor.pins.rules import MAX_DIGITS
-from agi_monitor.supervision.line import Line
+from agi_monitor.supervision.line import SupervisorLine
 from agi_monitor.supervision.pin_change import PIN_SECONDS, change_pin
 
 
-async def identify(line: Line, pins: PinGuard) -> Refusal | None:
+async def identify(line: SupervisorLine, pins: PinGuard) -> Refusal | None:
     """Find out who is on the line, or say why nobody may know.
 
     Parameters:
@@ -35,7 +35,7 @@ async def identify(line: Line, pins: PinGuard) -> Refusal | None:
     return refusal
 
 
-async def _prove(line: Line, pins: PinGuard, claim: Claim) -> Refusal | None:
+async def _prove(line: SupervisorLine, pins: PinGuard, claim: Claim) -> Refusal | None:
     # A phone that belongs to nobody walks the same way as a wrong PIN, to the last word and the same time.
     prompt = Cue.ASK_PIN
     for number in range(1, pins.policy.attempts + 1):
@@ -55,7 +55,7 @@ async def _prove(line: Line, pins: PinGuard, claim: Claim) -> Refusal | None:
     return Refusal(Reason.PIN_WRONG, "" if claim.supervisor.pin_hash else "there is no PIN")
 
 
-async def _try(line: Line, pins: PinGuard, claim: Claim, digits: str) -> PinRecord | Refusal | None:
+async def _try(line: SupervisorLine, pins: PinGuard, claim: Claim, digits: str) -> PinRecord | Refusal | None:
     """One try: the record of a right PIN, None for a wrong one, or why it was not looked at."""
     attempt = await pins.count(claim)
     if isinstance(attempt, Refusal):
@@ -70,7 +70,9 @@ async def _try(line: Line, pins: PinGuard, claim: Claim, digits: str) -> PinReco
     return record
 
 
-async def _accept(line: Line, pins: PinGuard, claim: Claim, record: PinRecord, digits: str) -> Refusal | None:
+async def _accept(
+    line: SupervisorLine, pins: PinGuard, claim: Claim, record: PinRecord, digits: str
+) -> Refusal | None:
     """The PIN is right; it may have to be changed before anything else."""
     why = pins.due(record)
     if why is not None:
@@ -82,7 +84,7 @@ async def _accept(line: Line, pins: PinGuard, claim: Claim, record: PinRecord, d
     return None
 
 
-async def _locked_out(line: Line, attempt: Attempt) -> None:
+async def _locked_out(line: SupervisorLine, attempt: Attempt) -> None:
     supervisor = attempt.claim.supervisor
     for kind, until in attempt.locks.items():
         line.log.warning("pin_locked_out", kind=kind, supervisor=supervisor.id if supervisor else None)

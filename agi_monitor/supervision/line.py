@@ -11,7 +11,8 @@ import structlog
 
 from agi_monitor.audit.facts import AuditLog, Refused, SpyHandedOver
 from agi_monitor.errors import CommandFailed
-from agi_monitor.model import Cue, Mode, Reason, Refusal, Supervisor, endpoint_of
+from agi_monitor.model import Cue, Mode, Reason, Refusal, Supervisor
+from agi_monitor.names import endpoint_of
 from agi_monitor.supervision.hooks import Hooks
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.prompts import EXTENSION, PLACEHOLDERS
@@ -97,7 +98,7 @@ class HandedOver(Exception):
         self.to_uniqueid = to_uniqueid
 
 
-class Line:
+class SupervisorLine:
     """One supervisor's line.
 
     Parameters:

@@ -9,23 +9,24 @@ from collections.abc import Callable
 
 from agi_monitor.live.index import Stale
 from agi_monitor.live.port import LivePbx
-from agi_monitor.model import Agent, Reason, Refusal, endpoint_of
+from agi_monitor.model import Agent, Reason, Refusal
+from agi_monitor.names import endpoint_of
 from agi_monitor.supervision.policy import Permitted, Policy
 
 
-def agents_at(policy: Policy, live: LivePbx | None, device: str) -> tuple[Agent, ...]:
+def agents_at(policy: Policy, live: LivePbx, device: str) -> tuple[Agent, ...]:
     """Return the agents whose device it is, in a time that does not depend on how many there are.
 
-    By the configuration, and with the index also by a hint and by where somebody is logged in.
+    By the configuration, and with the live picture also by a hint and by where somebody is logged in.
 
     Parameters:
         policy: what the configuration says now.
-        live: knows hints and logins; None where there is no manager interface.
+        live: knows hints and logins.
         device: such as ``PJSIP/1001``.
     """
     found = {agent.extension: agent for agent in policy.agents_at.get(device, ())}
-    at = live.at_device(device) if live is not None else None
-    if at is not None and not isinstance(at, Stale):
+    at = live.at_device(device)
+    if not isinstance(at, Stale):
         by_hint = (agent for context, digits in sorted(at.hinted) for agent in policy.agents_hinted(context, digits))
         logins = sorted(at.logged_in, key=lambda login: (login.extension, sorted(login.contexts)))
         by_login = (agent for login in logins for agent in policy.agents_logged_in(*login))
@@ -33,9 +34,27 @@ def agents_at(policy: Policy, live: LivePbx | None, device: str) -> tuple[Agent,
     return tuple(found.values())
 
 
+def agent_shown_at(policy: Policy, live: LivePbx, device: str) -> Agent | None:
+    """Return the agent whom the calls of a device are shown with: the first of the site who has it now; or None.
+
+    As ``agents_at`` in a time that does not depend on how many agents there are, but what is in doubt does not count:
+    it may forbid a call, and says nothing of whose it is.
+
+    Parameters:
+        policy: what the configuration says now.
+        live: knows hints and logins.
+        device: such as ``PJSIP/1001``.
+    """
+    for agent in policy.in_order(agents_at(policy, live, device)):
+        devices = live.devices_of(agent)
+        if not isinstance(devices, Stale) and device in devices.endpoints:
+            return agent
+    return None
+
+
 def other_owner_refuses(
     policy: Policy,
-    live: LivePbx | None,
+    live: LivePbx,
     extension: str,
     channel: str,
     decide: Callable[[str], Permitted | Refusal],
@@ -44,7 +63,7 @@ def other_owner_refuses(
 
     Parameters:
         policy: what the configuration says now.
-        live: knows hints and logins; None where there is no manager interface.
+        live: knows hints and logins.
         extension: the agent who was asked for.
         channel: of the device.
         decide: whether an agent, by the extension, may be heard.
@@ -62,13 +81,13 @@ def other_owner_refuses(
     return None
 
 
-def _foreign_login(policy: Policy, live: LivePbx | None, extension: str, device: str) -> str | None:
+def _foreign_login(policy: Policy, live: LivePbx, extension: str, device: str) -> str | None:
     """Return a context that is not of the agent's tenant, and by which somebody is logged in at this device.
 
     It need not be an agent of ours: a company that nobody monitors shares the PBX all the same.
     """
     agent = policy.agents.get(extension)
-    at = live.at_device(device) if live is not None else None
-    if agent is None or agent.contexts is None or at is None or isinstance(at, Stale):
+    at = live.at_device(device)
+    if agent is None or agent.contexts is None or isinstance(at, Stale):
         return None
     return min((context for login in at.logged_in for context in login.contexts - agent.contexts), default=None)

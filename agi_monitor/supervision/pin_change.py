@@ -7,14 +7,14 @@ from agi_monitor.model import Cue, PinDue, Reason, Refusal
 from agi_monitor.pins.guard import Claim, PinGuard
 from agi_monitor.pins.records import PinRecord
 from agi_monitor.pins.rules import MAX_DIGITS, Weakness, numbers_of
-from agi_monitor.supervision.line import Line
+from agi_monitor.supervision.line import SupervisorLine
 
 PIN_SECONDS = 8.0
 """Silence after which what was keyed in counts as the PIN; ``#`` ends it at once."""
 
 
 async def change_pin(
-    line: Line, pins: PinGuard, claim: Claim, old: PinRecord, digits: str, why: PinDue
+    line: SupervisorLine, pins: PinGuard, claim: Claim, old: PinRecord, digits: str, why: PinDue
 ) -> PinRecord | Refusal:
     """Let somebody who gave the right PIN choose another one.
 
@@ -54,7 +54,7 @@ async def change_pin(
     return new
 
 
-async def _choose(line: Line, pins: PinGuard, claim: Claim, old: str) -> str:
+async def _choose(line: SupervisorLine, pins: PinGuard, claim: Claim, old: str) -> str:
     """Ask until a new PIN was keyed in twice; empty when that did not come about."""
     own = numbers_of(claim.supervisor.endpoints if claim.supervisor else ())
     for _ in range(pins.policy.attempts):

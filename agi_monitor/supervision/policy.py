@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from agi_monitor.model import (
@@ -18,7 +18,7 @@ from agi_monitor.model import (
     ScanOrder,
     Supervisor,
 )
-from agi_monitor.rights.authorization import ALL, Allowed, Request, Rights, Rule
+from agi_monitor.rights.authorization import ALL, Allowed, Rights, Rule, SpyAsk
 from agi_monitor.rights.circumstances import NOTHING, Circumstances
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
@@ -92,6 +92,8 @@ class Policy:
     """The agents of each device, by the configuration."""
     _dialled: Mapping[str, tuple[Agent, ...]] = field(init=False, repr=False, compare=False)
     """The agents of each extension, as phones dial it: at most one of each tenant."""
+    _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """Which agent is the first, the second, the third of the site."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rights", Rights(self.rules))
@@ -104,6 +106,7 @@ class Policy:
         for agent in self.agents.values():
             dialled[agent.digits] = (*dialled.get(agent.digits, ()), agent)
         object.__setattr__(self, "_dialled", dialled)
+        object.__setattr__(self, "_places", {extension: place for place, extension in enumerate(self.agents)})
 
     # ---- who is meant ----------------------------------------------------------------------------------
 
@@ -134,6 +137,14 @@ class Policy:
         for agent in self._dialled.get(extension, ()):
             if agent.is_logged_in_by(extension, contexts):
                 yield agent
+
+    def in_order(self, agents: Iterable[Agent]) -> list[Agent]:
+        """Return some of the agents in the order in which the site has them.
+
+        Parameters:
+            agents: of this policy.
+        """
+        return sorted(agents, key=lambda agent: self._places[agent.extension])
 
     def longest_extension(self, endpoint: str) -> int:
         """Return how many digits the longest extension has that can be dialled on this supervisor's phone."""
@@ -184,7 +195,7 @@ class Policy:
         extension: str,
         mode: Mode,
         known: Circumstances,
-        decide: Callable[[Request], Allowed | Refusal],
+        decide: Callable[[SpyAsk], Allowed | Refusal],
     ) -> Permitted | Refusal:
         supervisor = self.supervisors.get(endpoint)
         agent = self.agents.get(extension)
@@ -194,7 +205,7 @@ class Policy:
             # Another company's agent is nobody: the audit and the log say which, the phone does not.
             return Refusal(Reason.AGENT_UNKNOWN, "" if agent is None else f"of the tenant {agent.tenant or 'none'}")
         verdict = decide(
-            Request(
+            SpyAsk(
                 supervisor,
                 agent,
                 mode,

@@ -13,7 +13,8 @@ import hmac
 import json
 from dataclasses import dataclass, fields
 
-from agi_monitor.model import Mode, endpoint_of
+from agi_monitor.model import Mode
+from agi_monitor.names import endpoint_of
 from agi_monitor.supervision import confirmation
 from agi_monitor.supervision.grants import Grant
 

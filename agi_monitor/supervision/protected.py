@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agi_monitor.live.targets import DeviceChannel
-from agi_monitor.model import Reason, Refusal, endpoint_of
+from agi_monitor.model import Reason, Refusal
+from agi_monitor.names import endpoint_of
 
 VARIABLE = "AGI_MONITOR_PROTECTED"
 """The channel variable by which the dialplan protects a call."""

@@ -15,25 +15,24 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from agi_monitor.audit.facts import AuditLog, End, RequestAbandoned
+from agi_monitor.audit.facts import End, RequestAbandoned
 from agi_monitor.errors import CallEnded, CommandFailed
 from agi_monitor.live import targets
 from agi_monitor.live.index import Stale
-from agi_monitor.live.port import LivePbx
 from agi_monitor.live.targets import AgentDevices, DeviceChannel, DeviceLookup
 from agi_monitor.model import Cue, Follow, Mode, Reason, Refusal, SpyRequest
 from agi_monitor.names import unusable_characters
 from agi_monitor.pins.guard import PinGuard
 from agi_monitor.supervision import chanspy, feature_code, scan
-from agi_monitor.supervision.grant_watch import GrantWatch
+from agi_monitor.supervision.deciding import Spyee
+from agi_monitor.supervision.grant_watch import NO_MANAGER, ManagerInterface
 from agi_monitor.supervision.grants import Grant
-from agi_monitor.supervision.hooks import Hooks, ResolvedDevices
+from agi_monitor.supervision.hooks import ResolvedDevices
 from agi_monitor.supervision.identification import identify
-from agi_monitor.supervision.line import Caller, Dialled, HandedOver, Line
+from agi_monitor.supervision.line import HandedOver, SupervisorLine
 from agi_monitor.supervision.owners import agents_at
-from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.prompts import CHOICE, EXTENSION, NUMBER
-from agi_monitor.supervision.spying import Spyee, Spying
+from agi_monitor.supervision.spying import Spying
 
 EXTENSION_SECONDS = 8.0
 """Silence after which what was keyed in counts as the extension."""
@@ -58,48 +57,30 @@ class SpyCall:
     """One call of a supervisor.
 
     Parameters:
-        caller: the AGI session.
-        dialled: its environment.
-        policy: returns what the configuration says now; a reload takes effect at the next decision.
+        line: the supervisor's.
         pins: counts attempts.
         devices: looks agents up.
-        audit: where facts go.
-        clock: seconds since 1970.
-        live: the PBX as its manager interface shows it; None without one, and nobody is followed then.
-        watch: holds grants against what is heard there; None without a manager interface.
+        manager: the PBX as its manager interface shows it. Without one there is no scan, and no call is waited for.
         choice: picks one of several, for a scan in random order.
-        seconds: on a clock that nobody sets, for how long a spy lasted.
-        hooks: the site's plug-ins, if any.
     """
 
     def __init__(
         self,
-        caller: Caller,
-        dialled: Dialled,
-        policy: Callable[[], Policy],
+        line: SupervisorLine,
         pins: PinGuard,
         devices: DeviceLookup,
-        audit: AuditLog,
-        clock: Callable[[], float],
-        live: LivePbx | None = None,
-        watch: GrantWatch | None = None,
+        manager: ManagerInterface = NO_MANAGER,
         choice: scan.Choice = random.choice,
-        *,
-        seconds: Callable[[], float],
-        hooks: Hooks | None = None,
     ) -> None:
-        self._caller = caller
-        self._dialled = dialled
-        self._policy = policy
+        self._line = line
+        self._caller = line.caller
+        self._policy = line.policy
         self._pins = pins
-        if hooks is not None:
-            devices = ResolvedDevices(devices, hooks)
-        self._devices = devices
-        self._resolve = hooks is not None and hooks.resolve
-        self._live = live
+        self._devices = devices if line.hooks is None else ResolvedDevices(devices, line.hooks)
+        self._resolve = line.hooks is not None and line.hooks.resolve
+        self._live = manager.live
         self._choice = choice
-        self._line = Line(caller, dialled, policy, audit, clock, seconds, hooks)
-        self._spying = Spying(self._line, devices, live, watch)
+        self._spying = Spying(line, self._devices, manager)
         self._customer = ""
         """The uniqueid of the other party of the call that was heard last."""
         self._scannable: tuple[str, ...] = ()
@@ -121,7 +102,7 @@ class SpyCall:
 
     async def run(self) -> None:
         """Tell the story to its end. The call is over afterwards."""
-        request = feature_code.parse(self._dialled.extension, self._policy().codes)
+        request = feature_code.parse(self._line.dialled.extension, self._policy().codes)
         if isinstance(request, SpyRequest):
             extension = self._policy().agents_digits(request.extension, self._line.endpoint)
             self._line.log.info("call_started", mode=request.mode, extension=extension)
@@ -232,21 +213,21 @@ class SpyCall:
         if isinstance(calls, Refusal):
             return calls
         calls = tuple(call for call in calls if customer in call.peers) or calls
-        spyee: DeviceChannel | None = calls[0]
+        spyee = calls[0]
         if len(calls) > 1:
-            spyee = await self._ask_which(calls)
+            chosen = await self._ask_which(calls)
             # The question takes its time: the configuration and the call may be others by now.
             permitted = self._spying.possible(extension, mode, scan=scan)
             if isinstance(permitted, Refusal):
                 return permitted
-            if spyee is not None:
-                devices = await self._devices.devices_of(permitted.agent)
-                chosen = spyee.uniqueid
-                spyee = next((one for one in devices.channels if one.uniqueid == chosen and one.talking), None)
-                if spyee is None:
-                    return Refusal(Reason.TARGET_GONE)
-        if spyee is None:
-            return Refusal(Reason.AMBIGUOUS, f"{len(calls)} calls")
+            if chosen is None:
+                return Refusal(Reason.AMBIGUOUS, f"{len(calls)} calls")
+            devices = await self._devices.devices_of(permitted.agent)
+            own = permitted.supervisor.endpoints
+            found = targets.found_again(devices, own, chosen.uniqueid, chosen.peers)
+            if isinstance(found, Refusal):
+                return found
+            spyee = found
         if spyee.on_hold:
             return Refusal(Reason.ON_HOLD)
         because = targets.because(spyee, calls)
@@ -288,8 +269,11 @@ class SpyCall:
         outcome: End | Refusal = End.CALL_OVER
         # A barge into a call that nobody has heard yet would surprise everybody on it.
         mode = Mode.LISTEN if mode is Mode.BARGE else mode
+        if self._live.stale() is Stale.NO_MANAGER:
+            # Nothing would tell of the next call.
+            return outcome
         # A call that was taken over was the supervisor's own in the end.
-        while outcome is End.CALL_OVER and not self._spying.took_over and self._live is not None:
+        while outcome is End.CALL_OVER and not self._spying.took_over:
             customer = self._customer
             if self._policy().follow is Follow.AGENT:
                 if not await self._wait(partial(self._has_call, extension, mode)):
@@ -320,8 +304,8 @@ class SpyCall:
         if isinstance(permitted, Refusal):
             # Somebody who may not be heard any more is not waited for: the next decision says so.
             return True
-        ask_live = self._live is not None and not self._resolve
-        devices = self._live.devices_of(permitted.agent) if ask_live and self._live is not None else None
+        # The live picture does not know what a plug-in says of devices.
+        devices = None if self._resolve else self._live.devices_of(permitted.agent)
         if not isinstance(devices, AgentDevices) or not devices.endpoints:
             devices = await self._devices.devices_of(permitted.agent)
         return any(self._waited_for(extension, mode, one) for one in devices.channels)
@@ -342,12 +326,12 @@ class SpyCall:
         return self._agent_of(customer) if await self._wait(met) else None
 
     def _gone(self, uniqueid: str) -> bool:
-        return self._live is None or self._live.channel(uniqueid) is None
+        return self._live.channel(uniqueid) is None
 
     def _agent_of(self, customer: str) -> str | None:
         """The extension of the agent whom the customer talks to at this moment."""
-        partners = self._live.partners_of(customer) if self._live is not None else ()
-        if self._live is None or isinstance(partners, Stale):
+        partners = self._live.partners_of(customer)
+        if isinstance(partners, Stale):
             return None
         name = self._name(customer)
         at = dict.fromkeys(partner.endpoint for partner in partners if partner.endpoint is not None)
@@ -363,11 +347,11 @@ class SpyCall:
         return None
 
     def _partner(self, channel: DeviceChannel) -> str:
-        partners = self._live.partners_of(channel.uniqueid) if self._live is not None else ()
+        partners = self._live.partners_of(channel.uniqueid)
         return partners[0].uniqueid if not isinstance(partners, Stale) and len(partners) == 1 else ""
 
     def _name(self, uniqueid: str) -> str:
-        found = self._live.channel(uniqueid) if self._live is not None and uniqueid else None
+        found = self._live.channel(uniqueid) if uniqueid else None
         return "" if found is None or isinstance(found, Stale) else found.name
 
     # ---- one call after the other ----------------------------------------------------------------------
@@ -399,11 +383,9 @@ class SpyCall:
         return self._next(set(), refused, mode) is not None
 
     def _next(self, heard: set[str], refused: set[str], mode: Mode) -> scan.AgentCall | Refusal | None:
-        if self._live is None:
-            return Refusal(Reason.STALE, "there is no manager interface")
         endpoints = self._live.endpoints()
         if isinstance(endpoints, Stale):
-            return Refusal(Reason.STALE, endpoints)
+            return Refusal(Reason.STALE, endpoints or "there is no manager interface")
         # Those who have a channel, and not all agents: a scan that waits looks twice a second.
         agents = {
             agent.extension: agent

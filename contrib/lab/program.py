@@ -19,18 +19,23 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Protocol
 
+from agi_monitor import commands
 from contrib.lab.errors import LabError
 
 COMMAND_SECONDS = 120.0
 NOTHING: Mapping[str, str] = {}
 IMPORTED = (
-    "agi_monitor.commands.main",
+    *sorted(f"agi_monitor.commands.{path.stem}" for path in Path(commands.__path__[0]).glob("[a-z]*.py")),
+    # What commands import only when they come to it.
+    "agi_monitor.doctor.gathering",
+    "agi_monitor.doctor.sample_calls",
+    "agi_monitor.server.people_plugin",
     "agi_monitor.server.service",
-    "agi_monitor.doctor",
+    "agi_monitor.storage.people_table",
     "alembic.command",
     "contrib.lab.program",
 )
-"""What a process imports before it is forked; what the server and most commands import, without the reactor."""
+"""What a process imports before it is forked: what the server and most commands import, without the reactor."""
 
 
 @dataclass(frozen=True)

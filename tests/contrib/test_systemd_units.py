@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from agi_monitor.config.settings import Config
+from agi_monitor.config.sections import Config
 from contrib.lab.engine import ensure_programs
 from contrib.lab.images import CACHE
 from contrib.lab.progress import Progress

@@ -37,9 +37,10 @@ from agi_monitor.storage.audit.sinks import AuditSinks
 from agi_monitor.storage.database import FILE, Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.supervision import chanspy
+from agi_monitor.supervision.grant_watch import NO_MANAGER, ManagerInterface
 from agi_monitor.supervision.grants import Grant, Grants, Place
 from agi_monitor.supervision.hooks import Hooks, Plugin
-from agi_monitor.supervision.line import Dialled
+from agi_monitor.supervision.line import Dialled, SupervisorLine
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION
 from agi_monitor.supervision.spy_call import SpyCall
@@ -386,6 +387,7 @@ class Desk:
         """What somebody has set the clock on the wall by: ``now`` has it, and how long something took has not."""
         self.policy = POLICY
         self.plugins: tuple[Plugin, ...] = ()
+        self.hooks: Hooks | None = None
         self.pbx = Phone(channel, extension=dialled, script="spy", language=language, transcript=True)
         self.pbx.functions["CONNECTEDLINE"] = lambda channel, _: channel.variables.get("connected number", "")
         self.pbx.application("ChanSpy", self._chanspy)
@@ -494,20 +496,21 @@ class Desk:
     async def serve(self, session: Session) -> None:
         """Tell the story of this call."""
         request = session.request
-        self.call = SpyCall(
+        self.hooks = None if not self.plugins else Hooks(self.plugins, in_time, self.audit, lambda: self.now)
+        line = SupervisorLine(
             session,
             Dialled(request.channel, request.uniqueid, request.extension, request.language),
             lambda: self.policy,
-            self.pins,
-            Devices(self.live, DeviceChannelsOverAgi(session, "default")),
             self.audit,
             lambda: self.now,
-            self.live,
-            self.watch,
-            lambda calls: calls[-1],
-            seconds=lambda: self.now - self.jumped,
-            hooks=None if not self.plugins else Hooks(self.plugins, in_time, self.audit, lambda: self.now),
+            lambda: self.now - self.jumped,
+            self.hooks,
         )
+        manager = NO_MANAGER
+        if self.live is not None and self.watch is not None:
+            manager = ManagerInterface(self.live, self.watch)
+        devices = Devices(manager.live, DeviceChannelsOverAgi(session, "default"))
+        self.call = SpyCall(line, self.pins, devices, manager, lambda calls: calls[-1])
         await self.call.run()
 
     def run(self, keys: str = f"{PIN}#") -> Desk:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from agi_monitor.model import Agent, Direction, Mode, Supervisor
-from agi_monitor.rights.authorization import Calls, Effect, Request, Rule, Terms
+from agi_monitor.rights.authorization import Calls, Effect, Rule, SpyAsk, Terms
 from agi_monitor.rights.hours import Dates, Hours, When
 
 Value = TypeVar("Value")
@@ -103,7 +103,7 @@ def sometimes(known: st.SearchStrategy[Value]) -> st.SearchStrategy[Value | None
 
 
 requests = st.builds(
-    Request,
+    SpyAsk,
     supervisor=supervisors,
     agent=agents,
     mode=modes,

@@ -50,7 +50,7 @@ SITES: Mapping[str, GoldenSite] = {
             groups=(LEADS,),
             fastagi_host="2001:db8::5",
             fastagi_port=4574,
-            secret="s3cret_of-this.PBX~",
+            secret="s3cret_of-this_PBX",
             manager=ManagerAccount("agi-monitor", "not-a-secret#of=[this]PBX", ("2001:db8::5",)),
         )
     ),

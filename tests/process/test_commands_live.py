@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,17 +23,19 @@ from click.testing import CliRunner, Result
 from agi_monitor.commands.main import main
 from agi_monitor.config.sample import SAMPLE
 from agi_monitor.control import client
-from agi_monitor.control.messages import Ask, Request
 from agi_monitor.errors import ControlFailed
+from agi_monitor.shown import CallShown
 from tests.doubles.desk import PIN_HASH
-from tests.shell.live_house import CALL, GRANTED, ROGUE
+from tests.shell.live_house import CALL, GRANTED, ROGUE, STATUS
 from tests.shell.live_server import WAIT_SECONDS, LiveServer
 
-# Root may open everything, so it becomes somebody else. Everybody else has closed it to themselves.
+# Root may open everything, so it becomes somebody else. The program is imported before: they may not be able to read
+# it. Everybody else has closed it to themselves.
 AS_NOBODY = """
 import os
 import pwd
 
+import agi_monitor.commands.watching
 from agi_monitor.commands.main import main
 
 if os.getuid() == 0:
@@ -118,7 +122,7 @@ def test_a_rogue_spy_is_red(house: LiveServer, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("command", "expected"),
-    [("calls", {"calls": [CALL]}), ("spies", {"spies": [GRANTED, ROGUE]})],
+    [("calls", {"calls": [CALL.row()]}), ("spies", {"spies": [GRANTED.row(), ROGUE.row()]})],
     ids=["calls", "spies"],
 )
 def test_for_machines(house: LiveServer, command: str, expected: object) -> None:
@@ -138,18 +142,19 @@ def test_nothing_to_show(server: LiveServer) -> None:
 
 def test_many_pbxs_and_hours(server: LiveServer) -> None:
     """Where there is more than one PBX, each line says which; what is not known is empty."""
-    server.order("set", calls=[{**CALL, "node": "north", "seconds": 36_000}, {"node": "south", "seconds": None}])
+    nothing = CallShown("south", "1.1", (), (), "", "", 0, (), ())
+    server.order("set", calls=[replace(CALL, node="north", seconds=36_000).row(), nothing.row()])
     assert rows(run(server.path, "calls")) == [
         ["pbx", "agents", "other", "party", "state", "duration", "queue", "spies"],
         ["north", "1001", "3001", "talking", "10:00:00", "sales", "a1b2.1"],
-        ["south"],
+        ["south", "0:00"],
     ]
 
 
 def test_nobody_writes_on_the_terminal(server: LiveServer) -> None:
     """A caller chooses their number: what a terminal or rich would obey is shown, not done."""
     number = "\x1b]0;owned\x07[red]\x9b2J\r\n7"
-    server.order("set", calls=[{**CALL, "numbers": [number]}], status={"ami": "up", "version": number})
+    server.order("set", calls=[replace(CALL, numbers=(number,)).row()], status=replace(STATUS, version=number).row())
     for result in (run(server.path, "calls"), run(server.path, "status")):
         assert r"\x1b]0;owned\x07[red]\x9b2J\x0d\x0a7" in result.stdout
         assert not any(letter in result.stdout for letter in "\x1b\x07\x9b\r")
@@ -157,7 +162,7 @@ def test_nobody_writes_on_the_terminal(server: LiveServer) -> None:
 
 def test_a_long_name_is_whole_in_a_pipe(server: LiveServer) -> None:
     """No column is cut at 80 characters."""
-    server.order("set", spies=[{**ROGUE, "spyer": "Local/" + "x" * 90, "spyee": "PJSIP/1001-00000002"}])
+    server.order("set", spies=[replace(ROGUE, spyer="Local/" + "x" * 90).row()])
     assert rows(run(server.path, "spies"))[1][2:4] == ["Local/" + "x" * 90, "PJSIP/1001-00000002"]
 
 
@@ -184,9 +189,9 @@ def test_status(house: LiveServer) -> None:
 )
 def test_status_is_a_health_check(server: LiveServer, ami: str, stale: str | None, code: int) -> None:
     """Exit code 1 when there ought to be a picture of the PBX and is none to be trusted."""
-    server.order("set", status={"version": "0.1.0", "ami": ami, "stale": stale, "spies": {"granted": 1}})
+    server.order("set", status=replace(STATUS, ami=ami, stale=stale, spies=1, differences=3).row())
     result = run(server.path, "status")
-    assert (result.exit_code, rows(result)[-1]) == (code, ["spies", "granted", "1"])
+    assert (result.exit_code, rows(result)[-2:]) == (code, [["spies", "1"], ["differences", "3"]])
     result = run(server.path, "status", "--json")
     assert (result.exit_code, json.loads(result.stdout)["stale"]) == (code, stale)
 
@@ -204,7 +209,7 @@ def test_spy_kill(server: LiveServer) -> None:
         "ended": True,
     }
     result = run(server.path, "spy", "kill", "1700000000.30", "--json")
-    assert json.loads(result.stdout) == {"ended": ROGUE}
+    assert json.loads(result.stdout) == {"ended": ROGUE.row()}
 
 
 def test_spy_kill_of_nobody(house: LiveServer) -> None:
@@ -366,14 +371,50 @@ def test_the_configuration_says_where_it_is(house: LiveServer, tmp_path: Path, w
     config = tmp_path / "agi-monitor.yaml"
     config.write_text(text)
     result = CliRunner().invoke(main, ["calls", "--config", str(config), "--json"])
-    assert json.loads(result.stdout) == {"calls": [CALL]}
+    assert json.loads(result.stdout) == {"calls": [CALL.row()]}
+
+
+def written(house: LiveServer, tmp_path: Path, more: str) -> Path:
+    """A configuration with the state beside the socket, and more."""
+    config = tmp_path / "agi-monitor.yaml"
+    text = SAMPLE.replace("REPLACE-ME", PIN_HASH).replace("/var/lib/agi-monitor", str(house.path.parent))
+    config.write_text(f"{text}\n{more}\n")
+    return config
+
+
+def test_a_mistake_in_another_section_keeps_nobody_from_asking(house: LiveServer, tmp_path: Path) -> None:
+    """The server that runs was started without it, and has refused it since."""
+    config = written(house, tmp_path, "stop: {spies: never}")
+    result = CliRunner().invoke(main, ["calls", "--config", str(config), "--json"])
+    assert json.loads(result.stdout) == {"calls": [CALL.row()]}
+
+
+@pytest.mark.parametrize("more", ["control: {scoket: /run/a.sock}", "contrl: {socket: /run/a.sock}", "control: 5"])
+@pytest.mark.parametrize("command", ASKING, ids=" ".join)
+def test_a_mistake_about_the_socket_is_told(house: LiveServer, tmp_path: Path, command: list[str], more: str) -> None:
+    """No command asks at another place instead, although a server is there."""
+    config = written(house, tmp_path, more)
+    result = CliRunner().invoke(main, [*command, "--config", str(config)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"{config}:") and more.partition(":")[0] in result.stderr
+
+
+@pytest.mark.parametrize("command", ASKING, ids=" ".join)
+def test_a_mistake_is_told_where_no_server_is(tmp_path: Path, command: list[str]) -> None:
+    """It may be why none runs."""
+    config = tmp_path / "agi-monitor.yaml"
+    config.write_text(f"state: {{directory: {tmp_path}}}\nstop: {{spies: never}}\n")
+    result = CliRunner().invoke(main, [*command, "--config", str(config)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{config}:2: stop.spies: " in result.stderr
+    assert "control.sock" not in result.stderr
 
 
 def test_the_environment_says_where_it_is(house: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """``AGI_MONITOR_SOCKET`` needs no configuration, which not everybody may read."""
     monkeypatch.setenv("AGI_MONITOR_SOCKET", str(house.path))
     result = CliRunner().invoke(main, ["calls", "--config", "/nowhere", "--json"])
-    assert json.loads(result.stdout) == {"calls": [CALL]}
+    assert json.loads(result.stdout) == {"calls": [CALL.row()]}
 
 
 # -- a server that misbehaves -----------------------------------------------------------------------------------
@@ -442,7 +483,40 @@ def test_an_answer_of_another_shape_to_a_reload(tmp_path: Path, reloaded: object
         saying(path, json.dumps({"ok": True, "reloaded": reloaded}).encode() + b"\n"),
         pytest.raises(ControlFailed, match="not one of agi-monitor"),
     ):
-        client.ask(path, Request(Ask.RELOAD))
+        client.reload(path)
+
+
+@pytest.mark.parametrize(
+    ("command", "what", "row", "missing"),
+    [
+        (["status"], "status", STATUS.row(), "stale"),
+        (["calls"], "calls", CALL.row(), "queue"),
+        (["spies"], "spies", GRANTED.row(), "since"),
+        (["spy", "kill", "a1b2.1"], "ended", GRANTED.row(), "rule"),
+    ],
+)
+def test_a_server_of_another_version(
+    tmp_path: Path, command: list[str], what: str, row: dict[str, object], missing: str
+) -> None:
+    """What it says besides is passed over; what it does not say is told, with what to do."""
+    path = tmp_path / "other.sock"
+
+    def answer(row: dict[str, object]) -> Result:
+        said = {"ok": True, "new": 1, what: [row] if what in ("calls", "spies") else row}
+        with saying(path, json.dumps(said).encode() + b"\n"):
+            result = run(path, *command, "--json")
+        path.unlink()
+        return result
+
+    (known,) = json.loads(answer({**row, "new": {"key": [1]}}).stdout).values() if what != "status" else ({},)
+    assert known in ({}, row, [row])
+    result = answer({name: value for name, value in row.items() if name != missing})
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.fullmatch(
+        rf"{path}: the answer is not one of agi-monitor in this version: [a-z ]+ has no '{missing}'\."
+        " Restart the server, so that it and this command are of the same one\n",
+        result.stderr,
+    )
 
 
 def test_a_server_that_closes(tmp_path: Path) -> None:
@@ -465,7 +539,7 @@ def test_a_server_that_hangs(tmp_path: Path, queued: int) -> None:
             one.setblocking(False)
             one.connect_ex(str(path))
         with pytest.raises(ControlFailed, match="the server does not answer"):
-            client.ask(path, Request(Ask.CALLS), 0.1)
+            client.calls(path, 0.1)
         for one in waiting:
             one.close()
 
@@ -490,7 +564,7 @@ def test_a_server_that_sends_a_byte_now_and_then(tmp_path: Path) -> None:
         stop.start()
         try:
             with pytest.raises(ControlFailed, match="the server does not answer"):
-                client.ask(path, Request(Ask.CALLS), 0.5)
+                client.calls(path, 0.5)
         finally:
             stop.cancel()
             enough.set()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from agi_monitor.config.settings import load
+from agi_monitor.config.loading import load
 from agi_monitor.errors import ConfigError
 from agi_monitor.server import config_process
 from agi_monitor.server.config_process import ConfigProcess, told
-from tests.unit.config.test_settings import TEXT
+from tests.unit.config.test_loading import TEXT
 
 WAIT_SECONDS = 60.0
 

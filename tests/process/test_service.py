@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 from click.testing import CliRunner
@@ -258,6 +260,33 @@ def test_a_spy_is_ended_by_the_command_of_the_site(
     ]
 
 
+def test_the_page_has_the_numbers_of_all_parts(start: Callable[..., Server], dial: Dial, text: str) -> None:
+    """Of the calls, of the audit and of the reloads; it is gone with the server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        page = probe.getsockname()[1]
+    server = start(f"{text}metrics: {{port: {page}}}\n")
+    server.logs("serving")
+    dial(server).answer_until("EXEC")
+    server.hang_up()
+    server.logs("reloaded")
+    with urlopen(f"http://127.0.0.1:{page}/metrics", timeout=WAIT_SECONDS) as answer:
+        said = answer.read().decode().splitlines()
+    for line in (
+        f'agi_monitor_build_info{{version="{__version__}"}} 1.0',
+        "agi_monitor_agi_sessions 1.0",
+        "agi_monitor_agi_sessions_total 1.0",
+        'agi_monitor_look_ups_total{source="agi"} 1.0',
+        "agi_monitor_audit_waiting 0.0",
+        'agi_monitor_config_reloads_total{outcome="done"} 1.0',
+        'agi_monitor_spies_started_total{mode="listen"} 1.0',
+    ):
+        assert line in said
+    assert server.stop()[0] == 0
+    with pytest.raises(URLError):
+        urlopen(f"http://127.0.0.1:{page}/metrics", timeout=WAIT_SECONDS)
+
+
 # ---- what keeps it from starting ---------------------------------------------------------------------------
 
 
@@ -292,6 +321,21 @@ def test_a_port_that_is_taken_is_named(start: Callable[..., Server], port: int) 
         server = start()
         assert re.search(rf"Couldn't listen on 127.0.0.1:{port}: .*in use", server.logs("start_failed")["error"])
         assert server.ends()[0] == 1
+
+
+def test_a_start_that_fails_ends_what_had_begun(start: Callable[..., Server], tmp_path: Path, port: int) -> None:
+    """The audit is closed, the control socket is gone, and the next server finds nothing in its way."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        server = start()
+        server.logs("start_failed")
+        assert server.ends()[0] == 1
+    assert [fact["fact"] for fact in server.facts] == ["server_started", "server_stopped"]
+    assert not (tmp_path / "state" / "control.sock").exists()
+    again = start()
+    again.logs("serving")
+    assert again.stop()[0] == 0
 
 
 def test_a_missing_state_folder_is_named(start: Callable[..., Server], tmp_path: Path) -> None:

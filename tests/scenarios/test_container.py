@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agi_monitor.config.settings import load
+from agi_monitor.config.loading import load
 from contrib.lab.engine import engine_client, ensure_programs
 from contrib.lab.images import ASTERISK, CACHE, SERVER, ensure_images
 from contrib.lab.pbx import Lab

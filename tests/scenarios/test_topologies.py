@@ -9,7 +9,8 @@ import pytest
 
 from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import AgentDevices, DeviceChannel, KnownBy, Source, because, candidates, possible
-from agi_monitor.model import Agent, Mode, Reason, Refusal, endpoint_of
+from agi_monitor.model import Agent, Mode, Reason, Refusal
+from agi_monitor.names import endpoint_of
 from contrib.lab.manager import Manager
 from contrib.lab.pbx import Lab
 from tests.scenarios.watched import NODE, Watched, asking

@@ -11,57 +11,64 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
 from agi_monitor.control.limits import ControlLimits
-from agi_monitor.control.overview import Reloaded, Row
 from agi_monitor.control.protocol import Reactor, listen
 from agi_monitor.errors import ControlFailed, Unavailable
 from agi_monitor.server.metrics import Metrics, Readings
 from agi_monitor.server.metrics_page import CONNECTION_SECONDS
 from agi_monitor.server.metrics_page import listen as show
+from agi_monitor.shown import CallShown, ReloadRefused, ReloadShown, Row, SpyShown, StatusShown
 
-CALL: Row = {
-    "node": "pbx",
-    "id": "1700000000.10",
-    "agents": ["1001"],
-    "numbers": ["3001"],
-    "state": "talking",
-    "queue": "sales",
-    "seconds": 75.4,
-    "channels": [],
-    "spies": ["a1b2.1"],
-}
-GRANTED: Row = {
-    "id": "a1b2.1",
-    "node": "pbx",
-    "kind": "granted",
-    "supervisor": "anna",
-    "endpoint": "PJSIP/2001",
-    "spyer": "PJSIP/2001-00000001",
-    "extension": "1001",
-    "spyee": "PJSIP/1001-00000002",
-    "mode": "listen",
-    "rule": "leads",
-    "seconds": 3700,
-}
-ROGUE: Row = {
-    "id": "1700000000.30",
-    "node": "pbx",
-    "kind": "rogue",
-    "supervisor": None,
-    "endpoint": None,
-    "spyer": "Local/x@y-00000001;2",
-    "extension": None,
-    "spyee": "PJSIP/1001-00000002",
-    "mode": None,
-    "rule": None,
-    "seconds": 5,
-}
+STATUS = StatusShown(version="0.1.0", node="pbx", ami="up", stale=None, calls=1, spies=2)
+CALL = CallShown(
+    node="pbx",
+    id="1700000000.10",
+    agents=("1001",),
+    numbers=("3001",),
+    state="talking",
+    queue="sales",
+    seconds=75.4,
+    channels=(),
+    spies=("a1b2.1",),
+)
+GRANTED = SpyShown(
+    id="a1b2.1",
+    node="pbx",
+    kind="granted",
+    supervisor="anna",
+    endpoint="PJSIP/2001",
+    spyer="PJSIP/2001-00000001",
+    spyer_uniqueid="1700000000.20",
+    extension="1001",
+    spyee="PJSIP/1001-00000002",
+    spyee_uniqueid="1700000000.10",
+    mode="listen",
+    rule="leads",
+    since="2023-11-14T22:13:21+00:00",
+    seconds=3700,
+)
+ROGUE = SpyShown(
+    id="1700000000.30",
+    node="pbx",
+    kind="rogue",
+    supervisor=None,
+    endpoint=None,
+    spyer="Local/x@y-00000001;2",
+    spyer_uniqueid="1700000000.30",
+    extension=None,
+    spyee="PJSIP/1001-00000002",
+    spyee_uniqueid="1700000000.10",
+    mode=None,
+    rule=None,
+    since="2023-11-14T23:14:56+00:00",
+    seconds=5,
+)
 
 
 class House:
@@ -73,46 +80,54 @@ class House:
 
     def __init__(self, told: Callable[[Row], None] = lambda row: None) -> None:
         self.told = told
-        self.answers: dict[str, Any] = {
-            "status": {"version": "0.1.0", "node": "pbx", "ami": "up", "stale": None, "calls": 1, "spies": 2},
-            "calls": [CALL],
-            "spies": [GRANTED, ROGUE],
-        }
+        self._status = STATUS
+        self._calls = [CALL]
+        self._spies = [GRANTED, ROGUE]
         self.broken: Exception | None = None
         self.slow: Deferred[None] | None = None
-        self.reloaded = Reloaded(restart=("ami",), supervisors=1, agents=2)
+        self.reloaded: ReloadShown | ReloadRefused = ReloadShown(restart=("ami",), supervisors=1, agents=2)
         self.listeners: list[Callable[[Row], None]] = []
 
-    def _answer(self, name: str) -> Any:
+    def set(self, rows: Mapping[str, object]) -> None:
+        """Take what is to be shown from now on, as rows."""
+        if "status" in rows:
+            self._status = StatusShown.read(rows["status"])
+        if "calls" in rows:
+            self._calls = CallShown.read_each(rows["calls"])
+        if "spies" in rows:
+            self._spies = SpyShown.read_each(rows["spies"])
+
+    def _works(self) -> None:
         if self.broken is not None:
             raise self.broken
-        return self.answers[name]
 
-    def status(self) -> Row:
+    def status(self) -> StatusShown:
         """Whatever was set."""
-        return cast(Row, self._answer("status"))
+        self._works()
+        return self._status
 
-    def calls(self) -> list[Row]:
+    def calls(self) -> list[CallShown]:
         """Whatever was set."""
-        return cast(list[Row], self._answer("calls"))
+        self._works()
+        return self._calls
 
-    def spies(self) -> list[Row]:
+    def spies(self) -> list[SpyShown]:
         """Whatever was set."""
-        return cast(list[Row], self._answer("spies"))
+        self._works()
+        return self._spies
 
     async def kill(self, spy: str, by: str) -> bool:
         """End one that is listed, when it is no longer slow."""
-        if self.broken is not None:
-            raise self.broken
+        self._works()
         if self.slow is not None:
             await self.slow
-        left = [one for one in self.answers["spies"] if one["id"] != spy]
-        ended = len(left) < len(self.answers["spies"])
-        self.answers["spies"] = left
+        left = [one for one in self._spies if one.id != spy]
+        ended = len(left) < len(self._spies)
+        self._spies = left
         self.told({"killed": spy, "by": by, "ended": ended})
         return ended
 
-    async def reload(self) -> Reloaded:
+    async def reload(self) -> ReloadShown | ReloadRefused:
         """Whatever was set, when it is no longer slow."""
         if self.slow is not None:
             await self.slow
@@ -121,8 +136,7 @@ class House:
 
     def subscribe(self, listener: Callable[[Row], None]) -> Callable[[], None]:
         """Tell it what ``tell`` is given."""
-        if self.broken is not None:
-            raise self.broken
+        self._works()
         self.listeners.append(listener)
         self.told({"listeners": len(self.listeners)})
 
@@ -161,7 +175,7 @@ def main(path: Path, limits: dict[str, float]) -> None:
     def obey(order: str) -> None:
         name, _, rest = order.partition(" ")
         if name == "set":
-            house.answers.update(json.loads(rest))
+            house.set(json.loads(rest))
         elif name == "tell":
             record = json.loads(rest)
             metrics.fact(record)

@@ -19,7 +19,7 @@ from agi_monitor.agi.session import Session
 from agi_monitor.ami import connection
 from agi_monitor.ami.messages import Message
 from agi_monitor.limits import Limits
-from agi_monitor.pbx import spy_watch
+from agi_monitor.pbx import ends, notices
 from agi_monitor.testing import FakeAsterisk
 from tests.shell.managed import GRANT, Site
 
@@ -187,7 +187,8 @@ class House(Site):
 def house(monkeypatch: pytest.MonkeyPatch) -> House:
     """It remembers the last few only of what it otherwise remembers the last thousands of."""
     monkeypatch.setattr(connection, "MAX_PAST", FEW)
-    monkeypatch.setattr(spy_watch, "MAX_SPIES", FEW)
+    monkeypatch.setattr(notices, "MAX_SPIES", FEW)
+    monkeypatch.setattr(ends, "MAX_SPIES", FEW)
     return House()
 
 

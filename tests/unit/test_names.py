@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -159,6 +161,75 @@ def test_takes_the_name_of_any_channel(name: str) -> None:
 def test_refuses_a_pattern_in_the_place_of_a_channel(name: str) -> None:
     """AMI's Hangup takes a regular expression between slashes and hangs up whatever fits."""
     assert names.ChannelName.read(name) is None
+
+
+FORMS = {
+    "NAME": (["berta", "0", "a-b_c", "x" * 40], ["", "-a", "_a", "a b", "a.b", "x" * 41]),
+    "GROUP": (["sales", "queue-500", "allied", "1a"], ["all", "1001", "-sales", "_sales", "a b", "x" * 41]),
+    "EXTENSION": (["1", "1001", "0" * 20], ["", "1" * 21, "+1", "*1", "_1XXX"]),
+    "AGENT_KEY": (["1001", "beta-1001", "x" * 20], ["all", "", "-1", "a.b", "x" * 21]),
+    "FEATURE_CODE": (["*222", "0123456#"], ["", "*" * 9, "+1", "_X"]),
+    "DIALLED": (["*2221001", "1#"], ["", "_1XXX", "1.", "1!", "a"]),
+    "QUEUE": (["sales", "a@b+c/d.e-f_g", "x" * 80], ["", "a b", "a,b", "x" * 81]),
+    "ENDPOINT": (
+        ["PJSIP/1001", "SIP/a.b_c+d@e-f", "P" * 20 + "/" + "1" * 80],
+        ["1001", "PJSIP/", "/1001", "Local/1001@agents", "PJSIP/1,b", "PJSIP/1/2", "PJSIP/${X}", "PJSIP/" + "1" * 81],
+    ),
+    "WRITTEN_DEVICE": (["1001", "a.b_c-d", "1" * 80], ["", "a@b", "a+b", "a]", "1" * 81]),
+    "CONTEXT": (["default", "1.a_b-c", "x" * 60], ["", "a@b", "a)b", "x" * 61]),
+    "WRITTEN_CONTEXT": (["agi-monitor", "a_b", "x" * 79], ["", "1a", "-a", "a.b", "a]", "x" * 80]),
+    "DIALPLAN_NAME": (["1001", "_x.+*#-", "1" * 80], ["", "a)", "a@b", "${X}", "1" * 81]),
+    "SOUND": (
+        ["beep", "digits/1", "custom/you-are_heard.2", "x" * 200],
+        ["", "/etc/passwd", "../beep", "a/../b", "a..b", "a/", "a//b", "a b", "a&b", "a,b", "{extension}", "x" * 201],
+    ),
+    "SECRET": (["hush", "A-b_9", "x" * 128], ["", "a.b", "a~b", "a,b", 'a"b', "a;b", "a\\b", "$a", "x" * 129]),
+    "MANAGER_SECRET": (["a.b~c!", "${x}", "x" * 128], ["", "a b", "a;b", "a\x7f", "x" * 129]),
+    "ACCOUNT": (["agi-monitor", "generals", "x" * 40], ["", "general", "General", "GENERAL", "a]", "a.b", "x" * 41]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_takes_what_it_says(form: str) -> None:
+    """And nothing else: no line break at the end, no letters or digits of other alphabets."""
+    expression: re.Pattern[str] = getattr(names, form)
+    right, wrong = FORMS[form]
+    assert [text for text in right if expression.fullmatch(text) is None] == []
+    everywhere = [f"{text}{end}" for text in right for end in ("\n", "\0", "\r", " ", "é", "１", "\u202e")]
+    assert [text for text in (*wrong, *everywhere) if expression.fullmatch(text) is not None] == []
+
+
+def test_each_form_is_tested() -> None:
+    """A new one has its row here. ``BEGUN`` is no form of a text, but the end of one."""
+    forms = {name for name, value in vars(names).items() if isinstance(value, re.Pattern) and name[0] != "_"}
+    assert forms == {*FORMS, "BEGUN"}
+
+
+WRITERS = ("dialplan/site.py", "dialplan/filters.py", "supervision/hooks.py", "supervision/feature_code.py")
+
+
+@pytest.mark.parametrize("place", WRITERS)
+def test_a_form_is_written_once(place: str) -> None:
+    """Where a name is checked, the form comes from here."""
+    source = (Path(names.__file__).parent / place).read_text()
+    assert re.findall(r"\[[^\]]*A-Za-z[^\]]*\]", source) == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "endpoint"),
+    [
+        ("PJSIP/1001-mobile-0000002a", "PJSIP/1001-mobile"),
+        ("DAHDI/1-1", "DAHDI/1"),
+        ("IAX2/desk-12", "IAX2/desk"),
+        ("Local/1001@agents-00000003;2", None),
+        ("Local/1001@agents-00000003", None),
+        ("PJSIP/1001", None),
+        ("", None),
+    ],
+)
+def test_the_endpoint_of_a_channel(channel: str, endpoint: str | None) -> None:
+    """As each technology ends its names."""
+    assert names.endpoint_of(channel) == endpoint
 
 
 @given(st.text())

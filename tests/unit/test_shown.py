@@ -7,6 +7,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from agi_monitor.audit.stretches import Place
 from agi_monitor.audit.verification import Finding, Verdict
 from agi_monitor.audit.verification import Kind as FindingKind
 from agi_monitor.commands import audit_tables, people_tables, tables, terminal
+from agi_monitor.commands.console import console
 from agi_monitor.commands.doctor import _show
 from agi_monitor.commands.main import main
 from agi_monitor.config.people import Change, Kind, People
@@ -32,7 +34,7 @@ from agi_monitor.doctor.checks import CHECKS
 from agi_monitor.doctor.findings import Outcome, Result
 from agi_monitor.errors import ConfigError
 from agi_monitor.server import logs
-from agi_monitor.shown import in_json, visible
+from agi_monitor.shown import CallShown, ChannelShown, SpyEnded, SpyShown, StatusShown, in_json, visible
 
 BIDI = "\u202e\u2066sdrawkcab\u2069\u2028"
 EVIL = f"\x1b[2J\x1b]52;c;b3duZWQ=\x07\rok\x08\x00\x7f\x9b31m\x85{BIDI}\ufeff\U000e0041[red]\udc9b"
@@ -142,12 +144,43 @@ def headed() -> Table:
     return table
 
 
+STATUS = StatusShown(version=EVIL, node=EVIL, ami=EVIL, stale=EVIL, calls=1, spies=1)
+CHANNEL = ChannelShown(name=EVIL, uniqueid=EVIL, endpoint=EVIL, state=EVIL, number=EVIL, bridge=EVIL)
+CALL = CallShown(
+    node=EVIL,
+    id=EVIL,
+    agents=(EVIL,),
+    numbers=(EVIL,),
+    state=EVIL,
+    queue=EVIL,
+    seconds=1.0,
+    channels=(CHANNEL,),
+    spies=(EVIL,),
+)
+SPY = SpyShown(
+    id=EVIL,
+    node=EVIL,
+    kind=EVIL,
+    supervisor=EVIL,
+    endpoint=EVIL,
+    spyer=EVIL,
+    spyer_uniqueid=EVIL,
+    extension=EVIL,
+    spyee=EVIL,
+    spyee_uniqueid=EVIL,
+    mode=EVIL,
+    rule=EVIL,
+    since=EVIL,
+    seconds=1.0,
+)
+
 PRINTED: dict[str, RenderableType] = {
-    "calls": tables.calls_table([{**ROW, "agents": [EVIL], "numbers": [EVIL], "spies": [EVIL]}, {"node": "b"}]),
-    "spies": tables.spies_table([ROW, {"node": "b"}]),
-    "status": tables.status_table({"ami": EVIL, EVIL: {EVIL: EVIL}, "stale": EVIL}),
+    "calls": tables.calls_table([CALL, replace(CALL, node="b")]),
+    "spies": tables.spies_table([SPY, replace(SPY, node="b")]),
+    "status": tables.status_table(STATUS),
     "event": tables.event_line(ROW),
-    "spy": tables.spy_line(ROW),
+    "ended": tables.ended_line(SpyEnded(EVIL, SPY)),
+    "ended alone": tables.ended_line(SpyEnded(EVIL)),
     "records": audit_tables.records_table([ROW]),
     "findings": audit_tables.findings_table(verdict()),
     "verdict": "\n".join(audit_tables.verdict_lines(verdict())),
@@ -165,7 +198,7 @@ PRINTED: dict[str, RenderableType] = {
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_table_is_only_looked_at(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every table and line that the commands show."""
-    terminal.console().print(PRINTED[name])
+    console().print(PRINTED[name])
     shown = capsys.readouterr().out
     assert obeyed(shown) == []
     assert "\\x1b" in shown

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from asterisk.manager import ManagerSocketException
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL
@@ -135,8 +134,3 @@ def test_a_name_that_is_none_makes_no_endpoint(ca_file: Path) -> None:
 def test_why_a_connection_was_lost(error: Exception, said: str) -> None:
     """In words that say what to look at."""
     assert why_lost(error) == said
-
-
-def test_a_refused_certificate_is_an_error_of_the_connection_for_pyst2() -> None:
-    """Whoever catches pyst2's exception goes on catching."""
-    assert issubclass(CertificateRefused, ManagerSocketException)

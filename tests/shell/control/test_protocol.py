@@ -19,10 +19,10 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from agi_monitor.control.limits import ControlLimits
-from agi_monitor.control.overview import Reloaded
 from agi_monitor.control.protocol import ControlFactory, ControlProtocol
 from agi_monitor.errors import Unavailable
-from tests.shell.live_house import CALL, GRANTED, House
+from agi_monitor.shown import ReloadRefused
+from tests.shell.live_house import CALL, GRANTED, ROGUE, STATUS, House
 
 LIMITS = ControlLimits()
 
@@ -123,9 +123,9 @@ def site(handle: socket.socket) -> Site:
 def test_answers_what_is_asked(site: Site) -> None:
     """One line each, on the same connection, as often as one likes."""
     client = site.connect()
-    assert client.asks(ask="calls") == [{"ok": True, "calls": [CALL]}]
-    assert client.asks(ask="spies") == [{"ok": True, "spies": site.house.answers["spies"]}]
-    assert client.asks(ask="status") == [{"ok": True, "status": site.house.answers["status"]}]
+    assert client.asks(ask="calls") == [{"ok": True, "calls": [CALL.row()]}]
+    assert client.asks(ask="spies") == [{"ok": True, "spies": [GRANTED.row(), ROGUE.row()]}]
+    assert client.asks(ask="status") == [{"ok": True, "status": STATUS.row()}]
     assert not client.closed
 
 
@@ -175,7 +175,7 @@ def test_a_broken_server_says_so(site: Site, ask: str) -> None:
         ("control_failed", ask, True)
     ]
     site.house.broken = None
-    assert client.asks(ask="calls") == [{"ok": True, "calls": [CALL]}]
+    assert client.asks(ask="calls") == [{"ok": True, "calls": [CALL.row()]}]
 
 
 def test_who_sends_the_end_first_gets_the_answer(site: Site) -> None:
@@ -183,7 +183,7 @@ def test_who_sends_the_end_first_gets_the_answer(site: Site) -> None:
     client = site.connect()
     client.sends(b'{"ask": "calls"}\n')
     client.protocol.readConnectionLost()
-    assert (client.heard(), client.closed) == ([{"ok": True, "calls": [CALL]}], True)
+    assert (client.heard(), client.closed) == ([{"ok": True, "calls": [CALL.row()]}], True)
 
 
 @settings(max_examples=200)
@@ -281,7 +281,7 @@ def test_a_spy_is_ended_and_it_is_said_which(site: Site) -> None:
     """By the user that the kernel names, and the log has it."""
     client = site.connect()
     with capture_logs() as logs:
-        assert client.asks(ask="kill", id="a1b2.1") == [{"ok": True, "ended": GRANTED}]
+        assert client.asks(ask="kill", id="a1b2.1") == [{"ok": True, "ended": GRANTED.row()}]
     assert site.told == [{"killed": "a1b2.1", "by": "berta", "ended": True}]
     assert logs == [
         {
@@ -351,7 +351,7 @@ def test_a_reload_says_what_came_of_it(site: Site) -> None:
 
 def test_a_reload_that_is_refused_says_why(site: Site) -> None:
     """Every mistake of the configuration, one a line."""
-    site.house.reloaded = Reloaded(problems=("fastagi.port: must be a number", "rules: empty"))
+    site.house.reloaded = ReloadRefused(("fastagi.port: must be a number", "rules: empty"))
     (line,) = site.connect().asks(ask="reload")
     assert (line["problem"], line["text"]) == ("refused", "fastagi.port: must be a number\nrules: empty")
 
@@ -374,7 +374,7 @@ def test_users_that_cannot_be_looked_up(site: Site, names: str) -> None:
     client = site.connect()
     heard = client.asks(ask="kill", id="a1b2.1")
     site.clock.advance(LIMITS.user_name_seconds)
-    assert heard + client.heard() == [{"ok": True, "ended": GRANTED}]
+    assert heard + client.heard() == [{"ok": True, "ended": GRANTED.row()}]
     assert site.told[-1]["by"] == f"uid {os.geteuid()}"
 
 

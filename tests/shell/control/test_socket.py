@@ -8,6 +8,7 @@ import random
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -142,15 +143,15 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_conversation(server: LiveServer) -> None:
     """Several requests on one connection; the user who ends a spy is the one that the kernel names."""
     with Client(server.path) as client:
-        assert client.asks(ask="calls") == {"ok": True, "calls": [CALL]}
-        assert client.asks(ask="kill", id="a1b2.1") == {"ok": True, "ended": GRANTED}
+        assert client.asks(ask="calls") == {"ok": True, "calls": [CALL.row()]}
+        assert client.asks(ask="kill", id="a1b2.1") == {"ok": True, "ended": GRANTED.row()}
         assert client.asks(ask="kill", id="a1b2.1")["problem"] == "no_such_spy"
     assert server.says_until("killed")["by"] == pwd.getpwuid(os.geteuid()).pw_name
 
 
 def test_who_closes_the_sending_side_gets_the_answer(server: LiveServer) -> None:
     """As ``echo ... | socat - UNIX-CONNECT:...`` does; an answer of megabytes is whole."""
-    server.order("set", calls=[{"id": "x" * 1000}] * 3000)
+    server.order("set", calls=[replace(CALL, id="x" * 1000).row()] * 3000)
     with Client(server.path) as client:
         client.says(b'{"ask": "calls"}\n')
         client.connection.shutdown(socket.SHUT_WR)
@@ -160,7 +161,7 @@ def test_who_closes_the_sending_side_gets_the_answer(server: LiveServer) -> None
 
 def test_somebody_who_reads_nothing(server: LiveServer) -> None:
     """Asks again and again without reading; the others are served, and the memory of the server does not grow."""
-    server.order("set", calls=[{"id": "x" * 1000}] * 1000)
+    server.order("set", calls=[replace(CALL, id="x" * 1000).row()] * 1000)
     with Client(server.path) as deaf:
         deaf.connection.setblocking(False)
         sent = 0
@@ -229,7 +230,7 @@ def test_random_bytes(server: LiveServer) -> None:
 
     def served() -> bool:
         with Client(server.path) as client:
-            return client.asks(ask="calls") == {"ok": True, "calls": [CALL]}
+            return client.asks(ask="calls") == {"ok": True, "calls": [CALL.row()]}
 
     # Those that were closed may still stand in the queue, and have a place for a moment.
     wait_until(served, WAIT_SECONDS, "an answer")

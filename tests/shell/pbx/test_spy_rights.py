@@ -16,11 +16,11 @@ from twisted.internet.base import DelayedCall
 
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Direction, Mode
-from agi_monitor.pbx.spy_watch import CHECK_SECONDS
-from agi_monitor.rights.authorization import Allowed, Calls, Effect, Request, Rule, Terms
+from agi_monitor.pbx.looks import CHECK_SECONDS
+from agi_monitor.rights.authorization import Allowed, Calls, Effect, Rule, SpyAsk, Terms
 from agi_monitor.rights.explain import explain
 from agi_monitor.rights.hours import When, hours
-from agi_monitor.supervision.grants import Grant, Kind, Place
+from agi_monitor.supervision.grants import Grant, Place, SpyKind
 from agi_monitor.supervision.proof import VARIABLE
 from tests.doubles import drawn_rules
 from tests.shell.managed import (
@@ -92,7 +92,7 @@ def looks(site: Site) -> int:
     """How many looks at the clock are planned, besides those at the calls themselves."""
     planned = cast(list[DelayedCall], site.fake.clock.getDelayedCalls())
     soon = site.fake.clock.seconds() + CHECK_SECONDS
-    return sum(call.func == site.watch._check and call.getTime() <= soon for call in planned)
+    return sum(call.func == site.watch._looks._check and call.getTime() <= soon for call in planned)
 
 
 # ---- the clock ----------------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ def test_two_servers_do_not_both_give_the_last_place(site: Site, earlier: float,
     site.fake.add_channel(SECOND, SECOND_UNIQUEID, Context="agi-monitor-call")
     site.fake.variables[SECOND, VARIABLE] = OTHER.sign(others)
     site.fake.start_spying(SECOND, SPYEE)
-    assert [spy.kind for spy in site.watch.grants.spies()].count(Kind.OTHERS) == 1
+    assert [spy.kind for spy in site.watch.grants.spies()].count(SpyKind.OTHERS) == 1
     assert why(site) == ended
 
 
@@ -437,7 +437,7 @@ class Watched:
     def allowed(self, grant: Grant) -> bool:
         """What ``explain`` says of a grant at this moment."""
         now = self.site.time()
-        request = Request(
+        request = SpyAsk(
             supervisor=ANNA,
             agent=AGENT,
             mode=grant.mode,

@@ -21,11 +21,12 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 
 from agi_monitor.audit.facts import ConfigReloaded, Fact, LockOutEnded, PeopleChanged
+from agi_monitor.config.loading import load
 from agi_monitor.config.people import AgentEntry, People
-from agi_monitor.config.settings import load
 from agi_monitor.errors import ConfigError
 from agi_monitor.pins.lock_outs import LockOut
-from agi_monitor.server.people import PeopleInForce, Reloaded, ReloadRefused, Store
+from agi_monitor.server.people import PeopleInForce, Reloaded, Store
+from agi_monitor.shown import ReloadRefused
 from agi_monitor.storage.database import FILE, Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.node_table import NodeTable, Noted

@@ -27,8 +27,18 @@ from asterisk.agi import (
     AGIUsageError,
 )
 
+from agi_monitor.agi.messages import AGIRequest, Command, Reply
 from agi_monitor.agi.pyst2 import BlockingAGI
-from agi_monitor.errors import CallEnded, LocalProtocolError, RemoteProtocolError
+from agi_monitor.errors import (
+    AgiMonitorError,
+    CallEnded,
+    CommandFailed,
+    InvalidCommand,
+    LocalProtocolError,
+    RemoteProtocolError,
+    Unavailable,
+    WrongUsage,
+)
 
 ENVIRONMENT = (
     b"agi_network: yes\nagi_request: agi://x/spy\nagi_channel: PJSIP/1-1\nagi_context: c\nagi_extension: s\n"
@@ -432,13 +442,95 @@ def test_results_have_pyst2_s_form() -> None:
     assert talk.sent == ['GET VARIABLE "X"', 'STREAM FILE x "5"']
 
 
+def both(raised: pytest.ExceptionInfo[AgiMonitorError], theirs: type[Exception]) -> None:
+    """What was raised is ours, and pyst2's: an exact class of ours would be caught by half of the scripts."""
+    assert isinstance(raised.value, theirs)
+    assert isinstance(raised.value, AGIError)
+
+
 def test_errors_end_a_handler_as_any_other() -> None:
     """They are ours too, so one except fits both."""
-    assert issubclass(CallEnded, AGIHangup)
-    with pytest.raises(CallEnded):
+    with pytest.raises(CallEnded) as ended:
         Talk(b"").agi.answer()
-    with pytest.raises(AGIError):
+    both(ended, AGIHangup)
+    with pytest.raises(RemoteProtocolError) as broken:
         Talk(b"nonsense\n").agi.answer()
+    both(broken, AGIError)
+    with pytest.raises(RemoteProtocolError) as begun:
+        Talk(b"", b"x" * 100_000)
+    both(begun, AGIError)
+    with pytest.raises(CallEnded) as silent:
+        Talk(b"", b"agi_network: yes\n")
+    both(silent, AGIHangup)
+    with pytest.raises(LocalProtocolError) as unsent:
+        Talk(b"").agi.execute("NOOP a\nb")
+    both(unsent, AGIError)
+    with pytest.raises(LocalProtocolError) as unasked:
+        Talk(b"").agi.get_result()
+    both(unasked, AGIError)
+
+
+@pytest.mark.parametrize(
+    ("reply", "ours", "theirs"),
+    [
+        (b"510 Invalid or unknown command\n", InvalidCommand, AGIInvalidCommand),
+        (USAGE, WrongUsage, AGIUsageError),
+        (b"200 result=-1\n200 result=6\n", CommandFailed, AGIAppError),
+    ],
+)
+def test_a_no_is_ours_and_pyst2s(reply: bytes, ours: type[CommandFailed], theirs: type[Exception]) -> None:
+    """With the command, the code and the text; each is an ``AGIAppError``, as ours is a ``CommandFailed``."""
+    with pytest.raises(ours) as raised:
+        Talk(reply).agi.answer()
+    both(raised, theirs)
+    both(raised, AGIAppError)
+    assert isinstance(raised.value, CommandFailed)
+    assert (raised.value.verb, raised.value.code) == ("ANSWER", int(reply[:3]))
+
+
+class Ended:
+    """A line whose call is over, in words that know nothing of pyst2.
+
+    Parameters:
+        error: what it raises.
+    """
+
+    def __init__(self, error: AgiMonitorError) -> None:
+        self.request = AGIRequest({}, ())
+        self._error = error
+
+    def perform(self, command: Command) -> Reply:
+        """There is nobody."""
+        raise self._error
+
+    def test_hangup(self) -> None:
+        """Tell it."""
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "theirs"),
+    [
+        (CallEnded("gone"), AGIHangup),
+        (RemoteProtocolError("what was that?"), AGIError),
+        (LocalProtocolError("not now"), AGIError),
+    ],
+)
+def test_what_a_line_raises_is_told_as_pyst2s(error: AgiMonitorError, theirs: type[Exception]) -> None:
+    """From every method, in the same words, and it is still ours."""
+    agi = BlockingAGI(line=Ended(error))
+    for ask in (agi.test_hangup, agi.answer):
+        with pytest.raises(type(error), match=str(error).replace("?", r"\?")) as raised:
+            ask()
+        both(raised, theirs)
+
+
+def test_what_never_comes_to_a_script_stays_as_it_is() -> None:
+    """An error of another kind is nothing that a script has an except for."""
+    agi = BlockingAGI(line=Ended(Unavailable("no picture")))
+    with pytest.raises(Unavailable) as raised:
+        agi.test_hangup()
+    assert not isinstance(raised.value, AGIError)
 
 
 # -- the list --

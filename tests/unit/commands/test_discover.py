@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi_monitor.commands.main import main
-from agi_monitor.config import document
+from agi_monitor.config import document, yaml
 from agi_monitor.config.people import People
 from agi_monitor.dialplan.discovery import look
 from agi_monitor.errors import ConfigError
@@ -46,6 +46,8 @@ member => PJSIP/desk-ann
 member => PJSIP/unknown
 [all]
 member => PJSIP/1001
+[-night]
+member => PJSIP/1001
 """
 
 
@@ -75,10 +77,12 @@ def test_finds_agents_devices_names_and_groups(folder: Path) -> None:
         "pjsip.conf",
         "queues.conf",
         "queues.conf",
+        "queues.conf",
     ]
     assert "PJSIP/trunk names no extension" in found["notes"][0]
     assert "PJSIP/unknown is not a known device" in found["notes"][1]
     assert "the queue all makes no name" in found["notes"][2]
+    assert "the queue -night makes no name" in found["notes"][3]
 
 
 def test_no_password_is_told(folder: Path) -> None:
@@ -197,7 +201,7 @@ def test_whatever_a_site_has_can_be_imported(exported: str, pjsip: str, voicemai
             assert str(error).startswith(str(path))
             return
         agents = {"agents": found.agents()}
-        people = document.check(document.parsed(document.text(agents).encode(), "-"), "-", People, lambda _: (), "")
+        people = document.check(yaml.parsed(yaml.text(agents).encode(), "-"), "-", People, lambda _: (), "")
         assert {name: agent.name for name, agent in people.agents.items()} == {
             name: agent.get("name", "") for name, agent in found.agents().items()
         }

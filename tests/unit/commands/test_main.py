@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 from agi_monitor import __version__
 from agi_monitor.commands.main import main
 from agi_monitor.commands.whoami import whoami
+from agi_monitor.config.loading import parse
 from agi_monitor.config.sample import SAMPLE
-from agi_monitor.config.settings import parse
 from agi_monitor.pins.lock_outs import LockOut
 from agi_monitor.pins.records import matches
 from agi_monitor.storage.database import Database, file_url

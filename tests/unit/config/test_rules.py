@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from agi_monitor.config import translation
-from agi_monitor.config.settings import Config, parse
+from agi_monitor.config.loading import parse
+from agi_monitor.config.sections import Config
 from agi_monitor.errors import ConfigError
 from agi_monitor.model import Direction, Mode
 from agi_monitor.rights.authorization import Calls, Effect, Rule, Terms

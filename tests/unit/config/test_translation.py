@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agi_monitor.config import translation
-from agi_monitor.config.settings import Config, parse
+from agi_monitor.config.loading import parse
+from agi_monitor.config.sections import Config
 from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup
 from agi_monitor.errors import RenderError
 from agi_monitor.model import Agent, Barge, Cue, Follow, Mode, Orphans, RogueSpies, ScanOrder, Supervisor

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agi_monitor.config import translation
-from agi_monitor.config.settings import parse
+from agi_monitor.config.loading import parse
 from agi_monitor.dialplan import conf_files
 from agi_monitor.dialplan.lint_pjsip import lint_pjsip
 from agi_monitor.dialplan.render import PJSIP, REALTIME, render

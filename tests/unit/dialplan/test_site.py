@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agi_monitor.dialplan.site import PermissionGroup, Site
+from agi_monitor.dialplan.site import PermissionGroup, Phones, Site
 from agi_monitor.errors import RenderError
 from agi_monitor.model import Agent, Mode
 
@@ -33,6 +33,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "the same extension twice": (lambda: Site((agent("1001"), agent("1001")), ()), "'1001' is given 2 times"),
     "group with a space": (lambda: PermissionGroup("a b", frozenset()), "group name 'a b'"),
     "group with a bracket": (lambda: PermissionGroup("a]", frozenset()), "group name"),
+    "group of digits": (lambda: PermissionGroup("1001", frozenset()), "not only digits"),
+    "group all": (lambda: Site((), (), agent_groups=("all",)), "not 'all'"),
     "group of 41": (lambda: PermissionGroup("a" * 41, frozenset()), "at most 40"),
     "groups that differ in case": (
         lambda: Site((), (PermissionGroup("Leads", frozenset()), PermissionGroup("leads", frozenset()))),
@@ -43,6 +45,12 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "port zero": (lambda: Site((), (), fastagi_port=0), "1 to 65535"),
     "port too high": (lambda: Site((), (), fastagi_port=65536), "1 to 65535"),
     "secret with a comma": (lambda: Site((), (), secret="a,b"), "shared secret"),
+    "secret with a dot": (lambda: Site((), (), secret="a.b"), "shared secret"),
+    "secret with a tilde": (lambda: Site((), (), secret="a~b"), "shared secret"),
+    "sound outside": (lambda: Site((), (), notice=("/etc/passwd",)), "the sound '/etc/passwd'"),
+    "sound above": (lambda: Site((), (), notice=("../beep",)), "the sound"),
+    "phones' context of 61": (lambda: Phones("a" * 61), "up to 60"),
+    "phones' context with a dot": (lambda: Phones("from.internal"), "the phones' context"),
     "empty secret": (lambda: Site((), (), secret=""), "shared secret"),
     "context with a bracket": (lambda: Site((), (), context="a]"), "context"),
     "context of 33": (lambda: Site((), (), context="a" * 33), "up to 32"),

@@ -11,8 +11,9 @@ import pytest
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
 from agi_monitor.config import translation
+from agi_monitor.config.loading import load
 from agi_monitor.config.people import Tenant
-from agi_monitor.config.settings import Config, load
+from agi_monitor.config.sections import Config
 from agi_monitor.dialplan.render import render
 from agi_monitor.doctor import gathering
 from agi_monitor.doctor.checks import CHECKS

@@ -70,8 +70,8 @@ def test_a_change_by_hand_is_a_conflict() -> None:
     files[DIALPLAN] += b"; mine\n"
     for plan in (installed(files), uninstalled(files)):
         (conflict,) = plan.conflicts
-        assert conflict.startswith(f"{DIALPLAN}: was changed")
-        assert not plans.is_final(conflict)
+        assert conflict.text.startswith(f"{DIALPLAN}: was changed")
+        assert not conflict.is_final
     # With force the change is kept beside.
     assert done(files, installed(files))[plans.previous(DIALPLAN)] == files[DIALPLAN]
 
@@ -116,7 +116,7 @@ def test_without_an_account_manager_conf_is_left_alone() -> None:
 def test_a_missing_site_file_is_made_only_by_force() -> None:
     """Without extensions.conf this may be the wrong folder; with force it is made, and goes again."""
     plan = installed({})
-    assert [one.partition(":")[0] for one in plan.conflicts] == ["extensions.conf", "manager.conf"]
+    assert [one.text.partition(":")[0] for one in plan.conflicts] == ["extensions.conf", "manager.conf"]
     files = done({}, plan)
     files = done(files, installed(files))
     assert done(files, uninstalled(files)) == {}
@@ -154,8 +154,8 @@ def test_freepbx_keeps_its_own_files() -> None:
 def test_files_of_freepbx_are_refused_elsewhere() -> None:
     """It would write them anew, and nobody would notice; no force helps."""
     plan = installed(FREEPBX)
-    assert [one.partition(":")[0] for one in plan.conflicts] == ["extensions.conf", "manager.conf"]
-    assert all(plans.is_final(one) for one in plan.conflicts)
+    assert [one.text.partition(":")[0] for one in plan.conflicts] == ["extensions.conf", "manager.conf"]
+    assert all(one.is_final for one in plan.conflicts)
     assert not {"extensions.conf", "manager.conf"} & {change.path for change in plan.changes}
 
 
@@ -190,13 +190,13 @@ def test_templates_come_first(content: bytes) -> None:
 def test_broken_markers_are_final() -> None:
     """No force guesses what broken markers mean."""
     plan = installed({"extensions.conf": BEGIN + b"\n", "manager.conf": b""})
-    assert [plans.is_final(one) for one in plan.conflicts] == [True]
+    assert [one.is_final for one in plan.conflicts] == [True]
 
 
 def test_an_include_that_was_changed_is_a_conflict() -> None:
     """Another file between the markers was put there by somebody."""
     plan = installed({"extensions.conf": with_include(b"", "other.conf"), "manager.conf": b""})
-    assert any("between the markers was changed" in one for one in plan.conflicts)
+    assert any("between the markers was changed" in one.text for one in plan.conflicts)
 
 
 def test_the_difference_is_a_unified_diff() -> None:

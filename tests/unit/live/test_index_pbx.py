@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from agi_monitor.live.calls import Bridge, Channel
 from agi_monitor.live.targets import ChannelState, DeviceChannel
-from agi_monitor.model import endpoint_of
+from agi_monitor.names import endpoint_of
 
 STATES = {"Up": ChannelState.UP, "Ring": ChannelState.RING, "Ringing": ChannelState.RINGING}
 

@@ -14,7 +14,8 @@ from agi_monitor.live.calls import EVENTS, LIFE, Origin
 from agi_monitor.live.headers import Headers, Outcome
 from agi_monitor.live.index import ChannelIndex, Lists, Stale
 from agi_monitor.live.targets import AgentDevices
-from agi_monitor.model import Agent, Direction, endpoint_of
+from agi_monitor.model import Agent, Direction
+from agi_monitor.names import endpoint_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "transcripts"
 VERSIONS = ("16", "22")

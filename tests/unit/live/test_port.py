@@ -10,7 +10,7 @@ from agi_monitor.errors import NoAnswer
 from agi_monitor.live.calls import Channel, Origin
 from agi_monitor.live.devices import AtDevice
 from agi_monitor.live.index import Stale
-from agi_monitor.live.port import Devices
+from agi_monitor.live.port import Devices, LivePbx, NoLivePbx
 from agi_monitor.live.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy, Source
 from agi_monitor.model import Agent
 from tests.doubles.coroutines import finish
@@ -85,11 +85,11 @@ class OverAGI:
         (Live(LIVE), None),
         (Live(NO_HINT), "no_hint"),
         *((Live(stale), stale.value) for stale in Stale),
-        (None, ""),
+        (NoLivePbx(), ""),
     ],
-    ids=["known", "no-hint-there", *Stale, "no-manager-interface"],
+    ids=["known", "no-hint-there", *(stale.name for stale in Stale), "no-manager-interface"],
 )
-def test_asks_the_live_picture_first(live: Live | None, stale: str | None) -> None:
+def test_asks_the_live_picture_first(live: LivePbx, stale: str | None) -> None:
     """AGI is asked exactly where the picture is not there, not to be trusted, or knows no device of the agent; and
     the answer says which of these it was."""
     answered: list[Source] = []
@@ -150,4 +150,6 @@ def test_who_is_known_by_a_queue_is_asked_of_the_queue(device: str, known_by: Kn
     live.members = {"PJSIP/1002"}
     leg = DeviceChannel(f"{device}-00000001", "1.1", ChannelState.UP, ("PJSIP/trunk-00000002",), known_by=known_by)
     assert finish(Devices(live, OverAGI()).confirmed(AGENT, leg)) == (leg if confirmed else None)
-    assert finish(Devices(None, OverAGI()).confirmed(AGENT, leg)) == (None if known_by is KnownBy.QUEUE else leg)
+    assert finish(Devices(NoLivePbx(), OverAGI()).confirmed(AGENT, leg)) == (
+        None if known_by is KnownBy.QUEUE else leg
+    )

@@ -7,10 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from agi_monitor.live.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy, because, candidates, possible
+from agi_monitor.live.targets import (
+    AgentDevices,
+    ChannelState,
+    DeviceChannel,
+    KnownBy,
+    because,
+    candidates,
+    found_again,
+    possible,
+)
 from agi_monitor.model import Barge, Mode, Reason, Refusal
 
 SPYER = frozenset({"PJSIP/2001"})
+ELSEWHERE = "the call went on with another party"
 
 
 def channel(
@@ -130,3 +140,24 @@ def test_says_why_it_is_this_channel(known_by: KnownBy, calls: int, why: str) ->
     """How the device is known, and how many calls there were to choose from."""
     chosen = replace(TALKING, known_by=known_by)
     assert because(chosen, [chosen] * calls) == why
+
+
+@pytest.mark.parametrize(
+    ("own", "uniqueid", "parties", "found"),
+    [
+        ("PJSIP/2001", "1.1", ("PJSIP/trunk-2",), None),
+        ("PJSIP/2001", "1.1", ("PJSIP/trunk-2", "PJSIP/trunk-9"), None),
+        ("PJSIP/2001", "1.1", None, None),
+        ("PJSIP/2001", "1.2", None, Refusal(Reason.TARGET_GONE)),
+        ("PJSIP/1001", "1.1", None, Refusal(Reason.SELF_SPY)),
+        ("PJSIP/2001", "1.1", ("PJSIP/trunk-9",), Refusal(Reason.TARGET_GONE, ELSEWHERE)),
+        ("PJSIP/2001", "1.1", (), Refusal(Reason.TARGET_GONE, ELSEWHERE)),
+    ],
+    ids=["same", "one-stays", "any", "gone", "own", "another", "alone-before"],
+)
+def test_a_call_is_found_again(
+    own: str, uniqueid: str, parties: tuple[str, ...] | None, found: Refusal | None
+) -> None:
+    """By the agent's channel, while one of the parties is on it."""
+    call = channel("PJSIP/1001-1", "1.1", peers=("PJSIP/trunk-2",))
+    assert found_again(devices(call), frozenset({own}), uniqueid, parties) == (found or call)

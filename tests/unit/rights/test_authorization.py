@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agi_monitor.model import Agent, Direction, Mode, Reason, Refusal, Supervisor
-from agi_monitor.rights.authorization import Allowed, Calls, Effect, Request, Rights, Rule, Terms, decide
+from agi_monitor.rights.authorization import Allowed, Calls, Effect, Rights, Rule, SpyAsk, Terms, decide
 from agi_monitor.rights.hours import When, dates, hours, zone
 
 ANNA = Supervisor("anna", frozenset({"PJSIP/2001"}), frozenset({"leads", "evening"}), "")
@@ -98,9 +98,9 @@ def granting(**conditions: Any) -> Rule:
     return replace(rule("r", modes=LISTEN), **conditions)
 
 
-def listening(**facts: Any) -> Request:
+def listening(**facts: Any) -> SpyAsk:
     """Anna wants to listen to Ben."""
-    return Request(ANNA, BEN, **{"mode": Mode.LISTEN, **facts})
+    return SpyAsk(ANNA, BEN, **{"mode": Mode.LISTEN, **facts})
 
 
 @pytest.mark.parametrize(

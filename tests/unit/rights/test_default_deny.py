@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi_monitor.model import Agent, Mode, Refusal, Supervisor
-from agi_monitor.rights.authorization import Allowed, Effect, Request, Rights, Rule, decide
+from agi_monitor.rights.authorization import Allowed, Effect, Rights, Rule, SpyAsk, decide
 from agi_monitor.rights.hours import Dates, When
 from tests.doubles.drawn_rules import agents, modes, plain_rules, requests, rules, supervisors
 
@@ -60,7 +60,7 @@ def holds(when: When, at: datetime) -> bool:
     return False
 
 
-def applies(rule: Rule, request: Request, *, unknown: bool) -> bool:
+def applies(rule: Rule, request: SpyAsk, *, unknown: bool) -> bool:
     """Whether a rule applies to a request.
 
     Parameters:
@@ -112,7 +112,7 @@ def test_allowed_only_by_a_rule_and_against_none(
 
     verdict = decide(permissions, supervisor, agent, mode)
 
-    assert verdict == Rights(permissions).decide(Request(supervisor, agent, mode))
+    assert verdict == Rights(permissions).decide(SpyAsk(supervisor, agent, mode))
     if allows and not denies:
         assert verdict == Allowed(allows[0])
     else:
@@ -123,7 +123,7 @@ def test_allowed_only_by_a_rule_and_against_none(
 
 
 @given(st.lists(rules, max_size=6), requests)
-def test_allowed_only_by_a_rule_whose_conditions_are_met(permissions: list[Rule], request: Request) -> None:
+def test_allowed_only_by_a_rule_whose_conditions_are_met(permissions: list[Rule], request: SpyAsk) -> None:
     """What is not known of a request never allows, and never keeps a deny from denying."""
     near = [rule for rule in permissions if names(rule, request.supervisor, request.agent)]
     allows = [rule for rule in near if rule.effect is Effect.ALLOW and applies(rule, request, unknown=False)]
@@ -139,7 +139,7 @@ def test_allowed_only_by_a_rule_whose_conditions_are_met(permissions: list[Rule]
 
 
 @given(st.lists(rules, max_size=6), requests)
-def test_possible_is_what_the_unknown_may_bring(permissions: list[Rule], request: Request) -> None:
+def test_possible_is_what_the_unknown_may_bring(permissions: list[Rule], request: SpyAsk) -> None:
     """It looks at what is not known with the other eye, and refuses nothing that is allowed."""
     rights = Rights(permissions)
     near = [rule for rule in permissions if names(rule, request.supervisor, request.agent)]
@@ -154,7 +154,7 @@ def test_possible_is_what_the_unknown_may_bring(permissions: list[Rule], request
 
 
 @given(st.lists(rules, max_size=6), requests, st.sets(st.sampled_from(FACTS)))
-def test_knowing_less_never_allows(permissions: list[Rule], request: Request, forgotten: set[str]) -> None:
+def test_knowing_less_never_allows(permissions: list[Rule], request: SpyAsk, forgotten: set[str]) -> None:
     """Whoever is refused with all facts is refused without some of them."""
     rights = Rights(permissions)
     unknown: dict[str, Any] = dict.fromkeys(forgotten)
@@ -165,18 +165,18 @@ def test_knowing_less_never_allows(permissions: list[Rule], request: Request, fo
 
 def test_every_fact_may_be_forgotten() -> None:
     """A fact that is added to a request is added to the test above."""
-    assert [field.name for field in fields(Request) if field.default is None] == list(FACTS)
+    assert [field.name for field in fields(SpyAsk) if field.default is None] == list(FACTS)
 
 
 @given(st.lists(rules, max_size=6).flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))), requests)
-def test_the_order_of_the_rules_allows_nothing(orders: tuple[list[Rule], list[Rule]], request: Request) -> None:
+def test_the_order_of_the_rules_allows_nothing(orders: tuple[list[Rule], list[Rule]], request: SpyAsk) -> None:
     """Deny beats allow wherever it stands."""
     one, other = (isinstance(Rights(order).decide(request), Allowed) for order in orders)
     assert one is other
 
 
 @given(st.lists(rules, max_size=6), rules, st.integers(0, 6), requests)
-def test_one_more_deny_never_allows(permissions: list[Rule], added: Rule, place: int, request: Request) -> None:
+def test_one_more_deny_never_allows(permissions: list[Rule], added: Rule, place: int, request: SpyAsk) -> None:
     """Whoever was refused is refused with one more deny as well."""
     deny = replace(added, effect=Effect.DENY)
     before = Rights(permissions).decide(request)
@@ -185,7 +185,7 @@ def test_one_more_deny_never_allows(permissions: list[Rule], added: Rule, place:
 
 
 @given(st.lists(rules, max_size=6), requests)
-def test_a_deny_that_names_them_lets_nobody_through(permissions: list[Rule], request: Request) -> None:
+def test_a_deny_that_names_them_lets_nobody_through(permissions: list[Rule], request: SpyAsk) -> None:
     """Whatever the other rules are, and wherever it stands among them."""
     deny = Rule(
         "no",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi_monitor.model import Agent, Direction, Mode, Refusal, Supervisor
-from agi_monitor.rights.authorization import Allowed, Calls, Effect, Obstacle, Request, Rights, Rule, Standing
+from agi_monitor.rights.authorization import Allowed, Calls, Effect, Obstacle, Rights, Rule, SpyAsk, Standing
 from agi_monitor.rights.explain import explain, lines, record
 from agi_monitor.rights.hours import When, hours, zone
 from tests.doubles.drawn_rules import requests, rules
@@ -37,7 +37,7 @@ NIGHT = datetime(2026, 12, 1, 23, tzinfo=UTC)
 
 
 @given(st.lists(rules, max_size=8), requests)
-def test_agrees_with_the_decision(permissions: list[Rule], request: Request) -> None:
+def test_agrees_with_the_decision(permissions: list[Rule], request: SpyAsk) -> None:
     """The same verdict in the same words, and the rule that it names is among those that were near."""
     rights = Rights(permissions)
     explanation = explain(rights, request)
@@ -49,7 +49,7 @@ def test_agrees_with_the_decision(permissions: list[Rule], request: Request) -> 
 
 
 @given(st.lists(rules, max_size=8), requests)
-def test_something_is_missing_when_it_depends(permissions: list[Rule], request: Request) -> None:
+def test_something_is_missing_when_it_depends(permissions: list[Rule], request: SpyAsk) -> None:
     """What would have to be known is named exactly when it may come to be allowed and is not."""
     rights = Rights(permissions)
     depends = isinstance(rights.decide(request), Refusal) and isinstance(rights.possible(request), Allowed)
@@ -57,7 +57,7 @@ def test_something_is_missing_when_it_depends(permissions: list[Rule], request: 
 
 
 @given(st.lists(rules, max_size=8), requests)
-def test_every_near_rule_is_there_with_its_standing(permissions: list[Rule], request: Request) -> None:
+def test_every_near_rule_is_there_with_its_standing(permissions: list[Rule], request: SpyAsk) -> None:
     """In the order of the file; the others are not about these two."""
     near = explain(Rights(permissions), request).near
     about = [
@@ -68,7 +68,7 @@ def test_every_near_rule_is_there_with_its_standing(permissions: list[Rule], req
 
 
 @given(st.lists(rules, max_size=4), requests)
-def test_can_be_told_to_people_and_machines(permissions: list[Rule], request: Request) -> None:
+def test_can_be_told_to_people_and_machines(permissions: list[Rule], request: SpyAsk) -> None:
     """One line a rule at least, and plain JSON."""
     explanation = explain(Rights(permissions), request)
     told = "\n".join(lines(explanation))
@@ -80,7 +80,7 @@ def test_can_be_told_to_people_and_machines(permissions: list[Rule], request: Re
 
 def test_tells_an_allowed_request() -> None:
     """The rule that allows, and why the others do not matter."""
-    found = explain(RIGHTS, Request(ANNA, BEN, Mode.LISTEN, at=NOON, queue="sales"))
+    found = explain(RIGHTS, SpyAsk(ANNA, BEN, Mode.LISTEN, at=NOON, queue="sales"))
     assert list(lines(found)) == [
         "anna, listen, 1001: allowed by rule by-day",
         "Rules about them:",
@@ -92,7 +92,7 @@ def test_tells_an_allowed_request() -> None:
 
 def test_tells_a_denied_request() -> None:
     """The rule that nearly allowed, and why it did not."""
-    found = explain(RIGHTS, Request(ANNA, BEN, Mode.LISTEN, at=NIGHT, queue=""))
+    found = explain(RIGHTS, SpyAsk(ANNA, BEN, Mode.LISTEN, at=NIGHT, queue=""))
     assert next(lines(found)) == "anna, listen, 1001: denied: no rule allows it; rule by-day: not at this hour"
     assert found.by is None
     assert found.missing == ()
@@ -100,7 +100,7 @@ def test_tells_a_denied_request() -> None:
 
 def test_tells_what_it_depends_on() -> None:
     """Where the queue is not known, the deny about a queue denies, and the explanation says so."""
-    found = explain(RIGHTS, Request(ANNA, BEN, Mode.LISTEN, at=NOON))
+    found = explain(RIGHTS, SpyAsk(ANNA, BEN, Mode.LISTEN, at=NOON))
     assert list(lines(found))[:2] == [
         "anna, listen, 1001: it depends: rule helpline: the queue of the call is not known",
         "Denied as long as this is so: the queue of the call is not known.",
@@ -111,13 +111,13 @@ def test_tells_what_it_depends_on() -> None:
 
 def test_tells_people_whom_no_rule_is_about() -> None:
     """There is nothing to list."""
-    found = explain(Rights([RULES[0]]), Request(ANNA, BEN, Mode.LISTEN))
+    found = explain(Rights([RULES[0]]), SpyAsk(ANNA, BEN, Mode.LISTEN))
     assert list(lines(found)) == ["anna, listen, 1001: denied: no rule allows it"]
 
 
 def test_the_record_has_the_request_and_the_rules() -> None:
     """Everything that a machine needs to ask the same again."""
-    found = record(explain(RIGHTS, Request(ANNA, BEN, Mode.BARGE, at=NOON, queue="helpline", listeners=0)))
+    found = record(explain(RIGHTS, SpyAsk(ANNA, BEN, Mode.BARGE, at=NOON, queue="helpline", listeners=0)))
     assert (found["allowed"], found["rule"], found["reason"]) == (False, "helpline", "mode_denied")
     assert found["detail"] == "rule helpline"
     assert found["request"] == {
@@ -143,7 +143,7 @@ def test_the_record_has_the_request_and_the_rules() -> None:
 def test_what_other_rules_would_need_is_not_missing() -> None:
     """Where one rule allows already, only what may deny it is asked for."""
     unsure = Rule("unsure", Effect.ALLOW, frozenset(Mode), LEADS, SALES, calls=Calls(direction=Direction.IN))
-    found = explain(Rights([*RULES, unsure]), Request(ANNA, BEN, Mode.LISTEN, at=NOON))
+    found = explain(Rights([*RULES, unsure]), SpyAsk(ANNA, BEN, Mode.LISTEN, at=NOON))
     assert found.missing == (Obstacle.QUEUE_UNKNOWN,)
-    night = explain(Rights([*RULES, unsure]), Request(ANNA, BEN, Mode.LISTEN, at=NIGHT))
+    night = explain(Rights([*RULES, unsure]), SpyAsk(ANNA, BEN, Mode.LISTEN, at=NIGHT))
     assert night.missing == (Obstacle.QUEUE_UNKNOWN, Obstacle.DIRECTION_UNKNOWN)

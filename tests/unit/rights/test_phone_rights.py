@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from agi_monitor.errors import Disconnected
 from agi_monitor.live.calls import Origin
 from agi_monitor.model import Cue, Direction, Follow, Mode, Reason
-from agi_monitor.rights.authorization import Allowed, Calls, Effect, Request, Rights, Rule, Terms
+from agi_monitor.rights.authorization import Allowed, Calls, Effect, Rights, Rule, SpyAsk, Terms
 from agi_monitor.rights.explain import explain
 from agi_monitor.rights.hours import Hours, When
 from agi_monitor.supervision.grants import Grant, Place
@@ -413,9 +413,9 @@ def arranged(folder: Path, so: Situation, rules: list[Rule]) -> Desk:
     return desk
 
 
-def asked(so: Situation, desk: Desk, mode: Mode, *, reason: bool) -> Request:
+def asked(so: Situation, desk: Desk, mode: Mode, *, reason: bool) -> SpyAsk:
     """The same, written down for the rules."""
-    return Request(
+    return SpyAsk(
         supervisor=ANNA,
         agent=AGENTS[0],
         mode=mode,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,10 @@ from twisted.internet.defer import Deferred
 from agi_monitor import __version__
 from agi_monitor.audit.bulletin import Bulletin
 from agi_monitor.audit.facts import ServerStopped
-from agi_monitor.control.overview import Reloaded
 from agi_monitor.errors import Unavailable
 from agi_monitor.model import Agent
-from agi_monitor.server.overview import Row, ServerOverview
+from agi_monitor.server.overview import ServerOverview
+from agi_monitor.shown import CallShown, ReloadShown, Row
 from tests.shell.managed import (
     CUSTOMER_UNIQUEID,
     GRANT,
@@ -39,9 +39,9 @@ def site() -> Site:
         return Site()
 
 
-async def reloaded() -> Reloaded:
+async def reloaded() -> ReloadShown:
     """What a reload comes to."""
-    return Reloaded(restart=("ami",), supervisors=1, agents=2)
+    return ReloadShown(restart=("ami",), supervisors=1, agents=2)
 
 
 def overview_of(site: Site) -> ServerOverview:
@@ -65,9 +65,9 @@ def result_of(story: Coroutine[Any, Any, bool]) -> Any:
     return results[0] if results else None
 
 
-def call_of(site: Site, uniqueid: str) -> Row:
+def call_of(site: Site, uniqueid: str) -> CallShown:
     """The call with this identifier."""
-    (found,) = (call for call in overview_of(site).calls() if call["id"] == uniqueid)
+    (found,) = (call for call in overview_of(site).calls() if call.id == uniqueid)
     return found
 
 
@@ -77,7 +77,7 @@ def call_of(site: Site, uniqueid: str) -> Row:
 def test_says_how_the_server_is(site: Site) -> None:
     """The version, the connection, and how much there is."""
     site.fake.start_spying(ROGUE, SPYEE)
-    assert overview_of(site).status() == {
+    assert overview_of(site).status().row() == {
         "version": __version__,
         "node": "pbx",
         "ami": "up",
@@ -92,7 +92,8 @@ def test_says_how_the_server_is(site: Site) -> None:
 def test_says_that_there_is_no_manager_interface() -> None:
     """Which is no mistake; nothing is known then, which is not the same as nothing going on."""
     status = nothing().status()
-    assert (status["ami"], status["node"], status["calls"], status["spies"]) == ("off", None, None, None)
+    assert (status.ami, status.node, status.calls, status.spies) == ("off", None, None, None)
+    assert list(status.row()) == ["version", "node", "ami", "stale", "calls", "spies"]
 
 
 @pytest.mark.parametrize("refused", [False, True])
@@ -104,8 +105,8 @@ def test_says_that_the_picture_is_lost(site: Site, refused: bool) -> None:
         site.fake.lose_connection()
         site.fake.advance(1.5)
     status = overview_of(site).status()
-    assert (status["stale"], status["calls"]) == ("lost", None)
-    assert status["ami"] == ("refused" if refused else "down")
+    assert (status.stale, status.calls) == ("lost", None)
+    assert status.ami == ("refused" if refused else "down")
 
 
 # ---- calls -------------------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def test_shows_a_call(site: Site) -> None:
     site.fake.event("NewCallerid", **{**site.fake.channels[1], "CallerIDNum": "3001"})
     site.open()
     site.fake.advance(60.0)
-    call = call_of(site, SPYEE_UNIQUEID)
+    call = call_of(site, SPYEE_UNIQUEID).row()
     assert {name: call[name] for name in ("node", "agents", "numbers", "state", "queue", "spies")} == {
         "node": "pbx",
         "agents": ["1001"],
@@ -142,8 +143,8 @@ def test_a_spy_is_shown_with_the_call_that_it_hears(site: Site) -> None:
     """And not with the channel that it hears from."""
     site.open()
     site.fake.start_spying(ROGUE, SPYEE)
-    assert call_of(site, SPYEE_UNIQUEID)["spies"] == ["c-1.1", ROGUE_UNIQUEID]
-    assert call_of(site, SPYER_UNIQUEID)["spies"] == []
+    assert call_of(site, SPYEE_UNIQUEID).spies == ("c-1.1", ROGUE_UNIQUEID)
+    assert call_of(site, SPYER_UNIQUEID).spies == ()
 
 
 @pytest.mark.parametrize(
@@ -160,15 +161,35 @@ def test_a_call_is_in_a_state(site: Site, events: list[tuple[str, dict[str, str]
     """One word for what matters most."""
     for name, headers in events:
         site.fake.event(name, **{**site.fake.channels[0], **headers})
-    assert call_of(site, SPYEE_UNIQUEID)["state"] == state
+    assert call_of(site, SPYEE_UNIQUEID).state == state
 
 
 def test_an_agent_is_known_by_the_devices_of_now(site: Site) -> None:
     """Also after a reload, and nobody else is an agent."""
-    assert call_of(site, SPYER_UNIQUEID)["agents"] == []
+    assert call_of(site, SPYER_UNIQUEID).agents == ()
     site.change(agents={"2001": Agent("2001", frozenset(), ("PJSIP/2001",))})
-    assert call_of(site, SPYER_UNIQUEID)["agents"] == ["2001"]
-    assert call_of(site, SPYEE_UNIQUEID)["agents"] == []
+    assert call_of(site, SPYER_UNIQUEID).agents == ("2001",)
+    assert call_of(site, SPYEE_UNIQUEID).agents == ()
+
+
+@pytest.mark.parametrize("agents", [1, 500])
+def test_the_calls_cost_by_the_calls(site: Site, agents: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are made in the reactor's thread: each device with a channel is looked up once, and one agent at it."""
+    others = {str(one): Agent(str(one), frozenset()) for one in range(2_000, 2_000 + agents)}
+    site.change(agents={**site.policy.agents, **others})
+    asked: list[str] = []
+
+    def asking(look: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def ask(of: Any) -> Any:
+            asked.append(of.extension if isinstance(of, Agent) else of)
+            return look(of)
+
+        return ask
+
+    for name in ("devices_of", "at_device"):
+        monkeypatch.setattr(site.pbx, name, asking(getattr(site.pbx, name)))
+    assert call_of(site, SPYEE_UNIQUEID).agents == ("1001",)
+    assert sorted(asked) == ["1001", "PJSIP/1001", "PJSIP/2001", "PJSIP/6666", "PJSIP/trunk"]
 
 
 def test_no_calls_without_a_picture(site: Site) -> None:
@@ -191,7 +212,7 @@ def test_shows_who_hears_whom(site: Site) -> None:
     site.fake.advance(2.0)
     with capture_logs():
         site.fake.start_spying(ROGUE, SPYEE)
-    granted, rogue = overview_of(site).spies()
+    granted, rogue = (spy.row() for spy in overview_of(site).spies())
     assert granted == {
         "id": "c-1.1",
         "node": "pbx",
@@ -226,8 +247,8 @@ def test_a_clock_that_was_set_back_counts_no_negative_seconds(site: Site) -> Non
     """Neither for a call nor for a spy."""
     site.open()
     site.skew = -3_600.0
-    assert overview_of(site).spies()[0]["seconds"] == 0
-    assert call_of(site, SPYEE_UNIQUEID)["seconds"] == 0
+    assert overview_of(site).spies()[0].seconds == 0
+    assert call_of(site, SPYEE_UNIQUEID).seconds == 0
 
 
 def test_spies_of_ours_are_shown_without_a_picture(site: Site) -> None:
@@ -236,7 +257,7 @@ def test_spies_of_ours_are_shown_without_a_picture(site: Site) -> None:
     with capture_logs():
         site.fake.listening = False
         site.fake.lose_connection()
-    assert [spy["id"] for spy in overview_of(site).spies()] == ["c-1.1"]
+    assert [spy.id for spy in overview_of(site).spies()] == ["c-1.1"]
     with pytest.raises(Unavailable):
         nothing().spies()
 
@@ -246,7 +267,7 @@ def test_ends_a_spy(site: Site) -> None:
     site.fake.start_spying(ROGUE, SPYEE)
     overview = overview_of(site)
     assert result_of(overview.kill("1.2", "root")) is False
-    assert result_of(overview.kill(str(overview.spies()[0]["id"]), "root")) is True
+    assert result_of(overview.kill(overview.spies()[0].id, "root")) is True
     assert site.fake.asked("Hangup") == [{"Channel": ROGUE_UNIQUEID}]
 
 
@@ -267,7 +288,7 @@ def test_says_that_nobody_can_be_ended_now(site: Site) -> None:
 
 def test_reloads_as_the_server_does() -> None:
     """What the server says of it is what is told."""
-    assert result_of(nothing().reload()) == Reloaded(restart=("ami",), supervisors=1, agents=2)  # type: ignore[arg-type]
+    assert result_of(nothing().reload()) == ReloadShown(restart=("ami",), supervisors=1, agents=2)  # type: ignore[arg-type]
 
 
 def test_tells_what_is_recorded(site: Site) -> None:
@@ -283,21 +304,3 @@ def test_tells_what_is_recorded(site: Site) -> None:
     leave()
     result_of(bulletin.append(fact))  # type: ignore[arg-type]  # it returns nothing
     assert told == [fact.record()]
-
-
-def test_measures_the_pbx(site: Site) -> None:
-    """Numbers by kind and mode; None where nothing is known, and nothing at all without a manager interface."""
-    site.open()
-    with capture_logs():
-        site.fake.start_spying(ROGUE, SPYEE)
-        site.fake.leave(SPYEE)
-        (readings,) = overview_of(site).readings()
-        assert (readings.node, readings.ami_up, readings.stale) == ("pbx", True, False)
-        assert (readings.channels, readings.calls, readings.resyncs) == (4, 4, 2)
-        assert readings.spies == {("granted", "listen"): 1, ("rogue", ""): 1}
-        assert readings.index_events["taken"] == 1
-        site.fake.listening = False
-        site.fake.lose_connection()
-    (readings,) = overview_of(site).readings()
-    assert (readings.ami_up, readings.stale, readings.channels, readings.calls) == (False, True, None, None)
-    assert nothing().readings() == ()

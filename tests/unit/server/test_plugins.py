@@ -17,12 +17,13 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from agi_monitor.config.loading import parse
 from agi_monitor.config.sample import SAMPLE
-from agi_monitor.config.settings import Config, parse
+from agi_monitor.config.sections import Config
 from agi_monitor.errors import AuditInDoubt, AuditUnavailable, CallEnded, ConfigError, StateUnavailable
 from agi_monitor.server.people_plugin import PluginPeople
+from agi_monitor.server.plugin_waits import InTime
 from agi_monitor.server.plugins import Ignored, PluginSink, ignored, installed, named, sinks, together
-from agi_monitor.server.service import InTime
 from agi_monitor.supervision.hooks import SECONDS, Asked
 from tests.doubles.desk import PIN, PIN_HASH, Desk
 

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, delete
 from sqlalchemy.engine import make_url
 from structlog.testing import capture_logs
 
-from agi_monitor.config.settings import StoreUrl
+from agi_monitor.config.values import StoreUrl
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.storage.audit.source import Table
 from agi_monitor.storage.audit.table_reading import nodes

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agi_monitor.model import Mode
-from agi_monitor.supervision.grants import LATE_SECONDS, MAX_HEARD, MAX_SPIES, Grant, Grants, Kind, Place, Spy
+from agi_monitor.supervision.grants import LATE_SECONDS, MAX_HEARD, MAX_SPIES, Grant, Grants, Place, Spy, SpyKind
 
 NOW = 1_700_000_000.0
 
@@ -102,9 +102,9 @@ def test_what_is_no_chanspy_explains_no_late_start() -> None:
 
 @pytest.mark.parametrize(
     ("spyer", "spyee", "kind"),
-    [("1.1", "1.11", Kind.ROGUE), ("1.2", "1.10", Kind.UNPROVEN), ("1.10", "1.1", Kind.UNPROVEN)],
+    [("1.1", "1.11", SpyKind.ROGUE), ("1.2", "1.10", SpyKind.UNPROVEN), ("1.10", "1.1", SpyKind.UNPROVEN)],
 )
-def test_a_grant_explains_nothing_else(spyer: str, spyee: str, kind: Kind) -> None:
+def test_a_grant_explains_nothing_else(spyer: str, spyee: str, kind: SpyKind) -> None:
     """Another spyee is rogue at once; another spyer may have a grant of somebody else."""
     grants = Grants()
     grants.opened(GRANT, NOW)
@@ -128,7 +128,7 @@ def test_the_next_mode_is_a_grant_of_its_own() -> None:
     assert grants.granted() == (second,)
     other = grants.started(event("1.1", "1.11"), NOW)
     assert other is not None
-    assert other.kind is Kind.ROGUE
+    assert other.kind is SpyKind.ROGUE
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_list_that_was_faster_than_the_event() -> None:
     grants = Grants()
     (found,) = grants.listed([item("1.5", "ChanSpy", "1.10"), item("1.10")], NOW, NOW).found
     assert grants.started(event("1.5", "1.10"), NOW) is None
-    rogue = grants.proved(found, Kind.ROGUE, None, "nobody granted it")
+    rogue = grants.proved(found, SpyKind.ROGUE, None, "nobody granted it")
     assert grants.started(event("1.5", "1.10"), NOW) is None
     assert grants.spies() == (rogue,)
 
@@ -163,7 +163,7 @@ def test_an_event_says_that_an_idle_channel_spies_after_all() -> None:
     assert spy is not None
     assert not spy.idle
     grants.dropped(idle)
-    assert grants.proved(idle, Kind.OTHERS, None) is None
+    assert grants.proved(idle, SpyKind.OTHERS, None) is None
     assert grants.spies() == (spy,)
 
 
@@ -174,31 +174,31 @@ def test_a_beep_is_exempt() -> None:
     """The helpers of PERIODIC_HOOK and MixMonitor, and nobody whose name only looks like theirs."""
     spy = Grants().started(named(HOOK), NOW)
     assert spy is not None
-    assert (spy.kind, spy.why) == (Kind.EXEMPT, "a beep of Asterisk's own")
+    assert (spy.kind, spy.why) == (SpyKind.EXEMPT, "a beep of Asterisk's own")
     other = Grants().started(named("PJSIP/hook@__func_periodic_hook_context__-00000001"), NOW)
     assert other is not None
-    assert other.kind is Kind.UNPROVEN
+    assert other.kind is SpyKind.UNPROVEN
 
 
 def test_our_helper_is_exempt_while_it_is_expected() -> None:
     """For the agent who is to be told only, once for each that waits, and a moment longer."""
     grants = Grants()
 
-    def kind(spyee: str = "1.10", later: float = 0.0) -> Kind:
+    def kind(spyee: str = "1.10", later: float = 0.0) -> SpyKind:
         spy = grants.started(named(HELPER, spyee), NOW + later)
         assert spy is not None
         grants.gone("1.5")
         return spy.kind
 
-    assert kind() is Kind.UNPROVEN
+    assert kind() is SpyKind.UNPROVEN
     grants.notice_expected("1.10")
     grants.notice_expected("1.10")
-    assert (kind(), kind("1.11")) == (Kind.EXEMPT, Kind.UNPROVEN)
+    assert (kind(), kind("1.11")) == (SpyKind.EXEMPT, SpyKind.UNPROVEN)
     grants.notice_over("1.10", NOW)
-    assert kind(later=LATE_SECONDS + 1.0) is Kind.EXEMPT
+    assert kind(later=LATE_SECONDS + 1.0) is SpyKind.EXEMPT
     grants.notice_over("1.10", NOW + LATE_SECONDS)
-    assert kind(later=2 * LATE_SECONDS) is Kind.EXEMPT
-    assert kind(later=2 * LATE_SECONDS + 0.1) is Kind.UNPROVEN
+    assert kind(later=2 * LATE_SECONDS) is SpyKind.EXEMPT
+    assert kind(later=2 * LATE_SECONDS + 0.1) is SpyKind.UNPROVEN
 
 
 def test_devices_of_the_configuration_are_exempt() -> None:
@@ -208,7 +208,7 @@ def test_devices_of_the_configuration_are_exempt() -> None:
     other = grants.started({**named("PJSIP/9001-00000001"), "SpyerUniqueid": "1.6"}, NOW)
     assert exempt is not None
     assert other is not None
-    assert (exempt.kind, other.kind) == (Kind.EXEMPT, Kind.UNPROVEN)
+    assert (exempt.kind, other.kind) == (SpyKind.EXEMPT, SpyKind.UNPROVEN)
 
 
 def test_an_exception_takes_no_right_for_another_call() -> None:
@@ -217,7 +217,7 @@ def test_an_exception_takes_no_right_for_another_call() -> None:
     grants.opened(GRANT, NOW)
     spy = grants.started(event("1.1", "1.11"), NOW)
     assert spy is not None
-    assert spy.kind is Kind.ROGUE
+    assert spy.kind is SpyKind.ROGUE
 
 
 # ---- ends ---------------------------------------------------------------------------------------------------
@@ -253,9 +253,9 @@ def test_a_proof_that_comes_late_settles_nothing() -> None:
     first = grants.started(event("1.5", "1.10"), NOW)
     assert first is not None
     grants.stopped(event("1.5", "1.10"))
-    assert grants.proved(first, Kind.OTHERS, GRANT) is None
+    assert grants.proved(first, SpyKind.OTHERS, GRANT) is None
     second = grants.started(event("1.5", "1.11"), NOW)
-    assert grants.proved(first, Kind.OTHERS, GRANT) is None
+    assert grants.proved(first, SpyKind.OTHERS, GRANT) is None
     grants.dropped(first)
     assert grants.spies() == (second,)
 
@@ -269,14 +269,16 @@ def test_a_list_tells_who_spies(application: str) -> None:
     found = (
         Grants().listed([item("1.5", application, "1.10,uqES"), item("1.10"), item("1.6", "Dial")], NOW, NOW).found
     )
-    assert [(spy.kind, spy.spyer_uniqueid, spy.spyee_uniqueid) for spy in found] == [(Kind.UNPROVEN, "1.5", "1.10")]
+    assert [(spy.kind, spy.spyer_uniqueid, spy.spyee_uniqueid) for spy in found] == [
+        (SpyKind.UNPROVEN, "1.5", "1.10")
+    ]
     assert found[0].spyee == "PJSIP/any-00000110"
 
 
 def test_a_list_tells_of_a_snoop() -> None:
     """A channel that ARI made to hear another has that one's identifier in its name."""
     (spy,) = Grants().listed([item("1.5", "Stasis", name="Snoop/1.10-00000001"), item("1.10")], NOW, NOW).found
-    assert (spy.kind, spy.spyee_uniqueid) == (Kind.UNPROVEN, "1.10")
+    assert (spy.kind, spy.spyee_uniqueid) == (SpyKind.UNPROVEN, "1.10")
 
 
 @pytest.mark.parametrize("application", ["BridgeAdd", "Bridge"])
@@ -287,7 +289,7 @@ def test_a_list_tells_of_a_supervisor_on_a_call(application: str, context: str, 
     """Only where our calls stand may joining a call be one of ours; the proof on the channel tells whether it is."""
     listed = Grants().listed([item("1.5", application, "PJSIP/any-00000110", context), item("1.10")], NOW, NOW)
     assert [(spy.kind, spy.idle, spy.spyee_uniqueid) for spy in listed.found] == (
-        [(Kind.UNPROVEN, True, "")] if known else []
+        [(SpyKind.UNPROVEN, True, "")] if known else []
     )
 
 
@@ -296,8 +298,8 @@ def test_a_grant_takes_the_place_of_a_doubt() -> None:
     grants = Grants()
     (idle,) = grants.listed([item("1.1", "ChanSpy", "1.10", "agi-monitor-call"), item("1.10")], NOW, NOW).found
     grants.opened(GRANT, NOW)
-    assert [spy.kind for spy in grants.spies()] == [Kind.GRANTED]
-    assert grants.proved(idle, Kind.ROGUE, None) is None
+    assert [spy.kind for spy in grants.spies()] == [SpyKind.GRANTED]
+    assert grants.proved(idle, SpyKind.ROGUE, None) is None
 
 
 def test_a_spy_without_its_story_stays_one() -> None:
@@ -307,7 +309,7 @@ def test_a_spy_without_its_story_stays_one() -> None:
     grants.left_alone(GRANT, NOW)
     grants.closed(GRANT, NOW)
     (spy,) = grants.spies()
-    assert (spy.kind, spy.id, grants.adopted(), grants.granted()) == (Kind.ADOPTED, "c-1.1", (GRANT,), ())
+    assert (spy.kind, spy.id, grants.adopted(), grants.granted()) == (SpyKind.ADOPTED, "c-1.1", (GRANT,), ())
     assert grants.listed([item("1.1", "ChanSpy", "1.10", "agi-monitor-call")], NOW + 1.0, NOW + 1.0).ended == ()
     assert grants.stopped(event("1.1", "1.10")) == spy
     assert grants.gone("1.1") == ()
@@ -366,9 +368,9 @@ def test_shows_everybody_in_the_order_of_their_beginning() -> None:
     assert last is not None
     shown = grants.spies()
     assert [(spy.kind, spy.id) for spy in shown] == [
-        (Kind.UNPROVEN, "1.5"),
-        (Kind.GRANTED, "c-1.1"),
-        (Kind.UNPROVEN, "1.6"),
+        (SpyKind.UNPROVEN, "1.5"),
+        (SpyKind.GRANTED, "c-1.1"),
+        (SpyKind.UNPROVEN, "1.6"),
     ]
     assert [grants.find(spy.id) for spy in shown] == list(shown)
     assert grants.find("1.7") is None
@@ -377,10 +379,10 @@ def test_shows_everybody_in_the_order_of_their_beginning() -> None:
 def test_tells_its_own_from_those_of_others() -> None:
     """Adopted ones are watched over as granted ones are; those of others are not."""
     grants = Grants()
-    for uniqueid, kind in (("1.5", Kind.ADOPTED), ("1.6", Kind.OTHERS), ("1.7", Kind.ROGUE)):
+    for uniqueid, kind in (("1.5", SpyKind.ADOPTED), ("1.6", SpyKind.OTHERS), ("1.7", SpyKind.ROGUE)):
         spy = grants.started(event(uniqueid, "1.10"), NOW)
         assert spy is not None
-        grants.proved(spy, kind, None if kind is Kind.ROGUE else GRANT)
+        grants.proved(spy, kind, None if kind is SpyKind.ROGUE else GRANT)
     left = grants.started(event("1.8", "1.10"), NOW)
     assert grants.adopted() == (GRANT,)
     assert [spy.spyer_uniqueid for spy in grants.of_others()] == ["1.6"]
@@ -461,14 +463,14 @@ class AnyOrder(RuleBasedStateMachine):
         elif spyer in self.open and self.open[spyer].spyee_uniqueid == spyee:
             self.seen.add(self.open[spyer].id)
         if spy is not None:
-            assert spy.kind is (Kind.ROGUE if spyer in self.open else Kind.UNPROVEN)
+            assert spy.kind is (SpyKind.ROGUE if spyer in self.open else SpyKind.UNPROVEN)
             self.heard[spyer] = spy
 
-    @rule(spyer=spyers, kind=st.sampled_from([Kind.ROGUE, Kind.OTHERS, Kind.ADOPTED]))
-    def is_proved(self, spyer: str, kind: Kind) -> None:
+    @rule(spyer=spyers, kind=st.sampled_from([SpyKind.ROGUE, SpyKind.OTHERS, SpyKind.ADOPTED]))
+    def is_proved(self, spyer: str, kind: SpyKind) -> None:
         """A channel has answered."""
         spy = self.heard.get(spyer)
-        if spy is not None and spy.kind is Kind.UNPROVEN:
+        if spy is not None and spy.kind is SpyKind.UNPROVEN:
             proved = self.grants.proved(spy, kind, None)
             assert proved == replace(spy, kind=kind)
             self.heard[spyer] = proved
@@ -519,7 +521,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert set(self.grants.granted()) == set(self.open.values())
         shown: dict[Any, Any] = {spy.id: spy.kind for spy in self.grants.spies()}
         told = {spy.id: spy.kind for spy in self.heard.values()}
-        assert shown == {**{grant.id: Kind.GRANTED for grant in self.open.values()}, **told}
+        assert shown == {**{grant.id: SpyKind.GRANTED for grant in self.open.values()}, **told}
 
     def teardown(self) -> None:
         """When everybody has hung up and every story is over, nothing is kept."""
@@ -570,16 +572,16 @@ def test_of_two_who_began_at_once_one_is_the_first() -> None:
     assert sorted(grants.listeners(one, CALL, begins=False) for one in (ME, other)) == [0, 1]
 
 
-@pytest.mark.parametrize("kind", [Kind.ADOPTED, Kind.OTHERS, Kind.ROGUE, Kind.EXEMPT])
-def test_spies_without_a_story_count_as_well(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [SpyKind.ADOPTED, SpyKind.OTHERS, SpyKind.ROGUE, SpyKind.EXEMPT])
+def test_spies_without_a_story_count_as_well(kind: SpyKind) -> None:
     """Of an earlier run, of another server, of nobody; a helper or an excepted recorder does not."""
     grants = Grants()
     spy = grants.started(event("3.3", GRANT.spyee_uniqueid), NOW + 5)
     assert spy is not None
-    grant = replace(GRANT, spyer_uniqueid="3.3", since=NOW - 5) if kind in (Kind.ADOPTED, Kind.OTHERS) else None
+    grant = replace(GRANT, spyer_uniqueid="3.3", since=NOW - 5) if kind in (SpyKind.ADOPTED, SpyKind.OTHERS) else None
     assert grants.listeners(ME, CALL, begins=True) == 1  # as long as nobody knows what it is
     grants.proved(spy, kind, grant)
-    assert grants.listeners(ME, CALL, begins=True) == (kind is not Kind.EXEMPT)
+    assert grants.listeners(ME, CALL, begins=True) == (kind is not SpyKind.EXEMPT)
     assert grants.listeners(ME, CALL, begins=False) == (grant is not None)
 
 

@@ -224,7 +224,10 @@ def test_a_prompt_set_says_it_otherwise(tmp_path: Path) -> None:
     assert served(tmp_path, Speaks(["our/pin"])).pbx.played[0] == "our/pin"
 
 
-@pytest.mark.parametrize("answer", [["a", "b"], ["a b"], "beep", [], ["x,y"], ValueError("x")])
+NO_SOUNDS = [["a b"], ["x,y"], ["/etc/passwd"], ["../pin"], ["our/../../pin"], ["our//pin"], ["our/"], ["x" * 201]]
+
+
+@pytest.mark.parametrize("answer", [["a", "b"], "beep", [], ValueError("x"), *NO_SOUNDS])
 def test_a_prompt_set_that_fails_is_passed_over(tmp_path: Path, answer: object) -> None:
     """It grants nothing; the default is said, and the log names it."""
     with capture_logs() as logs:

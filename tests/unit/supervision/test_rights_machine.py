@@ -22,7 +22,7 @@ from agi_monitor.commands.main import main
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.config import translation
 from agi_monitor.model import Mode
-from agi_monitor.rights.authorization import Allowed, Request
+from agi_monitor.rights.authorization import Allowed, SpyAsk
 from agi_monitor.rights.circumstances import Circumstances
 from agi_monitor.rights.explain import explain
 from agi_monitor.supervision.policy import Permitted, Policy
@@ -219,7 +219,7 @@ class Rights(RuleBasedStateMachine):
         assert isinstance(verdict, Permitted) == allowed, (supervisor, mode, extension, at, verdict)
         person, agent = policy.supervisors.get(endpoint), policy.agents.get(extension)
         if person is not None and agent is not None:
-            explanation = explain(policy.rights, Request(person, agent, mode, scan=False, at=at))
+            explanation = explain(policy.rights, SpyAsk(person, agent, mode, scan=False, at=at))
             assert isinstance(explanation.verdict, Allowed) == allowed
             if isinstance(verdict, Permitted) and isinstance(explanation.verdict, Allowed):
                 assert explanation.verdict.rule == verdict.rule

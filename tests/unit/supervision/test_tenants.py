@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from agi_monitor.live.index import ChannelIndex, Lists
 from agi_monitor.live.over_agi import DeviceChannelsOverAgi
+from agi_monitor.live.port import LivePbx, NoLivePbx
 from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent, Mode, Reason, Refusal
-from agi_monitor.rights.authorization import Allowed, Effect, Request, Rule, decide
+from agi_monitor.rights.authorization import Allowed, Effect, Rule, SpyAsk, decide
 from agi_monitor.rights.circumstances import NOTHING
 from agi_monitor.rights.explain import explain
 from agi_monitor.supervision.owners import agents_at, other_owner_refuses
@@ -164,7 +165,7 @@ def test_the_rules_say_so_by_themselves() -> None:
     refused = Refusal(Reason.MODE_DENIED, "the agent is of another tenant")
     assert decide((ALL,), ACME, BETAS, Mode.LISTEN) == refused
     assert decide((ALL,), ACME, ACMES, Mode.LISTEN) == Allowed("everybody")
-    explanation = explain(site().rights, Request(ACME, BETAS, Mode.LISTEN))
+    explanation = explain(site().rights, SpyAsk(ACME, BETAS, Mode.LISTEN))
     assert (explanation.verdict, explanation.near, explanation.missing) == (refused, (), ())
 
 
@@ -193,7 +194,7 @@ def test_a_pattern_fits_what_is_dialled() -> None:
 # ---- whose a device is --------------------------------------------------------------------------------------
 
 
-def owner_refuses(live: Live | None, *agents: Agent) -> Refusal | None:
+def owner_refuses(live: LivePbx, *agents: Agent) -> Refusal | None:
     """What stands against acme's supervisor hearing acme's 1001 on the phone PJSIP/1001."""
     policy = site(*agents)
     allowed = lambda key: policy.permitted("PJSIP/2001", ACME.id, key, Mode.LISTEN)  # noqa: E731
@@ -203,7 +204,7 @@ def owner_refuses(live: Live | None, *agents: Agent) -> Refusal | None:
 def test_a_phone_of_both_companies_is_heard_by_neither() -> None:
     """By the configuration; it may be a call of either."""
     shared = replace(ACMES, endpoints=("PJSIP/1001",)), replace(BETAS, endpoints=("PJSIP/1001",))
-    assert owner_refuses(None, *shared) == Refusal(
+    assert owner_refuses(NoLivePbx(), *shared) == Refusal(
         Reason.AGENT_UNKNOWN, "PJSIP/1001 is also the phone of beta-1001: of the tenant beta"
     )
 

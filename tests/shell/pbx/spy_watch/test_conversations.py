@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from agi_monitor.model import Mode
-from agi_monitor.pbx.spy_watch import ALONE_SECONDS, SOURCE_SECONDS
+from agi_monitor.pbx.looks import SOURCE_SECONDS
+from agi_monitor.pbx.parties import ALONE_SECONDS
 from tests.shell.managed import CUSTOMER, GRANT, SPYEE, SPYER_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import BEFORE, kept, miss
 

@@ -11,9 +11,11 @@ from structlog.typing import EventDict
 from agi_monitor.ami.messages import Message
 from agi_monitor.model import Barge, Mode, RogueSpies
 from agi_monitor.pbx.carriers import LOOK_SECONDS
+from agi_monitor.pbx.ends import STOP_SECONDS
+from agi_monitor.pbx.handing_over import SEARCH_SECONDS
 from agi_monitor.pbx.joined_calls import DOOR_SECONDS
-from agi_monitor.pbx.spy_watch import SEARCH_SECONDS, SOURCE_SECONDS, STOP_SECONDS
-from agi_monitor.supervision.grants import Kind
+from agi_monitor.pbx.looks import SOURCE_SECONDS
+from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
@@ -190,7 +192,7 @@ def test_a_phone_that_could_not_be_hung_up_is_tried_again(site: Site, whose: str
         site.fake.advance(1.0)
     assert 5 <= site.fake.names.count("Hangup") <= 15
     if whose == "nobody's":
-        assert kinds(site) == [(ROGUE, Kind.UNPROVEN)]
+        assert kinds(site) == [(ROGUE, SpyKind.UNPROVEN)]
     site.fake.answers["Hangup"] = hang_up
     for _ in range(5):
         site.fake.advance(1.0)
@@ -200,7 +202,7 @@ def test_a_phone_that_could_not_be_hung_up_is_tried_again(site: Site, whose: str
     asked = site.fake.names.count("Hangup")
     site.fake.advance(30.0)
     assert site.fake.names.count("Hangup") == asked
-    assert (kinds(site), kept(site), site.watch._putting_out) == ([], [], {})
+    assert (kinds(site), kept(site), site.watch._handing_over._putting_out) == ([], [], {})
 
 
 def test_a_phone_that_hangs_up_between_two_tries_is_let_go(site: Site) -> None:
@@ -213,7 +215,7 @@ def test_a_phone_that_hangs_up_between_two_tries_is_let_go(site: Site) -> None:
     for _ in range(10):
         site.fake.advance(1.0)
     assert (deeds(site).count("Hangup"), site.facts) == (0, [])
-    assert (kinds(site), kept(site), site.watch._putting_out) == ([], [], {})
+    assert (kinds(site), kept(site), site.watch._handing_over._putting_out) == ([], [], {})
 
 
 def test_a_phone_that_cannot_be_asked_is_tried_again(site: Site) -> None:
@@ -231,7 +233,7 @@ def test_a_phone_that_cannot_be_asked_is_tried_again(site: Site) -> None:
     for _ in range(70):
         site.fake.advance(1.0)
     assert all(one["Channel"] != ROGUE for one in site.fake.channels)
-    assert (kinds(site), kept(site), site.watch._putting_out) == ([], [], {})
+    assert (kinds(site), kept(site), site.watch._handing_over._putting_out) == ([], [], {})
 
 
 def test_a_stop_ends_the_tries(site: Site) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agi_monitor.errors import ActionFailed, Disconnected
-from agi_monitor.pbx.spy_watch import KEY_SECONDS
+from agi_monitor.pbx.revoking import KEY_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
 from tests.shell.managed import GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import BEFORE, ENDING, OTHER, begin, deeds, kept, miss, resync

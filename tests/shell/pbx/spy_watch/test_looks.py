@@ -8,7 +8,8 @@ import pytest
 from structlog.typing import EventDict
 
 from agi_monitor.model import Barge, Mode
-from agi_monitor.pbx.spy_watch import ALONE_SECONDS, CHECK_SECONDS, SOURCE_SECONDS
+from agi_monitor.pbx.looks import CHECK_SECONDS, SOURCE_SECONDS
+from agi_monitor.pbx.parties import ALONE_SECONDS
 from agi_monitor.supervision.protected import Protected
 from tests.shell.managed import (
     CUSTOMER,
@@ -104,7 +105,7 @@ def test_what_was_known_in_an_earlier_doubt_does_not_count(site: Site) -> None:
     site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-1")
     site.fake.leave(CUSTOMER)
     wait(site, 1.0)
-    site.watch._anew.clear()
+    site.watch._watched.of(GRANT).anew = None
     site.forget()
     forge(site)
     wait(site, 2.0)

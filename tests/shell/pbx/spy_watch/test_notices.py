@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import Deferred
 
-from agi_monitor.pbx.spy_watch import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
-from agi_monitor.supervision.grants import LATE_SECONDS, Kind
+from agi_monitor.pbx.notices import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
+from agi_monitor.supervision.grants import LATE_SECONDS, SpyKind
 from tests.shell.managed import CUSTOMER_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import HELPER, begin, deeds, kinds
 
@@ -23,7 +23,7 @@ def test_a_notice_is_given_when_the_helper_is_done(site: Site) -> None:
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     given = begin(site.watch.notice_given(notice))
     tell(site)
-    assert (given, kinds(site)) == ([], [(HELPER, Kind.EXEMPT)])
+    assert (given, kinds(site)) == ([], [(HELPER, SpyKind.EXEMPT)])
     site.fake.stop_spying(HELPER, SPYEE)
     assert given == [True]
     site.watch.notice_over(notice)

@@ -12,8 +12,10 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.model import Mode, Orphans
-from agi_monitor.pbx.spy_watch import HANGUP_SECONDS, KEY_SECONDS, STOP_SECONDS
-from agi_monitor.supervision.grants import Kind
+from agi_monitor.pbx.adopting import HANGUP_SECONDS
+from agi_monitor.pbx.ends import STOP_SECONDS
+from agi_monitor.pbx.revoking import KEY_SECONDS
+from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, SPYER, SPYER_UNIQUEID, Site
@@ -30,7 +32,7 @@ def test_a_spy_of_an_earlier_run_is_adopted(site: Site, by_event: bool) -> None:
     else:
         miss(site, BEFORE)
     resync(site)
-    assert kinds(site) == [(SPYER, Kind.ADOPTED)]
+    assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]
     (record,) = site.records("spy_adopted")
     assert (record["call"], record["supervisor"], record["endpoint"]) == ("c-1", "anna", "PJSIP/2001")
     assert (record["grant"], record["extension"], record["spyee"]) == (1, "1001", SPYEE)
@@ -145,7 +147,7 @@ def test_a_spy_that_lost_its_story_is_watched_over(site: Site) -> None:
     site.open()
     site.watch.left_alone(GRANT)
     site.watch.closed(GRANT)
-    assert kinds(site) == [(SPYER, Kind.ADOPTED)]
+    assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]
     resync(site)
     site.fake.hang_up(SPYER, by_phone=True)
     assert site.facts == ["spy_adopted", "spy_ended"]
@@ -225,7 +227,7 @@ def test_a_supervisor_on_a_call_is_adopted(site: Site, application: str) -> None
     site.fake.variables[SPYER, VARIABLE] = BEFORE.sign(replace(GRANT, mode=Mode.BARGE))
     site.fake.enter(SPYER, "b-1")
     resync(site)
-    assert kinds(site) == [(SPYER, Kind.ADOPTED)]
+    assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]
     begin(site.watch.kill("c-1.1", "root"))
     assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER_UNIQUEID}]
     site.fake.hang_up(SPYER)
@@ -235,7 +237,7 @@ def test_a_supervisor_on_a_call_is_adopted(site: Site, application: str) -> None
 def left_over(site: Site) -> list[object]:
     """What is still in memory of single grants."""
     watch = site.watch
-    return [one for one in (watch._begun, watch._taken, watch._carriers.signed, *kept(site)) if one]
+    return [one for one in (watch._watched, watch._places._taken, watch._carriers.signed, *kept(site)) if one]
 
 
 def answer_but(site: Site, variable: str) -> None:
@@ -280,7 +282,7 @@ def test_an_adopted_supervisor_who_hears_somebody_else_has_ended_the_spy(site: S
     site.fake.event("ChanSpyStart", SpyerChannel=SPYER, SpyerUniqueid=SPYER_UNIQUEID, **heard)
     site.fake.advance(HANGUP_SECONDS)
     assert sorted(site.facts) == ["rogue_spy", "spy_ended"]
-    assert (kinds(site), left_over(site)) == ([(SPYER, Kind.ROGUE)], [])
+    assert (kinds(site), left_over(site)) == ([(SPYER, SpyKind.ROGUE)], [])
 
 
 def test_the_end_of_an_orphan_is_on_record_though_its_new_phone_cannot_be_asked(site: Site) -> None:
@@ -324,7 +326,7 @@ def test_an_end_that_is_only_told_is_none_though_the_proof_was_erased(site: Site
     for seconds in STOP_SECONDS:
         site.fake.advance(seconds)
     assert site.records("spy_ended") == []
-    assert kinds(site) == [(SPYER, Kind.ADOPTED)]
+    assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]
     assert [line["name"] for line in logs if line["event"] == "ami_forged"] == ["ChanSpyStop"]
 
 

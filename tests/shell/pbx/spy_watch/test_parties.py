@@ -8,7 +8,7 @@ import pytest
 
 from agi_monitor.model import Agent, Barge, Mode
 from agi_monitor.pbx.joined_calls import DOOR_SECONDS
-from agi_monitor.pbx.spy_watch import SOURCE_SECONDS
+from agi_monitor.pbx.looks import SOURCE_SECONDS
 from agi_monitor.supervision.protected import Protected
 from tests.shell.managed import CUSTOMER, GRANT, SPYEE, SPYER, SPYER_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import DOCTOR

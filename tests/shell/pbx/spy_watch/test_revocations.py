@@ -11,9 +11,10 @@ from twisted.internet.defer import Deferred
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Mode
 from agi_monitor.pbx.carriers import GONE_SECONDS
-from agi_monitor.pbx.spy_watch import CLOSE_SECONDS, KEY_SECONDS, SEARCH_SECONDS
+from agi_monitor.pbx.handing_over import SEARCH_SECONDS
+from agi_monitor.pbx.revoking import CLOSE_SECONDS, KEY_SECONDS
 from agi_monitor.rights.authorization import Terms
-from agi_monitor.supervision.grants import Kind
+from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.protected import Protected
 from tests.shell.managed import GRANT, RESYNC_SECONDS, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import ENDING, begin, deeds, kept, kinds, resync
@@ -253,7 +254,10 @@ def test_a_clock_that_jumps_breaks_nothing(site: Site, skew: float, logs: list[E
     site.fake.advance(3.0)
     site.skew = skew
     resync(site)
-    assert kinds(site) in ([(ROGUE, Kind.ROGUE), (SPYER, Kind.GRANTED)], [(SPYER, Kind.GRANTED), (ROGUE, Kind.ROGUE)])
+    assert kinds(site) in (
+        [(ROGUE, SpyKind.ROGUE), (SPYER, SpyKind.GRANTED)],
+        [(SPYER, SpyKind.GRANTED), (ROGUE, SpyKind.ROGUE)],
+    )
     site.change(rules=())
     site.fake.advance(KEY_SECONDS)
     site.watch.closed(GRANT)
@@ -413,4 +417,4 @@ def test_minutes_of_a_spy_that_lost_its_story_go_by_both_clocks(site: Site, skew
     for _ in range(102):
         site.fake.advance(0.5)
     assert [record["why"] for record in site.records("spy_revoked")] == ["time_is_up"]
-    assert site.watch._taken == {}
+    assert site.watch._places._taken == {}

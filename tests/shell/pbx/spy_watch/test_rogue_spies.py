@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
-from agi_monitor.pbx.spy_watch import PROMPT_SECONDS, STOP_SECONDS
-from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, Kind
+from agi_monitor.pbx.ends import STOP_SECONDS
+from agi_monitor.pbx.proving import PROMPT_SECONDS
+from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE, Signer
 from tests.shell.managed import (
     CUSTOMER,
@@ -66,7 +67,7 @@ def test_a_granted_spy_is_no_alarm(site: Site) -> None:
     """Neither at its start nor in a list, nor at its end, and nobody asks its channel."""
     site.open()
     resync(site)
-    assert kinds(site) == [(SPYER, Kind.GRANTED)]
+    assert kinds(site) == [(SPYER, SpyKind.GRANTED)]
     site.close()
     resync(site)
     assert kinds(site) == []
@@ -130,7 +131,7 @@ def test_a_spy_without_a_grant_is_rogue(site: Site, logs: list[EventDict]) -> No
     """Its channel is asked once, has nothing to show, and that is recorded and logged with both channels."""
     site.fake.start_spying(ROGUE, SPYEE)
     assert site.fake.asked("Getvar") == [{"Channel": ROGUE_UNIQUEID, "Variable": VARIABLE}]
-    assert kinds(site) == [(ROGUE, Kind.ROGUE)]
+    assert kinds(site) == [(ROGUE, SpyKind.ROGUE)]
     assert site.records("rogue_spy") == [
         {
             "fact": "rogue_spy",
@@ -181,7 +182,7 @@ def test_the_next_one_that_is_heard_is_an_alarm_of_its_own(site: Site) -> None:
     site.fake.answer_held()
     assert [record["spyee"] for record in site.records("rogue_spy")] == [SPYEE, CUSTOMER]
     assert site.facts.count("rogue_spy_ended") == 1
-    assert kinds(site) == [(ROGUE, Kind.ROGUE)]
+    assert kinds(site) == [(ROGUE, SpyKind.ROGUE)]
 
 
 @pytest.mark.parametrize("end", ["stop_spying", "hang_up"])
@@ -295,7 +296,7 @@ def test_a_spy_of_another_server_is_its_own_business(site: Site) -> None:
     """It is listed and neither recorded, revoked nor adopted."""
     site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
     site.fake.start_spying(SPYER, SPYEE)
-    assert kinds(site) == [(SPYER, Kind.OTHERS)]
+    assert kinds(site) == [(SPYER, SpyKind.OTHERS)]
     site.change(rules=())
     assert site.facts == []
     assert "PlayDTMF" not in site.fake.names
@@ -306,7 +307,7 @@ def test_a_spy_of_another_server_is_forgotten_when_its_proof_is_gone(site: Site)
     site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
     site.fake.start_spying(SPYER, SPYEE)
     resync(site)
-    assert kinds(site) == [(SPYER, Kind.OTHERS)]
+    assert kinds(site) == [(SPYER, SpyKind.OTHERS)]
     site.fake.variables[SPYER, VARIABLE] = ""
     resync(site)
     assert (kinds(site), site.facts) == ([], [])
@@ -329,7 +330,7 @@ def test_helpers_of_asterisk_are_exempt(site: Site, logs: list[EventDict]) -> No
     """The beep of MixMonitor and PERIODIC_HOOK is no spy, and nobody asks its channel."""
     site.fake.add_channel(HOOK, "1700000000.20")
     site.fake.start_spying(HOOK, SPYEE)
-    assert kinds(site) == [(HOOK, Kind.EXEMPT)]
+    assert kinds(site) == [(HOOK, SpyKind.EXEMPT)]
     assert site.facts == []
     assert [line["why"] for line in logs if line["event"] == "spy_exempt"] == ["a beep of Asterisk's own"]
     site.fake.hang_up(HOOK)
@@ -340,7 +341,7 @@ def test_devices_of_the_configuration_are_exempt(site: Site) -> None:
     """A recorder that the site excepts raises no alarm, from the reload on that names it."""
     site.change(exceptions=frozenset({"PJSIP/6666"}))
     site.fake.start_spying(ROGUE, SPYEE)
-    assert (kinds(site), site.facts) == ([(ROGUE, Kind.EXEMPT)], [])
+    assert (kinds(site), site.facts) == ([(ROGUE, SpyKind.EXEMPT)], [])
 
 
 def test_a_channel_that_cannot_be_asked_is_asked_again(site: Site) -> None:
@@ -348,7 +349,7 @@ def test_a_channel_that_cannot_be_asked_is_asked_again(site: Site) -> None:
     site.fake.held.add("Getvar")
     site.fake.start_spying(ROGUE, SPYEE)
     site.fake.lose_connection()
-    assert kinds(site) == [(ROGUE, Kind.UNPROVEN)]
+    assert kinds(site) == [(ROGUE, SpyKind.UNPROVEN)]
     site.fake.held.clear()
     site.fake.advance(5.0)
     assert site.facts == ["pbx_lost", "pbx_synced", "rogue_spy"]
@@ -359,11 +360,11 @@ def test_a_pbx_that_is_being_stopped_proves_nobody_rogue(site: Site, logs: list[
     site.fake.refused["Getvar"] = "Asterisk is shutting down"
     site.fake.start_spying(SPYER, SPYEE)
     site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
-    assert (kinds(site), site.facts) == ([(SPYER, Kind.UNPROVEN)], [])
+    assert (kinds(site), site.facts) == ([(SPYER, SpyKind.UNPROVEN)], [])
     assert not [line["event"] for line in logs if line["log_level"] == "error"]
     site.fake.refused.clear()
     resync(site)
-    assert (kinds(site), site.facts) == ([(SPYER, Kind.OTHERS)], [])
+    assert (kinds(site), site.facts) == ([(SPYER, SpyKind.OTHERS)], [])
 
 
 def test_a_question_that_is_not_answered_is_asked_again(site: Site) -> None:
@@ -391,7 +392,7 @@ def test_a_beep_stays_exempt_at_a_reload(site: Site) -> None:
     site.fake.add_channel(HOOK, "1700000000.20")
     site.fake.start_spying(HOOK, SPYEE)
     site.change(exceptions=frozenset())
-    assert (kinds(site), site.facts) == ([(HOOK, Kind.EXEMPT)], [])
+    assert (kinds(site), site.facts) == ([(HOOK, SpyKind.EXEMPT)], [])
 
 
 def test_a_reload_can_end_the_rogue_spies_that_are_on(site: Site) -> None:
@@ -423,11 +424,11 @@ def test_a_supervisor_who_begins_to_spy_while_asked_is_no_alarm(site: Site) -> N
     site.fake.advance(0.1)
     site.fake.held.add("Getvar")
     resync(site)
-    assert kinds(site) == [(SPYER, Kind.UNPROVEN)]
+    assert kinds(site) == [(SPYER, SpyKind.UNPROVEN)]
     second = replace(GRANT, number=2)
     site.open(second)
     site.fake.answer_held()
-    assert (site.facts, kinds(site)) == ([], [(SPYER, Kind.GRANTED)])
+    assert (site.facts, kinds(site)) == ([], [(SPYER, SpyKind.GRANTED)])
     site.close(second)
     site.fake.advance(0.1)
     assert (kinds(site), kept(site)) == ([], [])
@@ -547,7 +548,7 @@ def test_a_forged_start_loses_no_end(site: Site) -> None:
     site.fake.hang_up(SPYER, by_phone=True)
     site.fake.advance(5.0)
     assert site.facts.count("spy_ended") == 1
-    assert (site.watch._begun, site.watch._carriers.signed, site.watch._parties) == ({}, {}, {})
+    assert (site.watch._watched.entries(), site.watch._carriers.signed) == ((), {})
 
 
 def test_beeps_add_up(site: Site) -> None:
@@ -573,7 +574,7 @@ def test_beeps_that_are_short_stay_exempt(site: Site) -> None:
         site.fake.hang_up(name)
         site.fake.advance(14.5)
     assert site.facts == []
-    assert sum(len(beeps) for beeps in site.watch._beeped_at.values()) <= 100
+    assert sum(len(beeps) for beeps in site.watch._notices._beeped_at.values()) <= 100
 
 
 def test_who_is_at_a_prompt_for_ever_is_rogue(site: Site) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.typing import EventDict
 
-from agi_monitor.pbx.spy_watch import KEY_SECONDS
-from agi_monitor.supervision.grants import Kind
+from agi_monitor.pbx.revoking import KEY_SECONDS
+from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.protected import Protected
 from tests.doubles.desk import Desk
 from tests.shell.managed import GRANT, Site
@@ -76,7 +76,7 @@ def test_a_story_that_loses_its_connection_leaves_its_spy_to_the_watch(tmp_path:
     desk.run()
     supervisor = desk.pbx.channel
     assert [(spy.spyer, spy.kind, spy.id) for spy in site.watch.grants.spies()] == [
-        (supervisor.name, Kind.ADOPTED, "fake-1.1")
+        (supervisor.name, SpyKind.ADOPTED, "fake-1.1")
     ]
     site.change(rules=())
     site.fake.advance(KEY_SECONDS)

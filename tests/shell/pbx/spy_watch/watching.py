@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from agi_monitor.live.index import SETTLE_SECONDS
-from agi_monitor.supervision.grants import Grant, Kind
+from agi_monitor.supervision.grants import Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE, Signer
 from tests.shell.managed import GRANT, SIGNER, SPYEE, SPYER, Site
 
@@ -40,7 +40,7 @@ def begin(story: Coroutine[Any, Any, Any]) -> list[Any]:
     return results
 
 
-def kinds(site: Site) -> list[tuple[str, Kind]]:
+def kinds(site: Site) -> list[tuple[str, SpyKind]]:
     """Who hears somebody, and by what right."""
     return [(spy.spyer, spy.kind) for spy in site.watch.grants.spies()]
 
@@ -73,5 +73,16 @@ def miss(site: Site, signer: Signer | None, grant: Grant = GRANT) -> None:
 
 def kept(site: Site) -> list[str]:
     """What a watch has not forgotten that belongs to single spies."""
-    names = ("_revoked", "_killed_by", "_telling", "_closing", "_ending", "_notices", "_proving", "_under_way")
-    return [name for name in names if getattr(site.watch, name)]
+    watch = site.watch
+    entries = watch._watched.entries()
+    found = {
+        "revoked": any(watched.revoked is not None for watched in entries),
+        "killed by": watch._rogues._killed_by,
+        "telling": any(watched.telling is not None for watched in entries),
+        "closing": any(watched.closing for watched in entries),
+        "ending": watch._adopting._ending,
+        "notices": watch._notices._notices,
+        "proving": watch._proving._proving,
+        "under way": watch._under_way,
+    }
+    return [name for name, one in found.items() if one]

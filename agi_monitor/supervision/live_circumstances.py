@@ -18,22 +18,22 @@ from agi_monitor.supervision.grants import Place
 from agi_monitor.supervision.policy import Permitted, Policy
 
 
-class Onlooker:
+class LiveCircumstances:
     """Says what is known at this moment.
 
     Parameters:
-        live: the PBX as its manager interface shows it; None without one.
-        watch: who hears whom there; None likewise.
+        live: the PBX as its manager interface shows it.
+        watch: who hears whom there.
     """
 
-    def __init__(self, live: LivePbx | None, watch: GrantWatch | None) -> None:
+    def __init__(self, live: LivePbx, watch: GrantWatch) -> None:
         self._live = live
         self._watch = watch
 
     @property
-    def sees(self) -> bool:
+    def are_live(self) -> bool:
         """Whether the manager interface shows the PBX now."""
-        return self._live is not None and self._watch is not None and self._live.stale() is None
+        return self._live.stale() is None
 
     def before_the_call(self, now: float, *, scan: bool) -> Circumstances:
         """Return what is known before anybody looked for a call.
@@ -42,7 +42,7 @@ class Onlooker:
             now: seconds since 1970.
             scan: whether the scan came to the agent.
         """
-        return Circumstances(scan=scan, at=_moment(now)) if self.sees else Circumstances(scan=scan)
+        return Circumstances(scan=scan, at=_moment(now)) if self.are_live else Circumstances(scan=scan)
 
     def of_call(self, place: Place, now: float, *, scan: bool, reason: bool | None, begins: bool) -> Circumstances:
         """Return what is known of a supervisor and a call.
@@ -55,10 +55,9 @@ class Onlooker:
             begins: whether the supervisor asks for a place. Then everybody who has one counts, otherwise only those
                 who have had one for longer.
         """
-        live, watch = self._live, self._watch
-        if live is None or watch is None or not self.sees:
+        if not self.are_live:
             return Circumstances(scan=scan, reason=reason)
-        origin = live.origin_of(place.spyee_uniqueid)
+        origin = self._live.origin_of(place.spyee_uniqueid)
         known = None if isinstance(origin, Stale) else origin
         return Circumstances(
             scan=scan,
@@ -66,9 +65,9 @@ class Onlooker:
             queue=None if known is None else known.queue,
             direction=None if known is None else known.direction,
             reason=reason,
-            listeners=watch.listeners(place, self.call_of(place.spyee_uniqueid), begins=begins),
+            listeners=self._watch.listeners(place, self.call_of(place.spyee_uniqueid), begins=begins),
             # Of two clocks the one that says more: neither set back nor set forward is anybody heard for longer.
-            heard_seconds=max(0.0, now - place.since, watch.heard_for(place)),
+            heard_seconds=max(0.0, now - place.since, self._watch.heard_for(place)),
         )
 
     def place(self, supervisor: str, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> Place:
@@ -80,14 +79,12 @@ class Onlooker:
             spyee_uniqueid: the agent's.
             now: seconds since 1970.
         """
-        since = now
-        if self._watch is not None:
-            since = self._watch.heard_since(supervisor, self.call_of(spyee_uniqueid), now)
+        since = self._watch.heard_since(supervisor, self.call_of(spyee_uniqueid), now)
         return Place(supervisor, spyer_uniqueid, spyee_uniqueid, since)
 
     def call_of(self, uniqueid: str) -> frozenset[str]:
         """Return the channels of a call, by one of them."""
-        partners = () if self._live is None else self._live.partners_of(uniqueid)
+        partners = self._live.partners_of(uniqueid)
         others = () if isinstance(partners, Stale) else partners
         return frozenset({uniqueid, *(partner.uniqueid for partner in others)})
 
@@ -113,7 +110,7 @@ class Onlooker:
             mode: how.
             known: so far.
         """
-        if self.sees:
+        if self.are_live:
             return policy.possible(endpoint, supervisor_id, extension, mode, known)
         reason = True if known.reason is None else known.reason
         return policy.permitted(endpoint, supervisor_id, extension, mode, replace(known, reason=reason))

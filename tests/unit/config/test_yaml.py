@@ -1,4 +1,4 @@
-"""agi_monitor.config.document reads YAML as ruamel.yaml's own composer does, within bounds."""
+"""agi_monitor.config.yaml reads YAML as ruamel.yaml's own composer does, within bounds."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
-from agi_monitor.config import document
+from agi_monitor.config import yaml
 from agi_monitor.config.sample import SAMPLE
-from tests.unit.config.test_settings import MISTAKES, TEXT, YAML_PIECES
+from tests.unit.config.test_loading import MISTAKES, TEXT, YAML_PIECES
 
 Tree = Any
 
@@ -60,8 +60,8 @@ def ours(text: str) -> tuple[Tree, dict[Any, int]]:
     """The document as it is read here."""
     lines: dict[Any, int] = {}
     try:
-        return document._tree(text.encode(), lines), lines
-    except document._Unreadable as error:
+        return yaml._tree(text.encode(), lines), lines
+    except yaml._Unreadable as error:
         raise Unlike(error.line) from None
 
 
@@ -133,7 +133,7 @@ def test_reads_every_configuration_of_the_tests_as_before(text: str) -> None:
 )
 def test_what_grows_is_bounded(text: str, line: int, problem: str) -> None:
     """Before it has grown."""
-    with pytest.raises(document._Unreadable) as caught:
-        document._tree(text.encode(), {})
+    with pytest.raises(yaml._Unreadable) as caught:
+        yaml._tree(text.encode(), {})
     assert caught.value.problem.startswith(problem)
     assert caught.value.line == line

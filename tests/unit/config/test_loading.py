@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from agi_monitor.config import document, translation
-from agi_monitor.config.document import MAX_BYTES
+from agi_monitor.config import translation, yaml
+from agi_monitor.config.loading import load, parse
 from agi_monitor.config.sample import SAMPLE
-from agi_monitor.config.settings import Config, load, parse
+from agi_monitor.config.sections import Config
+from agi_monitor.config.yaml import MAX_BYTES
 from agi_monitor.errors import ConfigError
 from agi_monitor.limits import Limits
 from agi_monitor.model import Mode
@@ -125,6 +126,8 @@ MISTAKES = [
     (TEXT + "fastagi: {listen: localhost}\n", "17: fastagi.listen: must be an IP address"),
     (TEXT + "fastagi: {peers: [10.0.0.1/8]}\n", "17: fastagi.peers[0]: 10.0.0.1/8 has host bits set"),
     (TEXT + "fastagi: {peers: [pbx]}\n", "17: fastagi.peers[0]: 'pbx' does not appear to be"),
+    (TEXT + f"fastagi: {{secret: {'a.b' * 6}}}\n", "17: fastagi.secret: must be 16 to 128 letters"),
+    (TEXT + f"fastagi: {{secret: {'a~b' * 6}}}\n", "17: fastagi.secret: must be 16 to 128 letters"),
     (TEXT + "fastagi: {secret: short}\n", "17: fastagi.secret: must be 16 to 128 letters"),
     (TEXT + "dialplan: {hint_context: a b}\n", "17: dialplan.hint_context: must be a context"),
     (TEXT + "languages: {german: {}}\n", "17: languages.german: must be a language"),
@@ -199,6 +202,7 @@ MISTAKES = [
         "17: ami.secret: is the user name, which is tried first",
     ),
     (TEXT + f"ami: {{username: general, {MANAGER_SECRET}}}\n", "17: ami.username: must be letters, digits"),
+    (TEXT + f"ami: {{username: General, {MANAGER_SECRET}}}\n", "17: ami.username: must be letters, digits"),
     (TEXT + f"ami: {{username: a b, {MANAGER_SECRET}}}\n", "17: ami.username: must be letters, digits"),
     (TEXT + f"ami: {{node: a/b, {MANAGER_SECRET}}}\n", "17: ami.node: must be letters, digits, - and _"),
     (TEXT + f"ami: {{host: 'a b', {MANAGER_SECRET}}}\n", "17: ami.host: must be a host name or an IP address"),
@@ -498,7 +502,7 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None
 
 def test_a_file_of_too_many_values_is_refused_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the value that is one too many, whatever stands behind it."""
-    monkeypatch.setattr(document, "MAX_NODES", 100)
+    monkeypatch.setattr(yaml, "MAX_NODES", 100)
     assert problems("- a\n" * 100 + "]") == ("c.yaml:100: has more than 100 values",)
 
 

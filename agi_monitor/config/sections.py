@@ -1,23 +1,16 @@
-"""Read, check and freeze ``agi-monitor.yaml``. Every problem names its key and its line.
-
-The file is read as text all the way: ``1001`` and ``"1001"`` are the same extension, and ``0100`` stays ``0100``.
-"""
+"""The sections of ``agi-monitor.yaml``, and the whole of them. What a key means stands below it."""
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import platform
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, with_config
+from pydantic import ConfigDict, Field, with_config
 
-from agi_monitor.config import document
-from agi_monitor.config.document import Problem, Section, matching
+from agi_monitor.config.control_socket import STATE_DIRECTORY
+from agi_monitor.config.document import Section
 from agi_monitor.config.people import (
     AgentEntry,
     AgentKey,
@@ -30,100 +23,43 @@ from agi_monitor.config.people import (
     SupervisorEntry,
     Tenant,
     TextVersion,
-    tenant_problems,
-    tenants_differ,
 )
-from agi_monitor.config.people import problems as people_problems
-from agi_monitor.errors import ConfigError
+from agi_monitor.config.restart import Restart, TopSection, needed_by
+from agi_monitor.config.values import (
+    Account,
+    Address,
+    Code,
+    Host,
+    Loopback,
+    ManagerSecret,
+    Network,
+    NodeName,
+    NumberPattern,
+    PluginName,
+    ReasonDigit,
+    ReasonSlug,
+    Secret,
+    Sound,
+    StoreUrl,
+    Words,
+)
 from agi_monitor.limits import Limits
 from agi_monitor.model import (
     DEFAULT_REASONS,
-    ONE_FILE,
     Barge,
-    Cue,
     Flavour,
     Follow,
     Mode,
     Orphans,
-    Reason,
     RogueSpies,
     ScanOrder,
 )
 
-MIN_DIFFERENT = 6
-"""Different characters in the secret of the manager account, as many as its login asks for."""
 
-
-MAX_SHOWN = 120
-"""How many characters of a value that is not secret are shown."""
-
-
-def _address(text: str) -> str:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        raise ValueError("must be an IP address; a name would have to be looked up at every call") from None
-    return text
-
-
-def _network(text: str) -> str:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError as error:
-        # What was given stands in it, however long it is.
-        raise ValueError(str(error)[:MAX_SHOWN]) from None
-    return text
-
-
-def _loopback(text: str) -> str:
-    if not ipaddress.ip_address(text).is_loopback:
-        raise ValueError("must be an address of the loopback interface, such as 127.0.0.1: there is no login here")
-    return text
-
-
-Code = Annotated[str, matching(r"[0-9*#]{1,8}", "must be 1 to 8 of the keys 0-9, * and #")]
-ReasonDigit = Annotated[str, matching(r"[1-9]", "must be a digit from 1 to 9, which is pressed for the reason")]
-ReasonSlug = Annotated[
-    str, matching(r"[a-z][a-z0-9_-]{0,19}", "must be small letters, digits, - and _, at most 20 of them")
-]
-Address = Annotated[str, AfterValidator(_address)]
-Network = Annotated[str, AfterValidator(_network)]
-Word = Annotated[
-    str,
-    matching(
-        r"(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|\{extension\}|\{choice\}|\{number\}",
-        "must be a sound file without its ending, such as vm-goodbye, or {extension}, {choice}, {number}",
-    ),
-]
-Words = Annotated[tuple[Word, ...], Field(min_length=1)]
-StoreUrl = Annotated[
-    str,
-    matching(r"(sqlite:///|postgresql://)\S{1,900}", "must be postgresql://user@host/name or sqlite:///path"),
-]
-NodeName = Annotated[
-    str, matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "must be letters, digits, _ . and -, at most 64")
-]
-PluginName = Annotated[str, matching(r"[A-Za-z0-9_.-]{1,64}", "must be the name of an entry point")]
-Secret = Annotated[str, matching(r"[A-Za-z0-9_-]{16,128}", "must be 16 to 128 letters, digits, - and _")]
-Host = Annotated[str, matching(r"[A-Za-z0-9:._-]{1,253}", "must be a host name or an IP address")]
-Account = Annotated[str, matching(r"(?!general$)[A-Za-z0-9_-]{1,40}", "must be letters, digits, - and _, at most 40")]
-ManagerSecret = Annotated[
-    str, matching(r"[!-:<-~]{16,128}", "must be 16 to 128 visible characters without spaces and semicolons")
-]
-Loopback = Annotated[Address, AfterValidator(_loopback)]
-Sound = Annotated[
-    str,
-    matching(
-        r"(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", "must be a sound file without its ending, such as beep"
-    ),
-]
-NumberPattern = Annotated[
-    str, matching(r"\+?[0-9]{1,20}\*?", "must be a number of up to 20 digits, or its beginning followed by a *")
-]
-
-
-class FastAGI(Section):
+class FastAGI(TopSection):
     """Where Asterisk finds the server."""
+
+    restart = Restart.NEEDED
 
     listen: Address = "127.0.0.1"
     """The address the server listens on."""
@@ -143,8 +79,10 @@ class FastAGI(Section):
         return self.address or self.listen
 
 
-class Codes(Section):
+class Codes(TopSection):
     """What is dialled, before the agent's extension."""
+
+    restart = Restart.NOT_NEEDED
 
     listen: Code = "*222"
     """Hear agent and customer."""
@@ -167,8 +105,10 @@ class ReasonEntry(Section):
     """What it means, for people who read this file."""
 
 
-class Pins(Section):
+class Pins(TopSection):
     """How PINs are asked for."""
+
+    restart = Restart.NOT_NEEDED
 
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Tries in one call."""
@@ -199,8 +139,10 @@ class Pins(Section):
     """After how many days a PIN must be changed; never, if not given."""
 
 
-class Dialplan(Section):
+class Dialplan(TopSection):
     """The generated dialplan."""
+
+    restart = Restart.NOT_NEEDED
 
     hint_context: Context = "default"
     """Where the hints of the agents' extensions are."""
@@ -233,8 +175,10 @@ class PjsipPart(Section):
     keys."""
 
 
-class Asterisk(Section):
+class Asterisk(TopSection):
     """Which files are made for the PBX, and how it is built."""
+
+    restart = Restart.NOT_NEEDED
 
     flavour: Flavour = Flavour.PLAIN
     """Who writes the PBX's own files. `plain`: people. `freepbx`: FreePBX. `realtime`: a database that Asterisk
@@ -257,8 +201,10 @@ class Asterisk(Section):
     listening to. Set it if supervisors must transfer calls of their own."""
 
 
-class Audit(Section):
+class Audit(TopSection):
     """The record of who heard whom: in a file, in the database, or the same in both."""
+
+    restart = Restart.NEEDED
 
     file: Path | None = Path("/var/log/agi-monitor/audit.jsonl")
     """One JSON object per line, appended. The folder must exist. If left empty, there is no file."""
@@ -266,16 +212,20 @@ class Audit(Section):
     """Whether the records are also in the database of `store`, or only there if there is no file."""
 
 
-class State(Section):
+class State(TopSection):
     """What survives a restart."""
 
-    directory: Path = Path("/var/lib/agi-monitor")
+    restart = Restart.NEEDED
+
+    directory: Path = STATE_DIRECTORY
     """Holds the database (unless `store` names another), the keys of the server and of the audit, and a note of where
     the audit ends. The folder must exist."""
 
 
-class Store(Section):
+class Store(TopSection):
     """The database. By default it is a file in `state.directory`, and needs no set-up."""
+
+    restart = Restart.NEEDED
 
     url: StoreUrl | None = None
     """`postgresql://user:password@host/name`, or `sqlite:///path`. Several servers can share one PostgreSQL."""
@@ -299,8 +249,10 @@ class Store(Section):
         return self.node or platform.node()[:64] or "localhost"
 
 
-class Acknowledgement(Section):
+class Acknowledgement(TopSection):
     """Agents who have not acknowledged that calls are monitored cannot be heard."""
+
+    restart = Restart.NOT_NEEDED
 
     text: Annotated[TextVersion, Field(min_length=1)]
     """The version of the text that agents must have been given: their `told_text`."""
@@ -322,8 +274,10 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class Log(Section):
+class Log(TopSection):
     """Logs go to standard error."""
+
+    restart = Restart.NEEDED
 
     level: LogLevel = LogLevel.INFO
     """`debug` adds every AGI command and reply, never the digits of a prompt."""
@@ -340,8 +294,10 @@ class StopSpies(StrEnum):
     """They are hung up."""
 
 
-class Stop(Section):
+class Stop(TopSection):
     """What SIGTERM does. In any case new calls are refused at once, and calls at a prompt end."""
+
+    restart = Restart.NOT_NEEDED
 
     spies: StopSpies = StopSpies.KEEP
     """`keep`: running spies continue until the call ends or the supervisor hangs up, without mode keys.
@@ -364,9 +320,11 @@ class TLS(Section):
     """The name in the certificate, if it differs from `ami.host`."""
 
 
-class AMI(Section):
+class AMI(TopSection):
     """The manager interface of the PBX: the live picture of its calls. Without this section every look-up goes over
     AGI, and spies that others start are not noticed."""
+
+    restart = Restart.NEEDED
 
     node: Name = "pbx"
     """The name of this PBX in the audit, the metrics and on the command line."""
@@ -384,8 +342,10 @@ class AMI(Section):
     """How often the picture is compared with a fresh list, and differences are counted."""
 
 
-class Spies(Section):
+class Spies(TopSection):
     """How spies behave, and what happens to those without a grant."""
+
+    restart = Restart.NOT_NEEDED
 
     barge: Barge = Barge.CHANSPY
     """What carries a barge."""
@@ -399,14 +359,16 @@ class Spies(Section):
     """Devices that may spy without a grant, such as a recorder: no alarm for them."""
     orphans: Orphans = Orphans.ADOPT
     """What happens, when a server is back, to a spy of ours whose server died."""
-    key: Secret | None = None
+    key: Annotated[Secret | None, Restart.NEEDED] = None
     """Signs grants, so that several servers of one PBX recognize each other's spies. Without it each server makes a
     key of its own, kept in `state.directory`, and takes the others' spies for rogue."""
 
 
-class Notice(Section):
+class Notice(TopSection):
     """Tells the agent, and no one else on the call, before the supervisor hears anything. Needs `ami`, and the
     dialplan must be rendered again."""
+
+    restart = Restart.NOT_NEEDED
 
     sounds: Annotated[tuple[Sound, ...], Field(min_length=1)] = ("beep",)
     """Sound files without their endings, played one after the other."""
@@ -416,10 +378,12 @@ class Notice(Section):
     """Agent groups, extensions, or `all`."""
 
 
-class Protected(Section):
+class Protected(TopSection):
     """Calls that may not be heard, whichever agent is on them. To protect an agent, use a rule with `deny`. A call is
     also protected by the channel variable AGI_MONITOR_PROTECTED on the agent's channel, with any value except empty,
     0 or no."""
+
+    restart = Restart.NOT_NEEDED
 
     endpoints: tuple[Endpoint, ...] = ()
     """Devices; a call in which one of them takes part cannot be heard."""
@@ -427,16 +391,20 @@ class Protected(Section):
     """Numbers of the other party; one that ends in `*` means every number that begins with it."""
 
 
-class Control(Section):
+class Control(TopSection):
     """The socket that `agi-monitor calls`, `spies`, `spy` and `events` speak to."""
+
+    restart = Restart.NEEDED
 
     socket: Path | None = None
     """Its path; `control.sock` in `state.directory`, if not given. Users who may open it see all calls and may end
     spies: it belongs to the server's user and group (0660)."""
 
 
-class Metrics(Section):
+class Metrics(TopSection):
     """Metrics for Prometheus, over HTTP on the loopback interface."""
+
+    restart = Restart.NEEDED
 
     listen: Loopback = "127.0.0.1"
     """The address, of the loopback interface."""
@@ -451,26 +419,26 @@ class Config(Section):
     """Where Asterisk finds the server."""
     codes: Codes = Codes()
     """The feature codes."""
-    supervisors: dict[Name, SupervisorEntry] = Field(default_factory=dict)
+    supervisors: Annotated[dict[Name, SupervisorEntry], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """Who may ask to hear calls, by id. Needed, like the next two, unless `store.people` or `store.plugin` is set."""
-    agents: dict[AgentKey, AgentEntry] = Field(default_factory=dict)
+    agents: Annotated[dict[AgentKey, AgentEntry], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """Whose calls may be heard, by extension."""
-    tenants: dict[Name, Tenant] = Field(default_factory=dict)
+    tenants: Annotated[dict[Name, Tenant], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """The companies that share the PBX, by name; leave it empty if there is only one. With tenants, each supervisor
     and each agent has a `tenant`, and no supervisor can hear an agent of another one."""
-    rules: tuple[RuleEntry, ...] = ()
+    rules: Annotated[tuple[RuleEntry, ...], Restart.NOT_NEEDED] = ()
     """Who may hear whom, and how."""
     acknowledgement: Acknowledgement | None = None
     """Agents who have not acknowledged that calls are monitored cannot be heard."""
-    reasons: Annotated[dict[ReasonDigit, ReasonEntry], Field(min_length=1)] = Field(
+    reasons: Annotated[dict[ReasonDigit, ReasonEntry], Field(min_length=1), Restart.NOT_NEEDED] = Field(
         default_factory=lambda: {digit: ReasonEntry(slug=slug) for digit, slug in DEFAULT_REASONS.items()}
     )
     """The digits that a supervisor may press if a rule has `reason_required`."""
     pins: Pins = Pins()
     """How PINs are asked for."""
-    prompts: dict[str, Words] = Field(default_factory=dict)
+    prompts: Annotated[dict[str, Words], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """What is said instead of the default, by refusal reason or cue."""
-    languages: dict[Language, dict[str, Words]] = Field(default_factory=dict)
+    languages: Annotated[dict[Language, dict[str, Words]], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """The same for one language."""
     dialplan: Dialplan = Dialplan()
     """The generated dialplan."""
@@ -482,7 +450,7 @@ class Config(Section):
     """What survives a restart."""
     store: Store = Store()
     """The database."""
-    plugins: tuple[PluginName, ...] = ()
+    plugins: Annotated[tuple[PluginName, ...], Restart.NEEDED] = ()
     """The plug-ins to load, by the names of their entry points; the one in `store.plugin` is also loaded. An
     installed plug-in that is not named here never runs."""
     ami: AMI | None = None
@@ -501,7 +469,7 @@ class Config(Section):
     """Logs go to standard error."""
     stop: Stop = Stop()
     """What SIGTERM does."""
-    limits: Limits = Limits()
+    limits: Annotated[Limits, Restart.NEEDED] = Limits()
     """What one FastAGI peer may cost: sizes in bytes, times in seconds."""
 
     @property
@@ -524,223 +492,5 @@ class Config(Section):
 with_config(ConfigDict(extra="forbid", hide_input_in_errors=True))(Limits)
 Config.model_rebuild(force=True)
 
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A file that was read and is valid.
-
-    Parameters:
-        config: what it says.
-        digest: SHA-256 of its bytes, in hexadecimal.
-    """
-
-    config: Config
-    digest: str
-
-
-def load(path: Path) -> Loaded:
-    """Read and check a configuration file.
-
-    Raises:
-        ConfigError: with every problem that was found, each with its line and key.
-    """
-    content = read(path)
-    return Loaded(parse(content, str(path)), digest(content))
-
-
-def read(path: Path) -> bytes:
-    """Return what a configuration file holds.
-
-    Raises:
-        ConfigError: it cannot be read.
-    """
-    try:
-        return document.read(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}. Write one with: agi-monitor init") from error
-
-
-def digest(content: bytes) -> str:
-    """Return what the audit calls a file by: SHA-256 of its bytes, in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def parse(content: bytes, name: str) -> Config:
-    """Check the text of a configuration.
-
-    Parameters:
-        content: UTF-8.
-        name: for the messages.
-
-    Raises:
-        ConfigError: with every problem that was found, each with its line and key.
-    """
-    return check(document.parsed(content, name), name)
-
-
-def check(found: document.Parsed, name: str) -> Config:
-    """Check what a configuration says.
-
-    Parameters:
-        found: the document.
-        name: for the messages.
-
-    Raises:
-        ConfigError: with every problem that was found, each with its line and key.
-    """
-    return document.check(found, name, Config, _problems, "Write a sample with: agi-monitor init")
-
-
-def tenant_mistakes(config: Config, people: People) -> tuple[str, ...]:
-    """Return what is wrong between people, wherever they live, and the companies that the configuration names."""
-    found = tenant_problems(people, config.tenants, config.dialplan.hint_context)
-    return tuple(f"{document.place(where)}: {what}" for where, what in found)
-
-
-def _problems(config: Config) -> Iterator[Problem]:
-    for check in _CHECKS:
-        yield from check(config)
-
-
-# ---- what only the whole can show ----------------------------------------------------------------------
-
-
-def _codes_differ(config: Config) -> Iterator[Problem]:
-    codes = {mode.value: code for mode, code in config.codes.by_mode().items()}
-    for mode, code in codes.items():
-        for other, longer in codes.items():
-            if mode != other and longer.startswith(code) and (code != longer or mode < other):
-                yield ("codes", other), f"{longer} begins with {code}, the code of {mode}: a call could mean both"
-
-
-def _people_are_in_one_place(config: Config) -> Iterator[Problem]:
-    if config.store.people and config.store.plugin is not None:
-        yield ("store", "plugin"), "is a second place for people, besides store.people; leave one of them out"
-    for section in ("supervisors", "agents", "rules"):
-        if config.store.people and section in config.model_fields_set:
-            yield (section,), "is in the store, because of store.people; agi-monitor people import takes a file"
-        elif config.store.plugin is not None and section in config.model_fields_set:
-            yield (section,), f"comes from the plug-in {config.store.plugin}, because of store.plugin"
-        elif not config.store.has_people and section not in config.model_fields_set:
-            yield (section,), "is missing"
-    if not config.store.has_people:
-        for name, entry in config.supervisors.items():
-            if entry.pin is None:
-                yield ("supervisors", name, "pin"), "is missing; make one with: agi-monitor pin"
-
-
-def _people_are_right(config: Config) -> Iterator[Problem]:
-    yield from people_problems(config.people)
-    yield from tenant_problems(config.people, config.tenants, config.dialplan.hint_context)
-
-
-def _tenants_differ(config: Config) -> Iterator[Problem]:
-    yield from tenants_differ(config.tenants)
-
-
-def _reasons_differ(config: Config) -> Iterator[Problem]:
-    digits: dict[str, str] = {}
-    for digit, entry in config.reasons.items():
-        other = digits.setdefault(entry.slug, digit)
-        if other != digit:
-            yield ("reasons", digit, "slug"), f"{entry.slug} is already the reason of the digit {other}"
-
-
-def _prompts_are_known(config: Config) -> Iterator[Problem]:
-    tables: list[tuple[document.Path_, dict[str, Words]]] = [(("prompts",), config.prompts)]
-    tables += [(("languages", language), table) for language, table in config.languages.items()]
-    known = {*Cue, *Reason}
-    for where, table in tables:
-        for moment, words in table.items():
-            if moment not in known:
-                yield (
-                    (*where, moment),
-                    f"is not a refusal reason or a cue; there are: {', '.join(sorted(known))}",
-                )
-            elif moment in ONE_FILE and (len(words) != 1 or words[0].startswith("{")):
-                yield (*where, moment), "must be exactly one sound file, because keys may interrupt it"
-            else:
-                for word in words:
-                    if word.startswith("{") and word not in _placeholders(moment):
-                        yield (*where, moment), f"{word} has no value at this moment"
-        for one, other in _ALIKE:
-            if table.get(one) != table.get(other):
-                yield (
-                    (*where, one if one in table else other),
-                    (f"{one} and {other} must have the same words: a caller must not tell them apart"),
-                )
-
-
-_ALIKE = ((Reason.PIN_WRONG, Reason.ENDPOINT_UNKNOWN), (Reason.MODE_DENIED, Reason.AGENT_UNKNOWN))
-"""An unassigned phone sounds like a wrong PIN, an unknown agent like a forbidden one."""
-
-
-def _placeholders(moment: str) -> frozenset[str]:
-    if moment == Cue.CHOOSE_CALL:
-        return frozenset({"{choice}", "{number}"})
-    return frozenset({"{extension}"} if moment in {Cue.SCANNED, *Reason} else ())
-
-
-def _locks_grow(config: Config) -> Iterator[Problem]:
-    if config.pins.max_lock_seconds < config.pins.lock_seconds:
-        yield ("pins",), "max_lock_seconds is shorter than lock_seconds, the first lock-out"
-    if config.pins.max_lock_seconds_peer < config.pins.lock_seconds_peer:
-        yield ("pins",), "max_lock_seconds_peer is shorter than lock_seconds_peer, the first lock-out"
-
-
-def _ages_are_known(config: Config) -> Iterator[Problem]:
-    if config.pins.max_days is not None:
-        for name, entry in config.supervisors.items():
-            if entry.pin_set is None:
-                yield ("supervisors", name), "pin_set is missing, and pins.max_days counts from then on"
-
-
-def _stop_can_end(config: Config) -> Iterator[Problem]:
-    command = config.stop.hangup_command
-    if config.stop.spies is StopSpies.END and config.ami is None and not any("{channel}" in part for part in command):
-        yield ("stop",), "spies: end needs ami, or a hangup_command with {channel} in it"
-
-
-def _secret_is_no_default(config: Config) -> Iterator[Problem]:
-    if config.ami is not None and config.ami.secret.lower() == config.ami.username.lower():
-        yield ("ami", "secret"), "is the user name, which is tried first"
-    elif config.ami is not None and len(set(config.ami.secret)) < MIN_DIFFERENT:
-        yield ("ami", "secret"), f"has fewer than {MIN_DIFFERENT} different characters: MD5 of it is soon guessed"
-
-
-def _notice_can_be_given(config: Config) -> Iterator[Problem]:
-    if config.notice is None:
-        return
-    if config.ami is None:
-        yield ("notice",), "needs ami: without it the end of the notice is not known"
-    known = {"all", *config.agents, *(group for entry in config.agents.values() for group in entry.groups)}
-    for name in config.notice.agents:
-        if name not in known:
-            yield ("notice", "agents"), f"{name} is neither an agent nor a group of agents"
-
-
-def _audit_is_kept(config: Config) -> Iterator[Problem]:
-    if config.audit.file is None and not config.audit.store:
-        yield ("audit",), "is kept nowhere: give it a file, or store: true, or both"
-
-
-def _address_is_reachable(config: Config) -> Iterator[Problem]:
-    if ipaddress.ip_address(config.fastagi.dialplan_address).is_unspecified:
-        yield ("fastagi",), "address must say how Asterisk reaches the server, because listen is every address"
-
-
-_CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
-    _codes_differ,
-    _people_are_in_one_place,
-    _people_are_right,
-    _tenants_differ,
-    _reasons_differ,
-    _prompts_are_known,
-    _locks_grow,
-    _ages_are_known,
-    _address_is_reachable,
-    _stop_can_end,
-    _secret_is_no_default,
-    _notice_can_be_given,
-    _audit_is_kept,
-)
+AFTER_RESTART = needed_by(Config)
+"""What only a restart changes. It is looked for here, so that a section that does not say it is found at once."""

@@ -1,0 +1,346 @@
+"""Who talks to an agent who is heard, and what becomes of the spy when that changes.
+
+A spy ends with the conversation that it was granted for. Who is on the call is known from two sources: the live
+picture, which events keep true, and the PBX itself, which is asked every few seconds; while the picture is in doubt,
+only what the PBX says counts.
+
+::
+
+    nobody is left                            the spy ends: the conversation is over
+    somebody of those before                  it goes on
+    nobody of those before                    it begins again, by a new decision; without a story it ends
+    one alone, and another than last time     it begins again: ChanSpy would give the agent alone
+    a protected phone                         it ends
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import structlog
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from agi_monitor.errors import ForgedAnswer
+from agi_monitor.live.index import Stale
+from agi_monitor.live.over_agi import INTERNAL, MAX_CHANNELS, other_half
+from agi_monitor.live.targets import ChannelState, DeviceChannel
+from agi_monitor.model import Mode
+from agi_monitor.pbx.carriers import Carriers
+from agi_monitor.pbx.joined_calls import JoinedCalls
+from agi_monitor.pbx.pbx import Pbx
+from agi_monitor.pbx.revoking import Revoking
+from agi_monitor.pbx.under_way import UnderWay
+from agi_monitor.pbx.watched import WatchedGrants
+from agi_monitor.supervision import chanspy, confirmation
+from agi_monitor.supervision.confirmation import Confirmed
+from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.live_circumstances import LiveCircumstances
+from agi_monitor.supervision.policy import Policy
+
+OVER = "conversation_over"
+"""Why it ends when nobody talks to the agent any more and no story is there to end it."""
+
+ALONE_SECONDS = 0.5
+"""How long an agent may be on the line with nobody until their conversation is over: in a transfer the next party
+comes within a few milliseconds."""
+
+LOCAL = "Local/"
+"""How the name of a Local channel begins. It says nothing of who talks."""
+
+log = structlog.get_logger()
+
+
+class Parties:
+    """The parties of the calls that are heard on one PBX.
+
+    Parameters:
+        pbx: the PBX.
+        reactor: Twisted's, or a ``Clock``.
+        policy: returns what the configuration says now.
+        watched: the grants that are on.
+        carriers: finds the supervisor's own channel.
+        joined: the calls that supervisors have joined.
+        revoking: ends a spy.
+        circumstances: says whether the picture can be trusted.
+        under_way: begins what is not waited for.
+    """
+
+    def __init__(
+        self,
+        pbx: Pbx,
+        reactor: IReactorTime,
+        policy: Callable[[], Policy],
+        watched: WatchedGrants,
+        carriers: Carriers,
+        joined: JoinedCalls,
+        revoking: Revoking,
+        circumstances: LiveCircumstances,
+        under_way: UnderWay,
+    ) -> None:
+        self._pbx = pbx
+        self._reactor = reactor
+        self._policy = policy
+        self._watched = watched
+        self._grants = watched.grants
+        self._carriers = carriers
+        self._joined = joined
+        self._revoking = revoking
+        self._circumstances = circumstances
+        self._under_way = under_way
+
+    def stop(self) -> None:
+        """Look at who is alone on the line no more."""
+        for watched in self._watched.entries():
+            if watched.alone is not None:
+                watched.alone.cancel()
+                watched.alone = None
+
+    # ---- by the picture --------------------------------------------------------------------------------
+
+    def on_the_call(self, grant: Grant) -> frozenset[str]:
+        """The channels that a supervisor hears by this grant, as far as is known, and both of its own."""
+        found = {grant.spyee_uniqueid, grant.spyer_uniqueid}
+        for uniqueid in (grant.spyee_uniqueid, grant.spyer_uniqueid):
+            partners = self._pbx.partners_of(uniqueid)
+            found |= set() if isinstance(partners, Stale) else {partner.uniqueid for partner in partners}
+        return frozenset(found)
+
+    def agent_is_elsewhere(self, grant: Grant) -> bool:
+        """Return whether the agent's channel lives on in another call than the one that the supervisor is on: after a
+        take-over (AgentLogin), or when an agent has left a joined call."""
+        if grant.mode is not Mode.TAKE_OVER and grant not in self._joined:
+            return False
+        own = self._pbx.bridge_of(grant.spyer_uniqueid)
+        return own is not None and self._pbx.bridge_of(grant.spyee_uniqueid) != own
+
+    def _talking_to(self, grant: Grant) -> frozenset[str] | None:
+        """Who talks to the agent, without supervisors of ours; None while that is not known."""
+        partners = self._pbx.partners_of(grant.spyee_uniqueid)
+        if isinstance(partners, Stale):
+            return None
+        supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
+        return frozenset(partner.uniqueid for partner in partners) - supervisors
+
+    def follow_party(self, grant: Grant, *, settled: bool = False) -> None:
+        """End the spy with the conversation, or begin it again where another party is on the call.
+
+        The agent's channel may outlive the customer: an agent who is logged in (AgentLogin), in a conference room or
+        in a bridge of ARI. Who is alone there is not heard, and the next customer's call is a decision of its own.
+
+        After a transfer by the customer ChanSpy goes on and gives the agent alone: Asterisk 22.10 drops what the new
+        party says as long as its RTP numbers are lower than those of the party before. A barge stays with the party
+        before (app_chanspy.c).
+
+        Parameters:
+            grant: whose.
+            settled: Local channels have had their moment: who is there now is a party.
+        """
+        parties = self._talking_to(grant)
+        if parties is None:
+            return
+        watched = self._watched.of(grant)
+        before, alone, watched.alone = watched.parties, watched.alone, None
+        if alone is not None:
+            alone.cancel()
+        if not parties:
+            if before:
+                watched.alone = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
+            return
+        if not settled and before and parties != before and all(map(self._is_local, parties)):
+            # Of a call through a Local channel, a half may be there for a moment after the party is gone.
+            watched.alone = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
+            return
+        watched.parties = parties
+        if before is not None and parties != before:
+            self._under_way.begin(self.look_at_source(grant))
+        conversation = watched.conversation
+        goes_on = grant in self._grants.granted() and not self.runs_chanspy(grant)
+        if goes_on or not conversation or not parties.isdisjoint(conversation):
+            watched.conversation = conversation | parties
+        only = watched.only_party
+        if len(parties) == 1:
+            watched.only_party = parties
+        if before is not None and parties.isdisjoint(before) and grant in self._grants.adopted():
+            self._under_way.begin(self._revoking.end(grant, OVER, ""))
+        if before is None or grant not in self._grants.granted():
+            return
+        if parties.isdisjoint(before) or (len(parties) == 1 and only is not None and parties != only):
+            self._press_end(grant, anew=parties.isdisjoint(before))
+
+    def _left_alone_on_the_line(self, grant: Grant) -> None:
+        self._watched.of(grant).alone = None
+        parties = self._talking_to(grant)
+        if parties == frozenset():
+            self._left_alone_for_certain(grant)
+        elif parties is not None:
+            self.follow_party(grant, settled=True)
+
+    def _is_local(self, uniqueid: str) -> bool:
+        channel = self._pbx.channel(uniqueid)
+        return channel is not None and not isinstance(channel, Stale) and channel.name.startswith(LOCAL)
+
+    def _left_alone_for_certain(self, grant: Grant) -> None:
+        if grant in self._grants.adopted():
+            self._under_way.begin(self._revoking.end(grant, OVER, ""))
+        elif self.runs_chanspy(grant):
+            self._watched.of(grant).over = True
+            self._press_end(grant)
+
+    # ---- begin again, or end ----------------------------------------------------------------------------
+
+    def runs_chanspy(self, grant: Grant) -> bool:
+        """Return whether the spy of a story is by ChanSpy, and was not ended."""
+        joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
+        by_chanspy = grant.mode is not Mode.TAKE_OVER and not joined
+        return by_chanspy and self._watched.of(grant).revoked is None and grant in self._grants.granted()
+
+    def _press_end(self, grant: Grant, *, anew: bool | None = None) -> None:
+        """Press the key that ends ChanSpy; its story asks why.
+
+        Parameters:
+            grant: whose.
+            anew: the spy begins again, and whether with another conversation; None where it is over.
+        """
+        if not self.runs_chanspy(grant):
+            return
+        if anew is None:
+            log.info("conversation_over", node=self._pbx.node, grant=grant.id)
+        else:
+            log.info("spy_begins_anew", node=self._pbx.node, grant=grant.id)
+            self._watched.of(grant).anew = anew
+        self._under_way.begin(self.press(grant))
+
+    async def press(self, grant: Grant) -> None:
+        """Press the key on the channel of a supervisor, if that is still the same one."""
+        self._watched.of(grant).pressed = self._reactor.seconds()
+        spyer = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
+        if spyer is not None:
+            await self._pbx.press(spyer, chanspy.END_KEY)
+
+    # ---- by the PBX itself -----------------------------------------------------------------------------
+
+    async def look_at_source(self, grant: Grant) -> None:
+        """Ask who is on the line with the agent: a protected phone, nobody, somebody else than before, or somebody
+        of whom the picture knows nothing."""
+        heard = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
+        with_agent = heard is not None and not self.agent_is_elsewhere(grant)
+        if not with_agent and grant.mode in (Mode.BARGE, Mode.TAKE_OVER):
+            # The supervisor may be on the call that the agent has left.
+            heard = await self._carriers.own(grant)
+        names = None if heard is None else await self._names_with(heard)
+        if heard is None or names is None or grant not in self._watched.ours():
+            return
+        number, behind = await self._number_with(heard), await self._behind(heard, names)
+        peers = tuple(sorted(names | behind))
+        channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, peers, number=number)
+        refusal = self._policy().protected.refusal(channel)
+        if grant not in self._watched.ours():
+            return
+        if refusal is not None:
+            self._under_way.begin(self._revoking.end(grant, refusal.reason, ""))
+        elif self._circumstances.are_live:
+            await self._compare(grant, heard, names, with_agent=with_agent)
+        elif with_agent:
+            self._follow_names(grant, behind)
+
+    async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
+        """Compare the trusted picture with what the PBX said. Where it lacks somebody, the lists are asked for."""
+        if not self._knows(heard, names):
+            # The event may be on its way.
+            await deferLater(self._reactor, ALONE_SECONDS)
+            again = await self._names_with(heard)
+            if again is None or grant not in self._watched.ours():
+                return
+            names = again
+            if not self._knows(heard, names):
+                self._pbx.missed()
+                return
+        behind = await self._behind(heard, names)
+        if with_agent and self._circumstances.are_live and grant in self._watched.ours():
+            watched = self._watched.of(grant)
+            watched.names_before, watched.only_local = _devices(behind), None
+
+    def _knows(self, heard: Confirmed, names: frozenset[str]) -> bool:
+        known = self._pbx.members_with(heard.uniqueid)
+        return known is None or names <= known
+
+    def _follow_names(self, grant: Grant, names: frozenset[str]) -> None:
+        """While the picture is in doubt, end the spy with the conversation, or begin it again.
+
+        Who is behind a Local channel is the party, so it is the same one when Asterisk takes that channel out of the
+        way. One that leads to nobody says nothing for a moment; what stays is a party. Whom it leads to in the end is
+        no other party than it was itself.
+        """
+        watched = self._watched.of(grant)
+        names, before = _devices(names), watched.names_before
+        if before and names.isdisjoint(before) and _are_local(names):
+            if watched.only_local is None:
+                watched.only_local = self._reactor.seconds()
+            if self._reactor.seconds() - watched.only_local < ALONE_SECONDS:
+                return
+        watched.names_before, watched.only_local = names, None
+        if not before or not names.isdisjoint(before) or watched.anew is not None or watched.over:
+            return
+        if not names:
+            self._left_alone_for_certain(grant)
+        elif _are_local(before) and not _are_local(names):
+            return
+        elif grant in self._grants.adopted():
+            self._under_way.begin(self._revoking.end(grant, OVER, ""))
+        else:
+            self._press_end(grant, anew=True)
+
+    async def _names_with(self, heard: Confirmed) -> frozenset[str] | None:
+        """Return who is in a bridge with a channel, without supervisors of ours; None where that cannot be read."""
+        try:
+            return self._named(await self._pbx.variable(heard.uniqueid, "BRIDGEPEER") or "")
+        except ForgedAnswer:
+            return None
+
+    async def _behind(self, heard: Confirmed, names: frozenset[str]) -> frozenset[str]:
+        """Return who talks to a channel, with each Local channel followed to whoever is behind it. One that leads to
+        nobody, or to whom cannot be read, stays itself."""
+        found: set[str] = set()
+        ways = sorted(names)
+        seen: set[str] = {heard.name}
+        for way in ways:  # grows while it is walked
+            other = other_half(way)
+            if way in seen or other in seen:
+                continue
+            seen.add(way)
+            behind: frozenset[str] = frozenset()
+            if other is not None and len(seen) < MAX_CHANNELS:
+                try:
+                    behind = self._named(await self._pbx.variable_of(other, "BRIDGEPEER"))
+                except ForgedAnswer:
+                    log.debug("party_unreadable", node=self._pbx.node, way=way)
+            if behind:
+                ways += sorted(behind)
+            else:
+                found.add(way)
+        return frozenset(found)
+
+    def _named(self, peers: str) -> frozenset[str]:
+        ours = {other.spyer for other in self._watched.ours()}
+        names = frozenset(peers.split(",")) - ours
+        return frozenset(name for name in names if name and not name.startswith(INTERNAL))
+
+    async def _number_with(self, heard: Confirmed) -> str:
+        """Return the digits of the other party's number, where some are protected; none where it has a line break."""
+        if not self._policy().protected.numbers:
+            return ""
+        try:
+            return re.sub(r"[^0-9]", "", await self._pbx.variable(heard.uniqueid, "CONNECTEDLINE(num)") or "")
+        except ForgedAnswer:
+            return ""
+
+
+def _are_local(names: frozenset[str]) -> bool:
+    return bool(names) and all(name.startswith(LOCAL) for name in names)
+
+
+def _devices(names: frozenset[str]) -> frozenset[str]:
+    """Return those of several names that say who talks; all where none of them does."""
+    return frozenset(name for name in names if not name.startswith(LOCAL)) or names

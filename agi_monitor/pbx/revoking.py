@@ -1,0 +1,201 @@
+"""Ends a spy from outside, with its story or without: silence first, then the key, then the hang-up.
+
+::
+
+    at once                  mute both ways, and the key that ends ChanSpy; out of the bridge where it joined
+    KEY_SECONDS later        hang-up; not yet where its story is on and it is muted, or the PBX told its end
+    CLOSE_SECONDS later      hang-up there, too
+
+The three actions are sent together, and the record comes behind them: what must not be heard does not wait for the
+disk. The key leaves the supervisor's call as it is, and its story says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from agi_monitor.errors import ActionFailed, AgiMonitorError
+from agi_monitor.names import BridgeId
+from agi_monitor.pbx.carriers import LOOK_SECONDS, Carriers
+from agi_monitor.pbx.pbx import Pbx
+from agi_monitor.pbx.records import Records
+from agi_monitor.pbx.watched import WatchedGrants
+from agi_monitor.supervision import chanspy
+from agi_monitor.supervision.confirmation import Confirmed
+from agi_monitor.supervision.grants import Grant
+
+KEY_SECONDS = 0.12
+"""How long a spy that could not be muted has to end by a pressed key; then its channel is hung up. Both fit into
+200 ms."""
+
+CLOSE_SECONDS = 1.0
+"""How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
+
+OVER_SECONDS = 2.0
+"""So long a kill waits for the channel of a spy that goes on without the supervisor's."""
+
+log = structlog.get_logger()
+
+
+class Revoking:
+    """Ends the spies of one PBX.
+
+    Parameters:
+        pbx: the PBX.
+        reactor: Twisted's, or a ``Clock``.
+        watched: the grants that are on.
+        carriers: finds the channel that carries a grant.
+        records: puts on record why it ends.
+        bridge_of: returns the bridge that a supervisor has joined.
+        hang_up_otherwise: ends a channel while the manager interface cannot; says whether it did.
+    """
+
+    def __init__(
+        self,
+        pbx: Pbx,
+        reactor: IReactorTime,
+        watched: WatchedGrants,
+        carriers: Carriers,
+        records: Records,
+        bridge_of: Callable[[Grant], BridgeId | None],
+        hang_up_otherwise: Callable[[str], Coroutine[Any, Any, bool]],
+    ) -> None:
+        self._pbx = pbx
+        self._reactor = reactor
+        self._watched = watched
+        self._grants = watched.grants
+        self._carriers = carriers
+        self._records = records
+        self._bridge_of = bridge_of
+        self._hang_up_otherwise = hang_up_otherwise
+        self._stops: dict[str, float] = {}
+        """By the supervisor's channel, when an event told the end of its spy."""
+
+    def stop_told(self, spyer_uniqueid: str) -> None:
+        """An event told that the spy of a supervisor is over."""
+        if self._grants.granted_to(spyer_uniqueid) is not None:
+            self._stops[spyer_uniqueid] = self._reactor.seconds()
+
+    def forget(self, grant: Grant) -> None:
+        """It is over."""
+        self._stops.pop(grant.spyer_uniqueid, None)
+
+    async def end(self, grant: Grant, why: str, by: str) -> None:
+        """Silence at once, then the key that ends ChanSpy: the supervisor's call goes on, and is told why."""
+        watched = self._watched.of(grant)
+        if watched.revoked is not None or grant not in self._watched.ours():
+            return
+        watched.revoked = why
+        watched.revoked_at = self._reactor.seconds()
+        log.warning("spy_revoked", node=self._pbx.node, grant=grant.id, why=why, by=by)
+        began = self._reactor.seconds()
+        closing = self._closes_within(grant, KEY_SECONDS)
+        told = watched.telling = Deferred.fromCoroutine(self._silence(grant))
+        # The record comes second, and nothing waits for the disk: what nobody may hear must fall silent.
+        if by or watched.on_record != why:
+            # It may be tried again and again.
+            watched.on_record = why
+            self._records.record(self._records.revocation(grant, why, by))
+        is_closed = await closing
+        has_stopped = self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began
+        has_story = grant in self._grants.granted()
+        if not is_closed and (has_stopped or (has_story and watched.muted)):
+            # Nothing is heard any more: the supervisor keeps the call, if the PBX or the story is only slow.
+            is_closed = await self._closes_within(grant, CLOSE_SECONDS)
+        if not is_closed:
+            await self._hang_up_revoked(grant)
+        await told
+
+    async def _silence(self, grant: Grant) -> None:
+        try:
+            carrier = await self._carriers.of(grant)
+        except AgiMonitorError as error:
+            log.error("spy_not_silenced", node=self._pbx.node, grant=grant.id, step="find", error=str(error))
+            return
+        if carrier is None:
+            return
+        bridge = self._pbx.bridge_of(carrier.uniqueid)
+        if bridge is None and carrier.uniqueid == grant.spyer_uniqueid:
+            bridge = self._bridge_of(grant)
+        steps = [
+            take_step(self._pbx, grant, carrier, "mute out", self._pbx.mute(carrier, "out")),
+            take_step(self._pbx, grant, carrier, "mute in", self._pbx.mute(carrier, "in")),
+            take_step(self._pbx, grant, carrier, "press", self._pbx.press(carrier, chanspy.END_KEY))
+            if bridge is None
+            else take_step(self._pbx, grant, carrier, "remove", self._pbx.remove(carrier, bridge)),
+        ]
+        done = await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
+        if grant in self._watched.ours() and all(success and worked for success, worked in done[:2]):
+            self._watched.of(grant).muted = True
+
+    async def over_at_last(self, grant: Grant) -> None:
+        """Make sure that a spy that was ended is over: its channel is gone, or its story says so. That no channel is
+        found says nothing while the story goes on.
+
+        Raises:
+            ActionFailed: it goes on.
+        """
+        until = self._reactor.seconds() + OVER_SECONDS
+        while grant in self._watched.ours():
+            carrier = await self._carriers.of(grant)
+            if carrier is not None:
+                await self._pbx.hang_up(carrier)
+                await self._carriers.wait_until_gone(carrier.uniqueid)
+                return
+            if self._watched.of(grant).hung_up or grant not in self._grants.granted():
+                return
+            if self._reactor.seconds() >= until:
+                raise ActionFailed("Hangup", "nothing: no channel carries the spy, and its call is not over")
+            await deferLater(self._reactor, LOOK_SECONDS)
+
+    def _closes_within(self, grant: Grant, seconds: float) -> Deferred[bool]:
+        """Wait from now on for the story to say that its spy is over; False when the time has passed."""
+        closed: Deferred[None] = Deferred()
+        waiting = self._watched.of(grant).closing
+        waiting.append(closed)
+
+        def passed(failure: Failure) -> bool:
+            failure.trap(TimeoutError)  # type: ignore[no-untyped-call]  # Twisted's own
+            waiting.remove(closed)
+            return False
+
+        return closed.addTimeout(seconds, self._reactor).addCallbacks(lambda _: True, passed)
+
+    async def _hang_up_revoked(self, grant: Grant) -> None:
+        try:
+            carrier = await self._carriers.of(grant)
+            if carrier is not None:
+                await self._pbx.hang_up(carrier)
+                self._watched.note_hung_up(grant)
+        except AgiMonitorError:
+            if await self._hang_up_otherwise(grant.spyer):
+                return
+            # It is on: the next list, or whoever says so again, tries it once more.
+            self._watched.of(grant).revoked = None
+            raise
+
+
+async def take_step(pbx: Pbx, grant: Grant, carrier: Confirmed, name: str, step: Coroutine[Any, Any, None]) -> bool:
+    """Take a step towards the end of a spy. Returns whether it worked; a failure at a live channel is logged.
+
+    Parameters:
+        pbx: the PBX.
+        grant: of the spy.
+        carrier: the channel that is told.
+        name: of the step, for the log.
+        step: what is done.
+    """
+    try:
+        await step
+    except AgiMonitorError as error:
+        if pbx.channel(carrier.uniqueid) is not None:
+            log.error("spy_not_silenced", node=pbx.node, grant=grant.id, step=name, error=str(error))
+        return False
+    return True

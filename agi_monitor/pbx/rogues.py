@@ -1,0 +1,160 @@
+"""Spies that are not ours: the alarm about those without a grant, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+from twisted.internet.interfaces import IReactorTime
+
+from agi_monitor.audit.facts import RogueSpy, RogueSpyEnded
+from agi_monitor.errors import AgiMonitorError
+from agi_monitor.model import RogueSpies
+from agi_monitor.names import Uniqueid
+from agi_monitor.pbx.carriers import Carriers
+from agi_monitor.pbx.pbx import Pbx
+from agi_monitor.pbx.records import Records
+from agi_monitor.pbx.under_way import UnderWay
+from agi_monitor.supervision import confirmation
+from agi_monitor.supervision.grants import APPLICATIONS, JOINING, Grants, Spy
+from agi_monitor.supervision.policy import Policy
+
+KILLED = "killed"
+"""Why a grant ends when somebody says so."""
+
+log = structlog.get_logger()
+
+
+class Rogues:
+    """The rogue spies of one PBX.
+
+    Parameters:
+        pbx: the PBX.
+        reactor: Twisted's, or a ``Clock``.
+        policy: returns what the configuration says now.
+        grants: who hears whom.
+        carriers: waits until a channel is gone.
+        records: puts on record who heard whom.
+        under_way: begins what is not waited for.
+    """
+
+    def __init__(
+        self,
+        pbx: Pbx,
+        reactor: IReactorTime,
+        policy: Callable[[], Policy],
+        grants: Grants,
+        carriers: Carriers,
+        records: Records,
+        under_way: UnderWay,
+    ) -> None:
+        self._pbx = pbx
+        self._reactor = reactor
+        self._policy = policy
+        self._grants = grants
+        self._carriers = carriers
+        self._records = records
+        self._under_way = under_way
+        self._killed_by: dict[str, str] = {}
+        """By the channel that hears, who had it ended."""
+
+    async def take_rogue(self, spy: Spy, *, on: bool = True) -> None:
+        """Raise the alarm about a spy, and do what the configuration wants done.
+
+        Parameters:
+            spy: the spy.
+            on: whether it is still on.
+        """
+        node, reaction = self._pbx.node, self._policy().rogue if on else RogueSpies.ALARM
+        log.warning("rogue_spy", node=node, spyer=spy.spyer, spyee=spy.spyee, why=spy.why, action=reaction)
+        if reaction is RogueSpies.HANG_UP:
+            self._under_way.begin(self.hang_up_rogue(spy))
+        await self._records.append(
+            RogueSpy(
+                at=self._records.now(),
+                node=node,
+                spyer=spy.spyer,
+                spyer_uniqueid=spy.spyer_uniqueid,
+                spyee=spy.spyee,
+                spyee_uniqueid=spy.spyee_uniqueid,
+                why=spy.why,
+                action=reaction,
+            )
+        )
+
+    async def take_unasked(self, spy: Spy) -> None:
+        """It is over, and its channel could not be asked for a grant: somebody was heard."""
+        if not spy.idle:
+            await self.take_rogue(replace(spy, why="its channel could not be asked"), on=False)
+            self.take_rogues_end(spy, "")
+
+    async def hang_up_rogue(self, spy: Spy) -> None:
+        """Hang up a rogue spy, and nothing that only an event or a list calls one."""
+        spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS)
+        if spying is None or await self.hears_by_grant(spy.spyer_uniqueid):
+            log.warning("rogue_spy_not_found", node=self._pbx.node, spyer=spy.spyer)
+        else:
+            await self._pbx.hang_up(spying)
+
+    async def hears_by_grant(self, uniqueid: str) -> bool | None:
+        """Return whether a channel hears just whom its grant names, as the PBX says itself; or nobody. None: it is
+        gone, or has no grant any more."""
+        channel = Uniqueid.read(uniqueid)
+        of_channel = (spy.grant for spy in self._grants.spies() if spy.spyer_uniqueid == uniqueid)
+        grant = next((grant for grant in of_channel if grant is not None), None)
+        if channel is None or grant is None:
+            return None
+        application = await self._pbx.variable(channel, "CHANNEL(appname)")
+        if application is None:
+            return None
+        if application not in APPLICATIONS:
+            return True
+        heard = (await self._pbx.variable(channel, "CHANNEL(appdata)") or "").partition(",")[0]
+        return heard == grant.spyee_uniqueid
+
+    async def kill(self, spy: Spy, by: str) -> bool:
+        """End a spy because somebody says so. False: its channel spies no more.
+
+        Parameters:
+            spy: one that is not ours.
+            by: who says so.
+
+        Raises:
+            Disconnected, NoAnswer, ActionFailed: the PBX could not be told.
+        """
+        spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS | JOINING)
+        if spying is None:
+            return False
+        if spy.grant is not None:
+            await self._records.append(self._records.revocation(spy.grant, KILLED, by))
+        self._killed_by[spy.spyer_uniqueid] = by
+        try:
+            await self._pbx.hang_up(spying)
+            await self._carriers.wait_until_gone(spying.uniqueid)
+        except AgiMonitorError:
+            self._killed_by.pop(spy.spyer_uniqueid, None)
+            raise
+        return True
+
+    def take_killer(self, spy: Spy) -> str:
+        """Return who had a spy ended that is over, and forget it; empty for nobody."""
+        return self._killed_by.pop(spy.spyer_uniqueid, "")
+
+    def take_rogues_end(self, spy: Spy, by: str) -> None:
+        """Put the end of a rogue spy on record.
+
+        Parameters:
+            spy: the spy.
+            by: who had it ended; empty for nobody.
+        """
+        self._records.record(
+            RogueSpyEnded(
+                at=self._records.now(),
+                node=self._pbx.node,
+                spyer=spy.spyer,
+                spyer_uniqueid=spy.spyer_uniqueid,
+                seconds=round(self._reactor.seconds() - spy.since, 3),
+                by=by,
+            )
+        )

@@ -1,0 +1,114 @@
+"""Spies that begin, by an event or a list: what is done about each is a question of its right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from twisted.internet.interfaces import IReactorTime
+
+from agi_monitor.ami.messages import Message
+from agi_monitor.audit.facts import SpyHeard
+from agi_monitor.errors import AgiMonitorError
+from agi_monitor.pbx.ends import Ends
+from agi_monitor.pbx.notices import Notices
+from agi_monitor.pbx.pbx import Pbx
+from agi_monitor.pbx.proving import Proving
+from agi_monitor.pbx.records import Records
+from agi_monitor.pbx.rogues import Rogues
+from agi_monitor.pbx.under_way import UnderWay
+from agi_monitor.supervision import confirmation
+from agi_monitor.supervision.grants import Grants, Spy, SpyKind
+
+log = structlog.get_logger()
+
+
+class Starts:
+    """The beginnings of spies on one PBX.
+
+    Parameters:
+        pbx: the PBX.
+        reactor: Twisted's, or a ``Clock``.
+        clock: seconds since 1970.
+        grants: who hears whom.
+        records: puts on record what the PBX has confirmed.
+        notices: takes helpers.
+        rogues: takes spies without a grant.
+        proving: asks for a grant.
+        ends: told where a spy has ended with that.
+        under_way: begins what is not waited for.
+    """
+
+    def __init__(
+        self,
+        pbx: Pbx,
+        reactor: IReactorTime,
+        clock: Callable[[], float],
+        grants: Grants,
+        records: Records,
+        notices: Notices,
+        rogues: Rogues,
+        proving: Proving,
+        ends: Ends,
+        under_way: UnderWay,
+    ) -> None:
+        self._pbx = pbx
+        self._reactor = reactor
+        self._clock = clock
+        self._grants = grants
+        self._records = records
+        self._notices = notices
+        self._rogues = rogues
+        self._proving = proving
+        self._ends = ends
+        self._under_way = under_way
+
+    def take_start(self, spy: Spy | None) -> None:
+        """Do about a spy what its right asks for; nothing where there is none."""
+        if spy is None:
+            return
+        if spy.kind is SpyKind.UNPROVEN:
+            if not self._proving.is_settled_soon(spy):
+                self._under_way.begin(self._proving.prove(spy))
+        elif spy.kind is SpyKind.ROGUE:
+            self._under_way.begin(self._rogues.take_rogue(spy))
+        else:
+            self._under_way.begin(self._take_exempt(spy))
+
+    def take_told_start(self, event: Message) -> None:
+        """The PBX told that a spy begins."""
+        now = self._reactor.seconds()
+        self._records.note_heard(SpyHeard, self._grants.heard(event, now))
+        self.take_start(self._grants.started(event, now, self._clock()))
+
+    async def take_other_start(self, event: Message) -> None:
+        """The PBX told that a channel with a grant hears somebody else. It does when its own application says so."""
+        uniqueid = event.text("SpyerUniqueid")
+        hears = await self._rogues.hears_by_grant(uniqueid)
+        if hears:
+            self._pbx.contradicted("ChanSpyStart")
+        elif hears is not None:
+            for spy in self._grants.spies():
+                if spy.kind is SpyKind.ADOPTED and spy.spyer_uniqueid == uniqueid:
+                    # By its grant it hears nobody any more.
+                    self._grants.dropped(spy)
+                    self._ends.take_ends([spy])
+            self.take_told_start(event)
+
+    async def _take_exempt(self, spy: Spy) -> None:
+        """Exempt is who the PBX itself calls so, and a beep only for as long as a beep lasts."""
+        try:
+            is_there = await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is not None
+        except AgiMonitorError:
+            # The next list asks again.
+            self._grants.doubted(spy)
+            raise
+        if not is_there:
+            doubted = self._grants.doubted(spy)
+            if doubted is not None and await self._proving.exists(spy.spyer_uniqueid):
+                self.take_start(doubted)
+            return
+        if self._notices.take_helper(spy):
+            return
+        self._notices.take_beep(spy)
+        log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)

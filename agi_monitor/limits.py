@@ -1,4 +1,4 @@
-"""What one FastAGI peer may cost us: every number with its reason. The configuration section ``limits``
+"""What one FastAGI peer may cost: every number with its reason. The configuration section ``limits``
 has one key for each of them, with the same name in lower case.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 MAX_ENVIRONMENT_LINES = 256
-"""Asterisk sends 26 lines and at most 127 ``agi_arg_N`` (res_agi.c: MAX_ARGS 128); twice that is no Asterisk."""
+"""Asterisk sends 26 lines and at most 127 ``agi_arg_N`` (res_agi.c: MAX_ARGS 128); twice that is not Asterisk."""
 
 MAX_ENVIRONMENT_BYTES = 65_536
 """Names, numbers and arguments of a real call are below 8 KiB (a dialplan line ends at 8,191 bytes)."""
@@ -33,13 +33,13 @@ PROMPT_SECONDS = 90.0
 """GET DATA and WAIT FOR DIGIT: added to the time-out that the command itself carries, for the prompt before it."""
 
 EXECUTE_SECONDS = 43_200.0
-"""EXEC runs as long as the application does: a spy lasts as long as the call. Twelve hours is no call any more."""
+"""EXEC runs as long as the application does: a spy lasts as long as the call. No call lasts twelve hours."""
 
 HANGUP_REPLY_SECONDS = 2.0
-"""After HANGUP the outstanding reply arrives at once or never; so long a clean-up command waits for it."""
+"""After HANGUP the outstanding reply arrives at once or never; this is how long a clean-up command waits for it."""
 
 CLEANUP_SECONDS = 15.0
-"""What a handler may take after the hang-up, for its ``finally``, before it is left behind."""
+"""How long a handler may take after the hang-up, for its ``finally``, before it is abandoned."""
 
 MAX_SESSIONS = 1_000
 """At 64 KiB each this is 64 MiB, and more spies than any PBX has ever carried."""
@@ -49,13 +49,13 @@ MAX_SESSIONS_PER_PEER = 500
 
 
 def require_positive(limits: Any) -> None:
-    """Refuse limits of which one is none.
+    """Refuse values that are not limits.
 
     Parameters:
         limits: a dataclass of numbers.
 
     Raises:
-        ValueError: a field is 0, negative, infinite or no number.
+        ValueError: a field is 0, negative, infinite or not a number.
     """
     for field in fields(limits):
         if not 0 < getattr(limits, field.name) < math.inf:
@@ -76,8 +76,8 @@ class Limits:
         playback_seconds: for a sound.
         prompt_seconds: added to the time-out that a prompt itself has.
         execute_seconds: for an application.
-        hangup_reply_seconds: for the reply that is still due when a hang-up was told.
-        cleanup_seconds: for what a handler does after the end of its call.
+        hangup_reply_seconds: for the reply that is still due after a hang-up.
+        cleanup_seconds: for the clean-up of a handler after the end of its call.
         max_sessions: calls at once.
         max_sessions_per_peer: calls at once from one address.
     """

@@ -17,45 +17,45 @@ class Mode(StrEnum):
     BARGE = "barge"
     """Agent and customer hear the supervisor."""
     TAKE_OVER = "take_over"
-    """The supervisor goes on with the customer, and the agent is released. Reached from another mode only."""
+    """The supervisor continues with the customer, and the agent is released. Reached from another mode only."""
 
 
 class Direction(StrEnum):
     """Who called whom, as the agent sees it."""
 
     IN = "in"
-    """The agent was called, also out of a queue."""
+    """The agent was called, directly or by a queue."""
     OUT = "out"
     """The agent called."""
 
 
 class RogueSpies(StrEnum):
-    """What happens to a spy that nobody granted."""
+    """What happens to a spy without a grant."""
 
     ALARM = "alarm"
-    """It is recorded and told."""
+    """It is recorded and reported."""
     HANG_UP = "hang_up"
     """Its channel is hung up as well."""
 
 
 class Orphans(StrEnum):
-    """What happens to a spy of ours whose server died, when a server is back."""
+    """What happens, when a server is back, to a spy of ours whose server died."""
 
     ADOPT = "adopt"
-    """It goes on, is listed, and its end is recorded."""
+    """It continues, is listed, and its end is recorded."""
     END = "end"
     """It is hung up."""
 
 
 class Follow(StrEnum):
-    """Whom a supervisor stays with when a call that is heard ends."""
+    """Whom a supervisor stays with when the call that they hear ends."""
 
     AGENT = "agent"
     """The agent: the next call of the same extension, until the star key."""
     CUSTOMER = "customer"
     """The customer, through transfer and hold, as long as the new agent may be heard as well."""
     NONE = "none"
-    """Nobody: the next extension is asked for."""
+    """No one: the supervisor is asked for the next extension."""
 
 
 class ScanOrder(StrEnum):
@@ -64,16 +64,16 @@ class ScanOrder(StrEnum):
     LONGEST = "longest"
     """The one that has lasted longest."""
     RANDOM = "random"
-    """Any."""
+    """Any of them."""
 
 
 class Barge(StrEnum):
     """What carries a barge."""
 
     CHANSPY = "chanspy"
-    """ChanSpy: keys go on working; it reaches one other party, and stays with the one that it began with."""
+    """ChanSpy: keys keep working; it reaches one other party, and stays with the one that it began with."""
     CONFERENCE = "conference"
-    """The supervisor joins the call: any number of parties, through transfers, also when the agent leaves. Keys do
+    """The supervisor joins the call: any number of parties, through transfers, even when the agent leaves. Keys do
     nothing until the supervisor hangs up."""
 
 
@@ -81,17 +81,18 @@ class Reason(StrEnum):
     """Why a request was refused. The slug is what the audit and the logs carry."""
 
     CODE_UNKNOWN = "code_unknown"
-    """What was dialled is none of the feature codes."""
+    """The dialled code is not one of the feature codes."""
     ENDPOINT_UNKNOWN = "endpoint_unknown"
-    """The phone belongs to no supervisor. Sounds like ``pin_wrong``."""
+    """The phone is not assigned to a supervisor. Sounds like ``pin_wrong``."""
     PIN_WRONG = "pin_wrong"
-    """No attempt of this call had the right PIN."""
+    """No attempt in this call had the correct PIN."""
     PIN_LOCKED = "pin_locked"
-    """Too many wrong PINs of this supervisor, on this phone or over this PBX: they have to wait, whatever the PIN."""
+    """Too many wrong PINs of this supervisor, on this phone or over this PBX: they must wait, even with the correct
+    PIN."""
     PIN_EXPIRED = "pin_expired"
-    """The PIN was right and is too old, or is to be changed, and was not changed in this call."""
+    """The PIN was correct, but is too old or must be changed, and was not changed in this call."""
     EXTENSION_MISSING = "extension_missing"
-    """No extension was keyed in when asked for one."""
+    """The supervisor was asked for an extension and keyed in none."""
     AGENT_UNKNOWN = "agent_unknown"
     """No agent has this extension. Sounds like ``mode_denied``."""
     MODE_DENIED = "mode_denied"
@@ -101,11 +102,11 @@ class Reason(StrEnum):
     TIME_IS_UP = "time_is_up"
     """This supervisor has heard this call for as long as the rules allow."""
     TOO_MANY_LISTENERS = "too_many_listeners"
-    """As many as the rules allow hear this call already."""
+    """As many supervisors as the rules allow already hear this call."""
     SELF_SPY = "self_spy"
     """The supervisor asked for a phone of their own."""
     NO_CALL = "no_call"
-    """The agent's phone is idle, or in no conversation yet."""
+    """The agent's phone is idle, or not yet in a conversation."""
     RINGING = "ringing"
     """The agent's phone is ringing."""
     ON_HOLD = "on_hold"
@@ -113,25 +114,25 @@ class Reason(StrEnum):
     UNAVAILABLE = "unavailable"
     """The agent's phone is not registered, or the PBX does not know its state."""
     AMBIGUOUS = "ambiguous"
-    """The agent is on several calls and none was chosen."""
+    """The agent is on several calls, and the supervisor chose none."""
     TARGET_GONE = "target_gone"
     """The call ended between the decision and the first sound."""
     CONFERENCE = "conference"
     """Barging and taking over reach one other party only; this call has more."""
     PROTECTED = "protected"
-    """Nobody may hear this call, whoever's it is."""
+    """This call may not be heard, whichever agent is on it."""
     REVOKED = "revoked"
-    """The spy was ended from outside: the right was taken away, or somebody said so."""
+    """The spy was ended from outside: it is no longer allowed, or was ended by command."""
     STALE = "stale"
-    """This needs the live picture of the PBX, and there is none to be trusted now."""
+    """This needs the live picture of the PBX, which is not to be trusted now."""
     NOTICE_FAILED = "notice_failed"
-    """The agent was to be told first, and could not be."""
+    """The agent had to be told first, and could not be."""
     PLUGIN_DENIED = "plugin_denied"
     """A plug-in of the site says no; the detail names it."""
     PLUGIN_FAILED = "plugin_failed"
     """A plug-in of the site raised, took too long, or answered nonsense; the detail names it."""
     AUDIT_UNAVAILABLE = "audit_unavailable"
-    """The record could not be written, so nobody may spy."""
+    """The record could not be written, so no one may spy."""
     STATE_UNAVAILABLE = "state_unavailable"
     """The store with the lock-outs could not be read or written, so no PIN is accepted."""
     PBX_ERROR = "pbx_error"
@@ -142,31 +143,31 @@ class Locked(StrEnum):
     """What wrong PINs are counted for."""
 
     SUPERVISOR = "supervisor"
-    """A supervisor, on whatever phone."""
+    """A supervisor, on any phone."""
     ENDPOINT = "endpoint"
-    """A phone, whoever's it is."""
+    """A phone, assigned or not."""
     PEER = "peer"
-    """The address of a PBX: everybody who calls over it."""
+    """The address of a PBX: everyone who calls over it."""
 
 
 class PinDue(StrEnum):
-    """Why a PIN has to be changed."""
+    """Why a PIN must be changed."""
 
     EXPIRED = "expired"
-    """It is older than `pins.max_days`, or nobody knows how old it is."""
+    """It is older than `pins.max_days`, or its age is not known."""
     ASKED = "asked"
-    """Somebody asked for it."""
+    """An administrator asked for it."""
 
 
 class Cue(StrEnum):
-    """A moment that is no refusal, and has something to say."""
+    """A moment, other than a refusal, at which something is said."""
 
     ASK_PIN = "ask_pin"
     """Before the PIN. One sound file: keys may interrupt it."""
     ASK_PIN_AGAIN = "ask_pin_again"
     """After a wrong PIN. One sound file."""
     ASK_NEW_PIN = "ask_new_pin"
-    """Before a new PIN, when the old one has to be changed. One sound file."""
+    """Before a new PIN, when the old one must be changed. One sound file."""
     ASK_NEW_PIN_AGAIN = "ask_new_pin_again"
     """Before the new PIN is keyed in a second time. One sound file."""
     PIN_NOT_SAME = "pin_not_same"
@@ -174,7 +175,7 @@ class Cue(StrEnum):
     PIN_WEAK = "pin_weak"
     """The new PIN is too easy to guess, too short, or the old one."""
     PIN_CHANGED = "pin_changed"
-    """The new PIN holds from now on."""
+    """The new PIN is in force from now on."""
     ASK_EXTENSION = "ask_extension"
     """Before the extension is keyed in. One sound file."""
     CHOOSE_CALL = "choose_call"
@@ -186,7 +187,7 @@ class Cue(StrEnum):
     WAITING = "waiting"
     """The supervisor stays, and waits for the next call."""
     SCANNED = "scanned"
-    """The scan comes to an agent, whose extension is said first."""
+    """The scan reaches an agent, whose extension is said first."""
     GOODBYE = "goodbye"
     """Before hanging up."""
 
@@ -205,7 +206,7 @@ ONE_FILE = frozenset(
 
 
 DEFAULT_REASONS: Mapping[str, str] = {"1": "quality", "2": "training", "3": "complaint"}
-"""The digits that stand for a reason to hear somebody, where the configuration names none."""
+"""The digits that stand for a reason to hear an agent, if the configuration names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +228,8 @@ class SpyRequest:
 
     Parameters:
         mode: the mode of the feature code.
-        extension: the agent's extension, or None when it has to be asked for.
-        scan: one call after the other, of all agents that may be heard.
+        extension: the agent's extension; None if the supervisor must be asked for it.
+        scan: whether it asks for one call after the other, of all agents that may be heard.
     """
 
     mode: Mode
@@ -238,18 +239,18 @@ class SpyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Supervisor:
-    """Somebody who may ask to hear calls.
+    """A person who may ask to hear calls.
 
     Parameters:
         id: the key in the configuration, as rules and the audit name it.
         endpoints: the devices they dial from, such as ``PJSIP/2001``.
         groups: the supervisor groups they are in.
         name: for people.
-        pin_hash: an argon2id hash; None when there is no PIN, and they can never be identified.
+        pin_hash: an argon2id hash; None if there is no PIN, so that they can never be identified.
         language: of the prompts; None leaves the channel's own.
-        pin_set: when the PIN was chosen, seconds since 1970; None when that is not known.
-        pin_must_change: somebody asked for another one.
-        tenant: the company whose agents they may hear; empty where the PBX has only one.
+        pin_set: when the PIN was chosen, in seconds since 1970; None if that is not known.
+        pin_must_change: whether an administrator asked for another PIN.
+        tenant: the company whose agents they may hear; empty if the PBX has only one.
     """
 
     id: str
@@ -265,21 +266,21 @@ class Supervisor:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Somebody whose calls may be heard.
+    """A person whose calls may be heard.
 
-    Two companies on one PBX may both have somebody at 1001. ``extension`` is who it is, everywhere; ``digits`` are
-    what a phone dials and what hints and queues know, and mean nobody without the tenant's contexts.
+    Two companies on one PBX may both have an agent at 1001. ``extension`` identifies the agent everywhere; ``digits``
+    are what a phone dials and what hints and queues know, and identify an agent only with the tenant's contexts.
 
     Parameters:
         extension: the key in the configuration, as rules and the audit name them; the dialled digits unless
-            ``dialled`` says others.
+            ``dialled`` has others.
         groups: the agent groups they are in.
         endpoints: their devices; empty means that the PBX is asked for the hint of the extension.
         name: for people.
-        dialled: the digits that are dialled for them; empty where they are the key.
-        tenant: the company they work for; empty where the PBX has only one.
+        dialled: the digits that are dialled for them; empty if they are the key.
+        tenant: the company they work for; empty if the PBX has only one.
         hint_context: where the hint of their extension is; None for that of the whole site.
-        contexts: the contexts by which a queue login is theirs; None for any, where the PBX has only one company.
+        contexts: the contexts by which a queue login is theirs; None for any, if the PBX has only one company.
     """
 
     extension: str
@@ -297,15 +298,15 @@ class Agent:
         return self.dialled or self.extension
 
     def is_logged_in_by(self, extension: str, contexts: frozenset[str]) -> bool:
-        """Say whether a queue login of this extension, in these contexts, is theirs.
+        """Return whether a queue login of this extension, in these contexts, is theirs.
 
         Parameters:
-            extension: by the name or the interface of the queue member.
-            contexts: that the member names, of its Local channel and of the hint that is its state.
+            extension: from the name or the interface of the queue member.
+            contexts: those that the member names, of its Local channel and of the hint that is its state.
         """
         if extension != self.digits:
             return False
-        # A member that names no context may be anybody's of that number.
+        # A member that names no context may be any agent with that number.
         return self.contexts is None or (bool(contexts) and contexts <= self.contexts)
 
 

@@ -95,122 +95,127 @@ SPOKEN = {
 EVENTS = {
     "serving": "The server accepts calls.",
     "start_failed": "The server could not start; `error` says why.",
-    "reload_failed": "A reload broke down; the old configuration holds.",
-    "reload_refused": "The file has mistakes; the old configuration holds. `problems` has one sentence for each.",
-    "reload_needs_restart": "These sections changed in the file; their old values hold until a restart.",
-    "reloaded": "The new configuration holds.",
-    "stopping": "SIGTERM came; `spies` run at this moment.",
+    "reload_failed": "A reload broke down; the old configuration stays in force.",
+    "reload_refused": "The file has mistakes; the old configuration stays in force. `problems` has one sentence for "
+    "each.",
+    "reload_needs_restart": "These sections changed in the file; their old values stay in force until a restart.",
+    "reloaded": "The new configuration is in force.",
+    "stopping": "SIGTERM came; `spies` are running now.",
     "stopped": "The server has let go of everything and exits.",
     "stop_failed": "The stop broke down, which is a fault of this program; the server exits all the same.",
-    "stop_timed_out": "So long was waited for the last calls, in vain; the stop goes on without them.",
+    "stop_timed_out": "The last calls did not end in this time; the stop continues without them.",
     "hangup_command_failed": "`stop.hangup_command` could not end a channel.",
-    "systemd_not_told": "systemd could not be told how far the server is; it may end a server that it waits for.",
+    "systemd_not_told": "The server could not tell systemd how far it is; systemd may end a server that it waits "
+    "for.",
     "audit_full": "A call was refused: too many facts already wait for the disk or the database.",
-    "audit_write_failed": "The audit cannot be written, so nobody can begin to spy. `waiting` facts are kept.",
+    "audit_write_failed": "The audit cannot be written, so no new spy can begin. `waiting` facts are kept.",
     "audit_caught_up": "All facts that waited are on disk, everywhere.",
     "audit_record_unwritten": "The server exits and this fact is not in the audit, or in one of its places only. "
-    "Keep `record` elsewhere: put there by hand it would be found as inserted.",
-    "audit_checkpoint": "A signed record stands for all before it, in the file or the database of `where`. A copy of "
-    "`seq` and `hash` on another machine shows later whether the audit is still "
-    "[the same](../howto/verify-the-audit.md#keep-checkpoints-elsewhere).",
-    "audit_table_changed": "The tables of the audit are not as this server left them. Somebody wrote to them, or "
-    "they were restored: [verify them](../howto/verify-the-audit.md#in-the-database).",
-    "audit_file_changed": "The audit file is not as this server left it. Somebody wrote to it or cut it: "
-    "[verify it](../howto/verify-the-audit.md).",
-    "audit_head_unwritten": "The record is on disk; that it is the last could not be noted in the state folder.",
-    "call_started": "Somebody dialled a feature code; `extension` is empty when it is no agent's: it might be a PIN.",
+    "Keep `record` elsewhere: if you put it there by hand, it would be found as inserted.",
+    "audit_checkpoint": "A signed record covers all records before it, in the file or the database of `where`. A "
+    "copy of `seq` and `hash` on another machine shows later whether the audit is still [the "
+    "same](../howto/verify-the-audit.md#keep-checkpoints-elsewhere).",
+    "audit_table_changed": "The tables of the audit are not as this server left them. Someone wrote to them, or they "
+    "were restored: [verify them](../howto/verify-the-audit.md#in-the-database).",
+    "audit_file_changed": "The audit file is not as this server left it. Someone wrote to it or cut it: [verify "
+    "it](../howto/verify-the-audit.md).",
+    "audit_head_unwritten": "The record is on disk; the state folder could not note that it is the last.",
+    "call_started": "A feature code was dialled; `extension` is empty unless it is an agent's: it might be a PIN.",
     "call_ended": "That call is over.",
-    "supervisor_identified": "The PIN was right, or is remembered.",
+    "supervisor_identified": "The PIN was correct, or is remembered.",
     "pin_prompted": "A PIN is asked for.",
-    "pin_refused": "What was keyed in was no right PIN; `empty` when nothing was keyed in. Never the digits.",
-    "pin_locked_out": "Too many wrong PINs in a row. `kind` is what is locked: a supervisor, a phone, or everybody "
-    "on the PBX. Without `supervisor`, the phone belongs to nobody.",
-    "pin_change_prompted": "The PIN was right and has to be changed: `why` is `expired` or `asked`.",
+    "pin_refused": "What was keyed in was not a correct PIN; `empty` when nothing was keyed in. Never the digits.",
+    "pin_locked_out": "Too many wrong PINs in a row. `kind` is what is locked: a supervisor, a phone, or everyone on "
+    "the PBX. Without `supervisor`, the phone is not assigned to one.",
+    "pin_change_prompted": "The PIN was correct and must be changed: `why` is `expired` or `asked`.",
     "pin_weak": "The new PIN was refused; `why` says what is wrong with it. Never the digits.",
-    "pin_changed": "The new PIN is kept, and the old one no longer counts.",
-    "pin_record_old": "A right PIN has a record that is not as a new one would be. Make a new one with "
-    "`agi-monitor pin`. Once for each supervisor and start.",
+    "pin_changed": "The new PIN is stored, and the old one no longer counts.",
+    "pin_record_old": "A correct PIN has a record that differs from what a new one would be. Make a new one with "
+    "`agi-monitor pin`. Logged once for each supervisor and start.",
     "pin_record_refused": "The PIN record of a supervisor is of another kind (m, t, p) than others, and there are "
-    "as many kinds as one look may take: it counts as none. Make a new one with `agi-monitor pin`.",
-    "pin_record_renewed": "A right PIN was hashed again, because its record was not as a new one would be.",
+    "already as many kinds as one check may take: the record does not count. Make a new one with `agi-monitor pin`.",
+    "pin_record_renewed": "A correct PIN was hashed again, because its record differed from what a new one would be.",
     "extension_prompted": "An extension is asked for.",
-    "identifier_unusable": "A call cannot be heard: the `identifier` of its channel, which the PBX makes "
-    "of `systemname`, holds `characters` that could change the arguments of ChanSpy. The doctor says which names "
-    "are possible.",
-    "choice_prompted": "The agent is on several calls; which one is asked for.",
+    "identifier_unusable": "A call cannot be heard: the `identifier` of its channel, which the PBX makes of "
+    "`systemname`, holds `characters` that could change the arguments of ChanSpy. The doctor says which names are "
+    "possible.",
+    "choice_prompted": "The agent is on several calls; the supervisor is asked for one of them.",
     "reason_prompted": "The rules ask for a reason, and the supervisor is asked for its digit.",
-    "reason_given": "A digit was pressed that stands for this `reason`.",
+    "reason_given": "The supervisor pressed a digit that stands for this `reason`.",
     "spy_started": "ChanSpy begins; the record is on disk.",
     "spy_ended": "ChanSpy is over; `why` as in the [audit](audit.md#why-a-spy-ended).",
-    "refused": "A no, with its [reason](refusal-reasons.md).",
-    "prompt_missing": "Asterisk could not play this sound file; it was passed over.",
+    "refused": "A request was refused, with its [reason](refusal-reasons.md).",
+    "prompt_missing": "Asterisk could not play this sound file; it was skipped.",
     "pbx_error": "Asterisk refused a command.",
     "state_unavailable": "The store with the lock-outs could not be used, so no PIN is accepted.",
     "waiting": "A supervisor stays and waits for the next call.",
     "scanned": "The scan comes to this agent.",
-    "notice_begun": "The agent on `spyee` is about to be told that somebody listens.",
+    "notice_begun": "The agent on `spyee` is about to be told that a supervisor listens.",
     "notice_given": "The agent has heard the notice to its end.",
-    "notice_failed": "The agent could not be told, so nobody hears the call.",
-    "rogue_spy": "Somebody hears a call without a grant. `why` says what is wrong, `action` what is done about it.",
-    "spy_exempt": "Somebody hears a call without a grant and may: `why` says by what right.",
-    "spy_adopted": "A spy of an earlier run of this server is still on. It goes on, or is ended, as `policy` says.",
+    "notice_failed": "The agent could not be told, so the call is not heard.",
+    "rogue_spy": "A channel hears a call without a grant. `why` says what is wrong, `action` what is done about it.",
+    "spy_exempt": "A channel hears a call without a grant and is allowed to: `why` says by what right.",
+    "spy_adopted": "A spy of an earlier run of this server is still on. It continues, or is ended, as `policy` says.",
     "spy_begins_anew": "Another party is on the call, as after a transfer: ChanSpy is started again for them.",
     "spy_revoked": "A spy is being ended from outside; `by` is empty where this server decided it.",
-    "joined_call_not_entered": "An event told that a channel came into a joined call, and the PBX, asked for a "
-    "second, did not have it there. It may have left again.",
-    "joined_call_moved": "A call that a supervisor has joined was merged into another one, and is guarded there.",
-    "party_unreadable": "A name behind a Local channel holds a line break, so the party cannot be read.",
+    "joined_call_not_entered": "An event said that a channel entered a joined call, but for a second the PBX, when "
+    "asked, did not have it there. It may have left again.",
+    "joined_call_moved": "A call that a supervisor has joined is now in another bridge, as after a merge; it is "
+    "guarded there.",
     "joined_call_unknown": "The PBX did not say who is on a call that a supervisor has joined; it is asked again.",
-    "channel_claimed_twice": "A session claims the channel of a supervisor who spies already, and is refused: a "
-    "channel has one session. Look at who can connect to the server (`fastagi.peers`).",
-    "grant_not_signed": "The grant is too long to be signed, and nobody spies by it: shorten the names of the rule, "
-    "the reason or the supervisor.",
+    "channel_claimed_twice": "A session claims the channel of a supervisor who is already spying, and is refused: a "
+    "channel has one session. Check who can connect to the server (`fastagi.peers`).",
+    "grant_not_signed": "The grant is too long to be signed, and is not used: shorten the names of the rule, the "
+    "reason or the supervisor.",
     "spy_not_silenced": "A spy is being ended, and one of the steps failed: `mute out` (what the supervisor hears), "
     "`mute in` (what they say), `press` (the key that ends ChanSpy) or `remove` (from a conference). Where both "
-    "mutes fail, `res_mutestream` is mostly not loaded. The spy ends by another step, or by a hang-up.",
-    "spy_watch_failed": "A spy could not be looked at or ended, though the PBX answers. It is tried again.",
-    "spy_watch_unanswered": "A spy could not be looked at or ended: there is no connection to the PBX, or it is "
-    "being stopped. It is tried again with the next lists.",
+    "mutes fail, `res_mutestream` is probably not loaded. The spy ends by another step, or by a hang-up.",
+    "spy_watch_failed": "A spy could not be checked or ended, though the PBX answers. It is tried again.",
+    "spy_watch_unanswered": "A spy could not be checked or ended: there is no connection to the PBX, or it is being "
+    "stopped. It is tried again with the next lists.",
+    "party_unreadable": "A name at the other end of a Local channel holds a line break, so it is not known to whom "
+    "the channel leads; it counts as the party itself.",
     "plugin_failed": "A plug-in raised, took too long or answered nonsense; what it was asked for is denied.",
     "plugin_loaded": "A plug-in is asked from now on.",
-    "plugin_ignored": "An installed plug-in is not named in `plugins` of the configuration. Nothing of it runs.",
-    "people_changed": "People or rules in the store are others; they hold from now on.",
-    "lock_out_ended": "Somebody, who has had wrong PINs, was let try again: `agi-monitor pin unlock`, or a new PIN.",
-    "people_changed_by_another_way": "People in the store are others and nobody said who did it.",
-    "store_unreadable": "The store, or the plug-in that knows people, cannot be read. Those who are known "
-    "stay in force; while it is the plug-in, nobody begins to spy.",
+    "plugin_ignored": "An installed plug-in is not named in `plugins` of the configuration. None of its code runs.",
+    "people_changed": "People or rules in the store were changed; the changes are in force from now on.",
+    "lock_out_ended": "A person or phone with wrong PINs may try again: by `agi-monitor pin unlock`, or a new PIN.",
+    "people_changed_by_another_way": "People in the store were changed without a record of who did it.",
+    "store_unreadable": "The store, or the plug-in that knows people, cannot be read. The people known last stay in "
+    "force; if it is the plug-in, no new spy can begin.",
     "pbx_synced": "The live picture of the PBX is complete: look-ups are answered from it.",
     "pbx_lost": "The live picture is not to be trusted until the next list: look-ups go over AGI.",
-    "ami_forged": "The manager interface told something that Asterisk cannot have written: somebody has chosen a "
+    "ami_forged": "The manager interface sent something that Asterisk cannot have written: someone has chosen a "
     "number or a name with a line break in it. The live picture is not believed until a whole list has come. One "
-    "line a minute, with how many there were besides.",
+    "line a minute, with how many more there were.",
     "channels_unreadable": "Some channels of the PBX can neither be listed nor asked about by their names, so a spy "
     "among them is not seen.",
     "call_handed_over": "A supervisor's call is at another phone: nothing more is said or heard on it, and it ends.",
-    "spy_handed_over": "A spy was found at another phone than the one it was granted to. That phone was silenced.",
+    "spy_handed_over": "A spy was found at a phone other than the one it was granted to. That phone was silenced.",
     "conversation_over": "Nobody talks to the agent any more: the spy ends, although the agent's channel lives on.",
-    "rogue_spy_not_found": "A rogue spy was to be hung up, and the PBX shows none on its channel.",
-    "pbx_failed": "Something went wrong that concerns the live picture, which is a fault of this program.",
-    "index_listed": "The PBX gave its lists, and the live picture was held against them.",
-    "index_not_listed": "The PBX did not give all of its lists. They are asked for again: after two seconds, "
-    "then after twice as long each time, up to a minute.",
-    "index_difference": "A fresh list and what events had told disagreed here; the list holds.",
+    "rogue_spy_not_found": "A rogue spy was to be hung up, but the PBX shows none on its channel.",
+    "pbx_failed": "Something went wrong with the live picture, which is a fault of this program.",
+    "index_listed": "The PBX gave its lists, and the live picture was compared with them.",
+    "index_not_listed": "The PBX did not give all of its lists. They are asked for again: after two seconds, then "
+    "after twice as long each time, up to a minute.",
+    "index_difference": "A fresh list differed from what events had told; the list counts.",
     "hangup_failed": "A channel could not be hung up over the manager interface.",
     "ami_up": "Logged in to the manager interface of the PBX; `version` is the interface's.",
     "ami_down": "No connection to the manager interface; the next attempt comes in `retry_in` seconds.",
-    "ami_refused": "The PBX refused the login to its manager interface. Nobody tries again before a restart.",
+    "ami_refused": "The PBX refused the login to its manager interface. The server does not try again before a "
+    "restart.",
     "ami_class_missing": "The account lacks one of these classes in this line (`read` or `write`) of manager.conf. "
     "[What to do](../howto/connect-ami.md#when-a-class-is-missing).",
-    "ami_action_missing": "The PBX does not have this action: the module that brings it is not loaded.",
-    "ami_action_unanswered": "An action was not answered in time; whether the PBX did it is not known.",
+    "ami_action_missing": "The PBX does not have this action: the module that provides it is not loaded.",
+    "ami_action_unanswered": "An action was not answered in time; the PBX may or may not have performed it.",
     "ami_callback_failed": "Part of this program, or a callback of yours, could not use an event.",
-    "ami_events_dropped": "A callback of a `BlockingManager` is too slow: `waiting` events wait, and those behind "
-    "them are lost.",
-    "control_reload": "A user of the system wanted the configuration to be read again; what came of it stands in "
-    "`reloaded` or `reload_refused`.",
-    "control_kill": "A user of the system wanted a spy to be ended; `ended` is false when there was no such spy.",
+    "ami_events_dropped": "A callback of a `BlockingManager` is too slow: `waiting` events wait, and later ones are "
+    "lost.",
+    "control_reload": "A system user asked for the configuration to be read again; the result is in `reloaded` or "
+    "`reload_refused`.",
+    "control_kill": "A system user asked for a spy to be ended; `ended` is false when there was no such spy.",
     "control_failed": "A request over the control socket met a fault of this program.",
-    "metrics_failed": "The numbers could not be read, which is a fault of this program.",
+    "metrics_failed": "The metrics could not be read, which is a fault of this program.",
     "twisted": "Twisted itself has something to report. Its text is left out: it may hold what a peer sent.",
 }
 """What the events mean that are logged by a plain name."""
@@ -235,14 +240,14 @@ def member_docs(kind: type[Enum]) -> dict[str, str]:
 
 
 def source_of(kind: type) -> ast.ClassDef:
-    """The class as it stands in the file."""
+    """The class as written in the file."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(tree, ast.ClassDef)  # noqa: S101 - that is what the source of a class is
     return tree
 
 
 def texts_below(body: list[ast.stmt]) -> dict[str, str]:
-    """Each assigned name with the text that stands below the assignment, or an empty one."""
+    """Each assigned name with the text below the assignment, or an empty one."""
     found: dict[str, str] = {}
     for statement, following in zip(body, [*body[1:], None], strict=True):
         if isinstance(statement, ast.Assign):
@@ -319,17 +324,16 @@ def configuration() -> Iterator[str]:
     yield "# Configuration"
     yield NOTE
     yield (
-        "One YAML file, `/etc/agi-monitor/agi-monitor.yaml` unless `--config` or `AGI_MONITOR_CONFIG` says "
-        "otherwise. `agi-monitor init` writes a commented sample, `agi-monitor check-config` names every mistake "
-        "with its line and key. A key that is not listed here is a mistake. Values are read as text: `1001` and "
-        '`"1001"` are the same extension, and `0100` stays `0100`.'
+        "The configuration is one YAML file, `/etc/agi-monitor/agi-monitor.yaml` unless `--config` or "
+        "`AGI_MONITOR_CONFIG` names another. `agi-monitor init` writes a commented sample, `agi-monitor "
+        "check-config` reports every mistake with its line and key. A key that is not listed here is a mistake. "
+        'Values are read as text: `1001` and `"1001"` are the same extension, and `0100` stays `0100`.'
     )
     yield (
         "`agi-monitor reload` (or SIGHUP) reads the file again. A file with a mistake changes nothing. These "
         f"sections wait for a restart: {listing(waiting_for_restart(1))}; "
         f"and so does {listing(waiting_for_restart(2))}. "
-        f"After a change of {listing(DIALPLAN_SECTIONS)} the dialplan "
-        "has to be rendered and reloaded as well."
+        f"After a change of {listing(DIALPLAN_SECTIONS)}, render and reload the dialplan as well."
     )
     for name, field in sections.Config.model_fields.items():
         yield from section(name, field)
@@ -364,7 +368,7 @@ def section(name: str, field: FieldInfo) -> Iterator[str]:
         yield f"A list. {need(field)}"
         yield from keys(f"{name}[]", arguments[0])
     elif origin is tuple:
-        more = "[Write a plug-in](../howto/write-a-plug-in.md) says more."
+        more = "See [write a plug-in](../howto/write-a-plug-in.md)."
         yield f"A list; each is {form_of(arguments[0])}. {need(field)} {more}"
     elif inspect.isclass(kind) and issubclass(kind, BaseModel):
         yield from keys(name, kind)
@@ -429,7 +433,7 @@ def need(field: FieldInfo) -> str:
 
 
 def plain(value: object) -> str:
-    """A default as it would stand in the file."""
+    """A default as it would be written in the file."""
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, tuple):
@@ -537,12 +541,12 @@ def refusal_reasons() -> Iterator[str]:
     yield NOTE
     yield (
         "A refusal is an expected no. It is spoken to the supervisor, written to the [audit](audit.md) as `refused` "
-        "with its reason, and logged. What is heard is the default in English; a site may "
-        "[say it otherwise](../howto/change-the-prompts.md)."
+        "with its reason, and logged. What is heard is the default in English; you can "
+        "[change it](../howto/change-the-prompts.md)."
     )
     yield (
         "Two pairs sound the same on purpose: `endpoint_unknown` like `pin_wrong`, `agent_unknown` like "
-        "`mode_denied`. Who is not allowed to know learns nothing from the difference."
+        "`mode_denied`, so that callers who are not allowed learn nothing from the difference."
     )
     for reason, text in member_docs(model.Reason).items():
         yield f"## `{reason}`"
@@ -558,14 +562,14 @@ def prompt_page() -> Iterator[str]:
     yield "# Prompts"
     yield NOTE
     yield (
-        "What is played, by moment. A moment is a cue or a [refusal reason](refusal-reasons.md). All defaults are in "
-        "Asterisk's core sounds; the text is that of the English ones. "
+        "This is what is played at each moment. A moment is a cue or a [refusal reason](refusal-reasons.md). All "
+        "defaults are in Asterisk's core sounds; the text is that of the English ones. "
         "[How to change them](../howto/change-the-prompts.md)."
     )
     yield (
         f"Placeholders: `{prompts.EXTENSION}` says the digits of the agent's extension; `{prompts.CHOICE}` and "
         f"`{prompts.NUMBER}`, in `{model.Cue.CHOOSE_CALL}`, the key for a call and the other party's number. "
-        "A placeholder without a value says nothing. A file that is missing is passed over, with the log event "
+        "A placeholder without a value says nothing. A missing file is skipped, with the log event "
         "[`prompt_missing`](log-events.md#prompt_missing)."
     )
     yield "## Cues"
@@ -586,9 +590,9 @@ def log_page() -> Iterator[str]:
     yield "# Log events"
     yield NOTE
     yield (
-        "Logs go to standard error: one event name and its keys a line, `console` for people or `json` for machines. "
-        "No event carries a digit that was keyed in at a prompt, at any level. Events of one call also carry `call` "
-        "and `endpoint`, and `supervisor` once it is known."
+        "Logs go to standard error: one event name and its keys per line, `console` for people or `json` for "
+        "machines. No event carries a digit that was keyed in at a prompt, at any level. Events of one call also "
+        "carry `call` and `endpoint`, and `supervisor` once it is known."
     )
     yield "## The server and its calls"
     places: dict[str, list[Logged]] = {}
@@ -607,7 +611,7 @@ def log_page() -> Iterator[str]:
             yield "Keys: " + ", ".join(f"`{key}`" for key in names) + "."
     yield "## The FastAGI wire"
     yield (
-        "Each entry begins with the level and the keys besides `session` and `peer`. *Rate-bound* means that one "
+        "Each entry begins with the level and the keys besides `session` and `peer`. *Rate-bound* means that each "
         "kind of line is written 10 times a minute at most; `suppressed` counts what was left out."
     )
     for event, text in member_docs(log_events.LogEvent).items():
@@ -622,13 +626,13 @@ def audit_page() -> Iterator[str]:
     yield "# The audit"
     yield NOTE
     yield (
-        "A record is one JSON object in one line, appended and never changed, put on disk before the server goes on. "
-        "No fact has room for a digit of a PIN. What the lists below call None is `null` in a record; times are "
-        "ISO 8601 in UTC."
+        "A record is one JSON object in one line, appended and never changed, put on disk before the server "
+        "continues. No fact has room for a digit of a PIN. What the lists below call None is `null` in a record; "
+        "times are ISO 8601 in UTC."
     )
     yield (
-        "`spy_started` gates: the supervisor hears nothing before it is on disk, in every place that there is. All "
-        "other facts have happened: they wait in memory, in order, when they cannot be written."
+        "`spy_started` is a gate: the supervisor hears nothing before it is on disk, in every place. All other facts "
+        "have already happened: they wait in memory, in order, while they cannot be written."
     )
     yield from audit_places()
     yield from audit_chain_part()
@@ -653,32 +657,36 @@ def audit_places() -> Iterator[str]:
     yield "## The places"
     yield (
         "`audit.file` is a file of such lines. It is opened for each of them, so it can be rotated by renaming it. "
-        "New files are readable by their owner and group (0640). With `audit.store` the records are in "
-        "[the database](../howto/postgresql.md), too, or only there when `audit.file` is left empty. Both get the "
+        "New files are readable by their owner and group (0640). With `audit.store` the records are also in "
+        "[the database](../howto/postgresql.md), or only there if `audit.file` is left empty. Both get the "
         "same records in the same order. Each has a chain of its own, so `seq`, `prev` and the checkpoints differ."
     )
     for table, text in (
-        (audit_record, "The records. A trigger refuses to change one; somebody who means it can remove the trigger."),
+        (
+            audit_record,
+            "The records. A trigger refuses changes; a user who may change tables can remove the trigger.",
+        ),
         (audit_chain_table, "Where each chain ends, written in the same transaction as the records."),
     ):
         yield f"### Table `{table.name}`"
         yield text
         yield "\n".join(
-            f"- `{column.name}`: {column.comment or COLUMNS[table.name, column.name]}." for column in table.columns
+            f"- `{column.name}`: {COLUMNS.get((table.name, column.name)) or column.comment}."
+            for column in table.columns
         )
     yield "### When one place fails"
     yield (
-        "A grant is put into the database first, then into the file. What the database refuses, the file does not "
-        "know of: there is no record, and nobody hears anything. When the database has it and the file refuses it, "
+        "A grant is put into the database first, then into the file. If the database refuses it, the file does not "
+        "get it: there is no record, and nobody hears anything. If the database has it and the file refuses it, "
         "nobody hears anything either: both get the `spy_started` and a `spy_ended` with `never_began` and 0 "
-        "seconds, the database at once and the file when it can be written. It is the same when the database "
-        "was told to keep a grant and its answer was lost. In every case a `refused` with "
+        "seconds, the database at once and the file when it can be written. The same happens when the database "
+        "was told to store a grant and its answer was lost. In every case a `refused` with "
         "`audit_unavailable` follows."
     )
     yield (
         "Other facts are put into the place that works at once, and into the other one later. A server that is "
-        "killed may leave the record that it was just writing in one place only; nothing had begun by it. Facts "
-        "that waited in memory then are lost to the place they waited for. Those that still wait when the "
+        "killed may leave the record that it was just writing in one place only; nothing had begun yet. Facts "
+        "that were waiting in memory never reach the place they waited for. Facts that still wait when the "
         "server is stopped are in its log, as `audit_record_unwritten`."
     )
 
@@ -689,31 +697,37 @@ COLUMNS = {
     ("audit_record", "at"): "as in the record",
     ("audit_record", "fact"): "as in the record",
     ("audit_chain", "node"): "the server",
+    ("audit_chain", "unsigned"): "how many records came after the last checkpoint",
+    ("supervisor", "pin"): "an argon2id record; without one, no PIN is accepted",
+    ("agent", "protected"): "whether they may not be heard",
+    ("people_change", "after"): "as JSON, never with a PIN; none when it is gone",
+    ("node", "lock_out_end"): "up to here its audit has the ends of lock-outs",
+    ("lock_out_end", "by"): "who ended the lock-out",
 }
-"""Columns that the schema does not comment."""
+"""Columns that the schema does not comment, or in words that stay as they are in the databases of sites."""
 
 
 def audit_chain_part() -> Iterator[str]:
     yield "## The chain"
     yield (
-        "Behind what a fact says, every record has its place in one chain, through all files that rotation makes, or "
-        "through all records of one server in the database. "
-        "[Verify the audit](../howto/verify-the-audit.md) has how to look at it, also without this program."
+        "After the fields of its fact, every record has its place in one chain, through all files that rotation "
+        "makes, or through all records of one server in the database. "
+        "[Verify the audit](../howto/verify-the-audit.md) shows how to check it, with or without this program."
     )
     yield "\n".join(
         [
             "- `seq`: the number of the record, from 1.",
-            "- `prev`: SHA-256 of the line before, without its line end; of all lines before it in the same file, "
-            "each with its line end, where the chain begins in a file that has some; 64 zeros where there is none.",
-            "- `torn`: only behind a line that a crash left unfinished: SHA-256 of that line, which counts for "
+            "- `prev`: SHA-256 of the line before, without its line ending. Where the chain begins in a file that "
+            "already has lines: of all of them, each with its line ending. 64 zeros where there is no line before.",
+            "- `torn`: only after a line that a crash left unfinished: SHA-256 of that line, which counts for "
             "nothing else.",
         ]
     )
     yield f"### `{chain.CHECKPOINT}`"
     yield (
-        f"A signed record, which stands for all before it. It comes after {chain.CHECKPOINT_RECORDS} records, "
-        f"when the oldest record without one is {chain.CHECKPOINT_SECONDS:.0f} s old, when the server stops, "
-        "and, in a file, with the first record behind an earlier run."
+        f"A signed record, which covers all records before it. It comes after {chain.CHECKPOINT_RECORDS} records, "
+        f"when the oldest record not yet covered is {chain.CHECKPOINT_SECONDS:.0f} s old, when the server stops, "
+        "and, in a file, with the first record after an earlier run."
     )
     signature = [
         "- `key`: the public key, Ed25519, in hexadecimal digits.",
@@ -722,19 +736,19 @@ def audit_chain_part() -> Iterator[str]:
     yield "\n".join(signature)
     yield f"### `{chain.REMOVED}`"
     yield (
-        "Stands for records that [`agi-monitor audit retain`](cli.md#agi-monitor-audit-retain) removed: those with "
-        "the numbers from `first` to `seq`. The chain goes through it."
+        "Takes the place of the records that [`agi-monitor audit retain`](cli.md#agi-monitor-audit-retain) removed: "
+        "those with the numbers from `first` to `seq`. It is part of the chain."
     )
     yield "\n".join(
         [
             "- `at`: when they were removed.",
-            "- `by`: the user of the system who did it.",
-            "- `why`: in a few words.",
-            "- `count`: how many records they were.",
+            "- `by`: the system user who removed them.",
+            "- `why`: the reason, in a few words.",
+            "- `count`: how many records were removed.",
             "- `since`, `until`: when the first and the last of them happened.",
             "- `first`, `seq`: the numbers of the first and the last of them.",
-            "- `prev`: that of the first of them.",
-            "- `hash`: SHA-256 of the last of them, which the record behind has as `prev`.",
+            "- `prev`: the `prev` of the first of them.",
+            "- `hash`: SHA-256 of the last of them, which the next record has as `prev`.",
             *signature,
         ]
     )
@@ -754,7 +768,7 @@ def cli_page() -> Iterator[str]:
 
 
 def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
-    """Every command with its whole name, those inside of others behind them."""
+    """Every command with its whole name, subcommands after their group."""
     for name, listed in sorted(group.commands.items()):
         command = listed.command() if isinstance(listed, Later) else listed
         yield name, command
@@ -773,7 +787,7 @@ def parameter_line(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Argument):
         need = "Required." if parameter.required else f"Default: `{parameter.default}`."
         if parameter.nargs == -1:
-            need = "As many as wanted."
+            need = "May be repeated."
         return f"- `{(parameter.name or '').upper()}`: An argument. {need}"
     assert isinstance(parameter, click.Option)  # noqa: S101 - there is no third kind
     text = f"- {names}: {parameter.help}"
@@ -789,15 +803,15 @@ def metrics_page() -> Iterator[str]:
     yield NOTE
     yield (
         "With the section [`metrics`](configuration.md#metrics) in the configuration, "
-        "`http://127.0.0.1:9573/metrics` has these numbers in the form that Prometheus reads; "
+        "`http://127.0.0.1:9573/metrics` has these metrics in the form that Prometheus reads; see "
         "[how to use them](../howto/metrics.md). Counters begin at 0 when the server starts. No label names a "
-        "person, an extension, a number or a channel. `node` is the name of the PBX in the configuration; where "
-        "there is no section `ami`, the numbers with this label are not there. The label value `other` is a value "
+        "person, an extension, a number or a channel. `node` is the name of the PBX in the configuration; without "
+        "the section `ami`, there are no metrics with this label. The label value `other` stands for a value "
         "that this version does not know."
     )
     yield (
-        "Prometheus' own numbers about the process are there as well: `process_resident_memory_bytes`, "
-        "`process_cpu_seconds_total`, `process_open_fds` and the rest of their kind."
+        "Prometheus' usual metrics about the process are there as well: `process_resident_memory_bytes`, "
+        "`process_cpu_seconds_total`, `process_open_fds` and so on."
     )
     for number in metrics.NUMBERS:
         yield f"## `{number.name}`"
@@ -807,17 +821,17 @@ def metrics_page() -> Iterator[str]:
 
 TABLES = {
     "supervisor": "Supervisors, where people live in the store.",
-    "supervisor_group": "The groups that they are in.",
-    "supervisor_endpoint": "The phones that they dial from.",
+    "supervisor_group": "The groups of each supervisor.",
+    "supervisor_endpoint": "The phones that each supervisor dials from.",
     "agent": "Agents, where people live in the store.",
-    "agent_group": "The groups that they are in.",
-    "agent_endpoint": "Their devices.",
+    "agent_group": "The groups of each agent.",
+    "agent_endpoint": "The devices of each agent.",
     "rule": "Who may hear whom.",
     "people_change": "Every change of people and rules: the servers read it, and put it into their audits.",
     "node": "The servers that have used the store.",
     "lock_out": "Wrong PINs in a row.",
-    "lock_out_end": "Who let somebody try again: the servers read it, and put it into their audits.",
-    "audit_record": "The audit, where `audit.store` is set: a record a row, which is never changed.",
+    "lock_out_end": "Who ended a lock-out: the servers read it, and put it into their audits.",
+    "audit_record": "The audit, where `audit.store` is set: one record per row, which is never changed.",
     "audit_chain": "The end of the chain of each server.",
 }
 
@@ -826,10 +840,10 @@ def store_page() -> Iterator[str]:
     yield "# Store"
     yield NOTE
     yield (
-        "The tables of the database, which is a file of SQLite in `state.directory` or "
-        "[PostgreSQL](../howto/postgresql.md). The server makes them when it starts, and brings them up to date. "
-        "Change people with [commands](../howto/people-in-the-store.md): what is written into the tables by hand is "
-        "noticed at the next reload, and nobody's name is on it. Times are seconds since 1970."
+        "The tables of the database, which is an SQLite file in `state.directory` or "
+        "[PostgreSQL](../howto/postgresql.md). The server creates them when it starts, and keeps them up to date. "
+        "Change people with [commands](../howto/people-in-the-store.md): a change made in the tables by hand is "
+        "noticed only at the next reload, and no name is recorded with it. Times are seconds since 1970."
     )
     for table in schema.metadata.tables.values():
         yield f"## `{table.name}`"
@@ -839,7 +853,8 @@ def store_page() -> Iterator[str]:
             notes = ["key"] if column.primary_key else []
             notes += [f"of `{key.column.table.name}`" for key in column.foreign_keys]
             notes += ["may be empty"] if column.nullable else []
-            notes += [column.comment] if column.comment else []
+            comment = COLUMNS.get((table.name, column.name)) or column.comment
+            notes += [comment] if comment else []
             rows.append(f"- `{column.name}`: {', '.join([str(column.type).lower(), *notes])}")
         yield "\n".join(rows)
 
@@ -848,9 +863,9 @@ def doctor_page() -> Iterator[str]:
     yield "# Checks of the doctor"
     yield NOTE
     yield (
-        "What `agi-monitor doctor` looks at. [How to use it](../howto/check-the-site.md). A check that could not be "
-        "made says so; it is never counted as fine. Exit code 0: all is well. 1: a warning, or something that could "
-        "not be checked. 3: an error."
+        "These are the checks of `agi-monitor doctor`; see [how to use it](../howto/check-the-site.md). A check that "
+        "could not be made says so; it never counts as fine. Exit code 0: all is well. 1: a warning, or something "
+        "that could not be checked. 3: an error."
     )
     for check in (*CHECKS, AUDIO):
         yield f"## `{check.id}`"
@@ -858,7 +873,7 @@ def doctor_page() -> Iterator[str]:
         yield check.why
         yield f"To fix it: {check.fix}"
     yield "## Versions of Asterisk"
-    yield "Known to `asterisk-version`:"
+    yield "The check `asterisk-version` knows these:"
     yield "\n".join(f"- [{one['id']}]({one['reference']}): {one['effect']}." for one in advisories())
 
 

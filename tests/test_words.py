@@ -1,6 +1,6 @@
-"""The words of messages and help texts: patterns at which a native reader stumbles are kept out.
+"""The words of messages, help texts and documents: patterns at which a native reader stumbles are kept out.
 
-What is recorded or read by programs keeps its words: see ``RECORDED``.
+What is recorded or read by programs keeps its words: see ``RECORDED``. Code in documents is left alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = sorted((ROOT / "agi_monitor").rglob("*.py"))
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 WORDS = {
     "is no, are none": (r"(?<!there )(?<!There )\b(is|are|was|were) (no|none)\b(?! longer)", "is not a"),
@@ -27,8 +28,33 @@ WORDS = {
 }
 """What to look for -> its form, and what to write."""
 
+DOCUMENT_WORDS = WORDS | {
+    "is others, another than": (
+        r"\b(is|are) others\b|\b(another|others|otherwise) than\b",
+        "was changed, differs from",
+    ),
+    "likewise": (r"\b[Ll]ikewise\b", "also"),
+    "by now, at this moment": (r"\b([Bb]y now|[Aa]t this moment)\b", "already, now"),
+    "behind, of time": (r"\b[Bb]ehind (it|them|that|this)\b", "after it"),
+    "to go on": (r"\b(go|goes|going|went) on\b", "to continue"),
+    "the right PIN": (r"\b[Rr]ight (old )?PINs?\b", "the correct PIN"),
+    "of what is said": (r"(^|[.:;|] )Of (an?|one|what|whom)\b", "the subject first"),
+}
+"""The same for documents, which are for people alone: nothing there has to stay as it is."""
+
+NATIVE = {
+    r"\b(hear|hears|heard) nobody\b|\b[Nn]obody (else|hears|talks|on the call)\b": "a native writer says so, too",
+    r"\bare none of their business\b": "an idiom",
+    r"\*by chance\*": "a column of `agi-monitor audit sampling`",
+}
+"""What may stay in a document -> why."""
+
 RECORDED = {"nobody granted it"}
 """Recorded in audits that sites have."""
+
+FENCE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`]+`|\]\([^()\s]+\)|<!--.*?-->")
+BLOCK = re.compile(r"\n\s*\n|\n(?= *(?:- |\d+\. |\|))")
 
 
 class Found(NamedTuple):
@@ -64,6 +90,25 @@ def stumbles(place: str, text: str) -> list[Found]:
     return [Found(place, text, instead) for form, instead in WORDS.values() if re.search(form, text)]
 
 
+def sentences(markdown: str) -> Iterator[str]:
+    """Yield the paragraphs, list items and table rows of a document in one line each, without code and links."""
+    for block in BLOCK.split(FENCE.sub("\n", markdown)):
+        text = " ".join(CODE.sub("…", block).split())
+        for form in NATIVE:
+            text = re.sub(form, "…", text)
+        yield text
+
+
+def stumbles_of(place: str, markdown: str) -> list[Found]:
+    """Return what a document holds of ``DOCUMENT_WORDS``."""
+    return [
+        Found(place, text, instead)
+        for text in sentences(markdown)
+        for form, instead in DOCUMENT_WORDS.values()
+        if re.search(form, text)
+    ]
+
+
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_is_shown_reads_well(path: Path) -> None:
     """Messages, help texts and the words of the audit's notes."""
@@ -71,6 +116,12 @@ def test_what_is_shown_reads_well(path: Path) -> None:
         return  # the comments that stand in the databases of sites
     found = [one for line, text in shown(path.read_text()) for one in stumbles(f"{path.name}:{line}", text)]
     assert found == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_documents_read_well(path: Path) -> None:
+    """Every page, those that are generated included."""
+    assert stumbles_of(path.name, path.read_text()) == []
 
 
 @pytest.mark.parametrize(
@@ -97,3 +148,39 @@ def test_what_stumbles_is_found(text: str) -> None:
 def test_what_reads_well_is_let_through(text: str) -> None:
     """What looks like one of the patterns."""
     assert stumbles("here", text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# A phone of nobody",
+        "| who | can |\n| --- | --- |\n| somebody | listen |",
+        "- first\n- the spies that are\n  none of ours",
+        "`code` of nobody's, and [nobody](nobody.md)",
+        "The hints may be others than before.",
+        "It is heard, and the record likewise.",
+        "At this moment nothing is known.",
+        "The record behind it is missing.",
+        "The call goes on.",
+        "After the right old PIN.",
+        "Nothing is said. Of a call that is protected nothing is heard.",
+    ],
+)
+def test_what_stumbles_in_a_document_is_found(text: str) -> None:
+    """In a heading, a row, over the end of a line and beside code."""
+    assert stumbles_of("here", f"# A page\n\nFine.\n\n{text}\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```sh\n# nobody goes on\n```",
+        "- a list\n\n  ```sh\n  somebody\n  ```",
+        "`somebody` and [a link](somebody.md)",
+        "<!-- contrib/examples/nobody.py -->",
+        "The call ends and nobody\nhears anything.",
+    ],
+)
+def test_code_and_native_words_in_a_document_are_let_through(text: str) -> None:
+    """What is not prose, and the exceptions."""
+    assert stumbles_of("here", f"# A page\n\n{text}\n") == []

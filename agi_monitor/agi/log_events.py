@@ -35,7 +35,7 @@ class LogEvent(StrEnum):
     ARGUMENTS_REFUSED = "agi_arguments_refused"
     """warning: script, cut; parameter, why. The value itself is left out."""
     NO_THREAD = "agi_no_thread"
-    """warning: threads; so many blocking scripts run already, and the call was refused."""
+    """warning: threads; all of them run blocking scripts already, and the call was refused."""
     ASYNC_CUT = "agi_async_cut"
     """warning: channel; an environment or a reply was longer than AsyncAGI can pass on."""
     SENT = "agi_sent"

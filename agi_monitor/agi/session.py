@@ -51,7 +51,7 @@ class EndReason(StrEnum):
     SHUTDOWN = "shutdown"
     """The server is stopping."""
     REVOKED = "revoked"
-    """Somebody ended this session on purpose."""
+    """This session was ended on purpose."""
     REFUSED = "refused"
     """The story refused the call."""
     FAILED = "failed"

@@ -1,4 +1,4 @@
-"""Tells whoever listens what was put into the audit."""
+"""Tells listeners what was put into the audit."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ class Bulletin:
         self._count = 0
 
     async def append(self, fact: Fact) -> None:
-        """Put the fact on disk, and tell it. What gates and could not be written has not happened, and is not told.
+        """Put the fact on disk, and tell the listeners. A fact that gates and could not be written has not happened,
+        and is not told.
 
         Raises:
-            AuditUnavailable: as the audit behind it.
+            AuditUnavailable: as the audit itself.
         """
         await self._audit.append(fact)
         record = fact.record()

@@ -1,8 +1,8 @@
-"""The chain that the records of the audit stand in.
+"""The chain of the audit's records.
 
-A record is one line of JSON. Behind what the fact says stand ``seq``, its number from 1, and ``prev``, the SHA-256 of
-the line before it without its line end. Whoever changes a line changes its hash, and the line behind it says so. A
-checkpoint is a record that is signed; it stands for all records before it.
+A record is one line of JSON. The fields of the fact are followed by ``seq``, its number from 1, and ``prev``, the
+SHA-256 of the line before it without its line ending. Changing a line changes its hash, and the next line shows it. A
+checkpoint is a record that is signed; it covers all records before it.
 
 Nothing in here knows a file: the same lines go wherever records are kept.
 """
@@ -21,7 +21,7 @@ GENESIS = "0" * 64
 """``prev`` of the first record."""
 
 CHECKPOINT_RECORDS = 100
-"""After so many records without a signature comes a checkpoint."""
+"""A checkpoint comes after this many records without a signature."""
 
 CHECKPOINT_SECONDS = 300.0
 """A record is without a signature for no longer than this, while the server runs."""
@@ -55,7 +55,7 @@ class Head:
 
 
 class Signer(Protocol):
-    """Who signs checkpoints."""
+    """Signs checkpoints."""
 
     @property
     def public(self) -> str:
@@ -72,7 +72,7 @@ class Signature:
     """A signature that a line carries.
 
     Parameters:
-        key: the public key that it is said to be of.
+        key: the public key that it claims to be of.
         content: what is signed: the line up to the signature.
         text: the signature.
     """
@@ -84,17 +84,17 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A line as a part of the chain. One that stands for removed records has the numbers and the hash of theirs.
+    """A line as a part of the chain. One that stands for removed records has their numbers and their hash.
 
     Parameters:
         fact: its name.
-        at: when, as it stands in the line.
+        at: when, as written in the line.
         first: the number of the first record that it stands for.
         seq: the number of the last one.
         prev: the hash of the record before the first one.
-        hash: what the record behind it has as ``prev``.
-        torn: the hash of an unfinished line that stood before it, or empty.
-        signature: None when there is none.
+        hash: what the next record has as ``prev``.
+        torn: the hash of an unfinished line before it, or empty.
+        signature: None if there is none.
     """
 
     fact: str
@@ -133,10 +133,11 @@ class Chain:
     """Numbers and links records, and says when to sign.
 
     Parameters:
-        head: where it goes on.
+        head: where it continues.
         signer: None for a chain without checkpoints.
-        unsigned: how many records are without a signature; None when nobody knows: the next record signs them then.
-        since: when the first of those happened; None when nobody knows.
+        unsigned: how many records are without a signature; None if that is not known: the next record then signs
+            them.
+        since: when the first of those happened; None if that is not known.
     """
 
     def __init__(
@@ -148,12 +149,12 @@ class Chain:
         self._since = since
 
     def link(self, body: bytes, at: datetime, torn: bytes = b"") -> Linked:
-        """Return the record as it is to be written, with a checkpoint behind it when one is due.
+        """Return the record as it must be written, followed by a checkpoint if one is due.
 
         Parameters:
             body: from ``body_of``.
             at: when the fact happened.
-            torn: an unfinished line that stands before it; the record says that it was there.
+            torn: an unfinished line before it; the record says that it was there.
         """
         line = _chained(body, self.head, torn)
         head = Head(self.head.seq + 1, digest(line))
@@ -162,7 +163,7 @@ class Chain:
         return self._signed(linked, at) if self._is_due(unsigned, since, at) else linked
 
     def checkpoint(self, at: datetime, torn: bytes = b"", *, due: bool = True) -> Linked | None:
-        """Return a checkpoint, or None when nothing waits for one.
+        """Return a checkpoint, or None if nothing waits for one.
 
         Parameters:
             at: now.
@@ -176,16 +177,16 @@ class Chain:
         return self._signed(Linked(b"", self.head, self._unsigned, self._since), at, torn)
 
     def accept(self, linked: Linked) -> None:
-        """The lines are on disk: the chain goes on behind them."""
+        """Note that the lines are on disk: the chain continues after them."""
         self.head, self._unsigned, self._since = linked.head, linked.unsigned, linked.since
 
     def _is_due(self, unsigned: int, since: datetime, at: datetime) -> bool:
-        # abs: after the clock was set back nobody wants to wait until it is as late again.
+        # abs: if the clock was set back, the checkpoint should not wait until it is as late again.
         late = abs((at - since).total_seconds()) >= CHECKPOINT_SECONDS
         return self._signer is not None and (unsigned >= CHECKPOINT_RECORDS or late)
 
     def _signed(self, linked: Linked, at: datetime, torn: bytes = b"") -> Linked:
-        assert self._signer is not None  # noqa: S101 - whoever calls this has looked
+        assert self._signer is not None  # noqa: S101 - the caller has looked
         line = signed(_chained(body_of({"fact": CHECKPOINT, "at": stamp(at)}), linked.head, torn), self._signer)
         return Linked(linked.content + line + b"\n", Head(linked.head.seq + 1, digest(line)), 0, None)
 
@@ -202,7 +203,7 @@ def body_of(record: Mapping[str, object]) -> bytes:
 
 
 def read(line: bytes) -> Record | None:
-    """Return a line as a part of a chain, or None when it is none. Signatures are not looked at.
+    """Return a line as a part of a chain, or None if it is not one. Signatures are not checked.
 
     Parameters:
         line: without its line end.
@@ -234,9 +235,9 @@ def removed(first: Record, last: Record, what: Mapping[str, object], at: datetim
     Parameters:
         first: of them.
         last: of them.
-        what: who removed them, why, and whatever else is to be known.
+        what: who removed them, why, and anything else worth knowing.
         at: now.
-        signer: without its signature it would be worth nothing: it stands in for what it does not show.
+        signer: without a signature the line would be worthless: it replaces records that it does not show.
     """
     fields = {"fact": REMOVED, "at": stamp(at), **what, "first": first.first, "hash": last.hash}
     return signed(_chained(body_of(fields), Head(last.seq - 1, first.prev)), signer)

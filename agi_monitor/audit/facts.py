@@ -20,7 +20,7 @@ class End(StrEnum):
     SUPERVISOR_HUNG_UP = "supervisor_hung_up"
     """The supervisor's channel is gone."""
     CONNECTION_LOST = "connection_lost"
-    """Asterisk no longer talks to the server. The spy may go on until the call ends."""
+    """Asterisk no longer talks to the server. The spy may continue until the call ends."""
     SUPERVISOR_LEFT = "supervisor_left"
     """The ``*`` key."""
     CALL_OVER = "call_over"
@@ -28,13 +28,13 @@ class End(StrEnum):
     TARGET_GONE = "target_gone"
     """The spyee was gone before the first sound."""
     MODE_KEY = "mode_key"
-    """A mode key, or that of the take-over, was pressed. A record of its own says which mode begins, or goes on
+    """A mode key, or that of the take-over, was pressed. A separate record says which mode begins, or continues
     after a refusal."""
     PARTY_CHANGED = "party_changed"
-    """Another party came to the call, as after a transfer: the spy begins anew, so that they are heard. A record of
-    its own says so, or why not."""
+    """Another party came to the call, as after a transfer: the spy begins again, so that they are heard. A separate
+    record says so, or why not."""
     PBX_ENDED = "pbx_ended"
-    """ChanSpy ended although both channels live: somebody stopped it on the PBX."""
+    """ChanSpy ended although both channels live: it was stopped on the PBX."""
     HANDED_OVER = "handed_over"
     """The supervisor's call went to another phone: transferred, picked up, parked, redirected. A record
     ``spy_handed_over`` names both channels."""
@@ -45,7 +45,7 @@ class End(StrEnum):
     LEFT_RUNNING = "left_running"
     """The server stopped and left the spy on; it ends with the call or when the supervisor hangs up."""
     NEVER_BEGAN = "never_began"
-    """The record of the grant was in one place of the audit and not in the other: nobody heard anything."""
+    """The record of the grant was in one place of the audit and not in the other: no one heard anything."""
     ERROR = "error"
     """Something broke; the log says what."""
 
@@ -60,7 +60,7 @@ class Fact:
 
     name: ClassVar[str]
     gates: ClassVar[bool] = False
-    """Whether something may only happen once this is on disk."""
+    """Whether what it records may only happen once this is on disk."""
 
     at: datetime
 
@@ -70,7 +70,7 @@ class Fact:
         return {"fact": self.name, **{name: _plain(value) for name, value in values.items()}}
 
     def withdrawn(self) -> Fact | None:
-        """Return what stands behind a fact that gates when it is on record and what it gates never began."""
+        """Return what follows a fact that gates, when it is on record but what it gates never began."""
         return None
 
 
@@ -83,7 +83,7 @@ class CallFact(Fact):
         endpoint: the supervisor's device.
         spyer: the supervisor's channel.
         spyer_uniqueid: the same channel's uniqueid.
-        supervisor: None when the device belongs to nobody.
+        supervisor: None if the device is not assigned to one.
     """
 
     call: str
@@ -95,12 +95,12 @@ class CallFact(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Refused(CallFact):
-    """Somebody asked and was told no.
+    """A request was refused.
 
     Parameters:
         reason: the slug.
-        mode: what was asked for; None when not known yet.
-        extension: of whom; None when not known yet, or when it is nobody's (it might be a PIN).
+        mode: what was asked for; None if not known yet.
+        extension: the agent; None if not known yet, or if it is not an agent's (it might be a PIN).
         detail: the rule, the count, the error; never digits that were keyed in.
     """
 
@@ -114,11 +114,11 @@ class Refused(CallFact):
 
 @dataclass(frozen=True, kw_only=True)
 class RequestAbandoned(CallFact):
-    """Somebody asked, and the call was over before there was an answer, such as at the prompt for the PIN.
+    """The call was over before the request was answered, such as at the prompt for the PIN.
 
     Parameters:
-        mode: what was asked for; None when not known yet.
-        extension: of whom; None when not known yet, or when it is nobody's (it might be a PIN).
+        mode: what was asked for; None if not known yet.
+        extension: the agent; None if not known yet, or if it is not an agent's (it might be a PIN).
         why: what ended the call.
     """
 
@@ -131,12 +131,12 @@ class RequestAbandoned(CallFact):
 
 @dataclass(frozen=True, kw_only=True)
 class LockedOut(CallFact):
-    """A wrong PIN too many. One record for each kind that it locks.
+    """There were too many wrong PINs. There is one record for each kind that is locked.
 
     Parameters:
-        kind: what is locked: the ``supervisor``, the ``endpoint``, or the ``peer``, which is everybody who calls over
+        kind: what is locked: the ``supervisor``, the ``endpoint``, or the ``peer``, which is everyone who calls over
             this PBX.
-        until: no PIN is accepted before.
+        until: no PIN is accepted before this time.
     """
 
     name: ClassVar[str] = "locked_out"
@@ -150,7 +150,7 @@ class PinChanged(CallFact):
     """The supervisor has chosen another PIN by phone.
 
     Parameters:
-        why: ``expired`` when the old one was too old, ``asked`` when somebody wanted it.
+        why: ``expired`` if the old one was too old, ``asked`` if an administrator asked for it.
     """
 
     name: ClassVar[str] = "pin_changed"
@@ -169,12 +169,12 @@ class SpyStarted(CallFact):
         spyee: the agent's channel.
         spyee_uniqueid: the same channel's uniqueid.
         rule: the rule that allowed it.
-        source: who knew the channel: the live ``index``, or ``agi`` where there is none to be trusted.
+        source: who knew the channel: the live ``index``, or ``agi`` if the index is not to be trusted.
         stale: why the index was not asked, or empty: ``never_listed``, ``lost``, ``too_many``, ``deaf``,
             ``forged``, ``reloaded``, ``hold_unknown`` or ``no_hint``.
         because: why it is this channel.
-        told: the agent was told before.
-        reason: what the supervisor gave as the reason, where the rules ask for one; or empty.
+        told: whether the agent was told before.
+        reason: what the supervisor gave as the reason, if the rules ask for one; or empty.
     """
 
     name: ClassVar[str] = "spy_started"
@@ -232,8 +232,8 @@ class SpyEnded(CallFact):
 
 @dataclass(frozen=True, kw_only=True)
 class SpyHeard(CallFact):
-    """The PBX itself says that the supervisor's channel begins to hear the agent's. Only ChanSpy says so, and only
-    where there is a manager interface: a conference and a take-over have the records of the grant alone.
+    """The PBX itself says that the supervisor's channel begins to hear the agent's. This comes from ChanSpy only, and
+    only with a manager interface: a conference and a take-over have only the records of the grant.
 
     Parameters:
         grant: as in ``spy_started``.
@@ -268,8 +268,8 @@ class SpyRevoked(CallFact):
     Parameters:
         grant: as in ``spy_started``.
         extension: the agent.
-        why: a refusal's reason, ``killed`` when somebody said so, or ``orphaned`` when its server had died.
-        by: who said so, or empty where it was this server.
+        why: a refusal's reason, ``killed`` if it was ended by command, or ``orphaned`` if its server had died.
+        by: who ended it by command; empty if this server decided it.
     """
 
     name: ClassVar[str] = "spy_revoked"
@@ -287,8 +287,8 @@ class SpyHandedOver(CallFact):
     Parameters:
         to: the channel that has the supervisor's call now.
         to_uniqueid: the same channel's uniqueid.
-        grant: as in ``spy_started``; None where nobody was heard at that moment, as at the prompt for the PIN.
-        extension: the agent; None likewise.
+        grant: as in ``spy_started``; None if no call was heard at that moment, as at the prompt for the PIN.
+        extension: the agent; None in the same case.
     """
 
     name: ClassVar[str] = "spy_handed_over"
@@ -322,16 +322,16 @@ class SpyAdopted(CallFact):
 
 @dataclass(frozen=True, kw_only=True)
 class RogueSpy(Fact):
-    """Somebody hears somebody without a grant.
+    """A channel hears another one without a grant.
 
     Parameters:
         node: the PBX.
         spyer: the channel that hears.
         spyer_uniqueid: the same channel's uniqueid.
-        spyee: the channel that is heard; empty where the PBX does not tell.
+        spyee: the channel that is heard; empty if the PBX does not tell.
         spyee_uniqueid: the same channel's uniqueid.
         why: what is wrong with it.
-        action: ``alarm``, or ``hang_up`` when its channel is hung up.
+        action: ``alarm``, or ``hang_up`` if its channel is hung up.
     """
 
     name: ClassVar[str] = "rogue_spy"
@@ -347,7 +347,7 @@ class RogueSpy(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class RogueSpyEnded(Fact):
-    """It is over.
+    """A rogue spy is over.
 
     Parameters:
         node: the PBX.
@@ -368,7 +368,7 @@ class RogueSpyEnded(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class PbxSynced(Fact):
-    """The live picture of a PBX is complete after it was not: look-ups are answered from it from now on.
+    """The live picture of a PBX is complete again: look-ups are answered from it from now on.
 
     Parameters:
         node: the PBX.
@@ -383,11 +383,11 @@ class PbxSynced(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class PbxLost(Fact):
-    """The live picture of a PBX is not to be trusted: look-ups go over AGI, and nobody knows of rogue spies.
+    """The live picture of a PBX is not to be trusted: look-ups go over AGI, and rogue spies are not noticed.
 
     Parameters:
         node: the PBX.
-        why: in a few words.
+        why: the reason, in a few words.
     """
 
     name: ClassVar[str] = "pbx_lost"
@@ -398,13 +398,13 @@ class PbxLost(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AmiForged(Fact):
-    """The manager interface told something that Asterisk cannot have written: somebody has chosen a number or a name
-    with a line break in it. One record in a minute, however many there are.
+    """The manager interface sent something that Asterisk cannot have written: someone has chosen a number or a name
+    with a line break in it. There is at most one record a minute, however many messages there are.
 
     Parameters:
         node: the PBX.
-        event: the kind of message that was forged or torn, empty when it is not a known one.
-        why: a word of the reference: what is wrong with it.
+        event: the kind of message that was forged or torn; empty if it is not a known one.
+        why: what is wrong with it, in a word.
     """
 
     name: ClassVar[str] = "ami_forged"
@@ -436,7 +436,7 @@ class ServerStopped(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigReloaded(Fact):
-    """Another configuration holds from now on.
+    """A new configuration is in force from now on.
 
     Parameters:
         digest: SHA-256 of the file.
@@ -449,14 +449,14 @@ class ConfigReloaded(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleChanged(Fact):
-    """Somebody, or a rule, is another than before, or new, or gone; from now on it holds here.
+    """A person or a rule was changed, added or removed; the change is in force here from now on.
 
     Parameters:
         kind: ``supervisor``, ``agent`` or ``rule``.
         entry: the id, the extension, the name.
-        by: who changed it; ``file`` where it is the configuration file, empty where nobody said so.
-        before: as in the file, without a PIN; None when it was not there.
-        after: likewise; None when it is gone.
+        by: who changed it; ``file`` for the configuration file, empty if it is not known.
+        before: as in the file, without a PIN; None if it is new.
+        after: in the same form; None if it was removed.
     """
 
     name: ClassVar[str] = "people_changed"
@@ -470,13 +470,13 @@ class PeopleChanged(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class LockOutEnded(Fact):
-    """Somebody was let try again before the time: their wrong PINs are forgotten.
+    """A lock-out was ended early: the wrong PINs are forgotten.
 
     Parameters:
         kind: the ``supervisor``, the ``endpoint``, or the ``peer``.
         who: the id, the device, the address.
-        by: who said so, on the command line.
-        wrong_pins: that were forgotten.
+        by: who ended it, on the command line.
+        wrong_pins: how many wrong PINs were forgotten.
     """
 
     name: ClassVar[str] = "lock_out_ended"
@@ -510,11 +510,11 @@ class AuditLog(Protocol):
     async def append(self, fact: Fact) -> None:
         """Put the fact on disk.
 
-        A fact that gates is written or raises. Any other has already happened: it is kept and written as soon
-        as that is possible, and nothing is raised.
+        A fact that gates is written, or this raises. Any other fact has already happened: it is kept and written as
+        soon as possible, and nothing is raised.
 
         Raises:
-            AuditUnavailable: this fact gates and could not be written, or facts before it could not.
+            AuditUnavailable: this fact gates, and it or a fact before it could not be written.
         """
         ...
 

@@ -144,13 +144,13 @@ def _longest_first(people: list[Heard]) -> list[Heard]:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How often one agent was chosen, against equal chance.
+    """How often one agent was chosen, compared with an equal chance.
 
     Parameters:
         agent: the extension.
-        visits: how often a supervisor came to hear them; changes of mode and following calls count once.
-        expected: how often it would be, if every visit could have been to every agent alike.
-        chance: how likely it is that equal chance brings any agent of so many to as many visits or more.
+        visits: how often supervisors began to hear them; changes of mode and following calls count once.
+        expected: how often it would be if the visits were spread evenly over the agents.
+        chance: how likely it is that an equal chance gives any of the agents this many visits or more.
     """
 
     agent: str
@@ -213,7 +213,8 @@ class Sampling:
 
 
 def at_least(count: int, visits: int, agents: int) -> float:
-    """How likely it is that one certain agent gets so many visits or more, when each visit takes any agent alike.
+    """Return how likely it is that one given agent gets this many visits or more, if each agent is equally likely
+    each time.
 
     Parameters:
         count: visits to this agent.

@@ -1,4 +1,4 @@
-"""Which records somebody wants: the same words for the command line and for a legal hold."""
+"""A selection of records: the same words for the command line and for a legal hold."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def time_of(record: Row) -> datetime | None:
 
 
 def moment(text: str, *, end: bool = False) -> datetime:
-    """Read a time as people write it: a date, or a date and a time. Without a zone it is that of this machine.
+    """Read a time as people write it: a date, or a date and a time. Without a zone it is in that of this machine.
 
     Parameters:
         text: such as ``2026-01-31``, ``2026-01-31T08:00`` or ``2026-01-31T08:00+01:00``.
         end: a date means the end of that day.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not one.
     """
     try:
         at = datetime.fromisoformat(text)
@@ -90,13 +90,13 @@ def moment(text: str, *, end: bool = False) -> datetime:
 
 
 def hold(text: str) -> Selection:
-    """Read a legal hold: words such as ``supervisor=anna agent=1001 from=2026-01-01``, all of which have to fit.
+    """Read a legal hold: words such as ``supervisor=anna agent=1001 from=2026-01-01``, all of which must match.
 
     Parameters:
         text: ``supervisor``, ``agent``, ``fact`` and ``call`` may come more than once, ``from`` and ``to`` once.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not one.
     """
     words: dict[str, list[str]] = {}
     for word in text.split():
@@ -122,8 +122,8 @@ def holds(lines: str) -> list[Selection]:
     """Read a file of legal holds, one a line; ``#`` begins a comment.
 
     Raises:
-        ValueError: a line is none, or there is none at all, or there are too many. The message repeats nothing of a
-            line: the file may be another one than was meant, and root reads every one.
+        ValueError: a line is not a hold, or there are none or too many. The message repeats nothing of a line: the
+            file may be the wrong one, and root can read any.
     """
     found = []
     for number, line in enumerate(lines.splitlines(), 1):

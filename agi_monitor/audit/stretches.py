@@ -1,6 +1,6 @@
-"""The lines of an audit, put together to *stretches*: records of which each fits the one before it.
+"""The lines of an audit, joined into *stretches*: records each of which fits the one before it.
 
-Records that nobody touched are one stretch, however many they are. Every change breaks it.
+Untouched records are one stretch, however many they are. Every change breaks it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TypeVar
 from agi_monitor.audit.chain import Head, Record
 
 REMEMBERED = 4_096
-"""So many records are remembered, to find the one that a second chain branches off from."""
+"""How many records are remembered, to find the one that a second chain branches off from."""
 
 KNOWN_RECORDS = 1_000
-"""A record that is known from elsewhere counts like so many others."""
+"""A record that is known from elsewhere counts as much as this many others."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -52,20 +52,20 @@ class Spot:
 
 @dataclass(slots=True, eq=False)
 class Stretch:
-    """Records of which each fits the one before it.
+    """Records each of which fits the one before it.
 
     Parameters:
         first: the number of the first record.
-        prev: what that says of the one before it.
-        begin: where it stands.
+        prev: the hash that it has of the record before it.
+        begin: where the first record is.
         last: the chain up to the last record.
-        end: where that stands.
+        end: where the last record is.
         lines: how many there are.
-        vouched: something else than the record behind it says that the last record is genuine.
+        vouched: whether something other than the next record proves that the last record is genuine.
         known: how many of the records are known from elsewhere.
-        copied: the first record stood before it already.
+        copied: whether the first record was read earlier already.
         branch: the stretch and the number of the record that ``prev`` is of, when that was read before.
-        other_branch: the record behind that one, which went on there.
+        other_branch: the record that follows that one in the other stretch.
     """
 
     first: int
@@ -92,14 +92,14 @@ class Stretch:
 
 @dataclass(slots=True, eq=False)
 class Stray:
-    """Lines that are no records.
+    """Lines that are not records.
 
     Parameters:
-        begin: where the first of them stands.
-        count: how many there are, one behind the other.
-        unfinished: it has no line end.
-        leading: they stand before the first record of their file.
-        content: SHA-256 over them, when they are leading.
+        begin: where the first of them is.
+        count: how many there are, one after the other.
+        unfinished: whether it has no line ending.
+        leading: whether they come before the first record of their file.
+        content: SHA-256 of them, if they are leading.
     """
 
     begin: Spot

@@ -1,7 +1,7 @@
-"""Finds out whether anybody changed the audit, and which record it was.
+"""Finds out whether the audit was changed, and in which record.
 
-Lines come in one after the other, so that a file may be larger than the memory. The borders between the stretches
-that they are put together to, held against each other in the order of their numbers, tell what was done.
+Lines come in one after the other, so that a file may be larger than the memory. They are joined into stretches, and
+the borders between those, compared with each other in the order of their numbers, show what was done.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_BREAKS = 1_000
 """With more breaks than this it is of no use to name each."""
 
 MAX_LEADING = 1_000_000
-"""With more lines than this that stand before the records of their files, it is no audit."""
+"""With more lines than this before the records of their files, it is not an audit."""
 
 CLOCK_SECONDS = 5.0
 """Facts of calls at the same time may stand in the other order. By more than this, the clock was changed, or the fact
@@ -36,11 +36,11 @@ class Kind(StrEnum):
     MISSING = "missing"
     """Records are gone."""
     INSERTED = "inserted"
-    """The line is no record of this chain, or stands in it twice."""
+    """The line is not a record of this chain, or is in it twice."""
     MOVED = "moved"
     """The record is genuine and stands in another place."""
     FORGED = "forged"
-    """A signature does not fit: what it stands for was changed, and the chain made anew."""
+    """A signature does not fit: a record that it covers was changed, and the chain rebuilt."""
     UNKNOWN_KEY = "unknown_key"
     """A signature fits, and is of a key that is not trusted."""
     UNSIGNED = "unsigned"
@@ -48,7 +48,7 @@ class Kind(StrEnum):
     REWRITTEN = "rewritten"
     """The chain fits, and is not the one that is known from elsewhere."""
     GIVEN_UP = "given_up"
-    """There are so many breaks, or lines that are no records, that the rest was not read."""
+    """There are too many breaks, or lines that are not records: the rest was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Finding:
     """Something that is wrong.
 
     Parameters:
-        kind: what.
-        place: where; for what is missing, the line behind it. None where there is no such line.
+        kind: what is wrong.
+        place: where; for missing records, the line after them. None if there is no such line.
         first: the number of the first record that it concerns; None when that is not known.
         last: the number of the last one.
         text: a sentence.
@@ -72,19 +72,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of it.
+    """The outcome.
 
     Parameters:
         findings: all that is wrong, in the order of the records.
-        notes: what is to be known, and is no sign of a change.
+        notes: what is worth knowing, but does not indicate a change.
         lines: how many lines were read.
         records: how many of them are records of the chain.
         removed: how many records were removed by ``agi-monitor audit retain``.
         unchained: how many lines are from before there was a chain.
-        since: when the first record happened; empty when there is none.
+        since: when the first record happened; empty if there is none.
         until: when the last one did.
         checkpoints: how many of them have a signature that fits and is trusted.
-        signed: the number of the last record that such a signature stands for; 0 when there is none.
+        signed: the number of the last record that such a signature covers; 0 if there is none.
         head: the end of the chain.
     """
 
@@ -143,7 +143,7 @@ class _Found:
     changed: set[Place] = field(default_factory=set)
 
     def add(self, kind: Kind, place: Place | None, first: int | None, last: int | None, text: str) -> None:
-        """One more."""
+        """Take in the next line."""
         self.findings.append(Finding(kind, place, first, last, text))
 
     def change(self, place: Place, seq: int) -> None:
@@ -260,7 +260,7 @@ class Verification:
         return True
 
     def _accepts_anyway(self, record: Record, place: Place) -> bool:
-        """A checkpoint is a record, whoever signed it. What stands for others is nothing without a good signature."""
+        """A checkpoint is a record, with any signature. A line that stands for others counts only with a good one."""
         if record.fact == REMOVED:
             self._refused[place] = record.seq
         return record.fact == CHECKPOINT
@@ -301,10 +301,11 @@ class Verification:
     # ---- all lines are read ----------------------------------------------------------------------------
 
     def finish(self, closed: bool = False) -> Verdict:
-        """Say what is wrong.
+        """Return what is wrong.
 
         Parameters:
-            closed: nothing can have come behind the last of the known records: the server stopped there.
+            closed: whether nothing can have come after the last of the known records, because the server stopped
+                there.
         """
         if self._waiting is not None and not self.gave_up:
             self._place(*self._waiting)
@@ -403,7 +404,7 @@ class Verification:
                 found.add(Kind.REWRITTEN, place, 1, number, text)
 
     def _gap(self, found: _Found, first: int, last: int, after: int, other: Stretch | None) -> None:
-        """Records are not where they should be. Lines in their place that are no records were records once."""
+        """Records are not where they should be. Lines in their place that are not records were records once."""
         before = self._order + 1 if other is None else other.begin.order
         for line in self._between(found, after, before):
             if first > last:
@@ -437,7 +438,7 @@ class Verification:
         return sorted(between, key=lambda one: one.begin.order)
 
     def _left_over(self, found: _Found) -> tuple[int, list[Place]]:
-        """What stands in no record's place: old lines, unfinished ones, and those that somebody put there."""
+        """Lines that are not in a record's place: old lines, unfinished ones, and planted ones."""
         unchained, unfinished = 0, []
         chained = {stretch.begin.place.file for stretch in self._stretches.all}
         for stray in self._strays:

@@ -96,7 +96,7 @@ def _prompts_are_known(config: Config) -> Iterator[Problem]:
 
 
 _ALIKE = ((Reason.PIN_WRONG, Reason.ENDPOINT_UNKNOWN), (Reason.MODE_DENIED, Reason.AGENT_UNKNOWN))
-"""A phone of nobody sounds like a wrong PIN, an unknown agent like a forbidden one."""
+"""An unassigned phone sounds like a wrong PIN, an unknown agent like a forbidden one."""
 
 
 def _placeholders(moment: str) -> frozenset[str]:

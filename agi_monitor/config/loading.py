@@ -16,7 +16,7 @@ from agi_monitor.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file that was read and is right.
+    """A file that was read and is valid.
 
     Parameters:
         config: what it says.

@@ -90,52 +90,52 @@ class _Person(Section):
 
 
 class SupervisorEntry(_Person):
-    """Somebody who may ask to hear calls. The key is the id that rules and the audit use."""
+    """A person who may ask to hear calls. The key is the id that rules and the audit use."""
 
     endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)]
     """The devices they dial from. A supervisor is known by the endpoint, never by the caller id."""
     pin: PinHash | None = None
-    """The argon2id record of their PIN, from `agi-monitor pin`. Needed where people live in the file; in the store
-    somebody without one can hear nobody."""
+    """The argon2id record of their PIN, from `agi-monitor pin`. Required if people live in the file; in the store, a
+    supervisor without one can hear nobody."""
     pin_set: Moment | None = None
-    """When that was made, such as `2026-11-25T10:00:00+00:00`; `pins.max_days` counts from then on."""
+    """When the PIN was made, such as `2026-11-25T10:00:00+00:00`; `pins.max_days` counts from then on."""
     pin_must_change: bool = False
-    """The PIN has to be changed on the phone before anything is heard. In the store only."""
+    """Whether the PIN must be changed by phone before anything is heard. In the store only."""
     groups: tuple[GroupName, ...] = ()
     """The supervisor groups they are in; each is also a dialplan context."""
     name: PersonName = ""
     """For people: comments in the dialplan."""
     language: Language | None = None
-    """Language of the prompts; without it the channel's own."""
+    """The language of the prompts; that of the channel, if not given."""
     tenant: Name | None = None
-    """The company whose agents they may hear, one of `tenants`. No rule reaches across to another."""
+    """The company whose agents they may hear, one of `tenants`. No rule reaches another company."""
     disabled: bool = False
-    """They are nobody, until this is taken back."""
+    """Whether they count as unknown, until this is reversed."""
 
 
 class AgentEntry(_Person):
-    """Somebody whose calls may be heard. The key is the extension; where two companies have somebody at the same one,
-    a name such as `beta-1001`, with the digits in `extension`. Rules, audit and commands use the key."""
+    """A person whose calls may be heard. The key is the extension; if two companies use the same one, the key is a
+    name such as `beta-1001`, with the digits in `extension`. Rules, audit and commands use the key."""
 
     extension: ExtensionNumber | None = None
-    """The digits that are dialled for them, where the key is a name."""
+    """The digits that are dialled for them, if the key is a name."""
     tenant: Name | None = None
     """The company they work for, one of `tenants`."""
     endpoints: tuple[Endpoint, ...] = ()
-    """Their devices. Without any, the PBX is asked for the hint of the extension in `dialplan.hint_context`, or in
-    the `hint_context` of their tenant."""
+    """Their devices. If there are none, the PBX is asked for the hint of the extension in `dialplan.hint_context`, or
+    in the `hint_context` of their tenant."""
     groups: tuple[GroupName, ...] = ()
     """The agent groups they are in."""
     name: PersonName = ""
     """For people: comments in the dialplan."""
     disabled: bool = False
-    """They are no agent, until this is taken back."""
+    """Whether they do not count as an agent, until this is reversed."""
     protected: bool = False
-    """Nobody may hear them, whatever the rules allow."""
+    """Whether they may not be heard, whatever the rules allow."""
     told: Day | None = None
     """The date on which they were told that calls are monitored, such as `2026-11-25`."""
     told_text: TextVersion = ""
-    """Which text they were given; see `acknowledgement.text`."""
+    """The version of the text that they were given; see `acknowledgement.text`."""
 
 
 class RuleMode(StrEnum):
@@ -148,23 +148,23 @@ class RuleMode(StrEnum):
     BARGE = "barge"
     """Agent and customer hear the supervisor."""
     TAKE_OVER = "take_over"
-    """The supervisor goes on with the customer, and the agent is released."""
+    """The supervisor continues with the customer, and the agent is released."""
     SCAN = "scan"
-    """Allowed: hear them when the scan comes to them. Denied: the scan leaves them out."""
+    """Allowed: hear them when the scan reaches them. Denied: the scan skips them."""
 
 
 class RuleTimes(Section):
-    """When a rule holds."""
+    """When a rule applies."""
 
     zone: Zone
-    """Whose clock is meant. There is no default: the clock of a server is often not the one on the wall."""
+    """The time zone. There is no default: the clock of a server often differs from the clock on the wall."""
     hours: tuple[Hours, ...] = ()
-    """Hours of the week; without any, all hours. The end is not included. Hours that end before they begin go past
-    midnight, and belong to the day on which they begin. Without days they are those of every day."""
+    """Hours of the week; all hours, if not given. The end is not included. Hours that end before they begin go past
+    midnight, and belong to the day on which they begin. Hours without days apply to every day."""
     dates: tuple[Dates, ...] = ()
-    """The dates on which it holds; without any, on every day."""
+    """The dates on which it applies; every day, if not given."""
     not_on: tuple[Dates, ...] = ()
-    """Dates on which it does not hold, such as holidays."""
+    """Dates on which it does not apply, such as holidays."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -174,12 +174,12 @@ class RuleTimes(Section):
 
 
 class RuleCalls(Section):
-    """Which calls a rule speaks of."""
+    """Which calls a rule applies to."""
 
     queues: tuple[Queue, ...] = ()
-    """Queues that gave the call to the agent; without any, all calls."""
+    """Queues that gave the call to the agent; all calls, if not given."""
     direction: Direction | None = None
-    """Who called whom; both, when not given."""
+    """Who called whom; both directions, if not given."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -192,11 +192,11 @@ class RuleTerms(Section):
     """On which terms a rule allows."""
 
     reason_required: bool = False
-    """The supervisor has to give a reason, by a digit of `reasons`: once for each call of an agent."""
+    """Whether the supervisor must give a reason, by a digit of `reasons`: once for each call of an agent."""
     max_minutes: Annotated[float | None, Field(ge=0.1, le=1_440, allow_inf_nan=False)] = None
-    """So long one supervisor may hear one call, in however many pieces."""
+    """How many minutes one supervisor may hear one call, in however many pieces."""
     max_listeners: Annotated[int | None, Field(ge=1, le=100)] = None
-    """So many may hear one call at the same time, whoever allowed the others."""
+    """How many may hear one call at the same time, including those whom another rule allows."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -207,24 +207,24 @@ class RuleTerms(Section):
 
 class RuleEntry(Section):
     """One permission. A rule either allows or denies; deny beats allow, and nothing is allowed without a rule.
-    [Rights](../topics/rights.md) has the whole of it."""
+    [Rights](../topics/rights.md) explains them in full."""
 
     name: Name
-    """How the audit calls it."""
+    """Its name in the audit."""
     allow: tuple[RuleMode, ...] = ()
-    """The modes it allows. `scan` lets the scan come to these agents, to listen, though they may not be dialled;
-    whoever may listen may scan as well."""
+    """The modes it allows. `scan` lets the scan reach these agents, to listen, though they may not be dialled;
+    permission to listen includes the scan."""
     deny: tuple[RuleMode, ...] = ()
     """The modes it denies. `scan` keeps the scan from these agents, in every mode."""
     supervisors: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Supervisor groups, supervisor ids, or `all`."""
     agents: Annotated[tuple[AgentName, ...], Field(min_length=1)]
     """Agent groups, agents by their keys, patterns of the dialled digits as in the dialplan, such as `_10XX`, or
-    `all`. Each means agents of the supervisor's own tenant only."""
+    `all`. Each means only agents of the supervisor's own tenant."""
     when: RuleTimes | None = None
-    """When it holds, by the clock on the wall in `zone`; always, when not given."""
+    """When it applies, by the local time in `zone`; always, if not given."""
     calls: RuleCalls | None = None
-    """Which calls it speaks of; all, when not given. Where that is not known of a call, as without `ami`, a rule that
+    """Which calls it applies to; all, if not given. If that is not known for a call, as without `ami`, a rule that
     allows does not allow, and one that denies does deny."""
     terms: RuleTerms | None = None
     """On which terms it allows; for a rule with `allow` only."""
@@ -239,7 +239,7 @@ class RuleEntry(Section):
 
 
 class People(Section):
-    """Who there is, and who may hear whom."""
+    """The people, and who may hear whom."""
 
     supervisors: dict[Name, SupervisorEntry] = Field(default_factory=dict)
     """Who may ask to hear calls, by id."""
@@ -259,13 +259,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry is another than before.
+    """One entry was changed, added or removed.
 
     Parameters:
         kind: what it is.
         key: its id, extension or name.
-        before: as in a document, without a PIN; None when it was not there.
-        after: likewise; None when it is gone.
+        before: as in a document, without a PIN; None if it is new.
+        after: in the same form; None if it was removed.
     """
 
     kind: Kind
@@ -279,7 +279,7 @@ ORDER = "(order)"
 
 
 def differences(before: People, after: People) -> tuple[Change, ...]:
-    """Return what changed between two states, entry by entry. A PIN shows only that it is another one."""
+    """Return what changed between two states, entry by entry. For a PIN only the fact that it changed is shown."""
     found = []
     for kind, was, now in (
         (Kind.SUPERVISOR, before.supervisors, after.supervisors),
@@ -303,7 +303,7 @@ def _by_name(people: People) -> dict[str, RuleEntry]:
 def _shown(
     before: Section | None, after: Section | None
 ) -> tuple[Mapping[str, object] | None, Mapping[str, object] | None]:
-    """Both as in a document. The record of a PIN would be tried out by whoever reads it."""
+    """Return both as in a document, without the record of a PIN: readers could try it out."""
     was, now = plain(before), plain(after)
     pin_before, pin_after = (was or {}).pop("pin", None), (now or {}).pop("pin", None)
     if was is not None and pin_before is not None:
@@ -314,17 +314,17 @@ def _shown(
 
 
 def plain(entry: Section | None) -> dict[str, object] | None:
-    """Return an entry as it stands in a document, without what is as by default."""
+    """Return an entry as in a document, without defaults."""
     return None if entry is None else entry.model_dump(mode="json", exclude_defaults=True)
 
 
 def taken_in(before: People, given: People, *, replace: bool) -> People:
-    """Return what shall be when a document is taken in.
+    """Return the people after a document was taken in.
 
     Parameters:
-        before: what is.
-        given: the document. Who has no PIN in it keeps the one they have.
-        replace: what is not in the document goes; otherwise it stays.
+        before: the people now.
+        given: the document. A supervisor without a PIN in it keeps the one they have.
+        replace: whether entries that are not in the document are removed.
     """
     supervisors = {name: _with_pin(entry, before.supervisors.get(name)) for name, entry in given.supervisors.items()}
     if replace:
@@ -461,14 +461,14 @@ def _names_mean_one_thing(people: People) -> Iterator[Problem]:
 
 
 class Tenant(Section):
-    """A company on a PBX that several share. The key is what `tenant` of supervisors and agents names."""
+    """A company on a PBX that several share. The key is the name that supervisors and agents give as `tenant`."""
 
     contexts: tuple[Context, ...] = ()
-    """The contexts that its queues and phones dial agents in, such as `acme` of the queue member `Local/1001@acme/n`.
-    A queue member that names another context, or none, is not taken for an agent of this tenant. Agents without
-    queues, and agents with `endpoints`, need none."""
+    """The contexts in which its queues and phones dial agents, such as `acme` of the queue member
+    `Local/1001@acme/n`. A queue member that names another context, or none, is not taken for an agent of this tenant.
+    Agents without queues, and agents with `endpoints`, need none."""
     hint_context: Context | None = None
-    """Where the hints of its agents are; without it `dialplan.hint_context`."""
+    """Where the hints of its agents are; `dialplan.hint_context`, if not given."""
 
 
 def tenant_problems(people: People, tenants: Mapping[str, Tenant], hint_context: str) -> Iterator[Problem]:

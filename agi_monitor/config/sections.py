@@ -66,11 +66,12 @@ class FastAGI(TopSection):
     port: Annotated[int, Field(ge=1, le=65535)] = 4573
     """The TCP port; Asterisk's default for FastAGI is 4573."""
     address: Address | None = None
-    """The address written into the dialplan, when Asterisk reaches the server by another one than `listen`."""
+    """The address written into the dialplan, if Asterisk reaches the server at an address other than `listen`."""
     peers: tuple[Network, ...] = ("127.0.0.0/8", "::1")
-    """Addresses and networks Asterisk may connect from. FastAGI has no login: everybody in here is trusted."""
+    """Addresses and networks Asterisk may connect from. FastAGI has no login: every peer listed here is trusted."""
     secret: Secret | None = None
-    """Passed as the first AGI argument and compared by the server. Against a mistaken peer, not an eavesdropper."""
+    """Passed as the first AGI argument and compared by the server. It protects against a mistaken peer, not against
+    an eavesdropper."""
 
     @property
     def dialplan_address(self) -> str:
@@ -96,7 +97,7 @@ class Codes(TopSection):
 
 
 class ReasonEntry(Section):
-    """A reason to hear somebody. The key is the digit that is pressed for it."""
+    """A reason to hear an agent. The key is the digit that is pressed for it."""
 
     slug: ReasonSlug
     """What the audit calls it."""
@@ -114,12 +115,11 @@ class Pins(TopSection):
     lock_after: Annotated[int, Field(ge=1, le=20)] = 3
     """Wrong PINs in a row, over all calls of a supervisor, before a lock-out."""
     lock_after_endpoint: Annotated[int, Field(ge=1, le=100)] = 5
-    """Wrong PINs in a row, over all calls of a phone, before a lock-out. A right PIN from another phone of the same
-    supervisor does not take them back. A phone that belongs to nobody is locked no later than a supervisor would
-    be."""
+    """Wrong PINs in a row, over all calls of a phone, before a lock-out. A correct PIN from another phone of the same
+    supervisor does not reset the count. An unassigned phone is locked no later than a supervisor would be."""
     lock_after_peer: Annotated[int, Field(ge=1, le=10_000)] = 30
-    """Wrong PINs in a row, over all calls of a PBX, before a lock-out of everybody on it. Any right PIN takes them
-    back."""
+    """Wrong PINs in a row, over all calls of a PBX, before everyone on it is locked out. Any correct PIN resets the
+    count."""
     lock_seconds: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 60.0
     """The first lock-out of a supervisor or a phone; every further wrong PIN doubles it."""
     max_lock_seconds: Annotated[float, Field(ge=1, le=604_800, allow_inf_nan=False)] = 3_600.0
@@ -129,14 +129,14 @@ class Pins(TopSection):
     max_lock_seconds_peer: Annotated[float, Field(ge=1, le=604_800, allow_inf_nan=False)] = 300.0
     """The longest lock-out of a PBX."""
     remember_minutes: Annotated[float, Field(ge=0, le=720, allow_inf_nan=False)] = 0.0
-    """So long a right PIN counts for the same endpoint. 0 asks at every call."""
+    """How long a correct PIN is remembered for the same endpoint. 0 asks at every call."""
     min_digits: Annotated[int, Field(ge=4, le=16)] = 4
-    """The fewest digits of a new PIN. PINs that are there already stay."""
+    """The minimum number of digits of a new PIN. Existing PINs stay valid."""
     refuse_weak: bool = True
-    """Whether new PINs that are easy to guess are refused: one digit again and again, digits that run up or down, a
-    pattern that comes again, a year, the number of the own phone, and those that most people choose."""
+    """Whether new PINs that are easy to guess are refused: one digit repeated, digits that run up or down, a
+    repeated pattern, a year, the number of one's own phone, and common choices."""
     max_days: Annotated[int, Field(ge=1, le=3_650)] | None = None
-    """So many days after it was made a PIN has to be changed. Without it, never."""
+    """After how many days a PIN must be changed; never, if not given."""
 
 
 class Dialplan(TopSection):
@@ -147,7 +147,7 @@ class Dialplan(TopSection):
     hint_context: Context = "default"
     """Where the hints of the agents' extensions are."""
     templates: Path | None = None
-    """A folder with templates of the site; one that is here replaces the packaged one of the same name."""
+    """A folder with the site's own templates; each replaces the packaged one of the same name."""
     test_calls: bool = True
     """Whether there is a context for the test calls of `agi-monitor doctor --audio`."""
 
@@ -162,16 +162,17 @@ class PjsipTLS(Section):
     certificate: Path
     """The PBX's certificate, a file on the PBX that Asterisk may read."""
     key: Path
-    """Its key, likewise."""
+    """Its key, also a file on the PBX that Asterisk may read."""
 
 
 class PjsipPart(Section):
     """What is rendered for pjsip.conf: templates for endpoints, by group, and a TLS transport."""
 
     tls: PjsipTLS | None = None
-    """Signalling is encrypted: a transport `agi-monitor-tls`, which the templates use."""
+    """Encrypts the signalling: a transport `agi-monitor-tls`, which the templates use."""
     srtp: bool = False
-    """Sound is encrypted (SDES), and a call without it is refused. Needs `tls`, which the keys travel in."""
+    """Whether sound is encrypted (SDES) and calls without encryption are refused. Needs `tls`, which protects the
+    keys."""
 
 
 class Asterisk(TopSection):
@@ -180,23 +181,24 @@ class Asterisk(TopSection):
     restart = Restart.NOT_NEEDED
 
     flavour: Flavour = Flavour.PLAIN
-    """Who writes the PBX's own files: `plain` people, `freepbx` FreePBX, `realtime` a database that Asterisk asks."""
+    """Who writes the PBX's own files. `plain`: people. `freepbx`: FreePBX. `realtime`: a database that Asterisk
+    asks."""
     phones: Context | None = None
-    """The context that phones dial from. With it there is a context `agi-monitor-phone-GROUP` for the phones of each
-    group, with everything of this one and the group's codes. On FreePBX it is `from-internal` when not given."""
+    """The context that phones dial from. If it is set, there is a context `agi-monitor-phone-GROUP` for the phones of
+    each group, with everything in this one plus the group's codes. On FreePBX the default is `from-internal`."""
     table: Context = "extensions"
     """With `flavour: realtime`, the name in extconfig.conf of the table that has the extensions of `phones`."""
     dialplan: bool = True
-    """Whether the dialplan is made: codes, groups, and where they lead. Without it the site writes its own, in which
-    the contexts have the same names."""
+    """Whether the dialplan is made: codes, groups, and where they lead. If not, the site writes its own, with
+    contexts of the same names."""
     account: bool = True
     """Whether the account for manager.conf is made. Needs `ami`."""
     pjsip: PjsipPart | None = None
-    """What is made for pjsip.conf; nothing when not given."""
+    """What is made for pjsip.conf; nothing, if not given."""
     allow_transfer: bool = False
-    """Whether supervisors' phones may transfer calls. When not, the templates for pjsip.conf and the SQL for
-    `ps_endpoints` set `allow_transfer` to `no` for them: a phone that may transfer can hand a call that it is
-    listening to over to any other phone. Set it where supervisors have to transfer calls of their own."""
+    """Whether supervisors' phones may transfer calls. If not, the templates for pjsip.conf and the SQL for
+    `ps_endpoints` set `allow_transfer` to `no` for them: a phone that may transfer can hand over a call that it is
+    listening to. Set it if supervisors must transfer calls of their own."""
 
 
 class Audit(TopSection):
@@ -205,9 +207,9 @@ class Audit(TopSection):
     restart = Restart.NEEDED
 
     file: Path | None = Path("/var/log/agi-monitor/audit.jsonl")
-    """One JSON object a line, appended. The folder must exist. Left empty, there is no file."""
+    """One JSON object per line, appended. The folder must exist. If left empty, there is no file."""
     store: bool = False
-    """Whether the records are in the database of `store`, too, or only there."""
+    """Whether the records are also in the database of `store`, or only there if there is no file."""
 
 
 class State(TopSection):
@@ -216,34 +218,34 @@ class State(TopSection):
     restart = Restart.NEEDED
 
     directory: Path = STATE_DIRECTORY
-    """Holds the database where `store` names no other, the keys of server and audit, and where the audit ends. The
-    folder must exist."""
+    """Holds the database (unless `store` names another), the keys of the server and of the audit, and a note of where
+    the audit ends. The folder must exist."""
 
 
 class Store(TopSection):
-    """The database. Without anything here it is a file in `state.directory`, and needs no set-up."""
+    """The database. By default it is a file in `state.directory`, and needs no set-up."""
 
     restart = Restart.NEEDED
 
     url: StoreUrl | None = None
     """`postgresql://user:password@host/name`, or `sqlite:///path`. Several servers can share one PostgreSQL."""
     node: NodeName | None = None
-    """How this server is called there; the name of the machine, when not given."""
+    """The name of this server there; the name of the machine, if not given."""
     people: bool = False
-    """Supervisors, agents and rules live in the database, and are changed with `agi-monitor people`, `rules` and
-    `pin`. The sections of these names are left out here then."""
+    """Whether supervisors, agents and rules live in the database, and are changed with `agi-monitor people`, `rules`
+    and `pin`. If so, leave out the sections of these names here."""
     plugin: PluginName | None = None
-    """The plug-in that knows supervisors, agents and rules: its hook is `PeopleStore`. The sections of these names
-    are left out here then, and `people` is not set."""
+    """The plug-in that knows supervisors, agents and rules: its hook is `PeopleStore`. If it is set, leave out the
+    sections of these names here, and do not set `people`."""
 
     @property
     def has_people(self) -> bool:
-        """Whether people are elsewhere than in the configuration file."""
+        """Whether people are kept outside the configuration file."""
         return self.people or self.plugin is not None
 
     @property
     def this_node(self) -> str:
-        """How this server is called."""
+        """The name of this server."""
         return self.node or platform.node()[:64] or "localhost"
 
 
@@ -253,7 +255,7 @@ class Acknowledgement(TopSection):
     restart = Restart.NOT_NEEDED
 
     text: Annotated[TextVersion, Field(min_length=1)]
-    """The version of the text that they must have been given: `told_text` of the agent."""
+    """The version of the text that agents must have been given: their `told_text`."""
 
 
 class LogLevel(StrEnum):
@@ -287,45 +289,45 @@ class StopSpies(StrEnum):
     """What happens to running spies when the server stops."""
 
     KEEP = "keep"
-    """They go on until the call ends or the supervisor hangs up."""
+    """They continue until the call ends or the supervisor hangs up."""
     END = "end"
     """They are hung up."""
 
 
 class Stop(TopSection):
-    """What SIGTERM does. New calls are refused at once in any case, and calls at a prompt end."""
+    """What SIGTERM does. In any case new calls are refused at once, and calls at a prompt end."""
 
     restart = Restart.NOT_NEEDED
 
     spies: StopSpies = StopSpies.KEEP
-    """`keep`: running spies go on until the call ends or the supervisor hangs up, without mode keys.
+    """`keep`: running spies continue until the call ends or the supervisor hangs up, without mode keys.
     `end`: they are hung up, over AMI or with `hangup_command`."""
     seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 10.0
-    """With `spies: end`, so long the server waits for them to be gone. What is being tidied up then may take
-    `limits.cleanup_seconds` more."""
+    """With `spies: end`, how long the server waits until they are gone. Clean-up that has not finished by then may
+    take `limits.cleanup_seconds` more."""
     hangup_command: tuple[str, ...] = ()
-    """Ends a channel where there is no `ami`, or while it is lost, as of a spy whose right was taken away: a program
-    and its arguments, `{channel}` stands for the name. After ten seconds it is killed. A FastAGI server cannot end a
-    running application: `[asterisk, -rx, "channel request hangup {channel}"]`."""
+    """Ends a channel if there is no `ami`, or while it is lost, for example when a spy is no longer allowed. It is a
+    program and its arguments; `{channel}` stands for the channel's name. After ten seconds it is killed. A FastAGI
+    server cannot end a running application by itself: `[asterisk, -rx, "channel request hangup {channel}"]`."""
 
 
 class TLS(Section):
     """Encryption of the manager interface; the certificate of the PBX is always verified."""
 
     ca_file: Path | None = None
-    """The certificates that are trusted, in PEM. Without it those of the system."""
+    """The certificates that are trusted, in PEM; those of the system, if not given."""
     name: Host | None = None
-    """The name in the certificate, when it is not the same as `ami.host`."""
+    """The name in the certificate, if it differs from `ami.host`."""
 
 
 class AMI(TopSection):
     """The manager interface of the PBX: the live picture of its calls. Without this section every look-up goes over
-    AGI, and nothing is known of spies that others start."""
+    AGI, and spies that others start are not noticed."""
 
     restart = Restart.NEEDED
 
     node: Name = "pbx"
-    """How the audit, the metrics and the command line call this PBX."""
+    """The name of this PBX in the audit, the metrics and on the command line."""
     host: Host = "127.0.0.1"
     """Where the manager interface listens."""
     port: Annotated[int, Field(ge=1, le=65535)] = 5038
@@ -335,57 +337,58 @@ class AMI(TopSection):
     secret: ManagerSecret
     """The account's secret."""
     tls: TLS | None = None
-    """Encryption; needed unless the network between is nobody else's."""
+    """Encryption; needed unless the network in between is private."""
     resync_minutes: Annotated[float, Field(ge=0.1, le=1_440, allow_inf_nan=False)] = 10.0
-    """So often the picture is held against a fresh list, and differences are counted."""
+    """How often the picture is compared with a fresh list, and differences are counted."""
 
 
 class Spies(TopSection):
-    """How spies behave, and what happens to those that nobody granted."""
+    """How spies behave, and what happens to those without a grant."""
 
     restart = Restart.NOT_NEEDED
 
     barge: Barge = Barge.CHANSPY
     """What carries a barge."""
     follow: Follow = Follow.AGENT
-    """Whom a supervisor stays with when a call that is heard ends. Needs `ami`; without it `none`."""
+    """Whom a supervisor stays with when the call that they hear ends. Needs `ami`; without it, it is `none`."""
     scan_order: ScanOrder = ScanOrder.LONGEST
     """Which call the scan takes next."""
     rogue: RogueSpies = RogueSpies.ALARM
-    """What happens to a spy that nobody granted."""
+    """What happens to a spy without a grant."""
     rogue_exceptions: tuple[Endpoint, ...] = ()
-    """Devices that may spy without a grant, such as a recorder's: no alarm for them."""
+    """Devices that may spy without a grant, such as a recorder: no alarm for them."""
     orphans: Orphans = Orphans.ADOPT
-    """What happens to a spy of ours whose server died, when a server is back."""
+    """What happens, when a server is back, to a spy of ours whose server died."""
     key: Annotated[Secret | None, Restart.NEEDED] = None
-    """Signs grants, so that several servers of one PBX know each other's spies. Without it each server makes one of
-    its own, kept in `state.directory`, and takes the others' spies for rogue."""
+    """Signs grants, so that several servers of one PBX recognize each other's spies. Without it each server makes a
+    key of its own, kept in `state.directory`, and takes the others' spies for rogue."""
 
 
 class Notice(TopSection):
-    """Tells the agent, and nobody else on the call, before the supervisor hears anything. Needs `ami`, and the
-    dialplan rendered anew."""
+    """Tells the agent, and no one else on the call, before the supervisor hears anything. Needs `ami`, and the
+    dialplan must be rendered again."""
 
     restart = Restart.NOT_NEEDED
 
     sounds: Annotated[tuple[Sound, ...], Field(min_length=1)] = ("beep",)
     """Sound files without their endings, played one after the other."""
     modes: Annotated[tuple[Mode, ...], Field(min_length=1)] = (Mode.LISTEN, Mode.WHISPER, Mode.BARGE, Mode.TAKE_OVER)
-    """Before which modes."""
+    """The modes before which the agent is told."""
     agents: Annotated[tuple[Name, ...], Field(min_length=1)] = ("all",)
     """Agent groups, extensions, or `all`."""
 
 
 class Protected(TopSection):
-    """Calls that nobody may hear, whoever's. An agent is protected by a rule with `deny`. A call is also protected
-    by the channel variable AGI_MONITOR_PROTECTED on the agent's channel, with any value but empty, 0 or no."""
+    """Calls that may not be heard, whichever agent is on them. To protect an agent, use a rule with `deny`. A call is
+    also protected by the channel variable AGI_MONITOR_PROTECTED on the agent's channel, with any value except empty,
+    0 or no."""
 
     restart = Restart.NOT_NEEDED
 
     endpoints: tuple[Endpoint, ...] = ()
-    """Devices; nobody hears a call that one of them takes part in."""
+    """Devices; a call in which one of them takes part cannot be heard."""
     numbers: tuple[NumberPattern, ...] = ()
-    """Numbers of the other party; with a `*` behind it, every number that begins so."""
+    """Numbers of the other party; one that ends in `*` means every number that begins with it."""
 
 
 class Control(TopSection):
@@ -394,12 +397,12 @@ class Control(TopSection):
     restart = Restart.NEEDED
 
     socket: Path | None = None
-    """Its path; `control.sock` in `state.directory` when not given. Whoever may open it sees all calls and may end
+    """Its path; `control.sock` in `state.directory`, if not given. Users who may open it see all calls and may end
     spies: it belongs to the server's user and group (0660)."""
 
 
 class Metrics(TopSection):
-    """Numbers for Prometheus, over HTTP on the loopback interface."""
+    """Metrics for Prometheus, over HTTP on the loopback interface."""
 
     restart = Restart.NEEDED
 
@@ -421,8 +424,8 @@ class Config(Section):
     agents: Annotated[dict[AgentKey, AgentEntry], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """Whose calls may be heard, by extension."""
     tenants: Annotated[dict[Name, Tenant], Restart.NOT_NEEDED] = Field(default_factory=dict)
-    """The companies that share the PBX, by name; none where it has only one. With any, each supervisor and each agent
-    has a `tenant`, and nobody hears an agent of another."""
+    """The companies that share the PBX, by name; leave it empty if there is only one. With tenants, each supervisor
+    and each agent has a `tenant`, and no supervisor can hear an agent of another one."""
     rules: Annotated[tuple[RuleEntry, ...], Restart.NOT_NEEDED] = ()
     """Who may hear whom, and how."""
     acknowledgement: Acknowledgement | None = None
@@ -430,7 +433,7 @@ class Config(Section):
     reasons: Annotated[dict[ReasonDigit, ReasonEntry], Field(min_length=1), Restart.NOT_NEEDED] = Field(
         default_factory=lambda: {digit: ReasonEntry(slug=slug) for digit, slug in DEFAULT_REASONS.items()}
     )
-    """The digits that a supervisor may press where a rule has `reason_required`."""
+    """The digits that a supervisor may press if a rule has `reason_required`."""
     pins: Pins = Pins()
     """How PINs are asked for."""
     prompts: Annotated[dict[str, Words], Restart.NOT_NEEDED] = Field(default_factory=dict)
@@ -448,20 +451,20 @@ class Config(Section):
     store: Store = Store()
     """The database."""
     plugins: Annotated[tuple[PluginName, ...], Restart.NEEDED] = ()
-    """The plug-ins that are loaded, by the names of their entry points; the one of `store.plugin` is, too. An
-    installed plug-in that is not named here is never run."""
+    """The plug-ins to load, by the names of their entry points; the one in `store.plugin` is also loaded. An
+    installed plug-in that is not named here never runs."""
     ami: AMI | None = None
     """The manager interface of the PBX: the live picture of its calls."""
     spies: Spies = Spies()
-    """How spies behave, and what happens to those that nobody granted."""
+    """How spies behave, and what happens to those without a grant."""
     notice: Notice | None = None
-    """Tells the agent, and nobody else on the call, before the supervisor hears anything."""
+    """Tells the agent, and no one else on the call, before the supervisor hears anything."""
     protected: Protected = Protected()
-    """Calls that nobody may hear, whoever's."""
+    """Calls that may not be heard, whichever agent is on them."""
     control: Control = Control()
     """The socket that `agi-monitor calls`, `spies`, `spy` and `events` speak to."""
     metrics: Metrics | None = None
-    """Numbers for Prometheus, over HTTP on the loopback interface."""
+    """Metrics for Prometheus, over HTTP on the loopback interface."""
     log: Log = Log()
     """Logs go to standard error."""
     stop: Stop = Stop()
@@ -476,7 +479,7 @@ class Config(Section):
 
     @property
     def people(self) -> People:
-        """Who there is, and who may hear whom; nobody before they are taken from the store."""
+        """People and rules; empty until they are read from the store."""
         return People.model_construct(supervisors=self.supervisors, agents=self.agents, rules=self.rules)
 
     def with_people(self, people: People) -> Config:

@@ -1,10 +1,10 @@
-"""Reads configuration files as Asterisk does (main/config.c): templates, sections that go on, includes, comments.
+"""Reads configuration files as Asterisk does (main/config.c): templates, continued sections, includes, comments.
 
-``[a](!)`` is a template, ``[b](a)`` begins with all lines of ``a``, ``[b](+)`` goes on with a ``b`` that was there.
-What Asterisk leaves out is told with its line. The grammar of a line is that of ``dialplan.statements``.
+``[a](!)`` is a template, ``[b](a)`` begins with all lines of ``a``, ``[b](+)`` continues an earlier ``b``.
+What Asterisk leaves out is reported with its line. The grammar of a line is that of ``dialplan.statements``.
 
-A folder of Asterisk may belong to somebody else: only regular files on disks are read, and no more of them than
-``Limits`` allows, however files name one another.
+Asterisk's folder may belong to another user: only regular files on disks are read, and no more of them than
+``Limits`` allows, however files include one another.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ KERNEL_FILE_SYSTEMS = frozenset(
 """File systems without configuration. Reading some of their files takes lines from other readers, or never ends."""
 
 NO_GROUP = 65_534
-"""The group of somebody who is in none but root's, which is given to nobody."""
+"""The group used for a user who is only in root's group: no one gets that."""
 
 MAX_NAME_BYTES = 79
 """A longer name of a section is cut (ast_category: name[80])."""
@@ -61,7 +61,7 @@ class Limits:
         files: that are opened.
         names: of folders and files that are looked at for one pattern of an include.
         copied: lines that all sections have together, those from templates included.
-        searched: lines and sections that are looked through for what ``+=`` and ``(+)`` go on with.
+        searched: lines and sections that are searched for what ``+=`` and ``(+)`` continue.
         compared: characters of values that ``+=`` makes, and of those that it is compared with.
         notes: of what was not understood.
     """
@@ -111,9 +111,9 @@ class Section:
     """A section, with what it took from its templates first.
 
     Parameters:
-        name: as it stands there.
+        name: as written there.
         where: file and number, for people.
-        is_template: whether it is none by itself.
+        is_template: whether it is a template only.
         lines: in their order.
     """
 
@@ -202,7 +202,7 @@ def contents(path: Path, limit: int = LIMITS.file_bytes) -> str:
         TooMuch: it is longer than the limit.
     """
     _must_be_on_a_disk(path, path.stat())  # opening a device can set it in motion
-    # The file may have been replaced since. Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
+    # The file may have been replaced since. Without O_NONBLOCK, opening a pipe waits for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
@@ -239,7 +239,7 @@ def _must_be_on_a_disk(path: Path, found: os.stat_result) -> None:
 
 @cache
 def _of_the_kernel() -> frozenset[int]:
-    """The devices whose files are made up when somebody reads them."""
+    """The devices whose files are made up when they are read."""
     devices = set()
     for place in ("/proc", "/sys"):
         with suppress(OSError):
@@ -416,7 +416,7 @@ class _Loading:
             elif sign and _LITERAL.fullmatch(key) and _LITERAL.fullmatch(value):
                 wanted.append((key, value))
             else:
-                # These are regular expressions. Those of somebody else may take for ever.
+                # These are regular expressions. Another user's may take for ever.
                 self._note(f"{where}: (+{condition[:80]}) is not understood")
         for section in found:
             self._search(where, "(+)")
@@ -476,7 +476,7 @@ class _Loading:
         return ""
 
     def _to_append_to(self, section: Section, name: str, where: str) -> tuple[int, str] | None:
-        """The place of the line that ``+=`` changes, and the value that it goes on with.
+        """The place of the line that ``+=`` changes, and the value that it continues.
 
         That is the value of the last line of this name; but then Asterisk changes the first that has this name and
         this value (ast_variable_update), or, when it is empty, the first of the name.

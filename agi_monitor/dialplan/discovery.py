@@ -40,7 +40,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
     def agents(self) -> Mapping[str, Mapping[str, object]]:
-        """Return the agents as a document has them: whoever has a device, by extension."""
+        """Return the agents as a document has them: those with a device, by extension."""
         found = {}
         for extension in sorted(self.devices, key=lambda one: (len(one), one)):
             entry: dict[str, object] = {"endpoints": self.devices[extension]}
@@ -72,7 +72,7 @@ def look(folder: Path, lists: Iterable[Path] = ()) -> Found:
         lists: files that FreePBX's bulk handler has exported, extensions.
 
     Raises:
-        ConfigError: a list cannot be read, or is none, or a file would take more than it may.
+        ConfigError: a list cannot be read, or is not one, or a file exceeds the limits.
     """
     found = Found()
     for path in lists:
@@ -132,7 +132,7 @@ def _mailboxes(found: Found, section: Section) -> None:
     if section.name in ("general", "zonemessages"):
         return
     for line in section.lines:
-        # Behind the password, which nobody here looks at, stands the name.
+        # The name comes after the password, which is not used here.
         name = ",".join(line.value.split(",")[1:2]).strip()
         if names.EXTENSION.fullmatch(line.name) and name:
             found.names.setdefault(line.name, name)

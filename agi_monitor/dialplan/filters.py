@@ -42,11 +42,11 @@ class Text(str):
 
 
 class RefusedValue(ValueError):
-    """A value cannot stand where a template puts it. Becomes a ``RenderError`` with the template and the line.
+    """A value may not be where a template puts it. Becomes a ``RenderError`` with the template and the line.
 
     Parameters:
         value: the value; only its key is told.
-        why: what is wrong with it and how to mend it.
+        why: what is wrong with it and how to fix it.
     """
 
     def __init__(self, value: object, why: str) -> None:
@@ -81,12 +81,12 @@ def extension(value: str) -> str:
 
 
 def pattern(value: str, digits: int) -> str:
-    """A feature code followed by exactly so many digits: ``*222`` and 4 give ``_*222XXXX``.
+    """A feature code followed by exactly this many digits: ``*222`` and 4 give ``_*222XXXX``.
 
     The length is fixed on purpose: ``.`` and ``!`` would match any character that a SIP phone can send.
 
     Raises:
-        RefusedValue: the value is no feature code.
+        RefusedValue: the value is not a feature code.
     """
     if names.FEATURE_CODE.fullmatch(value) is None:
         raise RefusedValue(value, "is not a feature code: use 1 to 8 of 0-9, * and #")

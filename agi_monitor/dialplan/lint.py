@@ -1,7 +1,7 @@
 """Checks the text of a dialplan before it is written, also the text that a site's own template made.
 
-Asterisk drops a bad line with a warning and loads the rest; ``dialplan reload`` reports success all the same. So
-each of these rules stands for something that nobody would notice until a call goes wrong.
+Asterisk drops a bad line with a warning and loads the rest; ``dialplan reload`` reports success all the same. So each
+of these rules stands for a mistake that would go unnoticed until a call goes wrong.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from agi_monitor.dialplan.parse import Context, Dialplan, Extension, Priority, p
 from agi_monitor.dialplan.statements import MAX_LINE_BYTES, without_comments
 
 LAST_APPLICATIONS = frozenset({"hangup", "goto"})
-"""Behind anything else a caller would go on to what autofallthrough or another context makes of it."""
+"""After anything else the call would continue with what autofallthrough or another context makes of it."""
 
 SPYING = re.compile(r"(chan|exten)spy|dahdiscan", re.IGNORECASE)
 """Also inside of arguments: ExecIf and its like run an application by its name. Asterisk ignores case in names."""
@@ -30,7 +30,7 @@ class Problem:
 
     Parameters:
         line: its number, from 1.
-        text: for people, with the way to mend it.
+        text: for people, with the way to fix it.
     """
 
     line: int
@@ -156,7 +156,7 @@ def substituted_patterns(source: Source) -> Iterator[Problem]:
 
 
 def foreign_includes(source: Source) -> Iterator[Problem]:
-    """Whoever reaches this file's contexts would reach the included one as well."""
+    """A caller who reaches this file's contexts would reach the included one as well."""
     known = {context.name for context in source.dialplan.contexts} | source.foreign
     for context in source.dialplan.contexts:
         for include in context.includes:
@@ -213,7 +213,7 @@ def open_ends(source: Source) -> Iterator[Problem]:
 
 
 def sound_after_agi(source: Source) -> Iterator[Problem]:
-    """AGI goes on with the next priority whatever happened to the server: that has to be Hangup."""
+    """AGI continues with the next priority whatever happened to the server: that must be Hangup."""
     for _, extension in source.extensions():
         for priority, following in zip(extension.priorities, extension.priorities[1:], strict=False):
             if priority.application.lower() == "agi" and following.application.lower() != "hangup":
@@ -251,7 +251,8 @@ def is_empty(context: Context) -> bool:
 
 
 def two_meanings(source: Source) -> Iterator[Problem]:
-    """What is dialled leads to the same place from every context; ending the call is no second meaning."""
+    """A dialled code leads to the same place from every context; ending the call does not count as a second
+    meaning."""
     meanings: dict[str, tuple[str, str]] = {}
     for context, extension in source.extensions():
         for first in extension.priorities[:1]:

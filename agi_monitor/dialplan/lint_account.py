@@ -45,7 +45,7 @@ def lint_account(text: str) -> tuple[Problem, ...]:
 
 
 def read(text: str) -> Iterator[Line]:
-    """Yield the lines as Asterisk reads them; one that is no setting has the whole of it as its name."""
+    """Yield the lines as Asterisk reads them; a line that is not a setting is its own name."""
     section = ""
     for statement in statements(text):
         match statement:

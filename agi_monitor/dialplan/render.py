@@ -27,8 +27,8 @@ MANAGER = "manager.conf.include"
 PJSIP = "pjsip.conf.include"
 REALTIME = "realtime.sql"
 FILES = (DIALPLAN, SAMPLE, MANAGER, PJSIP, REALTIME)
-"""What is rendered, each from the template of its name with ``.j2`` behind it; only those that the site
-wants. Only the first is called ``.conf``, so that ``#include "agi-monitor/*.conf"`` loads nothing else."""
+"""What is rendered, each from the template of its name with ``.j2`` added; only those that the site wants. Only the
+first is called ``.conf``, so that ``#include "agi-monitor/*.conf"`` loads nothing else."""
 
 
 def render(site: Site, template_directory: Path | None = None) -> Mapping[str, str]:

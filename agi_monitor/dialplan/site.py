@@ -111,10 +111,10 @@ class ManagerAccount:
     Parameters:
         username: the name of its section in manager.conf.
         secret: visible ASCII characters without a semicolon, at most 128.
-        addresses: where the server connects from, IPv4 or IPv6; nobody may log in from elsewhere.
+        addresses: where the server connects from, IPv4 or IPv6; a login from elsewhere is refused.
 
     Raises:
-        RenderError: one of them could break a line of the file, or nobody could log in.
+        RenderError: one of them could break a line of the file, or no login would be possible.
     """
 
     username: str

@@ -1,7 +1,7 @@
 """The grammar of every Asterisk configuration file (main/config.c, config_text_file_load and process_text_line).
 
-A line is cut at the first ``;`` that no backslash stands before. ``;--`` opens a comment that goes on until ``--;``,
-over many lines and nested; ``;---`` opens none. What is left is a section, a directive, or a key and its value.
+A line is cut at the first ``;`` without a backslash before it. ``;--`` opens a comment that lasts until ``--;``, over
+many lines and nested; ``;---`` opens none. What is left is a section, a directive, or a key and its value.
 
 This is the only reader of that grammar here: ``parse`` makes a dialplan of its statements, ``conf_files`` follows
 templates and includes.
@@ -34,10 +34,10 @@ class Assignment:
 
     Parameters:
         line: its number, from 1.
-        key: as it stands there; may be empty, which Asterisk leaves out with a warning.
-        value: likewise, without the spaces around it.
-        appends: whether it is ``key += value``, which goes on with the last value of the key in the section. The
-            spaces before the value belong to it then.
+        key: as written; may be empty, which Asterisk leaves out with a warning.
+        value: as written, without the spaces around it.
+        appends: whether it is ``key += value``, which continues the last value of the key in the section. The spaces
+            before the value then belong to it.
     """
 
     line: int
@@ -48,7 +48,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """``#include`` and its like."""
+    """``#include`` and similar lines."""
 
     line: int
     text: str
@@ -56,11 +56,11 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A line that is none of these.
+    """Any other line.
 
     Parameters:
         line: its number, from 1.
-        text: what stands there; empty for a line that is too long.
+        text: the line; empty if it is too long.
         ends: whether Asterisk reads the file no further. Without it, Asterisk warns and leaves the line out.
         reason: for people.
     """
@@ -161,7 +161,7 @@ def statement(number: int, line: str) -> Statement:
         return Section(number, name, options) if closing else Unreadable(number, line, True, "a [ without its ]")
     if line.startswith("#"):
         return Directive(number, line)
-    # A backslash at the beginning escapes the next character, so that it is no section and no directive.
+    # A backslash at the beginning escapes the next character, so that it is neither a section nor a directive.
     is_escaped = line.startswith("\\")
     line = line[1:] if is_escaped else line
     if is_escaped and not "!" <= line[:1] <= "~":

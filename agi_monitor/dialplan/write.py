@@ -10,7 +10,7 @@ from agi_monitor.errors import RenderError
 from agi_monitor.files.folder import Folder, NewFile
 
 FILE_MODE = 0o640
-"""The shared secret may be in it: Asterisk's group reads it, nobody else."""
+"""The shared secret may be in it: only Asterisk's group may read it."""
 
 
 def write(files: Mapping[str, str], directory: Path) -> list[Path]:

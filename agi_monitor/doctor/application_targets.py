@@ -73,7 +73,7 @@ _HARMLESS = frozenset(
         *("return", "macroexit", "stackpop", "endwhile", "continuewhile", "exitwhile"),
     }
 )
-"""Applications whose arguments are no places."""
+"""Applications whose arguments are not places."""
 _SCRIPTS = frozenset({"agi", "eagi", "deadagi", "stasis", "externalivr", "mrcprecog"})
 """Applications behind which something else decides where a call goes."""
 
@@ -108,12 +108,12 @@ def targets(application: str, arguments: str, contexts: Mapping[str, object]) ->
     """Return the contexts and extensions that an application may lead to, each once.
 
     Parameters:
-        application: as it stands in the dialplan.
-        arguments: likewise.
-        contexts: those that there are.
+        application: as written in the dialplan.
+        arguments: as written in the dialplan.
+        contexts: all that exist.
 
     Returns:
-        contexts, of which one may be SAME or have variables (see ``forms``), and extensions, of which one may be ANY
+        contexts, one of which may be SAME or have variables (see ``forms``), and extensions, one of which may be ANY
         or DIALLED.
     """
     return list(dict.fromkeys(_targets(application.lower(), _blurred(arguments), contexts)))
@@ -147,7 +147,7 @@ def _mentioned(application: str, arguments: str, contexts: Mapping[str, object])
 
 
 def _takes_digits(arguments: str) -> bool:
-    """Whether the options let somebody dial during the call; those in a variable may."""
+    """Return whether the options let a party dial during the call; those in a variable may."""
     options = re.sub(r"\([^()]*\)", "", ",".join(re.sub(r"\([^()]*\)", "", arguments).split(",")[1:]))
     return any(_VARIABLE in part or (part.isalpha() and set(part) & set("tTd")) for part in options.split(","))
 
@@ -195,7 +195,7 @@ def _extension(text: str) -> str:
 
 
 def spies(application: str, arguments: str) -> bool:
-    """Say whether an application hears a channel, or has another one that does among its arguments."""
+    """Return whether an application hears a channel, or has an application that does among its arguments."""
     application = application.lower()
     if application in SPIES:
         return True
@@ -205,7 +205,7 @@ def spies(application: str, arguments: str) -> bool:
 
 
 def is_unseen(application: str, arguments: str) -> bool:
-    """Say whether something else decides where a call goes from here: a script, or a name not known before."""
+    """Return whether something else decides where a call goes from here: a script, or a name not known before."""
     application, arguments = application.lower(), _blurred(arguments)
     if application in _SCRIPTS:
         return True

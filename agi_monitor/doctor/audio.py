@@ -51,7 +51,7 @@ class TestCall:
         return not self.failed and not (self.heard[C] & {A} or self.heard[A] & {C})
 
     def wrong(self) -> tuple[str, ...]:
-        """Say in sentences what is not as it must be; nothing when all is."""
+        """Return sentences about what is wrong; none if all is well."""
         return tuple(self._wrong())
 
     def _wrong(self) -> Iterator[str]:

@@ -18,7 +18,7 @@ from agi_monitor.doctor.manager_accounts import ManagerAccount, accounts, is_ipv
 ADVISORIES = Path(__file__).with_name("advisories.json")
 
 MIN_SECRET = 16
-"""Characters of a secret that nobody tries out."""
+"""The length of a secret that cannot be tried out."""
 
 DEFAULT_SECRETS = frozenset(
     {"amp111", "mysecret", "secret", "admin", "asterisk", "password", "changeme", "1234", "123456", "mark"}
@@ -496,7 +496,7 @@ CHECKS: tuple[Check, ...] = (
         "file-not-understood",
         WARNING,
         "Lines of Asterisk's files that were passed over",
-        "What stands there was not looked at by any other check.",
+        "No other check has looked at them.",
         "Look at the line. What a program makes (#exec) cannot be read without running it.",
         _not_understood,
     ),
@@ -512,9 +512,9 @@ CHECKS: tuple[Check, ...] = (
         "supervisor-transfer",
         WARNING,
         "Supervisors' phones that may transfer calls",
-        "Such a phone can hand a call that it is listening to over to any other phone, where it goes on until the "
-        "server sees it in the manager interface.",
-        "Set allow_transfer = no for the endpoint; the templates in pjsip.conf.include do. Where supervisors have to "
+        "Such a phone can hand over a call that it is listening to, and the other phone hears it until the server "
+        "sees that in the manager interface.",
+        "Set allow_transfer = no for the endpoint; the templates in pjsip.conf.include do. If supervisors must "
         "transfer calls of their own, set asterisk.allow_transfer in our configuration.",
         _transfers,
     ),
@@ -560,7 +560,7 @@ CHECKS: tuple[Check, ...] = (
         WARNING,
         "Our own account of the manager interface with more than it needs",
         "With our configuration in hand, a thief could run programs on the PBX.",
-        "Take the account that 'agi-monitor render' writes.",
+        "Use the account that 'agi-monitor render' writes.",
         _own_account,
     ),
     Check(
@@ -590,8 +590,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "own-port",
         WARNING,
-        "Ports of ours that the network reaches, and everybody on it",
-        "Who reaches FastAGI can try PINs; who reaches the metrics sees how many calls are heard.",
+        "Ports of ours that everyone on the network can reach",
+        "FastAGI lets a client try PINs; the metrics show how many calls are heard.",
         "Listen on 127.0.0.1, or set fastagi.peers or fastagi.secret, and let a firewall keep others out.",
         _own_ports,
     ),

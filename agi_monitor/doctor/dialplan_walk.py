@@ -1,9 +1,9 @@
 """Walks through the dialplan as the PBX holds it: what can be reached by dialling, and by which extension. Pure.
 
 Rows are the events ``ListDialplan`` of ShowDialPlan (main/pbx.c). The walk sees includes, patterns, and the places
-that applications name (``application_targets``). Where it is in doubt it goes on: an extension that holds a variable
-may be each of its context, a context that is a variable may be each. What it cannot see is told by
-``Dialplan.unseen``: scripts, programs that steer calls from outside, and extensions that stand elsewhere.
+that applications name (``application_targets``). In doubt it continues: an extension that holds a variable may be any
+of its context, a context that is a variable may be any. ``Dialplan.unseen`` reports what it cannot see: scripts,
+programs that steer calls from outside, and extensions that are kept elsewhere.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Step:
 
     Parameters:
         priority: its number.
-        application: as it stands there.
-        arguments: likewise.
+        application: as written there.
+        arguments: as written there.
     """
 
     priority: int
@@ -42,8 +42,8 @@ class Way:
     """How something is reached.
 
     Parameters:
-        context: where somebody dials from.
-        path: the places, the first one is what is dialled.
+        context: where the caller dials from.
+        path: the places; the first one is dialled.
     """
 
     context: str
@@ -54,7 +54,7 @@ class Way:
 
 
 def nothing(_: object) -> bool:
-    """Say no."""
+    """Return False."""
     return False
 
 
@@ -99,7 +99,7 @@ class Dialplan:
         self._graph = _Graph(self)
 
     def visible(self, context: str) -> list[str]:
-        """Return the contexts that somebody sees from one: itself, and what it includes, each once."""
+        """Return the contexts that are seen from one: itself, and what it includes, each once."""
         if context not in self._visible:
             found: dict[str, None] = {}
             waiting = [context]
@@ -133,7 +133,7 @@ class Dialplan:
             return known
         if extension.startswith("_") or "-" in extension:
             return [pattern for pattern in known if overlap(pattern, extension)]
-        # Most extensions are no patterns: only those need a closer look.
+        # Most extensions are not patterns: only patterns need a closer look.
         if context not in self._patterns:
             self._patterns[context] = [one for one in known if one.startswith("_") or "-" in one]
         found = [pattern for pattern in self._patterns[context] if overlap(pattern, extension)]
@@ -142,17 +142,17 @@ class Dialplan:
     def ways(
         self, contexts: Iterable[str], wanted: Callable[[Place], bool], avoided: Callable[[Place], bool] = nothing
     ) -> Iterator[tuple[Place, Way]]:
-        """Yield each wanted place with the shortest way to it, once for each context that somebody dials from.
+        """Yield each wanted place with the shortest way to it, once for each context that callers dial from.
 
         Parameters:
-            contexts: that somebody dials from.
+            contexts: those that callers dial from.
             wanted: whether a place is looked for.
             avoided: whether a way through this place does not count.
         """
         yield from self._graph.ways(list(contexts), wanted, avoided)
 
     def spies(self, place: Place) -> list[Step]:
-        """Return the steps of a place by which somebody is heard."""
+        """Return the steps of a place by which a channel is heard."""
         context, extension = place
         return [step for step in self.steps[context][extension] if spies(step.application, step.arguments)]
 
@@ -211,7 +211,7 @@ _Node = tuple[str, ...]
 class _Graph:
     """All places and what leads from each to the next, found once and walked backwards from what is wanted.
 
-    It grows with the dialplan, and so does each question, not with the number of contexts that somebody dials from.
+    It grows with the dialplan, and so does each question, not with the number of contexts that callers dial from.
     """
 
     def __init__(self, dialplan: Dialplan) -> None:

@@ -34,7 +34,7 @@ TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})
 """What Asterisk takes for a yes, in any case (main/utils.c, ast_true)."""
 
 Section = Sequence[tuple[str, str]]
-"""Of a file of Asterisk: names, in lower case, and values, in their order."""
+"""The lines of one of Asterisk's files: names, in lower case, and values, in their order."""
 
 Sections = Mapping[str, Section]
 """A file of Asterisk; empty when there is no such file."""
@@ -72,8 +72,8 @@ class Certificate:
     """A certificate that is relied on.
 
     Parameters:
-        where: it was found.
-        ends: when.
+        where: the place in which it was found.
+        ends: when it ends.
     """
 
     where: str
@@ -105,7 +105,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a site.
+    """What is known about a site.
 
     Parameters:
         now: the time here.
@@ -120,23 +120,23 @@ class Evidence:
         version: of Asterisk.
         loaded: the needed modules that run.
         dialplan: as the PBX holds it.
-        unusable_names: system names that cannot stand in the identifier of a channel, with the characters.
+        unusable_names: system names that cannot be part of a channel's identifier, with the characters.
         queue_contexts: by the extension of an agent, the contexts by which queues reach it, when there is more than
             one and the configuration names no companies.
         endpoints: of PJSIP.
         skew: by how much its clock is ahead of the one here.
-        differences: what is otherwise than rendered.
-        files: what stands in files of Asterisk, by their names.
-        not_understood: lines of these that were passed over.
-        file_contexts: contexts that calls come into, by other files than the dialplan, and where that is said.
+        differences: what differs from the rendered dialplan.
+        files: the lines of Asterisk's files, by their names.
+        not_understood: lines of these that were skipped.
+        file_contexts: contexts that calls come into according to files besides the dialplan, and where those say so.
         other_drivers: kinds of phones that the PBX has besides PJSIP.
-        file_differences: what is otherwise in our installed files.
+        file_differences: what differs in our installed files.
         sound_files: that are there, without language folder and ending, by language.
         audit: what is wrong with the chain.
-        store: what is wrong with the store; empty when nothing is.
+        store: what is wrong with the store; empty if nothing is.
         index_differences: what lists found wrong in the live picture since the server started.
-        picture: what is wrong with the live picture now, held against a list of the PBX.
-        certificates: that are relied on.
+        picture: what is wrong with the live picture now, compared with a list of the PBX.
+        certificates: those that are relied on.
     """
 
     now: datetime

@@ -17,7 +17,7 @@ class _Form:
 
     Parameters:
         signs: place by place.
-        goes_on: whether anything may stand behind them.
+        goes_on: whether anything may follow them.
     """
 
     signs: tuple[_Signs, ...]
@@ -26,7 +26,8 @@ class _Form:
 
 @cache
 def overlap(one: str, other: str) -> bool:
-    """Say whether there is a number that both mean; either is an extension, or a pattern that begins with ``_``."""
+    """Return whether there is a number that both mean; either is an extension, or a pattern that begins with
+    ``_``."""
     if one == other:
         return True
     first, second = _form(one), _form(other)
@@ -62,7 +63,7 @@ def _form(text: str) -> _Form:
 
 
 def _set(inside: str) -> _Signs:
-    """``[13-5]``; None for what nobody understands."""
+    """``[13-5]``; None for what cannot be understood."""
     found: set[str] = set()
     while inside:
         if len(inside) > 2 and inside[1] == "-":

@@ -51,8 +51,8 @@ class Result:
     """What came of a check.
 
     Parameters:
-        check: which.
-        outcome: what.
+        check: which one it was.
+        outcome: what came of it.
         evidence: what was found, or why it could not be checked.
     """
 
@@ -61,7 +61,7 @@ class Result:
     evidence: tuple[str, ...] = ()
 
     def record(self) -> Mapping[str, object]:
-        """Return it for machines."""
+        """Return the finding for machines."""
         check = self.check
         return {
             "id": check.id,

@@ -72,7 +72,7 @@ OTHER_DRIVERS: Mapping[str, str] = dict.fromkeys(
 )
 
 LOOKS = 3
-"""So often the live picture is held against the PBX before a difference is one."""
+"""How often the live picture is compared with the PBX before a difference counts."""
 
 MAX_CERTIFICATE = 1_048_576
 """Bytes of a file with certificates."""
@@ -84,7 +84,7 @@ MAX_TOLD = 5
 """Findings of a chain that are told; 'audit verify' tells all."""
 
 _NUMBER = re.compile(r"<[^<>]+>\s*$(?<!<unknown>)")
-"""The number at the end of a caller id, as PJSIPShowEndpoint writes it; ``<unknown>`` is none."""
+"""The number at the end of a caller id, as PJSIPShowEndpoint writes it; ``<unknown>`` is not a number."""
 
 T = TypeVar("T")
 
@@ -210,7 +210,8 @@ def _skew(pbx: Pbx) -> timedelta:
 
 
 def _picture(pbx: Pbx, config: Config) -> tuple[str, ...] | Missing:
-    """Hold the server's picture against what the PBX has. A difference that is none a moment later is under way."""
+    """Compare the server's picture with what the PBX has. A difference that is gone a moment later was an event on
+    its way."""
     if config.ami is None:
         return Missing("the configuration has no manager interface")
     missing: set[str] | None = None
@@ -308,7 +309,7 @@ def _differences(config: Config, rows: list[Mapping[str, str]]) -> tuple[str, ..
     for row in rows:
         by_context.setdefault(row.get("Context", ""), []).append(row)
     rendered = render(translation.site(config), config.dialplan.templates)
-    # Without one, the site has written its own, and nobody knows what it should be.
+    # Without one, the site has written its own, and it is not known what it should be.
     wanted = parse(rendered.get(DIALPLAN, "")).contexts
     return tuple(line for context in wanted for line in compare(context, by_context.get(context.name)).wrong)
 

@@ -11,18 +11,18 @@ from agi_monitor.doctor.evidence import Section, Sections, last, values
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 SOMEBODY: Sequence[Address] = (ipaddress.ip_address("203.0.113.77"), ipaddress.ip_address("2001:db8::77"))
-"""Addresses of documentation (RFC 5737, RFC 3849): nobody has a reason to let just these in."""
+"""Addresses for documentation (RFC 5737, RFC 3849): no site has a reason to let just these in."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManagerAccount:
-    """A section that somebody can log in with.
+    """A section that a client can log in with.
 
     Parameters:
         name: of the section.
-        secret: as it stands there.
+        secret: as written there.
         writes: the classes of what it may do.
-        lists: permit and deny lines, its own and those of each named list; all have to let an address in.
+        lists: permit and deny lines, its own and those of each named list; all must let an address in.
     """
 
     name: str
@@ -31,7 +31,7 @@ class ManagerAccount:
     lists: tuple[Section, ...]
 
     def lets_in(self, address: Address) -> bool:
-        """Whether somebody at this address may log in."""
+        """Return whether a client at this address may log in."""
         return all(_lets_in(section, address) for section in self.lists)
 
     def is_open(self, *, to_ipv6: bool = True) -> bool:
@@ -44,7 +44,7 @@ class ManagerAccount:
 
 
 def accounts(manager: Sections, named_lists: Sections) -> Iterator[ManagerAccount]:
-    """Yield the accounts. Without a line ``secret`` nobody can log in.
+    """Yield the accounts. A section without a line ``secret`` is not one: no login is possible.
 
     Parameters:
         manager: manager.conf.
@@ -55,7 +55,7 @@ def accounts(manager: Sections, named_lists: Sections) -> Iterator[ManagerAccoun
             continue
         lists = [section]
         for line in values(section, "acl"):
-            # An unknown list lets nobody in.
+            # An unknown list lets no one in.
             lists += [named_lists.get(one.strip(), [("deny", "0/0")]) for one in line.split(",")]
         writes = frozenset(word.strip().lower() for line in values(section, "write") for word in line.split(","))
         yield ManagerAccount(name, last(section, "secret"), writes - {""}, tuple(lists))

@@ -39,13 +39,13 @@ EVENTS = frozenset(
 """What has to be told."""
 
 STEP_SECONDS = 10.0
-"""So long a step may take: a call, a spy, a hang-up."""
+"""How long a step may take: a call, a spy, a hang-up."""
 
 LISTEN_SECONDS = 1.2
-"""So long one party speaks: 0.2 s were seen until it was told that it is heard."""
+"""How long one party speaks: it took 0.2 s until the PBX reported that it is heard."""
 
 QUIET_SECONDS = 4.0
-"""So long everybody may still be told to be speaking after that; a recording is longer than a tone."""
+"""How long after that parties may still be reported as speaking; a recording is longer than a tone."""
 
 _SAYS = {Party.CUSTOMER: "tone", Party.AGENT: "tone", Party.SUPERVISOR: "says"}
 _FALLS_SILENT = {Party.CUSTOMER: "quiet", Party.AGENT: "quiet", Party.SUPERVISOR: "mute"}
@@ -64,7 +64,7 @@ class Pbx(Protocol):
         ...
 
     def event(self, seconds: float) -> Event | None:
-        """Wait for the next event; None when there was none for so long."""
+        """Wait for the next event; None if there was none for this long."""
         ...
 
 
@@ -80,7 +80,7 @@ class SampleCalls:
         context: the generated one.
         run: a word that no other run has.
         arguments: of ChanSpy, by the uniqueid of the agent's channel and the mode.
-        clock: seconds, of a clock that nobody sets.
+        clock: seconds, of a monotonic clock.
     """
 
     __test__ = False
@@ -105,7 +105,7 @@ class SampleCalls:
         self._bridged: set[str] = set()
         self._spying = False
         self._speaking: set[str] = set()
-        """Those to whom something is sent at this moment."""
+        """Those to whom something is sent now."""
         self._refused = False
 
     def calls(self) -> Iterator[TestCall]:

@@ -1,7 +1,7 @@
-"""The one include in a file of the site, between two markers. Bytes in, bytes out: the rest is nobody's business.
+"""The one include in a file of the site, between two markers. Bytes in, bytes out: the rest is left alone.
 
-``without(with_include(content, target)) == content`` for every content, whatever its encoding and line ends: what
-could not be told afterwards, that a last line without an end was given one, stands in the first marker.
+``without(with_include(content, target)) == content`` for every content, whatever its encoding and line endings: if a
+last line without an ending was given one, the first marker says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BrokenMarkers(ValueError):
 
 
 def block(content: bytes, target: str) -> bytes:
-    """What is put behind this content: the markers and, between them, the include of ``target``."""
+    """What is added after this content: the markers and, between them, the include of ``target``."""
     end = b"\r\n" if content.endswith(b"\r\n") or (b"\r\n" in content and not content.endswith(b"\n")) else b"\n"
     joined = bool(content) and not content.endswith(b"\n")
     lines = (BEGIN_JOINED if joined else BEGIN, f'#tryinclude "{target}"'.encode(), END)

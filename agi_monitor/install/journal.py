@@ -1,18 +1,18 @@
-"""Changes several files so that either all of them change or none, also when the machine dies in the middle.
+"""Changes several files so that either all of them change or none, even if the machine dies in the middle.
 
 1. The journal names everything that will be made, and is on disk first.
 2. The new and the old content of each file are put on disk beside it. A full disk ends here.
 3. The journal says ``switching``. From here on there are only renames, which need no space.
 4. Each new content takes the place of its file.
-5. ``keep`` renames the journal: the new state holds. ``undo`` renames the old contents back, and looks whether each
+5. ``keep`` renames the journal: the new state is final. ``undo`` renames the old contents back, and checks that each
    file has its old content and its old rights.
 
-Whoever finds a journal undoes what it names: before 3 nothing was changed, behind it the old contents are there.
+A call that finds a journal undoes what it names: before 3 nothing was changed, after it the old contents are there.
 
-The journal stands with the books, where only who installs may write: what it says is done. Each path in it is from
-the fixed set of the plan all the same. The files themselves are in a folder that may be another user's: what is
-renamed is looked at before and after. An old content beside its file that is gone, or is not the old content any
-more, comes from a second copy that stands with the books until the new state holds.
+The journal is with the books, where only the user who installs may write, and is obeyed. Even so, each path in it
+must be from the fixed set of the plan. The files themselves are in a folder that may be another user's: what is
+renamed is checked before and after. If the old content next to its file is gone or was changed, it comes from a
+second copy that is kept with the books until the new state is final.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ OLD_JOURNAL = ".agi-monitor-journal.json"
 """Where earlier versions kept it, within Asterisk's folder."""
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
-"""Secrets are in it: Asterisk's group reads, nobody else."""
+"""It contains secrets: only Asterisk's group may read it."""
 BOOK_MODE = 0o600
 
 
@@ -60,8 +60,8 @@ def opened(folder: Path) -> Folder:
 def alone(site: Folder, books: Folder) -> Iterator[None]:
     """Keep another install from a folder and its books.
 
-    The lock is a file in the books, which nobody else can open: whoever can open what is locked can lock it as well,
-    and keep every install from its work.
+    The lock is a file in the books, which other users cannot open: a user who can open a file can lock it, and keep
+    every install from its work.
 
     Parameters:
         site: Asterisk's folder, for the error.
@@ -110,7 +110,7 @@ class Journal:
         self._books = places.books
 
     def is_there(self) -> bool:
-        """Whether changes are under way, or were when somebody was killed."""
+        """Whether changes are under way, or were when a call was killed."""
         return self._books.status(JOURNAL) is not None
 
     def switch(self, changes: Iterable[Change]) -> None:
@@ -234,7 +234,8 @@ class Journal:
     def _stage(self, change: Change, row: dict[str, Any], number: int, stack: ExitStack) -> NewFile | None:
         """Put the old and the new content beside the file; returns the file with the new one."""
         folder, name = self._places.at(row["real"])
-        # Its rights are of the file whose content this is: its name may be another file's by now, or any moment.
+        # Its rights are of the file whose content this is: its name may already be another file's, or become so any
+        # moment.
         found = self._places.taken(change.path, row["real"])
         if (None if found is None else found.content) != change.before:
             raise InstallFailed(
@@ -338,7 +339,7 @@ class Journal:
 
     def _write(self, phase: str, rows: list[dict[str, Any]], made: list[str]) -> None:
         content = json.dumps({"phase": phase, "files": rows, "made": made}, indent=1).encode()
-        # Not by a name by chance: a call that was killed would leave it for ever.
+        # Not by a random name: a call that was killed would leave it for ever.
         with suppress(FileNotFoundError):
             self._books.remove(BEGUN)
         with self._books.new(JOURNAL, BEGUN) as file:

@@ -50,13 +50,13 @@ def open_books(path: Path, *, make: bool) -> Folder | None:
 
     Parameters:
         path: of the folder.
-        make: make it where it is missing.
+        make: whether to create it if it is missing.
 
     Returns:
-        None: it is not there, and is not made.
+        None if it does not exist and is not created.
 
     Raises:
-        InstallFailed: somebody else may write there, or it cannot be made.
+        InstallFailed: another user may write there, or it cannot be created.
     """
     try:
         folder = _opened(path.absolute(), make)

@@ -28,7 +28,7 @@ FREEPBX_HOSTS: Mapping[str, str] = {
     "extensions_custom.conf": f"{FOLDER}/agi-monitor.conf",
     "manager_custom.conf": f"{FOLDER}/manager.conf.include",
 }
-"""The same on FreePBX, which writes the others anew whenever somebody applies a change."""
+"""The same on FreePBX, which rewrites the others whenever a change is applied."""
 ALL_HOSTS: Mapping[str, str] = {**HOSTS, **FREEPBX_HOSTS}
 FIRST = frozenset({"pjsip.conf"})
 """Files in which the include stands at the front: templates come before the sections that are made from them."""
@@ -127,10 +127,10 @@ def wanted_paths() -> list[str]:
 
 
 def carried_over(present: Contents) -> dict[str, bytes | None]:
-    """Return the contents as if the old books stood where books stand now; as they are where there are new ones.
+    """Return the contents as if the old books were in the new place; as they are, if there are new ones.
 
-    Whoever owns Asterisk's folder may have written the old ones. They are taken under known names only, and what they
-    say is believed of files in that folder alone, which that user may change anyway.
+    The owner of Asterisk's folder may have written the old ones. They are taken under known names only, and believed
+    only about files in that folder, which that user may change anyway.
 
     Parameters:
         present: what is there, for all of ``wanted_paths``.
@@ -224,7 +224,7 @@ def install(
         if is_needed and not by_hand:
             after = include_lines.with_include(bare, target, at_front=host in FIRST)
         if included == target and after != bare:
-            # Lines that were added behind our own stay behind them.
+            # Lines that were added after our own stay after them.
             after = before
         elif included not in (None, target):
             conflicts.append(Conflict(f"{host}: the include between the markers was changed"))
@@ -284,7 +284,7 @@ def uninstall(present: Contents, manifest: Manifest) -> Plan:
 
 
 def diff(change: Change) -> Iterator[str]:
-    """A unified diff of one file, line by line. Bytes that are no UTF-8 are shown as ``\\xNN``."""
+    """A unified diff of one file, line by line. Bytes that are not UTF-8 are shown as ``\\xNN``."""
     sides = [
         [line.decode("utf-8", "backslashreplace") for line in (side or b"").splitlines(keepends=True)]
         for side in (change.before, change.after)

@@ -24,7 +24,7 @@ MAX_CHANNELS = 20_000
 
 BEGIN, END = "Newchannel", "Hangup"
 LIFE = frozenset({BEGIN, END})
-"""Every channel is told of in both: whoever never hears them is not told of calls."""
+"""Every channel causes both: a server that never receives them is not told of calls."""
 
 HOLDING = "holding_bridge"
 """The technology of a bridge whose members do not hear each other (bridge_holding.c)."""
@@ -40,18 +40,18 @@ PARKING = "parking"
 class Channel:
     """One leg as the PBX tells it.
 
-    What stands after ``bridge_id`` is told by events only, never by a list.
+    The fields after ``bridge_id`` come from events only, never from a list.
 
     Parameters:
         uniqueid: on this PBX.
         name: such as ``PJSIP/1001-0000002a``.
-        endpoint: the device behind it; None for a Local half.
+        endpoint: its device; None for a Local half.
         state: of this leg.
-        number: of whoever is behind this channel; may be empty.
+        number: of the party at this channel; may be empty.
         connected_number: of the other party; may be empty.
         linkedid: of the call that it is part of. It changes when calls join, without an event of its own.
         bridge_id: the bridge it is in, or None.
-        holds: its device has put the other side on hold.
+        holds: whether its device has put the other side on hold.
         queue: the queue that this caller waits in, or that gave them to an agent; or empty.
         parking_space: where it is parked, or empty.
         dialed_by: the uniqueid of the channel that is calling it, until it answers, or empty.
@@ -185,7 +185,7 @@ QUEUE = "Queue"
 """The application of a caller, from the first moment in a queue to the end of the talk with an agent."""
 
 CALLING = frozenset({"Dial", QUEUE})
-"""Applications of a channel that calls somebody."""
+"""Applications of a channel that calls another party."""
 
 LOCAL_HALVES = (_names("LocalOne"), _names("LocalTwo"))
 
@@ -197,7 +197,7 @@ FACTS = ("state", "bridge", "number", "connected number")
 
 
 def differences(told: Facts, listed: Facts) -> Iterator[str]:
-    """Say where events and lists disagree, a line for each; numbers are people's and are not said."""
+    """Return where events and lists disagree, a line for each; numbers are personal and left out."""
     for uniqueid, (name, facts) in told.items():
         if uniqueid not in listed:
             yield f"channel {name}: no list has it"
@@ -218,7 +218,7 @@ def differences(told: Facts, listed: Facts) -> Iterator[str]:
 
 
 class NodeCalls:
-    """Every channel and every bridge of one PBX at this moment."""
+    """Every channel and every bridge of one PBX now."""
 
     def __init__(self) -> None:
         self._legs: dict[str, _Leg] = {}
@@ -308,7 +308,7 @@ class NodeCalls:
         return None if leg is None else _value(leg)
 
     def has_channel(self, name: str) -> bool:
-        """Say whether there is a channel of this name."""
+        """Return whether there is a channel of this name."""
         return name in self._by_name
 
     def endpoints(self) -> tuple[str, ...]:
@@ -333,7 +333,7 @@ class NodeCalls:
         ways, peers = self._ways(leg)
         queues = {other.queue.lower(): other.queue for other in (*ways[1:], *peers) if other.queue}
         if leg.queue or len(queues) > 1 or not peers:
-            # The agent is one who called a queue, or talks to callers of several, or to nobody at this moment.
+            # The agent called a queue, or talks to callers of several, or to nobody now.
             return Origin(None, leg.direction)
         return Origin(next(iter(queues.values()), ""), leg.direction)
 
@@ -345,7 +345,7 @@ class NodeCalls:
                 # In a call of two either side may hold; in a conference only a member's own hold parts it from all.
                 sides = [leg, *peers] if len(peers) == 1 else [leg]
                 on_hold = any(side.holds for side in sides)
-                # Nobody who rings or waits alone is heard, so there it does not matter.
+                # A party that rings or waits alone is not heard, so there it does not matter.
                 hold_known = not peers or on_hold or all(side.hold_known for side in sides)
                 names = tuple(sorted(peer.name for peer in peers))
                 number = re.sub(r"[^0-9]", "", leg.connected_number)[:MAX_NUMBER_DIGITS]
@@ -544,7 +544,7 @@ class NodeCalls:
         # An Originate dials without a caller: then only the Dest headers are there (manager_channels.c).
         caller, dest = self._known(event, PLAIN), self._known(event, DEST)
         if event.get("Event") == "DialBegin":
-            # Whoever was called by an Originate and then calls the customer has called.
+            # A party that was called by an Originate and then calls the customer has called.
             for leg, direction in ((caller, Direction.OUT), (dest, Direction.IN)):
                 if leg is not None:
                     leg.direction = direction
@@ -613,7 +613,7 @@ class NodeCalls:
             return Outcome.MALFORMED
         if event.get("Event") in ("QueueCallerJoin", "AgentConnect"):
             leg.queue = queue
-        elif leg.queue == queue:  # and not another one that has the caller by now
+        elif leg.queue == queue:  # and not another one that has the caller now
             leg.queue = ""
         return Outcome.TAKEN
 

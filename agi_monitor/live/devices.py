@@ -1,10 +1,10 @@
 """Which devices an extension is at, told by one PBX: its hints, its queue members and the states of its devices.
 
 A hint says which devices are an extension's; a queue member says which device the calls of an extension are sent to
-now, which is another one when somebody is logged in elsewhere. Each event sets what it says, so it may come twice.
+now, which differs when an agent is logged in elsewhere. Each event sets what it says, so it may come twice.
 
-When the dialplan is loaded again, no event says so, and hints may name other devices from then on. All that is told
-is every hint once more, with its text of before: whoever hears a hint that has nothing to say doubts all of them.
+When the dialplan is loaded again, no event says so, and hints may name other devices from then on. Asterisk only
+reports every hint once more, with its old text: so a hint that is reported without news makes all of them doubtful.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Doubtful(NamedTuple):
 
 
 class AtDevice(NamedTuple):
-    """The extensions that a device belongs to at this moment.
+    """The extensions that a device belongs to now.
 
     Parameters:
         hinted: by their hints: each context with the extension.
@@ -100,7 +100,7 @@ class AtDevice(NamedTuple):
 
 
 class NodeDevices:
-    """Every hint, queue member and device state of one PBX at this moment."""
+    """Every hint, queue member and device state of one PBX now."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
@@ -216,7 +216,7 @@ class NodeDevices:
         return Doubtful(tuple(members), tuple(Hint(extension, context) for context, extension in gone))
 
     def is_reachable(self, device: str) -> bool:
-        """Say whether the PBX knows the device and it is registered."""
+        """Return whether the PBX knows the device and it is registered."""
         return self._states.get(device, "") not in UNREACHABLE
 
     # ---- one method for each kind of event -------------------------------------------------------------
@@ -226,7 +226,7 @@ class NodeDevices:
         if not device or not state:
             return Outcome.MALFORMED
         if ENDPOINT.fullmatch(device) is None:
-            # Local channels, queues, custom devices, presences: nobody talks on them.
+            # Local channels, queues, custom devices, presences: no one talks on them.
             return Outcome.IGNORED
         if device not in self._states and len(self._states) >= MAX_DEVICE_STATES:
             return Outcome.TOO_MANY

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     LATE = "late"
     """It was about a channel that is not there any more, or not yet."""
     IGNORED = "ignored"
-    """It is no event that changes a call or a device."""
+    """It does not change a call or a device."""
     MALFORMED = "malformed"
     """Its headers are missing, or longer than anything Asterisk writes."""
     TOO_MANY = "too_many"

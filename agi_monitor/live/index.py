@@ -46,7 +46,7 @@ class Stale(StrEnum):
     RELOADED = "reloaded"
     """Its dialplan was loaded again, so the hints may be others. All else is known."""
     HOLD_UNKNOWN = "hold_unknown"
-    """A call of this agent began before the picture did, and nobody has told whether it is on hold."""
+    """A call of this agent is older than the picture, and no event has told whether it is on hold."""
     NO_HINT = "no_hint"
     """It knows no device of this agent: the hint is one by a pattern, or in a context that another one includes."""
     FORGED = "forged"
@@ -90,13 +90,13 @@ class ChannelIndex:
     # ---- what is told ----------------------------------------------------------------------------------
 
     def resync(self, node: str) -> int:
-        """Say that the lists are about to be asked for; events are kept from now on.
+        """Note that the lists are about to be asked for; events are kept from now on.
 
-        Another list that is still on its way for this PBX is given up, but not what was kept for it: who went on
-        hold meanwhile, on a channel that no list has told of yet, is in no later list either.
+        Another list that is still on its way for this PBX is given up, but not the events that were kept for it: a
+        hold that began meanwhile, on a channel that no list has named yet, is not in a later list either.
 
         Returns:
-            what ``snapshot`` is to be given.
+            what to pass to ``snapshot``.
         """
         self._listings += 1
         known = self._node(node)
@@ -127,7 +127,7 @@ class ChannelIndex:
         Events that are older than the list but come after this call may let a channel step back for a moment, until
         the last of them has come, and look like differences. A wire that sends Ping behind the lists, and waits for
         the answer, has those that were queued (manager.c sends them between two actions); one that then waits for
-        ``SETTLE_SECONDS`` has them all. Meanwhile the answers are those of the events, so nobody waits with it.
+        ``SETTLE_SECONDS`` has them all. Meanwhile the answers come from the events, so no call waits for it.
 
         Parameters:
             node: the PBX that they are of.
@@ -143,7 +143,7 @@ class ChannelIndex:
         return known.take(lists) if known.listing == listing else None
 
     def lost(self, node: str) -> None:
-        """Say that the connection is lost: events are missed, and no answer is given until the next list."""
+        """Note that the connection is lost: events are missed, and no answer is given until the next list."""
         known = self._node(node)
         known.listing, known.kept = None, []
         known.stale = known.stale if known.stale is Stale.NEVER_LISTED else Stale.LOST
@@ -153,9 +153,9 @@ class ChannelIndex:
         known.calls.forget_told()
 
     def forged(self, node: str) -> None:
-        """Say that something was told which Asterisk cannot have written: no answer until a whole list has come.
+        """Note that a message came which Asterisk cannot have written: no answer until a whole list has come.
 
-        A list that is on its way is given up: what was planted may be in it, or among the events kept for it.
+        A list that is on its way is given up: planted text may be in it, or among the events kept for it.
         """
         self.lost(node)
         known = self._node(node)
@@ -164,15 +164,15 @@ class ChannelIndex:
     # ---- what is asked ---------------------------------------------------------------------------------
 
     def stale(self, node: str) -> Stale | None:
-        """Say why nothing is said about a PBX, or None."""
+        """Return why the picture of a PBX cannot be trusted, or None."""
         known = self._nodes.get(node)
         return Stale.NEVER_LISTED if known is None else known.stale
 
     def wants_lists(self, node: str) -> bool:
-        """Say whether something has happened of which only the next lists tell, though all calls are known.
+        """Return whether something has happened that only the next lists show, though all calls are known.
 
-        The dialplan was loaded again: until then nothing is said of agents whose devices a hint would tell. Or a PBX
-        of which nothing was heard is heard now.
+        The dialplan was loaded again: until then there is no answer about agents whose devices come from a hint. Or a
+        PBX that was silent is heard now.
         """
         known = self._nodes.get(node)
         if known is None or known.stale not in (None, Stale.DEAF):
@@ -185,7 +185,7 @@ class ChannelIndex:
         return frozenset() if known is None else frozenset(known.unheard)
 
     def is_stale(self, node: str) -> bool:
-        """Say whether the picture of this PBX must not be trusted."""
+        """Return whether the picture of this PBX must not be trusted."""
         return self.stale(node) is not None
 
     def devices_of(self, node: str, agent: Agent, hint_context: str) -> AgentDevices | Stale:
@@ -227,7 +227,8 @@ class ChannelIndex:
         return known if isinstance(known, Stale) else known.calls.channel(uniqueid)
 
     def has_channel(self, node: str, name: str) -> bool:
-        """Say whether a channel of this name was told of and its end was not, also while nothing is to be trusted."""
+        """Return whether a channel of this name was reported and its end was not, even while the picture is not to be
+        trusted."""
         known = self._nodes.get(node)
         return known is not None and known.calls.has_channel(name)
 

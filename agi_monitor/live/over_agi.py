@@ -1,7 +1,7 @@
 """What an agent's devices are doing, asked over AGI on the supervisor's own call: no AMI needed.
 
-Four facts decide, all from the PBX at this moment: the hint of the extension (which devices), ``CHANNELS()``
-restricted to exactly one device, each channel's state, and its bridge peers.
+Four facts decide, all from the PBX at the time of the request: the hint of the extension (which devices),
+``CHANNELS()`` restricted to exactly one device, each channel's state, and its bridge peers.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MAX_NUMBER_DIGITS = 20
 """Digits of the other party's number that are kept: it is spoken, and its owner chose it."""
 
 INTERNAL = ("CBAnn/", "CBRec/", "Announcer/", "Recorder/", "Surrogate/")
-"""How the names of channels begin that the PBX puts into bridges of its own accord, the first two into conferences
-(conf_chan_announce.c, conf_chan_record.c, bridge.c). Nobody is behind them, and no event tells of them."""
+"""The beginnings of the names of channels that the PBX itself puts into bridges, the first two into conferences
+(conf_chan_announce.c, conf_chan_record.c, bridge.c). They are not parties, and no event reports them."""
 
 _LOCAL_HALF = re.compile(r"(Local/.+);([12])")
 """Both halves of a Local channel have one name, up to the last digit (core_unreal.c)."""
@@ -99,7 +99,7 @@ class DeviceChannelsOverAgi:
         """Ask what a channel is right now: by its uniqueid, whether it still has the name that was decided on; then
         whether its device is the agent's, and who talks to it.
 
-        Whose device it is by a queue, no function of the dialplan tells: whoever knows queues asks them.
+        No function of the dialplan tells whose device it is by a queue: the queues themselves are asked.
         """
         if not is_uniqueid(channel.uniqueid) or not await self._is_device_of(agent, channel):
             return None
@@ -121,7 +121,7 @@ class DeviceChannelsOverAgi:
         hint = await self._ask(f"${{HINT({place})}}")
         if "$" not in hint:
             return hint
-        # ``_200X,hint,PJSIP/${EXTEN}``: the text of the pattern. Whoever asks for the state makes the PBX write the
+        # ``_200X,hint,PJSIP/${EXTEN}``: the text of the pattern. Asking for the state makes the PBX write the
         # hint of this extension beside it (pbx.c, extension_state_add_destroy and ast_extension_state).
         await self._ask(f"${{EXTENSION_STATE({place})}}")
         return await self._ask(f"${{HINT({place})}}")
@@ -132,8 +132,9 @@ class DeviceChannelsOverAgi:
         for part in hint.partition(",")[0].split("&")[:MAX_DEVICES]:
             pooled = _POOLED.fullmatch(part)
             if pooled is not None:
-                # Where somebody has logged in with AgentLogin (app_agent_pool.c). While they wait for a call their
-                # channel has no bridge peer (bridge.c, set_bridge_peer_vars_holding), whoever waits beside them.
+                # Where an agent has logged in with AgentLogin (app_agent_pool.c). While they wait for a call their
+                # channel has no bridge peer (bridge.c, set_bridge_peer_vars_holding), even if others wait beside
+                # them.
                 channel = await self._ask(f"${{AGENT({pooled['agent']}:fullchannel)}}")
                 device = endpoint_of(channel)
                 if device is not None and ENDPOINT.fullmatch(device) is not None:
@@ -155,7 +156,7 @@ class DeviceChannelsOverAgi:
         )
         if answer is None:
             return None
-        # The number and the peers are what somebody else chose to be called: they come last and cannot
+        # Others chose the number and the names of the peers: they come last and cannot
         # shift the fields before them.
         fields = answer.split("|", 3)
         if len(fields) != 4 or not is_uniqueid(fields[0]):
@@ -219,7 +220,7 @@ class DeviceChannelsOverAgi:
         return there, agreed and len(there) in (0, len(members))
 
     async def _far_ends(self, name: str, members: list[str]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-        """Return who talks to a channel, with each Local channel followed to whoever is behind it.
+        """Return who talks to a channel, with each Local channel followed to the party it leads to.
 
         With them all channels on the way, and whether it is certain that these are all.
         """

@@ -16,7 +16,7 @@ from agi_monitor.names import endpoint_of
 
 
 class LivePbx(Protocol):
-    """What is going on on the PBX at this moment. ``pbx.Pbx`` fits it."""
+    """The PBX as it is now. ``pbx.Pbx`` fits it."""
 
     async def is_fresh(self) -> bool:
         """Return whether the PBX was heard a moment ago, or answers now; otherwise the picture may be an old one."""
@@ -31,11 +31,11 @@ class LivePbx(Protocol):
         ...
 
     def stale(self) -> Stale | None:
-        """Say why the live picture is not to be trusted, or None."""
+        """Return why the live picture is not to be trusted, or None."""
         ...
 
     def devices_of(self, agent: Agent) -> AgentDevices | Stale:
-        """Say what an agent's devices are doing."""
+        """Return what an agent's devices are doing."""
         ...
 
     def channel(self, uniqueid: str) -> Channel | Stale | None:
@@ -51,7 +51,7 @@ class LivePbx(Protocol):
         ...
 
     def at_device(self, device: str) -> AtDevice | Stale:
-        """Return the extensions that a device belongs to at this moment."""
+        """Return the extensions that a device belongs to now."""
         ...
 
     def endpoints(self) -> tuple[str, ...] | Stale:
@@ -127,7 +127,7 @@ class Devices:
 
     async def devices_of(self, agent: Agent) -> AgentDevices:
         """Look the agent up."""
-        # A PBX that has fallen silent shows its last picture for as long as nobody asks it.
+        # A PBX that has fallen silent shows its last picture until it is asked.
         fresh = self._live.stale() is not None or await self._live.is_fresh()
         found = self._in_the_picture(agent) if fresh else Stale.LOST
         if isinstance(found, Stale):

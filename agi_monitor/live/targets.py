@@ -19,7 +19,7 @@ class ChannelState(StrEnum):
     RINGING = "Ringing"
     """The device is being called."""
     RING = "Ring"
-    """The device calls somebody who has not answered yet."""
+    """The device calls a party that has not answered yet."""
     OTHER = "other"
 
 
@@ -51,14 +51,14 @@ class DeviceChannel:
         name: such as ``PJSIP/1001-0000002a``.
         uniqueid: what ChanSpy is given.
         state: of this leg.
-        peers: the channels that share its bridge; none while nobody talks.
-        on_hold: one side of the conversation is hearing music instead of the other.
+        peers: the channels that share its bridge; empty while it talks to no one.
+        on_hold: whether one side of the conversation hears music instead of the other.
         number: the other party's number as the PBX shows it, for people; may be empty.
         known_by: why its device is the agent's.
-        in_conference: its bridge is a conference, also while there is one peer only.
-        hold_known: ``on_hold`` is certain. A call that was on before the live picture was is not known to be held.
-        peers_known: ``peers`` are certain to be all who are on the call.
-        ways: the channels on the way to the peers, and these; none where the live picture says who they are.
+        in_conference: whether its bridge is a conference, even with one peer only.
+        hold_known: whether ``on_hold`` is certain. For a call older than the live picture it is not known.
+        peers_known: whether ``peers`` are certain to be all who are on the call.
+        ways: the channels on the way to the peers, and the peers; empty if the live picture says who they are.
     """
 
     name: str
@@ -75,19 +75,19 @@ class DeviceChannel:
 
     @property
     def talking(self) -> bool:
-        """Whether somebody is on the line with the device."""
+        """Whether another party is on the line with the device."""
         return self.state is ChannelState.UP and bool(self.peers)
 
 
 @dataclass(frozen=True, slots=True)
 class AgentDevices:
-    """Everything that the PBX knows of one agent at this moment.
+    """Everything that the PBX knows of one agent now.
 
     Parameters:
         endpoints: the agent's devices.
-        channels: the legs of these devices, and of no other.
-        reachable: at least one device is known and registered.
-        source: who said so.
+        channels: the legs of these devices only.
+        reachable: whether at least one device is known and registered.
+        source: who answered.
         stale: why the live picture was not asked, or empty; a ``channels.Stale``.
         unusable: the identifiers of further legs, which ChanSpy cannot be told, such as with a comma in them.
     """
@@ -113,13 +113,13 @@ class DeviceLookup(Protocol):
 
 
 def candidates(devices: AgentDevices, own: frozenset[str]) -> tuple[DeviceChannel, ...] | Refusal:
-    """Return the calls that may be meant, the most likely one first, or say why there is none.
+    """Return the calls that may be meant, the most likely one first, or why there is none.
 
     The order is the same every time: calls that are not on hold first, then the older one.
 
     Parameters:
-        devices: the agent's devices at this moment.
-        own: the supervisor's own devices: nobody spies on themselves, from whichever phone.
+        devices: the agent's devices now.
+        own: the supervisor's own devices: supervisors cannot spy on themselves, from any phone.
     """
     if not own.isdisjoint(devices.endpoints):
         return Refusal(Reason.SELF_SPY)
@@ -157,7 +157,7 @@ def found_again(
 
 
 def possible(channel: DeviceChannel, mode: Mode, barge: Barge = Barge.CHANSPY) -> Refusal | None:
-    """Say what stands against this mode on this very call, or None.
+    """Return what forbids this mode on this very call, or None.
 
     Parameters:
         channel: the agent's.
@@ -176,12 +176,12 @@ def possible(channel: DeviceChannel, mode: Mode, barge: Barge = Barge.CHANSPY) -
 
 
 def uncertain(channel: DeviceChannel) -> Refusal | None:
-    """Say that not all who are on a call are known, or None: one of the others may be protected."""
+    """Refuse a call on which not all parties are known, or return None: one of the others may be protected."""
     return None if channel.peers_known else Refusal(Reason.STALE, "who is on the call is not known for certain")
 
 
 def because(chosen: DeviceChannel, calls: Sequence[DeviceChannel]) -> str:
-    """Say why it is this channel, for the audit: such as ``hint, chosen of 3``.
+    """Return why it is this channel, for the audit: such as ``hint, chosen of 3``.
 
     Parameters:
         chosen: the channel that is heard.

@@ -1,1 +1,1 @@
-"""Who somebody is: PINs, their records and rules, lock-outs. Pure."""
+"""Identity: PINs, their records and rules, lock-outs. Pure."""

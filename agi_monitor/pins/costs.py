@@ -1,6 +1,6 @@
-"""What it costs to look at a PIN: the parameters of an argon2id record, and the most that one may ask for.
+"""What it costs to check a PIN: the parameters of an argon2id record, and their limits.
 
-Pure: nothing is hashed here. A record is text that somebody else wrote, into a configuration file, a spreadsheet or a
+Pure: nothing is hashed here. A record is text that others wrote, into a configuration file, a spreadsheet or a
 database, and argon2 does what it says: one with ``m=9999999`` would take the memory of the machine at the first call.
 """
 
@@ -36,7 +36,7 @@ MAX_WORK_OF_ALL = 2_097_152
 
 SALT_BYTES = range(8, 65)
 HASH_BYTES = range(16, 65)
-"""argon2 takes no shorter salt; a shorter hash could be right by chance."""
+"""argon2 takes no shorter salt; a random PIN could match a shorter hash."""
 
 _RECORD = re.compile(
     r"\$argon2id\$v=19\$m=([1-9][0-9]{0,9}),t=([1-9][0-9]{0,9}),p=([1-9][0-9]{0,9})"
@@ -146,10 +146,10 @@ def with_one_more(costs: frozenset[Cost], cost: Cost) -> frozenset[Cost]:
 
 
 def too_many(records: Iterable[str | None]) -> str | None:
-    """Say why not all these records may stand side by side, or None.
+    """Return why these records may not all exist side by side, or None.
 
     Parameters:
-        records: each may be looked at, for itself.
+        records: each of them is allowed by itself.
     """
     costs = _counted(records)
     if len(costs) > MAX_KINDS:

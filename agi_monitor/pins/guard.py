@@ -55,10 +55,10 @@ class PinPolicy:
     Parameters:
         attempts: tries in one call.
         limits: wrong PINs in a row, over all calls, before a lock-out.
-        remember_seconds: how long a right PIN counts for the same endpoint; 0 asks every time.
+        remember_seconds: how long a correct PIN counts for the same endpoint; 0 asks every time.
         rules: what a new PIN must be.
-        max_age: seconds after which a PIN has to be changed; None for never.
-        costs: of the records of all supervisors; each look takes the work of all of them.
+        max_age: seconds after which a PIN must be changed; None for never.
+        costs: of the records of all supervisors; each check takes the work of all of them.
     """
 
     attempts: int
@@ -81,10 +81,10 @@ class PinPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who says to be calling.
+    """Who claims to be calling.
 
     Parameters:
-        supervisor: whose phone it is; None for nobody's.
+        supervisor: whose phone it is; None if it is not assigned.
         endpoint: the phone.
         peer: the address of the PBX.
     """
@@ -128,7 +128,7 @@ class _Moment:
     running: float
 
     def over(self, seconds: float, now: _Moment) -> bool:
-        """Whether so many seconds have passed since, by either clock."""
+        """Return whether this many seconds have passed since, by either clock."""
         return now.wall - self.wall >= seconds or now.running - self.running >= seconds
 
 
@@ -146,7 +146,7 @@ def _moved(row: lock_outs.LockOut, seen: _Seen | None, now: _Moment) -> lock_out
         return row
     ahead = (now.wall - seen.at.wall) - (now.running - seen.at.running)
     if ahead <= CLOCK_SECONDS:
-        # Also a clock that was set back: the lock-out lasts longer by as much, unless somebody ends it.
+        # Also a clock that was set back: the lock-out lasts longer by as much, unless it is ended by command.
         return row
     return replace(row, last=row.last + ahead, until=row.until + ahead if row.until else 0.0)
 
@@ -210,9 +210,9 @@ class PinGuard:
     # ---- attempts --------------------------------------------------------------------------------------
 
     async def locked(self, claim: Claim) -> Mapping[Locked, float]:
-        """Return what is locked out at this moment, each until when (seconds since 1970); nothing is counted.
+        """Return what is locked out now, each until when (seconds since 1970); nothing is counted.
 
-        Waits for attempts that are not settled yet, where one of them may take a lock-out back.
+        Waits for attempts that are not settled yet, if one of them may take a lock-out back.
 
         Raises:
             StateUnavailable: that is not known.
@@ -255,7 +255,7 @@ class PinGuard:
                 return Refusal(Reason.PIN_LOCKED)
 
     async def _look_again(self, found: Mapping[Locked, float], limits: Mapping[str, Limit], settled: int) -> bool:
-        """Return whether a lock-out may be gone by now, after waiting for the attempts that may take it back.
+        """Return whether a lock-out may be gone, after waiting for the attempts that may take it back.
 
         Parameters:
             found: what is locked.
@@ -272,10 +272,10 @@ class PinGuard:
         return True
 
     async def look(self, attempt: Attempt, digits: str) -> PinRecord | None:
-        """Look at the PIN of an attempt that is on record. A right one takes back what was counted.
+        """Check the PIN of an attempt that is on record. A correct one takes back what was counted.
 
         Returns:
-            The record of a right PIN, None for a wrong one.
+            The record of a correct PIN, None for a wrong one.
 
         Raises:
             StateUnavailable: the record is not known, or the count could not be taken back.
@@ -324,7 +324,7 @@ class PinGuard:
         Where the time of day was set forward since a row was first seen here, the row moves with it: a lock-out lasts
         its seconds on this server, and wrong PINs are not forgotten early.
         """
-        # What is known now holds for the thread and for what is made of its answer: others go on meanwhile.
+        # The thread, and what is made of its answer, use what is known now: other calls continue meanwhile.
         seen = {name: self._seen.get(name) for name in who}
 
         def in_time(rows: Mapping[str, lock_outs.LockOut]) -> Mapping[str, lock_outs.LockOut]:
@@ -351,7 +351,7 @@ class PinGuard:
     # ---- records ---------------------------------------------------------------------------------------
 
     async def _record(self, claim: Claim) -> PinRecord:
-        """What is kept of the PIN. A phone of nobody is looked up as well: it waits as long as any other."""
+        """Return what is kept of the PIN. An unassigned phone is looked up as well: it waits as long as any other."""
         supervisor, records = claim.supervisor, self._records
         if records is not None:
             found = await self._storing(lambda: records.read("" if supervisor is None else supervisor.id))
@@ -364,7 +364,7 @@ class PinGuard:
         return record
 
     async def _renewed(self, supervisor: Supervisor, record: PinRecord, digits: str) -> PinRecord:
-        """Hash a right PIN again when its record is of an older kind."""
+        """Hash a correct PIN again if its record is of an older kind."""
         if record.hash is None or not is_old(record.hash):
             return record
         records = self._records
@@ -421,7 +421,7 @@ class PinGuard:
         return PinRecord(await self._hashing(lambda: make_hash(pin)), self._clock())
 
     async def replace(self, supervisor: Supervisor, before: PinRecord, after: PinRecord) -> None:
-        """Put a new PIN in the place of the old one, unless somebody else has changed that meanwhile.
+        """Replace the old PIN by a new one, unless the old one was changed meanwhile.
 
         Raises:
             StateUnavailable: nothing was changed.
@@ -432,7 +432,7 @@ class PinGuard:
             await self._storing(lambda: records.replace(supervisor.id, before, after, by, now))
 
     async def holds(self, claim: Claim, record: PinRecord) -> bool:
-        """Say whether this is what is kept of the PIN at this moment.
+        """Return whether this is what is kept of the PIN now.
 
         Raises:
             StateUnavailable: that is not known.

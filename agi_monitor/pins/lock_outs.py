@@ -1,6 +1,6 @@
 """How often a PIN may be wrong: counted for the supervisor, for the phone and for the PBX that it is given over.
 
-Pure functions of what is on record; ``LockOutStore`` holds it. Somebody who is locked out by any of the three waits.
+Pure functions of what is on record; ``LockOutStore`` holds it. A caller who is locked out by any of the three waits.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Limits:
     """The limits of a site.
 
     Parameters:
-        supervisor: for a supervisor, on whatever phone.
-        endpoint: for a phone, whoever's it is.
+        supervisor: for a supervisor, on any phone.
+        endpoint: for a phone, assigned or not.
         peer: for the address that the call's FastAGI connection comes from, which is a PBX.
     """
 
@@ -61,13 +61,13 @@ class Limits:
         """Return under which names an attempt is counted, and how often each may be wrong.
 
         Parameters:
-            supervisor: the id, or None for a phone of nobody.
+            supervisor: the id, or None for an unassigned phone.
             endpoint: the phone.
             peer: the address of the PBX.
         """
         phone, pbx = key(Locked.ENDPOINT, endpoint), key(Locked.PEER, peer_name(peer))
         if supervisor is None:
-            # As early as a supervisor would be: otherwise the lock-out would tell whose phones are nobody's.
+            # As early as a supervisor would be: otherwise the lock-out would reveal which phones are unassigned.
             return {phone: min(self.endpoint, self.supervisor, key=lambda limit: limit.after), pbx: self.peer}
         return {key(Locked.SUPERVISOR, supervisor): self.supervisor, phone: self.endpoint, pbx: self.peer}
 
@@ -103,13 +103,13 @@ class LockOutStore(Protocol):
     def change(
         self, who: Sequence[str], decide: Callable[[Mapping[str, LockOut]], Mapping[str, LockOut]]
     ) -> Mapping[str, LockOut]:
-        """Read these lock-outs, let somebody decide, and put what was decided in their place. May block.
+        """Read these lock-outs, decide, and store the result in their place. May block.
 
-        Nobody else reads or writes one of them meanwhile, on whatever server.
+        No other server or thread reads or writes one of them meanwhile.
 
         Parameters:
-            who: the names.
-            decide: gets those that are on record and returns those that shall be; one that is missing is removed.
+            who: the names to read and write.
+            decide: gets those that are on record and returns the new ones; one that it leaves out is removed.
                 Pure: it may be called again.
 
         Returns:
@@ -149,7 +149,7 @@ def peer_name(address: str) -> str:
 
 
 def kind_of(who: str) -> Locked:
-    """Return what a name is of."""
+    """Return what kind of thing a name stands for."""
     return Locked(who.partition(":")[0])
 
 
@@ -166,5 +166,5 @@ def counted(before: Mapping[str, LockOut], limits: Mapping[str, Limit], now: flo
 
 
 def locked(found: Mapping[str, LockOut], now: float) -> Mapping[Locked, float]:
-    """Return what is locked at this moment, each until when (seconds since 1970)."""
+    """Return what is locked now, each until when (seconds since 1970)."""
     return {kind_of(who): lock_out.until for who, lock_out in found.items() if lock_out.until > now}

@@ -23,9 +23,9 @@ class PinRecord:
     """What is kept of a supervisor's PIN.
 
     Parameters:
-        hash: the argon2id record; None when there is no PIN, and nobody can give it.
-        made: when the PIN was chosen, seconds since 1970; None when that is not known.
-        must_change: somebody asked for another one.
+        hash: the argon2id record; None if there is no PIN, so that none is accepted.
+        made: when the PIN was chosen, in seconds since 1970; None if that is not known.
+        must_change: whether an administrator asked for another one.
     """
 
     hash: str | None
@@ -41,7 +41,7 @@ class PinStore(Protocol):
     """Where PINs are kept when people live in the database. Both methods may block."""
 
     def read(self, supervisor_id: str) -> PinRecord | None:
-        """Return what is kept at this moment, or None when there is no such supervisor.
+        """Return what is kept now, or None if there is no such supervisor.
 
         Raises:
             StateUnavailable: that is not known.
@@ -54,12 +54,12 @@ class PinStore(Protocol):
         Parameters:
             supervisor_id: whose it is.
             before: what is there.
-            after: what shall be.
-            by: who does it, for the audit.
-            at: now, seconds since 1970.
+            after: what takes its place.
+            by: who changes it, for the audit.
+            at: now, in seconds since 1970.
 
         Returns:
-            False when it is another one by now, which then stays.
+            False if the record was changed meanwhile; it then stays.
 
         Raises:
             StateUnavailable: nothing was changed.
@@ -79,14 +79,13 @@ def make_hash(pin: str) -> str:
 
 
 def look(pin_hash: str | None, digits: str, costs: Set[Cost]) -> bool:
-    """Compare keyed digits with a record, with the same work whosever it is. Call it in a thread.
+    """Compare keyed digits with a record, with the same work for every caller. Call it in a thread.
 
-    Somebody without a record, a phone that nobody is assigned to, and a record of other parameters than the rest must
-    not be told apart by time. So each look does all the work that any look takes: a record of every cost, one of
-    which may be their own.
+    A supervisor without a record, an unassigned phone, and a record with other parameters must not be told apart by
+    time. So each check does all the work that any check takes: a record of every cost, one of which may be their own.
 
     Parameters:
-        pin_hash: the record; None when there is none.
+        pin_hash: the record; None if there is none.
         digits: as they were keyed in.
         costs: of all records in force.
     """
@@ -109,7 +108,7 @@ def matches(pin_hash: str, digits: str) -> bool:
 
 
 def is_old(pin_hash: str) -> bool:
-    """Say whether the record was made with other parameters than a new one would be."""
+    """Return whether the record was made with other parameters than a new one would be."""
     try:
         return _hasher.check_needs_rehash(pin_hash)
     except ValueError:

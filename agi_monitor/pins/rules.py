@@ -12,10 +12,10 @@ MIN_DIGITS = 4
 MAX_DIGITS = 16
 
 MIN_NUMBER = 3
-"""Digits of somebody's own number that are looked for; fewer stand in any PIN by chance."""
+"""How many digits of one's own number are looked for; fewer may be in any PIN by accident."""
 
 MORE_DIGITS = 2
-"""A PIN that is an own number and up to so many more digits is guessed by adding them."""
+"""A PIN that is one's own number plus up to this many digits is guessed by adding them."""
 
 COMMON = frozenset(
     {
@@ -31,7 +31,7 @@ COMMON = frozenset(
 
 
 class Weakness(StrEnum):
-    """Why a PIN is not taken. The words are for whoever chose it; they never hold a digit of it."""
+    """Why a PIN is refused. The words are for the person who chose it; they never contain a digit of it."""
 
     NO_DIGITS = "no_digits"
     SHORT = "short"
@@ -89,7 +89,7 @@ class PinRules:
 
 
 def numbers_of(endpoints: Iterable[str]) -> frozenset[str]:
-    """Return the numbers of somebody's own phones: the digits in the names of their endpoints."""
+    """Return the numbers of a supervisor's phones: the digits in the names of their endpoints."""
     found = (number for endpoint in endpoints for number in re.findall(r"[0-9]+", endpoint.partition("/")[2]))
     return frozenset(number for number in found if len(number) >= MIN_NUMBER)
 

@@ -8,19 +8,19 @@ from typing import Any, Protocol
 
 
 class Wait(Protocol):
-    """One wait of one call. What awaits it goes on after ``over``; a call that ends meanwhile raises there."""
+    """One wait of one call. It ends with ``over``; a call that ends meanwhile raises where it waits."""
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Wait for it."""
         ...
 
     def over(self) -> None:
-        """Let whoever waits go on. Does nothing for a call that has ended."""
+        """End the wait. Does nothing for a call that has ended."""
         ...
 
 
 class Turns:
-    """So many at once, and everybody else in the order in which they came.
+    """A limited number of turns at once; the others wait in the order in which they came.
 
     Parameters:
         size: how many have a turn at the same time.
@@ -50,7 +50,7 @@ class Turns:
             raise
 
     def leave(self) -> None:
-        """Give the turn to whoever has waited longest."""
+        """Give the turn to the one that has waited longest."""
         if self._waiting:
             self._waiting.popleft().over()
         else:
@@ -81,7 +81,7 @@ class Progress:
                 self._waiting.remove(wait)
 
     def made(self) -> None:
-        """Something has happened."""
+        """Wake everything that waits."""
         self.number += 1
         waiting, self._waiting = self._waiting, []
         for wait in waiting:

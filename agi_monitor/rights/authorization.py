@@ -27,7 +27,7 @@ class Effect(StrEnum):
 
 
 class Obstacle(StrEnum):
-    """Why a rule about this supervisor and this agent does not apply, or why nobody knows whether it does."""
+    """Why a rule about this supervisor and this agent does not apply, or why that is not known."""
 
     OTHER_MODE = "other_mode"
     NO_SCAN = "no_scan"
@@ -68,7 +68,7 @@ WORDS: Mapping[Obstacle, str] = {
 """For the audit and the administrator."""
 
 UNKNOWN = frozenset(obstacle for obstacle in Obstacle if obstacle.endswith("_unknown"))
-"""With no other obstacle than these, nobody knows whether a rule applies."""
+"""If these are the only obstacles, it is not known whether a rule applies."""
 
 
 class Standing(StrEnum):
@@ -82,19 +82,19 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpyAsk:
-    """What is asked, and what is known of it. None is what is not known.
+    """What is asked, and what is known about it. None means not known.
 
     Parameters:
         supervisor: who asks.
         agent: whose call.
         mode: how.
-        scan: whether the scan came to this agent, and not the supervisor's own choice.
+        scan: whether the scan reached this agent, rather than the supervisor's own choice.
         at: when, with its offset.
         queue: that gave the call to the agent; empty for a call of no queue.
         direction: of the call, as the agent sees it.
         reason: whether the supervisor gave a reason.
-        listeners: others who hear the call already.
-        heard_seconds: so long this supervisor has been hearing this call; 0 to begin with.
+        listeners: how many others already hear the call.
+        heard_seconds: how long this supervisor has been hearing this call; 0 at the start.
     """
 
     supervisor: Supervisor
@@ -127,9 +127,9 @@ class Terms:
     """On which terms a rule allows.
 
     Parameters:
-        reason_required: the supervisor has to give a reason.
-        max_minutes: so long one supervisor may hear one call; None for no end.
-        max_listeners: so many may hear one call, this supervisor included; None for any number.
+        reason_required: whether the supervisor must give a reason.
+        max_minutes: how long one supervisor may hear one call; None for no limit.
+        max_listeners: how many may hear one call, this supervisor included; None for any number.
     """
 
     reason_required: bool = False
@@ -172,17 +172,17 @@ class Rule:
         return self.modes | {Mode.LISTEN} if self.effect is Effect.ALLOW else frozenset(Mode)
 
     def names_supervisor(self, supervisor: Supervisor) -> bool:
-        """Say whether the supervisor is one of those this rule speaks of."""
+        """Return whether the rule applies to this supervisor."""
         return not self.supervisors.isdisjoint({ALL, supervisor.id, *supervisor.groups})
 
     def names_agent(self, agent: Agent) -> bool:
-        """Say whether the agent is one of those this rule speaks of."""
+        """Return whether the rule applies to this agent."""
         return not self.agents.isdisjoint({ALL, agent.extension, *agent.groups}) or any(
             fits(name, agent.digits) for name in self.agents if is_pattern(name)
         )
 
     def obstacles(self, request: SpyAsk) -> tuple[Obstacle, ...]:
-        """Say everything because of which this rule does not, or may not, apply to a request.
+        """Return every reason why this rule does not, or may not, apply to a request.
 
         The supervisor and the agent are those it speaks of.
         """
@@ -196,7 +196,7 @@ class Rule:
         return tuple(obstacle for obstacle in found if obstacle is not None)
 
     def standing(self, request: SpyAsk) -> Standing:
-        """Say whether this rule applies to a request by a supervisor, on an agent, it speaks of."""
+        """Return whether this rule applies to a request by a supervisor, and for an agent, that it names."""
         if self.when is None and self.calls is None and self.terms is None and request.mode in self.modes:
             return Standing.APPLIES
         return standing(self.obstacles(request))
@@ -212,7 +212,7 @@ class Rule:
 
 
 def standing(obstacles: Iterable[Obstacle]) -> Standing:
-    """Say what obstacles come to: one that is certain outweighs all that nobody knows."""
+    """Return what obstacles amount to: a certain one outweighs all uncertain ones."""
     found = set(obstacles)
     if not found:
         return Standing.APPLIES
@@ -408,14 +408,14 @@ def _because(rule: Rule, request: SpyAsk) -> str:
 
 
 def in_words(obstacles: Iterable[Obstacle]) -> str:
-    """Say obstacles for people: those that are certain, or else what is not known."""
+    """Return obstacles as text: those that are certain, or else what is not known."""
     found = tuple(obstacles)
     certain = [obstacle for obstacle in found if obstacle not in UNKNOWN]
     return ", ".join(WORDS[obstacle] for obstacle in certain or found)
 
 
 def decide(rules: Iterable[Rule], supervisor: Supervisor, agent: Agent, mode: Mode) -> Allowed | Refusal:
-    """Decide a request of which nothing more is known. Whoever decides often keeps ``Rights``.
+    """Decide a request about which nothing more is known. To decide often, keep ``Rights``.
 
     Returns:
         As ``Rights.decide``.

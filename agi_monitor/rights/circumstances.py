@@ -10,16 +10,16 @@ from agi_monitor.model import Direction
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What is known of a request. None is what is not known.
+    """What is known about a request. None means not known.
 
     Parameters:
-        scan: whether the scan came to the agent.
+        scan: whether the scan reached the agent.
         at: when.
         queue: that gave the call to the agent; empty for a call of no queue.
         direction: of the call, as the agent sees it.
         reason: whether the supervisor gave a reason.
-        listeners: others who hear the call already.
-        heard_seconds: so long this supervisor has been hearing the call.
+        listeners: how many others already hear the call.
+        heard_seconds: how long this supervisor has been hearing the call.
     """
 
     scan: bool | None = None

@@ -30,7 +30,7 @@ class Near:
 
     Parameters:
         rule: the rule.
-        obstacles: why it does not apply, or why nobody knows; none when it applies.
+        obstacles: why it does not apply, or why that is not known; empty if it applies.
     """
 
     rule: Rule

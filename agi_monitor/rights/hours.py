@@ -28,9 +28,9 @@ class Timing(StrEnum):
     """How a moment stands to the hours and dates of a rule."""
 
     WITHIN = "within"
-    """The rule holds."""
+    """The rule applies."""
     OTHER_HOUR = "other_hour"
-    """It is none of the hours."""
+    """It is outside the hours."""
     OTHER_DATE = "other_date"
     """The hour is right, the date is not."""
 
@@ -78,7 +78,7 @@ class Dates:
     last: tuple[int, ...]
 
     def hold(self, day: date) -> bool:
-        """Say whether this day is one of them."""
+        """Return whether this day is one of them."""
         known = (day.year, day.month, day.day)[-len(self.first) :]
         if self.first <= self.last:
             return self.first <= known <= self.last
@@ -102,13 +102,13 @@ class When:
     not_on: tuple[Dates, ...] = ()
 
     def timing(self, at: datetime) -> Timing:
-        """Say whether the rule holds at a moment.
+        """Return whether the rule applies at a moment.
 
         Parameters:
             at: with its offset.
 
         Raises:
-            ValueError: the moment has no offset, so nobody knows which it is.
+            ValueError: the moment has no offset, so it is ambiguous.
         """
         if at.utcoffset() is None:
             raise ValueError("the moment has no offset")

@@ -18,12 +18,12 @@ _CLASSES = {digit: (digit, *(name for name, digits in _FITS.items() if digit in 
 
 
 def is_pattern(name: str) -> bool:
-    """Say whether a name in a rule is a pattern."""
+    """Return whether a name in a rule is a pattern."""
     return name.startswith("_")
 
 
 def fits(pattern: str, extension: str) -> bool:
-    """Say whether an extension is one of those that a pattern means."""
+    """Return whether a pattern matches an extension."""
     wanted = pattern[1:].upper()
     signs = wanted.removesuffix(".")
     length_fits = len(extension) == len(signs) if signs == wanted else len(extension) > len(signs)

@@ -236,7 +236,7 @@ NUMBERS: tuple[Number, ...] = (
     Number(
         "agi_monitor_refusals_total",
         COUNTER,
-        "Requests that were told no, by the refusal's reason.",
+        "Requests that were refused, by the reason.",
         ("reason",),
         lambda readings, facts: facts.refused,
     ),
@@ -348,7 +348,7 @@ NUMBERS: tuple[Number, ...] = (
     Number(
         "agi_monitor_index_differences_total",
         COUNTER,
-        "What the lists said otherwise than the live picture. It should not grow.",
+        "Differences between the lists and the live picture. It should not grow.",
         ("node",),
         _pbx(lambda pbx: pbx.differences),
     ),

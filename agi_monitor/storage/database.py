@@ -31,17 +31,17 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 """What SQLite makes beside its file."""
 
 BUSY_SECONDS = 5.0
-"""So long a statement waits for another program that writes, before it is an error."""
+"""How long a statement waits for another program that writes, before it is an error."""
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
-"""A server that answers nothing for so long is treated as gone: nobody waits for it in silence."""
+"""A database server that is silent for this long is treated as gone: no call waits for it any longer."""
 
 VAIN_SECONDS = 1.0
-"""Whoever waited longer than this for an error has waited in vain."""
+"""A call that waited longer than this for an error has waited in vain."""
 
 REST_SECONDS = 2.0
-"""So long nobody asks again then: those who come meanwhile would wait for one another, each of them in vain."""
+"""How long no one asks again after that: calls that come meanwhile would wait for one another, each in vain."""
 
 UPGRADE_LOCK = 4_573_222
 """Names the lock of PostgreSQL that two servers agree on while one of them changes the tables."""
@@ -60,7 +60,7 @@ KEPT = (
 """The only trigger that is ours, as ``migrations`` makes it."""
 
 KEPT_CHECK = "CHECK (failures >= 0)"
-"""The only condition that is ours, likewise."""
+"""The only condition that is ours."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -70,17 +70,17 @@ class Database:
 
     Parameters:
         url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
-        clock: seconds, of a clock that nobody sets.
+        clock: seconds, of a monotonic clock.
 
     Raises:
-        StateUnavailable: it is no such address, or the driver is not installed.
+        StateUnavailable: it is not such an address, or the driver is not installed.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._rests_until = -math.inf
         self._in_vain = ""
-        """What was said when somebody waited in vain."""
+        """The last error after a wait in vain."""
         try:
             self.url = _with_driver(make_url(url))
             self._engine = _engine(self.url)
@@ -107,7 +107,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Do several things or none of them; nobody else's come between.
+        """Do several things or none of them; no other transaction comes between them.
 
         Raises:
             StateUnavailable: the database could not do it, and nothing was changed.
@@ -206,7 +206,7 @@ class Database:
         return as_owner_of(Path(str(self.url.database)).absolute().parent)
 
     def _look_at_files(self) -> None:
-        """Refuse what SQLite would open although it is a link, a FIFO or somebody else's file under another name."""
+        """Refuse what SQLite would open although it is a link, a FIFO or another user's file under another name."""
         path = Path(str(self.url.database)).absolute()
         try:
             with Folder.at(path.parent) as folder:
@@ -221,13 +221,13 @@ class Database:
             raise StateUnavailable(f"{error.filename or self.shown}: {error.strerror}") from None
 
     def _look_at_schema(self, connection: Connection) -> None:
-        """Refuse what does something else than a table when it is read or written.
+        """Refuse anything that does more than a table when it is read or written.
 
-        The file may belong to somebody else than its reader, such as root: a view under the name of a table is a
-        program of theirs, which need not end, and so is every expression in a table. A single call of a function
+        The reader, such as root, may not be the owner of the file: a view under the name of a table is a program of
+        the owner's, which need not end, and so is every expression in a table. A single call of a function
         may take hours, and counts as one step.
         """
-        for query in (_PROGRAMS, _EXPRESSIONS):  # what is no table has no columns that could be asked for
+        for query in (_PROGRAMS, _EXPRESSIONS):  # anything but a table has no columns that could be asked for
             found = connection.execute(query).first()
             if found is not None:
                 raise StateUnavailable(
@@ -254,7 +254,7 @@ class Database:
             ) from None
         try:
             os.close(handle)
-            # The journal stays as it is chosen here; chosen later, it would be refused while somebody else writes.
+            # The journal stays as chosen here; a later choice would be refused while another program writes.
             with contextlib.closing(sqlite3.connect(temporary)) as made:
                 made.execute("PRAGMA journal_mode = WAL")
             with contextlib.suppress(FileExistsError):
@@ -291,7 +291,7 @@ def _engine(url: URL) -> Engine:
         return create_engine(
             url, connect_args=arguments, pool_pre_ping=True, pool_size=2, pool_timeout=10, hide_parameters=True
         )
-    # A new connection each time: one that is kept would go on writing into a file that somebody has moved away.
+    # A new connection each time: one that is kept would keep writing into a file that was moved away.
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
@@ -317,7 +317,7 @@ def _engine(url: URL) -> Engine:
 
 
 class _Steps:
-    """How much work one statement has been. Somebody else's file may make it endless."""
+    """How much work one statement has done. Another user's file may make it endless."""
 
     def __init__(self) -> None:
         self.done = 0

@@ -20,14 +20,14 @@ ENDS_LOCK = 4_573_224
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Somebody was let try again.
+    """A lock-out was ended by command.
 
     Parameters:
         number: counts all ends.
-        at: when.
-        by: who said so.
+        at: when it was ended.
+        by: who ended it.
         who: as ``lock_outs.key``.
-        failures: wrong PINs that were forgotten.
+        failures: how many wrong PINs were forgotten.
     """
 
     number: int
@@ -67,18 +67,18 @@ class LockOutTable:
         return before
 
     def end(self, who: Sequence[str], by: str, at: datetime) -> Mapping[str, LockOut]:
-        """Forget the wrong PINs of these names, and keep who said so. Returns what was forgotten.
+        """Forget the wrong PINs of these names, and record who said so. Returns what was forgotten.
 
         Parameters:
             who: names, as ``lock_outs.key`` makes them.
-            by: who lets them try again.
+            by: who ends the lock-outs.
             at: now.
 
         Raises:
             StateUnavailable: nothing was changed.
         """
         with self._database.transaction() as connection:
-            # Rows come into sight in the order of their numbers: whoever has seen one has seen all before it.
+            # Rows become visible in the order of their numbers: a reader who has seen one has seen all before it.
             self._database.lock(connection, ENDS_LOCK)
             self._take(connection, who)
             rows = connection.execute(select(lock_out).where(lock_out.c.who.in_(who)).order_by(lock_out.c.who))
@@ -93,7 +93,7 @@ class LockOutTable:
         return before
 
     def ends_since(self, number: int) -> tuple[Ended, ...]:
-        """Return who was let try again behind this number.
+        """Return the lock-outs that were ended after this number.
 
         Raises:
             StateUnavailable: that cannot be read.
@@ -115,7 +115,7 @@ class LockOutTable:
             return int(connection.execute(select(func.coalesce(func.max(lock_out_end.c.id), 0))).scalar_one())
 
     def _take(self, connection: Connection, who: Sequence[str]) -> None:
-        """Let nobody else near these names until the end, whether they have a row or not."""
+        """Lock these names until the end, whether they have a row or not."""
         # In one order, so that two never wait for each other.
         for number in sorted(map(_number, who)):
             self._database.lock(connection, number)

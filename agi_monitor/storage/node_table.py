@@ -46,7 +46,7 @@ class NodeTable:
             row = connection.execute(columns.where(node.c.name == name)).one_or_none()
             if row is not None:
                 return Noted(*row)
-            # Whoever comes later does not repeat what the audit of others has.
+            # A node that comes later does not repeat what the audits of others have.
             is_first = connection.execute(select(func.count()).select_from(node)).scalar_one() == 0
             last = [
                 0 if is_first else connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()

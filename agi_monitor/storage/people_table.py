@@ -1,4 +1,4 @@
-"""People and rules in the store. Whoever changes them says who they are, and every change leaves a row of its own."""
+"""People and rules in the store. Every change names who made it, and leaves a row of its own."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Made:
 
     Parameters:
         number: counts all changes.
-        at: when.
+        at: when it was made.
         by: who made it.
-        change: what.
+        change: what was changed.
     """
 
     number: int
@@ -61,37 +61,37 @@ class PeopleTable:
         self._database = database
 
     def load(self) -> People:
-        """Return everybody and all rules.
+        """Return all people and rules.
 
         Raises:
-            StateUnavailable: they cannot be read, or somebody has put something else into the tables.
+            StateUnavailable: they cannot be read, or the tables hold something that is not ours.
         """
         return self.read()[1]
 
     def read(self) -> tuple[int, People]:
-        """Return the number of the last change, and everybody exactly as of it.
+        """Return the number of the last change, and all people and rules exactly as of it.
 
         Raises:
-            StateUnavailable: they cannot be read, or somebody has put something else into the tables.
+            StateUnavailable: they cannot be read, or the tables hold something that is not ours.
         """
         with self._database.transaction() as connection:
             # PostgreSQL shows each statement what was committed before it: a change could come between two of them.
             self._database.lock(connection, PEOPLE_LOCK)
             number = _last_change(connection)
             rows = _People.read(connection)
-        # Checked outside: it takes a second for ten thousand, and SQLite lets nobody else write meanwhile.
+        # Checked outside: it takes a second for ten thousand, and SQLite lets no one else write meanwhile.
         return number, self._checked(rows)
 
     def change(self, by: str, at: datetime, edit: Callable[[People], People]) -> tuple[Change, ...]:
-        """Change people, all of it or nothing, and return what is another now.
+        """Change people, all or nothing, and return what has changed.
 
         Parameters:
-            by: who does.
+            by: who makes the change.
             at: now.
-            edit: returns what shall be, of what is. Nobody else changes anything meanwhile.
+            edit: returns the new people, given the present ones. No one else changes anything meanwhile.
 
         Raises:
-            ConfigError: what shall be has mistakes; each is named.
+            ConfigError: the new people have mistakes; each is named.
             StateUnavailable: it cannot be written.
         """
         with self._database.transaction() as connection:
@@ -116,7 +116,7 @@ class PeopleTable:
             return _last_change(connection)
 
     def changes_since(self, number: int) -> tuple[Made, ...]:
-        """Return the changes behind this one.
+        """Return the changes after this one.
 
         Raises:
             StateUnavailable: they cannot be read.
@@ -249,10 +249,10 @@ def _write_rules(connection: Connection, rules: Iterable[RuleEntry]) -> None:
 
 
 def one_supervisor(connection: Connection, supervisor_id: str) -> People:
-    """Return one supervisor, as if there were nobody else.
+    """Return one supervisor, as if there were no others.
 
     Raises:
-        StateUnavailable: somebody has put something else into the tables.
+        StateUnavailable: the tables hold something that is not ours.
     """
     row = connection.execute(select(supervisor).where(supervisor.c.id == supervisor_id)).mappings().one_or_none()
     if row is None:

@@ -24,7 +24,7 @@ class PinTable:
         self._database = database
 
     def read(self, supervisor_id: str) -> PinRecord | None:
-        """Return what is kept at this moment, or None when there is no such supervisor.
+        """Return what is kept now, or None if there is no such supervisor.
 
         Raises:
             StateUnavailable: that is not known.
@@ -35,7 +35,7 @@ class PinTable:
         return None if row is None else PinRecord(row.pin, row.pin_set, row.pin_must_change)
 
     def replace(self, supervisor_id: str, before: PinRecord, after: PinRecord, by: str, at: float) -> bool:
-        """Put another record in the place of this one, unless it is another one by now. It is a change of people.
+        """Replace this record by another, unless it was changed meanwhile. It counts as a change of people.
 
         Raises:
             StateUnavailable: nothing was changed.

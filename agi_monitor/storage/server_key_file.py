@@ -1,4 +1,4 @@
-"""What makes a server the same one through all its runs: a name nobody else has, and a key that signs grants."""
+"""What identifies a server through all its runs: a name that no other has, and a key that signs grants."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ class StateFolder:
     def running(self) -> int | None:
         """Return the process id of the server that uses the folder, or None.
 
-        It is the process that holds the lock, as the kernel says. What the file says is not asked: whoever may write
-        it could have any process signalled.
+        It is the process that holds the lock, as the kernel says. What the file says is not used: a user who may
+        write it could have any process signalled.
         """
         try:
             with Folder.at(self._directory) as folder:

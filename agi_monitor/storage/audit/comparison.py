@@ -92,7 +92,7 @@ class Comparison:
     """Two places, counted. Use it with ``with``: the temporary database goes at the end."""
 
     def __init__(self) -> None:
-        # Without a name it is a file of its own that nobody else can open, and is removed when it is closed.
+        # Without a name it is a file of its own that no other program can open, and is removed when it is closed.
         self._database = sqlite3.connect("", isolation_level=None)
         self.counts = (Counts(), Counts())
 

@@ -19,7 +19,7 @@ from agi_monitor.files.folder import MAX_ATTEMPTS, Folder, Unfit
 from agi_monitor.storage.audit.head_file import HEAD_FILE, HeadFile, KnownHead
 
 TAIL_BYTES = 1_048_576
-"""So much of the end of a file is looked at to find where the chain goes on. A record has less than 2 KiB."""
+"""How much of the end of a file is read to find where the chain continues. A record has less than 2 KiB."""
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class AuditFile:
     Parameters:
         path: the file; made when it is not there, its folder must be.
         state: the folder that the end of the chain is remembered in. Without it, the file itself says where the chain
-            goes on, and a new file begins a new one.
+            continues, and a new file begins a new one.
         signer: signs checkpoints; without it there are none.
     """
 
@@ -50,7 +50,7 @@ class AuditFile:
         """What a failed write left behind could not be taken back."""
         self._lock = AuditLock(path)
         self._is_refused = False
-        """Somebody else writes to it: not one record of ours may come between theirs."""
+        """Another server writes to it: not one record of ours may come between its records."""
 
     def take(self) -> None:
         """Keep other servers from this file until ``close``.
@@ -72,7 +72,7 @@ class AuditFile:
             self._write(lambda chain, torn: chain.checkpoint(at, torn, due=due))
 
     def close(self, at: datetime) -> None:
-        """Sign what is not signed, and note that nothing comes behind it. Raises nothing: the records are on disk.
+        """Sign what is not signed, and note that nothing comes after it. Raises nothing: the records are on disk.
 
         Parameters:
             at: now.
@@ -144,7 +144,7 @@ class AuditFile:
     def _resumed(self, handle: int, size: int, torn: bytes) -> Chain:
         """The chain as an earlier run left it.
 
-        What is remembered counts more than what the file says: when somebody cut the file, the gap stays to be seen.
+        What is remembered counts more than what the file says: if the file was cut, the gap remains visible.
         """
         known = None if self._head_file is None else self._head_file.read()
         tail = _records_at_end(handle, size)
@@ -158,7 +158,7 @@ class AuditFile:
             if size and last != head:
                 log.error("audit_file_changed", path=str(self._path), record=last.seq, expected=head.seq)
         if self._head_file is not None:
-            # From now on records may come behind it.
+            # From now on records may come after it.
             self._head_file.replace(KnownHead(head, closed=False))
         return Chain(head, self._signer)
 
@@ -191,13 +191,13 @@ class AuditLock:
         """Lock it.
 
         Raises:
-            AuditUnavailable: somebody else has it, or it cannot be made.
+            AuditUnavailable: another process has it, or it cannot be made.
         """
         if not self.try_to_take():
             raise AuditUnavailable(f"{self._audit}: another agi-monitor writes to this file")
 
     def try_to_take(self) -> bool:
-        """Lock it. Returns False when somebody else has it.
+        """Lock it. Returns False if another process has it.
 
         Raises:
             AuditUnavailable: it cannot be made.
@@ -208,7 +208,7 @@ class AuditLock:
                 for _ in range(MAX_ATTEMPTS):
                     self._handle = folder.open(self._path.name, os.O_RDONLY | os.O_CREAT, 0o644)
                     fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    # A file that was removed or replaced since it was opened locks nobody out.
+                    # A file that was removed or replaced since it was opened locks no one out.
                     found, mine = folder.status(self._path.name), os.fstat(self._handle)
                     if found is not None and (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino):
                         return True
@@ -222,7 +222,7 @@ class AuditLock:
             raise AuditUnavailable(f"{self._audit}: the audit cannot be written: {error.strerror}") from error
 
     def release(self) -> None:
-        """Let somebody else have it."""
+        """Let another process have it."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
@@ -236,7 +236,7 @@ def _unfinished(handle: int, size: int) -> bytes:
 
 
 def _records_at_end(handle: int, size: int) -> list[Record]:
-    """The records at the end of the file, up to the first line from there that is none."""
+    """The records at the end of the file, back to the last line that is not one."""
     found: list[Record] = []
     for line in reversed(_tail(handle, size).split(b"\n")[:-1]):
         record = read(line)
@@ -248,7 +248,7 @@ def _records_at_end(handle: int, size: int) -> list[Record]:
 
 
 def _lead_on(head: Head, tail: list[Record]) -> bool:
-    """Whether the records go on behind this one without a gap."""
+    """Whether the records continue after this one without a gap."""
     for record in tail:
         if record.first > head.seq:
             if record.first != head.seq + 1 or record.prev != head.hash:

@@ -27,8 +27,8 @@ class KnownHead:
     """What is known of the end of the chain.
 
     Parameters:
-        head: records up to here are on disk.
-        closed: the server has stopped, and none came behind it.
+        head: the last record that is on disk.
+        closed: whether the server has stopped, and none came after it.
     """
 
     head: Head

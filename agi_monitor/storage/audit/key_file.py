@@ -1,4 +1,5 @@
-"""The key that signs the checkpoints of the audit: made once, readable by nobody else. Its public half beside it."""
+"""The key that signs the checkpoints of the audit: made once, readable by its owner only. Its public half is next to
+it."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ PUBLIC_FILE = "audit-key.pub"
 
 
 MAX_BYTES = 1_048_576
-"""Of a file with keys: thousands of them."""
+"""The maximum size of a file with keys: thousands of them fit."""
 
 
 class AuditKey:
@@ -48,7 +49,7 @@ def audit_key(directory: Path, *, make: bool = True) -> AuditKey:
 
     Parameters:
         directory: the folder of the state.
-        make: only the server makes one; whoever else would, may be another user.
+        make: whether to make one; only the server does, because others may run as another user.
 
     Raises:
         StateUnavailable: it is there and cannot be used, or it cannot be written.

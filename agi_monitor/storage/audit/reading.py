@@ -24,26 +24,26 @@ from agi_monitor.errors import AuditUnavailable
 from agi_monitor.files.folder import Folder
 
 MAX_LINE = 1_048_576
-"""What is longer is no record; it is passed over and not kept in memory."""
+"""A longer line is not a record; it is skipped and not kept in memory."""
 
 MAX_PASSED = 64
 """MiB of such lines in one file: a file of nothing but zeros has no end that is worth waiting for."""
 
 MAX_STRANGE = 1_000_000
-"""Lines that are no JSON: more of them are not an audit."""
+"""Lines that are not JSON: a file with more of them is not an audit."""
 
 UNPACK_MEMORY = 100 * 1024 * 1024
 """Bytes that unpacking may take. ``xz -9`` makes what takes 65 MiB."""
 
 UNPACK_FREE = 64 * 1024 * 1024
 MAX_RATIO = 200
-"""What is unpacked may have so many bytes, and so many more for each packed one. Records have hashes, which cannot be
-packed: theirs have less than ten."""
+"""An unpacked file may have this many bytes, and this many more for each compressed one. Records have hashes, which
+cannot be compressed: they stay below ten."""
 
 BLOCK = 65_536
 
 PROGRESS_LINES = 2_000
-"""So often somebody is told how far it went."""
+"""How often progress is reported."""
 
 PROBE_LINES = 5_000
 PROBE_RECORDS = 9
@@ -159,11 +159,11 @@ def _belongs(name: str, path: Path) -> bool:
 
 
 def regular(path: Path) -> BinaryIO:
-    """Open a file for reading that is no link and has no other name. It was found in the folder of the audit, where
-    another user may have put a link to what root alone reads.
+    """Open a file for reading, unless it is a link or has another name. It was found in the folder of the audit,
+    where another user may have put a link to a file that only root may read.
 
     Raises:
-        OSError: it is none, or may not be read.
+        OSError: it is not such a file, or may not be read.
     """
     with Folder.at(path.parent) as folder:
         return os.fdopen(folder.open(path.name, os.O_RDONLY), "rb")
@@ -244,7 +244,7 @@ def _first_of(path: Path, opens: Opens) -> int:
             found.append(record.first)
         if len(found) == PROBE_RECORDS or line.number == PROBE_LINES:
             break
-    # Not simply the first: it may be the one that somebody moved.
+    # Not simply the first: it may be the one that was moved.
     return median_low(found) if found else 0
 
 
@@ -351,7 +351,7 @@ def opened(raw: BinaryIO, path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
 def rows(
     paths: Iterable[Path], progress: Progress | None = None, *, opens: Opens = regular
 ) -> Iterator[tuple[Line, dict[str, object] | None]]:
-    """Read all records of several files, each with its line; None where the line is no JSON object.
+    """Read all records of several files, each with its line; None if the line is not a JSON object.
 
     Parameters:
         paths: of the files.

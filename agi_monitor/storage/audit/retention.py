@@ -1,4 +1,4 @@
-"""Takes old records out of the audit. A signed line stays in their place, so that the chain goes on through it."""
+"""Takes old records out of the audit. A signed line takes their place, so that the chain continues through it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import audit_record
 
 AT_ONCE = 10_000
-"""So many records of the database go in one transaction, so that its writers need not wait long."""
+"""How many records of the database are removed in one transaction, so that its writers need not wait long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Order:
     """What is to be removed.
 
     Parameters:
-        before: only what happened before.
-        holds: what one of these wants stays, however old.
-        by: who says so.
-        why: in a few words.
+        before: only records from before this time.
+        holds: records that match one of these stay, however old.
+        by: who removes them.
+        why: the reason, in a few words.
         at: now.
         is_signed: whether the signature of a line that stands for removed records counts; see ``signed_by``.
     """
@@ -94,7 +94,7 @@ class _Span(NamedTuple):
 
 @dataclass(slots=True)
 class _Removed:
-    """Records that follow one another and go.
+    """Records that follow one another and are removed.
 
     Parameters:
         first: of them.
@@ -102,8 +102,8 @@ class _Removed:
         count: how many records there are in it.
         since: when the first of them happened.
         until: when the last one did.
-        rows: how many lines it is.
-        lines: as they stand there, as long as all of them were removed before.
+        rows: how many lines they are.
+        lines: as written, as long as each stands for records that were removed before.
     """
 
     first: Record
@@ -116,7 +116,7 @@ class _Removed:
 
 
 def retain(path: Path, order: Order, signer: Signer | None, seen: Seen) -> Outcome:
-    """Remove what is to be removed from one file. Nobody may write to it at the same time.
+    """Remove the old records from one file. No other process may write to it at the same time.
 
     Parameters:
         path: the file; it is replaced as a whole.
@@ -125,7 +125,7 @@ def retain(path: Path, order: Order, signer: Signer | None, seen: Seen) -> Outco
         seen: what was verified.
 
     Raises:
-        AuditUnavailable: the file cannot be read or replaced, is not what was verified, or is no chain. Nothing
+        AuditUnavailable: the file cannot be read or replaced, is not what was verified, or is not a chain. Nothing
             changed.
     """
     outcome = Outcome(str(path))
@@ -151,7 +151,7 @@ def retain(path: Path, order: Order, signer: Signer | None, seen: Seen) -> Outco
 
 
 def retain_stored(database: Database, node: str, order: Order, signer: Signer | None, seen: Seen) -> Outcome:
-    """Remove what is to be removed from the audit of one node in the database. Its servers may write meanwhile.
+    """Remove the old records from the audit of one node in the database. Its servers may write meanwhile.
 
     Parameters:
         database: where it is.
@@ -161,7 +161,8 @@ def retain_stored(database: Database, node: str, order: Order, signer: Signer | 
         seen: what was verified. What was written since is left alone.
 
     Raises:
-        AuditUnavailable: it is not what was verified, is no chain, or somebody else removed records at the same time.
+        AuditUnavailable: it is not what was verified, is not a chain, or another process removed records at the same
+            time.
         StateUnavailable: it cannot be read or written. What was removed before is replaced by its signed line.
     """
     outcome = Outcome(f"{database.shown}, node {node}")
@@ -269,7 +270,7 @@ class _Pass:
         outcome: what is counted.
         signer: signs the lines that stand for what is removed; None where nothing is written.
         target: where the audit goes that is left.
-        at_once: so many lines at most are replaced by one; None for any number.
+        at_once: how many lines at most are replaced by one; None for any number.
     """
 
     def __init__(

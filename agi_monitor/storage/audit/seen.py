@@ -44,7 +44,7 @@ class Seen:
 
         Parameters:
             lines: of the second reading.
-            grows: there may be more lines by now. They were not verified, and are left out.
+            grows: whether lines may have been added meanwhile. They were not verified, and are left out.
 
         Raises:
             AuditUnavailable: they are not the same.

@@ -5,8 +5,8 @@
     append(fact) --> arrived --> waits for the database --> the database
                          \\-----> waits for the file -----> the file
 
-What has happened waits where it cannot be written. What gates is in every place, or nothing has begun: when a place
-has it and another refuses it, both get it, and a record behind it that says so.
+What has happened waits where it cannot be written. A fact that gates is in every place, or nothing has begun: if one
+place has it and another refuses it, both get it, followed by a record that says so.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from agi_monitor.errors import AuditInDoubt, AuditUnavailable
 from agi_monitor.pins.guard import InThread
 
 MAX_WAITING = 10_000
-"""Facts that wait, 4 MiB. With so many the server takes no more calls, so few more can come."""
+"""Facts that wait, 4 MiB. Beyond this many the server takes no more calls, so few more can come."""
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class AuditSink(Protocol):
 
     @property
     def where(self) -> str:
-        """The place, for people."""
+        """The name of the place, for people."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class AuditSink(Protocol):
         """Keep others from writing there, where two writers would spoil it.
 
         Raises:
-            AuditUnavailable: somebody else has it, or it cannot be written.
+            AuditUnavailable: another server has it, or it cannot be written.
         """
         ...
 
@@ -161,7 +161,7 @@ class AuditSinks:
             place.sink.take()
 
     async def close(self, at: datetime) -> None:
-        """Sign what is not signed, and note that nothing comes behind it. Raises nothing: the records are on disk.
+        """Sign what is not signed, and note that nothing comes after it. Raises nothing: the records are on disk.
 
         Parameters:
             at: now.
@@ -220,7 +220,8 @@ class AuditSinks:
             done.append(place)
 
     def _withdraw(self, fact: Fact, entry: _Entry, done: list[_Place], *, in_doubt: bool = False) -> None:
-        """What gates was refused. Where somebody has it, or may have it, all get it, and that it came to nothing."""
+        """A fact that gates was refused. If a place has it, or may have it, all get it, and a record that it came to
+        nothing."""
         if not done and not in_doubt:
             return
         over = fact.withdrawn()

@@ -28,8 +28,8 @@ class Entry:
     """One line of an audit.
 
     Parameters:
-        content: as it stands there.
-        row: what it says; None when it is no record.
+        content: as written.
+        row: what it says; None if it is not a record.
     """
 
     content: bytes
@@ -40,7 +40,7 @@ class Source(Protocol):
     """Records."""
 
     def entries(self, selection: Selection, progress: reading.Progress | None = None) -> Iterator[Entry]:
-        """All that are wanted, and all that are none, in order.
+        """Return all wanted records, and all lines that are not records, in order.
 
         Raises:
             AuditUnavailable, StateUnavailable: they cannot be read.
@@ -89,7 +89,7 @@ class Files:
         Raises:
             AuditUnavailable: it cannot be read.
         """
-        # Before the files: what is written meanwhile comes behind it.
+        # Before the files: what is written meanwhile comes after it.
         known = None if state is None else _remembered(state / HEAD_FILE)
         heads = [*expect, *([] if known is None else [known.head])]
         verification = Verification(verifies, keys, heads, partial=partial)
@@ -150,7 +150,7 @@ class Table:
         Raises:
             AuditUnavailable, StateUnavailable: it cannot be read.
         """
-        # Before the rows: what is written meanwhile comes behind it.
+        # Before the rows: what is written meanwhile comes after it.
         kept = None if state is None else _remembered(state / head_file_name(self.database, node))
         found = page(self.database, node, None)
         begun = found.end
@@ -167,7 +167,7 @@ class Table:
             if verification.gave_up or not found.full:
                 break
             found = page(self.database, node, found.rows[-1].seq)
-        # The end is in the same transaction as each record: behind it there is none.
+        # The end is in the same transaction as each record: there is none after it.
         verdict = verification.finish(closed=begun is not None and found.end == begun)
         return _with(verdict, columns, [*_of_the_end(verdict, found.end, _clashes(heads))])
 

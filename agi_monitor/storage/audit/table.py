@@ -1,4 +1,4 @@
-"""The audit in the database: one chain for each node, whoever writes it, and never a record changed."""
+"""The audit in the database: one chain for each node, even with several writers, and no record is ever changed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class AuditTable:
         self._doubt: _Doubt | None = None
 
     def take(self) -> None:
-        """Nobody is kept away: the lock is in each transaction."""
+        """No one is kept away: the lock is in each transaction."""
 
     def write(self, body: bytes, at: datetime) -> None:
         """Put a record on disk; see ``audit_sinks.AuditSink``."""
@@ -90,7 +90,7 @@ class AuditTable:
         with contextlib.suppress(AuditUnavailable):
             self.checkpoint(at, due=False)
         if self._head_file is not None and self._chain is not None:
-            # The others of this node may go on, so it is not closed; but it is on disk then.
+            # The others of this node may continue, so it is not closed; but it is on disk then.
             with contextlib.suppress(OSError):
                 self._head_file.replace(KnownHead(self._chain.head, closed=False))
 
@@ -132,7 +132,7 @@ class AuditTable:
         return connection.execute(select(audit_record.c.line).where(*where)).scalar() == doubt.line
 
     def _locked(self, connection: Connection, remembered: Head) -> Chain:
-        """The chain as it is now; nobody else writes it before the transaction is over."""
+        """Return the chain as it is now; no one else writes it before the transaction is over."""
         of_node = {"node": self._node}
         row = connection.execute(_CHAIN, of_node).one_or_none()
         if row is None:
@@ -191,10 +191,10 @@ def _hash_of(line: str) -> str:
 
 
 def head_file_name(database: Database, node: str) -> str:
-    """Return the name of the file in the folder of the state that the end of a chain is remembered in.
+    """Return the name of the file in the state folder that remembers the end of a chain.
 
     Parameters:
-        database: another one has another end.
-        node: likewise.
+        database: each has its own end.
+        node: each has its own end.
     """
     return f"audit-head-{hashlib.sha256(f'{node}@{database.shown}'.encode()).hexdigest()[:12]}.json"

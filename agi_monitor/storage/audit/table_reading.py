@@ -14,7 +14,7 @@ from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import audit_chain, audit_record
 
 PAGE = 2_000
-"""So many records are read in one transaction."""
+"""How many records are read in one transaction."""
 
 PAGE_BYTES = 16 * 1024 * 1024
 """Fewer, when they have more bytes than this: what is in the database may be anything."""
@@ -86,10 +86,10 @@ def page(database: Database, node: str, after: int | None, span: Span = ALWAYS) 
         database: where they are.
         node: whose.
         after: the number of the last row that was read; None for the first page.
-        span: only what happened then.
+        span: only records from this time.
 
     Raises:
-        AuditUnavailable: a row is none of ours.
+        AuditUnavailable: a row is not one of ours.
         StateUnavailable: it cannot be read.
     """
     end: Head | None = None
@@ -121,7 +121,7 @@ def stored(database: Database, node: str, span: Span = ALWAYS) -> Iterator[Store
     Parameters:
         database: where they are.
         node: whose.
-        span: only what happened then.
+        span: only records from this time.
 
     Raises:
         StateUnavailable: it cannot be read.

@@ -17,7 +17,7 @@ from twisted.internet.base import DelayedCall
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Direction, Mode
 from agi_monitor.pbx.looks import CHECK_SECONDS
-from agi_monitor.rights.authorization import Allowed, Calls, Effect, SpyAsk, Rule, Terms
+from agi_monitor.rights.authorization import Allowed, Calls, Effect, Rule, SpyAsk, Terms
 from agi_monitor.rights.explain import explain
 from agi_monitor.rights.hours import When, hours
 from agi_monitor.supervision.grants import Grant, Place, SpyKind

@@ -11,6 +11,10 @@ only what the PBX says counts.
     nobody of those before                    it begins again, by a new decision; without a story it ends
     one alone, and another than last time     it begins again: ChanSpy would give the agent alone
     a protected phone                         it ends
+    the agent's channel is another one now    it ends: ChanSpy goes with the channel that it hears
+
+A supervisor who has joined the call, or taken it over, is on it like anybody else. The call that counts is the one
+that their own channel is in, and it is over when the PBX says so to that channel.
 """
 
 from __future__ import annotations
@@ -107,6 +111,12 @@ class Parties:
             found |= set() if isinstance(partners, Stale) else {partner.uniqueid for partner in partners}
         return frozenset(found)
 
+    def in_bridge(self, grant: Grant) -> bool:
+        """Return whether a supervisor has joined the call or taken it over: the call is where their own channel is,
+        and the PBX ends it for them when it is over."""
+        joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
+        return joined or grant.mode is Mode.TAKE_OVER
+
     def agent_is_elsewhere(self, grant: Grant) -> bool:
         """Return whether the agent's channel lives on in another call than the one that the supervisor is on: after a
         take-over (AgentLogin), or when an agent has left a joined call."""
@@ -116,12 +126,14 @@ class Parties:
         return own is not None and self._pbx.bridge_of(grant.spyee_uniqueid) != own
 
     def _talking_to(self, grant: Grant) -> frozenset[str] | None:
-        """Who talks to the agent, without supervisors of ours; None while that is not known."""
-        partners = self._pbx.partners_of(grant.spyee_uniqueid)
+        """Who talks to the agent, or to the supervisor who is on the call, without the agent and supervisors of ours;
+        None while that is not known."""
+        uniqueid = grant.spyer_uniqueid if self.in_bridge(grant) else grant.spyee_uniqueid
+        partners = self._pbx.partners_of(uniqueid)
         if isinstance(partners, Stale):
             return None
         supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
-        return frozenset(partner.uniqueid for partner in partners) - supervisors
+        return frozenset(partner.uniqueid for partner in partners) - supervisors - {grant.spyee_uniqueid}
 
     def follow_party(self, grant: Grant, *, settled: bool = False) -> None:
         """End the spy with the conversation, or begin it again where another party is on the call.
@@ -162,8 +174,8 @@ class Parties:
         only = watched.only_party
         if len(parties) == 1:
             watched.only_party = parties
-        if before is not None and parties.isdisjoint(before) and grant in self._grants.adopted():
-            self._under_way.begin(self._revoking.end(grant, OVER, ""))
+        if before is not None and parties.isdisjoint(before):
+            self._end_orphan(grant)
         if before is None or grant not in self._grants.granted():
             return
         if parties.isdisjoint(before) or (len(parties) == 1 and only is not None and parties != only):
@@ -182,19 +194,23 @@ class Parties:
         return channel is not None and not isinstance(channel, Stale) and channel.name.startswith(LOCAL)
 
     def _left_alone_for_certain(self, grant: Grant) -> None:
-        if grant in self._grants.adopted():
-            self._under_way.begin(self._revoking.end(grant, OVER, ""))
-        elif self.runs_chanspy(grant):
+        self._end_orphan(grant)
+        if self.runs_chanspy(grant):
             self._watched.of(grant).over = True
             self._press_end(grant)
+
+    def _end_orphan(self, grant: Grant) -> None:
+        """End a spy without a story: the conversation that it was granted for is over."""
+        if grant in self._grants.adopted() and not self.in_bridge(grant):
+            self._under_way.begin(self._revoking.end(grant, OVER, ""))
 
     # ---- begin again, or end ----------------------------------------------------------------------------
 
     def runs_chanspy(self, grant: Grant) -> bool:
         """Return whether the spy of a story is by ChanSpy, and was not ended."""
-        joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
-        by_chanspy = grant.mode is not Mode.TAKE_OVER and not joined
-        return by_chanspy and self._watched.of(grant).revoked is None and grant in self._grants.granted()
+        return (
+            not self.in_bridge(grant) and self._watched.of(grant).revoked is None and grant in self._grants.granted()
+        )
 
     def _press_end(self, grant: Grant, *, anew: bool | None = None) -> None:
         """Press the key that ends ChanSpy; its story asks why.
@@ -287,9 +303,8 @@ class Parties:
             self._left_alone_for_certain(grant)
         elif _are_local(before) and not _are_local(names):
             return
-        elif grant in self._grants.adopted():
-            self._under_way.begin(self._revoking.end(grant, OVER, ""))
         else:
+            self._end_orphan(grant)
             self._press_end(grant, anew=True)
 
     async def _names_with(self, heard: Confirmed) -> frozenset[str] | None:

@@ -1,0 +1,136 @@
+"""Supervisors who are on a call themselves, joined or taken over: what counts is the call of their own channel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agi_monitor.model import Agent, Barge, Mode
+from agi_monitor.pbx.adopting import HANGUP_SECONDS
+from agi_monitor.supervision.grants import Grant, SpyKind
+from agi_monitor.supervision.proof import VARIABLE
+from tests.shell.managed import (
+    CUSTOMER,
+    GRANT,
+    SPYEE,
+    SPYER,
+    SPYER_UNIQUEID,
+    Site,
+)
+from tests.shell.pbx.spy_watch.test_joined_calls import BARGED, COLLEAGUE, COLLEAGUE_UNIQUEID
+from tests.shell.pbx.spy_watch.watching import BEFORE, deeds, kinds
+
+TAKEN = replace(GRANT, mode=Mode.TAKE_OVER)
+NEXT, NEXT_UNIQUEID = "PJSIP/trunk-00000050", "1700000000.50"
+"""The agent's next customer."""
+
+
+def wait(site: Site, seconds: float) -> None:
+    """Time passes."""
+    for _ in range(round(seconds * 4)):
+        site.fake.advance(0.25)
+
+
+def without_colleague(site: Site) -> None:
+    """Barging in is joining; 1005 may be heard by nobody."""
+    (rule,) = site.policy.rules
+    board = Agent("1005", frozenset({"board"}), ("PJSIP/1005",))
+    rules = (replace(rule, agents=frozenset({"sales"})),)
+    site.change(barge=Barge.CONFERENCE, agents={**site.policy.agents, "1005": board}, rules=rules)
+
+
+def item(site: Site, channel: str) -> dict[str, str]:
+    """What a list says of a channel."""
+    return next(one for one in site.fake.channels if one["Channel"] == channel)
+
+
+def join(site: Site) -> None:
+    """The supervisor joins the call."""
+    site.open(BARGED)
+    item(site, SPYER).update(Application="BridgeAdd", ApplicationData=SPYEE)
+    site.fake.enter(SPYER, "b-1")
+
+
+def take_over(site: Site) -> None:
+    """The supervisor takes the customer over; the agent's channel goes on."""
+    site.fake.variables[SPYER, VARIABLE] = site.watch.opened(TAKEN)
+    item(site, SPYER).update(Application="Bridge", ApplicationData=f"{CUSTOMER},x")
+    for channel in (CUSTOMER, SPYEE):
+        site.fake.leave(channel)
+    for channel in (CUSTOMER, SPYER):
+        site.fake.enter(channel, "b-9")
+
+
+def done(site: Site) -> set[str]:
+    """What was done that ends somebody, or silences them."""
+    return {"BridgeKick", "Hangup", "PlayDTMF", "Setvar"} & set(deeds(site))
+
+
+def lose_story(site: Site, grant: Grant) -> None:
+    """The FastAGI connection is lost, and the application goes on."""
+    site.watch.left_alone(grant)
+    site.watch.closed(grant)
+
+
+# ---- without a story -----------------------------------------------------------------------------------
+
+
+def test_a_joined_call_without_a_story_is_watched_when_the_agent_is_gone(site: Site) -> None:
+    """The supervisor is on it with the customers, and goes when a colleague comes whom they may not hear."""
+    without_colleague(site)
+    join(site)
+    site.fake.add_channel("PJSIP/3002-00000015", "1700000000.15", "b-1")
+    wait(site, 5.0)
+    lose_story(site, BARGED)
+    wait(site, 2.0)
+    site.fake.hang_up(SPYEE)
+    wait(site, 5.0)
+    assert (site.records("spy_ended"), kinds(site)) == ([], [(SPYER, SpyKind.ADOPTED)])
+    assert done(site) == set()
+    site.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-1")
+    assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
+    assert site.fake.asked("BridgeKick") == [{"BridgeUniqueid": "b-1", "Channel": SPYER_UNIQUEID}]
+
+
+@pytest.mark.parametrize("agent", ["hangs up", "had hung up", "stays"])
+def test_a_take_over_without_a_story_goes_on_without_the_agent(site: Site, agent: str) -> None:
+    """It ends with the supervisor's own call, and that is what the record says."""
+    take_over(site)
+    if agent == "had hung up":
+        site.fake.hang_up(SPYEE)
+    wait(site, 10.0)
+    lose_story(site, TAKEN)
+    if agent == "hangs up":
+        site.fake.hang_up(SPYEE)
+    wait(site, 10.0)
+    assert site.facts == ["spy_adopted"]
+    assert (kinds(site), done(site)) == ([(SPYER, SpyKind.ADOPTED)], set())
+    site.fake.event("HangupRequest", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
+    site.fake.hang_up(SPYER)
+    wait(site, HANGUP_SECONDS)
+    assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
+
+
+@pytest.mark.parametrize("ends", ["the agent's next call", "the agent's channel"])
+def test_an_adopted_take_over_does_not_end_with_the_agent(site: Site, ends: str) -> None:
+    """The server was started anew; the agent's channel serves the next customer, and that call is another one."""
+    site.fake.lose_connection()
+    item(site, SPYER).update(Application="Bridge", ApplicationData=f"{CUSTOMER},x", BridgeId="b-9")
+    item(site, CUSTOMER)["BridgeId"] = "b-9"
+    item(site, SPYEE)["BridgeId"] = ""
+    site.fake.variables[SPYER, VARIABLE] = BEFORE.sign(TAKEN)
+    wait(site, 8.0)
+    assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]
+    site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-5")
+    site.fake.enter(SPYEE, "b-5")
+    wait(site, 5.0)
+    if ends == "the agent's channel":
+        site.fake.hang_up(SPYEE)
+    else:
+        site.fake.hang_up(NEXT)
+        site.fake.leave(SPYEE)
+    wait(site, 5.0)
+    assert {"spy_ended", "spy_revoked"}.isdisjoint(site.facts)
+    assert done(site) == set()
+    assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]

@@ -240,16 +240,16 @@ class Parties:
     async def look_at_source(self, grant: Grant) -> None:
         """Ask who is on the line with the agent: a protected phone, nobody, somebody else than before, or somebody
         of whom the picture knows nothing."""
-        heard = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
-        with_agent = heard is not None and not self.agent_is_elsewhere(grant)
-        if not with_agent and grant.mode in (Mode.BARGE, Mode.TAKE_OVER):
-            # The supervisor may be on the call that the agent has left.
-            heard = await self._carriers.own(grant)
+        agent = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
+        heard = agent if grant.mode not in (Mode.BARGE, Mode.TAKE_OVER) else await self._on_the_line(grant, agent)
+        with_agent = heard is not None and heard == agent
         names = None if heard is None else await self._names_with(heard)
         if heard is None or names is None or grant not in self._watched.ours():
             return
         number, behind = await self._number_with(heard), await self._behind(heard, names)
         peers = tuple(sorted(names | behind))
+        is_with_agent = with_agent or grant.spyee in peers
+        self._watched.of(grant).left_with = frozenset() if is_with_agent else frozenset(peers)
         channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, peers, number=number)
         refusal = self._policy().protected.refusal(channel)
         if grant not in self._watched.ours():
@@ -260,6 +260,23 @@ class Parties:
             await self._compare(grant, heard, names, with_agent=with_agent)
         elif with_agent:
             self._follow_names(grant, behind)
+
+    async def _on_the_line(self, grant: Grant, agent: Confirmed | None) -> Confirmed | None:
+        """Return the channel whose call a supervisor is on who may be on a call without the agent: the agent's, or
+        the supervisor's own. Whom that one is with decides, not the picture, which may be in doubt.
+
+        Parameters:
+            grant: the grant.
+            agent: the agent's channel; None where it is gone.
+        """
+        own = await self._carriers.own(grant)
+        try:
+            peers = "" if own is None else await self._pbx.variable(own.uniqueid, "BRIDGEPEER") or ""
+        except ForgedAnswer:
+            return agent or own
+        is_on_one = own is not None and (peers or self.in_bridge(grant))
+        with_agent = agent is not None and (not is_on_one or agent.name in peers.split(","))
+        return agent if with_agent else own
 
     async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
         """Compare the trusted picture with what the PBX said. Where it lacks somebody, the lists are asked for."""

@@ -10,16 +10,19 @@ from agi_monitor.model import Agent, Barge, Mode
 from agi_monitor.pbx.adopting import HANGUP_SECONDS
 from agi_monitor.supervision.grants import Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.supervision.protected import Protected
 from tests.shell.managed import (
     CUSTOMER,
     GRANT,
+    ROGUE,
+    ROGUE_UNIQUEID,
     SPYEE,
     SPYER,
     SPYER_UNIQUEID,
     Site,
 )
-from tests.shell.pbx.spy_watch.test_joined_calls import BARGED, COLLEAGUE, COLLEAGUE_UNIQUEID
-from tests.shell.pbx.spy_watch.watching import BEFORE, deeds, kinds
+from tests.shell.pbx.spy_watch.test_joined_calls import BARGED, COLLEAGUE, COLLEAGUE_UNIQUEID, TORN
+from tests.shell.pbx.spy_watch.watching import BEFORE, DOCTOR, deeds, kinds
 
 TAKEN = replace(GRANT, mode=Mode.TAKE_OVER)
 NEXT, NEXT_UNIQUEID = "PJSIP/trunk-00000050", "1700000000.50"
@@ -134,3 +137,72 @@ def test_an_adopted_take_over_does_not_end_with_the_agent(site: Site, ends: str)
     assert {"spy_ended", "spy_revoked"}.isdisjoint(site.facts)
     assert done(site) == set()
     assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]
+
+
+# ---- while the picture is in doubt ---------------------------------------------------------------------
+
+
+def forge(site: Site) -> None:
+    """Somebody calls from a number that no event can hold: the picture is in doubt from now on."""
+    item(site, ROGUE)["CallerIDNum"] = TORN
+    site.fake.event("NewCallerid", Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, CallerIDNum=TORN)
+    assert not site.is_up()
+
+
+@pytest.mark.parametrize("mode", [Mode.TAKE_OVER, Mode.BARGE])
+@pytest.mark.parametrize("joins", ["the supervisor's call", "the agent's next call"])
+def test_in_doubt_the_call_that_is_heard_is_watched_when_the_agent_is_in_another_one(
+    site: Site, mode: Mode, joins: str
+) -> None:
+    """Whom the supervisor's own channel is with counts: a protected phone is not heard, and ends nobody elsewhere."""
+    site.change(barge=Barge.CONFERENCE, protected=Protected(endpoints=frozenset({"PJSIP/9000"})))
+    grant = replace(GRANT, mode=mode)
+    site.open(grant)
+    site.fake.enter(SPYER, "b-1")
+    wait(site, 3.0)
+    site.fake.leave(SPYEE)
+    site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-5")
+    site.fake.enter(SPYEE, "b-5")
+    wait(site, 3.0)
+    forge(site)
+    wait(site, 2.0)
+    assert site.watch.revoked(grant) is None
+    is_heard = joins == "the supervisor's call"
+    site.fake.add_channel(DOCTOR, "1700000000.13", "b-1" if is_heard else "b-5")
+    wait(site, 1.0)
+    assert not site.is_up()
+    wait(site, 5.0)
+    assert site.watch.revoked(grant) == ("protected" if is_heard else None)
+
+
+@pytest.mark.parametrize("comes", ["before", "after"])
+def test_in_doubt_a_colleague_whom_nobody_allowed_ends_the_spy(site: Site, comes: str) -> None:
+    """It is the colleague's call then, also where only the PBX itself can say so."""
+    without_colleague(site)
+    join(site)
+    wait(site, 3.0)
+    forge(site)
+    wait(site, 1.0)
+    if comes == "before":
+        site.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-1")
+        wait(site, 1.0)
+    assert site.records("spy_revoked") == []
+    site.fake.hang_up(SPYEE)
+    if comes == "after":
+        wait(site, 1.0)
+        assert site.records("spy_revoked") == []
+        site.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-1")
+    wait(site, 1.25)
+    assert not site.is_up()
+    assert [record["why"] for record in site.records("spy_revoked")] == ["mode_denied"]
+
+
+def test_in_doubt_a_colleague_who_is_on_the_agents_call_ends_nothing(site: Site) -> None:
+    """With the agent it is the agent's call, and what they hear elsewhere is not heard by the supervisor."""
+    without_colleague(site)
+    join(site)
+    wait(site, 3.0)
+    forge(site)
+    site.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-1")
+    wait(site, 5.0)
+    assert site.records("spy_revoked") == []

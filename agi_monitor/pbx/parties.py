@@ -31,7 +31,7 @@ from agi_monitor.live.index import Stale
 from agi_monitor.live.over_agi import INTERNAL, MAX_CHANNELS, other_half
 from agi_monitor.live.targets import ChannelState, DeviceChannel
 from agi_monitor.model import Mode
-from agi_monitor.pbx.carriers import Carriers
+from agi_monitor.pbx.carriers import GONE_SECONDS, Carriers
 from agi_monitor.pbx.joined_calls import JoinedCalls
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.revoking import Revoking
@@ -243,6 +243,8 @@ class Parties:
         agent = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
         heard = agent if grant.mode not in (Mode.BARGE, Mode.TAKE_OVER) else await self._on_the_line(grant, agent)
         with_agent = heard is not None and heard == agent
+        if agent is None and not self.in_bridge(grant):
+            await self._end_if_gone(grant)
         names = None if heard is None else await self._names_with(heard)
         if heard is None or names is None or grant not in self._watched.ours():
             return
@@ -260,6 +262,15 @@ class Parties:
             await self._compare(grant, heard, names, with_agent=with_agent)
         elif with_agent:
             self._follow_names(grant, behind)
+
+    async def _end_if_gone(self, grant: Grant) -> None:
+        """End a spy whose agent's channel is gone. ChanSpy does so itself, at once; where Asterisk has made another
+        channel of the one that it hears, it would go on with that."""
+        await deferLater(self._reactor, GONE_SECONDS)
+        if grant not in self._watched.ours() or self._watched.of(grant).over:
+            return
+        if await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee) is None:
+            self._left_alone_for_certain(grant)
 
     async def _on_the_line(self, grant: Grant, agent: Confirmed | None) -> Confirmed | None:
         """Return the channel whose call a supervisor is on who may be on a call without the agent: the agent's, or

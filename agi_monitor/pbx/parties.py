@@ -208,9 +208,8 @@ class Parties:
 
     def runs_chanspy(self, grant: Grant) -> bool:
         """Return whether the spy of a story is by ChanSpy, and was not ended."""
-        return (
-            not self.in_bridge(grant) and self._watched.of(grant).revoked is None and grant in self._grants.granted()
-        )
+        has_story = grant in self._grants.granted()
+        return has_story and self._watched.of(grant).revoked is None and not self.in_bridge(grant)
 
     def _press_end(self, grant: Grant, *, anew: bool | None = None) -> None:
         """Press the key that ends ChanSpy; its story asks why.
@@ -243,9 +242,9 @@ class Parties:
         agent = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
         heard = agent if grant.mode not in (Mode.BARGE, Mode.TAKE_OVER) else await self._on_the_line(grant, agent)
         with_agent = heard is not None and heard == agent
-        if agent is None and not self.in_bridge(grant):
+        names = frozenset() if heard is None else await self._names_with(heard)
+        if agent is None and names == frozenset() and not self.in_bridge(grant):
             await self._end_if_gone(grant)
-        names = None if heard is None else await self._names_with(heard)
         if heard is None or names is None or grant not in self._watched.ours():
             return
         number, behind = await self._number_with(heard), await self._behind(heard, names)

@@ -8,6 +8,7 @@ import pytest
 
 from agi_monitor.model import Agent, Barge, Mode
 from agi_monitor.pbx.adopting import HANGUP_SECONDS
+from agi_monitor.pbx.ends import STOP_SECONDS
 from agi_monitor.supervision.grants import Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.protected import Protected
@@ -17,6 +18,7 @@ from tests.shell.managed import (
     ROGUE,
     ROGUE_UNIQUEID,
     SPYEE,
+    SPYEE_UNIQUEID,
     SPYER,
     SPYER_UNIQUEID,
     Site,
@@ -139,6 +141,19 @@ def test_an_adopted_take_over_does_not_end_with_the_agent(site: Site, ends: str)
     assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]
 
 
+def test_an_end_of_chanspy_is_none_of_a_call_that_was_joined(site: Site) -> None:
+    """Only somebody who forges events tells of one: the supervisor without a story is on the call still."""
+    site.change(barge=Barge.CONFERENCE)
+    join(site)
+    lose_story(site, BARGED)
+    wait(site, 1.0)
+    told = {"SpyerChannel": SPYER, "SpyerUniqueid": SPYER_UNIQUEID, "SpyeeUniqueid": SPYEE_UNIQUEID}
+    site.fake.event("ChanSpyStop", **told)
+    wait(site, sum(STOP_SECONDS) * 2)
+    assert (kinds(site), site.records("spy_ended")) == ([(SPYER, SpyKind.ADOPTED)], [])
+    assert "ami_forged" in site.facts
+
+
 # ---- while the picture is in doubt ---------------------------------------------------------------------
 
 
@@ -206,3 +221,17 @@ def test_in_doubt_a_colleague_who_is_on_the_agents_call_ends_nothing(site: Site)
     site.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID, "b-1")
     wait(site, 5.0)
     assert site.records("spy_revoked") == []
+
+
+def test_in_doubt_a_call_that_was_joined_unseen_is_not_over_without_the_agent(site: Site) -> None:
+    """Nobody told of it; the supervisor's own channel is with the customer, and no key of ChanSpy's is pressed."""
+    site.change(barge=Barge.CONFERENCE)
+    site.watch.opened(BARGED)
+    forge(site)
+    wait(site, 1.0)
+    item(site, SPYER).update(Application="BridgeAdd", ApplicationData=SPYEE, BridgeId="b-1")
+    site.fake.hang_up(SPYEE)
+    site.fake.held.add("CoreShowChannels")
+    wait(site, 5.0)
+    assert not site.is_up()
+    assert (done(site), site.watch.revoked(BARGED), site.watch.conversation_over(BARGED)) == (set(), None, False)

@@ -94,10 +94,12 @@ class Adopting:
 
     def take_orphans_end(self, grant: Grant) -> None:
         """A spy without a story is over: find out why, and put it on record."""
-        seconds = round(self._reactor.seconds() - self._watched.of(grant).began, 3)
-        if self._watched.of(grant).revoked is not None:
+        watched = self._watched.of(grant)
+        seconds = round(self._reactor.seconds() - watched.began, 3)
+        if watched.revoked is not None:
             self._orphan_ended(grant, End.REVOKED, seconds)
-        elif self._pbx.channel(grant.spyee_uniqueid) is None:
+        elif self._pbx.channel(grant.spyee_uniqueid) is None and not watched.phone_hung_up:
+            # A supervisor who has joined the call, or taken it over, may be on it for longer than the agent.
             self._orphan_ended(grant, End.CALL_OVER, seconds)
         else:
             self._under_way.begin(self._wait_for_hangup(grant, seconds))

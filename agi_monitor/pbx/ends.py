@@ -28,7 +28,7 @@ from agi_monitor.pbx.rogues import Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation, proof
-from agi_monitor.supervision.grants import APPLICATIONS, MAX_SPIES, NOTICE, OUR_CONTEXTS, Spy, SpyKind
+from agi_monitor.supervision.grants import APPLICATIONS, JOINING, MAX_SPIES, NOTICE, OUR_CONTEXTS, Spy, SpyKind
 
 STOP_SECONDS = (0.05, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 5)
 """Between the looks whether a spy is over whose end was told. On a busy PBX its channel, or its story, takes a while
@@ -153,6 +153,9 @@ class Ends:
     async def _spies(self, channel: Uniqueid) -> bool:
         name = await self._pbx.variable(channel, "CHANNEL(name)")
         application = await self._pbx.variable(channel, "CHANNEL(appname)")
+        if application in JOINING and any(grant.spyer_uniqueid == channel for grant in self._grants.adopted()):
+            # No ChanSpy is over there: the supervisor is on the call.
+            return True
         if application not in APPLICATIONS and not (name or "").startswith(confirmation.SNOOP):
             return False
         # Behind AGI a channel goes on naming the application that is over; its story clears the proof with the spy.

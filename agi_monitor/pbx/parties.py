@@ -11,6 +11,10 @@ only what the PBX says counts.
     nobody of those before                    it begins again, by a new decision; without a story it ends
     one alone, and another than last time     it begins again: ChanSpy would give the agent alone
     a protected phone                         it ends
+    the agent's channel is another one now    it ends: ChanSpy goes with the channel that it hears
+
+A supervisor who has joined the call, or taken it over, is on it like anybody else. The call that counts is the one
+that their own channel is in, and it is over when the PBX says so to that channel.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from agi_monitor.live.index import Stale
 from agi_monitor.live.over_agi import INTERNAL, MAX_CHANNELS, other_half
 from agi_monitor.live.targets import ChannelState, DeviceChannel
 from agi_monitor.model import Mode
-from agi_monitor.pbx.carriers import Carriers
+from agi_monitor.pbx.carriers import GONE_SECONDS, Carriers
 from agi_monitor.pbx.joined_calls import JoinedCalls
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.revoking import Revoking
@@ -107,6 +111,12 @@ class Parties:
             found |= set() if isinstance(partners, Stale) else {partner.uniqueid for partner in partners}
         return frozenset(found)
 
+    def in_bridge(self, grant: Grant) -> bool:
+        """Return whether a supervisor has joined the call or taken it over: the call is where their own channel is,
+        and the PBX ends it for them when it is over."""
+        joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
+        return joined or grant.mode is Mode.TAKE_OVER
+
     def agent_is_elsewhere(self, grant: Grant) -> bool:
         """Return whether the agent's channel lives on in another call than the one that the supervisor is on: after a
         take-over (AgentLogin), or when an agent has left a joined call."""
@@ -116,12 +126,14 @@ class Parties:
         return own is not None and self._pbx.bridge_of(grant.spyee_uniqueid) != own
 
     def _talking_to(self, grant: Grant) -> frozenset[str] | None:
-        """Who talks to the agent, without supervisors of ours; None while that is not known."""
-        partners = self._pbx.partners_of(grant.spyee_uniqueid)
+        """Who talks to the agent, or to the supervisor who is on the call, without the agent and supervisors of ours;
+        None while that is not known."""
+        uniqueid = grant.spyer_uniqueid if self.in_bridge(grant) else grant.spyee_uniqueid
+        partners = self._pbx.partners_of(uniqueid)
         if isinstance(partners, Stale):
             return None
         supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
-        return frozenset(partner.uniqueid for partner in partners) - supervisors
+        return frozenset(partner.uniqueid for partner in partners) - supervisors - {grant.spyee_uniqueid}
 
     def follow_party(self, grant: Grant, *, settled: bool = False) -> None:
         """End the spy with the conversation, or begin it again where another party is on the call.
@@ -162,8 +174,8 @@ class Parties:
         only = watched.only_party
         if len(parties) == 1:
             watched.only_party = parties
-        if before is not None and parties.isdisjoint(before) and grant in self._grants.adopted():
-            self._under_way.begin(self._revoking.end(grant, OVER, ""))
+        if before is not None and parties.isdisjoint(before):
+            self._end_orphan(grant)
         if before is None or grant not in self._grants.granted():
             return
         if parties.isdisjoint(before) or (len(parties) == 1 and only is not None and parties != only):
@@ -182,19 +194,22 @@ class Parties:
         return channel is not None and not isinstance(channel, Stale) and channel.name.startswith(LOCAL)
 
     def _left_alone_for_certain(self, grant: Grant) -> None:
-        if grant in self._grants.adopted():
-            self._under_way.begin(self._revoking.end(grant, OVER, ""))
-        elif self.runs_chanspy(grant):
+        self._end_orphan(grant)
+        if self.runs_chanspy(grant):
             self._watched.of(grant).over = True
             self._press_end(grant)
+
+    def _end_orphan(self, grant: Grant) -> None:
+        """End a spy without a story: the conversation that it was granted for is over."""
+        if grant in self._grants.adopted() and not self.in_bridge(grant):
+            self._under_way.begin(self._revoking.end(grant, OVER, ""))
 
     # ---- begin again, or end ----------------------------------------------------------------------------
 
     def runs_chanspy(self, grant: Grant) -> bool:
         """Return whether the spy of a story is by ChanSpy, and was not ended."""
-        joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
-        by_chanspy = grant.mode is not Mode.TAKE_OVER and not joined
-        return by_chanspy and self._watched.of(grant).revoked is None and grant in self._grants.granted()
+        has_story = grant in self._grants.granted()
+        return has_story and self._watched.of(grant).revoked is None and not self.in_bridge(grant)
 
     def _press_end(self, grant: Grant, *, anew: bool | None = None) -> None:
         """Press the key that ends ChanSpy; its story asks why.
@@ -224,16 +239,18 @@ class Parties:
     async def look_at_source(self, grant: Grant) -> None:
         """Ask who is on the line with the agent: a protected phone, nobody, somebody else than before, or somebody
         of whom the picture knows nothing."""
-        heard = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
-        with_agent = heard is not None and not self.agent_is_elsewhere(grant)
-        if not with_agent and grant.mode in (Mode.BARGE, Mode.TAKE_OVER):
-            # The supervisor may be on the call that the agent has left.
-            heard = await self._carriers.own(grant)
-        names = None if heard is None else await self._names_with(heard)
+        agent = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
+        heard = agent if grant.mode not in (Mode.BARGE, Mode.TAKE_OVER) else await self._on_the_line(grant, agent)
+        with_agent = heard is not None and heard == agent
+        names = frozenset() if heard is None else await self._names_with(heard)
+        if agent is None and names == frozenset() and not self.in_bridge(grant):
+            await self._end_if_gone(grant)
         if heard is None or names is None or grant not in self._watched.ours():
             return
         number, behind = await self._number_with(heard), await self._behind(heard, names)
         peers = tuple(sorted(names | behind))
+        is_with_agent = with_agent or grant.spyee in peers
+        self._watched.of(grant).left_with = frozenset() if is_with_agent else frozenset(peers)
         channel = DeviceChannel(heard.name, heard.uniqueid, ChannelState.UP, peers, number=number)
         refusal = self._policy().protected.refusal(channel)
         if grant not in self._watched.ours():
@@ -244,6 +261,32 @@ class Parties:
             await self._compare(grant, heard, names, with_agent=with_agent)
         elif with_agent:
             self._follow_names(grant, behind)
+
+    async def _end_if_gone(self, grant: Grant) -> None:
+        """End a spy whose agent's channel is gone. ChanSpy does so itself, at once; where Asterisk has made another
+        channel of the one that it hears, it would go on with that."""
+        await deferLater(self._reactor, GONE_SECONDS)
+        if grant not in self._watched.ours() or self._watched.of(grant).over:
+            return
+        if await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee) is None:
+            self._left_alone_for_certain(grant)
+
+    async def _on_the_line(self, grant: Grant, agent: Confirmed | None) -> Confirmed | None:
+        """Return the channel whose call a supervisor is on who may be on a call without the agent: the agent's, or
+        the supervisor's own. Whom that one is with decides, not the picture, which may be in doubt.
+
+        Parameters:
+            grant: the grant.
+            agent: the agent's channel; None where it is gone.
+        """
+        own = await self._carriers.own(grant)
+        try:
+            peers = "" if own is None else await self._pbx.variable(own.uniqueid, "BRIDGEPEER") or ""
+        except ForgedAnswer:
+            return agent or own
+        is_on_one = own is not None and (peers or self.in_bridge(grant))
+        with_agent = agent is not None and (not is_on_one or agent.name in peers.split(","))
+        return agent if with_agent else own
 
     async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
         """Compare the trusted picture with what the PBX said. Where it lacks somebody, the lists are asked for."""
@@ -287,9 +330,8 @@ class Parties:
             self._left_alone_for_certain(grant)
         elif _are_local(before) and not _are_local(names):
             return
-        elif grant in self._grants.adopted():
-            self._under_way.begin(self._revoking.end(grant, OVER, ""))
         else:
+            self._end_orphan(grant)
             self._press_end(grant, anew=True)
 
     async def _names_with(self, heard: Confirmed) -> frozenset[str] | None:

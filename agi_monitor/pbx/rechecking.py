@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -112,21 +112,28 @@ class Rechecking:
         The right to hear an agent covers the agent's call, with whomever it is. Without that agent it is the call of
         the agents who are left, as after a transfer to a colleague.
         """
-        if grant.mode is not Mode.BARGE or self._pbx.bridge_of(grant.spyer_uniqueid) is None:
+        if grant.mode is not Mode.BARGE:
             return None
-        left = self._pbx.partners_of(grant.spyer_uniqueid)
-        if isinstance(left, Stale) or grant.spyee_uniqueid in {party.uniqueid for party in left}:
-            return None
-        supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
-        for party in left:
-            if party.uniqueid in supervisors:
-                continue
-            known = self._known(grant, party.uniqueid)
-            decide = partial(self._permitted, grant, known, party.uniqueid)
-            refusal = other_owner_refuses(self._policy(), self._pbx, grant.extension, party.name, decide)
+        for name, uniqueid in self._left_with(grant):
+            known = self._known(grant, uniqueid)
+            decide = partial(self._permitted, grant, known, uniqueid)
+            refusal = other_owner_refuses(self._policy(), self._pbx, grant.extension, name, decide)
             if refusal is not None:
                 return refusal
         return None
+
+    def _left_with(self, grant: Grant) -> Sequence[tuple[str, str]]:
+        """Return who is on a call that a supervisor joined and the agent has left, by name and uniqueid; nobody while
+        the agent is on it. With the picture in doubt it is what the PBX said at the last look."""
+        if not self._circumstances.are_live:
+            return [(name, grant.spyee_uniqueid) for name in sorted(self._watched.of(grant).left_with)]
+        left = self._pbx.partners_of(grant.spyer_uniqueid)
+        if isinstance(left, Stale) or self._pbx.bridge_of(grant.spyer_uniqueid) is None:
+            return []
+        if grant.spyee_uniqueid in {party.uniqueid for party in left}:
+            return []
+        supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
+        return [(party.name, party.uniqueid) for party in left if party.uniqueid not in supervisors]
 
     def _protection(self, grant: Grant) -> Refusal | None:
         spyee = self._pbx.channel(grant.spyee_uniqueid)

@@ -185,7 +185,6 @@ class SpyWatch:
             log.error("channel_claimed_twice", node=self._pbx.node, grant=grant.id, channel=grant.spyer)
             self._refused.add(grant.id)
             return ""
-        joins = grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
         began = self._reactor.seconds()
         self._watched.begin(grant, began)
         try:
@@ -195,7 +194,7 @@ class SpyWatch:
             log.warning("grant_not_signed", node=self._pbx.node, grant=grant.id)
             self._carriers.signed[grant.id] = ""
         self._carriers.take_caller(grant.spyer_uniqueid, grant.spyer)
-        self.grants.opened(grant, began, by_chanspy=not joins and grant.mode is not Mode.TAKE_OVER)
+        self.grants.opened(grant, began, by_chanspy=not self._is_for_a_bridge(grant))
         self._parties.follow_party(grant)
         # It was decided before its record was on disk, which takes its time.
         self._rechecking.recheck(grant)
@@ -224,7 +223,8 @@ class SpyWatch:
 
     def left_alone(self, grant: Grant) -> None:
         """Its story has lost the connection, and it goes on: it is watched over from here."""
-        self.grants.left_alone(grant, self._reactor.seconds())
+        in_bridge = self._is_for_a_bridge(grant) or self._parties.in_bridge(grant)
+        self.grants.left_alone(grant, self._reactor.seconds(), in_bridge=in_bridge)
         self._under_way.begin(self._take_orphan(grant))
 
     def heard_since(self, supervisor: str, call: frozenset[str], now: float) -> float:
@@ -384,6 +384,10 @@ class SpyWatch:
 
     def _joins(self, grant: Grant) -> bool:
         return grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE
+
+    def _is_for_a_bridge(self, grant: Grant) -> bool:
+        """Return whether the application of a grant puts the supervisor into the call."""
+        return grant.mode is Mode.TAKE_OVER or self._joins(grant)
 
     # ---- what ends from outside ------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ class Watched:
         conversation: all who talked to the agent in the conversation that its minutes are of.
         only_party: who talked to the agent alone, the last time that only one did.
         names_before: who was on the line with the agent when the PBX itself last said so, and the picture as well.
+        left_with: who was on the call of a supervisor that the agent is not on, when the PBX itself last said so.
         only_local: since when only Local channels that lead to nobody are on the line with the agent.
         anew: whether its spy begins again with another conversation; None while it was not told to begin again.
         over: its conversation is over.
@@ -54,6 +55,7 @@ class Watched:
     conversation: frozenset[str] = frozenset()
     only_party: frozenset[str] | None = None
     names_before: frozenset[str] = frozenset()
+    left_with: frozenset[str] = frozenset()
     only_local: float | None = None
     anew: bool | None = None
     over: bool = False

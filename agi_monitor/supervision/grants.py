@@ -168,6 +168,8 @@ class Spy:
         why: for a rogue or exempt one, in a few words.
         idle: a list names it, but it may be over: it is one only with a proof.
         at: when that was, in seconds since 1970.
+        in_bridge: the supervisor has joined the call or taken it over, and may be on it without the channel that was
+            heard.
     """
 
     kind: SpyKind
@@ -180,6 +182,7 @@ class Spy:
     why: str = ""
     idle: bool = False
     at: float = 0.0
+    in_bridge: bool = False
 
     @property
     def id(self) -> str:
@@ -285,10 +288,23 @@ class Grants:
         if not places:
             self._places.pop(place.spyee_uniqueid, None)
 
-    def left_alone(self, grant: Grant, now: float) -> None:
-        """Its story is over, and it goes on."""
+    def left_alone(self, grant: Grant, now: float, *, in_bridge: bool = False) -> None:
+        """Its story is over, and it goes on.
+
+        Parameters:
+            grant: the grant.
+            now: on the clock of all of these.
+            in_bridge: the supervisor has joined the call or taken it over.
+        """
         self._observed[grant.spyer_uniqueid] = Spy(
-            SpyKind.ADOPTED, grant.spyer, grant.spyer_uniqueid, grant.spyee, grant.spyee_uniqueid, now, grant
+            SpyKind.ADOPTED,
+            grant.spyer,
+            grant.spyer_uniqueid,
+            grant.spyee,
+            grant.spyee_uniqueid,
+            now,
+            grant,
+            in_bridge=in_bridge,
         )
 
     def notice_expected(self, spyee_uniqueid: str) -> None:
@@ -379,8 +395,8 @@ class Grants:
         return self._observed.pop(spy.spyer_uniqueid)
 
     def gone(self, uniqueid: str) -> tuple[Spy, ...]:
-        """A channel is hung up: whoever spied from it or on it does so no more."""
-        ended = [spy for spy in self._observed.values() if uniqueid in (spy.spyer_uniqueid, spy.spyee_uniqueid)]
+        """A channel is hung up: whoever spied from it or on it does so no more. Who is in a bridge stays there."""
+        ended = [spy for spy in self._observed.values() if _ends_with(spy, uniqueid)]
         for spy in ended:
             del self._observed[spy.spyer_uniqueid]
         self._told.pop(uniqueid, None)
@@ -411,7 +427,7 @@ class Grants:
     def concerns(self, uniqueid: str) -> bool:
         """Return whether a channel hears somebody, or is heard by somebody without a grant of a story."""
         known = uniqueid in self._by_spyer or uniqueid in self._told or uniqueid in self._observed
-        return known or any(spy.spyee_uniqueid == uniqueid for spy in self._observed.values())
+        return known or any(_ends_with(spy, uniqueid) for spy in self._observed.values())
 
     def doubted(self, spy: Spy) -> Spy | None:
         """Take back that a spy is exempt. Returns it as one that is to be proved; None when it has ended."""
@@ -620,6 +636,11 @@ class Grants:
         if len(self._observed) < MAX_SPIES or spy.spyer_uniqueid in self._observed:
             self._observed[spy.spyer_uniqueid] = spy
         return spy
+
+
+def _ends_with(spy: Spy, uniqueid: str) -> bool:
+    """Return whether a spy is over when a channel is gone."""
+    return uniqueid == spy.spyer_uniqueid or (uniqueid == spy.spyee_uniqueid and not spy.in_bridge)
 
 
 def _spies(item: Headers) -> bool:

@@ -83,6 +83,8 @@ class Spying:
         """So many were given."""
         self.spying = False
         """Whether an application that gives sound runs at this moment."""
+        self._over_at: float | None = None
+        """When the application that gave sound last was over; None where the last grant came to none."""
         self.took_over = False
         """Whether the call that was heard last was taken over."""
         self.grant: Grant | None = None
@@ -189,7 +191,7 @@ class Spying:
 
     async def _execute(self, grant: Grant, spyee: Spyee) -> _Step | Refusal:
         """Run one application from record to record."""
-        began = self._line.seconds()
+        began, self._over_at = self._line.seconds(), None
         self.took_over = grant.mode is Mode.TAKE_OVER
         signed: str | None = None
         on_record, step = True, _Step(End.ERROR)
@@ -228,7 +230,9 @@ class Spying:
             self.spying = False
             self._watch.closed(grant)
             if on_record:
-                await self._end(grant, spyee, step.why, self._line.seconds() - began)
+                # Why it ended may have been asked at a PBX that takes its time: nothing was heard meanwhile.
+                over_at = self._line.seconds() if self._over_at is None else self._over_at
+                await self._end(grant, spyee, step.why, over_at - began)
         if step.why is End.CALL_OVER:
             await self._line.say(Cue.CALL_OVER)
         return step.refusal or step
@@ -256,7 +260,10 @@ class Spying:
             return _Step(End.ERROR).unless_revoked(revoked)
         application, arguments = self._application(grant, confirmed[0].channel)
         self.spying, self.grant = True, grant
-        result = await self._caller.execute(application, arguments)
+        try:
+            result = await self._caller.execute(application, arguments)
+        finally:
+            self._over_at = self._line.seconds()
         self.spying = False
         await self._line.confirm()
         pressed = await self._key_pressed(application, result)

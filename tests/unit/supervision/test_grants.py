@@ -315,6 +315,19 @@ def test_a_spy_without_its_story_stays_one() -> None:
     assert grants.gone("1.1") == ()
 
 
+def test_a_supervisor_on_the_call_is_on_it_without_the_agent() -> None:
+    """Joined, or taken over: without a story only the end of their own channel is the end of the spy."""
+    grants = Grants()
+    grants.opened(GRANT, NOW, by_chanspy=False)
+    grants.left_alone(GRANT, NOW, in_bridge=True)
+    grants.closed(GRANT, NOW)
+    assert not grants.concerns("1.10")
+    assert grants.gone("1.10") == ()
+    assert [spy.kind for spy in grants.spies()] == [SpyKind.ADOPTED]
+    assert grants.concerns("1.1")
+    assert [spy.id for spy in grants.gone("1.1")] == ["c-1.1"]
+
+
 def test_an_exception_that_is_taken_away_leaves_a_doubt() -> None:
     """The helpers of Asterisk's are exempt for another reason, and stay so."""
     grants = Grants({"PJSIP/900"})

@@ -8,6 +8,7 @@ import pytest
 from structlog.typing import EventDict
 
 from agi_monitor.model import Barge, Mode
+from agi_monitor.pbx.carriers import GONE_SECONDS
 from agi_monitor.pbx.looks import CHECK_SECONDS, SOURCE_SECONDS
 from agi_monitor.pbx.parties import ALONE_SECONDS
 from agi_monitor.supervision.protected import Protected
@@ -20,6 +21,7 @@ from tests.shell.managed import (
     SPYEE,
     SPYEE_UNIQUEID,
     SPYER,
+    SPYER_UNIQUEID,
     Site,
 )
 from tests.shell.pbx.spy_watch.watching import BEFORE, DOCTOR, deeds, miss
@@ -279,3 +281,42 @@ def test_a_protected_phone_behind_a_local_channel_is_found_while_the_picture_is_
     put(site, DOCTOR, "b-8")
     wait(site, 2 * CHECK_SECONDS)
     assert [record["why"] for record in site.records("spy_revoked")] == (["protected"] if name == NEAR else [])
+
+
+@pytest.mark.parametrize("doubt", [False, True], ids=["trusted", "in-doubt"])
+@pytest.mark.parametrize("by", ["ChanSpy", "ChanSpy, without a story"])
+@pytest.mark.parametrize("mode", [Mode.LISTEN, Mode.BARGE])
+def test_a_spy_on_a_channel_that_has_become_another_one_ends(site: Site, mode: Mode, by: str, doubt: bool) -> None:
+    """Asterisk may put another device into the agent's place, and ChanSpy goes on with that one."""
+    grant = replace(GRANT, mode=mode)
+    if by == "ChanSpy":
+        site.open(grant)
+    else:
+        miss(site, BEFORE, grant)
+    if doubt:
+        forge(site)
+    wait(site, SOURCE_SECONDS)
+    site.forget()
+    if not doubt:
+        site.fake.event("Hangup", Channel=SPYEE, Uniqueid=SPYEE_UNIQUEID)
+    heard = next(one for one in site.fake.channels if one["Channel"] == SPYEE)
+    heard.update(Channel="PJSIP/1009-00000099", Uniqueid="1700000000.99")
+    wait(site, SOURCE_SECONDS + GONE_SECONDS + 0.2)
+    if by == "ChanSpy":
+        assert site.fake.asked("PlayDTMF") != []
+        assert site.watch.conversation_over(grant)
+        assert site.facts == []
+    else:
+        assert [record["why"] for record in site.records("spy_revoked")] == ["conversation_over"]
+        assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
+
+
+def test_a_call_that_is_over_is_ended_by_nobody_else(site: Site) -> None:
+    """The agent's channel is gone, and ChanSpy is over with it a moment later: no key is pressed."""
+    site.open()
+    wait(site, SOURCE_SECONDS - 0.2)
+    site.fake.hang_up(SPYEE)
+    wait(site, 0.4)
+    site.watch.closed(GRANT)
+    wait(site, SOURCE_SECONDS)
+    assert site.fake.asked("PlayDTMF") == []

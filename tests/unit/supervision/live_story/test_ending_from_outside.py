@@ -224,3 +224,24 @@ def test_a_hang_up_at_any_command_leaves_nothing_open(desk: Desk, number: int) -
         record["grant"] for record in desk.records if record["fact"] == "spy_ended"
     ]
     assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+@pytest.mark.parametrize("end", ["supervisor_hung_up", "pbx_ended"])
+def test_a_busy_pbx_makes_no_spy_longer(desk: Desk, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """It takes its time to say whether another phone has the spy: nothing is heard while it is asked."""
+    assert desk.watch is not None
+    hangs_up = desk.supervisor_hangs_up if end == "supervisor_hung_up" else desk.stopped_on_the_pbx
+
+    async def busy(grant: Grant) -> bool:
+        desk.now += 25.0
+        return False
+
+    def ten_seconds_later() -> int | None:
+        desk.now += 10.0
+        return hangs_up()
+
+    monkeypatch.setattr(desk.watch, "was_handed_over", busy)
+    desk.when_quiet = ten_seconds_later
+    desk.run()
+    (ended,) = [record for record in desk.records if record["fact"] == "spy_ended"]
+    assert (ended["why"], ended["seconds"]) == (end, 10.0)

@@ -18,10 +18,10 @@ NOTICE_SECONDS = 20.0
 """So long a notice may take to its end."""
 
 BEEPS_WITHIN_SECONDS = 60.0
-"""Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together."""
+"""Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together; those of one helper likewise."""
 
 MAX_BEEPS = 100
-"""Beeps to one channel that are kept of that time."""
+"""Beeps of one channel that are kept of that time; the oldest of more count as one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +32,19 @@ class _Notice:
     helper: str = ""
     begun: Deferred[None] = field(default_factory=Deferred)
     over: Deferred[None] = field(default_factory=Deferred)
+
+
+@dataclass(slots=True, eq=False)
+class _Beep:
+    """A helper of Asterisk's hears a channel.
+
+    Parameters:
+        spy: the helper.
+        look: the look whether it is over.
+    """
+
+    spy: Spy
+    look: IDelayedCall
 
 
 class Notices:
@@ -49,18 +62,18 @@ class Notices:
         self._doubt = doubt
         self._notices: dict[int, _Notice] = {}
         self._notice_count = 0
-        self._beeps: dict[str, IDelayedCall] = {}
-        """By the helper's channel, the look whether a beep is over."""
+        self._beeps: dict[str, _Beep] = {}
+        """By the helper's channel, the beep that it plays."""
         self._beeped_at: dict[str, deque[tuple[float, float]]] = {}
-        """By the channel that is heard, the beeps of the last minute: when each ended, and how long it was."""
+        """By channel, one that is heard or a helper's, its beeps of the last minute: when each ended, and how long it
+        was."""
         self._stopping = False
 
     def stop(self) -> None:
         """Look at the clock no more."""
         self._stopping = True
-        for look in self._beeps.values():
-            look.cancel()
-        self._beeps.clear()
+        for spyer_uniqueid in list(self._beeps):
+            self.forget_beep(spyer_uniqueid)
 
     # ---- our own helper --------------------------------------------------------------------------------
 
@@ -105,36 +118,57 @@ class Notices:
     # ---- beeps -----------------------------------------------------------------------------------------
 
     def take_beep(self, spy: Spy) -> None:
-        """The PBX has confirmed an exempt helper. A beep is short, and so are all of a minute together."""
-        if spy.spyer.startswith(HOOKS) and spy.spyer_uniqueid not in self._beeps and not self._stopping:
-            left = max(0.0, BEEP_SECONDS - self._beeped(spy.spyee_uniqueid))
-            look = self._reactor.callLater(left, self._beep_is_long, spy)
-            self._beeps[spy.spyer_uniqueid] = look
+        """An exempt helper begins to hear a channel, or goes on to another one. A beep is short, and so are all of a
+        minute together, of a helper and to a channel."""
+        if not spy.spyer.startswith(HOOKS) or self._stopping:
+            return
+        self.take_beeps_end(spy)
+        left = max(0.0, BEEP_SECONDS - max(self._beeped(spy.spyee_uniqueid), self._beeped(spy.spyer_uniqueid)))
+        self._beeps[spy.spyer_uniqueid] = _Beep(spy, self._reactor.callLater(left, self._beep_is_long, spy))
+        while len(self._beeps) > MAX_SPIES:
+            self.forget_beep(next(iter(self._beeps)))
 
     def take_beeps_end(self, spy: Spy) -> None:
-        """A spy is over; it may have been a beep."""
+        """A helper hears its channel no more; it may have been a beep."""
         if spy.spyer_uniqueid in self._beeps:
-            self._beeps.pop(spy.spyer_uniqueid).cancel()
-            self._note_beep(spy)
+            self._note_beep(self._beeps[spy.spyer_uniqueid])
+            self.forget_beep(spy.spyer_uniqueid)
 
-    def _beeped(self, spyee_uniqueid: str) -> float:
-        """Return for how many seconds beeps were played to a channel within the last minute."""
-        since = self._reactor.seconds() - BEEPS_WITHIN_SECONDS
-        return sum(seconds for at, seconds in self._beeped_at.get(spyee_uniqueid, ()) if at >= since)
+    def forget_beep(self, spyer_uniqueid: str) -> None:
+        """It was none: the PBX knows of no such helper."""
+        beep = self._beeps.pop(spyer_uniqueid, None)
+        if beep is not None and beep.look.active():
+            beep.look.cancel()
 
-    def _note_beep(self, spy: Spy) -> None:
+    def _beeped(self, uniqueid: str) -> float:
+        """Return for how many seconds a channel has beeped, or was beeped to, within the last minute."""
         now = self._reactor.seconds()
-        beeps = self._beeped_at.pop(spy.spyee_uniqueid, None)
-        beeps = deque[tuple[float, float]](maxlen=MAX_BEEPS) if beeps is None else beeps
-        beeps.append((now, now - spy.since))
-        self._beeped_at[spy.spyee_uniqueid] = beeps
+        over = sum(seconds for at, seconds in self._beeped_at.get(uniqueid, ()) if at >= now - BEEPS_WITHIN_SECONDS)
+        return over + sum(
+            now - beep.spy.since
+            for beep in self._beeps.values()
+            if beep.spy.spyee_uniqueid == uniqueid and beep.look.active()
+        )
+
+    def _note_beep(self, beep: _Beep) -> None:
+        now = self._reactor.seconds()
+        # One that was too long is a spy, and takes no time from the beeps to the channel that it has heard.
+        of = (beep.spy.spyer_uniqueid, beep.spy.spyee_uniqueid) if beep.look.active() else (beep.spy.spyer_uniqueid,)
+        for uniqueid in of:
+            beeps = self._beeped_at.pop(uniqueid, deque())
+            beeps.append((now, now - beep.spy.since))
+            if len(beeps) > MAX_BEEPS:
+                _, seconds = beeps.popleft()
+                beeps[0] = beeps[0][0], beeps[0][1] + seconds
+            self._beeped_at[uniqueid] = beeps
         while len(self._beeped_at) > MAX_SPIES or next(iter(self._beeped_at.values()))[-1][0] < now - (
             BEEPS_WITHIN_SECONDS
         ):
             del self._beeped_at[next(iter(self._beeped_at))]
 
     def _beep_is_long(self, spy: Spy) -> None:
-        self._beeps.pop(spy.spyer_uniqueid, None)
         doubted = self._grants.doubted(spy)
-        if doubted is not None:
+        if doubted is None:
+            self.forget_beep(spy.spyer_uniqueid)
+        else:
             self._doubt(doubted)

@@ -97,6 +97,8 @@ class Starts:
 
     async def _take_exempt(self, spy: Spy) -> None:
         """Exempt is who the PBX itself calls so, and a beep only for as long as a beep lasts."""
+        # The helper may have gone on to another channel before the PBX answers.
+        self._notices.take_beep(spy)
         try:
             is_there = await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is not None
         except AgiMonitorError:
@@ -104,11 +106,11 @@ class Starts:
             self._grants.doubted(spy)
             raise
         if not is_there:
+            self._notices.forget_beep(spy.spyer_uniqueid)
             doubted = self._grants.doubted(spy)
             if doubted is not None and await self._proving.exists(spy.spyer_uniqueid):
                 self.take_start(doubted)
             return
         if self._notices.take_helper(spy):
             return
-        self._notices.take_beep(spy)
         log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)

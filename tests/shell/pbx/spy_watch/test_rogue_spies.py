@@ -564,6 +564,58 @@ def test_beeps_add_up(site: Site) -> None:
     assert len(site.records("rogue_spy")) == 2
 
 
+def go_on(site: Site, name: str, heard: str) -> None:
+    """ChanSpy without option E goes on to another channel: when * is pressed, or the first one ends."""
+    spyer = next(one for one in site.fake.channels if one["Channel"] == name)
+    before = str(spyer["ApplicationData"]).partition(",")[0]
+    of = {one["Uniqueid"]: one["Channel"] for one in site.fake.channels}
+    told = {"SpyerChannel": name, "SpyerUniqueid": spyer["Uniqueid"]}
+    site.fake.event("ChanSpyStop", **told, SpyeeChannel=of[before], SpyeeUniqueid=before)
+    site.fake.start_spying(name, heard)
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["told", "listed"])
+@pytest.mark.parametrize("seconds", [0.05, 1.0, 9.0])
+def test_a_beep_that_goes_from_channel_to_channel_is_none(site: Site, seconds: float, *, listed: bool) -> None:
+    """A helper is one beep, whomever it hears, however often that changes, and whatever a list shows in between."""
+    site.fake.add_channel(HOOK, "1700000000.20")
+    site.fake.start_spying(HOOK, SPYEE)
+    for number in range(int(2 * BEEP_SECONDS / seconds)):
+        site.fake.advance(seconds)
+        go_on(site, HOOK, SPYEE if number % 2 else CUSTOMER)
+        if listed and number % 50 == 1:
+            resync(site)
+    assert {record["spyer"] for record in site.records("rogue_spy")} == {HOOK}
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["told", "listed"])
+def test_a_beep_that_goes_on_once_is_none(site: Site, *, listed: bool) -> None:
+    """It is looked at where it is then."""
+    site.fake.add_channel(HOOK, "1700000000.20")
+    site.fake.start_spying(HOOK, SPYEE)
+    site.fake.advance(1.0)
+    go_on(site, HOOK, CUSTOMER)
+    if listed:
+        resync(site)
+    site.fake.advance(BEEP_SECONDS)
+    assert [(record["spyer"], record["spyee"]) for record in site.records("rogue_spy")] == [(HOOK, CUSTOMER)]
+
+
+def test_beeps_at_the_same_time_add_up(site: Site) -> None:
+    """Each is shorter than a beep may be, and one begins before the other ends: together they are too long."""
+    first, second = HOOK, HOOK.replace("0b", "0c")
+    site.fake.add_channel(first, "1700000100.1")
+    site.fake.add_channel(second, "1700000100.2")
+    site.fake.start_spying(first, SPYEE)
+    site.fake.advance(BEEP_SECONDS - 1.0)
+    site.fake.start_spying(second, SPYEE)
+    site.fake.advance(0.9)
+    site.fake.hang_up(first)
+    assert site.facts == []
+    site.fake.advance(0.1)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [second]
+
+
 def test_beeps_that_are_short_stay_exempt(site: Site) -> None:
     """Four in a minute, for as long as the call; and they are forgotten behind it."""
     for number in range(20):

@@ -102,6 +102,7 @@ class Proving:
     async def prove(self, spy: Spy) -> None:
         """Ask the channel for a grant: it has none, or one of ours, of an earlier run, or of another server."""
         self._proving.add(spy)
+        asked_at = self._reactor.seconds()
         try:
             # A channel that is gone already proves nothing: somebody was heard.
             signed = await self._asked_for_proof(spy)
@@ -138,6 +139,7 @@ class Proving:
             self._carriers.take_caller(spy.spyer_uniqueid, spy.spyer)
         if kind is SpyKind.ADOPTED and proven is not None:
             self._adopting.adopt(proven.grant, signed)
+            self._carriers.was_there(proven.grant, asked_at)
         settled = self._grants.proved(spy, kind, None if proven is None else proven.grant, why)
         if settled is not None:
             # It may have begun before some of ours, by the grant of another server.

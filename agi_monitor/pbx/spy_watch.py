@@ -343,6 +343,7 @@ class SpyWatch:
         there = {item.text("Uniqueid") for item in channels}
         if whole:
             self._carriers.keep_callers(there | {grant.spyer_uniqueid for grant in self._watched.ours()})
+        self._carriers.take_list(channels, asked_at, whole=whole)
         for grant in self._watched.ours():
             if grant.spyer_uniqueid not in there:
                 # Its call may have been handed to another phone unseen.

@@ -358,6 +358,29 @@ def test_who_runs_the_same_while_an_adopted_spy_goes_on_is_left_alone(site: Site
     assert "Hangup" not in site.fake.names
 
 
+@pytest.mark.parametrize("listed", ["with the adopted one", "before", "by a list that is not whole"])
+def test_who_was_at_a_prompt_before_is_not_taken_for_the_phone(site: Site, listed: str) -> None:
+    """A supervisor of another server has heard the same call while no server ran here, and their channel goes on
+    naming the application: the list showed that while the adopted one's own channel was there."""
+    site.fake.lose_connection()
+    heard = {"Application": "ChanSpy", "ApplicationData": f"{SPYEE_UNIQUEID},uqESX"}
+    site.fake.add_channel("PJSIP/2002-00000041", "1700000000.41", Context="agi-monitor-call", **heard)
+    if listed == "by a list that is not whole":
+        site.fake.add_channel("PJSIP/evil-00000009", "1700000000.9", CallerIDNum="5\r\nx")
+    if listed == "before":
+        site.fake.advance(5.0)
+        site.fake.lose_connection()
+    miss(site, BEFORE)
+    site.fake.advance(2.0)
+    assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]
+    site.forget()
+    site.fake.hang_up(SPYER, by_phone=True)
+    for _ in range(40):
+        site.fake.advance(0.1)
+    assert not {"Setvar", "Hangup"} & set(site.fake.names)
+    assert site.records("spy_handed_over") == []
+
+
 @pytest.mark.parametrize("whose", ["prompt", "proof", "context", "other arguments"])
 def test_who_runs_the_same_by_right_is_not_taken_for_the_phone(site: Site, whose: str) -> None:
     """Another supervisor between two spies, one by a grant of another server, a channel elsewhere, another mode."""

@@ -190,6 +190,19 @@ class Carriers:
             return None
         return await confirmation.runs(self._pbx, channel, _application(grant), OUR_CONTEXTS)
 
+    async def hears(self, phone: Confirmed) -> bool:
+        """Return whether a phone that a spy was handed to still runs an application of a spy, where our calls stand:
+        it may have been redirected to something that is its own.
+
+        Parameters:
+            phone: the phone.
+        """
+        if await confirmation.same(self._pbx, phone.uniqueid, phone.name) is None:
+            return False
+        if await self._pbx.variable(phone.uniqueid, "CHANNEL(context)") not in OUR_CONTEXTS:
+            return False
+        return await self._pbx.variable(phone.uniqueid, "CHANNEL(appname)") in APPLICATIONS | JOINING
+
     def _ran_before(self, grant: Grant, item: Headers) -> bool:
         """Return whether the same was shown on a channel while the supervisor's own one was there."""
         since, running = self._shown.get(_uniqueid(item), (math.inf, None))

@@ -146,19 +146,21 @@ class HandingOver:
 
     async def _put_down(self, grant: Grant, moved: Confirmed, *, again: bool = False) -> None:
         """Silence a phone that a spy was handed to, and hang it up. A story looks for it as long as it goes on; where
-        there is none, it is tried again until its channel is gone."""
+        there is none, it is tried again for as long as the phone is there and hears."""
         self._putting_out[moved.uniqueid] = None
-        is_gone = False
+        is_over = False
         try:
-            if not again or await confirmation.same(self._pbx, moved.uniqueid, moved.name) is not None:
+            if again and not await self._carriers.hears(moved):
+                is_over = True
+            else:
                 await self._hang_up_moved(grant, moved, again=again)
-            is_gone = await confirmation.same(self._pbx, moved.uniqueid, moved.name) is None
+                is_over = await confirmation.same(self._pbx, moved.uniqueid, moved.name) is None
         finally:
             self._putting_out.pop(moved.uniqueid, None)
-            if not is_gone and not self._stopping and grant not in self._grants.granted():
+            if not is_over and not self._stopping and grant not in self._grants.granted():
                 look = self._reactor.callLater(AGAIN_SECONDS, self._put_down_again, grant, moved)
                 self._putting_out[moved.uniqueid] = look
-        if is_gone:
+        if is_over:
             self._watched.note_hung_up(grant)
             for spy in self._grants.unproven():
                 if spy.spyer_uniqueid == moved.uniqueid:

@@ -218,6 +218,25 @@ def test_a_phone_that_hangs_up_between_two_tries_is_let_go(site: Site) -> None:
     assert (kinds(site), kept(site), site.watch._handing_over._putting_out) == ([], [], {})
 
 
+@pytest.mark.parametrize("to", [{"Application": "Queue"}, {"Application": "ChanSpy"}], ids=["queue", "own-spying"])
+@pytest.mark.parametrize("whose", ["nobody's", "adopted"])
+def test_a_phone_that_does_something_else_by_now_is_let_go(site: Site, whose: str, to: Mapping[str, str]) -> None:
+    """It was redirected between two tries, to a queue or to what its own dialplan lets it hear: that is not ours."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site, "busy")
+    moved_unseen(site, whose)
+    site.fake.advance(0.1)
+    site.fake.variables[ROGUE, VARIABLE] = ""
+    stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
+    stranger.update(to, Context="from-internal", ApplicationData="sales")
+    site.fake.answers["Hangup"] = hang_up
+    site.forget()
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert not {"Setvar", "Hangup"} & set(site.fake.names)
+    assert (kept(site), site.watch._handing_over._putting_out) == ([], {})
+
+
 def test_a_phone_that_cannot_be_asked_is_tried_again(site: Site) -> None:
     """The connection is lost in the middle of it."""
     hang_up = site.fake.answers["Hangup"]

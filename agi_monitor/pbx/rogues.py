@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from agi_monitor.audit.facts import RogueSpy, RogueSpyEnded
 from agi_monitor.errors import AgiMonitorError
@@ -22,6 +22,9 @@ from agi_monitor.supervision.policy import Policy
 
 KILLED = "killed"
 """Why a grant ends when somebody says so."""
+
+AGAIN_SECONDS = 3.0
+"""Between two tries to hang up a rogue spy."""
 
 log = structlog.get_logger()
 
@@ -58,6 +61,17 @@ class Rogues:
         self._under_way = under_way
         self._killed_by: dict[str, str] = {}
         """By the channel that hears, who had it ended."""
+        self._hanging_up: dict[str, IDelayedCall | None] = {}
+        """Channels of rogue spies that are being hung up, and the next try where there is one."""
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Try no more."""
+        self._stopping = True
+        for again in self._hanging_up.values():
+            if again is not None:
+                again.cancel()
+        self._hanging_up.clear()
 
     async def take_rogue(self, spy: Spy, *, on: bool = True) -> None:
         """Raise the alarm about a spy, and do what the configuration wants done.
@@ -90,12 +104,39 @@ class Rogues:
             self.take_rogues_end(spy, "")
 
     async def hang_up_rogue(self, spy: Spy) -> None:
-        """Hang up a rogue spy, and nothing that only an event or a list calls one."""
+        """Hang up a rogue spy, and nothing that only an event or a list calls one. It is tried again while it
+        goes on."""
+        if spy.spyer_uniqueid in self._hanging_up:
+            return
+        self._hanging_up[spy.spyer_uniqueid] = None
+        is_found = True
+        try:
+            is_found = await self._hang_up_found(spy)
+        finally:
+            self._hanging_up.pop(spy.spyer_uniqueid, None)
+            if is_found and not self._stopping and self._wanted(spy.spyer_uniqueid) is not None:
+                again = self._reactor.callLater(AGAIN_SECONDS, self._hang_up_again, spy.spyer_uniqueid)
+                self._hanging_up[spy.spyer_uniqueid] = again
+
+    def _hang_up_again(self, uniqueid: str) -> None:
+        self._hanging_up.pop(uniqueid, None)
+        spy = self._wanted(uniqueid)
+        if spy is not None:
+            self._under_way.begin(self.hang_up_rogue(spy))
+
+    def _wanted(self, uniqueid: str) -> Spy | None:
+        """Return the rogue spy that is to be hung up on a channel."""
+        if self._policy().rogue is not RogueSpies.HANG_UP:
+            return None
+        return next((spy for spy in self._grants.rogues() if spy.spyer_uniqueid == uniqueid), None)
+
+    async def _hang_up_found(self, spy: Spy) -> bool:
         spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS)
         if spying is None or await self.hears_by_grant(spy.spyer_uniqueid):
             log.warning("rogue_spy_not_found", node=self._pbx.node, spyer=spy.spyer)
-        else:
-            await self._pbx.hang_up(spying)
+            return False
+        await self._pbx.hang_up(spying)
+        return True
 
     async def hears_by_grant(self, uniqueid: str) -> bool | None:
         """Return whether a channel hears just whom its grant names, as the PBX says itself; or nobody. None: it is
@@ -135,6 +176,8 @@ class Rogues:
         except AgiMonitorError:
             self._killed_by.pop(spy.spyer_uniqueid, None)
             raise
+        # The end may have been taken in while it was told.
+        self._killed_by = {one: who for one, who in self._killed_by.items() if self._grants.is_known(one)}
         return True
 
     def take_killer(self, spy: Spy) -> str:

@@ -167,7 +167,9 @@ class SpyWatch:
         self._joined.stop()
         self._handing_over.stop()
         self._notices.stop()
+        self._rogues.stop()
         self._proving.stop()
+        self._starts.stop()
         self._ends.stop()
 
     async def idle(self) -> None:

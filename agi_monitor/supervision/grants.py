@@ -165,7 +165,7 @@ class Spy:
         spyee: the channel that is heard, or empty where a list does not tell; ``spyee_uniqueid`` likewise.
         since: on the clock of ``Grants``.
         grant: the grant, where there is one.
-        why: for a rogue or exempt one, in a few words.
+        why: for a rogue or exempt one, in a few words; for one that is to be proved, by what it may be exempt.
         idle: a list names it, but it may be over: it is one only with a proof.
         at: when that was, in seconds since 1970.
     """
@@ -413,11 +413,16 @@ class Grants:
         known = uniqueid in self._by_spyer or uniqueid in self._told or uniqueid in self._observed
         return known or any(spy.spyee_uniqueid == uniqueid for spy in self._observed.values())
 
-    def doubted(self, spy: Spy) -> Spy | None:
-        """Take back that a spy is exempt. Returns it as one that is to be proved; None when it has ended."""
+    def doubted(self, spy: Spy, why: str = "") -> Spy | None:
+        """Take back that a spy is exempt. Returns it as one that is to be proved; None when it has ended.
+
+        Parameters:
+            spy: the spy.
+            why: by what it may be exempt all the same, once the PBX says so; empty for nothing.
+        """
         if self._observed.get(spy.spyer_uniqueid) != spy:
             return None
-        return self._keep(replace(spy, kind=SpyKind.UNPROVEN, why=""))
+        return self._keep(replace(spy, kind=SpyKind.UNPROVEN, why=why))
 
     def listed(
         self,

@@ -679,3 +679,100 @@ def test_an_adopted_spy_that_a_list_found_is_adopted_once(site: Site) -> None:
     miss(site, BEFORE)
     site.fake.start_spying(SPYER, SPYEE)
     assert len(site.records("spy_adopted")) == 1
+
+
+@pytest.mark.parametrize("rogue", RogueSpies)
+def test_a_spy_that_could_not_be_asked_is_asked_soon(site: Site, rogue: RogueSpies) -> None:
+    """A PBX that answers no question for a while loses no alarm until the next list that is made anyway."""
+    site.change(rogue=rogue)
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    for _ in range(110):
+        site.fake.advance(0.1)
+    site.fake.answer_held()
+    for _ in range(40):
+        site.fake.advance(0.5)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]
+    assert site.fake.names.count("CoreShowChannels") <= 3
+
+
+@pytest.mark.parametrize("answer", ["none", "no", "yes"])
+def test_a_rogue_spy_that_goes_on_is_hung_up_again(site: Site, answer: str) -> None:
+    """The PBX does not answer, says no, or says yes and does not: every three seconds it is told again."""
+    hang_up = site.fake.answers["Hangup"]
+    site.change(rogue=RogueSpies.HANG_UP)
+    if answer == "none":
+        site.fake.held.add("Hangup")
+    else:
+        site.fake.answers["Hangup"] = lambda fake, asked: "Busy" if answer == "no" else {"Message": "Channel Hungup"}
+    site.fake.start_spying(ROGUE, SPYEE)
+    for _ in range(30):
+        site.fake.advance(1.0)
+    assert 2 <= site.fake.names.count("Hangup") <= 11
+    site.fake.answers["Hangup"] = hang_up
+    site.fake.held.clear()
+    for _ in range(14):
+        site.fake.advance(1.0)
+    assert all(one["Channel"] != ROGUE for one in site.fake.channels)
+    assert site.facts == ["rogue_spy", "rogue_spy_ended"]
+    site.forget()
+    site.fake.advance(30.0)
+    assert ("Hangup" not in site.fake.names, site.watch._rogues._hanging_up) == (True, {})
+
+
+@pytest.mark.parametrize("change", ["alarm", "stop"])
+def test_a_rogue_spy_is_hung_up_no_more_where_nobody_wants_it(site: Site, change: str) -> None:
+    """The configuration is another one, or the server stops."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    site.fake.answers["Hangup"] = lambda fake, asked: "Busy"
+    site.fake.start_spying(ROGUE, SPYEE)
+    if change == "alarm":
+        site.change(rogue=RogueSpies.ALARM)
+    else:
+        site.watch.stop()
+    site.forget()
+    site.fake.advance(30.0)
+    assert "Hangup" not in site.fake.names
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["silent", "lost"])
+def test_a_supervisor_who_hears_somebody_else_is_asked_until_the_channel_answers(site: Site, *, lost: bool) -> None:
+    """The channel has a grant, so no list tells of it."""
+    site.open()
+    spyer = next(one for one in site.fake.channels if one["Channel"] == SPYER)
+    spyer.update(Application="ChanSpy", ApplicationData=f"{CUSTOMER_UNIQUEID},q")
+    site.fake.held.add("Getvar")
+    tell(site)
+    site.fake.advance(1.0)
+    if lost:
+        site.fake.lose_connection()
+    site.fake.advance(10.0)
+    site.fake.answer_held()
+    for _ in range(20):
+        site.fake.advance(0.5)
+    assert [record["spyee"] for record in site.records("rogue_spy")] == [CUSTOMER]
+
+
+def test_an_excepted_device_that_could_not_be_asked_stays_excepted(site: Site) -> None:
+    """The PBX says later that it is the one: it is no rogue."""
+    site.change(exceptions=frozenset({"PJSIP/6666"}), rogue=RogueSpies.HANG_UP)
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(11.0)
+    site.fake.answer_held()
+    resync(site)
+    site.fake.advance(5.0)
+    assert (kinds(site), site.facts) == ([(ROGUE, SpyKind.EXEMPT)], [])
+    site.change(exceptions=frozenset())
+    assert sorted(site.facts) == ["rogue_spy", "rogue_spy_ended"]
+
+
+def test_a_rogue_spy_that_goes_on_to_another_channel_has_two_ends(site: Site) -> None:
+    """Each who was heard has the alarm and its end."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(1.0)
+    go_on(site, ROGUE, CUSTOMER)
+    site.fake.advance(2.0)
+    site.fake.hang_up(ROGUE)
+    assert [record["spyee"] for record in site.records("rogue_spy")] == [SPYEE, CUSTOMER]
+    assert [record["seconds"] for record in site.records("rogue_spy_ended")] == [1.0, 2.0]

@@ -21,7 +21,7 @@ from agi_monitor.names import DeviceChannel, Uniqueid
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.supervision import bridging, chanspy, confirmation, proof
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import APPLICATIONS, JOINING, MAX_SPIES, OUR_CONTEXTS, Grant
+from agi_monitor.supervision.grants import APPLICATIONS, JOINING, MAX_SPIES, OUR_CONTEXTS, Grant, Spy
 from agi_monitor.supervision.proof import Signer
 
 LOOK_SECONDS = 0.05
@@ -186,9 +186,44 @@ class Carriers:
             return None
         proven = self._signer.read(text)
         by_right = proven is not None and proven.grant.spyer_uniqueid == channel
+        by_right = by_right or self._signer.is_of_another(text, channel, "")
         if by_right or self.is_caller(channel, item.get("Channel") or "") or self._ran_before(grant, item):
             return None
         return await confirmation.runs(self._pbx, channel, _application(grant), OUR_CONTEXTS)
+
+    async def proof_on(self, uniqueid: str) -> str:
+        """Return the proof on a channel of ours. One that was redirected elsewhere took it along, and it is worth
+        nothing there: what is on in another context nobody of ours has started.
+
+        Parameters:
+            uniqueid: of the channel.
+        """
+        channel = Uniqueid.read(uniqueid)
+        try:
+            signed = "" if channel is None else await self._pbx.variable(channel, proof.VARIABLE) or ""
+        except ForgedAnswer:
+            # A text with a line break in it is not a proof.
+            return ""
+        return signed if signed and await self.is_ours(uniqueid) else ""
+
+    async def is_ours(self, uniqueid: str) -> bool:
+        """Return whether a channel stands where the calls of supervisors do, of this server or another one.
+
+        Parameters:
+            uniqueid: of the channel.
+        """
+        channel = Uniqueid.read(uniqueid)
+        return channel is not None and await self._pbx.variable(channel, "CHANNEL(context)") in OUR_CONTEXTS
+
+    async def hears_by_another(self, spy: Spy) -> bool:
+        """Return whether the proof on a channel is of another server, and names whom it hears.
+
+        Parameters:
+            spy: who hears somebody from that channel.
+        """
+        return self._signer.is_of_another(
+            await self.proof_on(spy.spyer_uniqueid), spy.spyer_uniqueid, spy.spyee_uniqueid
+        )
 
     async def hears(self, phone: Confirmed) -> bool:
         """Return whether a phone that a spy was handed to still runs an application of a spy, where our calls stand:
@@ -199,7 +234,7 @@ class Carriers:
         """
         if await confirmation.same(self._pbx, phone.uniqueid, phone.name) is None:
             return False
-        if await self._pbx.variable(phone.uniqueid, "CHANNEL(context)") not in OUR_CONTEXTS:
+        if not await self.is_ours(phone.uniqueid):
             return False
         return await self._pbx.variable(phone.uniqueid, "CHANNEL(appname)") in APPLICATIONS | JOINING
 

@@ -17,7 +17,7 @@ from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision import confirmation
-from agi_monitor.supervision.grants import APPLICATIONS, JOINING, Grants, Spy
+from agi_monitor.supervision.grants import APPLICATIONS, JOINING, SETTLED, Grants, Spy
 from agi_monitor.supervision.policy import Policy
 
 KILLED = "killed"
@@ -132,27 +132,33 @@ class Rogues:
 
     async def _hang_up_found(self, spy: Spy) -> bool:
         spying = await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS)
-        if spying is None or await self.hears_by_grant(spy.spyer_uniqueid):
+        by_right = await self.hears_by_grant(spy.spyer_uniqueid) or await self._carriers.hears_by_another(spy)
+        if spying is None or by_right or await self._is_over(spy):
             log.warning("rogue_spy_not_found", node=self._pbx.node, spyer=spy.spyer)
             return False
         await self._pbx.hang_up(spying)
         return True
 
+    async def _is_over(self, spy: Spy) -> bool:
+        """Return whether a spy is known to be over: in our context a channel goes on naming the application."""
+        return not self._grants.is_known(spy.spyer_uniqueid) and await self._carriers.is_ours(spy.spyer_uniqueid)
+
     async def hears_by_grant(self, uniqueid: str) -> bool | None:
         """Return whether a channel hears just whom its grant names, as the PBX says itself; or nobody. None: it is
         gone, or has no grant any more."""
         channel = Uniqueid.read(uniqueid)
-        of_channel = (spy.grant for spy in self._grants.spies() if spy.spyer_uniqueid == uniqueid)
-        grant = next((grant for grant in of_channel if grant is not None), None)
-        if channel is None or grant is None:
+        of_channel = (spy for spy in self._grants.spies() if spy.spyer_uniqueid == uniqueid)
+        by_right = next((spy for spy in of_channel if spy.grant is not None or spy.kind in SETTLED), None)
+        if channel is None or by_right is None:
             return None
+        granted = by_right.spyee_uniqueid if by_right.grant is None else by_right.grant.spyee_uniqueid
         application = await self._pbx.variable(channel, "CHANNEL(appname)")
         if application is None:
             return None
         if application not in APPLICATIONS:
             return True
         heard = (await self._pbx.variable(channel, "CHANNEL(appdata)") or "").partition(",")[0]
-        return heard == grant.spyee_uniqueid
+        return heard == granted
 
     async def kill(self, spy: Spy, by: str) -> bool:
         """End a spy because somebody says so. False: its channel spies no more.

@@ -300,6 +300,7 @@ class SpyWatch:
                 self._starts.take_told_start(event)
         elif name == "ChanSpyStop":
             self._revoking.stop_told(event.text("SpyerUniqueid"))
+            self._proving.take_stop(event.text("SpyerUniqueid"), event.text("SpyeeUniqueid"))
             if self.grants.is_told(event) or self.grants.is_known(event.text("SpyerUniqueid")):
                 self._under_way.begin(self._ends.or_list(self._ends.take_stop(event)))
         elif name == "Hangup":

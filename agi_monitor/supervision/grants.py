@@ -142,7 +142,7 @@ class SpyKind(StrEnum):
     ADOPTED = "adopted"
     """By a grant of this server, whose story died with an earlier run of it."""
     OTHERS = "others"
-    """By a grant of another server of this PBX."""
+    """By a grant of another server of this PBX; which one is not known where that is of another version."""
     EXEMPT = "exempt"
     """It is a helper of Asterisk's or of ours, or a device that the configuration excepts."""
     UNPROVEN = "unproven"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from structlog.typing import EventDict
 from twisted.internet.defer import Deferred
 
+from agi_monitor.ami.messages import Message
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
 from agi_monitor.pbx.ends import STOP_SECONDS
 from agi_monitor.pbx.proving import PROMPT_SECONDS
 from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE, Signer
+from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
     CUSTOMER,
     CUSTOMER_UNIQUEID,
@@ -28,7 +31,7 @@ from tests.shell.managed import (
     SPYER_UNIQUEID,
     Site,
 )
-from tests.shell.pbx.spy_watch.watching import BEFORE, HOOK, OTHER, STRANGER, kept, kinds, miss, resync
+from tests.shell.pbx.spy_watch.watching import BEFORE, HOOK, OTHER, STRANGER, kept, kinds, miss, newer, resync
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["of-a-story", "adopted"])
@@ -776,3 +779,83 @@ def test_a_rogue_spy_that_goes_on_to_another_channel_has_two_ends(site: Site) ->
     site.fake.hang_up(ROGUE)
     assert [record["spyee"] for record in site.records("rogue_spy")] == [SPYEE, CUSTOMER]
     assert [record["seconds"] for record in site.records("rogue_spy_ended")] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("rogue", RogueSpies)
+def test_a_short_spy_of_another_server_is_no_alarm(site: Site, rogue: RogueSpies) -> None:
+    """Its end was told, and its proof is cleared, before the PBX answers for it: a supervisor is at a prompt."""
+    site.change(rogue=rogue)
+    site.fake.held.add("Getvar")
+    site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.advance(0.3)
+    site.fake.stop_spying(SPYER, SPYEE)
+    site.fake.variables[SPYER, VARIABLE] = ""
+    site.fake.answer_held()
+    for _ in range(30):
+        site.fake.advance(0.1)
+    assert (kinds(site), site.records("rogue_spy"), site.fake.asked("Hangup")) == ([], [], [])
+
+
+def test_a_told_end_hides_nobody(site: Site) -> None:
+    """In our context, without a proof, and the end that was told is none: it is looked at again."""
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Context"] = "agi-monitor-mode"
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    told = {"SpyerChannel": ROGUE, "SpyerUniqueid": ROGUE_UNIQUEID}
+    site.fake.event("ChanSpyStop", **told, SpyeeChannel=SPYEE, SpyeeUniqueid=SPYEE_UNIQUEID)
+    site.fake.answer_held()
+    assert site.records("rogue_spy") == []
+    site.fake.advance(PROMPT_SECONDS)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]
+
+
+def test_who_has_a_proof_by_now_is_not_hung_up(site: Site) -> None:
+    """A supervisor of another server goes on to another mode between the question and the hang-up."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    asked: list[str] = []
+    getvar = site.fake.answers["Getvar"]
+
+    def answer(fake: FakeManager, headers: Message) -> Mapping[str, str] | str:
+        asked.append(headers.text("Variable"))
+        if asked.count("CHANNEL(appname)"):
+            site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+        return getvar(fake, headers)
+
+    site.fake.answers["Getvar"] = answer
+    site.fake.start_spying(SPYER, SPYEE)
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert site.fake.asked("Hangup") == []
+
+
+@pytest.mark.parametrize("how", ["told", "listed"])
+def test_a_spy_of_a_server_of_another_version_is_its_own_business(site: Site, how: str) -> None:
+    """Its grants have other fields; the key is right, and both channels are named."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    if how == "listed":
+        site.fake.lose_connection()
+    site.fake.variables[SPYER, VARIABLE] = newer(OTHER, GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.advance(5.0)
+    resync(site)
+    assert kinds(site) == [(SPYER, SpyKind.OTHERS)]
+    tell(site)
+    site.fake.advance(1.0)
+    assert kinds(site) == [(SPYER, SpyKind.OTHERS)]
+    assert (site.records("rogue_spy"), site.fake.asked("Hangup")) == ([], [])
+
+
+@pytest.mark.parametrize("grant", [replace(GRANT, spyer_uniqueid="1.1"), replace(GRANT, spyee_uniqueid="1.2")])
+def test_a_proof_of_another_version_for_another_call_proves_nothing(site: Site, grant: Grant) -> None:
+    """Copied to another channel, or kept for the next call."""
+    site.fake.variables[SPYER, VARIABLE] = newer(OTHER, grant)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
+
+
+def test_a_proof_with_a_line_break_proves_nothing(site: Site) -> None:
+    """Whoever spies may have set it: that is an alarm, and no question without an answer."""
+    site.fake.variables[ROGUE, VARIABLE] = "x\r\ny: z"
+    site.fake.start_spying(ROGUE, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]

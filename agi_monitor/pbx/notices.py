@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from agi_monitor.supervision.grants import BEEP_SECONDS, HOOKS, MAX_SPIES, NOTICE, Grants, Spy
+from agi_monitor.supervision.grants import BEEP_SECONDS, HOOKS, LATE_SECONDS, MAX_SPIES, Grants, Spy
 
 NOTICE_BEGIN_SECONDS = 3.0
 """So long it may take until the notice is heard; 0.1 s were seen. A channel that is gone hears none."""
 
 NOTICE_SECONDS = 20.0
-"""So long a notice may take to its end."""
+"""So long a notice may take to its end; a helper that hears the agent for longer is a spy."""
 
 BEEPS_WITHIN_SECONDS = 60.0
 """Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together; those of one helper likewise."""
@@ -26,7 +26,14 @@ MAX_BEEPS = 100
 
 @dataclass(slots=True, eq=False)
 class _Notice:
-    """An agent is told; the helper is known once it has begun."""
+    """An agent is told; the helper is known once it has begun.
+
+    Parameters:
+        spyee_uniqueid: the agent's channel.
+        helper: the channel of our helper.
+        begun: waits for its beginning.
+        over: waits for its end.
+    """
 
     spyee_uniqueid: str
     helper: str = ""
@@ -61,7 +68,11 @@ class Notices:
         self._grants = grants
         self._doubt = doubt
         self._notices: dict[int, _Notice] = {}
+        self._late: deque[tuple[float, _Notice]] = deque()
+        """Notices that nobody waits for any more and that may still begin, and since when."""
         self._notice_count = 0
+        self._helpers: dict[str, IDelayedCall] = {}
+        """By the channel of our helper, the look whether it is over."""
         self._beeps: dict[str, _Beep] = {}
         """By the helper's channel, the beep that it plays."""
         self._beeped_at: dict[str, deque[tuple[float, float]]] = {}
@@ -72,6 +83,9 @@ class Notices:
     def stop(self) -> None:
         """Look at the clock no more."""
         self._stopping = True
+        for look in self._helpers.values():
+            look.cancel()
+        self._helpers.clear()
         for spyer_uniqueid in list(self._beeps):
             self.forget_beep(spyer_uniqueid)
 
@@ -96,20 +110,44 @@ class Notices:
 
     def notice_over(self, notice: int) -> None:
         """Nobody waits for it any more."""
-        self._grants.notice_over(self._notices.pop(notice).spyee_uniqueid, self._reactor.seconds())
+        expected, now = self._notices.pop(notice), self._reactor.seconds()
+        self._grants.notice_over(expected.spyee_uniqueid, now)
+        if not expected.helper:
+            self._late.append((now, expected))
+        self._forget_late(now)
 
     def take_helper(self, spy: Spy) -> bool:
-        """The PBX has confirmed an exempt helper. Returns whether it is ours, and a notice begins with it."""
-        if spy.spyer.startswith(NOTICE):
-            for notice in self._notices.values():
-                if notice.spyee_uniqueid == spy.spyee_uniqueid and not notice.begun.called:
-                    notice.helper = spy.spyer_uniqueid
-                    notice.begun.callback(None)
-                    return True
-        return False
+        """The PBX has confirmed a helper that is called like ours. Returns whether it is: one for each notice, for as
+        long as that may take."""
+        now = self._reactor.seconds()
+        self._forget_late(now)
+        expected = (*self._notices.values(), *(notice for _, notice in self._late))
+        of_agent = (one for one in expected if one.spyee_uniqueid == spy.spyee_uniqueid and not one.helper)
+        notice = next(of_agent, None)
+        if notice is None or spy.spyer_uniqueid in self._helpers or self._stopping:
+            return False
+        notice.helper = spy.spyer_uniqueid
+        left = max(0.0, spy.since + NOTICE_SECONDS - now)
+        self._helpers[spy.spyer_uniqueid] = self._reactor.callLater(left, self._notice_is_long, spy)
+        if not notice.begun.called:
+            notice.begun.callback(None)
+        return True
+
+    def _forget_late(self, now: float) -> None:
+        while self._late and self._late[0][0] < now - LATE_SECONDS:
+            self._late.popleft()
+
+    def _notice_is_long(self, spy: Spy) -> None:
+        del self._helpers[spy.spyer_uniqueid]
+        doubted = self._grants.doubted(spy)
+        if doubted is not None:
+            self._doubt(doubted)
 
     def take_notices_end(self, spy: Spy) -> None:
-        """Our helper is over: what it had to say is said."""
+        """A helper that is called like ours is over: what ours had to say is said."""
+        look = self._helpers.pop(spy.spyer_uniqueid, None)
+        if look is not None:
+            look.cancel()
         for notice in self._notices.values():
             if notice.helper == spy.spyer_uniqueid and not notice.over.called:
                 notice.over.callback(None)

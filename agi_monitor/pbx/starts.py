@@ -18,7 +18,7 @@ from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.rogues import AGAIN_SECONDS, Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision import confirmation
-from agi_monitor.supervision.grants import Grants, Spy, SpyKind
+from agi_monitor.supervision.grants import TELLS, Grants, Spy, SpyKind
 
 log = structlog.get_logger()
 
@@ -126,7 +126,7 @@ class Starts:
             self._under_way.begin(self.take_other_start(event))
 
     async def _take_exempt(self, spy: Spy) -> None:
-        """Exempt is who the PBX itself calls so, and a beep only for as long as a beep lasts."""
+        """Exempt is who the PBX itself calls so: a beep while it is short, and one helper for each notice."""
         # The helper may have gone on to another channel before the PBX answers.
         self._notices.take_beep(spy)
         try:
@@ -147,6 +147,8 @@ class Starts:
                 return
             spy = settled
             self._notices.take_beep(spy)
-        if self._notices.take_helper(spy):
+        if spy.why == TELLS:
+            if not self._notices.take_helper(spy):
+                self.take_start(self._grants.doubted(spy))
             return
         log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)

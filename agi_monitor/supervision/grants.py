@@ -35,6 +35,8 @@ JOINING = frozenset({bridging.JOIN, bridging.TAKE})
 
 EXCEPTED = "excepted by the configuration"
 
+TELLS = "our own notice to the agent"
+
 HOOKS = "Local/hook@__func_periodic_hook_context__-"
 """How the helpers of PERIODIC_HOOK and MixMonitor's option B are called, which play a beep (func_periodic_hook.c)."""
 
@@ -570,7 +572,7 @@ class Grants:
         if spyer.startswith(NOTICE) and (
             self._notices[spyee_uniqueid] > 0 or self._was_closed(NOTICE, spyee_uniqueid, now)
         ):
-            return "our own notice to the agent"
+            return TELLS
         if spyer.startswith(TEST_SUPERVISOR) and spyee.startswith(TEST_AGENT):
             return "a test call of the doctor"
         if endpoint_of(spyer) in self.exceptions:

@@ -26,7 +26,7 @@ from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grants import Grant, Spy, SpyKind
 
 SEARCH_SECONDS = (0.05, 0.2, 0.75)
 """Between the looks for a spy that may have been handed over, after the first one, for which its story waits."""
@@ -168,6 +168,15 @@ class HandingOver:
             if grant not in self._grants.granted():
                 # It may have been handed on before it was hung up: lists show to whom.
                 self._pbx.missed()
+        elif self.is_putting_out(moved.uniqueid):
+            self._keep(grant, moved)
+
+    def _keep(self, grant: Grant, moved: Confirmed) -> None:
+        """The PBX says that the phone is there: it is listed, and can be killed, until it is over."""
+        now = self._reactor.seconds()
+        self._grants.suspected(
+            Spy(SpyKind.UNPROVEN, moved.name, moved.uniqueid, grant.spyee, grant.spyee_uniqueid, now)
+        )
 
     def _put_down_again(self, grant: Grant, moved: Confirmed) -> None:
         self._under_way.begin(self._put_down(grant, moved, again=True))

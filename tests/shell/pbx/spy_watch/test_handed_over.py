@@ -191,8 +191,7 @@ def test_a_phone_that_could_not_be_hung_up_is_tried_again(site: Site, whose: str
     for _ in range(30):
         site.fake.advance(1.0)
     assert 5 <= site.fake.names.count("Hangup") <= 15
-    if whose == "nobody's":
-        assert kinds(site) == [(ROGUE, SpyKind.UNPROVEN)]
+    assert kinds(site) == [(ROGUE, SpyKind.UNPROVEN)]
     site.fake.answers["Hangup"] = hang_up
     for _ in range(5):
         site.fake.advance(1.0)
@@ -215,6 +214,25 @@ def test_a_phone_that_hangs_up_between_two_tries_is_let_go(site: Site) -> None:
     for _ in range(10):
         site.fake.advance(1.0)
     assert (deeds(site).count("Hangup"), site.facts) == (0, [])
+    assert (kinds(site), kept(site), site.watch._handing_over._putting_out) == ([], [], {})
+
+
+@pytest.mark.parametrize("error", ["", "Permission denied"])
+@pytest.mark.parametrize("whose", ["nobody's", "adopted"])
+def test_a_phone_that_could_not_be_hung_up_can_be_killed(site: Site, whose: str, error: str) -> None:
+    """It is neither muted nor hung up at once, so it hears, and it is listed: no list has to come first."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site, error)
+    site.fake.answers["Setvar"] = lambda fake, asked: "Permission denied"
+    moved_unseen(site, whose)
+    site.fake.advance(1.0)
+    (spy,) = site.watch.grants.spies()
+    assert (spy.spyer, spy.spyee, spy.kind) == (ROGUE, SPYEE, SpyKind.UNPROVEN)
+    site.fake.answers["Hangup"] = hang_up
+    assert begin(site.watch.kill(spy.id, "root")) == [True]
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert (site.records("rogue_spy"), site.fake.asked("Hangup")[-1]) == ([], {"Channel": ROGUE_UNIQUEID})
     assert (kinds(site), kept(site), site.watch._handing_over._putting_out) == ([], [], {})
 
 

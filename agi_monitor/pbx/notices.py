@@ -124,11 +124,12 @@ class Notices:
         expected = (*self._notices.values(), *(notice for _, notice in self._late))
         of_agent = (one for one in expected if one.spyee_uniqueid == spy.spyee_uniqueid and not one.helper)
         notice = next(of_agent, None)
-        if notice is None or spy.spyer_uniqueid in self._helpers or self._stopping:
+        if notice is None or spy.spyer_uniqueid in self._helpers:
             return False
         notice.helper = spy.spyer_uniqueid
-        left = max(0.0, spy.since + NOTICE_SECONDS - now)
-        self._helpers[spy.spyer_uniqueid] = self._reactor.callLater(left, self._notice_is_long, spy)
+        if not self._stopping:
+            left = max(0.0, spy.since + NOTICE_SECONDS - now)
+            self._helpers[spy.spyer_uniqueid] = self._reactor.callLater(left, self._notice_is_long, spy)
         if not notice.begun.called:
             notice.begun.callback(None)
         return True
@@ -160,6 +161,10 @@ class Notices:
         minute together, of a helper and to a channel."""
         if not spy.spyer.startswith(HOOKS) or self._stopping:
             return
+        before = self._beeps.get(spy.spyer_uniqueid)
+        if before is not None and before.spy.since == spy.since:
+            # It was asked for again.
+            self.forget_beep(spy.spyer_uniqueid)
         self.take_beeps_end(spy)
         left = max(0.0, BEEP_SECONDS - max(self._beeped(spy.spyee_uniqueid), self._beeped(spy.spyer_uniqueid)))
         self._beeps[spy.spyer_uniqueid] = _Beep(spy, self._reactor.callLater(left, self._beep_is_long, spy))

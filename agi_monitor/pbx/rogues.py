@@ -17,7 +17,7 @@ from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision import confirmation
-from agi_monitor.supervision.grants import APPLICATIONS, JOINING, SETTLED, Grants, Spy
+from agi_monitor.supervision.grants import APPLICATIONS, JOINING, SETTLED, Grants, Spy, SpyKind
 from agi_monitor.supervision.policy import Policy
 
 KILLED = "killed"
@@ -148,7 +148,8 @@ class Rogues:
         gone, or has no grant any more."""
         channel = Uniqueid.read(uniqueid)
         of_channel = (spy for spy in self._grants.spies() if spy.spyer_uniqueid == uniqueid)
-        by_right = next((spy for spy in of_channel if spy.grant is not None or spy.kind in SETTLED), None)
+        # A rogue spy may have a grant that is over, or somebody else's.
+        by_right = next((spy for spy in of_channel if spy.kind in (SpyKind.GRANTED, *SETTLED)), None)
         if channel is None or by_right is None:
             return None
         granted = by_right.spyee_uniqueid if by_right.grant is None else by_right.grant.spyee_uniqueid

@@ -859,3 +859,17 @@ def test_a_proof_with_a_line_break_proves_nothing(site: Site) -> None:
     site.fake.variables[ROGUE, VARIABLE] = "x\r\ny: z"
     site.fake.start_spying(ROGUE, SPYEE)
     assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]
+
+
+@pytest.mark.parametrize("whose", ["over", "another spyer's"])
+def test_a_rogue_spy_with_a_proof_is_hung_up(site: Site, whose: str) -> None:
+    """A grant that is over, or that was copied from another supervisor of the same agent, is no right to go on."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    if whose == "over":
+        signed = SIGNER.sign(GRANT)
+    else:
+        signed = OTHER.sign(replace(GRANT, spyer=ROGUE, spyer_uniqueid=ROGUE_UNIQUEID))
+    site.fake.variables[SPYER, VARIABLE] = signed
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.advance(0.1)
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]

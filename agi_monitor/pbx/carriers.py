@@ -7,7 +7,9 @@ A channel that cannot be asked ends no search; the others are asked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -19,7 +21,7 @@ from agi_monitor.names import DeviceChannel, Uniqueid
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.supervision import bridging, chanspy, confirmation, proof
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import APPLICATIONS, JOINING, MAX_SPIES, OUR_CONTEXTS, Grant
+from agi_monitor.supervision.grants import APPLICATIONS, JOINING, MAX_SPIES, OUR_CONTEXTS, Grant, Spy
 from agi_monitor.supervision.proof import Signer
 
 LOOK_SECONDS = 0.05
@@ -51,6 +53,10 @@ class Carriers:
         """By grant, when the supervisor's channel was first found to be gone."""
         self._callers: dict[str, str] = {}
         """By uniqueid, the channels of supervisors: each had a grant of its own."""
+        self._there_at: dict[str, float] = {}
+        """By grant, when the supervisor's channel was last known to be there."""
+        self._shown: dict[str, tuple[float, _Running]] = {}
+        """By uniqueid, what lists show on the channels that may spy, and since when."""
 
     def take_caller(self, uniqueid: str, name: str) -> None:
         """A channel has a grant of its own, of this server or another one."""
@@ -68,6 +74,31 @@ class Carriers:
         kept = set(uniqueids)
         self._callers = {one: name for one, name in self._callers.items() if one in kept}
 
+    def take_list(self, channels: Sequence[Headers], asked_at: float, *, whole: bool) -> None:
+        """A list came. What runs somewhere else while a supervisor's channel is there is not that supervisor's: a
+        channel goes on naming the last application that AGI has executed on it.
+
+        Parameters:
+            channels: the items.
+            asked_at: when they were asked for.
+            whole: these are all.
+        """
+        running = {uniqueid: _Running.of(item) for item in channels if _hears(item) and (uniqueid := _uniqueid(item))}
+        names = {_uniqueid(item): item.get("Channel") for item in channels}
+        before, now = self._shown, self._reactor.seconds()
+        shown = {
+            uniqueid: before[uniqueid] if uniqueid in before and before[uniqueid][1] == one else (now, one)
+            for uniqueid, one in running.items()
+        }
+        self._shown = shown if whole or len(before) > MAX_SPIES else {**before, **shown}
+        for grant in self._ours():
+            if names.get(grant.spyer_uniqueid) == grant.spyer:
+                self.was_there(grant, asked_at)
+
+    def was_there(self, grant: Grant, at: float) -> None:
+        """The supervisor's channel was there at a moment on the reactor's clock, or later."""
+        self._there_at[grant.id] = max(at, self._there_at.get(grant.id, at))
+
     def gone(self, uniqueid: str) -> None:
         """A channel has ended."""
         self._callers.pop(uniqueid, None)
@@ -76,10 +107,14 @@ class Carriers:
         """It is over."""
         self.signed.pop(grant.id, None)
         self._gone_since.pop(grant.id, None)
+        self._there_at.pop(grant.id, None)
 
     async def own(self, grant: Grant) -> Confirmed | None:
         """Return the supervisor's own channel; None when it is gone."""
+        asked_at = self._reactor.seconds()
         own = await confirmation.same(self._pbx, grant.spyer_uniqueid, grant.spyer)
+        if own is not None and grant.id in self.signed:
+            self.was_there(grant, asked_at)
         if own is not None:
             self._gone_since.pop(grant.id, None)
         elif grant.id in self.signed:
@@ -151,9 +186,62 @@ class Carriers:
             return None
         proven = self._signer.read(text)
         by_right = proven is not None and proven.grant.spyer_uniqueid == channel
-        if by_right or self.is_caller(channel, item.get("Channel") or ""):
+        by_right = by_right or self._signer.is_of_another(text, channel, "")
+        if by_right or self.is_caller(channel, item.get("Channel") or "") or self._ran_before(grant, item):
             return None
         return await confirmation.runs(self._pbx, channel, _application(grant), OUR_CONTEXTS)
+
+    async def proof_on(self, uniqueid: str) -> str:
+        """Return the proof on a channel of ours. One that was redirected elsewhere took it along, and it is worth
+        nothing there: what is on in another context nobody of ours has started.
+
+        Parameters:
+            uniqueid: of the channel.
+        """
+        channel = Uniqueid.read(uniqueid)
+        try:
+            signed = "" if channel is None else await self._pbx.variable(channel, proof.VARIABLE) or ""
+        except ForgedAnswer:
+            # A text with a line break in it is not a proof.
+            return ""
+        return signed if signed and await self.is_ours(uniqueid) else ""
+
+    async def is_ours(self, uniqueid: str) -> bool:
+        """Return whether a channel stands where the calls of supervisors do, of this server or another one.
+
+        Parameters:
+            uniqueid: of the channel.
+        """
+        channel = Uniqueid.read(uniqueid)
+        return channel is not None and await self._pbx.variable(channel, "CHANNEL(context)") in OUR_CONTEXTS
+
+    async def hears_by_another(self, spy: Spy) -> bool:
+        """Return whether the proof on a channel is of another server, and names whom it hears.
+
+        Parameters:
+            spy: who hears somebody from that channel.
+        """
+        return self._signer.is_of_another(
+            await self.proof_on(spy.spyer_uniqueid), spy.spyer_uniqueid, spy.spyee_uniqueid
+        )
+
+    async def hears(self, phone: Confirmed) -> bool:
+        """Return whether a phone that a spy was handed to still runs an application of a spy, where our calls stand:
+        it may have been redirected to something that is its own.
+
+        Parameters:
+            phone: the phone.
+        """
+        if await confirmation.same(self._pbx, phone.uniqueid, phone.name) is None:
+            return False
+        if not await self.is_ours(phone.uniqueid):
+            return False
+        return await self._pbx.variable(phone.uniqueid, "CHANNEL(appname)") in APPLICATIONS | JOINING
+
+    def _ran_before(self, grant: Grant, item: Headers) -> bool:
+        """Return whether the same was shown on a channel while the supervisor's own one was there."""
+        since, running = self._shown.get(_uniqueid(item), (math.inf, None))
+        return running == _Running.of(item) and since <= self._there_at.get(grant.id, -math.inf)
 
     async def wait_until_gone(self, uniqueid: Uniqueid) -> None:
         """Wait until a channel that was hung up is gone.
@@ -169,6 +257,30 @@ class Carriers:
                 raise ActionFailed("Hangup", f"yes, and the channel is still there {GONE_SECONDS:g} s later")
             await deferLater(self._reactor, LOOK_SECONDS)
             asked_at = self._reactor.seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What a list shows of a channel: its name, and the last application that was executed on it.
+
+    Parameters:
+        name: of the channel.
+        application: the application.
+        arguments: of the application.
+    """
+
+    name: str
+    application: str
+    arguments: str
+
+    @classmethod
+    def of(cls, item: Headers) -> _Running:
+        """Return what one item shows."""
+        return cls(item.get("Channel") or "", item.get("Application") or "", item.get("ApplicationData") or "")
+
+
+def _uniqueid(item: Headers) -> str:
+    return item.get("Uniqueid") or ""
 
 
 def _hears(item: Headers) -> bool:

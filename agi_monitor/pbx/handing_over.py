@@ -26,7 +26,7 @@ from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grants import Grant, Spy, SpyKind
 
 SEARCH_SECONDS = (0.05, 0.2, 0.75)
 """Between the looks for a spy that may have been handed over, after the first one, for which its story waits."""
@@ -146,19 +146,21 @@ class HandingOver:
 
     async def _put_down(self, grant: Grant, moved: Confirmed, *, again: bool = False) -> None:
         """Silence a phone that a spy was handed to, and hang it up. A story looks for it as long as it goes on; where
-        there is none, it is tried again until its channel is gone."""
+        there is none, it is tried again for as long as the phone is there and hears."""
         self._putting_out[moved.uniqueid] = None
-        is_gone = False
+        is_over = False
         try:
-            if not again or await confirmation.same(self._pbx, moved.uniqueid, moved.name) is not None:
+            if again and not await self._carriers.hears(moved):
+                is_over = True
+            else:
                 await self._hang_up_moved(grant, moved, again=again)
-            is_gone = await confirmation.same(self._pbx, moved.uniqueid, moved.name) is None
+                is_over = await confirmation.same(self._pbx, moved.uniqueid, moved.name) is None
         finally:
             self._putting_out.pop(moved.uniqueid, None)
-            if not is_gone and not self._stopping and grant not in self._grants.granted():
+            if not is_over and not self._stopping and grant not in self._grants.granted():
                 look = self._reactor.callLater(AGAIN_SECONDS, self._put_down_again, grant, moved)
                 self._putting_out[moved.uniqueid] = look
-        if is_gone:
+        if is_over:
             self._watched.note_hung_up(grant)
             for spy in self._grants.unproven():
                 if spy.spyer_uniqueid == moved.uniqueid:
@@ -166,6 +168,15 @@ class HandingOver:
             if grant not in self._grants.granted():
                 # It may have been handed on before it was hung up: lists show to whom.
                 self._pbx.missed()
+        elif self.is_putting_out(moved.uniqueid):
+            self._keep(grant, moved)
+
+    def _keep(self, grant: Grant, moved: Confirmed) -> None:
+        """The PBX says that the phone is there: it is listed, and can be killed, until it is over."""
+        now = self._reactor.seconds()
+        self._grants.suspected(
+            Spy(SpyKind.UNPROVEN, moved.name, moved.uniqueid, grant.spyee, grant.spyee_uniqueid, now)
+        )
 
     def _put_down_again(self, grant: Grant, moved: Confirmed) -> None:
         self._under_way.begin(self._put_down(grant, moved, again=True))

@@ -9,29 +9,49 @@ from dataclasses import dataclass, field
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from agi_monitor.supervision.grants import BEEP_SECONDS, HOOKS, MAX_SPIES, NOTICE, Grants, Spy
+from agi_monitor.supervision.grants import BEEP_SECONDS, HOOKS, LATE_SECONDS, MAX_SPIES, Grants, Spy
 
 NOTICE_BEGIN_SECONDS = 3.0
 """So long it may take until the notice is heard; 0.1 s were seen. A channel that is gone hears none."""
 
 NOTICE_SECONDS = 20.0
-"""So long a notice may take to its end."""
+"""So long a notice may take to its end; a helper that hears the agent for longer is a spy."""
 
 BEEPS_WITHIN_SECONDS = 60.0
-"""Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together."""
+"""Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together; those of one helper likewise."""
 
 MAX_BEEPS = 100
-"""Beeps to one channel that are kept of that time."""
+"""Beeps of one channel that are kept of that time; the oldest of more count as one."""
 
 
 @dataclass(slots=True, eq=False)
 class _Notice:
-    """An agent is told; the helper is known once it has begun."""
+    """An agent is told; the helper is known once it has begun.
+
+    Parameters:
+        spyee_uniqueid: the agent's channel.
+        helper: the channel of our helper.
+        begun: waits for its beginning.
+        over: waits for its end.
+    """
 
     spyee_uniqueid: str
     helper: str = ""
     begun: Deferred[None] = field(default_factory=Deferred)
     over: Deferred[None] = field(default_factory=Deferred)
+
+
+@dataclass(slots=True, eq=False)
+class _Beep:
+    """A helper of Asterisk's hears a channel.
+
+    Parameters:
+        spy: the helper.
+        look: the look whether it is over.
+    """
+
+    spy: Spy
+    look: IDelayedCall
 
 
 class Notices:
@@ -48,19 +68,26 @@ class Notices:
         self._grants = grants
         self._doubt = doubt
         self._notices: dict[int, _Notice] = {}
+        self._late: deque[tuple[float, _Notice]] = deque()
+        """Notices that nobody waits for any more and that may still begin, and since when."""
         self._notice_count = 0
-        self._beeps: dict[str, IDelayedCall] = {}
-        """By the helper's channel, the look whether a beep is over."""
+        self._helpers: dict[str, IDelayedCall] = {}
+        """By the channel of our helper, the look whether it is over."""
+        self._beeps: dict[str, _Beep] = {}
+        """By the helper's channel, the beep that it plays."""
         self._beeped_at: dict[str, deque[tuple[float, float]]] = {}
-        """By the channel that is heard, the beeps of the last minute: when each ended, and how long it was."""
+        """By channel, one that is heard or a helper's, its beeps of the last minute: when each ended, and how long it
+        was."""
         self._stopping = False
 
     def stop(self) -> None:
         """Look at the clock no more."""
         self._stopping = True
-        for look in self._beeps.values():
+        for look in self._helpers.values():
             look.cancel()
-        self._beeps.clear()
+        self._helpers.clear()
+        for spyer_uniqueid in list(self._beeps):
+            self.forget_beep(spyer_uniqueid)
 
     # ---- our own helper --------------------------------------------------------------------------------
 
@@ -83,20 +110,45 @@ class Notices:
 
     def notice_over(self, notice: int) -> None:
         """Nobody waits for it any more."""
-        self._grants.notice_over(self._notices.pop(notice).spyee_uniqueid, self._reactor.seconds())
+        expected, now = self._notices.pop(notice), self._reactor.seconds()
+        self._grants.notice_over(expected.spyee_uniqueid, now)
+        if not expected.helper:
+            self._late.append((now, expected))
+        self._forget_late(now)
 
     def take_helper(self, spy: Spy) -> bool:
-        """The PBX has confirmed an exempt helper. Returns whether it is ours, and a notice begins with it."""
-        if spy.spyer.startswith(NOTICE):
-            for notice in self._notices.values():
-                if notice.spyee_uniqueid == spy.spyee_uniqueid and not notice.begun.called:
-                    notice.helper = spy.spyer_uniqueid
-                    notice.begun.callback(None)
-                    return True
-        return False
+        """The PBX has confirmed a helper that is called like ours. Returns whether it is: one for each notice, for as
+        long as that may take."""
+        now = self._reactor.seconds()
+        self._forget_late(now)
+        expected = (*self._notices.values(), *(notice for _, notice in self._late))
+        of_agent = (one for one in expected if one.spyee_uniqueid == spy.spyee_uniqueid and not one.helper)
+        notice = next(of_agent, None)
+        if notice is None or spy.spyer_uniqueid in self._helpers:
+            return False
+        notice.helper = spy.spyer_uniqueid
+        if not self._stopping:
+            left = max(0.0, spy.since + NOTICE_SECONDS - now)
+            self._helpers[spy.spyer_uniqueid] = self._reactor.callLater(left, self._notice_is_long, spy)
+        if not notice.begun.called:
+            notice.begun.callback(None)
+        return True
+
+    def _forget_late(self, now: float) -> None:
+        while self._late and self._late[0][0] < now - LATE_SECONDS:
+            self._late.popleft()
+
+    def _notice_is_long(self, spy: Spy) -> None:
+        del self._helpers[spy.spyer_uniqueid]
+        doubted = self._grants.doubted(spy)
+        if doubted is not None:
+            self._doubt(doubted)
 
     def take_notices_end(self, spy: Spy) -> None:
-        """Our helper is over: what it had to say is said."""
+        """A helper that is called like ours is over: what ours had to say is said."""
+        look = self._helpers.pop(spy.spyer_uniqueid, None)
+        if look is not None:
+            look.cancel()
         for notice in self._notices.values():
             if notice.helper == spy.spyer_uniqueid and not notice.over.called:
                 notice.over.callback(None)
@@ -105,36 +157,61 @@ class Notices:
     # ---- beeps -----------------------------------------------------------------------------------------
 
     def take_beep(self, spy: Spy) -> None:
-        """The PBX has confirmed an exempt helper. A beep is short, and so are all of a minute together."""
-        if spy.spyer.startswith(HOOKS) and spy.spyer_uniqueid not in self._beeps and not self._stopping:
-            left = max(0.0, BEEP_SECONDS - self._beeped(spy.spyee_uniqueid))
-            look = self._reactor.callLater(left, self._beep_is_long, spy)
-            self._beeps[spy.spyer_uniqueid] = look
+        """An exempt helper begins to hear a channel, or goes on to another one. A beep is short, and so are all of a
+        minute together, of a helper and to a channel."""
+        if not spy.spyer.startswith(HOOKS) or self._stopping:
+            return
+        before = self._beeps.get(spy.spyer_uniqueid)
+        if before is not None and before.spy.since == spy.since:
+            # It was asked for again.
+            self.forget_beep(spy.spyer_uniqueid)
+        self.take_beeps_end(spy)
+        left = max(0.0, BEEP_SECONDS - max(self._beeped(spy.spyee_uniqueid), self._beeped(spy.spyer_uniqueid)))
+        self._beeps[spy.spyer_uniqueid] = _Beep(spy, self._reactor.callLater(left, self._beep_is_long, spy))
+        while len(self._beeps) > MAX_SPIES:
+            self.forget_beep(next(iter(self._beeps)))
 
     def take_beeps_end(self, spy: Spy) -> None:
-        """A spy is over; it may have been a beep."""
+        """A helper hears its channel no more; it may have been a beep."""
         if spy.spyer_uniqueid in self._beeps:
-            self._beeps.pop(spy.spyer_uniqueid).cancel()
-            self._note_beep(spy)
+            self._note_beep(self._beeps[spy.spyer_uniqueid])
+            self.forget_beep(spy.spyer_uniqueid)
 
-    def _beeped(self, spyee_uniqueid: str) -> float:
-        """Return for how many seconds beeps were played to a channel within the last minute."""
-        since = self._reactor.seconds() - BEEPS_WITHIN_SECONDS
-        return sum(seconds for at, seconds in self._beeped_at.get(spyee_uniqueid, ()) if at >= since)
+    def forget_beep(self, spyer_uniqueid: str) -> None:
+        """It was none: the PBX knows of no such helper."""
+        beep = self._beeps.pop(spyer_uniqueid, None)
+        if beep is not None and beep.look.active():
+            beep.look.cancel()
 
-    def _note_beep(self, spy: Spy) -> None:
+    def _beeped(self, uniqueid: str) -> float:
+        """Return for how many seconds a channel has beeped, or was beeped to, within the last minute."""
         now = self._reactor.seconds()
-        beeps = self._beeped_at.pop(spy.spyee_uniqueid, None)
-        beeps = deque[tuple[float, float]](maxlen=MAX_BEEPS) if beeps is None else beeps
-        beeps.append((now, now - spy.since))
-        self._beeped_at[spy.spyee_uniqueid] = beeps
+        over = sum(seconds for at, seconds in self._beeped_at.get(uniqueid, ()) if at >= now - BEEPS_WITHIN_SECONDS)
+        return over + sum(
+            now - beep.spy.since
+            for beep in self._beeps.values()
+            if beep.spy.spyee_uniqueid == uniqueid and beep.look.active()
+        )
+
+    def _note_beep(self, beep: _Beep) -> None:
+        now = self._reactor.seconds()
+        # One that was too long is a spy, and takes no time from the beeps to the channel that it has heard.
+        of = (beep.spy.spyer_uniqueid, beep.spy.spyee_uniqueid) if beep.look.active() else (beep.spy.spyer_uniqueid,)
+        for uniqueid in of:
+            beeps = self._beeped_at.pop(uniqueid, deque())
+            beeps.append((now, now - beep.spy.since))
+            if len(beeps) > MAX_BEEPS:
+                _, seconds = beeps.popleft()
+                beeps[0] = beeps[0][0], beeps[0][1] + seconds
+            self._beeped_at[uniqueid] = beeps
         while len(self._beeped_at) > MAX_SPIES or next(iter(self._beeped_at.values()))[-1][0] < now - (
             BEEPS_WITHIN_SECONDS
         ):
             del self._beeped_at[next(iter(self._beeped_at))]
 
     def _beep_is_long(self, spy: Spy) -> None:
-        self._beeps.pop(spy.spyer_uniqueid, None)
         doubted = self._grants.doubted(spy)
-        if doubted is not None:
+        if doubted is None:
+            self.forget_beep(spy.spyer_uniqueid)
+        else:
             self._doubt(doubted)

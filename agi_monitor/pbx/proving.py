@@ -7,7 +7,7 @@
     of an earlier run of this server               adopted: it is watched over like one of ours
     of this server, and its own channel is gone    the spy was handed over: it ends
     none, in our context, where only a list        a supervisor at a prompt; one who stays there for too long without
-      has named it                                   ever having had a grant is looked at again
+      has named it, or its end was told              ever having had a grant is looked at again
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from agi_monitor.pbx.rogues import Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation, proof
-from agi_monitor.supervision.grants import APPLICATIONS, OUR_CONTEXTS, Grant, Spy, SpyKind
+from agi_monitor.supervision.grants import APPLICATIONS, Grant, Spy, SpyKind
 from agi_monitor.supervision.proof import Signer
 
 PROMPT_SECONDS = 120.0
@@ -83,7 +83,8 @@ class Proving:
         self._under_way = under_way
         self._take_start = take_start
         self._take_orphan = take_orphan
-        self._proving: set[Spy] = set()
+        self._proving: dict[Spy, bool] = {}
+        """Who is being asked, and whether the end of that spy was told meanwhile."""
         self._prompts: dict[str, IDelayedCall] = {}
         """By channel, the look whether who may be at a prompt still is."""
         self._stopping = False
@@ -95,16 +96,28 @@ class Proving:
             look.cancel()
         self._prompts.clear()
 
+    def take_stop(self, spyer_uniqueid: str, spyee_uniqueid: str) -> None:
+        """The PBX told the end of a spy, which is not confirmed yet.
+
+        Parameters:
+            spyer_uniqueid: the channel that hears.
+            spyee_uniqueid: the one that is heard; empty where that is not told.
+        """
+        for spy in self._proving:
+            if spy.spyer_uniqueid == spyer_uniqueid and spyee_uniqueid in ("", spy.spyee_uniqueid):
+                self._proving[spy] = True
+
     def is_settled_soon(self, spy: Spy) -> bool:
         """Return whether a spy is being asked for a grant, or hung up because it has one that was handed to it."""
         return spy in self._proving or self._handing_over.is_putting_out(spy.spyer_uniqueid)
 
     async def prove(self, spy: Spy) -> None:
         """Ask the channel for a grant: it has none, or one of ours, of an earlier run, or of another server."""
-        self._proving.add(spy)
+        self._proving[spy] = False
+        asked_at = self._reactor.seconds()
         try:
             # A channel that is gone already proves nothing: somebody was heard.
-            signed = await self._asked_for_proof(spy)
+            signed = await self._carriers.proof_on(spy.spyer_uniqueid)
             proven = self._signer.read(signed)
             was_moved = proven is not None and await self._was_moved(spy, proven)
             moved = await confirmation.carrier(self._pbx, spy.spyer_uniqueid, signed) if was_moved else None
@@ -112,32 +125,35 @@ class Proving:
                 if not await self.exists(spy.spyer_uniqueid):
                     self._grants.dropped(spy)
                 return
+            # With the end of a spy its proof is cleared, which may be before the PBX has answered for it.
+            was_ended = self._proving[spy] and not signed and await self._carriers.is_ours(spy.spyer_uniqueid)
         except AgiMonitorError:
             if spy not in self._grants.unproven():
                 await self._rogues.take_unasked(spy)
             raise
         finally:
-            self._proving.discard(spy)
+            self._proving.pop(spy, None)
         if moved is not None and proven is not None:
             # A list has shown the phone that a spy was handed to unseen. It is no rogue: it ends whatever the policy.
             await self._handing_over.end_handed_over(proven.grant, moved)
             return
-        if spy.idle and spy not in self._grants.unproven():
+        if (spy.idle or was_ended) and spy not in self._grants.unproven():
             # The supervisor, who was at a prompt, has begun to spy by a grant meanwhile, or is gone.
             return
-        if spy.idle and not signed:
-            # A supervisor of ours or of another server, at a prompt: with the end of a spy its proof is cleared.
+        if (spy.idle or was_ended) and not signed:
+            # A supervisor of ours or of another server, at a prompt.
             self._grants.dropped(spy)
             known = self._carriers.is_caller(spy.spyer_uniqueid, spy.spyer)
             if not known and spy.spyer_uniqueid not in self._prompts and not self._stopping:
                 look = self._reactor.callLater(PROMPT_SECONDS, self._begin_prompt_look, spy)
                 self._prompts[spy.spyer_uniqueid] = look
             return
-        kind, why = self._kind(spy, proven)
+        kind, why = self._kind(spy, signed, proven)
         if kind in (SpyKind.ADOPTED, SpyKind.OTHERS):
             self._carriers.take_caller(spy.spyer_uniqueid, spy.spyer)
         if kind is SpyKind.ADOPTED and proven is not None:
             self._adopting.adopt(proven.grant, signed)
+            self._carriers.was_there(proven.grant, asked_at)
         settled = self._grants.proved(spy, kind, None if proven is None else proven.grant, why)
         if settled is not None:
             # It may have begun before some of ours, by the grant of another server.
@@ -154,14 +170,14 @@ class Proving:
                 # It ended before it was known whose it was.
                 self._adopting.take_orphans_end(proven.grant)
 
-    def _kind(self, spy: Spy, proven: proof.Proof | None) -> tuple[SpyKind, str]:
+    def _kind(self, spy: Spy, signed: str, proven: proof.Proof | None) -> tuple[SpyKind, str]:
+        if self._signer.is_of_another(signed, spy.spyer_uniqueid, spy.spyee_uniqueid):
+            return SpyKind.OTHERS, ""
         if proven is None:
             return SpyKind.ROGUE, "nobody granted it"
         grant = proven.grant
         if grant.spyer_uniqueid != spy.spyer_uniqueid or spy.spyee_uniqueid not in ("", grant.spyee_uniqueid):
             return SpyKind.ROGUE, "the grant on its channel is for another call"
-        if proven.server != self._signer.server:
-            return SpyKind.OTHERS, ""
         if proven.run == self._signer.run:
             return SpyKind.ROGUE, "its grant is over"
         return SpyKind.ADOPTED, ""
@@ -176,19 +192,10 @@ class Proving:
             return False
         return await self._carriers.own(grant) is None
 
-    async def _asked_for_proof(self, spy: Spy) -> str:
-        """Return the proof on a channel of ours. One that was redirected elsewhere took it along, and it is worth
-        nothing there: what is on in another context nobody of ours has started.
-        """
-        channel = Uniqueid.read(spy.spyer_uniqueid)
-        signed = "" if channel is None else await self._pbx.variable(channel, proof.VARIABLE) or ""
-        if channel is None or not signed:
-            return ""
-        return signed if await self._pbx.variable(channel, "CHANNEL(context)") in OUR_CONTEXTS else ""
-
     async def still_proven(self, spy: Spy) -> None:
         """The end of another server's spy may have been missed; its proof ends with it."""
-        if self._signer.read(await self._asked_for_proof(spy)) is None:
+        signed = await self._carriers.proof_on(spy.spyer_uniqueid)
+        if not self._signer.is_of_another(signed, spy.spyer_uniqueid, ""):
             self._grants.dropped(spy)
 
     async def exists(self, uniqueid: str) -> bool:

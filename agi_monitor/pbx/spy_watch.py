@@ -167,7 +167,9 @@ class SpyWatch:
         self._joined.stop()
         self._handing_over.stop()
         self._notices.stop()
+        self._rogues.stop()
         self._proving.stop()
+        self._starts.stop()
         self._ends.stop()
 
     async def idle(self) -> None:
@@ -298,6 +300,7 @@ class SpyWatch:
                 self._starts.take_told_start(event)
         elif name == "ChanSpyStop":
             self._revoking.stop_told(event.text("SpyerUniqueid"))
+            self._proving.take_stop(event.text("SpyerUniqueid"), event.text("SpyeeUniqueid"))
             if self.grants.is_told(event) or self.grants.is_known(event.text("SpyerUniqueid")):
                 self._under_way.begin(self._ends.or_list(self._ends.take_stop(event)))
         elif name == "Hangup":
@@ -343,6 +346,7 @@ class SpyWatch:
         there = {item.text("Uniqueid") for item in channels}
         if whole:
             self._carriers.keep_callers(there | {grant.spyer_uniqueid for grant in self._watched.ours()})
+        self._carriers.take_list(channels, asked_at, whole=whole)
         for grant in self._watched.ours():
             if grant.spyer_uniqueid not in there:
                 # Its call may have been handed to another phone unseen.

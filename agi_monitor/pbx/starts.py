@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.audit.facts import SpyHeard
-from agi_monitor.errors import AgiMonitorError
+from agi_monitor.errors import AgiMonitorError, Disconnected, NoAnswer
 from agi_monitor.pbx.ends import Ends
 from agi_monitor.pbx.notices import Notices
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.proving import Proving
 from agi_monitor.pbx.records import Records
-from agi_monitor.pbx.rogues import Rogues
+from agi_monitor.pbx.rogues import AGAIN_SECONDS, Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision import confirmation
-from agi_monitor.supervision.grants import Grants, Spy, SpyKind
+from agi_monitor.supervision.grants import TELLS, Grants, Spy, SpyKind
 
 log = structlog.get_logger()
 
@@ -62,6 +62,16 @@ class Starts:
         self._proving = proving
         self._ends = ends
         self._under_way = under_way
+        self._asking_again: dict[str, IDelayedCall] = {}
+        """By channel, the next question whom it hears."""
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopping = True
+        for again in self._asking_again.values():
+            again.cancel()
+        self._asking_again.clear()
 
     def take_start(self, spy: Spy | None) -> None:
         """Do about a spy what its right asks for; nothing where there is none."""
@@ -69,22 +79,37 @@ class Starts:
             return
         if spy.kind is SpyKind.UNPROVEN:
             if not self._proving.is_settled_soon(spy):
-                self._under_way.begin(self._proving.prove(spy))
+                # One that may be exempt was not answered for: it is still to be confirmed.
+                story = self._take_exempt(spy) if spy.why else self._proving.prove(spy)
+                self._under_way.begin(self._ends.or_list(story))
         elif spy.kind is SpyKind.ROGUE:
             self._under_way.begin(self._rogues.take_rogue(spy))
         else:
-            self._under_way.begin(self._take_exempt(spy))
+            self._under_way.begin(self._ends.or_list(self._take_exempt(spy)))
 
     def take_told_start(self, event: Message) -> None:
         """The PBX told that a spy begins."""
         now = self._reactor.seconds()
         self._records.note_heard(SpyHeard, self._grants.heard(event, now))
-        self.take_start(self._grants.started(event, now, self._clock()))
+        before = [spy for spy in self._grants.rogues() if spy.spyer_uniqueid == event.text("SpyerUniqueid")]
+        spy = self._grants.started(event, now, self._clock())
+        if spy is not None:
+            for rogue in before:
+                # It has gone on to another channel, and was not seen to end.
+                self._rogues.take_rogues_end(rogue, "")
+        self.take_start(spy)
 
     async def take_other_start(self, event: Message) -> None:
-        """The PBX told that a channel with a grant hears somebody else. It does when its own application says so."""
+        """The PBX told that a channel with a grant hears somebody else. It does when its own application says so.
+        Lists do not tell, so it is asked until it answers."""
         uniqueid = event.text("SpyerUniqueid")
-        hears = await self._rogues.hears_by_grant(uniqueid)
+        try:
+            hears = await self._rogues.hears_by_grant(uniqueid)
+        except (Disconnected, NoAnswer):
+            if uniqueid not in self._asking_again and not self._stopping:
+                again = self._reactor.callLater(AGAIN_SECONDS, self._take_other_start_again, event)
+                self._asking_again[uniqueid] = again
+            raise
         if hears:
             self._pbx.contradicted("ChanSpyStart")
         elif hears is not None:
@@ -95,20 +120,35 @@ class Starts:
                     self._ends.take_ends([spy])
             self.take_told_start(event)
 
+    def _take_other_start_again(self, event: Message) -> None:
+        self._asking_again.pop(event.text("SpyerUniqueid"), None)
+        if self._grants.contradicts(event, self._reactor.seconds()):
+            self._under_way.begin(self.take_other_start(event))
+
     async def _take_exempt(self, spy: Spy) -> None:
-        """Exempt is who the PBX itself calls so, and a beep only for as long as a beep lasts."""
+        """Exempt is who the PBX itself calls so: a beep while it is short, and one helper for each notice."""
+        # The helper may have gone on to another channel before the PBX answers.
+        self._notices.take_beep(spy)
         try:
             is_there = await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is not None
         except AgiMonitorError:
-            # The next list asks again.
-            self._grants.doubted(spy)
+            # The next list asks again, and for the same.
+            self._grants.doubted(spy, spy.why)
             raise
         if not is_there:
+            self._notices.forget_beep(spy.spyer_uniqueid)
             doubted = self._grants.doubted(spy)
             if doubted is not None and await self._proving.exists(spy.spyer_uniqueid):
                 self.take_start(doubted)
             return
-        if self._notices.take_helper(spy):
+        if spy.kind is SpyKind.UNPROVEN:
+            settled = self._grants.proved(spy, SpyKind.EXEMPT, None, spy.why)
+            if settled is None:
+                return
+            spy = settled
+            self._notices.take_beep(spy)
+        if spy.why == TELLS:
+            if not self._notices.take_helper(spy):
+                self.take_start(self._grants.doubted(spy))
             return
-        self._notices.take_beep(spy)
         log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)

@@ -35,6 +35,8 @@ JOINING = frozenset({bridging.JOIN, bridging.TAKE})
 
 EXCEPTED = "excepted by the configuration"
 
+TELLS = "our own notice to the agent"
+
 HOOKS = "Local/hook@__func_periodic_hook_context__-"
 """How the helpers of PERIODIC_HOOK and MixMonitor's option B are called, which play a beep (func_periodic_hook.c)."""
 
@@ -142,7 +144,7 @@ class SpyKind(StrEnum):
     ADOPTED = "adopted"
     """By a grant of this server, whose story died with an earlier run of it."""
     OTHERS = "others"
-    """By a grant of another server of this PBX."""
+    """By a grant of another server of this PBX; which one is not known where that is of another version."""
     EXEMPT = "exempt"
     """It is a helper of Asterisk's or of ours, or a device that the configuration excepts."""
     UNPROVEN = "unproven"
@@ -165,7 +167,7 @@ class Spy:
         spyee: the channel that is heard, or empty where a list does not tell; ``spyee_uniqueid`` likewise.
         since: on the clock of ``Grants``.
         grant: the grant, where there is one.
-        why: for a rogue or exempt one, in a few words.
+        why: for a rogue or exempt one, in a few words; for one that is to be proved, by what it may be exempt.
         idle: a list names it, but it may be over: it is one only with a proof.
         at: when that was, in seconds since 1970.
         in_bridge: the supervisor has joined the call or taken it over, and may be on it without the channel that was
@@ -429,11 +431,16 @@ class Grants:
         known = uniqueid in self._by_spyer or uniqueid in self._told or uniqueid in self._observed
         return known or any(_ends_with(spy, uniqueid) for spy in self._observed.values())
 
-    def doubted(self, spy: Spy) -> Spy | None:
-        """Take back that a spy is exempt. Returns it as one that is to be proved; None when it has ended."""
+    def doubted(self, spy: Spy, why: str = "") -> Spy | None:
+        """Take back that a spy is exempt. Returns it as one that is to be proved; None when it has ended.
+
+        Parameters:
+            spy: the spy.
+            why: by what it may be exempt all the same, once the PBX says so; empty for nothing.
+        """
         if self._observed.get(spy.spyer_uniqueid) != spy:
             return None
-        return self._keep(replace(spy, kind=SpyKind.UNPROVEN, why=""))
+        return self._keep(replace(spy, kind=SpyKind.UNPROVEN, why=why))
 
     def listed(
         self,
@@ -581,7 +588,7 @@ class Grants:
         if spyer.startswith(NOTICE) and (
             self._notices[spyee_uniqueid] > 0 or self._was_closed(NOTICE, spyee_uniqueid, now)
         ):
-            return "our own notice to the agent"
+            return TELLS
         if spyer.startswith(TEST_SUPERVISOR) and spyee.startswith(TEST_AGENT):
             return "a test call of the doctor"
         if endpoint_of(spyer) in self.exceptions:

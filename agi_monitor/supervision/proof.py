@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass, fields
+from typing import Any
 
 from agi_monitor.model import Mode
 from agi_monitor.names import endpoint_of
@@ -63,17 +64,42 @@ class Signer:
 
     def read(self, text: str) -> Proof | None:
         """Return what a signed text says, or None for anything that this key has not signed."""
-        body, _, signature = text.partition(".")
-        if not hmac.compare_digest(signature.encode("utf-8", "replace"), _encode(self._digest(body)).encode()):
-            return None
         try:
-            server, run, *rest = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+            server, run, *rest = self._signed(text)
             values = dict(zip(_NAMES, rest, strict=True))
             values["mode"] = Mode(values["mode"])
             return Proof(Grant(**values, endpoint=endpoint_of(values["spyer"]) or values["spyer"]), server, run)
-        except (binascii.Error, ValueError, TypeError):
+        except (ValueError, TypeError):
             # Signed by a server of another version, whose grants have other fields.
             return None
+
+    def is_of_another(self, text: str, spyer_uniqueid: str, spyee_uniqueid: str) -> bool:
+        """Return whether another server has signed a grant by which one channel hears another. A server of another
+        version, whose grants have other fields, is another one; both channels stand somewhere in what it signed.
+
+        Parameters:
+            text: the signed text.
+            spyer_uniqueid: the channel that hears.
+            spyee_uniqueid: the one that is heard; empty where that is not known.
+        """
+        proven = self.read(text)
+        if proven is not None:
+            grant = proven.grant
+            is_named = grant.spyer_uniqueid == spyer_uniqueid and spyee_uniqueid in ("", grant.spyee_uniqueid)
+            return is_named and proven.server != self.server
+        values = self._signed(text)
+        return spyer_uniqueid in values and (not spyee_uniqueid or spyee_uniqueid in values)
+
+    def _signed(self, text: str) -> list[Any]:
+        """Return the values that a text holds; none where this key has not signed it."""
+        body, _, signature = text.partition(".")
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), _encode(self._digest(body)).encode()):
+            return []
+        try:
+            values = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        except (binascii.Error, ValueError):
+            return []
+        return values if isinstance(values, list) else []
 
     def _digest(self, text: str) -> bytes:
         return hmac.new(self.key, text.encode("utf-8", "replace"), hashlib.sha256).digest()

@@ -190,6 +190,32 @@ def test_a_field_of_another_kind_proves_nothing() -> None:
     assert SIGNER.read(signed(json.dumps([*VALUES[:at], 7, *VALUES[at + 1 :]]).encode())) is None
 
 
+HEARS = GRANT.spyer_uniqueid, GRANT.spyee_uniqueid
+
+
+@pytest.mark.parametrize("text", [SIGNED, signed(json.dumps([*VALUES, "more"]).encode())], ids=["known", "newer"])
+def test_another_server_may_be_of_another_version(text: str) -> None:
+    """Its key is right, and it names who hears whom; a list does not always tell who is heard."""
+    there = Signer("there", "run-9", KEY)
+    assert there.is_of_another(text, *HEARS)
+    assert there.is_of_another(text, GRANT.spyer_uniqueid, "")
+    assert not there.is_of_another(text, "1.1", GRANT.spyee_uniqueid)
+    assert not there.is_of_another(text, GRANT.spyer_uniqueid, "1.2")
+    assert not replace(there, key=b"x" * 32).is_of_another(text, *HEARS)
+
+
+def test_a_grant_of_this_server_is_of_no_other() -> None:
+    """Of this run or an earlier one."""
+    assert not SIGNER.is_of_another(SIGNED, *HEARS)
+    assert not replace(SIGNER, run="run-2").is_of_another(SIGNED, *HEARS)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"1", b"null", b"{}", b"[]"])
+def test_what_names_nobody_is_of_no_server(content: bytes) -> None:
+    """However well it is signed."""
+    assert not SIGNER.is_of_another(signed(content), *HEARS)
+
+
 def test_the_key_is_in_no_text() -> None:
     """Neither in what is printed nor in what is signed."""
     assert KEY.decode() not in repr(SIGNER) + str(SIGNER) + SIGNED

@@ -191,8 +191,7 @@ def test_a_phone_that_could_not_be_hung_up_is_tried_again(site: Site, whose: str
     for _ in range(30):
         site.fake.advance(1.0)
     assert 5 <= site.fake.names.count("Hangup") <= 15
-    if whose == "nobody's":
-        assert kinds(site) == [(ROGUE, SpyKind.UNPROVEN)]
+    assert kinds(site) == [(ROGUE, SpyKind.UNPROVEN)]
     site.fake.answers["Hangup"] = hang_up
     for _ in range(5):
         site.fake.advance(1.0)
@@ -216,6 +215,44 @@ def test_a_phone_that_hangs_up_between_two_tries_is_let_go(site: Site) -> None:
         site.fake.advance(1.0)
     assert (deeds(site).count("Hangup"), site.facts) == (0, [])
     assert (kinds(site), kept(site), site.watch._handing_over._putting_out) == ([], [], {})
+
+
+@pytest.mark.parametrize("error", ["", "Permission denied"])
+@pytest.mark.parametrize("whose", ["nobody's", "adopted"])
+def test_a_phone_that_could_not_be_hung_up_can_be_killed(site: Site, whose: str, error: str) -> None:
+    """It is neither muted nor hung up at once, so it hears, and it is listed: no list has to come first."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site, error)
+    site.fake.answers["Setvar"] = lambda fake, asked: "Permission denied"
+    moved_unseen(site, whose)
+    site.fake.advance(1.0)
+    (spy,) = site.watch.grants.spies()
+    assert (spy.spyer, spy.spyee, spy.kind) == (ROGUE, SPYEE, SpyKind.UNPROVEN)
+    site.fake.answers["Hangup"] = hang_up
+    assert begin(site.watch.kill(spy.id, "root")) == [True]
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert (site.records("rogue_spy"), site.fake.asked("Hangup")[-1]) == ([], {"Channel": ROGUE_UNIQUEID})
+    assert (kinds(site), kept(site), site.watch._handing_over._putting_out) == ([], [], {})
+
+
+@pytest.mark.parametrize("to", [{"Application": "Queue"}, {"Application": "ChanSpy"}], ids=["queue", "own-spying"])
+@pytest.mark.parametrize("whose", ["nobody's", "adopted"])
+def test_a_phone_that_does_something_else_by_now_is_let_go(site: Site, whose: str, to: Mapping[str, str]) -> None:
+    """It was redirected between two tries, to a queue or to what its own dialplan lets it hear: that is not ours."""
+    hang_up = site.fake.answers["Hangup"]
+    resist(site, "busy")
+    moved_unseen(site, whose)
+    site.fake.advance(0.1)
+    site.fake.variables[ROGUE, VARIABLE] = ""
+    stranger = next(one for one in site.fake.channels if one["Channel"] == ROGUE)
+    stranger.update(to, Context="from-internal", ApplicationData="sales")
+    site.fake.answers["Hangup"] = hang_up
+    site.forget()
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert not {"Setvar", "Hangup"} & set(site.fake.names)
+    assert (kept(site), site.watch._handing_over._putting_out) == ([], {})
 
 
 def test_a_phone_that_cannot_be_asked_is_tried_again(site: Site) -> None:
@@ -356,6 +393,29 @@ def test_who_runs_the_same_while_an_adopted_spy_goes_on_is_left_alone(site: Site
     for _ in range(10):
         site.fake.advance(0.5)
     assert "Hangup" not in site.fake.names
+
+
+@pytest.mark.parametrize("listed", ["with the adopted one", "before", "by a list that is not whole"])
+def test_who_was_at_a_prompt_before_is_not_taken_for_the_phone(site: Site, listed: str) -> None:
+    """A supervisor of another server has heard the same call while no server ran here, and their channel goes on
+    naming the application: the list showed that while the adopted one's own channel was there."""
+    site.fake.lose_connection()
+    heard = {"Application": "ChanSpy", "ApplicationData": f"{SPYEE_UNIQUEID},uqESX"}
+    site.fake.add_channel("PJSIP/2002-00000041", "1700000000.41", Context="agi-monitor-call", **heard)
+    if listed == "by a list that is not whole":
+        site.fake.add_channel("PJSIP/evil-00000009", "1700000000.9", CallerIDNum="5\r\nx")
+    if listed == "before":
+        site.fake.advance(5.0)
+        site.fake.lose_connection()
+    miss(site, BEFORE)
+    site.fake.advance(2.0)
+    assert kinds(site) == [(SPYER, SpyKind.ADOPTED)]
+    site.forget()
+    site.fake.hang_up(SPYER, by_phone=True)
+    for _ in range(40):
+        site.fake.advance(0.1)
+    assert not {"Setvar", "Hangup"} & set(site.fake.names)
+    assert site.records("spy_handed_over") == []
 
 
 @pytest.mark.parametrize("whose", ["prompt", "proof", "context", "other arguments"])

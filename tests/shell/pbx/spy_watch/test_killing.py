@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from agi_monitor.errors import ActionFailed, Disconnected
 from agi_monitor.pbx.revoking import KEY_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
@@ -101,4 +103,19 @@ def test_a_spy_that_lost_its_story_can_be_killed(site: Site) -> None:
     resync(site)
     assert site.facts == ["spy_adopted", "spy_revoked", "spy_ended"]
     assert [(record["why"], record["by"]) for record in site.records("spy_revoked")] == [("killed", "root")]
+    assert kept(site) == []
+
+
+def test_a_spy_that_ends_while_it_is_killed_leaves_nothing(site: Site) -> None:
+    """Its end is taken in before the PBX is told, and the channel goes on naming the application."""
+    site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    disk: Deferred[None] = Deferred()
+    site.ledger.disk = disk
+    done = begin(site.watch.kill("c-1.1", "root"))
+    site.fake.variables[SPYER, VARIABLE] = ""
+    resync(site)
+    disk.callback(None)
+    site.fake.advance(1.0)
+    assert done == [True]
     assert kept(site) == []

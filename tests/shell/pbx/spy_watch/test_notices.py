@@ -122,3 +122,63 @@ def test_two_events_about_a_channel_that_is_not_there_are_no_notice(site: Site) 
         site.fake.event(event, **helper)
     site.fake.advance(NOTICE_BEGIN_SECONDS)
     assert given == [False]
+
+
+SECOND = HELPER.replace("a;1", "b;1")
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["while-it-is-given", "right-behind-it"])
+def test_a_notice_has_one_helper(site: Site, *, over: bool) -> None:
+    """Another one of that name is no notice."""
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    tell(site)
+    if over:
+        site.fake.advance(1.0)
+        site.fake.hang_up(HELPER)
+        site.watch.notice_over(notice)
+    tell(site, SECOND)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SECOND]
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["waited-for", "over"])
+def test_a_helper_that_goes_on_is_none(site: Site, *, over: bool) -> None:
+    """Nobody hears an agent for longer than a notice may take, also not from the channel that tells them."""
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    tell(site)
+    if over:
+        site.watch.notice_over(notice)
+    site.fake.advance(NOTICE_SECONDS - 0.1)
+    assert site.facts == []
+    site.fake.advance(0.1)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [HELPER]
+
+
+def test_a_late_helper_is_one_for_its_notice(site: Site) -> None:
+    """The story was over when it began: it may play, and no second one."""
+    site.watch.notice_over(site.watch.notice_expected(SPYEE_UNIQUEID))
+    tell(site)
+    assert site.facts == []
+    tell(site, SECOND)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SECOND]
+
+
+def test_a_stop_looks_at_no_helper(site: Site) -> None:
+    """Nothing is left of it."""
+    site.watch.notice_expected(SPYEE_UNIQUEID)
+    tell(site)
+    site.watch.stop()
+    site.fake.advance(NOTICE_SECONDS)
+    assert site.facts == []
+
+
+def test_a_helper_that_could_not_be_asked_is_still_the_one(site: Site) -> None:
+    """The PBX says so later: it is no rogue, and its time is bounded from its beginning on."""
+    site.watch.notice_expected(SPYEE_UNIQUEID)
+    site.fake.held.add("Getvar")
+    tell(site)
+    site.fake.advance(11.0)
+    site.fake.answer_held()
+    site.fake.advance(5.0)
+    assert (kinds(site), site.facts) == ([(HELPER, SpyKind.EXEMPT)], [])
+    site.fake.advance(NOTICE_SECONDS - 16.0)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [HELPER]

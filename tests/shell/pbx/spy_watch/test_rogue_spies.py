@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from structlog.typing import EventDict
 from twisted.internet.defer import Deferred
 
+from agi_monitor.ami.messages import Message
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
 from agi_monitor.pbx.ends import STOP_SECONDS
 from agi_monitor.pbx.proving import PROMPT_SECONDS
 from agi_monitor.supervision.grants import BEEP_SECONDS, LATE_SECONDS, Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE, Signer
+from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
     CUSTOMER,
     CUSTOMER_UNIQUEID,
@@ -28,7 +31,7 @@ from tests.shell.managed import (
     SPYER_UNIQUEID,
     Site,
 )
-from tests.shell.pbx.spy_watch.watching import BEFORE, HOOK, OTHER, STRANGER, kept, kinds, miss, resync
+from tests.shell.pbx.spy_watch.watching import BEFORE, HOOK, OTHER, STRANGER, kept, kinds, miss, newer, resync
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["of-a-story", "adopted"])
@@ -564,6 +567,58 @@ def test_beeps_add_up(site: Site) -> None:
     assert len(site.records("rogue_spy")) == 2
 
 
+def go_on(site: Site, name: str, heard: str) -> None:
+    """ChanSpy without option E goes on to another channel: when * is pressed, or the first one ends."""
+    spyer = next(one for one in site.fake.channels if one["Channel"] == name)
+    before = str(spyer["ApplicationData"]).partition(",")[0]
+    of = {one["Uniqueid"]: one["Channel"] for one in site.fake.channels}
+    told = {"SpyerChannel": name, "SpyerUniqueid": spyer["Uniqueid"]}
+    site.fake.event("ChanSpyStop", **told, SpyeeChannel=of[before], SpyeeUniqueid=before)
+    site.fake.start_spying(name, heard)
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["told", "listed"])
+@pytest.mark.parametrize("seconds", [0.05, 1.0, 9.0])
+def test_a_beep_that_goes_from_channel_to_channel_is_none(site: Site, seconds: float, *, listed: bool) -> None:
+    """A helper is one beep, whomever it hears, however often that changes, and whatever a list shows in between."""
+    site.fake.add_channel(HOOK, "1700000000.20")
+    site.fake.start_spying(HOOK, SPYEE)
+    for number in range(int(2 * BEEP_SECONDS / seconds)):
+        site.fake.advance(seconds)
+        go_on(site, HOOK, SPYEE if number % 2 else CUSTOMER)
+        if listed and number % 50 == 1:
+            resync(site)
+    assert {record["spyer"] for record in site.records("rogue_spy")} == {HOOK}
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["told", "listed"])
+def test_a_beep_that_goes_on_once_is_none(site: Site, *, listed: bool) -> None:
+    """It is looked at where it is then."""
+    site.fake.add_channel(HOOK, "1700000000.20")
+    site.fake.start_spying(HOOK, SPYEE)
+    site.fake.advance(1.0)
+    go_on(site, HOOK, CUSTOMER)
+    if listed:
+        resync(site)
+    site.fake.advance(BEEP_SECONDS)
+    assert [(record["spyer"], record["spyee"]) for record in site.records("rogue_spy")] == [(HOOK, CUSTOMER)]
+
+
+def test_beeps_at_the_same_time_add_up(site: Site) -> None:
+    """Each is shorter than a beep may be, and one begins before the other ends: together they are too long."""
+    first, second = HOOK, HOOK.replace("0b", "0c")
+    site.fake.add_channel(first, "1700000100.1")
+    site.fake.add_channel(second, "1700000100.2")
+    site.fake.start_spying(first, SPYEE)
+    site.fake.advance(BEEP_SECONDS - 1.0)
+    site.fake.start_spying(second, SPYEE)
+    site.fake.advance(0.9)
+    site.fake.hang_up(first)
+    assert site.facts == []
+    site.fake.advance(0.1)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [second]
+
+
 def test_beeps_that_are_short_stay_exempt(site: Site) -> None:
     """Four in a minute, for as long as the call; and they are forgotten behind it."""
     for number in range(20):
@@ -627,3 +682,194 @@ def test_an_adopted_spy_that_a_list_found_is_adopted_once(site: Site) -> None:
     miss(site, BEFORE)
     site.fake.start_spying(SPYER, SPYEE)
     assert len(site.records("spy_adopted")) == 1
+
+
+@pytest.mark.parametrize("rogue", RogueSpies)
+def test_a_spy_that_could_not_be_asked_is_asked_soon(site: Site, rogue: RogueSpies) -> None:
+    """A PBX that answers no question for a while loses no alarm until the next list that is made anyway."""
+    site.change(rogue=rogue)
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    for _ in range(110):
+        site.fake.advance(0.1)
+    site.fake.answer_held()
+    for _ in range(40):
+        site.fake.advance(0.5)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]
+    assert site.fake.names.count("CoreShowChannels") <= 3
+
+
+@pytest.mark.parametrize("answer", ["none", "no", "yes"])
+def test_a_rogue_spy_that_goes_on_is_hung_up_again(site: Site, answer: str) -> None:
+    """The PBX does not answer, says no, or says yes and does not: every three seconds it is told again."""
+    hang_up = site.fake.answers["Hangup"]
+    site.change(rogue=RogueSpies.HANG_UP)
+    if answer == "none":
+        site.fake.held.add("Hangup")
+    else:
+        site.fake.answers["Hangup"] = lambda fake, asked: "Busy" if answer == "no" else {"Message": "Channel Hungup"}
+    site.fake.start_spying(ROGUE, SPYEE)
+    for _ in range(30):
+        site.fake.advance(1.0)
+    assert 2 <= site.fake.names.count("Hangup") <= 11
+    site.fake.answers["Hangup"] = hang_up
+    site.fake.held.clear()
+    for _ in range(14):
+        site.fake.advance(1.0)
+    assert all(one["Channel"] != ROGUE for one in site.fake.channels)
+    assert site.facts == ["rogue_spy", "rogue_spy_ended"]
+    site.forget()
+    site.fake.advance(30.0)
+    assert ("Hangup" not in site.fake.names, site.watch._rogues._hanging_up) == (True, {})
+
+
+@pytest.mark.parametrize("change", ["alarm", "stop"])
+def test_a_rogue_spy_is_hung_up_no_more_where_nobody_wants_it(site: Site, change: str) -> None:
+    """The configuration is another one, or the server stops."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    site.fake.answers["Hangup"] = lambda fake, asked: "Busy"
+    site.fake.start_spying(ROGUE, SPYEE)
+    if change == "alarm":
+        site.change(rogue=RogueSpies.ALARM)
+    else:
+        site.watch.stop()
+    site.forget()
+    site.fake.advance(30.0)
+    assert "Hangup" not in site.fake.names
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["silent", "lost"])
+def test_a_supervisor_who_hears_somebody_else_is_asked_until_the_channel_answers(site: Site, *, lost: bool) -> None:
+    """The channel has a grant, so no list tells of it."""
+    site.open()
+    spyer = next(one for one in site.fake.channels if one["Channel"] == SPYER)
+    spyer.update(Application="ChanSpy", ApplicationData=f"{CUSTOMER_UNIQUEID},q")
+    site.fake.held.add("Getvar")
+    tell(site)
+    site.fake.advance(1.0)
+    if lost:
+        site.fake.lose_connection()
+    site.fake.advance(10.0)
+    site.fake.answer_held()
+    for _ in range(20):
+        site.fake.advance(0.5)
+    assert [record["spyee"] for record in site.records("rogue_spy")] == [CUSTOMER]
+
+
+def test_an_excepted_device_that_could_not_be_asked_stays_excepted(site: Site) -> None:
+    """The PBX says later that it is the one: it is no rogue."""
+    site.change(exceptions=frozenset({"PJSIP/6666"}), rogue=RogueSpies.HANG_UP)
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(11.0)
+    site.fake.answer_held()
+    resync(site)
+    site.fake.advance(5.0)
+    assert (kinds(site), site.facts) == ([(ROGUE, SpyKind.EXEMPT)], [])
+    site.change(exceptions=frozenset())
+    assert sorted(site.facts) == ["rogue_spy", "rogue_spy_ended"]
+
+
+def test_a_rogue_spy_that_goes_on_to_another_channel_has_two_ends(site: Site) -> None:
+    """Each who was heard has the alarm and its end."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(1.0)
+    go_on(site, ROGUE, CUSTOMER)
+    site.fake.advance(2.0)
+    site.fake.hang_up(ROGUE)
+    assert [record["spyee"] for record in site.records("rogue_spy")] == [SPYEE, CUSTOMER]
+    assert [record["seconds"] for record in site.records("rogue_spy_ended")] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("rogue", RogueSpies)
+def test_a_short_spy_of_another_server_is_no_alarm(site: Site, rogue: RogueSpies) -> None:
+    """Its end was told, and its proof is cleared, before the PBX answers for it: a supervisor is at a prompt."""
+    site.change(rogue=rogue)
+    site.fake.held.add("Getvar")
+    site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.advance(0.3)
+    site.fake.stop_spying(SPYER, SPYEE)
+    site.fake.variables[SPYER, VARIABLE] = ""
+    site.fake.answer_held()
+    for _ in range(30):
+        site.fake.advance(0.1)
+    assert (kinds(site), site.records("rogue_spy"), site.fake.asked("Hangup")) == ([], [], [])
+
+
+def test_a_told_end_hides_nobody(site: Site) -> None:
+    """In our context, without a proof, and the end that was told is none: it is looked at again."""
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Context"] = "agi-monitor-mode"
+    site.fake.held.add("Getvar")
+    site.fake.start_spying(ROGUE, SPYEE)
+    told = {"SpyerChannel": ROGUE, "SpyerUniqueid": ROGUE_UNIQUEID}
+    site.fake.event("ChanSpyStop", **told, SpyeeChannel=SPYEE, SpyeeUniqueid=SPYEE_UNIQUEID)
+    site.fake.answer_held()
+    assert site.records("rogue_spy") == []
+    site.fake.advance(PROMPT_SECONDS)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]
+
+
+def test_who_has_a_proof_by_now_is_not_hung_up(site: Site) -> None:
+    """A supervisor of another server goes on to another mode between the question and the hang-up."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    asked: list[str] = []
+    getvar = site.fake.answers["Getvar"]
+
+    def answer(fake: FakeManager, headers: Message) -> Mapping[str, str] | str:
+        asked.append(headers.text("Variable"))
+        if asked.count("CHANNEL(appname)"):
+            site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
+        return getvar(fake, headers)
+
+    site.fake.answers["Getvar"] = answer
+    site.fake.start_spying(SPYER, SPYEE)
+    for _ in range(10):
+        site.fake.advance(1.0)
+    assert site.fake.asked("Hangup") == []
+
+
+@pytest.mark.parametrize("how", ["told", "listed"])
+def test_a_spy_of_a_server_of_another_version_is_its_own_business(site: Site, how: str) -> None:
+    """Its grants have other fields; the key is right, and both channels are named."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    if how == "listed":
+        site.fake.lose_connection()
+    site.fake.variables[SPYER, VARIABLE] = newer(OTHER, GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.advance(5.0)
+    resync(site)
+    assert kinds(site) == [(SPYER, SpyKind.OTHERS)]
+    tell(site)
+    site.fake.advance(1.0)
+    assert kinds(site) == [(SPYER, SpyKind.OTHERS)]
+    assert (site.records("rogue_spy"), site.fake.asked("Hangup")) == ([], [])
+
+
+@pytest.mark.parametrize("grant", [replace(GRANT, spyer_uniqueid="1.1"), replace(GRANT, spyee_uniqueid="1.2")])
+def test_a_proof_of_another_version_for_another_call_proves_nothing(site: Site, grant: Grant) -> None:
+    """Copied to another channel, or kept for the next call."""
+    site.fake.variables[SPYER, VARIABLE] = newer(OTHER, grant)
+    site.fake.start_spying(SPYER, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
+
+
+def test_a_proof_with_a_line_break_proves_nothing(site: Site) -> None:
+    """Whoever spies may have set it: that is an alarm, and no question without an answer."""
+    site.fake.variables[ROGUE, VARIABLE] = "x\r\ny: z"
+    site.fake.start_spying(ROGUE, SPYEE)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]
+
+
+@pytest.mark.parametrize("whose", ["over", "another spyer's"])
+def test_a_rogue_spy_with_a_proof_is_hung_up(site: Site, whose: str) -> None:
+    """A grant that is over, or that was copied from another supervisor of the same agent, is no right to go on."""
+    site.change(rogue=RogueSpies.HANG_UP)
+    if whose == "over":
+        signed = SIGNER.sign(GRANT)
+    else:
+        signed = OTHER.sign(replace(GRANT, spyer=ROGUE, spyer_uniqueid=ROGUE_UNIQUEID))
+    site.fake.variables[SPYER, VARIABLE] = signed
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.advance(0.1)
+    assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]

@@ -307,7 +307,8 @@ class SpyWatch:
             uniqueid = event.text("Uniqueid")
             if self.grants.concerns(uniqueid) or self._adopting.waits_for(uniqueid):
                 self._under_way.begin(self._ends.or_list(self._ends.take_hangup(uniqueid)))
-        elif name in ("HangupRequest", "SoftHangupRequest"):
+        elif name == "HangupRequest":
+            # SoftHangupRequest comes at the end of each dialplan (pbx.c, __ast_pbx_run) and tells of no phone.
             self._adopting.take_hangup_request(event.text("Uniqueid"))
         elif name in ("AttendedTransfer", "BlindTransfer"):
             self._take_transfer(name, event)

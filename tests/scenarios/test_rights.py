@@ -5,6 +5,7 @@ What a rule allows begins, and ends by itself when the rule does: nobody has to 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ SECONDS = 1.5
 
 PICK_UP = """\
 [phones](+)
-exten => 7992,1,PickupChan(PJSIP/100)
+exten => 7987,1,PickupChan(PJSIP/100)
  same => n,Hangup()
 """
 
@@ -195,14 +196,22 @@ def test_a_rule_for_the_calls_that_come_in(house: House) -> None:
     assert not house.server.audit("spy_started")
 
 
-def test_the_direction_of_a_call_that_came_by_another_way(house: House) -> None:
+@pytest.fixture
+def picking_up(house: House) -> Iterator[House]:
+    """A code by which a phone picks up a call for another one."""
+    house.lab.pbx.write_dialplan("lab-pick-up", PICK_UP)
+    yield house
+    house.lab.pbx.remove_dialplan("lab-pick-up")
+
+
+def test_the_direction_of_a_call_that_came_by_another_way(picking_up: House) -> None:
     """A call that the agent picks up comes in; one that the PBX makes for the agent goes out; of one that is fetched
     from the parking the channels do not know it, and nothing is heard."""
-    house.lab.pbx.write_dialplan("lab-pick-up", PICK_UP)
+    house = picking_up
     house.reconfigure(rules=[rule(calls={"direction": "in"})])
     house.lab.phone("3001").dial("100")
     house.lab.phone("100").wait_for_incoming()
-    house.lab.phone("1001").call("7992")
+    house.lab.phone("1001").call("7987")
     house.spy()
     house.hears(heard_in("listen"))
     house.lab.pbx.hangup_all()

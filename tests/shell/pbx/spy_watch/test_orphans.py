@@ -106,6 +106,16 @@ def test_a_supervisors_phone_that_hangs_up_is_believed_at_once(site: Site) -> No
     assert [record["why"] for record in site.records("spy_ended")] == ["supervisor_hung_up"]
 
 
+def test_the_end_of_the_dialplan_is_no_phone_that_hangs_up(site: Site) -> None:
+    """When a call is over the supervisor's dialplan ends, and Asterisk says so before the end of the spy is known."""
+    miss(site, BEFORE)
+    site.fake.event("SoftHangupRequest", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)
+    stop(site)
+    site.fake.hang_up(SPYER)
+    site.fake.hang_up(SPYEE)
+    assert [record["why"] for record in site.records("spy_ended")] == ["call_over"]
+
+
 def test_the_end_of_an_orphan_is_found_in_a_list(site: Site) -> None:
     """It hung up while there was no connection."""
     miss(site, BEFORE)

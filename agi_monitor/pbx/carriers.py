@@ -51,8 +51,10 @@ class Carriers:
         self._ours = ours
         self._gone_since: dict[str, float] = {}
         """By grant, when the supervisor's channel was first found to be gone."""
-        self._callers: dict[str, str] = {}
+        self._callers: dict[str, tuple[str, float]] = {}
         """By uniqueid, the channels of supervisors: each had a grant of its own."""
+        self._prompts: dict[str, str] = {}
+        """By uniqueid, channels in our contexts whose own spy was over before they had answered for its grant."""
         self._there_at: dict[str, float] = {}
         """By grant, when the supervisor's channel was last known to be there."""
         self._shown: dict[str, tuple[float, _Running]] = {}
@@ -61,18 +63,18 @@ class Carriers:
     def take_caller(self, uniqueid: str, name: str) -> None:
         """A channel has a grant of its own, of this server or another one."""
         self._callers.pop(uniqueid, None)
-        self._callers[uniqueid] = name
+        self._callers[uniqueid] = name, self._reactor.seconds()
         while len(self._callers) > MAX_SPIES:
             del self._callers[next(iter(self._callers))]
 
     def is_caller(self, uniqueid: str, name: str) -> bool:
         """Return whether a channel has had a grant of its own, and may be at a prompt between two spies."""
-        return self._callers.get(uniqueid) == name
+        return self._callers.get(uniqueid, (None, 0.0))[0] == name
 
-    def keep_callers(self, uniqueids: Iterable[str]) -> None:
-        """Forget all but these."""
+    def keep_callers(self, uniqueids: Iterable[str], asked_at: float) -> None:
+        """Forget all but these, and those that came after a list was asked for."""
         kept = set(uniqueids)
-        self._callers = {one: name for one, name in self._callers.items() if one in kept}
+        self._callers = {one: caller for one, caller in self._callers.items() if one in kept or caller[1] >= asked_at}
 
     def take_list(self, channels: Sequence[Headers], asked_at: float, *, whole: bool) -> None:
         """A list came. What runs somewhere else while a supervisor's channel is there is not that supervisor's: a
@@ -102,6 +104,13 @@ class Carriers:
     def gone(self, uniqueid: str) -> None:
         """A channel has ended."""
         self._callers.pop(uniqueid, None)
+        self._prompts.pop(uniqueid, None)
+
+    def take_prompt(self, uniqueid: str, name: str) -> None:
+        """A channel's own spy was over before it had answered for its grant: a supervisor's, back at a prompt."""
+        self._prompts[uniqueid] = name
+        while len(self._prompts) > MAX_SPIES:
+            del self._prompts[next(iter(self._prompts))]
 
     def forget(self, grant: Grant) -> None:
         """It is over."""
@@ -186,6 +195,7 @@ class Carriers:
             return None
         proven = self._signer.read(text)
         by_right = proven is not None and proven.grant.spyer_uniqueid == channel
+        by_right = by_right or self._prompts.get(channel) == item.get("Channel")
         by_right = by_right or self._signer.is_of_another(text, channel, "")
         if by_right or self.is_caller(channel, item.get("Channel") or "") or self._ran_before(grant, item):
             return None

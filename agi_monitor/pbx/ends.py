@@ -102,7 +102,7 @@ class Ends:
             self._notices.take_beeps_end(spy)
             if spy.spyer.startswith(NOTICE):
                 self._notices.take_notices_end(spy)
-            elif spy.kind is SpyKind.ROGUE:
+            if spy.kind is SpyKind.ROGUE:
                 self._rogues.take_rogues_end(spy, by)
             elif spy.kind is SpyKind.ADOPTED and spy.grant is not None:
                 self._adopting.take_orphans_end(spy.grant)

@@ -175,7 +175,7 @@ class HandingOver:
         """The PBX says that the phone is there: it is listed, and can be killed, until it is over."""
         now = self._reactor.seconds()
         self._grants.suspected(
-            Spy(SpyKind.UNPROVEN, moved.name, moved.uniqueid, grant.spyee, grant.spyee_uniqueid, now)
+            Spy(SpyKind.UNPROVEN, moved.name, moved.uniqueid, grant.spyee, grant.spyee_uniqueid, now, grant)
         )
 
     def _put_down_again(self, grant: Grant, moved: Confirmed) -> None:

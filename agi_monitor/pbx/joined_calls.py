@@ -261,12 +261,22 @@ class JoinedCalls:
                 continue
             self._forget_left(joined)
             joined.left[uniqueid] = now
+            if uniqueid != joined.grant.spyer_uniqueid:
+                # No story waits for that.
+                self._begin(self._confirm_leave(joined, uniqueid), "")
             if self._pbx.stale() is None:
                 continue
             # Nor need it be told where they went.
             self._follow(joined)
             if uniqueid == joined.grant.spyer_uniqueid:
                 self._begin(self._close_when_left(joined, uniqueid, LEFT), joined.grant.id)
+
+    async def _confirm_leave(self, joined: JoinedCall, uniqueid: str) -> None:
+        """Who is with the supervisor has not left the call, whatever was told."""
+        await deferLater(self._reactor, LOOK_SECONDS)
+        peers = await self._peers(joined.grant.spyer_uniqueid)
+        if peers and joined.names.get(uniqueid) in peers:
+            joined.left.pop(uniqueid, None)
 
     def listed(self, channels: Sequence[Message], asked_at: float, *, whole: bool) -> None:
         """The lists came. Joined calls of which nothing was told are found, by an earlier run or while the connection
@@ -334,13 +344,14 @@ class JoinedCalls:
             if joined.learned or closed or joined.forgetting is not None:
                 return
             own = next((item for item in items if item.text("Uniqueid") == grant.spyer_uniqueid), None)
-            if own is not None and (own.get("BridgeId") != "" or peers != frozenset()):
+            is_there = own is not None and (own.get("BridgeId") != "" or peers != frozenset())
+            if own is not None and is_there:
                 joined.bridge = BridgeId.read(own.text("BridgeId")) or joined.bridge
                 for item in items:
                     if _is_in(item, joined.bridge, peers):
                         joined.known.setdefault(item.text("Uniqueid"), float("-inf"))
                         joined.names[item.text("Uniqueid")] = item.text("Channel")
-            if len(joined.known) > 1:
+            if is_there and len(joined.known) > 1:
                 joined.learned = True
                 return
             await deferLater(self._reactor, LOOK_SECONDS)
@@ -358,6 +369,18 @@ class JoinedCalls:
         for uniqueid in on_it.keys() - joined.known.keys() - joined.strangers:
             # No story waits for that.
             self._begin(self._admit(joined, uniqueid, on_it[uniqueid].text("Channel"), now), "")
+        hidden = [
+            item for item in items if item.get("BridgeId") is None and item.text("Uniqueid") not in joined.known
+        ]
+        if hidden:
+            self._begin(self._meet_hidden(joined, hidden, now), "")
+
+    async def _meet_hidden(self, joined: JoinedCall, items: Iterable[Message], now: float) -> None:
+        """A list has no bridge of a channel that could not be read; the supervisor's own names it."""
+        peers = await self._peers(joined.grant.spyer_uniqueid) or frozenset()
+        for item in items:
+            if item.text("Channel") in peers and item.text("Uniqueid") not in joined.strangers:
+                await self._admit(joined, item.text("Uniqueid"), item.text("Channel"), now)
 
     async def _admit(self, joined: JoinedCall, uniqueid: str, name: str, since: float) -> None:
         """Somebody came in while the door was open: they are on it by right, when the PBX has them there."""
@@ -375,9 +398,12 @@ class JoinedCalls:
             await deferLater(self._reactor, LOOK_SECONDS)
             asked_at = self._reactor.seconds()
         joined.entering.discard(uniqueid)
+        # The event may have another name for it.
+        is_named = await confirmation.same(self._pbx, uniqueid, name) is not None
         if joined.closed_until < self._reactor.seconds():
             joined.known.setdefault(uniqueid, since)
-            joined.names[uniqueid] = name
+            if is_named:
+                joined.names[uniqueid] = name
         joined.left.pop(uniqueid, None)
 
     async def _is_on_it(self, joined: JoinedCall, uniqueid: str) -> bool:
@@ -650,7 +676,7 @@ class JoinedCalls:
             uniqueid, there = item.text("Uniqueid"), BridgeId.read(item.text("BridgeId"))
             if item.get("BridgeId") is None and item.text("Channel") in named:
                 there = joined.bridge
-            is_with_them = there == bridge or item.text("Channel") in named
+            is_with_them = joined.learned and (there == bridge or item.text("Channel") in named)
             # Where nobody is known, only who came in the supervisor's place is a stranger for certain.
             if there != joined.bridge or not (is_with_them or uniqueid in joined.strangers):
                 continue
@@ -720,10 +746,10 @@ class JoinedCalls:
     async def _is_of_another_server(self, channel: Uniqueid) -> bool:
         """Return whether a channel is that of a supervisor who is on the call by a grant of another server."""
         try:
-            proven = self._signer.read(await self._pbx.variable(channel, proof.VARIABLE) or "")
+            text = await self._pbx.variable(channel, proof.VARIABLE) or ""
         except ForgedAnswer:
             return False
-        if proven is None or proven.server == self._signer.server or proven.grant.spyer_uniqueid != channel:
+        if not self._signer.is_of_another(text, channel, ""):
             return False
         return await self._pbx.variable(channel, "CHANNEL(context)") in OUR_CONTEXTS
 

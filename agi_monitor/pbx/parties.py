@@ -114,8 +114,9 @@ class Parties:
     def in_bridge(self, grant: Grant) -> bool:
         """Return whether a supervisor has joined the call or taken it over: the call is where their own channel is,
         and the PBX ends it for them when it is over."""
-        joined = grant in self._joined or self._pbx.bridge_of(grant.spyer_uniqueid) is not None
-        return joined or grant.mode is Mode.TAKE_OVER
+        if grant.mode is Mode.BARGE and self._pbx.bridge_of(grant.spyer_uniqueid) is not None:
+            return True
+        return grant in self._joined or grant.mode is Mode.TAKE_OVER
 
     def agent_is_elsewhere(self, grant: Grant) -> bool:
         """Return whether the agent's channel lives on in another call than the one that the supervisor is on: after a

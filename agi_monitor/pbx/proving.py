@@ -143,6 +143,8 @@ class Proving:
         if (spy.idle or was_ended) and not signed:
             # A supervisor of ours or of another server, at a prompt.
             self._grants.dropped(spy)
+            if not spy.idle:
+                self._carriers.take_prompt(spy.spyer_uniqueid, spy.spyer)
             known = self._carriers.is_caller(spy.spyer_uniqueid, spy.spyer)
             if not known and spy.spyer_uniqueid not in self._prompts and not self._stopping:
                 look = self._reactor.callLater(PROMPT_SECONDS, self._begin_prompt_look, spy)

@@ -343,10 +343,10 @@ class SpyWatch:
         """The lists came: what was missed while there was no connection."""
         # The list is older than the last events: who has ended since is not found again.
         over = self._ends.since(asked_at)
-        channels = [item for item in channels if item.text("Uniqueid") not in over]
+        told, channels = channels, [item for item in channels if item.text("Uniqueid") not in over]
         there = {item.text("Uniqueid") for item in channels}
         if whole:
-            self._carriers.keep_callers(there | {grant.spyer_uniqueid for grant in self._watched.ours()})
+            self._carriers.keep_callers(there | {grant.spyer_uniqueid for grant in self._watched.ours()}, asked_at)
         self._carriers.take_list(channels, asked_at, whole=whole)
         for grant in self._watched.ours():
             if grant.spyer_uniqueid not in there:
@@ -358,7 +358,7 @@ class SpyWatch:
             self._starts.take_start(spy)
         for spy in self.grants.of_others():
             self._under_way.begin(self._proving.still_proven(spy))
-        self._joined.listed(channels, asked_at, whole=whole)
+        self._joined.listed(told, asked_at, whole=whole)
         for grant in self._watched.ours():
             watched = self._watched.of(grant)
             why, at = watched.revoked, watched.revoked_at

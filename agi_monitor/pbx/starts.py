@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from agi_monitor.ami.messages import Message
 from agi_monitor.audit.facts import SpyHeard
 from agi_monitor.errors import AgiMonitorError, Disconnected, NoAnswer
+from agi_monitor.names import Uniqueid
 from agi_monitor.pbx.ends import Ends
 from agi_monitor.pbx.notices import Notices
 from agi_monitor.pbx.pbx import Pbx
@@ -18,7 +19,7 @@ from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.rogues import AGAIN_SECONDS, Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision import confirmation
-from agi_monitor.supervision.grants import TELLS, Grants, Spy, SpyKind
+from agi_monitor.supervision.grants import EXCEPTED, HOOKS, TELLS, Grants, Spy, SpyKind
 
 log = structlog.get_logger()
 
@@ -125,12 +126,22 @@ class Starts:
         if self._grants.contradicts(event, self._reactor.seconds()):
             self._under_way.begin(self.take_other_start(event))
 
+    async def _hears(self, spy: Spy) -> bool:
+        channel = Uniqueid.read(spy.spyer_uniqueid)
+        if channel is None or await confirmation.same(self._pbx, spy.spyee_uniqueid, spy.spyee) is None:
+            return False
+        heard = (await self._pbx.variable(channel, "CHANNEL(appdata)") or "").partition(",")[0]
+        return heard in (spy.spyee_uniqueid, spy.spyee)
+
     async def _take_exempt(self, spy: Spy) -> None:
         """Exempt is who the PBX itself calls so: a beep while it is short, and one helper for each notice."""
         # The helper may have gone on to another channel before the PBX answers.
         self._notices.take_beep(spy)
         try:
             is_there = await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is not None
+            if is_there and not spy.spyer.startswith(HOOKS) and spy.why != EXCEPTED:
+                # By whom it hears it is exempt, and only an event may have said that.
+                is_there = await self._hears(spy)
         except AgiMonitorError:
             # The next list asks again, and for the same.
             self._grants.doubted(spy, spy.why)

@@ -87,8 +87,10 @@ class Signer:
             grant = proven.grant
             is_named = grant.spyer_uniqueid == spyer_uniqueid and spyee_uniqueid in ("", grant.spyee_uniqueid)
             return is_named and proven.server != self.server
-        values = self._signed(text)
-        return spyer_uniqueid in values and (not spyee_uniqueid or spyee_uniqueid in values)
+        server, *values = self._signed(text) or [self.server]
+        if server == self.server or spyer_uniqueid not in values:
+            return False
+        return not spyee_uniqueid or spyee_uniqueid in values[values.index(spyer_uniqueid) + 1 :]
 
     def _signed(self, text: str) -> list[Any]:
         """Return the values that a text holds; none where this key has not signed it."""

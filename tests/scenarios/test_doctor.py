@@ -339,7 +339,7 @@ def test_a_pbx_without_chanspy(doctor: Doctor) -> None:
 INJECTED = """
 import json, os, sys, time
 from agi_monitor.doctor.sample_calls import EVENTS, SampleCalls
-from agi_monitor.install.admin_session import AdminSession
+from agi_monitor.ami.admin_session import AdminSession
 from agi_monitor.model import Mode
 from agi_monitor.supervision import chanspy
 

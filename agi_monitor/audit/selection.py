@@ -122,8 +122,8 @@ def holds(lines: str) -> list[Selection]:
     """Read a file of legal holds, one a line; ``#`` begins a comment.
 
     Raises:
-        ValueError: a line is not a hold, or there are none or too many. The message repeats nothing of a line: the
-            file may be the wrong one, and root can read any.
+        ValueError: a line cannot be read as a hold, the file has no holds, or it has too many. The message does not
+            quote the line: the file may be the wrong one, and root can read any.
     """
     found = []
     for number, line in enumerate(lines.splitlines(), 1):

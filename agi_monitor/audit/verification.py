@@ -57,7 +57,7 @@ class Finding:
 
     Parameters:
         kind: what is wrong.
-        place: where; for missing records, the line after them. None if there is no such line.
+        place: the line; for missing records, the line after them; None where that does not exist.
         first: the number of the first record that it concerns; None when that is not known.
         last: the number of the last one.
         text: a sentence.

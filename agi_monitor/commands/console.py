@@ -26,9 +26,9 @@ class _PlainConsole(Console):
 
 
 def console(pipe_columns: int = PIPE_COLUMNS) -> Console:
-    """Standard output for tables. Where there is no terminal, rich takes 80 columns and cuts what is longer.
+    """Standard output for tables. Without a terminal, rich takes 80 columns and cuts what is longer.
 
     Parameters:
-        pipe_columns: the width where there is no terminal.
+        pipe_columns: the width without a terminal.
     """
     return _PlainConsole(width=None if sys.stdout.isatty() else pipe_columns, highlight=False)

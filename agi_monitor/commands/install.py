@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -160,19 +160,10 @@ def install(
         # Before anything changes: a wrong secret must not be found out behind it.
         session = log_in(stack, config, login)
         places = _places(stack, folder, books, places)
-        journal = Journal(places)
-        try:
-            journal.switch((*plan.changes, *plan.books))
+        with _switched(places, plan, session, as_json):
             wrong, foreign = ([], []) if session is None else _load(session, rendered, _modules(plan))
             if wrong:
                 raise _NotLoaded(wrong)
-            journal.keep()
-        except BaseException as error:
-            _put_back(journal, session, error, _modules(plan))
-            if isinstance(error, _NotLoaded):
-                _report(as_json, "rolled back", plan, error.wrong, [])
-                sys.exit(1)
-            raise
         _report(as_json, "installed" if plan.changes else "unchanged", plan, [], foreign)
         if session is None and (plan.changes or recovered):
             _say_commands(_modules(plan))
@@ -218,19 +209,10 @@ def uninstall(
             session = log_in(stack, load_with_people(config_path), login)
         dialplan = present.get(f"{plans.FOLDER}/{DIALPLAN}") or b""
         places = _places(stack, folder, books, places)
-        journal = Journal(places)
-        try:
-            journal.switch((*plan.changes, *plan.books))
+        with _switched(places, plan, session, as_json):
             complaints = [] if session is None else _reload(session, _modules(plan))
             if complaints:
                 raise _NotLoaded(complaints)
-            journal.keep()
-        except BaseException as error:
-            _put_back(journal, session, error, _modules(plan))
-            if isinstance(error, _NotLoaded):
-                _report(as_json, "rolled back", plan, error.wrong, [])
-                sys.exit(1)
-            raise
         _remove_folders(places, manifest)
         left = []
         if session is not None:
@@ -445,6 +427,22 @@ def _compare(session: AdminSession, rendered: Mapping[str, str]) -> tuple[list[s
         wrong += found.wrong
         foreign += found.foreign
     return wrong, foreign
+
+
+@contextmanager
+def _switched(places: Places, plan: Plan, session: AdminSession | None, as_json: bool) -> Iterator[None]:
+    """The new files are in place, and stay when nothing fails here; otherwise the old ones are put back."""
+    journal = Journal(places)
+    try:
+        journal.switch((*plan.changes, *plan.books))
+        yield
+        journal.keep()
+    except BaseException as error:
+        _put_back(journal, session, error, _modules(plan))
+        if isinstance(error, _NotLoaded):
+            _report(as_json, "rolled back", plan, error.wrong, [])
+            sys.exit(1)
+        raise
 
 
 def _put_back(journal: Journal, session: AdminSession | None, error: BaseException, modules: tuple[str, ...]) -> None:

@@ -89,6 +89,6 @@ def serve(config_path: Path) -> None:
         reactor.callWhenRunning(on, number, stop)
     reactor.run()
     if stop_broke_down:
-        # Not sys.exit: it waits for threads that nobody has ended, for ever.
+        # Not sys.exit, which would wait forever for threads that were never ended.
         os._exit(1)
     sys.exit(exit_code)

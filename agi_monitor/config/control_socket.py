@@ -1,8 +1,8 @@
 """Where the control socket is, without a check of the whole configuration.
 
 A command that asks the server needs one path of a file that holds much more. The file is read as always. The path is
-the one that a check of the whole file would find; where that is not certain, there is no answer here. A mistake in
-another section does not keep anybody from asking a server that runs.
+the one that a check of the whole file would find; if that is uncertain, the whole file has to be checked. A mistake
+in another section does not stop a command from asking a running server.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ CLOSE_SECONDS = 1.0
 """How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
 
 OVER_SECONDS = 2.0
-"""So long a kill waits for the channel of a spy that goes on without the supervisor's."""
+"""How long a kill waits for the channel of a spy that continues without the supervisor's."""
 
 log = structlog.get_logger()
 

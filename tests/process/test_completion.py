@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -50,7 +49,6 @@ def test_another_shell_has_none() -> None:
     assert CliRunner().invoke(main, ["completion", "csh"]).exit_code == 2
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 @pytest.mark.parametrize(
     ("words", "said"),
     [("sp", "spies spy"), ("people add s", "supervisor"), ("spy kill ", f"{GRANTED.id} {ROGUE.id}")],

@@ -80,7 +80,7 @@ class ManagerMsg(asterisk.manager.ManagerMsg):  # type: ignore[misc]  # pyst2 is
 
 
 class ConnectionLost(Disconnected, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped
-    """Not connected, or the connection was lost before the answer came. It is pyst2's exception and ours, as all here."""
+    """Not connected, or the connection was lost before the answer came. Both pyst2's exception and ours."""
 
 
 class AnswerMissing(NoAnswer, ManagerSocketException):  # type: ignore[misc]  # pyst2 is untyped

@@ -65,8 +65,8 @@ FUZZ_SECONDS = 60
 fuzz: .venv/ready
 	@HYPOTHESIS_PROFILE=fuzz $(PYTHON) -m pytest -m fuzz --numprocesses auto --fuzz-seconds $(FUZZ_SECONDS)
 
-# benchmarks/confirming.py needs a PBX, and with it a Docker engine.
-PBX_BENCHMARKS = confirming
+# These need a PBX, and with it a Docker engine.
+PBX_BENCHMARKS = confirming first_sound mode_keys
 BENCHMARKS = agi_sessions ami_events channel_index shown_calls decisions audit_chain render reload commands
 
 benchmark: .venv/ready images

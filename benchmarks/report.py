@@ -120,6 +120,18 @@ def confirming(versions: Any) -> Rows:
         yield f"Asterisk {one['asterisk']}, {one['spies']} spies", f"{one['commands']:.0f}", *times
 
 
+def felt(supervisors: Any, keys: Any) -> Rows:
+    """What a supervisor waits for."""
+
+    def times(one: Any) -> Sequence[str]:
+        return [f"{one[key]:,.0f}" for key in ("median_ms", "p90_ms", "longest_ms")]
+
+    for one in supervisors:
+        many = "one supervisor" if one["supervisors"] == 1 else f"{one['supervisors']} supervisors at once"
+        yield f"last key of the PIN to the call's sound, {many}", *times(one)
+    yield f"key for whispering to the agent's ear, {keys['keys']} times", *times(keys)
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of the page.
@@ -172,6 +184,7 @@ TABLES = {
     "confirming": Table(
         ("confirming",), confirming, ("", "questions", "half take less than, ms", "90 % less than, ms", "longest, ms")
     ),
+    "felt": Table(("first_sound", "mode_keys"), felt, ("", "half within, ms", "90 % within, ms", "all within, ms")),
     "rendering": Table(("render",), rendering, ("", "CPU, s", "memory besides the people, MiB")),
 }
 

@@ -24,6 +24,7 @@ from agi_monitor.dialplan.render import DIALPLAN
 from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.errors import AgiMonitorError, InstallFailed
 from agi_monitor.files.folder import Folder
+from agi_monitor.install import next_steps
 from agi_monitor.install import plan as plans
 from agi_monitor.install.comparison import compare
 from agi_monitor.install.journal import LOCK, Journal, alone, must_not_be_old, opened
@@ -55,6 +56,29 @@ SHORTEST = 6
 """Characters of a secret that is looked for in other lines as well; a shorter one is a part of many words."""
 
 Command = TypeVar("Command", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How an install or uninstall is to be done.
+
+    Parameters:
+        folder: Asterisk's.
+        books: where the books of all folders are; None for the usual place.
+        yes: do not ask.
+        dry_run: change nothing.
+        force: go on although a file was changed by hand.
+        as_json: print one JSON object.
+        is_part: another command does the rest: the summary is all that is shown, and no next steps.
+    """
+
+    folder: Path
+    books: Path | None = None
+    yes: bool = False
+    dry_run: bool = False
+    force: bool = False
+    as_json: bool = False
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +153,36 @@ def install(
     is not what was rendered, everything is put back. Without it the commands to do so are printed.
     """
     login = Login(ami_host, ami_port, ami_user)
-    with ExitStack() as stack:
-        config = load_with_people(config_path)
-        site = translation.site(config)
-        rendered = render_dialplan(site, config.dialplan.templates)
-        if check:
+    if check:
+        with ExitStack() as stack:
+            config = load_with_people(config_path)
+            rendered = render_dialplan(translation.site(config), config.dialplan.templates)
             session = log_in(stack, config, login)
             if session is None:
                 terminal.fail("--check needs --ami-user")
             wrong, foreign = _compare(session, rendered)
             _report(as_json, "checked" if not wrong else "different", None, wrong, foreign)
             sys.exit(1 if wrong else 0)
-        places = _places(stack, folder, books)
-        recovered = _recover(places, dry_run)
+    put_in(config_path, Wish(folder, books, yes, dry_run, force, as_json), login)
+
+
+def put_in(config_path: Path, wish: Wish, login: Login) -> None:
+    """Install, and check with an account what was loaded.
+
+    Parameters:
+        config_path: the configuration.
+        wish: how.
+        login: the administrator's account, as far as it is given.
+
+    Raises:
+        AgiMonitorError: it cannot be done; nothing has changed.
+    """
+    with ExitStack() as stack:
+        config = load_with_people(config_path)
+        site = translation.site(config)
+        rendered = render_dialplan(site, config.dialplan.templates)
+        places = _places(stack, wish.folder, wish.books)
+        recovered = _recover(places, wish.dry_run)
         present = _present(places)
         found = plans.carried_over(present)
         manifest = _manifest(places, found)
@@ -149,24 +190,27 @@ def install(
             rendered,
             found,
             manifest,
-            str(folder.resolve()),
+            str(wish.folder.resolve()),
             has_folder=places.site.status(plans.FOLDER) is not None,
             hosts=plans.FREEPBX_HOSTS if site.flavour is Flavour.FREEPBX else plans.HOSTS,
         )
         plan = plans.moved_books(plan, present)
         masked = [text for text in (site.secret, site.manager.secret if site.manager else None) if text]
-        if not _agreed(plan, masked, as_json, yes=yes, dry_run=dry_run, force=force, question="Install this?"):
+        if not _agreed(plan, masked, wish, "Install this?"):
             return
         # Before anything changes: a wrong secret must not be found out behind it.
         session = log_in(stack, config, login)
-        places = _places(stack, folder, books, places)
-        with _switched(places, plan, session, as_json):
+        places = _places(stack, wish.folder, wish.books, places)
+        with _switched(places, plan, session, wish.as_json):
             wrong, foreign = ([], []) if session is None else _load(session, rendered, _modules(plan))
             if wrong:
                 raise _NotLoaded(wrong)
-        _report(as_json, "installed" if plan.changes else "unchanged", plan, [], foreign)
-        if session is None and (plan.changes or recovered):
-            _say_commands(_modules(plan))
+        if wish.is_part:
+            return
+        _report(wish.as_json, "installed" if plan.changes else "unchanged", plan, [], foreign)
+        if plan.changes or recovered:
+            modules = _modules(plan) if session is None else ()
+            _say_numbered(next_steps.after_install(site, [MODULES[name] for name in modules]))
 
 
 @click.command()
@@ -186,10 +230,27 @@ def uninstall(
     ami_port: int | None,
 ) -> None:
     """Remove what install put into Asterisk's folder. Files not changed since are restored."""
-    login = Login(ami_host, ami_port, ami_user)
+    take_out(config_path, Wish(folder, books, yes, dry_run, force, as_json), Login(ami_host, ami_port, ami_user))
+
+
+def take_out(config_path: Path, wish: Wish, login: Login) -> bool:
+    """Undo an install, and check with an account what was loaded.
+
+    Parameters:
+        config_path: the configuration, which is read only with an account.
+        wish: how.
+        login: the administrator's account, as far as it is given.
+
+    Returns:
+        whether it was to be done: neither a dry run, nor nothing to undo.
+
+    Raises:
+        AgiMonitorError: it cannot be done; nothing has changed.
+    """
+    folder = wish.folder
     with ExitStack() as stack:
-        places = _places(stack, folder, books)
-        recovered = _recover(places, dry_run)
+        places = _places(stack, folder, wish.books)
+        recovered = _recover(places, wish.dry_run)
         present = _present(places)
         found = plans.carried_over(present)
         manifest = _manifest(places, found)
@@ -198,18 +259,18 @@ def uninstall(
             for path in plans.OURS:
                 if present[path] is not None:
                     terminal.say(f"{folder / path}: exists: another user installed it and has the books", err=True)
-            if as_json:
+            if wish.as_json:
                 click.echo(json.dumps({"state": "unchanged", "files": {}, "wrong": [], "foreign": []}, indent=1))
-            return
+            return False
         plan = plans.moved_books(plans.uninstall(found, manifest), present)
-        if not _agreed(plan, [], as_json, yes=yes, dry_run=dry_run, force=force, question="Take this out?"):
-            return
+        if not _agreed(plan, [], wish, "Take this out?"):
+            return False
         session = None
         if login.user is not None:
             session = log_in(stack, load_with_people(config_path), login)
         dialplan = present.get(f"{plans.FOLDER}/{DIALPLAN}") or b""
-        places = _places(stack, folder, books, places)
-        with _switched(places, plan, session, as_json):
+        places = _places(stack, folder, wish.books, places)
+        with _switched(places, plan, session, wish.as_json):
             complaints = [] if session is None else _reload(session, _modules(plan))
             if complaints:
                 raise _NotLoaded(complaints)
@@ -220,9 +281,10 @@ def uninstall(
             # The site may have an empty context of this name, for an include to find.
             left = [name for name in names if any("Extension" in row for row in session.context(name) or ())]
             left = [f"context {name} has extensions still" for name in left]
-        _report(as_json, "removed", plan, [], left)
+        _report(wish.as_json, "removed", plan, [], left)
         if session is None and (plan.changes or recovered):
-            _say_commands(_modules(plan))
+            _say_numbered(next_steps.after_uninstall([MODULES[name] for name in _modules(plan)]))
+    return True
 
 
 # ---- parts of them ---------------------------------------------------------------------------------------
@@ -303,17 +365,18 @@ def _present(places: Places) -> dict[str, bytes | None]:
     return found
 
 
-def _agreed(
-    plan: Plan, masked: list[str], as_json: bool, *, yes: bool, dry_run: bool, force: bool, question: str
-) -> bool:
+def _agreed(plan: Plan, masked: list[str], wish: Wish, question: str) -> bool:
     """Show the plan; whether it is to be done."""
+    as_json = wish.as_json
     masked = [*masked, *_secrets_of(plan)]
-    for change in plan.changes:
+    for line in plans.summary(plan):
+        terminal.say(line, err=as_json)
+    for change in () if wish.is_part else plan.changes:
         terminal.say("".join(_masked(_without_the_sites(change), masked)), nl=False, err=as_json)
     for note in plan.notes:
         terminal.say(note, err=True)
     is_final = any(one.is_final for one in plan.conflicts)
-    if is_final or (plan.conflicts and not force):
+    if is_final or (plan.conflicts and not wish.force):
         wrong = [one.text for one in plan.conflicts]
         hint = (
             ""
@@ -323,10 +386,10 @@ def _agreed(
         if as_json:
             click.echo(json.dumps({"state": "refused", "files": _states(plan), "wrong": wrong, "foreign": []}))
         terminal.fail("\n".join(wrong) + hint)
-    if dry_run:
+    if wish.dry_run:
         _report(as_json, "dry run", plan, [], [])
         return False
-    if plan.changes and not yes:
+    if plan.changes and not wish.yes:
         if not sys.stdin.isatty():
             terminal.fail("there is no terminal to ask: use --yes to go on, or --dry-run to look first")
         click.confirm(question, abort=True, err=True)
@@ -510,7 +573,11 @@ def _report(as_json: bool, state: str, plan: Plan | None, wrong: list[str], fore
 def _say_commands(modules: Iterable[str]) -> None:
     for module in modules:
         terminal.say(f"Next: asterisk -rx '{MODULES[module]}'", err=True)
-    terminal.say(
-        "Asterisk does not report lines that it ignores: 'agi-monitor install --check --ami-user USER' finds them",
-        err=True,
-    )
+
+
+def _say_numbered(steps: Iterable[next_steps.Step]) -> None:
+    click.echo("Next:", err=True)
+    for number, step in enumerate(steps, start=1):
+        terminal.say(f"{number}. {step.what}", err=True)
+        for line in step.lines:
+            terminal.say(f"   {line}", err=True)

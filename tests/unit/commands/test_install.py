@@ -73,8 +73,13 @@ def test_install_and_uninstall(run: Run, folder: Path) -> None:
     before = contents(folder)
     done = run("install", "--yes")
     assert done.exit_code == 0, done.output
-    assert "+#tryinclude" in done.output
-    assert "asterisk -rx 'module reload pbx_config.so'" in done.output
+    summary, _, rest = done.output.partition("--- ")
+    assert "extensions.conf: our include into it, 3 lines; the rest stays\n" in summary
+    assert "+#tryinclude" in rest
+    steps = rest.partition("Next:\n")[2]
+    assert steps.startswith("1. Load the files:\n   asterisk -rx 'module reload pbx_config.so'\n")
+    assert "include => agi-monitor-group-leads" in steps
+    assert "systemctl enable --now agi-monitor" in steps
     once = contents(folder)
     assert json.loads(run("install", "--yes", "--json").stdout)["state"] == "unchanged"
     assert contents(folder) == once

@@ -266,3 +266,24 @@ def test_a_difference_of_large_files_ends() -> None:
     after = b"".join(b"%d\n" % (number * 7 % 5000) for number in range(60_000))
     shown = "".join(diff(Change("a.conf", before, after)))
     assert shown.count("\n-") + shown.count("\n+") >= 100_000
+
+
+def test_the_summary_says_what_becomes_of_each_file() -> None:
+    """One line for a file; of one of the site's own, that the rest stays."""
+    site = {"extensions.conf": b"[phones]\n", "manager.conf": b"[general]\n"}
+    first = installed(site)
+    assert list(plans.summary(first)) == [
+        "agi-monitor/agi-monitor.conf: new, 1 line",
+        "agi-monitor/manager.conf.include: new, 2 lines",
+        "extensions.conf: our include into it, 3 lines; the rest stays",
+        "manager.conf: our include into it, 3 lines; the rest stays",
+    ]
+    files = done(site, first)
+    later = installed(files, {**RENDERED, "agi-monitor.conf": "[agi-monitor]\nexten => 1,1,NoOp()\n"})
+    assert list(plans.summary(later)) == ["agi-monitor/agi-monitor.conf: changed, +1 -0 lines"]
+    assert list(plans.summary(uninstalled(files))) == [
+        "agi-monitor/agi-monitor.conf: removed",
+        "agi-monitor/manager.conf.include: removed",
+        "extensions.conf: our include out of it, 3 lines; the rest stays",
+        "manager.conf: our include out of it, 3 lines; the rest stays",
+    ]

@@ -19,6 +19,10 @@ from agi_monitor.supervision.prompts import EXTENSION, PLACEHOLDERS
 
 log = structlog.get_logger()
 
+KEYS = "0123456789*#"
+"""Every key ends what is being said: Asterisk throws away those that a sound file does not wait for (res_agi.c,
+handle_streamfile)."""
+
 
 class Digits(Protocol):
     """What was keyed in."""
@@ -137,6 +141,8 @@ class SupervisorLine:
         """Whether what was asked for has an answer on record."""
         self.log = log.bind(call=caller.id, endpoint=self.endpoint)
         self._language = dialled.language
+        self._keyed = ""
+        """What was pressed while something was said, and has not been taken yet."""
 
     async def confirm(self) -> None:
         """Make sure that the call is still at the phone that it came from.
@@ -165,32 +171,53 @@ class SupervisorLine:
         await self.caller.set_variable("CHANNEL(language)", language)
         self._language = language
 
-    async def say(self, moment: Cue | Reason, values: Mapping[str, str] | None = None, keys: str = "") -> str:
-        """Play what is to be said; returns the key that interrupted it. A missing file is passed over."""
+    async def say(self, moment: Cue | Reason, values: Mapping[str, str] | None = None) -> None:
+        """Play what is to be said, up to the first key: it counts for what comes next. Missing files are skipped."""
         if any((values or {}).values()):
             # An extension or a number is for the ears of the supervisor alone.
             await self.confirm()
         for word in self._words(moment):
             if word in PLACEHOLDERS:
                 digits = (values or {}).get(word, "")
-                pressed = await self.caller.say_digits(digits, keys) if digits else ""
+                pressed = await self.caller.say_digits(digits, KEYS) if digits else ""
             else:
-                playback = await self.caller.stream_file(word, keys)
+                playback = await self.caller.stream_file(word, KEYS)
                 pressed = playback.digit
                 if not playback.found:
                     self.log.warning("prompt_missing", file=word, language=self._language)
             if pressed:
                 await self.confirm()
-                return pressed
-        return ""
+                self._keyed += pressed
+                return
+
+    def take_key(self) -> str:
+        """Return the first key that was pressed while something was said and is not taken yet, or an empty text."""
+        pressed, self._keyed = self._keyed[:1], self._keyed[1:]
+        return pressed
+
+    async def key(self, seconds: float) -> str:
+        """Return the next key: one that is not taken yet, or one that is pressed within this time."""
+        pressed = self.take_key()
+        if not pressed:
+            pressed = await self.caller.wait_for_digit(seconds)
+            await self.confirm()
+        return pressed
 
     async def ask(self, moment: Cue, seconds: float, most: int) -> str:
-        """Play a prompt that keys may interrupt, and return what is keyed in."""
+        """Play a prompt that keys may interrupt, and return what is keyed in.
+
+        Digits that were pressed while something else was said come first, and spare the prompt; a ``*`` or ``#`` did
+        no more than to end it.
+        """
+        typed = "".join(filter(str.isdigit, self._keyed))[:most]
+        self._keyed = ""
+        if len(typed) == most:
+            return typed
         (file,) = self._words(moment)
         # GET DATA does not wait for keys when its file is missing, but answers -1 at once.
-        for sound in (file, "beep", ""):
+        for sound in ("",) if typed else (file, "beep", ""):
             try:
-                keyed = await self.caller.get_data(sound, timeout=seconds, max_digits=most)
+                keyed = await self.caller.get_data(sound, timeout=seconds, max_digits=most - len(typed))
             except CommandFailed:
                 if not sound:
                     raise
@@ -198,7 +225,7 @@ class SupervisorLine:
             else:
                 # What somebody keys in at another phone is worth nothing here, a PIN least of all.
                 await self.confirm()
-                return keyed.digits
+                return typed + keyed.digits
         raise AssertionError("there is always a last sound, which answers or raises")
 
     def _words(self, moment: Cue | Reason) -> tuple[str, ...]:

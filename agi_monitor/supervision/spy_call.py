@@ -249,17 +249,17 @@ class SpyCall:
 
     async def _ask_which(self, calls: tuple[DeviceChannel, ...]) -> DeviceChannel | None:
         choices = {str(position): call for position, call in enumerate(calls[:MAX_CHOICES], start=1)}
-        keys = "".join(choices)
         self._line.log.info("choice_prompted", calls=len(calls))
         for _ in range(2):
             for choice, call in choices.items():
-                pressed = await self._line.say(Cue.CHOOSE_CALL, {CHOICE: choice, NUMBER: call.number}, keys)
-                if pressed:
-                    return choices[pressed]
-            pressed = await self._caller.wait_for_digit(CHOICE_SECONDS)
-            await self._line.confirm()
-            if pressed in choices:
-                return choices[pressed]
+                await self._line.say(Cue.CHOOSE_CALL, {CHOICE: choice, NUMBER: call.number})
+                # Any other key only goes on to the next call.
+                pressed = self._line.take_key()
+                if pressed in choices or pressed == chanspy.LEAVE_KEY:
+                    return choices.get(pressed)
+            pressed = await self._line.key(CHOICE_SECONDS)
+            if pressed in choices or pressed == chanspy.LEAVE_KEY:
+                return choices.get(pressed)
         return None
 
     # ---- stay ------------------------------------------------------------------------------------------
@@ -291,12 +291,12 @@ class SpyCall:
     async def _wait(self, found: Callable[[], Awaitable[bool]]) -> bool:
         """Wait for a call. False: the supervisor left with the star key."""
         self._line.log.info("waiting")
-        pressed = await self._line.say(Cue.WAITING, keys=chanspy.LEAVE_KEY)
+        await self._line.say(Cue.WAITING)
+        pressed = self._line.take_key()
         while pressed != chanspy.LEAVE_KEY:
             if await found():
                 return True
-            pressed = await self._caller.wait_for_digit(WAIT_SECONDS)
-            await self._line.confirm()
+            pressed = await self._line.key(WAIT_SECONDS)
         return False
 
     async def _has_call(self, extension: str, mode: Mode) -> bool:
@@ -373,7 +373,10 @@ class SpyCall:
             heard.add(call.extension)
             self._line.log.info("scanned", extension=call.extension)
             await self._line.say(Cue.SCANNED, {EXTENSION: self._policy().spoken_digits(call.extension)})
-            outcome = await self._spy_on(call.extension, mode, scan=True)
+            pressed = self._line.take_key()
+            if pressed == chanspy.LEAVE_KEY:
+                continue
+            outcome = await self._spy_on(call.extension, chanspy.MODE_KEYS.get(pressed, mode), scan=True)
             if isinstance(outcome, Refusal) and outcome.reason in _ENDS_THE_CALL:
                 return
             if isinstance(outcome, Refusal) or outcome is End.PBX_ENDED:

@@ -141,10 +141,14 @@ class Spying:
                 return step.why
             granted = await self._again(spyee, wanted, step.parties)
             before = Mode.LISTEN if step.another and grant.mode in _SPOKEN_TO_ALL else grant.mode
-            if isinstance(granted, Refusal) and granted.reason is not Reason.TARGET_GONE and wanted is not before:
+            while isinstance(granted, Refusal) and granted.reason is not Reason.TARGET_GONE and wanted is not before:
                 await self._line.refuse(granted, wanted, spyee.agent.extension)
-                # No spy was watched while that was said.
-                granted = await self._again(spyee, before, step.parties)
+                pressed = self._line.take_key()
+                if pressed == chanspy.LEAVE_KEY:
+                    return End.SUPERVISOR_LEFT
+                # A key that was pressed meanwhile is for another mode; and no spy was watched while that was said.
+                wanted = chanspy.MODE_KEYS.get(pressed, before)
+                granted = await self._again(spyee, wanted, step.parties)
             if isinstance(granted, Refusal):
                 return granted
 

@@ -142,10 +142,20 @@ class Witness:
             self.afterwards[fact.name]()
 
 
+AT_ONCE = "!"
+"""Among the keys: the next one is pressed while something is said. Any other is pressed when a key is waited for."""
+
+
 class Phone(FakeAsterisk):
     """A PBX on which time passes while the supervisor waits for a key: each wait is one step of what is planned."""
 
     plan: deque[Callable[[], object]] | None = None
+
+    def _key_of(self, escape_digits: str) -> int:
+        if not self._keys or self._keys[0] != AT_ONCE:
+            return 0
+        self._keys.popleft()
+        return super()._key_of(escape_digits)
 
     def next_key(self) -> str:
         """Take the next key; without one the next step happens, and after the last of them a hang-up."""

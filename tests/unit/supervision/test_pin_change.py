@@ -156,6 +156,13 @@ def test_a_weak_new_pin_is_refused_and_asked_for_again(tmp_path: Path, weak: str
     assert office.is_pin(NEW)
 
 
+def test_the_new_pin_may_be_keyed_in_while_the_weak_one_is_refused(tmp_path: Path) -> None:
+    """The first digit ends the sentence, and belongs to the PIN."""
+    office = Office(tmp_path, ASKED)
+    office.dial(PIN, "444444", f"!{NEW}", NEW)
+    assert office.is_pin(NEW)
+
+
 def test_two_that_differ_are_refused_and_asked_for_again(tmp_path: Path) -> None:
     """Nobody is locked out of the own account by one wrong key."""
     office = Office(tmp_path, ASKED)

@@ -20,6 +20,7 @@ from agi_monitor.pins.lock_outs import Limit, LockOut
 from agi_monitor.rights.authorization import Terms
 from agi_monitor.supervision.grants import Place
 from agi_monitor.supervision.hooks import Asked, Plugin
+from agi_monitor.supervision.line import KEYS
 from agi_monitor.supervision.policy import Notice
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
@@ -512,6 +513,9 @@ def test_every_refusal_is_spoken_audited_and_gives_no_sound(desk: Desk, reason: 
     assert words in " ".join(desk.pbx.played)
     assert refusals(desk)[0] == reason
     assert bool(desk.spies) is (reason in AFTER_A_SPY)
+    # Every word of every story can be ended by every key.
+    spoke = [command[3] for command in desk.pbx.commands if command[:2] in (["STREAM", "FILE"], ["SAY", "DIGITS"])]
+    assert set(spoke) == {KEYS}
     assert_spies_are_on_record(desk)
 
 
@@ -844,10 +848,18 @@ def test_a_server_that_stops_is_no_hang_up(desk: Desk, why: End) -> None:
 
 def test_asks_which_of_several_calls(desk: Desk) -> None:
     """Each call has a key and the other party's number; the older call comes first."""
-    two_calls(desk, f"{PIN}#2")
+    two_calls(desk, f"{PIN}#!2")
 
     assert desk.spies == ["1700000000.30,uqESX"]
     assert desk.pbx.played == ["agent-pass", "vm-press"]
+
+
+def test_another_key_goes_on_to_the_next_of_several_calls(desk: Desk) -> None:
+    """Who knows that it is not the first one hears of the second at once."""
+    two_calls(desk, f"{PIN}#!#2")
+
+    assert desk.spies == ["1700000000.30,uqESX"]
+    assert desk.pbx.played[:4] == ["agent-pass", "vm-press", "vm-press", "digits:2"]
 
 
 def test_tells_every_call_before_it_waits(desk: Desk) -> None:

@@ -6,6 +6,7 @@ turns. Options:
 
     pytest --asterisk 22        only that version
     pytest --keep-lab           keep the folders with logs and packets below .cache/lab
+    pytest --evidence FOLDER    keep what failed tests leave there instead of in .cache/failures
 
 Every test that Hypothesis draws values for has the mark `fuzz`. Its values are the same in every run, but for
 
@@ -26,20 +27,24 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
+from contrib.lab.errors import LabError
+from contrib.lab.scenarios import EVIDENCE, evidence_name
+
 if TYPE_CHECKING:
     from contrib.lab.pbx import Lab
 
-FAILURES = Path(__file__).resolve().parents[1] / ".cache" / "failures"
 VERSIONS = ("16", "22")
 SLOWEST = 15
 """Tests that are named at the end of a run that takes long."""
 LONG_SECONDS = 120.0
-REPORTS = pytest.StashKey[dict[str, pytest.TestReport]]()
+FAILED = pytest.StashKey[bool]()
+LOG_MARK = pytest.StashKey[int]()
+"""Where the PBX's log stood when a test began."""
 FUZZ_SECONDS = pytest.StashKey[float]()
 """How long each of the random tests goes on."""
 
@@ -58,6 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("laboratory")
     group.addoption("--asterisk", choices=VERSIONS, help="run the tests that need a PBX on this version only")
     group.addoption("--keep-lab", action="store_true", help="keep the laboratory's folders")
+    group.addoption("--evidence", default=str(EVIDENCE), help="where failed tests leave what they had")
     parser.addoption("--fuzz-seconds", type=float, default=0.0, help="go on with the random tests for so long")
 
 
@@ -129,9 +135,54 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what a failed scenario had: its failure, Asterisk's log, SIP messages, packets, recordings, server logs.
+
+    Of a test that fails and then also fails to end, the first failure counts.
+    """
     report = yield
-    item.stash.setdefault(REPORTS, {})[report.when or ""] = report
+    if report.failed and not has_failed(item):
+        item.stash[FAILED] = True
+        if LOG_MARK not in item.stash:
+            return report
+        folder = Path(item.config.getoption("--evidence"), evidence_name(item.nodeid))
+        try:
+            keep_evidence(item, folder, report)
+        except (OSError, LabError) as error:
+            _add(report, f"could not be kept: {error!r}")
+        else:
+            _add(report, str(folder))
     return report
+
+
+def has_failed(item: pytest.Item) -> bool:
+    """Whether a test has failed by now."""
+    return item.stash.get(FAILED, False)
+
+
+@runtime_checkable
+class HasEvidence(Protocol):
+    """A fixture with something for a post-mortem."""
+
+    def save_evidence(self, folder: Path) -> object:
+        """Write it into a folder."""
+
+
+def keep_evidence(item: pytest.Item, folder: Path, report: pytest.TestReport) -> None:
+    """Write into a folder what is there for a post-mortem."""
+    arguments: dict[str, object] = getattr(item, "funcargs", {})
+    lab: Lab = arguments["lab"]  # type: ignore[assignment]  # the fixture of this name
+    lab.save_evidence(folder)
+    (folder / "asterisk" / "of-this-test").write_text(lab.pbx.log_since(item.stash[LOG_MARK]))
+    (folder / "failure").write_text(f"{item.nodeid}, in its {report.when}\n\n{report.longreprtext}\n")
+    for house in arguments.values():
+        if isinstance(house, HasEvidence) and house is not lab:
+            house.save_evidence(folder / "server")
+
+
+def _add(report: pytest.TestReport, line: str) -> None:
+    add_section = getattr(report.longrepr, "addsection", None)
+    if add_section is not None:
+        add_section("evidence", line)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -170,15 +221,9 @@ def laboratory(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Lab]]
 
 @pytest.fixture
 def lab(laboratory: Callable[[str], Lab], asterisk_version: str, request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """The laboratory in a clean state; what a failed test leaves is kept for the post-mortem."""
+    """The laboratory in a clean state."""
     running_lab = laboratory(asterisk_version)
     running_lab.reset()
-    mark = running_lab.pbx.log_mark()
+    request.node.stash[LOG_MARK] = running_lab.pbx.log_mark()
     yield running_lab
-    reports = request.node.stash.get(REPORTS, {})
-    if any(report.failed for report in reports.values()):
-        name = re.sub(r"[^\w.-]+", "_", request.node.name).strip("_")
-        folder = running_lab.save_evidence(FAILURES / f"{request.node.path.stem}.{name}")
-        (folder / "asterisk" / "of-this-test").write_text(running_lab.pbx.log_since(mark))
-        print(f"\nAsterisk's log, SIP messages, packets and recordings of this test: {folder}")  # noqa: T201
     running_lab.reset()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from contrib.lab.pbx import Lab
 from contrib.lab.program import Forked
 from contrib.lab.server import SITE, MonitorServer, with_pins
-from tests.conftest import FAILURES, REPORTS
+from tests.conftest import has_failed
 from tests.scenarios.house import House
 
 PEOPLE = ("supervisors", "agents", "rules")
@@ -30,23 +29,14 @@ def own_dialplan(lab: Lab) -> Iterator[Lab]:
 
 @pytest.fixture
 def house(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
-    """The laboratory with our dialplan and a server that runs; what a failed scenario leaves is kept."""
+    """The laboratory with our dialplan and a server that runs."""
     server = MonitorServer(lab, tmp_path)
     if any(not (lab.pbx.generated / name).exists() for name in ("agi-monitor.conf", "manager.conf.include")):
         server.render()
     with server:
         house = House(lab, server)
         yield house
-        if any(report.failed for report in request.node.stash.get(REPORTS, {}).values()):
-            name = re.sub(r"[^\w.-]+", "_", request.node.name).strip("_")
-            folder = FAILURES / f"{request.node.path.stem}.{name}-server"
-            folder.mkdir(parents=True, exist_ok=True)
-            for path in (server.log, server.audit_file):
-                if path.exists():
-                    (folder / path.name).write_bytes(path.read_bytes())
-            (folder / "agi-transcript.txt").write_text(server.transcript())
-            print(f"\nthe server's log, audit and AGI transcript of this scenario: {folder}")  # noqa: T201
-        else:
+        if not has_failed(request.node):
             house.assert_index_is_true()
     house.assert_no_pin_anywhere()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from contrib.lab.endpoints import endpoint_of_rtp_port
@@ -179,6 +181,14 @@ class House:
     def kill(self, spy: str) -> None:
         """End a spy with `agi-monitor spy kill`."""
         self.server.command("spy", "kill", spy, "--config", str(self.server.config))
+
+    def save_evidence(self, folder: Path) -> None:
+        """Copy what the server leaves for a post-mortem: its log, its audit, and what it said to Asterisk."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (self.server.log, self.server.audit_file):
+            if path.exists():
+                shutil.copy(path, folder)
+        (folder / "agi-transcript.txt").write_text(self.server.transcript())
 
     def assert_no_alarm(self) -> None:
         """Nobody was taken for a rogue spy."""

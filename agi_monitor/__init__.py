@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agi_monitor.agi.asyncio_server import AgiServer
     from agi_monitor.agi.blocking import blocking, blocking_script
     from agi_monitor.agi.listening import AgiService, serve
     from agi_monitor.agi.messages import AGIRequest, Command, Reply, command
@@ -59,6 +60,7 @@ __all__ = [
     "Account",
     "AfterSpy",
     "AgiMonitorError",
+    "AgiServer",
     "AgiService",
     "Asked",
     "AsyncAgiService",
@@ -98,6 +100,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "agi_monitor.agi.asyncio_server": ("AgiServer",),
     "agi_monitor.agi.blocking": ("blocking", "blocking_script"),
     "agi_monitor.agi.listening": ("AgiService", "serve"),
     "agi_monitor.agi.messages": ("AGIRequest", "Command", "Reply", "command"),

@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError
@@ -29,11 +28,13 @@ from zope.interface import implementer
 from agi_monitor.agi.asyncio_story import on_asyncio
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.protocol import FAILURE, FastAGIFactory, FastAGIProtocol
+from agi_monitor.agi.reactors import twisted_reactor
 from agi_monitor.agi.routing import Handler, as_story
 from agi_monitor.ami.connection import Event
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import action
 from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
+from agi_monitor.library_log import library_log
 from agi_monitor.limits import Limits
 
 START, RESULT, END = "AsyncAGIStart", "AsyncAGIExec", "AsyncAGIEnd"
@@ -183,8 +184,8 @@ class AsyncAgiService(Service):
         stop_seconds: float = STOP_SECONDS,
         log: FilteringBoundLogger | None = None,
     ) -> None:
-        self.clock: Any = _twisted_reactor() if reactor is None else reactor
-        self.log: FilteringBoundLogger = log or structlog.get_logger()
+        self.clock: Any = twisted_reactor() if reactor is None else reactor
+        self.log: FilteringBoundLogger = log or library_log()
         self._script_argument = script_argument
         self._stop_seconds = stop_seconds
         story = as_story(handler, log)
@@ -281,10 +282,3 @@ def _endpoint(reactor: Any, description: str) -> Any:
     from twisted.internet.endpoints import clientFromString
 
     return clientFromString(reactor, description)  # type: ignore[no-untyped-call]  # Twisted's own
-
-
-def _twisted_reactor() -> Any:
-    # Only when a service is made: importing the reactor chooses it.
-    from twisted.internet import reactor
-
-    return reactor

@@ -21,7 +21,7 @@ VOCABULARY = frozenset({"model", "errors", "limits", "names", "shown"})
 
 STOREYS: tuple[frozenset[str], ...] = (
     VOCABULARY,
-    frozenset({"files"}),
+    frozenset({"files", "event_loop", "library_log"}),
     frozenset({"rights", "pins", "live", "audit", "dialplan", "agi", "ami", "control"}),
     frozenset({"supervision", "install"}),
     frozenset({"config", "async_agi", "testing"}),
@@ -81,6 +81,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
                 "async_agi",
                 "commands.serve",
                 "control.protocol",
+                "library_log",
                 "pbx",
                 "pins.guard",
                 "server",
@@ -90,9 +91,9 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "twisted": frozenset(
-        {"agi", "ami", "async_agi", "commands.serve", "control.protocol", "pbx", "server", "testing"}
+        {"agi", "ami", "async_agi", "commands.serve", "control.protocol", "event_loop", "pbx", "server", "testing"}
     ),
-    "zope": frozenset({"agi", "ami", "async_agi", "control.protocol", "server", "testing"}),
+    "zope": frozenset({"agi", "ami", "async_agi", "control.protocol", "event_loop", "server", "testing"}),
 }
 """Library -> the rooms or modules it may be imported in. One that is missing here belongs nowhere."""
 

@@ -6,6 +6,7 @@ Each kind of check is shown to be able to fail, on a planted example.
 from __future__ import annotations
 
 import ast
+import asyncio
 import dataclasses
 import re
 import socket
@@ -433,15 +434,27 @@ EXAMPLES = ("docs/howto/write-a-handler.md", "docs/howto/from-pyst2.md")
 
 
 @pytest.mark.parametrize("document", EXAMPLES)
-def test_the_examples_for_developers_run(document: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each block of Python can be executed, gives ``serve`` a handler that it takes, and its tests pass."""
+def test_the_examples_for_developers_run(document: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each block of Python can be executed, gives ``serve`` a handler that it takes, and its tests pass.
+
+    A program with a loop of its own begins to listen, and ends.
+    """
     served: list[object] = []
 
     def serve(handler: Any, **options: Any) -> None:
         reactor = MemoryReactorClock()  # type: ignore[no-untyped-call]  # Twisted's own
         served.append(AgiService(handler, reactor=reactor, **options))
 
+    class AnyPort(agi_monitor.AgiServer):
+        def __init__(self, handler: Any, **options: Any) -> None:
+            super().__init__(handler, port=0, **options)
+
+        async def serve_forever(self) -> None:
+            served.append(self.port)
+
     monkeypatch.setattr(agi_monitor, "serve", serve)
+    monkeypatch.setattr(agi_monitor, "AgiServer", AnyPort)
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", text(REPOSITORY / document), re.MULTILINE | re.DOTALL)
     assert blocks
     tests = 0
@@ -453,4 +466,7 @@ def test_the_examples_for_developers_run(document: str, monkeypatch: pytest.Monk
                 assert callable(what)
                 what()
                 tests += 1
+            elif name == "main":
+                assert callable(what)
+                asyncio.run(what())
     assert len(served) + tests == len(blocks)

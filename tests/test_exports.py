@@ -19,6 +19,7 @@ PUBLIC = [
     "Account",
     "AfterSpy",
     "AgiMonitorError",
+    "AgiServer",
     "AgiService",
     "Asked",
     "AsyncAgiService",
@@ -163,10 +164,11 @@ def checked(path: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_users_file_passes_mypy_strict(tmp_path: Path) -> None:
-    """Typed routes, a class, errors and commands of a sample have no complaint."""
-    sample = tmp_path / "menu.py"
-    sample.write_text((SAMPLES / "menu.py").read_text())
+@pytest.mark.parametrize("name", ["menu.py", "asyncio_server.py"])
+def test_a_users_file_passes_mypy_strict(tmp_path: Path, name: str) -> None:
+    """Typed routes, a class, errors and commands of a sample have no complaint; nor has a server on asyncio."""
+    sample = tmp_path / name
+    sample.write_text((SAMPLES / name).read_text())
     done = checked(sample, tmp_path)
     assert (done.returncode, done.stdout) == (0, "Success: no issues found in 1 source file\n")
 

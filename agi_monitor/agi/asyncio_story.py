@@ -8,6 +8,7 @@ await more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
@@ -31,11 +32,19 @@ class _Telling:
         self._handler = handler
         self._loop = loop
         self._why: str | None = None
+        self._waits = False
+        self._asked = False  # the task is cancelled, and has not seen it
 
     def end(self, task: asyncio.Task[None], why: str) -> None:
-        """Raise ``CallEnded`` where the handler waits."""
+        """Raise ``CallEnded`` where the handler waits: where it waits next, when it runs or has not begun."""
         self._why = why
-        task.cancel()
+        if self._waits:
+            self._cancel(task)
+
+    def _cancel(self, task: asyncio.Task[Any]) -> None:
+        if not self._asked:
+            self._asked = True
+            task.cancel()
 
     @types.coroutine
     def run(self) -> Generator[Any, Any, None]:
@@ -47,6 +56,10 @@ class _Telling:
                 awaited = step(argument)
             except StopIteration:
                 return
+            task = asyncio.current_task()
+            if self._why is not None and task is not None:
+                self._cancel(task)
+            self._waits = True
             try:
                 if isinstance(awaited, Deferred):
                     argument = yield from awaited.asFuture(self._loop)
@@ -61,9 +74,11 @@ class _Telling:
                 if isinstance(error, asyncio.CancelledError) and self._why is not None:
                     argument = CallEnded(self._why)
                     self._why = None
-                    task = asyncio.current_task()
+                    self._asked = False
                     if task is not None:
                         task.uncancel()
+            finally:
+                self._waits = False
 
 
 async def _completed(handler: _Telling) -> None:
@@ -102,7 +117,8 @@ def on_asyncio(handler: Story) -> Story:
             if task.done():
                 raise
             telling.end(task, str(ended))
-            await done
+            with contextlib.suppress(asyncio.CancelledError):  # it knew, and did not wait for anything any more
+                await done
 
     return story
 

@@ -30,7 +30,6 @@ from types import CodeType
 from typing import Any, Protocol, overload
 
 import asterisk.agi
-import structlog
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 from twisted.python.threadpool import ThreadPool
@@ -38,8 +37,10 @@ from twisted.python.threadpool import ThreadPool
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.messages import AGIRequest, Command, Reply
 from agi_monitor.agi.pyst2 import BlockingAGI, SighupHangup, SigpipeHangup, use_line
+from agi_monitor.agi.reactors import threads_end_here
 from agi_monitor.agi.session import EndReason, Session
 from agi_monitor.errors import CallEnded
+from agi_monitor.library_log import library_log
 
 MAX_THREADS = 1_000
 """As many as ``limits.max_sessions``: a thread that waits for Asterisk costs some 50 KiB."""
@@ -215,7 +216,7 @@ class BlockingStory:
         self._threads = threads
         self._interrupt = interrupt
         self._reactor = reactor
-        self._log: FilteringBoundLogger = log or structlog.get_logger()
+        self._log: FilteringBoundLogger = log or library_log()
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="agi")
         self._pool.threadFactory = _daemon  # type: ignore[assignment]  # Twisted means it to be replaced
         self.busy = 0
@@ -229,7 +230,7 @@ class BlockingStory:
             return
         if not self._pool.started:
             self._pool.start()
-        bridge = _Bridge(session, self._reactor or _twisted_reactor(), self._interrupt)
+        bridge = _Bridge(session, self._reactor or threads_end_here(), self._interrupt)
         over: Deferred[None] = Deferred()
         gone: Deferred[None] = Deferred()
         self.busy += 1
@@ -287,13 +288,6 @@ def _told_as(session: Session, ended: CallEnded) -> CallEnded:
     if session.ended is EndReason.CONNECTION_LOST:
         return SigpipeHangup(str(ended))
     return SighupHangup(str(ended))
-
-
-def _twisted_reactor() -> Any:
-    # Only when a call is there: importing the reactor chooses it.
-    from twisted.internet import reactor
-
-    return reactor
 
 
 def blocking(function: Callable[[BlockingAGI], object], **options: Any) -> BlockingStory:

@@ -5,11 +5,12 @@ Nothing here is imported by others of this room: it is where a program begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, cast
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, fail, maybeDeferred, succeed
@@ -20,7 +21,9 @@ from twisted.python.failure import Failure
 from agi_monitor.agi.asyncio_story import on_asyncio
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.protocol import LOOPBACK, FastAGIFactory
+from agi_monitor.agi.reactors import asyncio_reactor, twisted_reactor
 from agi_monitor.agi.routing import Handler, as_story
+from agi_monitor.library_log import library_log
 from agi_monitor.limits import Limits
 
 LISTEN = "tcp:4573:interface=127.0.0.1"
@@ -44,6 +47,8 @@ class AgiService(Service):
         transcript: log every command and reply at debug level; replies that hold keys are left out.
         use_asyncio: the handler awaits asyncio's things; needs Twisted's asyncio reactor.
         stop_seconds: how long calls may go on after ``stopService``.
+        lifespan: makes an asynchronous context that is entered before the first call is taken and left after the last
+            one has ended: for connections to databases and the like. Without ``use_asyncio`` it awaits Deferreds.
         log: where to log.
     """
 
@@ -59,12 +64,16 @@ class AgiService(Service):
         transcript: bool = False,
         use_asyncio: bool = False,
         stop_seconds: float = STOP_SECONDS,
+        lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
         log: FilteringBoundLogger | None = None,
     ) -> None:
-        self._reactor: Any = _twisted_reactor() if reactor is None else reactor
+        self._reactor: Any = twisted_reactor() if reactor is None else reactor
         self._endpoint: Any = _endpoint(self._reactor, listen) if isinstance(listen, str) else listen
         self._stop_seconds = stop_seconds
-        self._log: FilteringBoundLogger = log or structlog.get_logger()
+        self._lifespan = lifespan
+        self._context: AbstractAsyncContextManager[object] | None = None
+        self._use_asyncio = use_asyncio
+        self._log: FilteringBoundLogger = log or library_log()
         story = as_story(handler, log)
         self.factory = FastAGIFactory(
             on_asyncio(story) if use_asyncio else story,
@@ -84,7 +93,29 @@ class AgiService(Service):
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's own
         self.factory.draining = False
         self._failure = None
-        self._listening = self._endpoint.listen(self.factory).addCallbacks(self._listens, self._cannot_listen)
+        self._listening = Deferred.fromCoroutine(self._start()).addCallbacks(self._listens, self._cannot_listen)
+
+    async def _start(self) -> IListeningPort:
+        if self._lifespan is not None:
+            context = self._lifespan()
+            await self._awaited(context.__aenter__())
+            self._context = context
+        try:
+            port: IListeningPort = await self._endpoint.listen(self.factory)
+        except BaseException:
+            await self._leave()
+            raise
+        return port
+
+    async def _leave(self) -> None:
+        context, self._context = self._context, None
+        if context is not None:
+            await self._awaited(context.__aexit__(None, None, None))
+
+    def _awaited(self, coroutine: Coroutine[Any, Any, Any]) -> Deferred[Any]:
+        if not self._use_asyncio:
+            return Deferred.fromCoroutine(coroutine)
+        return Deferred.fromFuture(asyncio.ensure_future(coroutine))
 
     def listening(self) -> Deferred[IListeningPort]:
         """Fires with the port as soon as it takes calls; fails with ``CannotListenError`` when it cannot."""
@@ -114,6 +145,7 @@ class AgiService(Service):
         except TimeoutError:
             self.factory.end_all()
             await self.factory.idle()  # each is left behind after limits.cleanup_seconds
+        await self._leave()
 
     def _listens(self, port: IListeningPort) -> None:
         self._port = port
@@ -143,12 +175,10 @@ def serve(handler: Handler, listen: str = LISTEN, *, use_asyncio: bool = False, 
 
     Raises:
         SystemExit: nothing can listen there; the message says why.
+        RuntimeError: an event loop runs here already, or Twisted has chosen another reactor than ``use_asyncio``
+            needs; the message says what to do.
     """
-    if use_asyncio:
-        from twisted.internet import asyncioreactor
-
-        asyncioreactor.install()  # type: ignore[no-untyped-call]  # Twisted's own
-    reactor = _twisted_reactor()
+    reactor = asyncio_reactor() if use_asyncio else twisted_reactor()
     service = AgiService(handler, listen, reactor=reactor, use_asyncio=use_asyncio, **options)
     failures: list[Failure] = []
 
@@ -165,13 +195,6 @@ def serve(handler: Handler, listen: str = LISTEN, *, use_asyncio: bool = False, 
     reactor.run()
     if failures:
         raise SystemExit(f"cannot listen on {listen}: {failures[0].getErrorMessage()}")
-
-
-def _twisted_reactor() -> Any:
-    # Only when a server is made: importing the reactor chooses it.
-    from twisted.internet import reactor
-
-    return reactor
 
 
 def _endpoint(reactor: Any, description: str) -> Any:

@@ -29,7 +29,6 @@ from enum import Enum, StrEnum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITCPTransport
@@ -40,10 +39,12 @@ from agi_monitor.agi.connection import NEED_DATA, AGIConnection, Closed, HungUp
 from agi_monitor.agi.direct_writing import DirectWriter
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.messages import AGIRequest, Command, Reply
+from agi_monitor.agi.reactors import hint_for
 from agi_monitor.agi.routing import Story
 from agi_monitor.agi.session import EndReason, Session
 from agi_monitor.agi.story import Awaited, StoryRun
 from agi_monitor.errors import CallEnded, LocalProtocolError, RemoteProtocolError
+from agi_monitor.library_log import library_log
 from agi_monitor.limits import Limits
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -444,6 +445,9 @@ class FastAGIProtocol(Protocol):
             self._finish(session, EndReason.CONNECTION_LOST)
             return
         self._server.counters[Count.STORIES_FAILED] += 1
+        hint = hint_for(error)
+        if hint is not None:
+            error.add_note(hint)
         # Where it happened, without the values of local variables: those may be digits.
         self._server.log.error(
             LogEvent.STORY_FAILED,
@@ -535,7 +539,7 @@ class FastAGIFactory(Factory):
         self.clock = clock
         self.secret = None if secret is None else secret.encode()
         self.transcript = transcript
-        self.log: FilteringBoundLogger = log or structlog.get_logger()
+        self.log: FilteringBoundLogger = log or library_log()
         self.counters: Counter[Count] = Counter()
         self.draining = False
         self._networks = tuple(ip_network(network) for network in allowed_peers)

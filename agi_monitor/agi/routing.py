@@ -8,13 +8,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 
 from agi_monitor.agi.arguments import Parameters, ScriptPath, Unfit, query_of
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.session import Session
+from agi_monitor.library_log import library_log
 
 Story = Callable[[Session], Coroutine[Deferred[Any], Any, None]]
 """An ``async def`` that serves one session. Only Deferreds may be awaited in it."""
@@ -61,7 +61,7 @@ class TypedStory:
         ):
             raise TypeError(f"{name}: a handler is an `async def`; a blocking function goes through `blocking`")
         self._handler = handler
-        self._log: FilteringBoundLogger = log or structlog.get_logger()
+        self._log: FilteringBoundLogger = log or library_log()
         self.parameters = Parameters.of(handler)
 
     async def __call__(self, session: Session) -> None:
@@ -144,7 +144,7 @@ class Router:
     """
 
     def __init__(self, log: FilteringBoundLogger | None = None) -> None:
-        self._log: FilteringBoundLogger = log or structlog.get_logger()
+        self._log: FilteringBoundLogger = log or library_log()
         self._stories: dict[str, Story] = {}
         self._routes: list[_Route] = []
 

@@ -12,15 +12,16 @@ import signal
 import sys
 from typing import Any
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.stdio import StandardIO
 
 from agi_monitor.agi.asyncio_story import on_asyncio
 from agi_monitor.agi.audio import DESCRIPTOR, Audio
 from agi_monitor.agi.protocol import FastAGIFactory, FastAGIProtocol
+from agi_monitor.agi.reactors import asyncio_reactor, twisted_reactor
 from agi_monitor.agi.routing import Handler, Story, as_story
 from agi_monitor.agi.session import EndReason, Session
+from agi_monitor.library_log import library_log
 from agi_monitor.limits import Limits
 
 ENHANCED = "1.0"
@@ -103,20 +104,14 @@ def run_agi(
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    if use_asyncio:
-        from twisted.internet import asyncioreactor
-
-        asyncioreactor.install()  # type: ignore[no-untyped-call]  # Twisted's own
-    from twisted.internet import reactor as twisted_reactor
-
-    reactor: Any = twisted_reactor
+    reactor = asyncio_reactor() if use_asyncio else twisted_reactor()
     story = as_story(handler, log)
     factory = _OneCall(
         reactor,
         _with_audio(on_asyncio(story) if use_asyncio else story, reactor),
         limits=limits or Limits(),
         transcript=transcript,
-        log=log or structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
+        log=log or library_log(to_standard_error=True),
     )
     protocol = FastAGIProtocol(factory, "")
     # Asterisk's only word that the caller has hung up.

@@ -23,6 +23,10 @@ from agi_monitor.errors import CallEnded
 T = TypeVar("T")
 
 
+class ForeignAwaitable(TypeError):
+    """A story on Twisted awaits something else than a Deferred."""
+
+
 class Awaited(Deferred[T]):
     """A Deferred that a story which waits for it is told past the callbacks. Use ``answer`` and ``fail`` alone."""
 
@@ -128,7 +132,10 @@ class StoryRun:
                 self._waiting = None
                 step, argument = self._after(self._fired.pop())
             else:
-                step, argument = self._story.throw, TypeError(f"only Deferreds can be awaited here, not {awaited!r}")
+                step, argument = (
+                    self._story.throw,
+                    ForeignAwaitable(f"only Deferreds can be awaited here, not {awaited!r}"),
+                )
 
     def _after(self, result: Any) -> tuple[Callable[[Any], Deferred[Any]], Any]:
         if self._ending is not None:

@@ -19,13 +19,13 @@ from struct import pack
 from typing import Any
 
 import asterisk.manager
-import structlog
 from asterisk.manager import ManagerAuthException, ManagerSocketException
 
 from agi_monitor.ami.connection import NEED_DATA, AMIConnection, Closed, Event, Greeting, Response
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Action, Message, action, challenge_key
 from agi_monitor.errors import Disconnected, LoginRefused, NoAnswer, RemoteProtocolError
+from agi_monitor.library_log import library_log
 
 PORT = 5038
 """Asterisk's own for the manager interface."""
@@ -47,7 +47,7 @@ RECEIVE_BYTES = 65_536
 Callback = Callable[[Any, "BlockingManager"], object]
 """Called with the event and the manager. One that returns True keeps the event from those behind it."""
 
-log = structlog.get_logger()
+log = library_log()
 
 
 class ManagerMsg(asterisk.manager.ManagerMsg):  # type: ignore[misc]  # pyst2 is untyped

@@ -29,7 +29,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 from twisted.application.internet import ClientService
 from twisted.application.service import Service
@@ -75,6 +74,7 @@ from agi_monitor.errors import (
     PermissionDenied,
     RemoteProtocolError,
 )
+from agi_monitor.library_log import library_log
 
 BOOTED = "FullyBooted"
 LIFE_EVENTS = frozenset({BOOTED, "Shutdown", "Reload"})
@@ -580,7 +580,7 @@ class AMIClient(Service):
         self.needs = frozenset(needs)
         self.event_classes = event_classes
         self.limits = limits or AMILimits()
-        self.log: FilteringBoundLogger = log or structlog.get_logger()
+        self.log: FilteringBoundLogger = log or library_log()
         self._jitter = jitter
         prefix = secrets.token_hex(8) if id_prefix is None else id_prefix
         self._ids = (f"{prefix}-{number}" for number in itertools.count(1))

@@ -21,7 +21,7 @@ from agi_monitor.agi.pyst2 import BlockingAGI
 from agi_monitor.agi.session import EndReason
 from agi_monitor.testing import BLOCKS, FakeAsterisk
 from agi_monitor.testing.fake_threads import FakeThreads
-from tests.shell.agi.test_listening import ENVIRONMENT, SECONDS, Call, running
+from tests.doubles.agi_calls import ENVIRONMENT, SECONDS, Call, running
 
 SCRIPT = """\
 import sys

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from agi_monitor.agi.routing import Router
     from agi_monitor.agi.session import (
         ChannelState,
+        DialOutcome,
+        DialStatus,
         Digits,
         EndReason,
         Playback,
@@ -73,6 +75,8 @@ __all__ = [
     "ChannelState",
     "Command",
     "CommandFailed",
+    "DialOutcome",
+    "DialStatus",
     "Digits",
     "EndReason",
     "InvalidCommand",
@@ -108,6 +112,8 @@ _PLACES = {
     "agi_monitor.agi.routing": ("Router",),
     "agi_monitor.agi.session": (
         "ChannelState",
+        "DialOutcome",
+        "DialStatus",
         "Digits",
         "EndReason",
         "Playback",

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from agi_monitor.agi.routing import Story
+from agi_monitor.agi.routing import Story, name_of
 from agi_monitor.agi.session import Session
+from agi_monitor.agi.story import HELD_SECONDS
 from agi_monitor.errors import CallEnded
 
 
@@ -26,11 +28,21 @@ class _Telling:
     Parameters:
         handler: the coroutine, not started yet.
         loop: that the task runs in.
+        held: called with the seconds of a step that took longer than ``HELD_SECONDS``.
+        now: seconds of a clock that never steps back.
     """
 
-    def __init__(self, handler: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        handler: Coroutine[Any, Any, None],
+        loop: asyncio.AbstractEventLoop,
+        held: Callable[[float], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._handler = handler
         self._loop = loop
+        self._held = held
+        self._now = now
         self._why: str | None = None
         self._waits = False
         self._asked = False  # the task is cancelled, and has not seen it
@@ -52,10 +64,14 @@ class _Telling:
         step: Callable[[Any], Any] = self._handler.send
         argument: Any = None
         while True:
+            began = self._now()
             try:
                 awaited = step(argument)
             except StopIteration:
                 return
+            finally:
+                if (seconds := self._now() - began) > HELD_SECONDS:
+                    self._held(seconds)
             task = asyncio.current_task()
             if self._why is not None and task is not None:
                 self._cancel(task)
@@ -104,8 +120,9 @@ def on_asyncio(handler: Story) -> Story:
                 "a handler for asyncio needs Twisted's asyncio reactor: serve(..., use_asyncio=True), or "
                 "twistd --reactor asyncio"
             ) from None
+        session.handler = name_of(handler)
         session.awaiting(lambda deferred: deferred.asFuture(loop))
-        telling = _Telling(handler(session), loop)
+        telling = _Telling(handler(session), loop, session.held)
         task = loop.create_task(_completed(telling))
         over: Deferred[None] = Deferred()
         done = Deferred.fromFuture(task)

@@ -123,9 +123,12 @@ class _Bridge:
     def test_hangup(self) -> None:
         """Tell, once, that the call is over."""
         with self._lock:
-            if self._ended is not None and not self._told:
+            if self._told:
+                return
+            # The second is a hang-up that the script asked for: nothing but its next command tells.
+            if self._ended is not None or self.session.hung_up:
                 self._told = True
-                raise self._ended
+                raise self._ended or SighupHangup()
 
     def perform(self, command: Command) -> Reply:
         """Send a command and wait for its reply."""
@@ -147,7 +150,7 @@ class _Bridge:
             if isinstance(answer, CallEnded):
                 self.test_hangup()  # in its own words, when this is how the script learns of it
             raise answer
-        if answer.code != 511:
+        if answer.code != 511 and not command.hangs_up:
             self.test_hangup()
         return answer
 
@@ -172,6 +175,8 @@ class _Bridge:
         """The call is over: tell the script where it is."""
         with self._lock:
             self._ended = ended
+            if self._told:
+                return  # the session said so a moment earlier
             waiting = self._waiting
             if not waiting and self._interrupt and self._thread is not None:
                 self._told = self._raised = True

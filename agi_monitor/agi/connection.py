@@ -20,7 +20,16 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final, Literal
 
-from agi_monitor.agi.messages import ENVIRONMENT, AGIRequest, Command, Reply, check_environment, value_is_open
+from agi_monitor.agi.messages import (
+    ENVIRONMENT,
+    OLD_MAX_COMMAND_BYTES,
+    AGIRequest,
+    Command,
+    Reply,
+    check_environment,
+    longest_command,
+    value_is_open,
+)
 from agi_monitor.errors import LocalProtocolError, RemoteProtocolError
 from agi_monitor.limits import Limits
 
@@ -61,7 +70,10 @@ class Line(StrEnum):
     HANGUP = "HANGUP"
     """The channel has hung up."""
     REPLY = "200, 510, 511"
-    """A whole reply."""
+    """A whole reply. So is a line with any other number that does not begin with 1, such as 503 (handle_gosub,
+    app_stack.c): the command has failed."""
+    PROGRESS = "100"
+    """Not a reply yet: one follows. GOSUB says so before it runs (handle_gosub, app_stack.c)."""
     EXEC_ONE = "200 result=1 to EXEC"
     """A whole reply that a usage text follows: the EXEC command returns what its application returned, and 1 is also
     what a command returns to have its usage shown (handle_exec and RESULT_SHOWUSAGE, res_agi.c)."""
@@ -101,6 +113,7 @@ TRANSITIONS: Final[dict[State, dict[Line, tuple[State, Act]]]] = {
     },
     State.AWAITING: {
         Line.HANGUP: (State.AWAITING, Act.HANG_UP),
+        Line.PROGRESS: (State.AWAITING, Act.COUNT),
         Line.REPLY: (State.IDLE, Act.ANSWER),
         Line.EXEC_ONE: (State.IDLE_EXTRA, Act.ANSWER),
         Line.NO_USAGE: (State.IDLE, Act.ANSWER),
@@ -125,6 +138,7 @@ TRANSITIONS: Final[dict[State, dict[Line, tuple[State, Act]]]] = {
         Line.NO_USAGE: (State.AWAITING, Act.NOTHING),
         Line.USAGE: (State.AWAITING_IN_EXTRA, Act.COUNT),
         # No usage text came after all: this is the reply.
+        Line.PROGRESS: (State.AWAITING, Act.COUNT),
         Line.REPLY: (State.IDLE, Act.ANSWER),
         Line.EXEC_ONE: (State.IDLE_EXTRA, Act.ANSWER),
         Line.VALUE: (State.IN_VALUE, Act.START),
@@ -150,6 +164,8 @@ AFTER_SEND: Final[dict[State, State]] = {
 ENVIRONMENT_LINE = re.compile(r"^(agi_.*?): (.*)$", re.MULTILINE)
 NAMES: Final = {name: name for name in (*ENVIRONMENT, *(f"agi_arg_{number}" for number in range(1, 17)))}
 """One text for each name, however many calls there are."""
+CODE = re.compile(rb"[1-9][0-9]{2} ")
+"""What every reply of one line begins with."""
 USAGE_STATES = frozenset({State.IN_USAGE, State.IDLE_IN_EXTRA, State.AWAITING_IN_EXTRA})
 USAGE_END = b"520 End of proper usage."
 """The last line of a usage text. Older versions glue it to the text when that ends without a line feed."""
@@ -210,6 +226,8 @@ class AGIConnection:
         self._hangups = 0
         self._command: Command | None = None
         self._abandoned = False
+        self.longest_command = OLD_MAX_COMMAND_BYTES
+        """How many bytes of a command the Asterisk at hand reads, as soon as it has said which one it is."""
         self._max_buffer = max(limits.max_environment_bytes, limits.max_reply_bytes) + limits.max_line_bytes
 
     @property
@@ -331,6 +349,7 @@ class AGIConnection:
         self._pairs = []
         self._collected = 0
         self._state = State.IDLE
+        self.longest_command = longest_command(request.version)
         return request
 
     def _environment_lines(self, lines: bytes) -> None:
@@ -363,12 +382,12 @@ class AGIConnection:
             if line == b"200 result=1" and self._command is not None and self._command.verb == "EXEC":
                 return Line.EXEC_ONE
             return Line.REPLY
-        if code in (b"510 ", b"511 "):
-            return Line.REPLY
         if code == b"520-":
             return Line.USAGE
         if code == b"520 ":
             return Line.NO_USAGE
+        if CODE.fullmatch(code) is not None:
+            return Line.PROGRESS if code.startswith(b"1") else Line.REPLY
         raise RemoteProtocolError("a line that is not a reply")
 
     def _line(self, line: bytes) -> Reply | HungUp | None:
@@ -399,6 +418,7 @@ class AGIConnection:
 
     def _answer(self, code: int, body: bytes) -> Reply | None:
         self._command = None
+        self._collected = 0
         if self._abandoned:
             self._abandoned = False
             return None
@@ -412,13 +432,24 @@ class AGIConnection:
 
     # -- out --
 
+    def too_long(self, command: Command) -> LocalProtocolError | None:
+        """Why a command cannot be sent to the Asterisk at hand: it is longer than what that one reads."""
+        if len(command.wire) <= self.longest_command:
+            return None
+        return LocalProtocolError(
+            f"{command.verb}: longer than the {self.longest_command} bytes that this Asterisk reads; nothing was sent"
+        )
+
     def send(self, command: Command) -> bytes:
         """The bytes of a command, to be written at once in one piece.
 
         Raises:
-            LocalProtocolError: a command is in flight, unread bytes are left, the environment is not complete, or the
-                conversation is over.
+            LocalProtocolError: a command is in flight, unread bytes are left, the environment is not complete, the
+                conversation is over, or the command is too long.
         """
+        too_long = self.too_long(command)
+        if too_long is not None:
+            raise too_long
         following = AFTER_SEND.get(self._state)
         if following is None:
             raise LocalProtocolError(f"{command.verb}: not now ({self._state.value}); nothing was sent")

@@ -28,6 +28,9 @@ class LogEvent(StrEnum):
     """warning: verb (empty for the environment), seconds. Rate-bound: suppressed."""
     STORY_FAILED = "agi_story_failed"
     """error: error (the type's name), traceback."""
+    REACTOR_HELD = "agi_reactor_held"
+    """warning: handler, script, cut; seconds. All calls stood still while that handler did not await anything: what
+    takes long belongs in a thread. Rate-bound: suppressed."""
     CLEANUP_LEFT_BEHIND = "agi_cleanup_left_behind"
     """warning: seconds."""
     ROUTE_UNKNOWN = "agi_route_unknown"

@@ -26,9 +26,17 @@ from types import MappingProxyType
 from agi_monitor.errors import LocalProtocolError, RemoteProtocolError
 from agi_monitor.limits import Limits
 
-MAX_COMMAND_BYTES = 2_047
-"""A command line with its line feed. Asterisk before 20.16 and 22.6 reads into 2,048 bytes (AGI_BUF_LEN, res_agi.c)
-and takes what is left over for the next command; later ones read 8,192. No command of ours needs more."""
+MAX_COMMAND_BYTES = 8_191
+"""A command line with its line feed, as Asterisk reads it from 20.16, 21.11, 22.6 and 23.0 on: into 8,192 bytes
+(AGI_BUF_LEN, res_agi.c). What does not fit would be taken for the next command."""
+
+OLD_MAX_COMMAND_BYTES = 2_047
+"""The same of every older Asterisk, and of one whose version says nothing: 2,048 bytes."""
+
+LONG_LINES_SINCE = {20: 16, 21: 11, 22: 6}
+"""Branch -> the first release that reads 8,192 bytes; all of 18 and before read 2,048, all from 23 on 8,192."""
+
+RELEASE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.")
 
 MAX_ARGUMENTS = 64
 """Asterisk splits a line into at most 127 words (MAX_ARGS 128, res_agi.c); beyond that the quoted words are written
@@ -233,6 +241,7 @@ class Command:
         extra_seconds: added to that limit, the time-out that the command itself carries.
         secret_reply: what comes back is not for any log.
         legal_when_dead: Asterisk takes it after the hang-up as well.
+        hangs_up: it ends this very call, so the hang-up that follows is no news to whoever sent it.
     """
 
     verb: str
@@ -241,6 +250,7 @@ class Command:
     extra_seconds: float = 0.0
     secret_reply: bool = False
     legal_when_dead: bool = False
+    hangs_up: bool = False
 
     def seconds(self, limits: Limits) -> float:
         """How many seconds the reply may take.
@@ -271,7 +281,68 @@ LEGAL_WHEN_DEAD = frozenset(
 )
 """The commands that Asterisk takes on a channel that has hung up (the last column of its table, res_agi.c)."""
 
+
+def longest_command(version: str) -> int:
+    """How many bytes of a command line, its line feed among them, an Asterisk reads.
+
+    >>> longest_command("16.28.0~dfsg"), longest_command("22.10.1"), longest_command("")
+    (2047, 8191, 2047)
+
+    Parameters:
+        version: as ``agi_version`` says it.
+    """
+    release = RELEASE.match(version)
+    if release is None:
+        return OLD_MAX_COMMAND_BYTES
+    branch, minor = int(release[1]), int(release[2])
+    long_lines = branch > 22 or minor >= LONG_LINES_SINCE.get(branch, 1_000)
+    return MAX_COMMAND_BYTES if long_lines else OLD_MAX_COMMAND_BYTES
+
+
 FORBIDDEN = re.compile(r"[\r\n\0]")
+SPECIAL = re.compile(r'[\r\n\0"\\]')
+
+PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "CHANNEL STATUS": ("channel",),
+    "CONTROL STREAM FILE": ("name", "escape_digits", "skip", "forward", "rewind", "pause", "offset"),
+    "DATABASE DEL": ("family", "key"),
+    "DATABASE DELTREE": ("family", "keytree"),
+    "DATABASE GET": ("family", "key"),
+    "DATABASE PUT": ("family", "key", "value"),
+    "EXEC": ("application", "argument_string"),
+    "GET DATA": ("prompt", "timeout", "max_digits"),
+    "GET FULL VARIABLE": ("expression", "channel"),
+    "GET OPTION": ("name", "escape_digits", "timeout"),
+    "GET VARIABLE": ("name",),
+    "GOSUB": ("context", "extension", "priority", "argument"),
+    "HANGUP": ("channel",),
+    "RECORD FILE": ("name", "format", "escape_digits", "timeout", "offset"),
+    "SAY ALPHA": ("text", "escape_digits"),
+    "SAY DATE": ("when", "escape_digits"),
+    "SAY DATETIME": ("when", "escape_digits", "format", "timezone"),
+    "SAY DIGITS": ("digits", "escape_digits"),
+    "SAY NUMBER": ("number", "escape_digits", "gender"),
+    "SAY PHONETIC": ("text", "escape_digits"),
+    "SAY TIME": ("when", "escape_digits"),
+    "SEND IMAGE": ("name",),
+    "SEND TEXT": ("text",),
+    "SET CALLERID": ("text",),
+    "SET CONTEXT": ("context",),
+    "SET EXTENSION": ("extension",),
+    "SET PRIORITY": ("priority",),
+    "SET VARIABLE": ("name", "value"),
+    "SPEECH ACTIVATE GRAMMAR": ("name",),
+    "SPEECH CREATE": ("engine",),
+    "SPEECH DEACTIVATE GRAMMAR": ("name",),
+    "SPEECH LOAD GRAMMAR": ("name", "path"),
+    "SPEECH RECOGNIZE": ("prompt", "timeout", "offset"),
+    "SPEECH SET": ("name", "value"),
+    "SPEECH UNLOAD GRAMMAR": ("name",),
+    "STREAM FILE": ("name", "escape_digits", "offset"),
+    "TDD MODE": ("mode",),
+    "VERBOSE": ("message", "level"),
+}
+"""Command -> how the methods of ``Session`` call its arguments, for messages."""
 
 
 def quote(verb: str, argument: str) -> str:
@@ -281,16 +352,29 @@ def quote(verb: str, argument: str) -> str:
         LocalProtocolError: it holds CR, LF or NUL. There is no escape for them: behind a line feed the rest of the
             value would be a command, and ``EXEC System`` is one.
     """
+    if SPECIAL.search(argument) is None:
+        return f'"{argument}"'
     if FORBIDDEN.search(argument) is not None:
         raise LocalProtocolError(f"{verb}: an argument holds a line break or a NUL; nothing was sent")
-    if '"' in argument or "\\" in argument:
-        argument = argument.replace("\\", "\\\\").replace('"', '\\"')
+    argument = argument.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{argument}"'
+
+
+def _as_text(verb: str, place: int, argument: object) -> str:
+    """A number is written as a number; all else that is no text is a mistake of whoever calls."""
+    if isinstance(argument, str):
+        return argument
+    if isinstance(argument, int | float) and not isinstance(argument, bool):
+        return str(argument)
+    names = PARAMETERS.get(verb, ())
+    name = names[place] if place < len(names) else f"argument {place + 1}"
+    kind = type(argument).__name__
+    raise LocalProtocolError(f"{verb}: {name} is neither text nor a number but {kind}; nothing was sent")
 
 
 def command(
     verb: str,
-    *arguments: str,
+    *arguments: str | float,
     deadline: Deadline = Deadline.COMMAND,
     extra_seconds: float = 0.0,
     secret_reply: bool = False,
@@ -306,18 +390,21 @@ def command(
 
     Parameters:
         verb: the command's words as Asterisk names them, such as ``GET DATA``.
-        arguments: each becomes exactly one word on the other side.
+        arguments: texts and numbers; each becomes exactly one word on the other side.
         deadline: which limit its reply is held to.
         extra_seconds: seconds added to it.
         secret_reply: keep the reply out of the logs.
 
     Raises:
-        LocalProtocolError: it cannot be sent safely. The message names the verb, never a value.
+        LocalProtocolError: it cannot be sent safely. The message names the verb and the parameter, never a value.
     """
     if len(arguments) > MAX_ARGUMENTS:
         raise LocalProtocolError(f"{verb}: more than {MAX_ARGUMENTS} arguments; nothing was sent")
     try:
-        wire = " ".join([verb, *[quote(verb, argument) for argument in arguments]]).encode() + b"\n"
+        wire = " ".join([verb, *[quote(verb, argument) for argument in arguments]]).encode() + b"\n"  # type: ignore[arg-type]  # numbers follow
+    except TypeError:
+        texts = [_as_text(verb, place, argument) for place, argument in enumerate(arguments)]
+        return command(verb, *texts, deadline=deadline, extra_seconds=extra_seconds, secret_reply=secret_reply)
     except UnicodeEncodeError:
         # The exception itself holds the value, so it must not travel on as the cause.
         raise LocalProtocolError(f"{verb}: an argument is not text; nothing was sent") from None
@@ -366,7 +453,7 @@ class Reply:
     ('42', True)
 
     Parameters:
-        code: 200, 510, 511 or 520.
+        code: 200, or 510, 511, 520 and whatever else says that the command failed.
         text: everything behind the code; for 520 the usage text.
         result: behind ``result=``: a number, or for GET DATA the digits, which may be none.
         data: what stood in parentheses, up to the last ``)``; None when there were none. For a variable this is its

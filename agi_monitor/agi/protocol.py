@@ -9,7 +9,8 @@ How a session ends
     ``Session.end`` all of them, and none when the connection is gone: those raise ``CallEnded`` at once. A command
     that was in flight then still gets its reply, which is dropped; the next command waits for it, at most
     ``limits.hangup_reply_seconds``, and raises ``CallEnded`` when it did not come, because nobody could tell the late
-    reply from the next one.
+    reply from the next one. A hang-up that the story itself asked for interrupts nothing: its next command raises,
+    and its clean-up is timed as ever.
 
 What Asterisk is told
     A story that ends closes the connection: AGISTATUS is SUCCESS. Where the call was refused or the story failed, the
@@ -22,6 +23,7 @@ from __future__ import annotations
 import hmac
 import itertools
 import secrets
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,7 +42,7 @@ from agi_monitor.agi.direct_writing import DirectWriter
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.messages import AGIRequest, Command, Reply
 from agi_monitor.agi.reactors import hint_for
-from agi_monitor.agi.routing import Story
+from agi_monitor.agi.routing import MAX_LOGGED_SCRIPT, Story, name_of
 from agi_monitor.agi.session import EndReason, Session
 from agi_monitor.agi.story import Awaited, StoryRun
 from agi_monitor.errors import CallEnded, LocalProtocolError, RemoteProtocolError
@@ -94,6 +96,8 @@ class Count(StrEnum):
     """Callers who hung up while their story ran."""
     STORIES_FAILED = "stories_failed"
     """Stories that raised an unexpected error."""
+    REACTOR_HELD = "reactor_held"
+    """Steps of stories that kept all calls waiting."""
     LEFT_BEHIND = "left_behind"
     """Stories that did not clean up in time."""
 
@@ -138,6 +142,7 @@ class FastAGIProtocol(Protocol):
         self._pending: Awaited[Reply] | None = None
         self._queued: tuple[Command, Awaited[Reply]] | None = None
         self._dead = False  # the channel has hung up
+        self._asked_for_hangup = False  # the story itself wants it
         self._over = False  # the story has ended, or was left behind
         self._commands = 0
         self._started = 0.0
@@ -277,7 +282,8 @@ class FastAGIProtocol(Protocol):
         self._started = self._clock.seconds()
         session = self._session = Session(next(server.ids), request, self._peer, self)
         server._begun(session)
-        self._run = StoryRun(server.serve(session), self._story_over)
+        session.handler = server.handler
+        self._run = StoryRun(server.serve(session), self._story_over, self.held, server.monotonic)
         self._run.start()
         if hung_up:
             self._hung_up(None)
@@ -292,6 +298,9 @@ class FastAGIProtocol(Protocol):
             return fail(CallEnded(f"{command.verb}: the caller has hung up"))
         if self._pending is not None or self._queued is not None:
             return fail(LocalProtocolError(f"{command.verb}: another command of this session is in flight"))
+        too_long = self._connection.too_long(command)
+        if too_long is not None:
+            return fail(too_long)
         deferred: Awaited[Reply] = Awaited(self._cancelled)
         if self._in_flight is not None or self._connection.has_unread:
             # A reply that nobody waits for any more, or half a HANGUP: this command's turn comes after it.
@@ -313,11 +322,27 @@ class FastAGIProtocol(Protocol):
         """End the story from outside."""
         self._end(reason, f"the session was ended ({reason.value})")
 
+    def held(self, seconds: float) -> None:
+        """The story has kept the reactor: all calls of this process stood still."""
+        session = self._session
+        if session is not None:
+            self._server._warn(
+                LogEvent.REACTOR_HELD,
+                Count.REACTOR_HELD,
+                self._peer,
+                session=session.id,
+                handler=session.handler,
+                script=session.request.network_script[:MAX_LOGGED_SCRIPT],
+                seconds=round(seconds, 3),
+            )
+
     def _send(self, command: Command, deferred: Awaited[Reply]) -> None:
         wire = self._connection.send(command)
         self._in_flight = command
         self._pending = deferred
         self._commands += 1
+        if command.hangs_up:
+            self._asked_for_hangup = True
         if self._server.transcript:
             self._server.log.debug(LogEvent.SENT, session=self._id, line=wire[:-1].decode())
         self._set_deadline(command.seconds(self._limits), _Phase.REPLY)
@@ -384,11 +409,13 @@ class FastAGIProtocol(Protocol):
         if session is None or run is None or self._over:
             return
         session.hung_up = True
-        if not run.told:
+        if self._asked_for_hangup:
+            self._ending(session, EndReason.HANGUP)
+        elif not run.told:
             self._server.counters[Count.HANGUPS] += 1
             self._end(EndReason.HANGUP, "the caller has hung up")
         if pending is not None and reply is not None and not pending.called:
-            # The story was told earlier and this is its clean-up: it goes on.
+            # The story was told earlier, or knows, and this is its clean-up: it goes on.
             pending.answer(reply)
         self._send_queued()
 
@@ -535,11 +562,13 @@ class FastAGIFactory(Factory):
         if secret == "":
             raise ValueError("an empty secret protects nothing")
         self.serve = serve
+        self.handler = name_of(serve)
         self.limits = limits
         self.clock = clock
         self.secret = None if secret is None else secret.encode()
         self.transcript = transcript
         self.log: FilteringBoundLogger = log or library_log()
+        self.monotonic: Callable[[], float] = time.monotonic
         self.counters: Counter[Count] = Counter()
         self.draining = False
         self._networks = tuple(ip_network(network) for network in allowed_peers)
@@ -661,7 +690,7 @@ class FastAGIFactory(Factory):
             for deferred in waiting:
                 deferred.callback(None)
 
-    def _warn(self, event: LogEvent, count: Count, peer: str, **keys: str) -> None:
+    def _warn(self, event: LogEvent, count: Count, peer: str, **keys: str | float) -> None:
         """Count it, and log it unless there were too many lines of this kind lately."""
         self.counters[count] += 1
         now = self.clock.seconds()

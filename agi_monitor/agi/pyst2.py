@@ -3,6 +3,11 @@
 Two rules: a script that ran on pyst2 runs on it unmodified; every line goes through ``AGIConnection`` or a session,
 so nothing of pyst2's own reading and writing is left.
 
+What is sent
+    pyst2 escapes nothing, so its scripts escape for themselves. Each argument therefore goes out in the bytes that
+    pyst2 would send, as long as Asterisk reads exactly one word in them: quotes are balanced, no space stands outside
+    of them, no line break is in them. Only what pyst2 would break is quoted here: ``my file`` becomes ``"my file"``.
+
 What is different from pyst2 0.5.1, line by line, is in docs/howto/from-pyst2.md and in tests/unit/agi/test_pyst2.py.
 """
 
@@ -13,6 +18,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import asterisk.agi
@@ -75,8 +81,13 @@ SECRET = frozenset({"GET DATA", "GET OPTION", "RECEIVE CHAR", "RECEIVE TEXT", "S
 
 VERBS = PLAYBACK | WAITING | LEGAL_WHEN_DEAD
 
-QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-"""One word that its script has quoted already."""
+ONE_WORD = re.compile(r'(?:[^\s"\\]|\\.|"(?:[^"\\]|\\.)*")++')
+r"""What Asterisk reads as exactly one word (parse_args, res_agi.c): spaces in quotes only, which may begin and end
+inside the word, ``\`` before a literal character, nothing left open."""
+
+LINE_BREAK = re.compile(r"\r\n|\r|\n")
+
+EXEC_HANGUP = ("EXEC", "hangup")
 
 DATETIME_FORMAT = "ABdY 'digits/at' IMp"
 """Asterisk's own for English (handle_saydatetime, res_agi.c)."""
@@ -199,6 +210,7 @@ def raw_command(text: str) -> Command:
     Raises:
         LocalProtocolError: it holds a line break or a NUL, is empty or too long, or has too many words.
     """
+    text = text.strip()
     words = text.split()
     if not words:
         raise LocalProtocolError("an empty command; nothing was sent")
@@ -211,27 +223,35 @@ def raw_command(text: str) -> Command:
     if len(words) > MAX_ARGUMENTS:
         raise LocalProtocolError(f"{verb}: more than {MAX_ARGUMENTS} words; nothing was sent")
     try:
-        wire = text.strip().encode() + b"\n"
+        wire = text.encode() + b"\n"
     except UnicodeEncodeError:
         raise LocalProtocolError(f"{verb}: an argument is not text; nothing was sent") from None
     if len(wire) > MAX_COMMAND_BYTES:
         raise LocalProtocolError(f"{verb}: longer than {MAX_COMMAND_BYTES} bytes; nothing was sent")
     deadline = Deadline.PLAYBACK if verb in PLAYBACK else Deadline.EXECUTE if verb in WAITING else Deadline.COMMAND
-    return Command(verb, wire, deadline, 0.0, verb in SECRET, verb in LEGAL_WHEN_DEAD)
+    hangs_up = words[0].upper() == "HANGUP" if len(words) == 1 else (verb, words[1].strip('"').lower()) == EXEC_HANGUP
+    return Command(verb, wire, deadline, 0.0, verb in SECRET, verb in LEGAL_WHEN_DEAD, hangs_up)
 
 
 def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _quoted(text: str) -> str:
+def _escaped(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _word(value: object) -> str:
-    """One word for Asterisk. What the script has quoted already stays as it is: that was the way around pyst2."""
+def _quoted(value: object) -> str:
+    """A word where pyst2 puts quotes around whatever it is given."""
     text = _text(value)
-    return text if QUOTED.fullmatch(text) is not None else _quoted(text)
+    as_pyst2_sends = f'"{text}"'
+    return as_pyst2_sends if ONE_WORD.fullmatch(as_pyst2_sends) is not None else _escaped(text)
+
+
+def _word(value: object) -> str:
+    """A word where pyst2 puts none."""
+    text = _text(value)
+    return text if ONE_WORD.fullmatch(text) is not None else _escaped(text)
 
 
 # -- standard input and output ------------------------------------------------------------------------------------
@@ -257,6 +277,7 @@ class StreamLine:
         self._limits = limits or Limits()
         self._connection = AGIConnection(self._limits)
         self._hung_up = False
+        self._asked_for_hangup = False
         self._told = False
         self._busy = True
         self._watch_sighup()
@@ -273,8 +294,9 @@ class StreamLine:
 
     def _sighup(self, *_: object) -> None:
         self._hung_up = True
-        # Not in the middle of a reply: it comes at once, and tells.
-        if not self._busy:
+        # Not in the middle of a reply: it comes at once, and tells. Nor where the script itself wanted it: there the
+        # next command tells.
+        if not self._busy and not self._asked_for_hangup:
             self.test_hangup()
 
     def test_hangup(self) -> None:
@@ -287,6 +309,8 @@ class StreamLine:
         """Send a command and wait for its reply."""
         wire = self._connection.send(command)
         self._busy = True
+        if command.hangs_up:
+            self._asked_for_hangup = True
         try:
             self._stdout.write(wire.decode() if self._is_text else wire)
             self._stdout.flush()
@@ -323,8 +347,8 @@ class StreamLine:
 class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
     """An ``asterisk.agi.AGI`` that keeps its word. Its methods are pyst2's: times are milliseconds, a key is a text.
 
-    ``execute`` sends a line as the script wrote it; all others quote their arguments. An argument that is wholly in
-    quotes already is taken as quoted.
+    ``execute`` sends a line as the script wrote it. All others send each argument as pyst2 does, unless Asterisk
+    would not read one word in it: see the module.
 
     Parameters:
         stdin: to read from. Without it: the call that this thread serves, or standard input.
@@ -354,8 +378,7 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
     # -- the wire --
 
     def _quote(self, string: object) -> str:
-        # What pyst2 has always quoted: a quote that is in it belongs to the value.
-        return _quoted(_text(string))
+        return _quoted(string)
 
     def test_hangup(self) -> None:
         """Raise ``AGIHangup``, once, when the caller has hung up and the script does not know yet."""
@@ -385,8 +408,10 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
             raise UnknownCommand(sent.verb, reply.code, reply.text)
         if reply.code == 511:
             raise SighupHangup(f"{sent.verb}: the channel has hung up")
-        if reply.code != 200:
+        if reply.code == 520:
             raise UsageError(sent.verb, reply.code, reply.text)
+        if reply.code != 200:
+            raise AppError(sent.verb, reply.code, reply.text)
         if reply.result == "-1":
             self._stay_alive(sent.verb)
             raise AppError(sent.verb, reply.code, reply.text)
@@ -472,13 +497,18 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
         self.execute("SET EXTENSION", _word(extension))
 
     def set_priority(self, priority: Any) -> None:
-        self.execute("SET PRIORITY", _word(priority))
+        self.execute("set priority", _word(priority))
 
     def set_callerid(self, number: Any) -> None:
         self.execute("SET CALLERID", _word(number))
 
     def hangup(self, channel: str = "") -> None:
-        self.execute("HANGUP", *([_word(channel)] if channel else []))
+        self.test_hangup()
+        self.send_command("HANGUP", *([_word(channel)] if channel else []))
+        own = (self.env.get("agi_channel", "").lower(), self.env.get("agi_uniqueid", ""))
+        if self._command is not None and _text(channel).lower() in own:
+            self._command = replace(self._command, hangs_up=True)
+        self.get_result()
 
     def channel_status(self, channel: str = "") -> int:
         """The state of a channel as a number; -1 when there is none of that name."""
@@ -496,6 +526,15 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
     def exec_command(self, command: str, *args: object) -> dict[str, tuple[str, str]]:
         return self.execute("EXEC", _word(command), _word(",".join(map(_text, args))))
 
+    def verbose(self, message: Any, level: int = 1) -> None:
+        """Write to Asterisk's console; each line of the message is a command."""
+        for line in [one for one in LINE_BREAK.split(_text(message)) if one] or [""]:
+            self.execute("VERBOSE", self._quote(line), _word(level))
+
+    def tdd_mode(self, mode: str = "off") -> None:
+        if self.execute("TDD MODE", _word(mode))["result"][0] == "0":
+            raise AGIAppError(f"Channel {self.env.get('agi_channel', 'UNKNOWN')} is not TDD-capable")
+
     def get_variable(self, name: str) -> str:
         return self.execute("GET VARIABLE", self._quote(name))["result"][1]
 
@@ -510,7 +549,7 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
         return value
 
     def database_deltree(self, family: str, key: str = "") -> None:
-        words = [self._quote(family), *([self._quote(key)] if key else [])]
+        words = [self._quote(family), self._quote(key)]
         # Asterisk answers the other way round than it documents: 0 when something was deleted (handle_dbdeltree).
         if self.execute("DATABASE DELTREE", *words)["result"][0] != "0":
             raise AGIDBError(f"Unable to delete tree from database: family={family}, key={key}")

@@ -28,6 +28,13 @@ H = TypeVar("H", bound=Handler)
 MAX_LOGGED_SCRIPT = 64
 """Characters of an unknown script that are logged: it comes from the dialplan, or from whoever reached the port."""
 
+
+def name_of(handler: object) -> str:
+    """What a handler is called in its own code, for the log."""
+    kind: Any = handler if hasattr(handler, "__qualname__") else type(handler)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 END_OF_NAME = re.compile(r"[/?]")
 
 
@@ -61,6 +68,7 @@ class TypedStory:
         ):
             raise TypeError(f"{name}: a handler is an `async def`; a blocking function goes through `blocking`")
         self._handler = handler
+        self.name = name_of(handler)
         self._log: FilteringBoundLogger = log or library_log()
         self.parameters = Parameters.of(handler)
 
@@ -88,6 +96,7 @@ class TypedStory:
             )
             session.refuse()
             return
+        session.handler = self.name
         values, rest = bound
         made = self._handler(session, *_positional(self.parameters, values, rest), **values)
         if inspect.isclass(self._handler):
@@ -204,6 +213,7 @@ class Router:
             self._log.warning(LogEvent.ROUTE_UNKNOWN, session=session.id, script=script[:MAX_LOGGED_SCRIPT])
             session.refuse()
             return
+        session.handler = name_of(story)
         await story(session)
 
 

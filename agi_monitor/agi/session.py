@@ -1,11 +1,13 @@
 """What a story awaits: one method for each AGI command of Asterisk 16 to 22.
 
-Arguments are plain text and numbers; times are seconds. Every method may raise
+Arguments are plain text and numbers; times are seconds. A number may stand where a text is asked for. Every method
+may raise
 
 * ``CallEnded``: the caller has hung up, the connection is gone, or ``Session.end`` was called;
 * ``InvalidCommand`` (510), ``WrongUsage`` (520): this Asterisk does not know the command, or not like this;
 * ``CommandFailed``: the result says failure and is not itself a documented value;
-* ``LocalProtocolError``: the arguments cannot be sent, or another command of this session is in flight.
+* ``LocalProtocolError``: the arguments cannot be sent (the message names the parameter), or another command of this
+  session is in flight.
 
 Asterisk answers -1 both when a command failed and when the caller hung up while it ran. To tell one from the other,
 CHANNEL STATUS is asked once more: it is not permitted on a dead channel (511), so -1 of a verb means ``CallEnded``
@@ -16,14 +18,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 
 from agi_monitor.agi.messages import AGIRequest, Command, Deadline, Reply, command
-from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, RemoteProtocolError, WrongUsage
+from agi_monitor.errors import (
+    CallEnded,
+    CommandFailed,
+    InvalidCommand,
+    LocalProtocolError,
+    RemoteProtocolError,
+    WrongUsage,
+)
 
 if TYPE_CHECKING:
     from agi_monitor.agi.audio import Audio
@@ -157,6 +166,41 @@ class Recognition:
     matches: tuple[SpeechMatch, ...] = ()
 
 
+class DialStatus(StrEnum):
+    """How ``Dial`` ended (DIALSTATUS, app_dial.c)."""
+
+    ANSWER = "ANSWER"
+    """Somebody answered, and the call is over."""
+    BUSY = "BUSY"
+    NO_ANSWER = "NOANSWER"
+    CANCEL = "CANCEL"
+    """The caller hung up before anybody answered."""
+    CONGESTION = "CONGESTION"
+    UNAVAILABLE = "CHANUNAVAIL"
+    """No device of these can be reached, or there is none."""
+    DO_NOT_CALL = "DONTCALL"
+    """The called party sent the caller away (options p and P)."""
+    TORTURE = "TORTURE"
+    """The called party sent the caller to a torture script (options p and P)."""
+    INVALID_ARGUMENTS = "INVALIDARGS"
+
+
+@dataclass(frozen=True, slots=True)
+class DialOutcome:
+    """How ``Session.dial`` ended.
+
+    Parameters:
+        status: who answered, or why nobody did.
+        talked_seconds: how long the two talked; 0 when nobody answered.
+        hung_up: the caller is gone. The next command that needs a caller raises ``CallEnded``.
+    """
+
+    status: DialStatus
+    talked_seconds: int
+    hung_up: bool
+
+
+DIALLED = "${DIALSTATUS},${ANSWEREDTIME}"
 SPEECH_MATCH = re.compile(r'score[0-9]+=(-?[0-9]{1,9}) text[0-9]+="(.*?)" grammar[0-9]+=(\S*)')
 SPEECH_DIGIT = re.compile(r"\) digit=(.) ")
 
@@ -170,10 +214,45 @@ class Wire(Protocol):
     def end(self, reason: EndReason) -> None:
         """End the story from outside."""
 
+    def held(self, seconds: float) -> None:
+        """Report that the handler has kept all calls waiting."""
 
-def milliseconds(seconds: float) -> str:
-    """Seconds as AGI writes a time."""
-    return str(round(seconds * 1000))
+
+def milliseconds(seconds: float, name: str = "timeout") -> str:
+    """Seconds as AGI writes a time.
+
+    Parameters:
+        seconds: the time.
+        name: of the parameter, for the message.
+
+    Raises:
+        LocalProtocolError: they are no number.
+    """
+    try:
+        return str(round(seconds * 1000))
+    except (TypeError, ValueError, OverflowError):
+        raise _no_number(name, seconds, "seconds") from None
+
+
+def _whole(number: float, name: str, unit: str = "seconds") -> str:
+    """A whole number as AGI writes one."""
+    if isinstance(number, str | bytes):
+        raise _no_number(name, number, unit)
+    try:
+        return str(int(number))
+    except (TypeError, ValueError, OverflowError):
+        raise _no_number(name, number, unit) from None
+
+
+def _no_number(name: str, given: object, unit: str) -> LocalProtocolError:
+    return LocalProtocolError(f"{name} is {type(given).__name__} and not a number of {unit}; nothing was sent")
+
+
+def _autohangup(seconds: float) -> str:
+    try:
+        return format(seconds, "g")
+    except (TypeError, ValueError):
+        raise _no_number("seconds", seconds, "seconds") from None
 
 
 def digit_of(number: int) -> str:
@@ -205,6 +284,8 @@ class Session:
         self.hung_up = False
         self.ended: EndReason | None = None
         self.refused = False
+        self.handler = ""
+        """What serves it, for the log."""
         self._wire = wire
         self._awaited: Callable[[Deferred[Reply]], Awaitable[Reply]] = _as_it_is
 
@@ -240,6 +321,14 @@ class Session:
             command: made by ``agi_monitor.command``.
         """
         return self._wire.perform(command)
+
+    def held(self, seconds: float) -> None:
+        """Report that the handler has kept all calls waiting, because it does not await what takes long.
+
+        Parameters:
+            seconds: between two of its waits.
+        """
+        self._wire.held(seconds)
 
     def refuse(self) -> None:
         """When the story is over, tell Asterisk ``failure``: it sets AGISTATUS to FAILURE (run_agi, res_agi.c)."""
@@ -323,14 +412,19 @@ class Session:
     async def hangup(self, channel: str | None = None) -> bool:
         """Hang up this channel, or another by name.
 
+        What the handler does afterwards is not interrupted, within ``limits.cleanup_seconds``. Its next command
+        raises ``CallEnded``, unless it is one that Asterisk takes on a dead channel.
+
         Parameters:
             channel: such as ``PJSIP/1001-00000002``; None is this one.
 
         Returns:
             False when there is no channel of that name.
         """
-        reply = await self.perform(command("HANGUP") if channel is None else command("HANGUP", channel))
-        return reply.result == "1"
+        request = command("HANGUP") if channel is None else command("HANGUP", channel)
+        if channel is None or channel.lower() in (self.request.channel.lower(), self.request.uniqueid):
+            request = replace(request, hangs_up=True)
+        return (await self.perform(request)).result == "1"
 
     async def channel_status(self, channel: str | None = None) -> ChannelState | None:
         """The state of this channel or another by name; None when there is none of that name.
@@ -365,6 +459,8 @@ class Session:
             if argument_string
             else command("EXEC", application, deadline=Deadline.EXECUTE)
         )
+        if application.lower() == "hangup":
+            return (await self.perform(replace(request, hangs_up=True))).number
         was_hung_up = self.hung_up
         reply = await self.perform(request)
         number = reply.number
@@ -373,6 +469,40 @@ class Session:
         if number == -1 and not was_hung_up:
             await self._stay_alive("EXEC")
         return number
+
+    async def dial(self, devices: str, timeout: float | None = None, options: str = "", url: str = "") -> DialOutcome:
+        """Call devices and connect the first one that answers; returns when that call is over, whoever ends it.
+
+        Option ``g`` is added: without it ``Dial`` returns -1 when the called party hangs up, which ends a dialplan
+        but not a script. When the caller hangs up, this still tells how the call went: see ``DialOutcome.hung_up``.
+
+        Parameters:
+            devices: joined by ``&``, such as ``PJSIP/1001&PJSIP/1002``.
+            timeout: whole seconds to ring; None rings until somebody answers or the caller hangs up.
+            options: of ``Dial``, such as ``tT``.
+            url: sent to the called party where its channel can.
+
+        Raises:
+            CommandFailed: Asterisk has no such application, or said no status.
+        """
+        seconds = "" if timeout is None else _whole(timeout, "timeout")
+        options = options if "g" in re.sub(r"\([^)]*\)", "", options) else f"{options}g"
+        arguments = ",".join([devices, seconds, options, *([url] if url else [])])
+        ended: CallEnded | None = None
+        try:
+            await self.execute("Dial", arguments)
+        except CallEnded as error:
+            # The caller has hung up; a variable can still be read then, unless the connection is gone.
+            ended = error
+        said = await self.get_full_variable(DIALLED)
+        status, _, seconds_text = (said or "").partition(",")
+        try:
+            outcome = DialStatus(status)
+        except ValueError:
+            if ended is not None:
+                raise ended from None
+            raise CommandFailed("EXEC", 200, f"Dial left the status {status[:40]!r}") from None
+        return DialOutcome(outcome, int(seconds_text) if seconds_text.isdecimal() else 0, self.hung_up)
 
     async def gosub(self, context: str, extension: str, priority: int | str, argument: str = "") -> None:
         """Run a dialplan subroutine to its ``Return``.
@@ -397,7 +527,7 @@ class Session:
         Parameters:
             seconds: from now on, 0 or more; fractions count (handle_autohangup, res_agi.c).
         """
-        await self._succeed(command("SET AUTOHANGUP", format(seconds, "g")))
+        await self._succeed(command("SET AUTOHANGUP", _autohangup(seconds)))
 
     async def set_callerid(self, text: str) -> None:
         """Change the caller id, as ``Name <number>`` or a number.
@@ -475,7 +605,7 @@ class Session:
                 "GET DATA",
                 prompt,
                 milliseconds(timeout or 0),
-                str(max_digits),
+                _whole(max_digits, "max_digits", "keys"),
                 deadline=Deadline.PROMPT,
                 extra_seconds=wait * (max_digits + 1),
                 secret_reply=True,
@@ -530,7 +660,7 @@ class Session:
                 "CONTROL STREAM FILE",
                 name,
                 escape_digits,
-                milliseconds(skip),
+                milliseconds(skip, "skip"),
                 forward,
                 rewind,
                 pause,
@@ -612,7 +742,7 @@ class Session:
             when: seconds since 1970; said in the time zone of the PBX.
             escape_digits: keys that stop it.
         """
-        return await self._say("SAY DATE", str(int(when)), escape_digits)
+        return await self._say("SAY DATE", _whole(when, "when"), escape_digits)
 
     async def say_time(self, when: float, escape_digits: str = "") -> str:
         """Say a time of day given in seconds since 1970; the key that stopped it, or empty.
@@ -621,7 +751,7 @@ class Session:
             when: seconds since 1970; said in the time zone of the PBX.
             escape_digits: keys that stop it.
         """
-        return await self._say("SAY TIME", str(int(when)), escape_digits)
+        return await self._say("SAY TIME", _whole(when, "when"), escape_digits)
 
     async def say_datetime(self, when: float, escape_digits: str = "", format: str = "", timezone: str = "") -> str:
         """Say a date and time; the key that stopped it, or empty.
@@ -633,7 +763,7 @@ class Session:
             timezone: such as ``Europe/Berlin``; needs a format.
         """
         how = [format, *([timezone] if timezone else [])] if format else []
-        return await self._say("SAY DATETIME", str(int(when)), escape_digits, *how)
+        return await self._say("SAY DATETIME", _whole(when, "when"), escape_digits, *how)
 
     async def record_file(
         self,
@@ -730,7 +860,7 @@ class Session:
         await self._confirm(command("DATABASE PUT", family, key, value))
 
     async def database_del(self, family: str, key: str) -> bool:
-        """Delete a key of Asterisk's database; False when there was none.
+        """Delete a key of Asterisk's database; False when it could not. A key that is not there counts as deleted.
 
         Parameters:
             family: of the key.
@@ -753,7 +883,8 @@ class Session:
     # -- text and pictures --
 
     async def receive_char(self, timeout: float) -> str:
-        """Wait so many seconds for one character of text; empty when none came. Few channels can.
+        """Wait so many seconds for one character of text; empty when none came. Few channels can: a phone on SIP
+        raises ``CommandFailed``.
 
         Parameters:
             timeout: seconds; 0 waits without end (handle_recvchar, res_agi.c).
@@ -866,7 +997,7 @@ class Session:
         Raises:
             CommandFailed: no engine was opened.
         """
-        arguments = [prompt, str(timeout), *([str(offset)] if offset else [])]
+        arguments = [prompt, _whole(timeout, "timeout"), *([str(offset)] if offset else [])]
         reply = await self.perform(
             command(
                 "SPEECH RECOGNIZE",

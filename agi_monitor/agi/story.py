@@ -11,6 +11,7 @@ waited for as usual.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import copy_context
 from typing import Any, TypeVar
@@ -21,6 +22,10 @@ from twisted.python.failure import Failure
 from agi_monitor.errors import CallEnded
 
 T = TypeVar("T")
+
+HELD_SECONDS = 0.5
+"""A story that keeps the reactor for longer than this between two waits is reported: all other calls of the process
+stand still meanwhile. A step takes microseconds, and a caller notices half a second."""
 
 
 class ForeignAwaitable(TypeError):
@@ -61,13 +66,21 @@ class StoryRun:
     Parameters:
         story: the coroutine, not started yet. It may await Deferreds.
         over: called when it is over, with what it raised or None.
+        held: called with the seconds of a step that took longer than ``HELD_SECONDS``.
+        now: seconds of a clock that never steps back.
     """
 
     def __init__(
-        self, story: Coroutine[Deferred[Any], Any, None], over: Callable[[BaseException | None], None]
+        self,
+        story: Coroutine[Deferred[Any], Any, None],
+        over: Callable[[BaseException | None], None],
+        held: Callable[[float], None],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._story = story
         self._over = over
+        self._held = held
+        self._now = now
         self._enter = copy_context().run
         self._waiting: Deferred[Any] | None = None
         self._fired: list[Any] = []
@@ -108,13 +121,16 @@ class StoryRun:
         self._waiting = None
         while True:
             self._running = True
+            began = self._now()
             try:
                 awaited = self._enter(step, argument)
             except BaseException as error:
                 self._running = False
+                self._step_took(self._now() - began)
                 self._over(None if isinstance(error, StopIteration) else error)
                 return
             self._running = False
+            self._step_took(self._now() - began)
             if self._ending is not None:
                 _drop(awaited)
                 step, argument = self._story.throw, self._ended()
@@ -136,6 +152,10 @@ class StoryRun:
                     self._story.throw,
                     ForeignAwaitable(f"only Deferreds can be awaited here, not {awaited!r}"),
                 )
+
+    def _step_took(self, seconds: float) -> None:
+        if seconds > HELD_SECONDS:
+            self._held(seconds)
 
     def _after(self, result: Any) -> tuple[Callable[[Any], Deferred[Any]], Any]:
         if self._ending is not None:

@@ -181,6 +181,7 @@ AGI_FAULTS = (
     "environment_deadlines",
     "command_deadlines",
     "stories_failed",
+    "reactor_held",
     "left_behind",
 )
 AGI_COUNTS = ("connections", "sessions", "commands", "hangups")

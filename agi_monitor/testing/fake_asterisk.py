@@ -23,7 +23,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from agi_monitor.agi.blocking import BlockingStory
-from agi_monitor.agi.messages import LEGAL_WHEN_DEAD
+from agi_monitor.agi.messages import LEGAL_WHEN_DEAD, longest_command
 from agi_monitor.agi.protocol import FastAGIFactory, FastAGIProtocol
 from agi_monitor.agi.pyst2 import BlockingAGI
 from agi_monitor.agi.routing import Story
@@ -50,6 +50,8 @@ BLOCKS: Final = _Blocks.BLOCKS
 """What an application returns to run until ``finish_application`` or ``hang_up``."""
 
 Application = Callable[["FakeAsterisk", FakeChannel, str], "int | _Blocks"]
+
+Subroutine = Callable[["FakeAsterisk", FakeChannel, str], str]
 
 CALL_SECONDS = 30.0
 """How long ``call`` waits for the server to close."""
@@ -134,6 +136,11 @@ class FakeAsterisk:
         """Name in lower case -> what it does; see ``application``."""
         self.missing_applications: set[str] = set()
         """Applications that this PBX does not have; any other one that no test has given is a mistake of the test."""
+        self.subroutines: dict[tuple[str, str], Subroutine] = {}
+        """Context and extension -> what GOSUB runs there; see ``subroutine``."""
+        self.missing_subroutines: set[tuple[str, str, str]] = set()
+        """Context, extension and priority of places that this PBX does not have; any other one that no test has given
+        is a mistake of the test."""
         self.answers: dict[str, str] = {}
         """Command -> what it is answered with instead, such as ``"510 Invalid or unknown command"``."""
         self.happened: list[str] = []
@@ -232,6 +239,16 @@ class FakeAsterisk:
                 returns, or ``BLOCKS``.
         """
         self.applications[name.lower()] = function
+
+    def subroutine(self, context: str, extension: str, function: Subroutine = lambda *_: "") -> None:
+        """What ``GOSUB`` runs at a place of the dialplan, at whatever priority.
+
+        Parameters:
+            context: of the place.
+            extension: of the place.
+            function: called with this fake, the channel and the argument text; what it returns is GOSUB_RETVAL.
+        """
+        self.subroutines[context, extension] = function
 
     def application_lasts(
         self, name: str, seconds: float, result: int = 0, then: Callable[[FakeChannel], object] | None = None
@@ -527,6 +544,9 @@ class FakeAsterisk:
             return
         # Before it reads a command, Asterisk looks whether the channel is still there (run_agi).
         self._notice_hangup()
+        if len(line.encode()) + 1 > (longest := longest_command(self._version)):
+            # From there on each reply would be another command's.
+            self._report(ValueError(f"a command of more than {longest} bytes, which is what {self._version} reads"))
         words = split_words(line)
         self.commands.append(words)
         for length in (3, 2, 1):
@@ -647,6 +667,11 @@ class FakeAsterisk:
             return "200 result=-1 endpos=160"
         return f"200 result={self._key_of(arguments[1])} endpos=8000"
 
+    def _do_control_stream_file(self, arguments: list[str]) -> str:
+        # Asterisk says a position only of a sound that was stopped (handle_controlstreamfile, res_agi.c).
+        answer = self._do_stream_file(arguments)
+        return answer.replace("result=0 endpos=8000", "result=0 endpos=-1")
+
     def _do_say(self, kind: str, arguments: list[str]) -> str:
         if len(arguments) < 2:
             return USAGE.format(f"SAY {kind.upper()} <text> <escape digits>")
@@ -710,7 +735,8 @@ class FakeAsterisk:
     def _do_database_del(self, arguments: list[str]) -> str:
         if len(arguments) != 2:
             return USAGE.format("DATABASE DEL <family> <key>")
-        return f"200 result={int(self.database.pop((arguments[0], arguments[1]), None) is not None)}"
+        self.database.pop((arguments[0], arguments[1]), None)
+        return "200 result=1"  # whether there was such a key or not (ast_db_del, db.c)
 
     def _do_database_deltree(self, arguments: list[str]) -> str:
         if not 1 <= len(arguments) <= 2:
@@ -730,7 +756,8 @@ class FakeAsterisk:
         return "200 result=-1"
 
     def _do_receive_char(self, arguments: list[str]) -> str:
-        return self._alive("200 result=0 (timeout)")
+        # A phone on SIP has no such characters, and Asterisk does not tell that from a hang-up.
+        return "200 result=-1 (hangup)"
 
     def _do_speech(self, arguments: list[str]) -> str:
         return "200 result=0"
@@ -738,7 +765,22 @@ class FakeAsterisk:
     def _do_gosub(self, arguments: list[str]) -> str:
         if not 3 <= len(arguments) <= 4:
             return USAGE.format("GOSUB <context> <extension> <priority> [<optional-argument>]")
-        self.happened.append(f"runs {arguments[0]},{arguments[1]},{arguments[2]}")
+        context, extension, priority = arguments[:3]
+        function = self.subroutines.get((context, extension))
+        if function is None or (context, extension, priority) in self.missing_subroutines:
+            if (context, extension, priority) not in self.missing_subroutines:
+                place = f"{context!r}, {extension!r}"
+                self._report(
+                    LookupError(
+                        f"GOSUB: give the fake what it runs, fake.subroutine({place}, ...), or add "
+                        f"({place}, {priority!r}) to fake.missing_subroutines"
+                    )
+                )
+            return "200 result=-1 Gosub label not found"
+        self.happened.append(f"runs {context},{extension},{priority}")
+        self._answer("100 result=0 Trying...")
+        returned = function(self, self.channel, arguments[3] if len(arguments) > 3 else "")
+        self.channel.variables["GOSUB_RETVAL"] = returned
         return "200 result=0 Gosub complete"
 
     def _do_exec(self, arguments: list[str]) -> str | None:
@@ -779,7 +821,7 @@ COMMANDS: Final[dict[str, Callable[[FakeAsterisk, list[str]], str | None]]] = {
     "ANSWER": FakeAsterisk._do_answer,
     "ASYNCAGI BREAK": FakeAsterisk._do_nothing,
     "CHANNEL STATUS": FakeAsterisk._do_channel_status,
-    "CONTROL STREAM FILE": FakeAsterisk._do_stream_file,
+    "CONTROL STREAM FILE": FakeAsterisk._do_control_stream_file,
     "DATABASE DEL": FakeAsterisk._do_database_del,
     "DATABASE DELTREE": FakeAsterisk._do_database_deltree,
     "DATABASE GET": FakeAsterisk._do_database_get,

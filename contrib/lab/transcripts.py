@@ -36,6 +36,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from agi_monitor.agi.messages import longest_command
 from agi_monitor.dialplan.parse import parse
 from contrib.lab.manager import Manager, Message
 from contrib.lab.pbx import MANAGER_PORT, VERSIONS, Lab
@@ -104,7 +105,9 @@ class Conversation:
         if act is not None:
             act()
         while (line := self._line()) is not None:
-            if line == b"HANGUP" or line.startswith(b"520-") or (line and not line[:1].isdigit()):
+            if line in (b"HANGUP", b"100 result=0 Trying...") or line.startswith(b"520-"):
+                continue
+            if line and not line[:1].isdigit():
                 continue
             return
 
@@ -252,6 +255,138 @@ def hangup_between(talk: Conversation) -> None:
     talk.say('STREAM FILE beep ""')
 
 
+def every_command(talk: Conversation) -> None:
+    """Every command that Asterisk has, once (commands of res_agi.c, and GOSUB of app_stack.c)."""
+    for line in EVERY_COMMAND:
+        talk.say(line)
+
+
+EVERY_COMMAND = (
+    "NOOP",
+    "SET AUTOHANGUP 0",
+    "SET CALLERID 2002",
+    "SET VARIABLE lab value",
+    "GET VARIABLE lab",
+    "GET FULL VARIABLE ${lab}",
+    'VERBOSE "every command" 3',
+    "DATABASE PUT lab key value",
+    "DATABASE GET lab key",
+    "DATABASE DEL lab key",
+    "DATABASE DEL lab key",
+    "DATABASE PUT lab tree/one 1",
+    "DATABASE DELTREE lab tree",
+    "DATABASE DELTREE lab tree",
+    "CHANNEL STATUS",
+    "ANSWER",
+    'CONTROL STREAM FILE beep ""',
+    'STREAM FILE beep "" 0',
+    'GET OPTION beep "12" 200',
+    "GET DATA beep 200 1",
+    "WAIT FOR DIGIT 200",
+    'RECORD FILE /tmp/agi-lab wav "#" 400',
+    'SAY ALPHA a ""',
+    'SAY DIGITS 1 ""',
+    'SAY NUMBER 2 ""',
+    'SAY PHONETIC a ""',
+    'SAY DATE 0 ""',
+    'SAY TIME 0 ""',
+    'SAY DATETIME 0 "" A',
+    "SET MUSIC ON default",
+    "SET MUSIC OFF",
+    "SEND TEXT hello",
+    "SEND IMAGE no-such-image",
+    "RECEIVE CHAR 200",
+    "RECEIVE TEXT 200",
+    "TDD MODE off",
+    "SPEECH CREATE no-such-engine",
+    "SPEECH SET name value",
+    "SPEECH LOAD GRAMMAR name /tmp/no-such-grammar",
+    "SPEECH ACTIVATE GRAMMAR name",
+    "SPEECH RECOGNIZE beep 1",
+    "SPEECH DEACTIVATE GRAMMAR name",
+    "SPEECH UNLOAD GRAMMAR name",
+    "SPEECH DESTROY",
+    "EXEC NoOp still",
+    "GOSUB lab-sub s 1",
+    "GET VARIABLE GOSUB_RETVAL",
+    "GOSUB lab-sub s 1 one,two",
+    "GET VARIABLE GOSUB_RETVAL",
+    "GOSUB lab-sub s no-such-label",
+    "GOSUB lab-sub nowhere 1",
+    "SET CONTEXT lab-tests",
+    "SET EXTENSION 7900",
+    "SET PRIORITY 1",
+    "ASYNCAGI BREAK",
+    "HANGUP PJSIP/nobody-00000000",
+    "HANGUP",
+)
+"""The lines of ``every_command``."""
+
+SUBROUTINE = "[lab-sub]\nexten => s,1,Return(${ARG1}-${ARG2})\n"
+"""What its GOSUB runs."""
+
+
+def wrong_usage(talk: Conversation) -> None:
+    """Commands without their arguments, or with too many: the usage of each that is checked for."""
+    for line in WRONG_USAGE:
+        talk.say(line)
+
+
+WRONG_USAGE = (
+    "CHANNEL STATUS a b",
+    "DATABASE GET family",
+    "DATABASE PUT family key",
+    "DATABASE DEL family",
+    "DATABASE DELTREE a b c",
+    "EXEC",
+    "GET DATA",
+    "GET FULL VARIABLE",
+    "GET VARIABLE",
+    "GOSUB context extension",
+    "RECORD FILE name wav",
+    "SET VARIABLE name",
+    "STREAM FILE name",
+    "VERBOSE",
+)
+"""The lines of ``wrong_usage``."""
+
+
+def longest_line(talk: Conversation) -> None:
+    """The longest line that this Asterisk reads, and one byte more: then each reply is an earlier command's."""
+    version = talk.lab.pbx.cli("core show version").split()[1]
+    talk.say("NOOP ".ljust(longest_command(version) - 1, "a"))
+    talk.say("NOOP ".ljust(longest_command(version), "a"))
+    talk.say("CHANNEL STATUS")
+    talk.say("NOOP")
+
+
+def dial(talk: Conversation) -> None:
+    """The called party hangs up, without and with option g; nobody is there; the caller hangs up."""
+    agent = talk.lab.phone("1001")
+
+    def answer_and_leave() -> None:
+        agent.wait_for_incoming()
+        talk.lines.append("E: the called party answers and hangs up")
+        agent.answer()
+        agent.hang_up()
+
+    def answer_and_stay() -> None:
+        agent.wait_for_incoming()
+        talk.lines.append("E: the called party answers")
+        agent.answer()
+        talk.hang_up()
+
+    talk.say("ANSWER")
+    for options in ("", ",g"):
+        talk.say(f'EXEC Dial "PJSIP/1001,10{options}"', answer_and_leave)
+        agent.wait_until_idle()
+        talk.say("GET FULL VARIABLE ${DIALSTATUS}")
+    talk.say('EXEC Dial "PJSIP/nobody,10,g"')
+    talk.say("GET FULL VARIABLE ${DIALSTATUS},${ANSWEREDTIME}")
+    talk.say('EXEC Dial "PJSIP/1001,10,g"', answer_and_stay)
+    talk.say("GET FULL VARIABLE ${DIALSTATUS}")
+
+
 SITUATIONS: tuple[Callable[[Conversation], None], ...] = (
     answer,
     get_data_time_out,
@@ -266,7 +401,14 @@ SITUATIONS: tuple[Callable[[Conversation], None], ...] = (
     hangup_during_get_data,
     hangup_during_exec,
     hangup_between,
+    every_command,
+    wrong_usage,
+    longest_line,
+    dial,
 )
+
+DIFFERENT_BY_VERSION = (longest_line,)
+"""Situations in which 16 and 22 do not say the same."""
 
 
 class Calls:
@@ -421,7 +563,8 @@ def record(lab: Lab, situation: Callable[[Conversation], None]) -> str:
         port = listener.getsockname()[1]
         lab.pbx.write_dialplan(
             "lab-transcripts",
-            f"[lab-tests]\nexten => {EXTENSION},1,AGI(agi://{lab.gateway}:{port}/{name},one,two words)\n",
+            f"[lab-tests]\nexten => {EXTENSION},1,AGI(agi://{lab.gateway}:{port}/{name},one,two words)\n"
+            + SUBROUTINE,
         )
         try:
             with Conversation(lab, listener) as talk:

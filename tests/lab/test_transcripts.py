@@ -9,6 +9,7 @@ import pytest
 
 from contrib.lab.pbx import Lab
 from contrib.lab.transcripts import (
+    DIFFERENT_BY_VERSION,
     FOLDER,
     SITUATIONS,
     Conversation,
@@ -38,6 +39,10 @@ def test_the_manager_interface_still_says_what_was_recorded(asterisk_version: st
     assert comparable_actions(said) == comparable_actions(recorded)
 
 
-@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
+@pytest.mark.parametrize(
+    "situation",
+    [one for one in SITUATIONS if one not in DIFFERENT_BY_VERSION],
+    ids=lambda situation: situation.__name__,
+)
 def test_both_versions_say_the_same(situation: Callable[[Conversation], None]) -> None:
     assert recorded(situation, "16") == recorded(situation, "22")

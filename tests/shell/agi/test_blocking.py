@@ -263,6 +263,34 @@ def test_without_interrupt_the_next_command_tells() -> None:
     assert fake.channel.variables["X"] == "2"
 
 
+def test_its_own_hang_up_does_not_tear_a_script() -> None:
+    """It works on behind ``hangup()``; its next command tells, once, and then it may clean up."""
+    hung_up, go_on, seen = threading.Event(), threading.Event(), list[str]()
+
+    def work(agi: BlockingAGI) -> None:
+        agi.hangup()
+        hung_up.set()
+        go_on.wait(SECONDS)
+        for _ in range(10_000):
+            pass  # steps between which Python could raise
+        seen.append("worked")
+        try:
+            agi.set_variable("X", "1")
+        except AGIHangup:
+            seen.append("told")
+        agi.set_variable("X", "2")
+
+    blocked = Blocked(work)
+    fake = blocked.call()
+    blocked.reactor.run_until(lambda: fake.session is not None and fake.session.hung_up, "HANGUP")
+    assert hung_up.wait(SECONDS)
+    go_on.set()
+    blocked.run()
+    assert seen == ["worked", "told"]
+    assert fake.channel.variables["X"] == "2"
+    assert fake.agi_status == "HANGUP"
+
+
 def test_a_lost_connection_is_a_broken_pipe() -> None:
     """pyst2's word for it; no command goes out any more."""
     seen: list[str] = []
@@ -371,7 +399,7 @@ def test_a_script_on_a_server_of_its_own(tmp_path: Path, script: Path) -> None:
         for call in calls:
             assert call.hears() == "ANSWER"
             call.says("200 result=0\n")
-            assert call.hears() == 'GET DATA "enter-number" "5000" "4"'
+            assert call.hears() == "GET DATA enter-number 5000 4"
         # All are held in the prompt at once: none was ended, none waits for a process.
         for call in calls[1:]:
             call.says("200 result=42\n")

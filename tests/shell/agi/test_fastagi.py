@@ -19,7 +19,7 @@ from agi_monitor.agi import protocol as protocol_module
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.protocol import Count, FastAGIFactory, FastAGIProtocol
 from agi_monitor.agi.session import EndReason, Session
-from agi_monitor.errors import CallEnded, InvalidCommand, LocalProtocolError, WrongUsage
+from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, LocalProtocolError, WrongUsage
 from agi_monitor.limits import Limits
 
 ENVIRONMENT = b"agi_network: yes\nagi_network_script: spy\nagi_channel: PJSIP/1-1\nagi_uniqueid: 1.1\n\n"
@@ -863,3 +863,146 @@ def test_digits_are_not_in_a_repr() -> None:
     server = Server(story)
     server.call().says(b"200 result=4711\n")
     assert server.seen == ["Digits(<4>, timed_out=False)"]
+
+
+# -- a hang-up that the story asked for --
+
+
+async def hangs_up_and_works(session: Session, seen: list[str]) -> None:
+    """Hang up, work for a while, ask for one more thing, and clean up."""
+    seen.append(f"hangup {await session.hangup()}")
+    working: Deferred[None] = Deferred()
+    WORKING.append(working)
+    await working
+    seen.append("worked")
+    try:
+        await session.answer()
+    except CallEnded:
+        seen.append("ended")
+    await session.set_variable("RESULT", "over")
+
+
+WORKING: list[Deferred[None]] = []
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_its_own_hang_up_interrupts_nothing(together: bool) -> None:
+    """Whether HANGUP comes with the reply or behind it: the work is done, and the next command raises."""
+    WORKING.clear()
+    server = Server(hangs_up_and_works)
+    line = server.call()
+    assert line.sent == b"HANGUP\n"
+    for said in [b"200 result=1\nHANGUP\n"] if together else [b"200 result=1\n", b"HANGUP\n"]:
+        line.says(said)
+    assert server.seen == ["hangup True"]
+    assert server.sessions[0].hung_up
+    WORKING[0].callback(None)
+    assert server.seen == ["hangup True", "worked", "ended"]
+    assert line.sent.endswith(b'SET VARIABLE "RESULT" "over"\n')
+    line.says(b"200 result=1\n")
+    assert server.sessions[0].ended is EndReason.HANGUP
+    assert server.factory.counters[Count.HANGUPS] == 0
+    line.breaks()
+    assert server.idle()
+
+
+def test_what_follows_its_own_hang_up_is_timed() -> None:
+    """As any other clean-up."""
+    WORKING.clear()
+    server = Server(hangs_up_and_works)
+    line = server.call()
+    line.says(b"200 result=1\nHANGUP\n")
+    with capture_logs() as logs:
+        server.clock.advance(LIMITS.cleanup_seconds)
+    assert [log["event"] for log in logs if log["log_level"] == "warning"] == [LogEvent.CLEANUP_LEFT_BEHIND]
+    assert line.closed
+    WORKING[0].callback(None)
+    assert server.seen == ["hangup True", "worked", "ended"]
+
+
+@pytest.mark.parametrize("own", ["PJSIP/1-1", "pjsip/1-1", "1.1"])
+def test_its_own_name_is_this_call_too(own: str) -> None:
+    """Asterisk finds a channel by its name in any letters, and by its uniqueid."""
+
+    async def story(session: Session, seen: list[str]) -> None:
+        await session.hangup(own)
+        seen.append("on")
+        await Deferred()
+
+    server = Server(story)
+    line = server.call()
+    line.says(b"200 result=1\nHANGUP\n")
+    assert server.seen == ["on"]
+
+
+def test_somebody_elses_hang_up_is_no_own_one() -> None:
+    """A story that hangs up another channel is told when its own caller goes."""
+
+    async def story(session: Session, seen: list[str]) -> None:
+        await session.hangup("PJSIP/2-1")
+        seen.append("on")
+        try:
+            await Deferred()
+        except CallEnded:
+            seen.append("ended")
+            raise
+
+    server = Server(story)
+    line = server.call()
+    line.says(b"200 result=1\n")
+    line.says(b"HANGUP\n")
+    assert server.seen == ["on", "ended"]
+
+
+# -- a story that keeps everybody waiting --
+
+
+def test_a_story_that_holds_the_reactor_is_named() -> None:
+    """Between two waits, at its beginning and at its end, and only when it was long."""
+    now = [0.0]
+    steps = iter((0.4, 4.0, 0.6))
+
+    async def story(session: Session, seen: list[str]) -> None:
+        for _ in range(2):
+            now[0] += next(steps)
+            await session.noop()
+        now[0] += next(steps)
+
+    server = Server(story)
+    server.factory.monotonic = lambda: now[0]
+    with capture_logs() as logs:
+        line = server.call()
+        for _ in range(2):
+            line.says(b"200 result=0\n")
+    held = [log for log in logs if log["event"] == LogEvent.REACTOR_HELD]
+    assert [(log["seconds"], log["script"], log["log_level"]) for log in held] == [
+        (4.0, "spy", "warning"),
+        (0.6, "spy", "warning"),
+    ]
+    assert all(log["handler"].endswith("serve") for log in held)
+    assert server.factory.counters[Count.REACTOR_HELD] == 2
+
+
+def test_gosub_runs_and_a_reply_without_a_meaning_is_a_failed_command() -> None:
+    """Asterisk says 100 before a subroutine runs. 503 and what nobody knows fail, and the session goes on."""
+
+    async def story(session: Session, seen: list[str]) -> None:
+        await session.gosub("sub", "s", 1)
+        seen.append("ran")
+        for _ in range(2):
+            try:
+                await session.gosub("sub", "s", 1)
+            except CommandFailed as error:
+                seen.append(str(error.code))
+        await session.noop()
+        seen.append("on")
+
+    server = Server(story)
+    line = server.call()
+    line.says(b"100 result=0 Trying...\n")
+    line.says(b"200 result=0 Gosub complete\n")
+    line.says(b"503 result=-2 Memory allocation failure\n")
+    line.says(b"599 what is this\n")
+    line.says(b"200 result=0\n")
+    assert server.seen == ["ran", "503", "599", "on"]
+    assert line.closed

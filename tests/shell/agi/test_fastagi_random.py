@@ -25,6 +25,8 @@ LINES = (
     b"200 result=1\n",
     b"200 result=1 (a\n",
     b"b)\n",
+    b"100 result=0 Trying...\n",
+    b"503 result=-2 Memory allocation failure\n",
     b"510 Invalid\n",
     b"511 dead\n",
     b"520-Usage\n",
@@ -42,8 +44,8 @@ STEPS = st.one_of(
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(STEPS, max_size=25),
-    st.lists(st.sampled_from(["noop", "set", "exec", "data", "foreign", "task"]), max_size=8),
-    st.lists(st.sampled_from(["noop", "set", "answer", "foreign"]), max_size=3),
+    st.lists(st.sampled_from(["noop", "set", "exec", "data", "foreign", "task", "hangup"]), max_size=8),
+    st.lists(st.sampled_from(["noop", "set", "answer", "foreign", "hangup"]), max_size=3),
 )
 def test_anything_in_any_order(steps: list[bytes | float | str], verbs: list[str], cleaning: list[str]) -> None:
     """Bytes, time, ends, cancellations and lost connections in any order."""
@@ -65,6 +67,8 @@ def test_anything_in_any_order(steps: list[bytes | float | str], verbs: list[str
             await session.execute("A")
         elif verb == "data":
             await session.get_data("x", 5, 3)
+        elif verb == "hangup":
+            await session.hangup()
         elif verb == "answer":
             await session.answer()
         else:

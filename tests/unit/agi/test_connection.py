@@ -340,13 +340,87 @@ def test_what_breaks_the_protocol(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"junk\n", b"200 nothing\n", b"200 result=1 (a\n" + b"x\n" * 60, b"520-a\n" + b"x\n" * 60, b"300 x\n"],
+    [
+        b"junk\n",
+        b"200 nothing\n",
+        b"200 result=1 (a\n" + b"x\n" * 60,
+        b"520-a\n" + b"x\n" * 60,
+        b"030 x\n",
+        b"300-x\n",
+        b"100 x\n" * 60,
+    ],
 )
 def test_replies_that_break_the_protocol(data: bytes) -> None:
-    """Unknown codes, a reply without a result, and one without an end."""
+    """No code, an unknown one whose end is not known, a reply without a result, and one without an end."""
     connection = ready(NOOP, SMALL)
     with pytest.raises(RemoteProtocolError):
         feed(connection, [data])
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "text"),
+    [
+        (b"100 result=0 Trying...\n200 result=0 Gosub complete\n", 200, "result=0 Gosub complete"),
+        (
+            b"100 a\n102 b\n200 result=0 Gosub complete (abnormal exit)\n",
+            200,
+            "result=0 Gosub complete (abnormal exit)",
+        ),
+        (b"503 result=-2 Memory allocation failure\n", 503, "result=-2 Memory allocation failure"),
+        (b"100 a\n503 b\n", 503, "b"),
+        (b"599 what nobody knows\n", 599, "what nobody knows"),
+        (b"201 result=1\n", 201, "result=1"),
+    ],
+)
+def test_what_is_not_a_reply_yet_and_codes_that_nobody_knows(said: bytes, code: int, text: str) -> None:
+    """A 1xx line goes before the reply; any other number is a reply of one line, and the next command has its own."""
+    for chunks in splits(said):
+        connection = ready(NOOP)
+        (reply,) = feed(connection, chunks)
+        assert isinstance(reply, Reply)
+        assert (reply.code, reply.text) == (code, text)
+        connection.send(NOOP)
+        assert feed(connection, [b"200 result=7\n"]) == [Reply.from_wire(200, b"result=7")]
+
+
+def test_a_progress_line_instead_of_the_usage_text_after_exec() -> None:
+    """Then there is no such text, and the line belongs to the command in flight."""
+    connection = ready(EXEC)
+    feed(connection, [b"200 result=1\n"])
+    connection.send(NOOP)
+    assert feed(connection, [b"100 a\n200 result=3\n"]) == [Reply.from_wire(200, b"result=3")]
+
+
+def test_a_progress_line_answers_nothing() -> None:
+    """Without a command it is what any other line is: not AGI."""
+    with pytest.raises(RemoteProtocolError):
+        feed(ready(), [b"100 result=0 Trying...\n"])
+
+
+@pytest.mark.parametrize(
+    ("version", "longest"),
+    [
+        ("16.28.0~dfsg-0+deb11u4", 2_047),
+        ("18.26.4", 2_047),
+        ("20.15.2", 2_047),
+        ("20.16.0", 8_191),
+        ("21.10.2", 2_047),
+        ("21.11.0", 8_191),
+        ("22.5.0", 2_047),
+        ("22.10.1+dfsg+~cs6.17.60671434-1", 8_191),
+        ("23.0.0", 8_191),
+        ("certified/20.7-cert5", 2_047),
+        ("GIT-master-f0c1c1a", 2_047),
+    ],
+)
+def test_a_command_is_as_long_as_this_asterisk_reads(version: str, longest: int) -> None:
+    """One byte more is refused, with the bound."""
+    connection = AGIConnection(Limits())
+    feed(connection, [environment(agi_version=version)])
+    empty = len(command("NOOP", "").wire)
+    with pytest.raises(LocalProtocolError, match=f"longer than the {longest} bytes that this Asterisk reads"):
+        connection.send(Command("NOOP", b"x" * (longest + 1)))
+    assert len(connection.send(command("NOOP", "x" * (longest - empty)))) == longest
 
 
 def test_an_endless_usage_text_after_exec_is_bounded() -> None:

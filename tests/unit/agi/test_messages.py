@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,11 +13,13 @@ from agi_monitor.agi.messages import (
     LEGAL_WHEN_DEAD,
     MAX_ARGUMENTS,
     MAX_COMMAND_BYTES,
+    PARAMETERS,
     AGIRequest,
     Deadline,
     Reply,
     command,
 )
+from agi_monitor.agi.session import Session
 from agi_monitor.errors import LocalProtocolError, RemoteProtocolError
 from agi_monitor.limits import Limits
 
@@ -81,12 +86,37 @@ def test_too_many_arguments_are_refused() -> None:
         command("NOOP", *["x"] * (MAX_ARGUMENTS + 1))
 
 
-def test_the_longest_line_is_what_old_asterisk_reads() -> None:
-    """2,047 bytes with the line feed go out, one more does not."""
+def test_the_longest_line_is_what_asterisk_reads() -> None:
+    """8,191 bytes with the line feed can be made, one more cannot; an old Asterisk is told by the connection."""
     room = MAX_COMMAND_BYTES - len('NOOP ""\n')
     assert len(command("NOOP", "x" * room).wire) == MAX_COMMAND_BYTES
     with pytest.raises(LocalProtocolError):
         command("NOOP", "x" * (room + 1))
+
+
+def test_numbers_are_texts() -> None:
+    """Where Asterisk takes a number, a number may be given."""
+    assert command("SET VARIABLE", "A", 5).wire == b'SET VARIABLE "A" "5"\n'
+    assert command("SET VARIABLE", "A", 2.5, deadline=Deadline.PROMPT).deadline is Deadline.PROMPT
+
+
+@pytest.mark.parametrize("value", [None, True, b"x", ["x"], object()])
+def test_what_is_neither_text_nor_number_is_named(value: Any) -> None:
+    """The parameter as the session's method calls it, and the type; never the value."""
+    with pytest.raises(LocalProtocolError) as caught:
+        command("SET VARIABLE", "A", value)
+    kind = type(value).__name__
+    assert str(caught.value) == f"SET VARIABLE: value is neither text nor a number but {kind}; nothing was sent"
+    with pytest.raises(LocalProtocolError, match="NO SUCH VERB: argument 2 is neither"):
+        command("NO SUCH VERB", "A", value)
+
+
+def test_the_names_of_parameters_are_those_of_the_session() -> None:
+    """The table is what the methods say, in their order."""
+    for verb, names in PARAMETERS.items():
+        method = getattr(Session, {"EXEC": "execute"}.get(verb, verb.lower().replace(" ", "_")))
+        taken = tuple(inspect.signature(method).parameters)[1:]
+        assert taken[: len(names)] == names, verb
 
 
 def test_everything_is_quoted() -> None:

@@ -26,6 +26,8 @@ from asterisk.agi import (
     AGISIGPIPEHangup,
     AGIUsageError,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agi_monitor.agi.messages import AGIRequest, Command, Reply
 from agi_monitor.agi.pyst2 import BlockingAGI
@@ -39,6 +41,7 @@ from agi_monitor.errors import (
     Unavailable,
     WrongUsage,
 )
+from agi_monitor.testing.words import split_words
 
 ENVIRONMENT = (
     b"agi_network: yes\nagi_request: agi://x/spy\nagi_channel: PJSIP/1-1\nagi_context: c\nagi_extension: s\n"
@@ -262,6 +265,40 @@ def test_sighup_interrupts_a_script_of_its_own(tmp_path: Path) -> None:
         assert script.wait(SECONDS) == 0
 
 
+def test_its_own_hang_up_interrupts_nothing_in_a_script_of_its_own(tmp_path: Path) -> None:
+    """SIGHUP comes in the middle of what it does behind ``hangup()``: that is done, and the next command raises."""
+    program = tmp_path / "script.py"
+    program.write_text(
+        "import sys, time\n"
+        "from agi_monitor import BlockingAGI\n"
+        "agi = BlockingAGI()\n"
+        "agi.hangup()\n"
+        "print('working', file=sys.stderr, flush=True)\n"
+        "sys.stdin.readline()\n"
+        "print('done', file=sys.stderr, flush=True)\n"
+        "try:\n"
+        "    agi.answer()\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, file=sys.stderr)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as script:
+        assert script.stdin is not None and script.stdout is not None and script.stderr is not None
+        script.stdin.write(ENVIRONMENT)
+        script.stdin.flush()
+        assert script.stdout.readline() == b"HANGUP\n"
+        script.stdin.write(b"200 result=1\n")
+        script.stdin.flush()
+        assert script.stderr.readline() == b"working\n"
+        script.send_signal(signal.SIGHUP)
+        script.stdin.write(b"go on\n")
+        script.stdin.flush()
+        assert script.stderr.readline() == b"done\n"
+        assert script.stderr.readline() == b"SighupHangup\n"
+        assert script.wait(SECONDS) == 0
+
+
 # -- errors --
 
 
@@ -316,17 +353,59 @@ def test_a_line_break_is_refused(text: str) -> None:
     assert talk.sent == []
 
 
+AS_PYST2 = [
+    ('A=\\"one, two\\",B=three', r'"A=\"one, two\",B=three"'),
+    ('a\\"b', r'"a\"b"'),
+    ("X=a\\,b", r'"X=a\,b"'),
+    ('Bob "B" Smith', '"Bob "B" Smith"'),
+    ('googletts.agi,\\"Good day\\",en', r'"googletts.agi,\"Good day\",en"'),
+    ("it's 5 o'clock", "\"it's 5 o'clock\""),
+    ("", '""'),
+]
+"""What a script says, and what pyst2 sends: one word to Asterisk."""
+
+NOT_AS_PYST2 = [
+    ("ends in \\", r'"ends in \\"'),
+    ('5" pipe', r'"5\" pipe"'),
+    ('x" "y', r'"x\" \"y"'),
+    ('A="one two",B=3', r'"A=\"one two\",B=3"'),
+]
+"""What a script says, and what is sent: pyst2's bytes would be no word, or several."""
+
+
+@pytest.mark.parametrize(("value", "sent"), AS_PYST2)
+def test_what_is_one_word_is_sent_as_pyst2_sends_it(value: str, sent: str) -> None:
+    """So what a script has escaped for pyst2 is escaped once."""
+    talk = Talk(b"200 result=1\n200 result=0\n")
+    talk.agi.set_variable("X", value)
+    talk.agi.appexec("MSet", value)
+    assert talk.sent == [f'SET VARIABLE "X" {sent}', f"EXEC MSet {sent}"]
+    assert [split_words(line)[-1] for line in talk.sent] == [split_words(f"X {sent}")[1]] * 2
+
+
 @mended("escape")
-def test_quotes_and_backslashes_are_escaped() -> None:
+@pytest.mark.parametrize(("value", "sent"), NOT_AS_PYST2)
+def test_what_pyst2_would_break_is_escaped(value: str, sent: str) -> None:
     """The value arrives as it is."""
     talk = Talk(b"200 result=1\n")
-    talk.agi.set_variable("NAME", 'Bob "B" Smith\\')
-    assert talk.sent == [r'SET VARIABLE "NAME" "Bob \"B\" Smith\\"']
+    talk.agi.set_variable("NAME", value)
+    assert talk.sent == [f'SET VARIABLE "NAME" {sent}']
+    assert split_words(talk.sent[0]) == ["SET", "VARIABLE", "NAME", value]
+
+
+@given(st.text(st.sampled_from('ab \t"\\,'), max_size=12))
+def test_every_value_is_one_word(value: str) -> None:
+    """Whatever a script passes, Asterisk reads as many words as pyst2 has arguments."""
+    talk = Talk(b"200 result=0\n" * 3)
+    talk.agi.set_variable("NAME", value)
+    talk.agi.set_context(value)
+    talk.agi.exec_command("NoOp", value)
+    assert [len(split_words(line)) for line in talk.sent] == [4, 3, 3]
 
 
 @mended("unquoted")
-def test_every_argument_is_quoted() -> None:
-    """Names with spaces, the caller id, contexts, channels, applications."""
+def test_what_is_not_one_word_is_quoted() -> None:
+    """Names with spaces, the caller id, contexts, channels, applications. All else is as pyst2 sends it."""
     talk = Talk(b"200 result=1\n" * 20)
     talk.agi.set_callerid('"Bob Smith" <100>')
     talk.agi.set_context("my context")
@@ -336,6 +415,7 @@ def test_every_argument_is_quoted() -> None:
     talk.agi.channel_status("PJSIP/a b-1")
     talk.agi.appexec("Wait", "1")
     talk.agi.exec_command("NoOp", "a b", 2)
+    talk.agi.exec_command("Playback", '"a b"', "noanswer")
     talk.agi.stream_file("my file", [1, "#"])
     talk.agi.get_option("my file", "12", 500)
     talk.agi.get_data("my file", 500, 4)
@@ -343,16 +423,17 @@ def test_every_argument_is_quoted() -> None:
     assert talk.sent == [
         r'SET CALLERID "\"Bob Smith\" <100>"',
         'SET CONTEXT "my context"',
-        'SET EXTENSION "100"',
-        'SET PRIORITY "1"',
+        "SET EXTENSION 100",
+        "set priority 1",
         'HANGUP "PJSIP/a b-1"',
         'CHANNEL STATUS "PJSIP/a b-1"',
-        'EXEC "Wait" "1"',
-        'EXEC "NoOp" "a b,2"',
-        'STREAM FILE "my file" "1#" "0"',
-        'GET OPTION "my file" "12" "500"',
-        'GET DATA "my file" "500" "4"',
-        'RECORD FILE "my file" "wav" "#" "20000" "0" "beep" s=0',
+        'EXEC Wait "1"',
+        'EXEC NoOp "a b,2"',
+        'EXEC Playback "a b",noanswer',
+        'STREAM FILE "my file" "1#" 0',
+        'GET OPTION "my file" "12" 500',
+        'GET DATA "my file" 500 4',
+        'RECORD FILE "my file" wav "#" 20000 0 beep s=0',
     ]
 
 
@@ -362,7 +443,18 @@ def test_what_a_script_has_quoted_is_not_quoted_twice() -> None:
     talk.agi.stream_file('"my file"')
     talk.agi.hangup()
     talk.agi.channel_status()
-    assert talk.sent == ['STREAM FILE "my file" "" "0"', "HANGUP", "CHANNEL STATUS"]
+    assert talk.sent == ['STREAM FILE "my file" "" 0', "HANGUP", "CHANNEL STATUS"]
+
+
+@mended("verbose-lines")
+def test_each_line_of_a_message_is_a_line_of_the_console() -> None:
+    """A traceback, for example; and a NUL is still refused."""
+    talk = Talk(b"200 result=1\n" * 4)
+    talk.agi.verbose("one\r\ntwo\n\nthree\n", 3)
+    talk.agi.verbose("")
+    assert talk.sent == ['VERBOSE "one" 3', 'VERBOSE "two" 3', 'VERBOSE "three" 3', 'VERBOSE "" 1']
+    with pytest.raises(LocalProtocolError):
+        talk.agi.verbose("a\0b")
 
 
 @mended("quoted-twice")
@@ -379,7 +471,16 @@ def test_a_zone_without_a_format_stays_a_zone() -> None:
     talk = Talk(b"200 result=0\n200 result=0\n")
     talk.agi.say_datetime(0, "", "", "Europe/Berlin")
     talk.agi.say_datetime(0)
-    assert talk.sent == ["""SAY DATETIME 0 "" "ABdY 'digits/at' IMp" "Europe/Berlin\"""", 'SAY DATETIME 0 ""']
+    assert talk.sent == ["""SAY DATETIME 0 "" "ABdY 'digits/at' IMp" Europe/Berlin""", 'SAY DATETIME 0 ""']
+
+
+def test_gosub_says_twice_that_it_runs() -> None:
+    """``100`` is no reply; 503 and a code that nobody knows are failures."""
+    talk = Talk(b"100 result=0 Trying...\n200 result=0 Gosub complete\n503 result=-2 no memory\n299 x\n")
+    assert talk.agi.execute("GOSUB", "sub", "s", 1)["result"] == ("0", "")
+    for _ in range(2):
+        with pytest.raises(AGIAppError):
+            talk.agi.execute("GOSUB", "sub", "s", 1)
 
 
 def test_a_command_has_bounds() -> None:
@@ -431,7 +532,7 @@ def test_deleting_a_tree_is_no_error() -> None:
     talk.agi.database_deltree("family")
     with pytest.raises(AGIDBError):
         talk.agi.database_deltree("family", "nothing")
-    assert talk.sent == ['DATABASE DELTREE "family"', 'DATABASE DELTREE "family" "nothing"']
+    assert talk.sent == ['DATABASE DELTREE "family" ""', 'DATABASE DELTREE "family" "nothing"']
 
 
 def test_results_have_pyst2_s_form() -> None:

@@ -11,6 +11,8 @@ from twisted.internet.defer import Deferred, succeed
 from agi_monitor.agi.messages import AGIRequest, Command, Deadline, Reply
 from agi_monitor.agi.session import (
     ChannelState,
+    DialOutcome,
+    DialStatus,
     Digits,
     EndReason,
     Playback,
@@ -19,7 +21,14 @@ from agi_monitor.agi.session import (
     Session,
     SpeechMatch,
 )
-from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, RemoteProtocolError, WrongUsage
+from agi_monitor.errors import (
+    CallEnded,
+    CommandFailed,
+    InvalidCommand,
+    LocalProtocolError,
+    RemoteProtocolError,
+    WrongUsage,
+)
 
 Verb = Callable[[Session], Awaitable[Any]]
 
@@ -39,6 +48,9 @@ class ScriptedWire:
 
     def end(self, reason: EndReason) -> None:
         self.ended.append(reason)
+
+    def held(self, seconds: float) -> None:
+        raise AssertionError("nothing is held here")
 
 
 def perform(verb: Verb, *replies: bytes) -> tuple[Any, list[str]]:
@@ -293,3 +305,69 @@ def test_end_and_refuse() -> None:
     assert wire.ended == [EndReason.REVOKED]
     assert session.refused
     assert repr(session) == "<Session 7 'PJSIP/1-1'>"
+
+
+@pytest.mark.parametrize(
+    ("verb", "sent"),
+    [
+        (lambda s: s.set_variable("A", 5), 'SET VARIABLE "A" "5"'),
+        (lambda s: s.database_put("f", 1, 2.5), 'DATABASE PUT "f" "1" "2.5"'),
+    ],
+)
+def test_numbers_are_taken(verb: Verb, sent: str) -> None:
+    """As Asterisk takes them."""
+    assert perform(verb, ONE)[1] == [sent]
+
+
+@pytest.mark.parametrize(
+    ("verb", "named"),
+    [
+        (lambda s: s.get_data("x", timeout="5"), "timeout is str and not a number of seconds"),
+        (lambda s: s.get_data("x", max_digits="5"), "max_digits is str and not a number of keys"),
+        (lambda s: s.get_data("x", timeout=float("nan")), "timeout is float and not a number of seconds"),
+        (lambda s: s.wait_for_digit("5"), "timeout is str and not a number of seconds"),
+        (lambda s: s.say_date("today"), "when is str and not a number of seconds"),
+        (lambda s: s.say_digits(None), "SAY DIGITS: digits is neither text nor a number but NoneType"),
+        (lambda s: s.set_autohangup("soon"), "seconds is str and not a number of seconds"),
+        (lambda s: s.control_stream_file("x", skip="3"), "skip is str and not a number of seconds"),
+        (lambda s: s.set_variable("A", None), "SET VARIABLE: value is neither text nor a number but NoneType"),
+        (lambda s: s.dial("PJSIP/1", "10"), "timeout is str and not a number of seconds"),
+        (lambda s: s.speech_recognize("x", "5"), "timeout is str and not a number of seconds"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(verb: Verb, named: str) -> None:
+    """By its parameter, before anything is sent."""
+    with pytest.raises(LocalProtocolError, match=named):
+        perform(verb)
+
+
+ANSWERED = b"200 result=1 (ANSWER,12)"
+
+
+@pytest.mark.parametrize(
+    ("verb", "sent"),
+    [
+        (lambda s: s.dial("PJSIP/1"), "PJSIP/1,,g"),
+        (lambda s: s.dial("PJSIP/1&PJSIP/2", 20.9, "tL(60000:g)"), "PJSIP/1&PJSIP/2,20,tL(60000:g)g"),
+        (lambda s: s.dial("PJSIP/1", options="gt", url="http://x"), "PJSIP/1,,gt,http://x"),
+    ],
+)
+def test_dial_tells_how_it_ended(verb: Verb, sent: str) -> None:
+    """Option g once, the status and the seconds in one more command."""
+    outcome, lines = perform(verb, OK, ANSWERED)
+    assert outcome == DialOutcome(DialStatus.ANSWER, 12, hung_up=False)
+    assert lines == [f'EXEC "Dial" "{sent}"', 'GET FULL VARIABLE "${DIALSTATUS},${ANSWEREDTIME}"']
+
+
+def test_dial_without_an_answer() -> None:
+    """There are no seconds then; a status that Asterisk does not have is a failure."""
+    assert (
+        perform(lambda s: s.dial("PJSIP/1"), OK, b"200 result=1 (CHANUNAVAIL,)")[0].status is DialStatus.UNAVAILABLE
+    )
+    with pytest.raises(CommandFailed):
+        perform(lambda s: s.dial("PJSIP/1"), OK, b"200 result=1 (,)")
+
+
+def test_an_execute_of_hangup_is_no_news() -> None:
+    """It returns -1, as Asterisk says, and asks nothing more."""
+    assert perform(lambda s: s.execute("Hangup"), b"200 result=-1") == (-1, ['EXEC "Hangup"'])

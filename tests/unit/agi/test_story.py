@@ -15,7 +15,7 @@ from agi_monitor.errors import CallEnded
 def start(story: Coroutine[Deferred[Any], Any, None]) -> tuple[StoryRun, list[Any]]:
     """A run, and what it came to."""
     outcome: list[Any] = []
-    run = StoryRun(story, outcome.append)
+    run = StoryRun(story, outcome.append, outcome.append)
     run.start()
     return run, outcome
 
@@ -94,7 +94,7 @@ def test_the_end_while_it_runs() -> None:
     waiting: Deferred[None] = Deferred()
     runs: list[StoryRun] = []
     outcome: list[Any] = []
-    run = StoryRun(story(), outcome.append)
+    run = StoryRun(story(), outcome.append, outcome.append)
     runs.append(run)
     run.start()
     assert seen == ["ended"]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from agi_monitor.agi.messages import command
-from agi_monitor.agi.session import ChannelState, Digits, Playback, Recording, Session
-from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, WrongUsage
-from agi_monitor.testing import BLOCKS, FakeAsterisk
+from agi_monitor.agi.session import ChannelState, DialOutcome, DialStatus, Digits, Playback, Recording, Session
+from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, LocalProtocolError, WrongUsage
+from agi_monitor.testing import BLOCKS, FakeAsterisk, FakeChannel
 from agi_monitor.testing.words import split_words
 
 
@@ -146,7 +146,7 @@ def test_the_database() -> None:
         assert await session.get_full_variable("${DB(f/a/b)}") == "v"
         assert await session.database_deltree("f", "a")
         assert not await session.database_deltree("f")
-        assert not await session.database_del("f", "a/b")
+        assert await session.database_del("f", "a/b")  # as Asterisk answers, though it is gone
 
     fake.run(story)
 
@@ -156,6 +156,7 @@ def test_errors_as_asterisk_has_them() -> None:
     fake = FakeAsterisk()
     fake.application("One", lambda fake, channel, argument: 1)
     fake.missing_applications.add("Unknown")
+    fake.subroutine("c", "s")
     fake.answers["FLY AWAY"] = "510 Invalid or unknown command"
 
     async def story(session: Session) -> None:
@@ -345,3 +346,71 @@ def test_a_command_can_be_answered_with_anything() -> None:
         assert not (await session.stream_file("hello")).found
 
     fake.run(story)
+
+
+def test_a_subroutine_must_be_known() -> None:
+    """GOSUB to a place that no test has given is a mistake of the test; where this PBX lacks one, it fails."""
+    fake = FakeAsterisk()
+    fake.missing_subroutines.add(("c", "nowhere", "1"))
+
+    async def story(session: Session) -> None:
+        with pytest.raises(CommandFailed):
+            await session.gosub("c", "nowhere", 1)
+        with pytest.raises(CommandFailed):
+            await session.gosub("c", "forgotten", 1)
+
+    with pytest.raises(LookupError, match=r"fake\.subroutine"):
+        fake.run(story)
+
+
+def test_what_a_subroutine_returns() -> None:
+    """It is given its arguments, and GOSUB_RETVAL is what it returned."""
+    fake = FakeAsterisk()
+    fake.subroutine("c", "s", lambda fake, channel, argument: argument.upper())
+    seen: list[str | None] = []
+
+    async def story(session: Session) -> None:
+        await session.gosub("c", "s", 1, "a,b")
+        seen.append(await session.get_variable("GOSUB_RETVAL"))
+
+    fake.run(story)
+    assert seen == ["A,B"]
+
+
+def test_a_line_that_this_asterisk_does_not_read() -> None:
+    """The fake of an old Asterisk is told by the session; raw bytes that are longer are a mistake of the test."""
+    fake = FakeAsterisk(version="16.28.0")
+
+    async def story(session: Session) -> None:
+        with pytest.raises(LocalProtocolError, match="2047 bytes"):
+            await session.set_variable("A", "a" * 3_000)
+
+    fake.run(story)
+    fake = FakeAsterisk()
+    fake.run(lambda session: session.set_variable("A", "a" * 3_000))
+    assert len(fake.channel.variables["A"]) == 3_000
+
+
+def test_dial_in_the_fake() -> None:
+    """The application says how it ended by its variables, whoever hangs up."""
+    fake = FakeAsterisk()
+    seen: list[DialOutcome] = []
+
+    def dials(fake: FakeAsterisk, channel: FakeChannel, argument: str) -> int:
+        channel.variables.update(DIALSTATUS="ANSWER", ANSWEREDTIME="7")
+        return 0
+
+    fake.application("Dial", dials)
+    fake.hang_up_during("Dial", nth=2)
+
+    async def story(session: Session) -> None:
+        seen.append(await session.dial("PJSIP/1"))
+        seen.append(await session.dial("PJSIP/2"))
+        with pytest.raises(CallEnded):
+            await session.stream_file("beep")
+
+    fake.run(story)
+    assert [(one.status, one.talked_seconds, one.hung_up) for one in seen] == [
+        (DialStatus.ANSWER, 7, False),
+        (DialStatus.ANSWER, 7, True),
+    ]

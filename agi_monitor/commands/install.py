@@ -23,13 +23,13 @@ from agi_monitor.dialplan.parse import parse
 from agi_monitor.dialplan.render import DIALPLAN
 from agi_monitor.dialplan.render import render as render_dialplan
 from agi_monitor.errors import AgiMonitorError, InstallFailed
-from agi_monitor.files.folder import Folder
+from agi_monitor.files.folder import Folder, Unfit
 from agi_monitor.install import next_steps
 from agi_monitor.install import plan as plans
 from agi_monitor.install.comparison import compare
 from agi_monitor.install.journal import LOCK, Journal, alone, must_not_be_old, opened
 from agi_monitor.install.manifest import BrokenManifest, Manifest
-from agi_monitor.install.places import Places, books_of, open_books
+from agi_monitor.install.places import ALL_LIMIT, Places, books_of, open_books
 from agi_monitor.install.plan import Plan
 from agi_monitor.model import Flavour
 
@@ -355,9 +355,14 @@ def _manifest(places: Places, found: Mapping[str, bytes | None]) -> Manifest | N
 
 def _present(places: Places) -> dict[str, bytes | None]:
     found: dict[str, bytes | None] = {}
+    left = ALL_LIMIT
     for path in plans.wanted_paths():
         try:
-            found[path] = places.present(path)
+            content = found[path] = places.present(path)
+            left -= len(content or b"")
+            if left < 0:
+                why = f"and those before it are larger than {ALL_LIMIT} bytes together"
+                raise Unfit(places.site.path / path, why)
         except OSError as error:
             raise InstallFailed(
                 f"{error.filename or places.site.path / path}: cannot be read: {error.strerror}"

@@ -24,7 +24,7 @@ from pathlib import Path
 from agi_monitor.dialplan.statements import BLANKS, Assignment, Directive, Reader, Statement, Unreadable
 from agi_monitor.dialplan.statements import Section as Heading
 from agi_monitor.errors import ConfigError
-from agi_monitor.files.folder import groups_of, rights_of
+from agi_monitor.files.folder import Folder, Stranger
 
 MAX_DEPTH = 10
 """Files that include one another (MAX_INCLUDE_LEVEL, config.c)."""
@@ -43,9 +43,6 @@ KERNEL_FILE_SYSTEMS = frozenset(
 )
 """File systems without configuration. Reading some of their files takes lines from other readers, or never ends."""
 
-NO_GROUP = 65_534
-"""The group used for a user who is only in root's group: no one gets that."""
-
 MAX_NAME_BYTES = 79
 """A longer name of a section is cut (ast_category: name[80])."""
 
@@ -59,7 +56,7 @@ class Limits:
         all_bytes: of all files together, one that is included twice counts twice.
         lines: of all files together.
         files: that are opened.
-        names: of folders and files that are looked at for one pattern of an include.
+        names: of folders and files that are looked at for the patterns of all includes together.
         copied: lines that all sections have together, those from templates included.
         searched: lines and sections that are searched for what ``+=`` and ``(+)`` continue.
         compared: characters of values that ``+=`` makes, and of those that it is compared with.
@@ -167,25 +164,35 @@ def read(folder: Path, name: str, limits: Limits = LIMITS) -> Reading:
 
 @contextmanager
 def as_owner_of(folder: Path) -> Iterator[None]:
-    """Read no more than the owner of a folder may read, where root reads it: they can put links and includes there
-    that lead to anything. A folder of root's in one of another user is that user's.
+    """Read no more than those may read who can change a folder, where root reads it: they can put links and includes
+    there that lead to anything. That is the owner of the folder or of one on the way to it, wherever links lead, or
+    the group that may write there.
 
     Parameters:
         folder: of Asterisk.
 
     Raises:
-        OSError: the rights of that user cannot be taken on.
+        Unfit: a link of another user is on the way.
+        OSError: it is not there, or the rights of that user cannot be taken on.
     """
-    owner = None
-    if os.geteuid() == 0:
-        with suppress(OSError):  # what comes of reading it says more
-            looked_at = (place.stat() for place in (folder.absolute(), *folder.absolute().parents))
-            owner = next((found for found in looked_at if found.st_uid != 0), None)
-    if owner is None:
+    if os.geteuid() != 0:
+        yield
+        return
+    # By its descriptor: a link, or a folder on the way, may be another one at the next look.
+    with Folder.at(folder) as opened:
+        stranger = opened.stranger()
+    with _rights(stranger):
+        yield
+
+
+@contextmanager
+def _rights(stranger: Stranger | None) -> Iterator[None]:
+    """Read no more than a stranger may read, if there is one. Who has their rights already keeps them."""
+    if stranger is None or os.geteuid() != 0:
         yield
         return
     _of_the_kernel()  # it may need root's rights, and is remembered
-    with rights_of(owner.st_uid, groups_of(owner.st_uid, owner.st_gid) or [NO_GROUP]):
+    with stranger.rights():
         yield
 
 
@@ -201,19 +208,26 @@ def contents(path: Path, limit: int = LIMITS.file_bytes) -> str:
             device, not a file that the kernel makes up, such as ``/proc/kmsg``, whose lines are gone once read.
         TooMuch: it is longer than the limit.
     """
+    return _opened(path, limit)[0]
+
+
+def _opened(path: Path, limit: int) -> tuple[str, os.stat_result]:
+    """The text of a regular file, and what the file is that it was read from."""
     _must_be_on_a_disk(path, path.stat())  # opening a device can set it in motion
     # The file may have been replaced since. Without O_NONBLOCK, opening a pipe waits for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
         _must_be_on_a_disk(path, found)
+        if found.st_size > limit:
+            raise TooMuch(f"{path}: has more than {limit} bytes")
         # Most files of the kernel say that they are empty, also those of file systems that are not listed here.
         data = _read(descriptor, limit + 1, path) if found.st_size else b""
     finally:
         os.close(descriptor)
     if len(data) > limit:
         raise TooMuch(f"{path}: has more than {limit} bytes")
-    return data.decode("utf-8", "replace")
+    return data.decode("utf-8", "replace"), found
 
 
 def _read(descriptor: int, most: int, path: Path) -> bytes:
@@ -319,6 +333,7 @@ class _Loading:
         self._by_name: dict[str, list[Section]] = {}
         self._current: Section | None = None
         self._names: dict[str, str] = {}
+        self._left = [limits.names]
         self._bytes = self._lines = self._files = self._copied = self._searched = self._compared = 0
 
     def file(self, path: Path, depth: int, reader: Reader, place: _Place) -> str:
@@ -326,7 +341,7 @@ class _Loading:
         self._files += 1
         if self._files > self._limits.files:
             raise TooMuch(f"{path}: more than {self._limits.files} files are included")
-        text = contents(path, self._limits.file_bytes)
+        text, found = _opened(path, self._limits.file_bytes)
         self._bytes += len(text)
         if self._bytes > self._limits.all_bytes:
             raise TooMuch(f"{path}: more than {self._limits.all_bytes} bytes are included")
@@ -335,12 +350,14 @@ class _Loading:
         if self._lines > self._limits.lines:
             raise TooMuch(f"{path}:{left + 1}: more than {self._limits.lines} lines are included")
         told = str(path)
-        for statement in reader.statements(text):
-            refused = self._statement(statement, told, depth, place)
-            if refused:
-                what = "reads this file no further" if depth else "refuses the whole file"
-                self._note(f"{refused}; Asterisk {what}")
-                return refused
+        # In root's folder there may be a file that others write: they say what it includes.
+        with _rights(Stranger.of(found)):
+            for statement in reader.statements(text):
+                refused = self._statement(statement, told, depth, place)
+                if refused:
+                    what = "reads this file no further" if depth else "refuses the whole file"
+                    self._note(f"{refused}; Asterisk {what}")
+                    return refused
         return ""
 
     def _statement(self, statement: Statement, path: str, depth: int, place: _Place) -> str:
@@ -537,7 +554,7 @@ class _Loading:
         """Read the files of an include, and return whether there was one."""
         reader, place = Reader(), _Place(self._current)
         is_there = False
-        for path in matches(self._folder, wanted, self._limits.names, where):
+        for path in _matches(self._folder, wanted, self._left, where):
             try:
                 refused = self.file(path, depth + 1, reader, place)
             except FileNotFoundError:
@@ -565,7 +582,10 @@ def matches(folder: Path, wanted: str, limit: int = LIMITS.names, where: str = "
     Raises:
         TooMuch: there are more names than the limit.
     """
-    left = [limit]
+    return _matches(folder, wanted, [limit], where)
+
+
+def _matches(folder: Path, wanted: str, left: list[int], where: str) -> Iterator[Path]:
     for pattern in _braces(wanted, where, left):
         first = Path("/") if pattern.startswith("/") else folder
         yield from _globbed(first, [part for part in pattern.split("/") if part], where, left)
@@ -631,7 +651,7 @@ def _braces(wanted: str, where: str, left: list[int]) -> Iterator[str]:
 def _spend(left: list[int], where: str) -> None:
     left[0] -= 1
     if left[0] < 0:
-        raise TooMuch(f"{where}: the pattern of the include means too many files")
+        raise TooMuch(f"{where}: the patterns of includes mean too many files")
 
 
 def _words(directive: str) -> tuple[str, str]:

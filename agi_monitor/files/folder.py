@@ -14,7 +14,7 @@ import pwd
 import secrets
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -103,18 +103,63 @@ class Taken:
     rights: Rights
 
 
+NOBODY = 65_534
+"""The user and the group of those who have no rights of their own (Debian's nobody and nogroup)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A user besides root who may change something, as far as is known of them.
+
+    Parameters:
+        uid: theirs; ``NOBODY`` where it is any member of the group, or anyone.
+        gid: the group; ``NOBODY`` where it is anyone.
+    """
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, found: os.stat_result, *, is_passed: bool = False) -> Stranger | None:
+        """Return who may change a file, or what is in a folder; None where that is root alone.
+
+        Parameters:
+            found: what is known of it, from its descriptor.
+            is_passed: it is a folder on the way to another one, in which the sticky bit keeps others from exchanging
+                what is there.
+        """
+        if found.st_uid != 0:
+            return cls(found.st_uid, found.st_gid)
+        if is_passed and found.st_mode & stat.S_ISVTX:
+            return None
+        if found.st_mode & stat.S_IWOTH:
+            return cls(NOBODY, NOBODY)
+        return cls(NOBODY, found.st_gid) if found.st_mode & stat.S_IWGRP and found.st_gid != 0 else None
+
+    def rights(self) -> AbstractContextManager[None]:
+        """Have their rights and no others, in root's process: see ``rights_of``.
+
+        Raises:
+            OSError: these rights cannot be taken on.
+        """
+        groups = [self.gid] if self.uid == NOBODY else groups_of(self.uid, self.gid)
+        return rights_of(self.uid, groups or [NOBODY])
+
+
 class Folder:
     """A folder that is open. Made by ``at``; ends with ``close`` or the ``with`` statement.
 
     Parameters:
         path: what it is called in errors.
         handle: its descriptor, which belongs to this object from now on.
+        way: the folders that were passed on the way to it, from the outermost.
     """
 
-    def __init__(self, path: Path, handle: int) -> None:
+    def __init__(self, path: Path, handle: int, way: Sequence[os.stat_result] = ()) -> None:
         self.path = path
         self._handle = handle
-        found = os.fstat(handle)
+        self._way = way
+        found = self._found = os.fstat(handle)
         self.uid, self.gid, self.mode = found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
 
     @classmethod
@@ -128,7 +173,7 @@ class Folder:
             Unfit: a link of another user is on the way.
             OSError: it is not there, is not a folder, or may not be entered.
         """
-        return cls(path, _walk(path))
+        return cls(path, *_walk(path))
 
     def __enter__(self) -> Self:
         return self
@@ -146,6 +191,14 @@ class Folder:
     def is_shared(self) -> bool:
         """Whether others than its owner may change what is in it."""
         return bool(self.mode & 0o022)
+
+    def stranger(self) -> Stranger | None:
+        """Return who besides root may change what its path means: what is in it, or on the way to it.
+
+        The nearest one counts. Where there is none, its path leads to it also a moment later.
+        """
+        passed = (Stranger.of(found, is_passed=True) for found in reversed(self._way))
+        return Stranger.of(self._found) or next((one for one in passed if one is not None), None)
 
     def descriptor(self) -> int:
         """Return a new descriptor that can be locked and synchronised; the caller closes it.
@@ -173,7 +226,7 @@ class Folder:
         if found is not None and not stat.S_ISDIR(found.st_mode):
             raise Unfit(shown, f"is {kind(found)} where a folder must be; move it away")
         with _named(shown):
-            return Folder(shown, os.open(name, _PLACE, dir_fd=self._handle))
+            return Folder(shown, os.open(name, _PLACE, dir_fd=self._handle), (*self._way, self._found))
 
     def make(self, name: str, mode: int) -> Folder:
         """Make a folder in this one, and open it. It gets the group of this one where we may give it.
@@ -333,8 +386,9 @@ class Folder:
         with os.fdopen(handle, "rb") as file, _named(self._shown(name)):
             rights = Rights.of(handle)
             look(rights)
-            content = file.read(limit + 1)
-        if len(content) > limit:
+            # By its size first: a sparse file of any size costs its owner nothing, and a reader all its memory.
+            content = file.read(limit + 1) if os.fstat(handle).st_size <= limit else None
+        if content is None or len(content) > limit:
             raise Unfit(self._shown(name), f"is larger than {limit} bytes, so it is not what belongs there")
         return Taken(content, rights)
 
@@ -678,23 +732,26 @@ def _has_any(handle: int) -> bool:
         return next(found, None) is not None
 
 
-def _walk(path: Path) -> int:
-    """Open every folder on the way, each in the one before it."""
+def _walk(path: Path) -> tuple[int, list[os.stat_result]]:
+    """Open every folder on the way, each in the one before it; return the last, and what the others are."""
     left = list(reversed(path.absolute().parts[1:]))
+    way: list[os.stat_result] = []
     links = 0
     with _named(path):
         here = os.open("/", _PLACE)
         try:
             while left:
                 part = left.pop()
+                way.append(os.fstat(here))
                 try:
                     there = os.open(part, _PLACE, dir_fd=here)
                 except NotADirectoryError:
                     found = os.stat(part, dir_fd=here, follow_symlinks=False)
                     if not stat.S_ISLNK(found.st_mode):
                         raise
-                    # Whose the folder is counts as well: its owner may move a link of root's.
-                    if os.geteuid() == 0 and (found.st_uid != 0 or os.fstat(here).st_uid != 0):
+                    # Who may change the folder counts as well: they may move a link of root's.
+                    is_others = found.st_uid != 0 or Stranger.of(way[-1], is_passed=True) is not None
+                    if os.geteuid() == 0 and is_others:
                         raise Unfit(
                             path,
                             f"{part} on the way to it is a symbolic link in the hands of another user, "
@@ -714,7 +771,7 @@ def _walk(path: Path) -> int:
         except BaseException:
             os.close(here)
             raise
-    return here
+    return here, way
 
 
 class _named:  # noqa: N801 (reads as a word of the ``with`` statement)

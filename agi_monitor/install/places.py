@@ -24,6 +24,9 @@ LIMIT = 64 * 1_048_576
 SITE_LIMIT = 4 * 1_048_576
 """Bytes of one of the site's own files, which have some KiB, and are anybody's who owns Asterisk's folder."""
 
+ALL_LIMIT = 2 * LIMIT
+"""Bytes of all files together that a plan is made from; they are in memory at once."""
+
 ROOT_BOOKS = Path("/var/lib/agi-monitor-install")
 """Where root keeps the books. Not below /var/lib/agi-monitor, which belongs to the user of the server."""
 
@@ -89,18 +92,11 @@ def _opened(path: Path, make: bool) -> Folder | None:
     if folder.uid != me or folder.is_shared:
         folder.close()
         raise Unfit(folder.path, "others than the user who installs may write there")
-    if me == 0:
-        _look_above(folder)
+    # Who may rename a folder on the way to root's books may exchange them.
+    if me == 0 and folder.stranger() is not None:
+        folder.close()
+        raise Unfit(folder.path, "others than root may put another folder in its place, or in that of one above it")
     return folder
-
-
-def _look_above(folder: Folder) -> None:
-    """Root's books stand in folders of root alone, all the way up: who may rename one of those may exchange them."""
-    for place in folder.path.resolve().parents:
-        with Folder.at(place) as above:
-            if above.uid != 0 or (above.is_shared and not above.mode & stat.S_ISVTX):
-                folder.close()
-                raise Unfit(above.path, "others than root may write there")
 
 
 class Places:

@@ -187,6 +187,11 @@ def _must_be_ours(folder: Folder) -> None:
                 f"{folder.path}: others than root may write there. Take that right away, or give the folder to the "
                 "user of the server and run it as that user"
             )
+        if folder.stranger() is not None:
+            raise StateUnavailable(
+                f"{folder.path}: others than root may write to a folder above it, and put another one in its place. "
+                "Move it to a folder of root's, or run the server as a user of its own"
+            )
         return
     for names, access in ((USABLE, os.R_OK | os.W_OK), (READABLE, os.R_OK)):
         for name in sorted(names):

@@ -103,6 +103,19 @@ def test_a_dialplan_of_the_site_is_left_alone(run: Run, folder: Path, tmp_path: 
     assert contents(folder) == before
 
 
+def test_many_large_files_are_not_all_taken_in(run: Run, folder: Path) -> None:
+    """Each may be as large as a generated dialplan; together they would fill the memory."""
+    old = folder / "agi-monitor" / ".installed"
+    old.mkdir(parents=True)
+    (old / "manifest.json").write_text("{}")
+    for name in ("agi-monitor.conf", "extensions.conf", "manager.conf"):
+        (old / f"{name}.previous").touch()
+        os.truncate(old / f"{name}.previous", 60 * 1_048_576)
+    done = run("install", "--dry-run")
+    assert done.exit_code == 1
+    assert "and those before it are larger than 134217728 bytes together" in done.output
+
+
 def test_no_secret_is_shown(run: Run) -> None:
     """The difference shows neither our secret nor that of another account that stands beside."""
     for arguments in (("--dry-run",), ("--dry-run", "--json"), ("--yes",)):

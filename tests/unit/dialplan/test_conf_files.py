@@ -245,8 +245,13 @@ HOSTILE = {
     "a section that is made from itself": ("[a]\nx=1\n" + "[a](+,a)\n" * 20, r"a\.conf:\d+: with their templates"),
     "many lines": ("\n" * 400, r"a\.conf:301: more than 300 lines are included"),
     "a large file": ("x" * 1_001, r"a\.conf: has more than 1000 bytes"),
-    "many files by one pattern": ("[a]\n#include many/*\n", r"a\.conf:2: the pattern of the include means too many"),
-    "many files by braces": ("[a]\n#include " + "{a,b}" * 40 + "\n", r"a\.conf:2: the pattern of the include means"),
+    "many files by one pattern": ("[a]\n#include many/*\n", r"a\.conf:2: the patterns of includes mean too many"),
+    "many files by braces": ("[a]\n#include " + "{a,b}" * 40 + "\n", r"a\.conf:2: the patterns of includes mean"),
+    "many patterns of few files": ("[a]\n" + "#tryinclude m*/5?.conf\n" * 20, r"a\.conf:2: the patterns of includes"),
+    "files that a pattern of each includes again": (
+        "[a]\n#include many/../a*\n#include ./*.conf\n",
+        r"a\.conf: more than 12 files are included",
+    ),
     "a search for what to go on with": (
         "[a]\ny=1\n" + "x=1\n" * 90 + "y+=2\n" * 90,
         r"a\.conf:\d+: \+= has more than 1000 lines to look through",
@@ -273,7 +278,8 @@ def test_more_than_the_limits(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "many").mkdir()
     for number in range(60):
         (tmp_path / "many" / f"{number}.conf").write_text("")
-    (tmp_path / "a.conf").write_text(text)
+    (tmp_path / "a.conf").write_text(text[:100_000])
+    os.truncate(tmp_path / "a.conf", len(text))
     with pytest.raises(TooMuch, match=told):
         read(tmp_path, "a.conf", FEW)
 
@@ -349,7 +355,7 @@ def test_odd_names_of_includes(tmp_path: Path, name: str) -> None:
     """Mean no file, which is no reason to fail."""
     (tmp_path / "a.conf").write_text(f"[a]\n#tryinclude {name}\n[c]\n")
     if "{" in name:
-        with pytest.raises(TooMuch, match=r"a\.conf:2: the pattern of the include means too many files"):
+        with pytest.raises(TooMuch, match=r"a\.conf:2: the patterns of includes mean too many files"):
             read(tmp_path, "a.conf")
         return
     assert list(shown(read(tmp_path, "a.conf"))) == ["a", "c"]
@@ -498,6 +504,72 @@ def test_no_more_is_read_than_the_owner_of_the_folder_may() -> None:
         assert [one.name for one in read(folder, "own.conf").sections] == ["own"]
         assert is_root is (os.geteuid() == 0)
         hidden.chmod(0o700)
+
+
+def test_a_sparse_file_is_not_read_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs its owner nothing, and a reader of many such files much."""
+    (tmp_path / "a.conf").write_text("")
+    os.truncate(tmp_path / "a.conf", 1 << 40)
+    monkeypatch.setattr(os, "read", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(TooMuch, match="has more than 16777216 bytes"):
+        read(tmp_path, "a.conf")
+
+
+IS_ROOT = os.geteuid() == 0
+STRANGER = 65_533
+
+
+def owned(path: Path, owner: str) -> None:
+    """Let a folder, or the file in it, be one that somebody besides root may change."""
+    uid, gid, mode = {
+        "owner": (STRANGER, STRANGER, 0o755),
+        "group": (0, STRANGER, 0o775),
+        "anyone": (0, 0, 0o777),
+        "sticky": (0, 0, 0o1777),
+        "root": (0, 0, 0o755),
+    }[owner]
+    if IS_ROOT:  # others have no rights that a stranger has not, and can give nothing away
+        os.chown(path, uid, gid)
+        path.chmod(mode)
+
+
+@pytest.mark.parametrize("owner", ["owner", "group", "anyone", "sticky", "root"])
+@pytest.mark.parametrize("where", ["folder", "above", "behind a link", "above what a link leads to", "file"])
+def test_root_reads_with_the_rights_of_who_may_write(owner: str, where: str) -> None:
+    """Whoever can exchange the folder, or the file, says what is read: it is nothing that they may not read."""
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        base.chmod(0o755)
+        secret = base / "secret"
+        secret.write_text("[hunter2]\n")
+        secret.chmod(0o600 if IS_ROOT else 0)
+        above = base / "above"
+        folder = above / "asterisk"
+        folder.mkdir(parents=True)
+        (folder / "a.conf").write_text(f"[own]\n#tryinclude {secret}\n")
+        place = folder
+        if "link" in where:
+            place = base / "link"
+            place.symlink_to(folder)
+        owned({"file": folder / "a.conf"}.get(where, above if where.startswith("above") else folder), owner)
+        found = [one.name for one in read(place, "a.conf").sections]
+        is_safe = owner == "root" or (owner == "sticky" and where.startswith("above"))
+        assert found == (["own", "hunter2"] if is_safe and IS_ROOT else ["own"])
+        assert IS_ROOT is (os.geteuid() == 0)
+
+
+def test_root_follows_no_link_of_others_to_the_folder() -> None:
+    """They choose which folder it is, and may choose again between two looks."""
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        (base / "asterisk").mkdir()
+        (base / "asterisk" / "a.conf").write_text("[own]\n")
+        (base / "link").symlink_to(base / "asterisk")
+        assert [one.name for one in read(base / "link", "a.conf").sections] == ["own"]
+        if IS_ROOT:
+            os.chown(base / "link", STRANGER, STRANGER, follow_symlinks=False)
+            with pytest.raises(OSError, match="symbolic link in the hands of another user"):
+                read(base / "link", "a.conf")
 
 
 def test_a_word_that_is_not_known_is_not_repeated(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,18 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "state.json"
     path.write_bytes(b"old")
     return path
+
+
+def test_a_sparse_file_takes_no_memory(path: Path) -> None:
+    """It costs its owner nothing; whoever reads many of them would have none left."""
+    os.truncate(path, 1 << 40)
+    tracemalloc.start()
+    try:
+        with pytest.raises(folder.Unfit, match="larger than 16777216 bytes"):
+            folder.read(path, 16_777_216)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_replaces_the_content(path: Path) -> None:

@@ -110,6 +110,20 @@ def test_root_does_not_serve_in_the_folder_of_another_user(tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_root_does_not_serve_where_others_can_exchange_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is opened by its name later would be in another folder, of their choice."""
+    (tmp_path / "state").mkdir()
+    tmp_path.chmod(0o777)
+    # For anyone but root it is the folder of another user anyway.
+    why = "others than root may write to a folder above it" if os.geteuid() == 0 else "root would leave files there"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(StateUnavailable, match=why):
+        StateFolder(tmp_path / "state").take()
+    assert list((tmp_path / "state").iterdir()) == []
+
+
 def test_nobody_else_can_lock_it(tmp_path: Path) -> None:
     """Who can open the file can lock it; that of an earlier version, which all could read, is changed."""
     for existing in (False, True):

@@ -10,6 +10,7 @@ or set the colour of what comes next, and a bidirectional override makes a line 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Protocol, Self
@@ -342,6 +343,33 @@ def visible(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() or letter in keep else _escaped(letter) for letter in text)
+
+
+def in_cell(text: str) -> str:
+    """Return a text for a cell of a CSV file, so that no spreadsheet takes it, or what is left of it, for a formula.
+
+    An apostrophe goes before whatever would begin one, at the front and behind what another program may take for the
+    end of a cell; spreadsheets do the same with what is typed in. ``from_cell`` takes it away again.
+
+    Parameters:
+        text: anything.
+    """
+    return _FORMULA.sub("'", text)
+
+
+def from_cell(cell: str) -> str:
+    """Return the text that ``in_cell`` has made a cell of. What a person has written so loses its apostrophe.
+
+    Parameters:
+        cell: as it stands in the file.
+    """
+    return _NO_FORMULA.sub("", cell)
+
+
+_BEGINS = r"[ \0\ufeff']*[=+\-@\uff1d\uff0b\uff0d\uff20]"
+"""What begins a formula, in letters of full width too; spaces before it do not keep every program from it."""
+_FORMULA = re.compile(rf"\A(?='*[\t\r\n])|(?<![^;\t\r\n])(?={_BEGINS})")
+_NO_FORMULA = re.compile(rf"\A'(?='*[\t\r\n])|(?<![^;\t\r\n])'(?={_BEGINS})")
 
 
 def in_json(line: str) -> str:

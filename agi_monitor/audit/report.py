@@ -7,8 +7,9 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from agi_monitor.audit.facts import End
 from agi_monitor.audit.selection import Row
 from agi_monitor.model import Locked, Mode
 
@@ -63,13 +64,37 @@ class Heard:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A spy whose last end is not on record.
+
+    Parameters:
+        agent: the extension.
+        supervisor: the id.
+        counted: seconds that are counted already: a server stopped, or lost the connection, while the spy was on.
+        is_on: as far as the records say, it continues.
+    """
+
+    agent: str
+    supervisor: str
+    counted: float = 0.0
+    is_on: bool = True
+
+
+MAY_GO_ON = frozenset({End.LEFT_RUNNING, End.CONNECTION_LOST})
+"""Ends of what a server knows of a spy, and not of the spy. A later end counts its seconds from the start again."""
+
+
 class Minutes:
-    """Adds up who heard whom, and for how long. A change of mode ends one spy and begins the next."""
+    """Adds up who heard whom, and for how long. A change of mode ends one spy and begins the next.
+
+    Takes records that ``rows.misfit`` has found nothing wrong with.
+    """
 
     def __init__(self) -> None:
         self._agents: dict[str, Heard] = {}
         self._supervisors: dict[str, Heard] = {}
-        self._open: dict[tuple[str, object], tuple[str, str]] = {}
+        self._open: dict[tuple[str, object], _Open] = {}
 
     def add(self, record: Row) -> None:
         """Take in the next record."""
@@ -95,17 +120,26 @@ class Minutes:
 
     def _begin(self, record: Row) -> None:
         key = _spy(record)
-        if key in self._open:
-            return  # adopted by a server that came back: the same spy
-        self._open[key] = (str(record.get("extension")), str(record.get("supervisor")))
-        self._count(record)
+        known = self._open.get(key)
+        if known is None:
+            self._count(record)
+            known = _Open(str(record.get("extension")), str(record.get("supervisor")))
+        # Otherwise adopted by a server that came back: the same spy.
+        self._open[key] = replace(known, is_on=True)
 
     def _end(self, record: Row) -> None:
-        if self._open.pop(_spy(record), None) is None:
+        key = _spy(record)
+        known = self._open.pop(key, None)
+        if known is None:
             self._count(record)  # it began before what was read
+            known = _Open(str(record.get("extension")), str(record.get("supervisor")))
         seconds = record.get("seconds")
+        length = float(seconds) if isinstance(seconds, int | float) else 0.0
         for heard in self._concerned(record):
-            heard.seconds[str(record.get("mode"))] += max(0.0, seconds) if isinstance(seconds, int | float) else 0.0
+            heard.seconds[str(record.get("mode"))] += max(0.0, length - known.counted)
+        if record.get("why") in MAY_GO_ON:
+            is_on = record.get("why") == End.LEFT_RUNNING
+            self._open[key] = replace(known, counted=max(length, known.counted), is_on=is_on)
 
     def _count(self, record: Row) -> None:
         for heard in self._concerned(record):
@@ -121,7 +155,8 @@ class Minutes:
         return found if supervisor is None else [*found, self._of(self._supervisors, str(supervisor))]
 
     def _counted(self, people: dict[str, Heard], which: int) -> list[Heard]:
-        unended = Counter(who[which] for who in self._open.values())
+        on = [one for one in self._open.values() if one.is_on]
+        unended = Counter((one.agent, one.supervisor)[which] for one in on)
         for heard in people.values():
             heard.unended = unended[heard.who]
         return list(people.values())

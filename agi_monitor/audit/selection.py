@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 Row = Mapping[str, object]
 """A record as it was read."""
@@ -54,11 +55,16 @@ class Selection:
             if at is None or (self.begin and at < self.begin) or (self.end and at >= self.end):
                 return False
         return (
-            (not self.supervisors or record.get("supervisor") in self.supervisors)
-            and (not self.agents or record.get("extension") in self.agents)
-            and (not self.facts or record.get("fact") in self.facts)
-            and (not self.calls or record.get("call") in self.calls)
+            _is_one_of(record.get("supervisor"), self.supervisors)
+            and _is_one_of(record.get("extension"), self.agents)
+            and _is_one_of(record.get("fact"), self.facts)
+            and _is_one_of(record.get("call"), self.calls)
         )
+
+
+def _is_one_of(value: object, wanted: frozenset[str]) -> bool:
+    """Whether one of these is asked for, or nothing; a record that somebody has changed may have anything there."""
+    return not wanted or (isinstance(value, str) and value in wanted)
 
 
 def time_of(record: Row) -> datetime | None:
@@ -70,23 +76,67 @@ def time_of(record: Row) -> datetime | None:
     return at if at.tzinfo is not None else None
 
 
-def moment(text: str, *, end: bool = False) -> datetime:
-    """Read a time as people write it: a date, or a date and a time. Without a zone it is in that of this machine.
+def moment(text: str, *, end: bool = False, today: date | None = None) -> datetime:
+    """Read a time as people write it: a month, a day, or a day and a time.
+
+    Without a zone it is in that of this machine.
 
     Parameters:
-        text: such as ``2026-01-31``, ``2026-01-31T08:00`` or ``2026-01-31T08:00+01:00``.
-        end: a date means the end of that day.
+        text: such as ``2026-01``, ``2026-01-31``, ``2026-01-31T08:00`` or ``2026-01-31T08:00+01:00``; with ``today``
+            also ``today``, ``yesterday``, ``this month`` and ``last month``.
+        end: of a day or a month, its end is meant.
+        today: the day on which it is read.
 
     Raises:
         ValueError: the text is not one.
     """
     try:
-        at = datetime.fromisoformat(text)
-        if end and len(text) == len("2026-01-31"):
-            at += timedelta(days=1)
+        day, after = _period(text, today)
+        at = datetime.combine(after if end else day, time()) if day is not None else datetime.fromisoformat(text)
         return at.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _Wrong(text, "no time such as 2026-01-31, 2026-01-31T08:00 or 2026-01-31T08:00+01:00") from None
+        raise _Wrong(
+            text, "no time such as 2026-01, 2026-01-31, 2026-01-31T08:00 or 2026-01-31T08:00+01:00"
+        ) from None
+
+
+def month(text: str, today: date) -> tuple[datetime, datetime]:
+    """Return when a month begins and ends, on this machine.
+
+    Parameters:
+        text: such as ``2026-01``, ``this`` or ``last``.
+        today: the day on which it is read.
+
+    Raises:
+        ValueError: the text is not one.
+    """
+    text = f"{text} month" if text in ("this", "last") else text
+    if re.fullmatch("[0-9]{4}-[0-9]{2}", text) is None and text not in ("this month", "last month"):
+        raise _Wrong(text, "no month such as 2026-01, this or last")
+    return moment(text, today=today), moment(text, end=True, today=today)
+
+
+def _period(text: str, today: date | None) -> tuple[date | None, date]:
+    """The day that a period of days begins on, and the one after it; no day where the text is none."""
+    one = timedelta(days=1)
+    first = date.min if today is None else today.replace(day=1)
+    if today is not None and text in ("today", "yesterday"):
+        day = today if text == "today" else today - one
+        return day, day + one
+    if today is not None and text in ("this month", "last month"):
+        day = first if text == "this month" else (first - one).replace(day=1)
+        return day, _next_month(day)
+    if re.fullmatch("[0-9]{4}-[0-9]{2}", text):
+        day = date.fromisoformat(f"{text}-01")
+        return day, _next_month(day)
+    if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        day = date.fromisoformat(text)
+        return day, day + one
+    return None, date.min
+
+
+def _next_month(first: date) -> date:
+    return (first + timedelta(days=31)).replace(day=1)
 
 
 def hold(text: str) -> Selection:

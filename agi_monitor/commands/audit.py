@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -22,7 +23,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from agi_monitor.audit.chain import REMOVED, Head, Signer
 from agi_monitor.audit.report import Minutes, Sampling
-from agi_monitor.audit.selection import Row, Selection, hold, holds, moment
+from agi_monitor.audit.rows import misfit, named
+from agi_monitor.audit.selection import Row, Selection, hold, holds, moment, month
 from agi_monitor.audit.verification import Verdict
 from agi_monitor.commands import audit_tables as tables
 from agi_monitor.commands import terminal
@@ -51,6 +53,9 @@ PROGRESS_BYTES = 50_000_000
 MAX_SHOWN = 1_000_000
 """Records in one table; they are held in memory."""
 
+MAX_NAMED = 10
+"""Records that cannot be counted and are named one by one."""
+
 ON_THE_WAY_SECONDS = 10.0
 """What happened later than this before a comparison may be in one place and on its way to the other."""
 
@@ -65,11 +70,32 @@ Command = TypeVar("Command", bound=Callable[..., object])
 def _time(end: bool) -> Callable[[click.Context, click.Parameter, str | None], datetime | None]:
     def read(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
         try:
-            return None if text is None else moment(text, end=end)
+            return None if text is None else moment(text, end=end, today=_today())
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
 
     return read
+
+
+def _month(_: click.Context, __: click.Parameter, text: str | None) -> tuple[datetime, datetime] | None:
+    try:
+        return None if text is None else month(text, _today())
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _today() -> date:
+    return datetime.fromtimestamp(time.time(), UTC).astimezone().date()
+
+
+def _fact(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    known = tables.fact_names()
+    for text in texts:
+        if text not in known:
+            near = difflib.get_close_matches(text, known, 3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else f"; they are {', '.join(sorted(known))}"
+            raise click.BadParameter(f"{visible(text)} is not a kind of record{hint}")
+    return texts
 
 
 def _head(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list[Head]:
@@ -111,11 +137,22 @@ def _selecting(command: Command) -> Command:
     """The options that choose records; the command takes a ``Selection``."""
     for option in (
         click.option("--call", "calls", multiple=True, help="Records of this supervisor's call."),
-        click.option("--fact", "facts", multiple=True, help="Records of this kind, such as spy_started."),
+        click.option(
+            "--fact", "facts", multiple=True, callback=_fact, help="Records of this kind, such as spy_started."
+        ),
         click.option("--agent", "agents", multiple=True, help="Records about this extension."),
         click.option("--supervisor", "supervisors", multiple=True, help="Records of this supervisor."),
-        click.option("--to", "end", callback=_time(True), help="Records until this time, or to the end of this day."),
-        click.option("--from", "begin", callback=_time(False), help="Records from this time or day on."),
+        click.option("--month", callback=_month, help="Records of this month: 2026-10, 'this' or 'last'."),
+        click.option(
+            "--to", "end", callback=_time(True), help="Records until this time, or to the end of this day or month."
+        ),
+        click.option(
+            "--from",
+            "--since",
+            "begin",
+            callback=_time(False),
+            help="Records from this time, day or month on; also 'today', 'yesterday', 'this month', 'last month'.",
+        ),
     ):
         command = option(command)
     return command
@@ -124,7 +161,12 @@ def _selecting(command: Command) -> Command:
 def _selection(options: dict[str, object]) -> Selection:
     names = ("supervisors", "agents", "facts", "calls")
     chosen = {name: frozenset(map(str, options[name])) for name in names}  # type: ignore[call-overload]  # tuples
-    return Selection(options["begin"], options["end"], **chosen)  # type: ignore[arg-type]  # from ``moment``
+    begin, end, month_ = options["begin"], options["end"], options["month"]
+    if month_ is not None:
+        if begin is not None or end is not None:
+            raise click.UsageError("--month cannot be combined with --from, --since or --to")
+        begin, end = cast(tuple[datetime, datetime], month_)
+    return Selection(begin, end, **chosen)  # type: ignore[arg-type]  # from ``moment``
 
 
 # ---- commands --------------------------------------------------------------------------------------------
@@ -427,31 +469,40 @@ def key(config_path: Path, as_json: bool) -> None:
 @audit.command()
 @_reading
 @_selecting
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: a row for each agent and each supervisor.")
 @json_option
 @config_option
 def report(
     config_path: Path,
     as_json: bool,
+    as_csv: bool,
     files: tuple[Path, ...],
     store: bool,
     nodes: tuple[str, ...],
     **options: object,
 ) -> None:
-    """Show how long each agent was heard, and how long each supervisor listened."""
+    """Show how long each agent was heard, and how long each supervisor listened.
+
+    A record that no server has written so is left out and named, and the exit code is 1.
+    """
     minutes = Minutes()
     selection = _selection(options)
     with _source(files, store, nodes, config_path) as opened:
-        for record in _records(opened, selection):
-            minutes.add(record)
+        is_whole = _each_counted(opened, selection, minutes.add)
     agents, supervisors = minutes.agents(), minutes.supervisors()
     if as_json:
         rows = {"agents": [one.row() for one in agents], "supervisors": [one.row() for one in supervisors]}
         click.echo(json.dumps(rows, indent=1))
-        return
-    screen = console()
-    screen.print(tables.heard_table(agents, "agent", "supervisors"))
-    screen.print()
-    screen.print(tables.heard_table(supervisors, "supervisor", "agents"))
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        for row in tables.heard_rows(agents, supervisors):
+            writer.writerow(map(visible, row) if sys.stdout.isatty() else row)
+    else:
+        screen = console()
+        screen.print(tables.heard_table(agents, "agent", "supervisors"))
+        screen.print()
+        screen.print(tables.heard_table(supervisors, "supervisor", "agents"))
+    sys.exit(0 if is_whole else 1)
 
 
 @audit.command()
@@ -481,24 +532,23 @@ def sampling(
         entries = _config(config_path).agents
         agents = [one for one, entry in entries.items() if not groups or not set(groups).isdisjoint(entry.groups)]
     with _source(files, store, nodes, config_path) as opened:
-        for record in _records(opened, selection):
-            counted.add(record)
+        is_whole = _each_counted(opened, selection, counted.add)
     if not groups:
         agents = [*agents, *counted.heard()]
     shares = counted.shares(agents) if agents else []
     if as_json:
         click.echo(json.dumps({"shares": [share.row() for share in shares]}, indent=1))
-        return
-    if not sum(share.visits for share in shares):
+    elif not sum(share.visits for share in shares):
         click.echo("no visits", err=True)
-        return
-    console().print(tables.shares_table(shares))
-    first, visits = shares[0], sum(share.visits for share in shares)
-    terminal.say(
-        f"\n{visits} visits to {len(shares)} agents. If each had been equally likely to go to any, the chance "
-        f"that one agent has {first.visits} or more would be {tables.one_in(first.chance)}: agent {first.agent} was "
-        f"heard {first.verdict}."
-    )
+    else:
+        console().print(tables.shares_table(shares))
+        first, visits = shares[0], sum(share.visits for share in shares)
+        terminal.say(
+            f"\n{visits} visits to {len(shares)} agents. If each had been equally likely to go to any, the chance "
+            f"that one agent has {first.visits} or more would be {tables.one_in(first.chance)}: agent {first.agent} "
+            f"was heard {first.verdict}."
+        )
+    sys.exit(0 if is_whole else 1)
 
 
 @audit.command()
@@ -653,6 +703,24 @@ def _records(opened: _Opened, selection: Selection) -> Iterator[Row]:
         terminal.say(
             f"{strange} lines are not records and were passed over: see 'agi-monitor audit verify'", err=True
         )
+
+
+def _each_counted(opened: _Opened, selection: Selection, count: Callable[[Row], None]) -> bool:
+    """Count each record, and name those that cannot be counted. Returns whether there are none."""
+    strange = 0
+    for number, record in enumerate(_records(opened, selection), 1):
+        why = misfit(record)
+        if why is None:
+            count(record)
+            continue
+        strange += 1
+        if strange <= MAX_NAMED:
+            terminal.say(f"{named(record, number)}: {why}; it is not counted", err=True)
+    if strange > MAX_NAMED:
+        terminal.say(f"and {strange - MAX_NAMED} more, which are not counted", err=True)
+    if strange:
+        terminal.say("this is not what a server has written: see 'agi-monitor audit verify'", err=True)
+    return not strange
 
 
 def _config(path: Path) -> Config:

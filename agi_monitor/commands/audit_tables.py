@@ -10,16 +10,20 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
+from agi_monitor.audit.chain import CHECKPOINT, REMOVED
 from agi_monitor.audit.facts import Fact
 from agi_monitor.audit.report import RARE, UNUSUAL, Heard, Share
 from agi_monitor.audit.selection import Row
 from agi_monitor.audit.verification import Verdict
 from agi_monitor.commands.tables import FACT_STYLES, plain
 from agi_monitor.model import Mode
+from agi_monitor.shown import in_cell
 from agi_monitor.storage.audit.comparison import Difference
 
 PLACES = ("file", "store")
 """What the two places of a comparison are called."""
+
+HEARD_COLUMNS = ("others", "told", "unended", "refused", "locked_out")
 
 CHAIN_COLUMNS = ("first", "count", "since", "until", "hash", "torn", "prev", "key", "signature")
 SHOWN = ("seq", "at", "fact", "supervisor", "extension", "mode")
@@ -139,6 +143,20 @@ def heard_table(people: Sequence[Heard], who: str, others: str) -> Table:
     return table
 
 
+def heard_rows(agents: Sequence[Heard], supervisors: Sequence[Heard]) -> Iterator[list[str]]:
+    """The same for a spreadsheet: the names of the columns, the agents, and the supervisors."""
+    modes = [mode.value for mode in Mode]
+    yield ["kind", "who", "spies", "minutes", *(f"minutes_{mode}" for mode in modes), *HEARD_COLUMNS]
+    for kind, people in (("agent", agents), ("supervisor", supervisors)):
+        for one in people:
+            row = one.row()
+            minutes = [f"{one.seconds[mode] / 60:.2f}" for mode in modes]
+            numbers = [one.told, one.unended, one.refused, one.locked_out]
+            others = " ".join(sorted(one.others))
+            cells_ = [kind, one.who, str(one.spies), str(row["minutes"]), *minutes, others, *map(str, numbers)]
+            yield [in_cell(cell) for cell in cells_]
+
+
 def shares_table(shares: Sequence[Share]) -> Table:
     """Who was chosen how often, against equal chance."""
     table = _table("agent", "visits", "expected", "by chance", "verdict", right=frozenset({"visits", "expected"}))
@@ -165,6 +183,11 @@ def one_in(chance: float) -> str:
 # ---- CSV -------------------------------------------------------------------------------------------------
 
 
+def fact_names() -> frozenset[str]:
+    """Every kind of record that there is, those of the chain itself included."""
+    return frozenset({*(kind.name for kind in _facts(Fact) if "name" in vars(kind)), REMOVED, CHECKPOINT})
+
+
 def columns() -> list[str]:
     """Every name that a record may have, in the order of the facts, and one for what is not known."""
     names = ["seq", "at", "fact"]
@@ -176,7 +199,7 @@ def columns() -> list[str]:
 def cells(record: Row, names: Sequence[str]) -> list[str]:
     """A record as cells. What a spreadsheet would take for a formula gets an apostrophe before it."""
     more = {name: value for name, value in record.items() if name not in names}
-    values = {**record, "more": json.dumps(more, ensure_ascii=False) if more else ""}
+    values = {**record, "more": more or None}
     return [_cell(values.get(name)) for name in names]
 
 
@@ -184,9 +207,9 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool | list | dict):
-        return json.dumps(value, ensure_ascii=False)
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+        value = json.dumps(value, ensure_ascii=False)
+    # Halves of surrogate pairs, which JSON can name, are no text that can be written.
+    return in_cell(value.encode(errors="backslashreplace").decode()) if isinstance(value, str) else str(value)
 
 
 def _facts(kind: type[Fact]) -> Iterator[type[Fact]]:

@@ -7,6 +7,8 @@ well. Running servers notice within a second, and end what is no longer allowed.
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -253,12 +255,24 @@ def import_(
 @click.option(
     "--format", "format_", type=click.Choice(["yaml", "csv"]), default="yaml", help="Output format (default: yaml)."
 )
-@click.option("--pins", is_flag=True, help="Include the PIN records, for a backup. Keep the file secret.")
+@click.option(
+    "--pins",
+    is_flag=True,
+    help="Include the PIN records, for a backup: only with --out, which makes a file for its owner alone, or into a "
+    "pipe. CSV never has them.",
+)
 @click.option("--out", "path", type=OUTPUT, default="-", help="Write to this file, readable only by its owner.")
 @json_option
 @config_option
 def export(config_path: Path, as_json: bool, format_: str, pins: bool, path: Path) -> None:
     """Export people and rules in the format of 'import', without PINs."""
+    if pins and format_ == "csv" and not as_json:
+        terminal.fail("CSV has no PIN records: use YAML for a backup")
+    if pins and str(path) == "-" and not _is_pipe():
+        terminal.fail(
+            "PIN records go to a file for its owner alone, or into a pipe: use --out FILE, which makes one of mode "
+            "0600. On a terminal others read them, and a shell's > makes a file that others may read"
+        )
     found = load_with_people(config_path).people
     shown = found if pins else without_pins(found)
     with terminal.output(path, 0o600) as out:
@@ -267,6 +281,15 @@ def export(config_path: Path, as_json: bool, format_: str, pins: bool, path: Pat
         else:
             text = people_csv.write(shown) if format_ == "csv" else yaml.text(tree(shown))
             out.write(visible(text, terminal.LAYOUT) if out.isatty() else text)
+
+
+def _is_pipe() -> bool:
+    """Whether standard output is read by another program, such as one that encrypts, and by nobody else."""
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 # ---- rules ---------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def _list(values: Iterable[str]) -> Text:
 def _clock(at: object) -> str:
     try:
         return datetime.fromisoformat(str(at)).astimezone().strftime("%H:%M:%S")
-    except ValueError:
+    except (ValueError, OverflowError):
         return str(plain(at))
 
 

@@ -1,7 +1,8 @@
 """People as CSV, for those who keep them in a spreadsheet. Rules do not fit into rows, and PINs do not belong there.
 
 A row is a supervisor or an agent. A column that is not there leaves what it stands for as it is; an empty cell makes
-it empty. Several endpoints or groups in one cell have spaces between them.
+it empty. Several endpoints or groups in one cell have spaces between them. What a spreadsheet would take for a
+formula has an apostrophe before it, which ``read`` takes away.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from agi_monitor.config import document, yaml
 from agi_monitor.config.people import Kind, People, plain
 from agi_monitor.errors import ConfigError
+from agi_monitor.shown import from_cell, in_cell
 
 LISTS = ("endpoints", "groups")
 FLAGS = ("disabled", "protected")
@@ -42,7 +44,11 @@ def write(people: People) -> str:
         for name, entry in entries.items():
             values = entry.model_dump(mode="json")
             rows.writerow(
-                {"kind": kind.value, "id": name, **{column: _cell(values[column]) for column in COLUMNS[kind]}}
+                {
+                    "kind": kind.value,
+                    "id": in_cell(name),
+                    **{column: in_cell(_cell(values[column])) for column in COLUMNS[kind]},
+                }
             )
     return out.getvalue()
 
@@ -106,7 +112,7 @@ def _take(
 ) -> list[str]:
     if None in row or None in row.values():
         return [f"{place}: has more or fewer cells than there are columns"]
-    cells = {str(column): str(value).strip() for column, value in row.items()}
+    cells = {str(column): from_cell(str(value).strip()) for column, value in row.items()}
     kind, name = cells.pop("kind"), cells.pop("id")
     if kind not in (Kind.SUPERVISOR, Kind.AGENT):
         return [f"{place}: kind must be supervisor or agent"]

@@ -126,8 +126,7 @@ class Database:
             # Nothing of what caused it: PostgreSQL tells the whole row, and a PIN record may stand in it.
             said = f"{self.shown}: {_why(error)}"
             now = self._clock()
-            # A PostgreSQL that says what is wrong is there: a row is locked, and others are not.
-            if now - began > VAIN_SECONDS and getattr(error.__cause__, "sqlstate", None) is None:
+            if now - began > VAIN_SECONDS and not _is_an_answer(error.__cause__):
                 self._rests_until, self._in_vain = now + REST_SECONDS, said
             raise StateUnavailable(said) from None
 
@@ -288,9 +287,17 @@ def _engine(url: URL) -> Engine:
             "tcp_user_timeout": STATEMENT_SECONDS * 1000,
             "options": f"{limits} -c idle_in_transaction_session_timeout={3 * STATEMENT_SECONDS}s",
         }
-        return create_engine(
+        engine = create_engine(
             url, connect_args=arguments, pool_pre_ping=True, pool_size=2, pool_timeout=10, hide_parameters=True
         )
+
+        @event.listens_for(engine, "connect")
+        def connected_to_server(connection: Any, _: object) -> None:
+            with connection.cursor() as cursor:
+                _look_at_search_path(cursor, url.render_as_string(hide_password=True))
+            connection.commit()
+
+        return engine
     # A new connection each time: one that is kept would keep writing into a file that was moved away.
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, poolclass=NullPool, hide_parameters=True)
 
@@ -314,6 +321,65 @@ def _engine(url: URL) -> Engine:
         connection.info["steps"].done = 0
 
     return engine
+
+
+def _look_at_search_path(cursor: Any, shown: str) -> None:
+    """Refuse a database in which others can make functions where ours are looked for.
+
+    A function or an operator of another account that fits the types better than PostgreSQL's own is run in its place,
+    with our rights (CVE-2018-1058). Up to PostgreSQL 14 every account may make one in the schema public.
+    """
+    cursor.execute("SELECT pg_catalog.current_schemas(false)")
+    searched = {"schemas": cursor.fetchone()[0], "tables": [*metadata.tables, "alembic_version"]}
+    # What is asked next must not run theirs.
+    cursor.execute("SET LOCAL search_path TO pg_catalog")
+    cursor.execute(_OTHERS_MAY_CREATE, searched)
+    found = cursor.fetchone()
+    if found is not None:
+        schema, who, me = found
+        raise StateUnavailable(
+            f"{shown}: {who} may make functions in the schema {schema}, and have them run with the rights of {me}. "
+            f"As the administrator of PostgreSQL: REVOKE CREATE ON SCHEMA {schema} FROM {who}; "
+            f"GRANT CREATE ON SCHEMA {schema} TO {me};"
+        )
+    cursor.execute(_OTHERS_HAVE_MADE, searched)
+    found = cursor.fetchone()
+    if found is not None:
+        schema, what, who = found
+        raise StateUnavailable(
+            f"{shown}: {who} has made {what} in the schema {schema}, where it may run with the rights of agi-monitor."
+            " Find out why, and drop it"
+        )
+
+
+_TRUSTED = """
+    (r.rolsuper OR r.oid = n.nspowner OR r.oid = me.oid OR (NOT me.rolsuper AND pg_has_role(me.oid, r.oid, 'MEMBER'))
+     OR r.oid = (SELECT datdba FROM pg_database WHERE datname = current_database()))
+"""
+_OTHERS_MAY_CREATE = f"""
+SELECT quote_ident(n.nspname), coalesce(quote_ident(r.rolname), 'PUBLIC'), quote_ident(me.rolname)
+FROM pg_namespace n
+CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) g
+JOIN pg_roles me ON me.rolname = current_user
+LEFT JOIN pg_roles r ON r.oid = g.grantee
+WHERE n.nspname = ANY (%(schemas)s::name[]) AND g.privilege_type = 'CREATE'
+AND (g.grantee = 0 OR NOT {_TRUSTED})
+LIMIT 1
+"""  # noqa: S608 (no text from outside)
+_OTHERS_HAVE_MADE = f"""
+WITH made AS (
+    SELECT pronamespace AS schema, proowner AS owner, 'the function ' || quote_ident(proname) AS what FROM pg_proc
+    UNION ALL SELECT oprnamespace, oprowner, 'the operator ' || oprname FROM pg_operator
+    UNION ALL SELECT typnamespace, typowner, 'the type ' || quote_ident(typname) FROM pg_type WHERE typtype = 'd'
+    UNION ALL SELECT relnamespace, relowner, 'the table ' || quote_ident(relname) FROM pg_class
+    WHERE relname = ANY (%(tables)s::name[])
+)
+SELECT quote_ident(n.nspname), made.what, quote_ident(r.rolname)
+FROM made JOIN pg_namespace n ON n.oid = made.schema JOIN pg_roles r ON r.oid = made.owner
+JOIN pg_roles me ON me.rolname = current_user
+WHERE n.nspname = ANY (%(schemas)s::name[]) AND NOT {_TRUSTED}
+LIMIT 1
+"""  # noqa: S608 (no text from outside)
 
 
 class _Steps:
@@ -376,6 +442,14 @@ _MENDS = (
     ("timeout expired", "it did not answer in time"),
 )
 """What the drivers say, and what to do. Anything else is given by its kind alone, never with values."""
+
+
+def _is_an_answer(cause: BaseException | None) -> bool:
+    """Whether a database says what is wrong with a statement. It is there then: others may be asked of it."""
+    return (
+        getattr(cause, "sqlstate", None) is not None
+        or getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    )
 
 
 def _why(error: SQLAlchemyError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,7 +35,17 @@ from agi_monitor.doctor.checks import CHECKS
 from agi_monitor.doctor.findings import Outcome, Result
 from agi_monitor.errors import ConfigError
 from agi_monitor.server import logs
-from agi_monitor.shown import CallShown, ChannelShown, SpyEnded, SpyShown, StatusShown, in_json, visible
+from agi_monitor.shown import (
+    CallShown,
+    ChannelShown,
+    SpyEnded,
+    SpyShown,
+    StatusShown,
+    from_cell,
+    in_cell,
+    in_json,
+    visible,
+)
 
 BIDI = "\u202e\u2066sdrawkcab\u2069\u2028"
 EVIL = f"\x1b[2J\x1b]52;c;b3duZWQ=\x07\rok\x08\x00\x7f\x9b31m\x85{BIDI}\ufeff\U000e0041[red]\udc9b"
@@ -255,3 +266,24 @@ def test_no_command_prints_by_another_way() -> None:
             if name == "Console" and ast.unparse(node) != "Console(stderr=True)":
                 found.append(f"{path.name}:{node.lineno}: a console of its own")
     assert found == []
+
+
+# ---- cells of a spreadsheet ----------------------------------------------------------------------------------
+
+CELLS = st.text(st.sampled_from("=+-@\t\r\n ;,'\"1a\0\uff1d\uff20\ufeff"), max_size=12)
+
+
+@given(CELLS | st.text())
+def test_no_cell_is_a_formula(text: str) -> None:
+    """Nor is what another program takes for a cell, where it parts them by semicolons, tabs or lines."""
+    cell = in_cell(text)
+    assert from_cell(cell) == text
+    assert not cell.startswith(("\t", "\r", "\n"))
+    for part in re.split("[;\t\r\n]", cell):
+        assert not part.lstrip(" \0\ufeff").startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
+
+
+@pytest.mark.parametrize("text", ["anna", "PJSIP/1001 SIP/a-b@c", "2026-11-25", "a=b; c", "O'Neill", "'quoted'", ""])
+def test_a_cell_that_begins_no_formula_stays(text: str) -> None:
+    """Nothing is put before it."""
+    assert in_cell(text) == text

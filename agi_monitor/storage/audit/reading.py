@@ -6,7 +6,6 @@ import bz2
 import errno
 import gzip
 import io
-import json
 import lzma
 import os
 import shutil
@@ -20,6 +19,8 @@ from statistics import median_low
 from typing import Any, BinaryIO, Protocol, cast
 
 from agi_monitor.audit.chain import read
+from agi_monitor.audit.rows import row_of
+from agi_monitor.audit.selection import Row
 from agi_monitor.errors import AuditUnavailable
 from agi_monitor.files.folder import Folder
 
@@ -350,7 +351,7 @@ def opened(raw: BinaryIO, path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
 
 def rows(
     paths: Iterable[Path], progress: Progress | None = None, *, opens: Opens = regular
-) -> Iterator[tuple[Line, dict[str, object] | None]]:
+) -> Iterator[tuple[Line, Row | None]]:
     """Read all records of several files, each with its line; None if the line is not a JSON object.
 
     Parameters:
@@ -364,14 +365,12 @@ def rows(
     strange = 0
     for path in paths:
         for line in lines(path, progress, opens=opens):
-            try:
-                found = json.loads(line.content)
-            except (ValueError, RecursionError):
-                found = None
+            found = row_of(line.content)
+            if found is None:
                 strange += 1
                 if strange > MAX_STRANGE:
                     why = _NOT_AN_AUDIT.format(
                         f"or those before it have more than {MAX_STRANGE} lines that are not JSON"
                     )
                     raise AuditUnavailable(f"{path}: {why}") from None
-            yield line, found if isinstance(found, dict) else None
+            yield line, found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from agi_monitor.audit.chain import Head, read
+from agi_monitor.audit.rows import row_of
 from agi_monitor.audit.selection import Row, Selection
 from agi_monitor.audit.stretches import Place
 from agi_monitor.audit.verification import MAX_BREAKS, Finding, Kind, Verdict, Verification
@@ -123,7 +123,7 @@ class Table:
         """See ``Source``; those of several nodes by time."""
         span = Span(selection.begin, selection.end)
         for one in heapq.merge(*(stored(self.database, node, span) for node in self.nodes), key=_time):
-            row = _row(one.line)
+            row = row_of(one.line)
             if row is None or selection.wants(row):
                 yield Entry(one.line, row)
 
@@ -218,11 +218,3 @@ def _remembered(path: Path) -> KnownHead | None:
 
 def _time(one: Stored) -> str:
     return one.at
-
-
-def _row(line: bytes) -> Mapping[str, object] | None:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import comb
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -62,6 +64,58 @@ def test_an_adopted_spy_is_the_same_spy() -> None:
     """A server that came back goes on with it."""
     found = minutes(started(), {**started(), "fact": "spy_adopted"}, ended())
     assert (of(found.agents(), "1001").spies, of(found.agents(), "1001").unended) == (1, 0)
+
+
+def test_a_spy_that_a_server_left_on_counts_once() -> None:
+    """A server was restarted while it was on; both ends count from its beginning."""
+    left = ended(seconds=600, why="left_running")
+    found = minutes(started(), left, {**started(), "fact": "spy_adopted"}, ended(seconds=720, why="call_over"))
+    for heard in (of(found.agents(), "1001"), of(found.supervisors(), "anna")):
+        assert (heard.spies, heard.minutes, heard.unended) == (1, 12.0, 0)
+    alone = of(minutes(started(), left).agents(), "1001")
+    assert (alone.spies, alone.minutes, alone.unended) == (1, 10.0, 1)
+
+
+SPY = st.fixed_dictionaries(
+    {
+        "call": st.sampled_from(["c-1", "c-2"]),
+        "supervisor": st.sampled_from(["anna", "bert"]),
+        "extension": st.sampled_from(["1001", "1002", "1003"]),
+        "mode": st.sampled_from(["listen", "whisper", "barge"]),
+        "restarts": st.lists(st.sampled_from(["left_running", "connection_lost", "killed"]), max_size=3),
+        "lengths": st.lists(st.integers(0, 5_000), min_size=4, max_size=4).map(sorted),
+        "is_over": st.booleans(),
+    }
+)
+
+
+@given(st.lists(SPY, max_size=8), st.randoms(use_true_random=False))
+def test_the_report_is_what_a_simple_sum_says(spies: list[dict[str, Any]], random: Random) -> None:
+    """Each spy with all its records; they come in any order between one another, each spy's own in theirs."""
+    histories = []
+    for number, spy in enumerate(spies):
+        common = {key: spy[key] for key in ("call", "supervisor", "extension", "mode")} | {"grant": number + 1}
+        records: list[dict[str, object]] = [{**common, "fact": "spy_started", "told": False}]
+        for seconds, why in zip(spy["lengths"], spy["restarts"], strict=False):
+            if why != "killed":
+                records.append({**common, "fact": "spy_ended", "why": why, "seconds": float(seconds)})
+            records.append({**common, "fact": "spy_adopted"})
+        if spy["is_over"]:
+            last = float(spy["lengths"][-1])
+            records.append({**common, "fact": "spy_ended", "why": "call_over", "seconds": last})
+        histories.append(records)
+    left = [list(records) for records in histories]
+    found = Minutes()
+    while any(left):
+        found.add(random.choice([one for one in left if one]).pop(0))
+    for whose, people in (("extension", found.agents()), ("supervisor", found.supervisors())):
+        assert {one.who for one in people} == {spy[whose] for spy in spies}
+        for one in people:
+            own = [records for records in histories if records[0][whose] == one.who]
+            ends = [[float(str(end["seconds"])) for end in records if "seconds" in end] for records in own]
+            assert one.spies == len(own)
+            assert one.minutes * 60 == pytest.approx(sum(max(lengths, default=0.0) for lengths in ends))
+            assert one.unended == sum(records[-1]["fact"] != "spy_ended" for records in own)
 
 
 def test_refusals_and_lock_outs_are_counted() -> None:

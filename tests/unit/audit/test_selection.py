@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from agi_monitor.audit.selection import Selection, hold, holds, moment
+from agi_monitor.audit.selection import Selection, hold, holds, moment, month
 
 RECORD = {
     "fact": "spy_started",
@@ -61,8 +61,52 @@ def test_a_day_ends_with_its_end() -> None:
 @pytest.mark.parametrize("text", ["", "today", "31.1.2026", "2026-02-30", "0001-01-01T00:00+12:00"])
 def test_what_is_no_time_is_named(text: str) -> None:
     """With what one looks like."""
-    with pytest.raises(ValueError, match="no time such as 2026-01-31"):
+    with pytest.raises(ValueError, match="no time such as 2026-01, 2026-01-31"):
         moment(text)
+
+
+DAY = date(2026, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "begin", "end"),
+    [
+        ("2026-10", "2026-10-01", "2026-11-01"),
+        ("2026-12", "2026-12-01", "2027-01-01"),
+        ("today", "2026-03-01", "2026-03-02"),
+        ("yesterday", "2026-02-28", "2026-03-01"),
+        ("this month", "2026-03-01", "2026-04-01"),
+        ("last month", "2026-02-01", "2026-03-01"),
+    ],
+)
+def test_a_period_by_its_name(text: str, begin: str, end: str) -> None:
+    """It ends where the next one begins."""
+    assert (moment(text, today=DAY), moment(text, end=True, today=DAY)) == (moment(begin), moment(end))
+
+
+@pytest.mark.parametrize("text", ["2026-02", "last", "last month"])
+def test_a_month(text: str) -> None:
+    """By its number, or from the day on which it is asked for."""
+    assert month(text, DAY) == (moment("2026-02-01"), moment("2026-03-01"))
+    assert month("this", date(2026, 1, 31)) == (moment("2026-01-01"), moment("2026-02-01"))
+
+
+@pytest.mark.parametrize("text", ["", "2026", "2026-13", "2026-02-01", "february", "today", "9999-12"])
+def test_what_is_no_month_is_named(text: str) -> None:
+    """With what one looks like."""
+    with pytest.raises(ValueError, match=r"no (month|time) such as 2026-01"):
+        month(text, DAY)
+
+
+@pytest.mark.parametrize("value", [[], {}, 1, None, [["anna"]]])
+def test_a_record_with_another_kind_of_value_is_not_wanted(value: object) -> None:
+    """And breaks nothing."""
+    for name in ("supervisor", "extension", "fact", "call"):
+        wanted = frozenset({"anna"})
+        selection = Selection(supervisors=wanted, agents=wanted, facts=wanted, calls=wanted)
+        assert not selection.wants(
+            {**dict.fromkeys(("supervisor", "extension", "fact", "call"), "anna"), name: value}
+        )
 
 
 def test_reads_a_hold() -> None:

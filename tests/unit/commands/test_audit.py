@@ -324,11 +324,15 @@ def test_exports_lines_as_they_are(office: Office) -> None:
 
 def test_exports_csv(office: Office) -> None:
     """One column for every name that a record may have; what a spreadsheet would work out is text."""
-    office.change(office.path, '"detail":""', '"detail":"=1+1","new":[1]')
+    office.change(office.path, '"detail":""', '"detail":"=1+1","new":[1],"half":"\\ud800"')
     rows = list(csv.DictReader(io.StringIO(office.run("export", "--format", "csv").stdout)))
     assert [row["fact"] for row in rows][:3] == ["server_started", "spy_started", "spy_ended"]
     (refused,) = [row for row in rows if row["fact"] == "refused"]
-    assert (refused["detail"], refused["reason"], refused["more"]) == ("'=1+1", "no_call", '{"new": [1]}')
+    assert (refused["detail"], refused["reason"], refused["more"]) == (
+        "'=1+1",
+        "no_call",
+        '{"new": [1], "half": "\\ud800"}',
+    )
     assert (rows[1]["told"], rows[1]["seq"], rows[2]["seconds"], rows[0]["call"]) == ("false", "2", "30.0", "")
 
 
@@ -345,6 +349,48 @@ def test_reports_minutes(office: Office) -> None:
         ("1001", 1, 1.5, 0),
         ("1002", 0, 0.0, 1),
     ]
+
+
+@pytest.mark.parametrize("command", ["report", "sampling"])
+def test_a_record_that_cannot_be_counted_is_named(office: Office, command: str) -> None:
+    """And the exit code says that the rest is not all."""
+    office.change(office.path, '"grant":1,', '"grant":[],')
+    result = office.run(command)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "record 4: grant is not a number of a grant; it is not counted",
+        "this is not what a server has written: see 'agi-monitor audit verify'",
+    ]
+    assert office.run("list", "--supervisor", "anna").exit_code == 0
+
+
+def test_reports_csv(office: Office) -> None:
+    """For a spreadsheet: a row for each agent, then for each supervisor; nothing in it is worked out."""
+    office.change(office.path, '"supervisor":"anna"', '"supervisor":"=1+1"')
+    rows = list(csv.DictReader(io.StringIO(office.run("report", "--csv").stdout)))
+    assert [(row["kind"], row["who"], row["spies"], row["minutes"], row["others"]) for row in rows] == [
+        ("agent", "1001", "3", "3.0", "'=1+1 anna"),
+        ("agent", "1002", "0", "0.0", ""),
+        ("supervisor", "anna", "2", "3.0", "1001"),
+        ("supervisor", "'=1+1", "1", "0.0", "1001"),
+    ]
+
+
+def test_a_month_and_yesterday(office: Office) -> None:
+    """As people say them; two ways to say when are refused."""
+    whole = office.run("list", "--month", "this", "--fact", "refused")
+    assert listed(whole) == ["refused"]
+    assert listed(office.run("list", "--since", "yesterday", "--fact", "refused")) == ["refused"]
+    assert office.run("list", "--to", "last month", "--fact", "refused").stderr == "no records\n"
+    assert "cannot be combined" in office.run("list", "--month", "last", "--since", "today").stderr
+    assert office.run("list", "--month", "soon").exit_code == 2
+
+
+def test_a_kind_of_record_that_there_is_not(office: Office) -> None:
+    """Is not the same as one of which there are none."""
+    result = office.run("list", "--fact", "spy_startet")
+    assert (result.exit_code, "did you mean spy_started" in " ".join(result.stderr.split())) == (2, True)
+    assert office.run("list", "--fact", "checkpoint", "--fact", "removed").exit_code == 0
 
 
 def test_reports_who_is_chosen(office: Office) -> None:

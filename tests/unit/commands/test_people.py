@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +161,37 @@ def test_csv_is_taken_by_its_name(site: Run, config: Path, tmp_path: Path) -> No
     assert people.agents["1001"].name == "Ben"
     assert "1003" in people.agents
     assert "it cannot replace everything" in site("people", "import", str(path), "--replace", "--yes").stderr
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize(("where", "arguments"), [("file", ("--json",)), ("pipe", ()), ("terminal", ())])
+def test_pin_records_go_to_no_place_where_others_read_them(
+    config: Path, tmp_path: Path, where: str, arguments: tuple[str, ...]
+) -> None:
+    """A shell's redirection makes a file that others may read, and a terminal is looked at; a pipe may encrypt."""
+    command = [sys.executable, "-m", "agi_monitor", "people", "export", "--pins", *arguments, "-c", str(config)]
+    if where == "pipe":
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, "argon2id" in done.stdout) == (0, True)
+        return
+    master, slave = pty.openpty()
+    try:
+        with (tmp_path / "out").open("wb") as out:
+            to = out if where == "file" else slave
+            done = subprocess.run(command, stdout=to, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert done.returncode == 1
+    assert "use --out FILE" in done.stderr
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_csv_has_no_pin_records(site: Run, tmp_path: Path) -> None:
+    """Who asks for a backup is told, and gets none that looks like one."""
+    done = site("people", "export", "--pins", "--format", "csv", "--out", str(tmp_path / "out.csv"))
+    assert (done.exit_code, done.output) == (1, "CSV has no PIN records: use YAML for a backup\n")
+    assert not (tmp_path / "out.csv").exists()
 
 
 @pytest.mark.parametrize("arguments", [(), ("--pins",), ("--format", "csv"), ("--json",)])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +116,17 @@ def test_differences_name_what_came_and_went() -> None:
 def test_what_is_written_is_read() -> None:
     """All but the PINs, which are kept, and the rules."""
     assert read(people_csv.write(BEFORE)) == BEFORE.model_copy(update={"rules": ()})
+
+
+def test_names_that_a_spreadsheet_would_work_out() -> None:
+    """Are text in the file, and the same names again when it is read."""
+    names = ["=cmd|' /C calc'!A0", "+49 30 1234", "-1+1", "@SUM(A1)", "'=1", "a;=1", "''=1", "O'Neill"]
+    agents = {str(1001 + n): AgentEntry(name=name) for n, name in enumerate(names)}
+    people = People(agents=agents)
+    text = people_csv.write(people)
+    for row in csv.reader(io.StringIO(text)):
+        assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
+    assert read(text, People()) == people
 
 
 def test_a_column_that_is_not_there_changes_nothing() -> None:

@@ -7,11 +7,12 @@ import socket
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -19,6 +20,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import delete, func, insert, inspect, select, text, update
+from sqlalchemy.engine import make_url
 
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.storage import database as module
@@ -425,3 +427,75 @@ def test_nobody_is_waited_for_in_silence(postgresql: PostgreSQL) -> None:
             for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
         ]
     assert shown == ["10s", "10s", "30s"]
+
+
+# ---- other accounts of PostgreSQL -----------------------------------------------------------------------------
+
+
+def as_role(url: str, role: str) -> str:
+    """The address of the same database for another account."""
+    return str(make_url(url).set(username=role).render_as_string(hide_password=False))
+
+
+@pytest.fixture
+def own_url(postgresql: PostgreSQL) -> str:
+    """A database of an account without special rights, and beside it one that only reads."""
+    url = postgresql.database()
+    name = make_url(url).database
+    with administrator(url) as sql:
+        for role in ("agi", "auditor"):
+            sql(f"DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        sql(f"ALTER DATABASE {name} OWNER TO agi")
+    return as_role(url, "agi")
+
+
+@contextmanager
+def administrator(url: str) -> Iterator[Callable[[str], object]]:
+    """Runs statements in a database as its administrator."""
+    with closing(psycopg.connect(as_role(url, "postgres").replace("+psycopg", ""), autocommit=True)) as connection:
+        yield connection.execute
+
+
+@pytest.mark.parametrize("who", ["PUBLIC", "auditor"])
+def test_a_schema_in_which_others_make_functions_is_refused(own_url: str, who: str) -> None:
+    """As every schema public was up to PostgreSQL 14. The message has the statements that close it."""
+    with opened(own_url) as database:
+        database.upgrade()
+    with administrator(own_url) as sql:
+        sql(f"GRANT CREATE ON SCHEMA public TO {who}")
+        with opened(own_url) as database, pytest.raises(StateUnavailable) as refused:
+            database.check()
+        assert f"{who} may make functions in the schema public, and have them run with the rights of agi" in str(
+            refused.value
+        )
+        told = str(refused.value).partition("As the administrator of PostgreSQL: ")[2]
+        assert told.startswith(f"REVOKE CREATE ON SCHEMA public FROM {who};")
+        sql(told)
+    with opened(own_url) as database:
+        database.check()
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("CREATE FUNCTION lower(varchar) RETURNS text LANGUAGE sql AS 'SELECT NULL'", "the function lower"),
+        (
+            "CREATE FUNCTION same(varchar, varchar) RETURNS boolean LANGUAGE sql AS 'SELECT true';"
+            "CREATE OPERATOR = (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = same)",
+            "the (function same|operator =)",
+        ),
+        ("CREATE FUNCTION quote_ident(name) RETURNS text LANGUAGE sql AS 'SELECT NULL'", "the function quote_ident"),
+        ("CREATE TABLE alembic_version (version_num varchar)", "the table alembic_version"),
+    ],
+)
+def test_what_others_have_made_there_is_refused(own_url: str, made: str, told: str) -> None:
+    """Also when they may make nothing any more: it would run with our rights, or stand in the place of ours."""
+    with administrator(own_url) as sql:
+        sql("GRANT CREATE ON SCHEMA public TO auditor")
+        with closing(
+            psycopg.connect(as_role(own_url, "auditor").replace("+psycopg", ""), autocommit=True)
+        ) as auditor:
+            auditor.execute(made)
+        sql("REVOKE CREATE ON SCHEMA public FROM auditor")
+    with opened(own_url) as database, pytest.raises(StateUnavailable, match=f"auditor has made {told} in the schema"):
+        database.upgrade()

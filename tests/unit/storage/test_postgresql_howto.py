@@ -23,7 +23,9 @@ from tests.doubles.audit_desk import Desk
 from tests.doubles.audit_writer import spy
 
 HOWTO = (Path(__file__).resolve().parents[3] / "docs" / "howto" / "postgresql.md").read_text()
-MAKE, READ = re.findall(r"^```sql\n(.*?)^```", HOWTO, re.MULTILINE | re.DOTALL)
+MAKE_ALL, READ = re.findall(r"^```sql\n(.*?)^```", HOWTO, re.MULTILINE | re.DOTALL)
+MAKE, _, CLOSE = MAKE_ALL.partition("\\c agi_monitor\n")
+"""In the administrator's own database, and in the new one."""
 
 
 def typed(url: str, statements: str) -> None:
@@ -46,6 +48,7 @@ def test_the_howto_makes_a_database_that_an_auditor_may_read(cluster: PostgreSQL
     """The owner writes; the auditor reads and verifies the audit, and neither changes it nor sees PINs."""
     administrator = cluster.database()
     typed(administrator, MAKE)
+    typed(f"postgresql://postgres@/agi_monitor?host={cluster.folder}", CLOSE)
     owner = Database(f"postgresql://agi_monitor@/agi_monitor?host={cluster.folder}")
     owner.upgrade()
     with capture_logs():

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agi_monitor.agi.asyncio_server import AgiServer
-    from agi_monitor.agi.blocking import blocking, blocking_script
+    from agi_monitor.agi.blocking import blocking
     from agi_monitor.agi.listening import AgiService, serve
     from agi_monitor.agi.messages import AGIRequest, Command, Reply, command
     from agi_monitor.agi.pyst2 import BlockingAGI
     from agi_monitor.agi.routing import Router
+    from agi_monitor.agi.script import blocking_script
     from agi_monitor.agi.session import (
         ChannelState,
         DialOutcome,
@@ -105,11 +106,12 @@ __all__ = [
 
 _PLACES = {
     "agi_monitor.agi.asyncio_server": ("AgiServer",),
-    "agi_monitor.agi.blocking": ("blocking", "blocking_script"),
+    "agi_monitor.agi.blocking": ("blocking",),
     "agi_monitor.agi.listening": ("AgiService", "serve"),
     "agi_monitor.agi.messages": ("AGIRequest", "Command", "Reply", "command"),
     "agi_monitor.agi.pyst2": ("BlockingAGI",),
     "agi_monitor.agi.routing": ("Router",),
+    "agi_monitor.agi.script": ("blocking_script",),
     "agi_monitor.agi.session": (
         "ChannelState",
         "DialOutcome",

@@ -62,7 +62,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "OpenSSL": frozenset({"ami.endpoints"}),
     "alembic": frozenset({"storage.database", "storage.migrations"}),
     "argon2": frozenset({"pins.records"}),
-    "asterisk": frozenset({"agi.blocking", "agi.pyst2", "ami.blocking"}),
+    "asterisk": frozenset({"agi.blocking", "agi.script_process", "agi.pyst2", "ami.blocking"}),
     "click": frozenset({"commands"}),
     "cryptography": frozenset({"ami.endpoints", "doctor.gathering", "storage.audit.key_file"}),
     "jinja2": frozenset({"dialplan"}),

@@ -1,4 +1,4 @@
-"""Blocking functions and whole pyst2 scripts as handlers, each call in a thread of its own.
+"""Blocking functions as handlers, each call in a thread of its own; ``script`` makes one of a whole file.
 
 Two rules: there are never more threads than was said, and a call that finds none is refused at once; a hang-up ends
 what the script does, not only its next command.
@@ -20,14 +20,11 @@ Why a hang-up that was raised in a thread is never taken back
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from queue import SimpleQueue
-from types import CodeType
-from typing import Any, Protocol, overload
+from typing import Any, Protocol
 
 import asterisk.agi
 from structlog.typing import FilteringBoundLogger
@@ -69,7 +66,12 @@ class _Bridge:
     def __init__(self, session: Session, reactor: Threads, interrupt: bool) -> None:
         self.session = session
         self._reactor = reactor
-        self._interrupt = interrupt
+        self.interrupts = interrupt
+        self.has_agi = False
+        """Whether the script has made an ``AGI()``, and does not speak AGI itself."""
+        self.on_hangup: Callable[[], object] | None = None
+        """Called in the script's thread before it is told, where it watches SIGHUP."""
+        self._one_by_one = threading.RLock()  # commands of several threads of one script
         self._lock = threading.Lock()
         self._thread: int | None = None  # while the script runs
         self._waiting = False  # the script is in a command
@@ -92,7 +94,7 @@ class _Bridge:
                 self._thread = threading.get_ident()
             use_line(self)
             try:
-                if self._interrupt:
+                if self.interrupts:
                     self.test_hangup()
                 function(BlockingAGI(line=self))
             finally:
@@ -126,12 +128,19 @@ class _Bridge:
             if self._told:
                 return
             # The second is a hang-up that the script asked for: nothing but its next command tells.
-            if self._ended is not None or self.session.hung_up:
-                self._told = True
-                raise self._ended or SighupHangup()
+            if self._ended is None and not self.session.hung_up:
+                return
+            self._told = True
+        if self.on_hangup is not None:
+            self.on_hangup()
+        raise self._ended or SighupHangup()
 
     def perform(self, command: Command) -> Reply:
-        """Send a command and wait for its reply."""
+        """Send a command and wait for its reply; several threads take turns."""
+        with self._one_by_one:
+            return self._perform(command)
+
+    def _perform(self, command: Command) -> Reply:
         self.test_hangup()
         answers: SimpleQueue[Reply | BaseException] = SimpleQueue()
         answer: Reply | BaseException | None = None
@@ -178,7 +187,7 @@ class _Bridge:
             if self._told:
                 return  # the session said so a moment earlier
             waiting = self._waiting
-            if not waiting and self._interrupt and self._thread is not None:
+            if not waiting and self.interrupts and self._thread is not None:
                 self._told = self._raised = True
                 _raise_in(self._thread, SighupHangup)
         if waiting and self._deferred is not None:
@@ -303,92 +312,3 @@ def blocking(function: Callable[[BlockingAGI], object], **options: Any) -> Block
         options: those of ``BlockingStory``: threads, interrupt.
     """
     return BlockingStory(function, **options)
-
-
-# -- whole scripts ------------------------------------------------------------------------------------------------
-
-
-class _Arguments(Sequence[str]):
-    """``sys.argv`` of a process that runs many scripts at once: each thread has its own.
-
-    Parameters:
-        process: what all other threads see.
-    """
-
-    def __init__(self, process: list[str]) -> None:
-        self._process = process
-        self._own = threading.local()
-
-    def use(self, arguments: list[str] | None) -> None:
-        """What this thread sees."""
-        self._own.arguments = arguments
-
-    def _seen(self) -> list[str]:
-        return getattr(self._own, "arguments", None) or self._process
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        return self._seen()[place]
-
-    def __len__(self) -> int:
-        return len(self._seen())
-
-    def __repr__(self) -> str:
-        return repr(self._seen())
-
-
-def _arguments() -> _Arguments:
-    if not isinstance(sys.argv, _Arguments):
-        sys.argv = _Arguments(sys.argv)  # type: ignore[assignment]  # whatever a script does with it goes
-    found: Any = sys.argv
-    assert isinstance(found, _Arguments)  # noqa: S101 (set above)
-    return found
-
-
-class Script:
-    """A pyst2 script, unmodified. Its file is read once.
-
-    ``asterisk.agi.AGI`` is ``BlockingAGI`` from now on in this process, so that ``AGI()`` of the script is its call;
-    ``sys.argv`` holds the AGI arguments, and ``sys.exit`` ends the call, with a number other than 0 as a failure.
-
-    Parameters:
-        path: the script.
-
-    Raises:
-        OSError: it cannot be read.
-        SyntaxError: it is no Python 3.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self._path = str(Path(path).resolve())
-        self._code: CodeType = compile(Path(self._path).read_bytes(), self._path, "exec")
-        folder = str(Path(self._path).parent)
-        if folder not in sys.path:
-            sys.path.append(folder)
-        asterisk.agi.AGI = BlockingAGI
-
-    def __call__(self, agi: BlockingAGI) -> None:
-        """Run it for one call."""
-        request = agi._line.request
-        arguments = _arguments()
-        arguments.use([self._path, *request.arguments])
-        try:
-            exec(self._code, {"__name__": "__main__", "__file__": self._path})  # noqa: S102 (it is the site's script)
-        finally:
-            arguments.use(None)
-
-
-def blocking_script(path: str | Path, **options: Any) -> BlockingStory:
-    """A handler from a whole pyst2 script, as it is.
-
-    Parameters:
-        path: the script.
-        options: those of ``BlockingStory``.
-
-    Raises:
-        OSError, SyntaxError: as ``Script``.
-    """
-    return BlockingStory(Script(path), **options)

@@ -19,7 +19,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import asterisk.agi
 from asterisk.agi import (
@@ -174,6 +174,8 @@ class Keyed(str):
 class Line(Protocol):
     """What a blocking script needs of the connection below it."""
 
+    has_agi: bool
+
     @property
     def request(self) -> AGIRequest:
         """The environment."""
@@ -193,12 +195,24 @@ class Line(Protocol):
         """
 
 
-_of_thread = threading.local()
+def use_line(line: Line | None, thread: threading.Thread | None = None) -> None:
+    """Which call ``AGI()`` without arguments is about, in a thread; the one that runs when none is given."""
+    (thread or threading.current_thread()).agi_line = line  # type: ignore[attr-defined]
 
 
-def use_line(line: Line | None) -> None:
-    """Which call ``AGI()`` without arguments is about, in this thread."""
-    _of_thread.line = line
+def line_of_thread() -> Line | None:
+    """The call that this thread serves."""
+    line: Line | None = getattr(threading.current_thread(), "agi_line", None)
+    return line
+
+
+class _NoStream:
+    """Standard input and output of a call that has none."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise NotSent(
+            f"no .{name} here: a call that is served has no standard input and output; use the methods of AGI"
+        )
 
 
 # -- a command as a script writes it ------------------------------------------------------------------------------
@@ -254,6 +268,10 @@ def _word(value: object) -> str:
     return text if ONE_WORD.fullmatch(text) is not None else _escaped(text)
 
 
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 # -- standard input and output ------------------------------------------------------------------------------------
 
 
@@ -269,6 +287,8 @@ class StreamLine:
         CallEnded: the file ended before the environment was complete.
         RemoteProtocolError: what comes is no AGI.
     """
+
+    has_agi = True
 
     def __init__(self, stdin: Any, stdout: Any, limits: Limits | None = None) -> None:
         self._stdin = getattr(stdin, "buffer", stdin)
@@ -286,10 +306,7 @@ class StreamLine:
 
     def _watch_sighup(self) -> None:
         """Asterisk tells a script that it started by SIGHUP, which would end it. A script's own way stays."""
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
-        ):
+        if _in_main_thread() and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             signal.signal(signal.SIGHUP, self._sighup)
 
     def _sighup(self, *_: object) -> None:
@@ -363,10 +380,18 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
     def __init__(
         self, stdin: Any = None, stdout: Any = None, stderr: Any = None, *, line: Line | None = None
     ) -> None:
-        if line is None and stdin is None:
-            line = getattr(_of_thread, "line", None)
-        self.stdin = sys.stdin if stdin is None else stdin
-        self.stdout = sys.stdout if stdout is None else stdout
+        if line is None:
+            # The second is standard input of a script that is served, passed on.
+            line = line_of_thread() if stdin is None else getattr(stdin, "agi_line", None)
+            if line is not None:
+                line.has_agi = True
+            elif stdin is None and asterisk.agi.AGI is BlockingAGI and not _in_main_thread():
+                raise NotSent(
+                    "AGI() in a thread that belongs to no call; a thread of a script begins by threading.Thread"
+                )
+        served = line is not None
+        self.stdin = stdin or (_NoStream() if served else sys.stdin)
+        self.stdout = stdout or (_NoStream() if served else sys.stdout)
         self.stderr = sys.stderr if stderr is None else stderr
         try:
             self._line: Line = StreamLine(self.stdin, self.stdout) if line is None else line
@@ -416,7 +441,7 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
             self._stay_alive(sent.verb)
             raise AppError(sent.verb, reply.code, reply.text)
         result = {"result": (reply.result, reply.data or "")}
-        if reply.end_position is not None:
+        if "endpos=" in reply.text and reply.end_position is not None:
             result["endpos"] = (str(reply.end_position), "")
         return result
 

@@ -15,9 +15,10 @@ import pytest
 from asterisk.agi import AGIHangup, AGISIGHUPHangup, AGISIGPIPEHangup
 from structlog.testing import capture_logs
 
-from agi_monitor.agi.blocking import BlockingStory, Script, blocking_script
+from agi_monitor.agi.blocking import BlockingStory
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.pyst2 import BlockingAGI
+from agi_monitor.agi.script import Script, blocking_script
 from agi_monitor.agi.session import EndReason
 from agi_monitor.testing import BLOCKS, FakeAsterisk
 from agi_monitor.testing.fake_threads import FakeThreads

@@ -596,6 +596,8 @@ class Ended:
         error: what it raises.
     """
 
+    has_agi = False
+
     def __init__(self, error: AgiMonitorError) -> None:
         self.request = AGIRequest({}, ())
         self._error = error

@@ -62,6 +62,9 @@ SOUND = re.compile(r"(?!.*\.\.)(?=.{1,200}\Z)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"
 """A sound file without its ending, within Asterisk's folder of sounds: Asterisk plays ``/etc/x`` and ``../x`` as well
 (file.c, fileexists_core), so whoever chooses a sound could have any file played."""
 
+MUSIC_CLASS = re.compile(r"[A-Za-z0-9_.-]{1,79}")
+"""A class of music on hold: a section of musiconhold.conf (MAX_MUSICCLASS, channel.h, is 80)."""
+
 SECRET = re.compile(r"[A-Za-z0-9_-]{1,128}")
 """A secret that the dialplan hands over as an argument, or a key that signs: nothing that ends an argument, is
 quoted, escaped or substituted (app.c, __ast_app_separate_args)."""

@@ -479,6 +479,8 @@ WORDS = {
     "int": "a whole number",
     "bool": "`true` or `false`",
     "float": "a number",
+    "Music": "`true`, `false`, or the name of a class in musiconhold.conf",
+    "Beep": f"`true`, `false`, or a number from {values.MIN_BEEP_SECONDS} to {values.MAX_BEEP_SECONDS}",
     "Mode": "`listen`, `whisper`, `barge` or `take_over`",
     "LogLevel": "one of " + ", ".join(f"`{one.value}`" for one in sections.LogLevel),
     "LogFormat": "one of " + ", ".join(f"`{one.value}`" for one in sections.LogFormat),
@@ -487,6 +489,7 @@ WORDS = {
         for kind in (
             people.RuleMode,
             sections.StopSpies,
+            sections.WaitedFor,
             model.Barge,
             model.Direction,
             model.Flavour,

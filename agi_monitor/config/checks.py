@@ -100,9 +100,9 @@ _ALIKE = ((Reason.PIN_WRONG, Reason.ENDPOINT_UNKNOWN), (Reason.MODE_DENIED, Reas
 
 
 def _placeholders(moment: str) -> frozenset[str]:
-    if moment == Cue.CHOOSE_CALL:
+    if moment in (Cue.CHOOSE_CALL, Cue.CHOOSE_HELD_CALL):
         return frozenset({"{choice}", "{number}"})
-    return frozenset({"{extension}"} if moment in {Cue.SCANNED, *Reason} else ())
+    return frozenset({"{extension}"} if moment in {Cue.SCANNED, Cue.WAITING_FOR, *Reason} else ())
 
 
 def _locks_grow(config: Config) -> Iterator[Problem]:
@@ -130,6 +130,11 @@ def _secret_is_no_default(config: Config) -> Iterator[Problem]:
         yield ("ami", "secret"), "is the user name, which is tried first"
     elif config.ami is not None and len(set(config.ami.secret)) < MIN_DIFFERENT:
         yield ("ami", "secret"), f"has fewer than {MIN_DIFFERENT} different characters: MD5 of it is soon guessed"
+
+
+def _waits_sound_one_way(config: Config) -> Iterator[Problem]:
+    if config.waiting.music is not False and config.waiting.beep is not False:
+        yield ("waiting", "beep"), "is in the way of music: choose one of them"
 
 
 def _notice_can_be_given(config: Config) -> Iterator[Problem]:
@@ -165,6 +170,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _address_is_reachable,
     _stop_can_end,
     _secret_is_no_default,
+    _waits_sound_one_way,
     _notice_can_be_given,
     _audit_is_kept,
 )

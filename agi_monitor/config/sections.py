@@ -28,10 +28,12 @@ from agi_monitor.config.restart import Restart, TopSection, needed_by
 from agi_monitor.config.values import (
     Account,
     Address,
+    Beep,
     Code,
     Host,
     Loopback,
     ManagerSecret,
+    Music,
     Network,
     NodeName,
     NumberPattern,
@@ -364,6 +366,34 @@ class Spies(TopSection):
     key of its own, kept in `state.directory`, and takes the others' spies for rogue."""
 
 
+class WaitedFor(StrEnum):
+    """A refusal in place of which a supervisor may wait."""
+
+    NO_CALL = "no_call"
+    """The agent is not on a call."""
+    RINGING = "ringing"
+    """The agent's phone is ringing."""
+    ON_HOLD = "on_hold"
+    """The agent's call is on hold."""
+
+
+class Waiting(TopSection):
+    """How a supervisor waits for a call. `*` ends every wait."""
+
+    restart = Restart.NOT_NEEDED
+
+    reasons: tuple[WaitedFor, ...] = ()
+    """If an agent cannot be heard for one of these reasons, the supervisor stays on the line and hears the agent's
+    call as soon as both sides talk, instead of a refusal. The rules decide again when the call begins."""
+    minutes: Annotated[float, Field(ge=0.1, le=720, allow_inf_nan=False)] = 15.0
+    """How long such a wait may last. After that the refusal is said."""
+    music: Music = False
+    """Music during every wait: `true` for the music of the supervisor's channel, or the name of a class in
+    musiconhold.conf. With `false` there is silence."""
+    beep: Beep = False
+    """Beeps during every wait: `true` for one every 20 seconds, or the number of seconds between two beeps."""
+
+
 class Notice(TopSection):
     """Tells the agent, and no one else on the call, before the supervisor hears anything. Needs `ami`, and the
     dialplan must be rendered again."""
@@ -457,6 +487,8 @@ class Config(Section):
     """The manager interface of the PBX: the live picture of its calls."""
     spies: Spies = Spies()
     """How spies behave, and what happens to those without a grant."""
+    waiting: Waiting = Waiting()
+    """How a supervisor waits for a call. `*` ends every wait."""
     notice: Notice | None = None
     """Tells the agent, and no one else on the call, before the supervisor hears anything."""
     protected: Protected = Protected()

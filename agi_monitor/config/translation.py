@@ -9,8 +9,9 @@ from datetime import datetime
 
 from agi_monitor.config.people import RuleCalls, RuleEntry, RuleMode, RuleTerms, RuleTimes
 from agi_monitor.config.sections import AMI, Asterisk, Config, PjsipPart
+from agi_monitor.config.sections import Waiting as WaitingSection
 from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup, Phones, Pjsip, Site
-from agi_monitor.model import Agent, Flavour, Mode, Supervisor
+from agi_monitor.model import Agent, Flavour, Mode, Reason, Supervisor
 from agi_monitor.pins.costs import in_force
 from agi_monitor.pins.guard import PinPolicy
 from agi_monitor.pins.lock_outs import Limit, Limits
@@ -18,7 +19,7 @@ from agi_monitor.pins.rules import PinRules
 from agi_monitor.rights import hours
 from agi_monitor.rights.authorization import ALL, Calls, Effect, Rule, Terms
 from agi_monitor.rights.hours import When
-from agi_monitor.supervision.policy import Notice, Policy
+from agi_monitor.supervision.policy import Notice, Policy, Waiting
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
 
@@ -26,6 +27,9 @@ FREEPBX_PHONES = "from-internal"
 """Where phones dial from on FreePBX, unless somebody has changed it."""
 
 PJSIP = "PJSIP/"
+
+BEEP_SECONDS = 20.0
+"""Between two beeps, where the site only says that there are some."""
 
 PROTECTED = "protected agents"
 """The rule that denies agents with ``protected``. No rule of a site is called so: of the spaces."""
@@ -66,11 +70,18 @@ def policy(config: Config) -> Policy:
         notice=None
         if config.notice is None
         else Notice(frozenset(config.notice.modes), frozenset(config.notice.agents)),
+        waiting=_waiting(config.waiting),
         hint_context=config.dialplan.hint_context,
         rogue=config.spies.rogue,
         orphans=config.spies.orphans,
         exceptions=frozenset(config.spies.rogue_exceptions),
     )
+
+
+def _waiting(section: WaitingSection) -> Waiting:
+    music = section.music if isinstance(section.music, str) else "" if section.music else None
+    beep = BEEP_SECONDS if section.beep is True else section.beep or None
+    return Waiting(frozenset(Reason(one) for one in section.reasons), section.minutes * 60.0, music, beep)
 
 
 def agents(config: Config) -> tuple[Agent, ...]:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from agi_monitor import names
 from agi_monitor.config.document import matching
@@ -14,6 +14,9 @@ from agi_monitor.supervision.prompts import PLACEHOLDERS
 
 MAX_SHOWN = 120
 """How many characters of a value that is not secret are shown."""
+
+
+MIN_BEEP_SECONDS, MAX_BEEP_SECONDS = 2, 600
 
 
 def _address(text: str) -> str:
@@ -37,6 +40,44 @@ def _loopback(text: str) -> str:
     if not ipaddress.ip_address(text).is_loopback:
         raise ValueError("must be an address of the loopback interface, such as 127.0.0.1: there is no login here")
     return text
+
+
+def _music(value: object) -> object:
+    meant = _meant(value)
+    if isinstance(meant, bool) or (isinstance(meant, str) and names.MUSIC_CLASS.fullmatch(meant)):
+        return meant
+    raise ValueError("must be true, false, or the name of a class in musiconhold.conf")
+
+
+def _beep(value: object) -> object:
+    meant = _meant(value)
+    if isinstance(meant, bool):
+        return meant
+    try:
+        seconds = float(str(meant))
+    except ValueError:
+        seconds = 0.0
+    if MIN_BEEP_SECONDS <= seconds <= MAX_BEEP_SECONDS:
+        return seconds
+    raise ValueError(
+        f"must be true, false, or the seconds between two beeps, from {MIN_BEEP_SECONDS} to {MAX_BEEP_SECONDS}"
+    )
+
+
+def _meant(value: object) -> object:
+    """Take true and false, and refuse every other word for them: YAML 1.2 has only these two."""
+    if isinstance(value, str) and value in ("true", "false"):
+        return value == "true"
+    meant = _WORDS_FOR.get(value.lower()) if isinstance(value, str) else None
+    if meant is not None:
+        raise ValueError(f"{value!r} is a text, which could be a name: write {meant}")
+    return value
+
+
+_WORDS_FOR = {
+    **dict.fromkeys(("off", "no", "none", "never", "false", "silence"), "false"),
+    **dict.fromkeys(("on", "yes", "true"), "true"),
+}
 
 
 def _long(secret: re.Pattern[str]) -> str:
@@ -78,6 +119,8 @@ Sound = Annotated[
     str,
     matching(names.SOUND, "must be a sound file without its ending, such as beep"),
 ]
+Music = Annotated[bool | str, BeforeValidator(_music)]
+Beep = Annotated[bool | float, BeforeValidator(_beep)]
 NumberPattern = Annotated[
     str, matching(r"\+?[0-9]{1,20}\*?", "must be a number of up to 20 digits, or its beginning followed by a *")
 ]

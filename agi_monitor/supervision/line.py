@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -67,6 +67,7 @@ class Caller(Protocol):
     async def get_full_variable(self, expression: str, channel: str | None = None) -> str | None: ...
     async def set_variable(self, name: str, value: str) -> None: ...
     async def set_extension(self, extension: str) -> None: ...
+    async def set_music(self, on: bool, music_class: str = "") -> None: ...
     async def execute(self, application: str, arguments: str = "") -> int: ...
     async def hangup(self) -> bool: ...
 
@@ -171,15 +172,27 @@ class SupervisorLine:
         await self.caller.set_variable("CHANNEL(language)", language)
         self._language = language
 
-    async def say(self, moment: Cue | Reason, values: Mapping[str, str] | None = None) -> None:
-        """Play what is to be said, up to the first key: it counts for what comes next. Missing files are skipped."""
+    async def say(
+        self,
+        moment: Cue | Reason,
+        values: Mapping[str, str] | None = None,
+        unless: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Play what is to be said, up to the first key: it counts for what comes next. Missing files are skipped.
+
+        Parameters:
+            moment: when.
+            values: what the placeholders stand for.
+            unless: asked before each word; the rest is left out once it says so.
+        """
         if any((values or {}).values()):
             # An extension or a number is for the ears of the supervisor alone.
             await self.confirm()
-        for word in self._words(moment):
-            if word in PLACEHOLDERS:
-                digits = (values or {}).get(word, "")
-                pressed = await self.caller.say_digits(digits, KEYS) if digits else ""
+        for word, is_digits in self._spoken(moment, values or {}, one_by_one=unless is not None):
+            if unless is not None and await unless():
+                return
+            if is_digits:
+                pressed = await self.caller.say_digits(word, KEYS)
             else:
                 playback = await self.caller.stream_file(word, KEYS)
                 pressed = playback.digit
@@ -189,6 +202,18 @@ class SupervisorLine:
                 await self.confirm()
                 self._keyed += pressed
                 return
+
+    def _spoken(
+        self, moment: Cue | Reason, values: Mapping[str, str], *, one_by_one: bool
+    ) -> Iterator[tuple[str, bool]]:
+        """Yield sound files and digits, and whether it is digits."""
+        for word in self._words(moment):
+            if word not in PLACEHOLDERS:
+                yield word, False
+                continue
+            digits = values.get(word, "")
+            for part in digits if one_by_one else filter(None, (digits,)):
+                yield part, True
 
     def take_key(self) -> str:
         """Return the first key that was pressed while something was said and is not taken yet, or an empty text."""
@@ -253,6 +278,15 @@ class SupervisorLine:
 
     async def refuse(self, refusal: Refusal, mode: Mode | None = None, extension: str | None = None) -> None:
         """Record a refusal, and say it."""
+        await self.record_refusal(refusal, mode, extension)
+        await self.say(refusal.reason, self.named(extension))
+
+    def named(self, extension: str | None) -> Mapping[str, str]:
+        """Return what is said for an agent, for the placeholder of the extension."""
+        return {EXTENSION: self.policy().spoken_digits(extension) if extension else ""}
+
+    async def record_refusal(self, refusal: Refusal, mode: Mode | None = None, extension: str | None = None) -> None:
+        """Record a refusal without a word."""
         self.answered = True
         await self.audit.append(
             Refused(
@@ -264,7 +298,6 @@ class SupervisorLine:
             )
         )
         self.log.info("refused", reason=refusal.reason, mode=mode, detail=refusal.detail)
-        await self.say(refusal.reason, {EXTENSION: self.policy().spoken_digits(extension) if extension else ""})
 
     def common(self, supervisor: Supervisor | None) -> dict[str, Any]:
         """Return the fields that every fact of this call has."""

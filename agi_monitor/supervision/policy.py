@@ -51,6 +51,23 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a supervisor waits for a call.
+
+    Parameters:
+        reasons: in place of which refusals they wait for the call of the agent whom they asked for.
+        seconds: how long they wait in that case.
+        music: the music class that they hear while they wait; empty for that of their channel, None for no music.
+        beep_seconds: between two beeps while they wait; None for no beeps.
+    """
+
+    reasons: frozenset[Reason] = frozenset()
+    seconds: float = 900.0
+    music: str | None = None
+    beep_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Who may do what, as the configuration says at this moment.
 
@@ -66,6 +83,7 @@ class Policy:
         scan_order: which call a scan takes next.
         protected: calls that nobody may hear.
         notice: which agents are told; None for nobody.
+        waiting: how a supervisor waits for a call.
         hint_context: where the hints of the agents' extensions are.
         rogue: what happens to a spy that nobody granted.
         orphans: what happens to a spy of ours whose server died.
@@ -83,6 +101,7 @@ class Policy:
     scan_order: ScanOrder = ScanOrder.LONGEST
     protected: Protected = field(default_factory=Protected)
     notice: Notice | None = None
+    waiting: Waiting = Waiting()
     hint_context: str = "default"
     rogue: RogueSpies = RogueSpies.ALARM
     orphans: Orphans = Orphans.ADOPT

@@ -33,6 +33,7 @@ from agi_monitor.supervision.line import HandedOver, SupervisorLine
 from agi_monitor.supervision.owners import agents_at
 from agi_monitor.supervision.prompts import CHOICE, EXTENSION, NUMBER
 from agi_monitor.supervision.spying import Spying
+from agi_monitor.supervision.waiting import Waited, wait
 
 EXTENSION_SECONDS = 8.0
 """Silence after which what was keyed in counts as the extension."""
@@ -46,11 +47,18 @@ MAX_CHOICES = 9
 MAX_MISSES = 5
 """Refused or empty requests in a row before the call is ended: nobody searches the extensions by ear."""
 
+MAX_TRIES = 5
+"""Calls of an agent who is waited for that come to nothing, before the refusal is said: what the live picture says of
+the agent and what the PBX says may differ for longer."""
+
 MAX_REFUSED = 100
 """Calls that one scan may be refused, before it ends: nobody tries out by ear what is protected."""
 
 WAIT_SECONDS = 0.5
 """Between two looks for the next call, while a supervisor waits for one; a key is noticed at once."""
+
+AGENT_SECONDS = 0.2
+"""The same, while they wait for one agent: that is a short look, and the first words of the call are the greeting."""
 
 
 class SpyCall:
@@ -83,6 +91,8 @@ class SpyCall:
         self._spying = Spying(line, self._devices, manager)
         self._customer = ""
         """The uniqueid of the other party of the call that was heard last."""
+        self._held: DeviceChannel | None = None
+        """The call that could not be heard last, because it is on hold."""
         self._scannable: tuple[str, ...] = ()
         """The agent, if any, whom the scan was last found to be allowed to come to."""
 
@@ -165,7 +175,7 @@ class SpyCall:
             # From here on it is the agent, and not what another tenant's supervisor would mean by the same digits.
             agent = self._policy().agent_for(self._line.endpoint, extension)
             extension = extension if agent is None else agent.extension
-            outcome = await self._spy_on(extension, request.mode)
+            outcome = await self._reach(extension, request.mode)
             if outcome is End.CALL_OVER:
                 outcome = await self._follow(extension, request.mode)
             if isinstance(outcome, Refusal) and outcome.reason in _ENDS_THE_CALL:
@@ -187,13 +197,45 @@ class SpyCall:
             customer: of several calls, the one with this channel.
             scan: whether the scan came to the agent.
         """
-        outcome: End | Refusal
+        outcome = await self._try(extension, mode, customer, scan=scan)
+        if isinstance(outcome, Refusal):
+            await self._line.refuse(outcome, mode, extension)
+        return outcome
+
+    async def _try(self, extension: str, mode: Mode, customer: str = "", *, scan: bool = False) -> End | Refusal:
+        """The same, without a word about a refusal."""
+        self._held = None
         chosen = await self._choose(extension, mode, customer, scan=scan)
         if isinstance(chosen, Refusal):
-            outcome = chosen
-        else:
-            self._customer = self._partner(chosen.channel)
-            outcome = await self._spying.spy(chosen, mode, scan=scan)
+            return chosen
+        self._customer = self._partner(chosen.channel)
+        return await self._spying.spy(chosen, mode, scan=scan)
+
+    async def _reach(self, extension: str, mode: Mode) -> End | Refusal:
+        """Hear an agent until it is over; an agent who has no call yet is waited for, where the site wants that."""
+        outcome = await self._try(extension, mode)
+        waiting, began = self._policy().waiting, self._line.seconds()
+        waited_for, tries = waiting.reasons, 1
+        while isinstance(outcome, Refusal) and outcome.reason in waited_for and tries < MAX_TRIES:
+            held = self._held
+            state = () if outcome.reason is Reason.NO_CALL else (outcome.reason,)
+            named = self._line.named(extension)
+            waited = await wait(
+                self._line,
+                partial(self._has_call, extension, _unheard(mode), held),
+                [(moment, named) for moment in (*state, Cue.WAITING_FOR)],
+                AGENT_SECONDS,
+                began + waiting.seconds - self._line.seconds(),
+            )
+            if waited is Waited.LEFT:
+                await self._line.record_refusal(outcome, mode, extension)
+                return outcome
+            if waited is Waited.IN_VAIN:
+                break
+            mode, tries = _unheard(mode), tries + 1
+            outcome = await self._try(extension, mode, "" if held is None else held.peers[0])
+            # A call that was over before it was heard is no reason to give up.
+            waited_for = waiting.reasons | {Reason.TARGET_GONE}
         if isinstance(outcome, Refusal):
             await self._line.refuse(outcome, mode, extension)
         return outcome
@@ -229,6 +271,7 @@ class SpyCall:
                 return found
             spyee = found
         if spyee.on_hold:
+            self._held = spyee
             return Refusal(Reason.ON_HOLD)
         because = targets.because(spyee, calls)
         return Spyee(permitted.agent, spyee, because, devices.source, devices.stale)
@@ -252,7 +295,8 @@ class SpyCall:
         self._line.log.info("choice_prompted", calls=len(calls))
         for _ in range(2):
             for choice, call in choices.items():
-                await self._line.say(Cue.CHOOSE_CALL, {CHOICE: choice, NUMBER: call.number})
+                cue = Cue.CHOOSE_HELD_CALL if call.on_hold else Cue.CHOOSE_CALL
+                await self._line.say(cue, {CHOICE: choice, NUMBER: call.number})
                 # Any other key only goes on to the next call.
                 pressed = self._line.take_key()
                 if pressed in choices or pressed == chanspy.LEAVE_KEY:
@@ -267,8 +311,7 @@ class SpyCall:
     async def _follow(self, extension: str, mode: Mode) -> End | Refusal:
         """After a call: stay with the agent or with the customer, as the configuration says."""
         outcome: End | Refusal = End.CALL_OVER
-        # A barge into a call that nobody has heard yet would surprise everybody on it.
-        mode = Mode.LISTEN if mode is Mode.BARGE else mode
+        mode = _unheard(mode)
         if self._live.stale() is Stale.NO_MANAGER:
             # Nothing would tell of the next call.
             return outcome
@@ -276,7 +319,7 @@ class SpyCall:
         while outcome is End.CALL_OVER and not self._spying.took_over:
             customer = self._customer
             if self._policy().follow is Follow.AGENT:
-                if not await self._wait(partial(self._has_call, extension, mode)):
+                if not await self._wait_for_agent(extension, mode):
                     return End.SUPERVISOR_LEFT
             elif self._policy().follow is Follow.CUSTOMER and customer:
                 found = await self._wait_for_customer(customer)
@@ -290,16 +333,21 @@ class SpyCall:
 
     async def _wait(self, found: Callable[[], Awaitable[bool]]) -> bool:
         """Wait for a call. False: the supervisor left with the star key."""
-        self._line.log.info("waiting")
-        await self._line.say(Cue.WAITING)
-        pressed = self._line.take_key()
-        while pressed != chanspy.LEAVE_KEY:
-            if await found():
-                return True
-            pressed = await self._line.key(WAIT_SECONDS)
-        return False
+        return await wait(self._line, found, [(Cue.WAITING, {})], WAIT_SECONDS) is Waited.FOUND
 
-    async def _has_call(self, extension: str, mode: Mode) -> bool:
+    async def _wait_for_agent(self, extension: str, mode: Mode) -> bool:
+        """Wait for the next call of an agent. False: the supervisor left with the star key."""
+        said = [(Cue.WAITING_FOR, self._line.named(extension))]
+        return await wait(self._line, partial(self._has_call, extension, mode), said, AGENT_SECONDS) is Waited.FOUND
+
+    async def _has_call(self, extension: str, mode: Mode, held: DeviceChannel | None = None) -> bool:
+        """Return whether it is time to try.
+
+        Parameters:
+            extension: the agent.
+            mode: how.
+            held: the only call that is meant, if any: it is over, or not on hold any more.
+        """
         permitted = self._spying.possible(extension, mode, scan=False)
         if isinstance(permitted, Refusal):
             # Somebody who may not be heard any more is not waited for: the next decision says so.
@@ -308,7 +356,12 @@ class SpyCall:
         devices = None if self._resolve else self._live.devices_of(permitted.agent)
         if not isinstance(devices, AgentDevices) or not devices.endpoints:
             devices = await self._devices.devices_of(permitted.agent)
-        return any(self._waited_for(extension, mode, one) for one in devices.channels)
+        channels = devices.channels
+        if held is not None:
+            channels = tuple(one for one in channels if one.uniqueid == held.uniqueid)
+            if not channels:
+                return True
+        return any(self._waited_for(extension, mode, one) for one in channels)
 
     def _waited_for(self, extension: str, mode: Mode, channel: DeviceChannel) -> bool:
         return _audible(channel) and not isinstance(
@@ -430,6 +483,11 @@ class SpyCall:
         policy = self._policy()
         refusal = targets.possible(channel, mode, policy.barge) or policy.protected.refusal(channel)
         return refusal is None and not channel.on_hold
+
+
+def _unheard(mode: Mode) -> Mode:
+    """The mode for a call that the supervisor has not heard yet: a barge would surprise everybody on it."""
+    return Mode.LISTEN if mode is Mode.BARGE else mode
 
 
 def _audible(channel: DeviceChannel) -> bool:

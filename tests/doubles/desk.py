@@ -151,6 +151,17 @@ class Phone(FakeAsterisk):
 
     plan: deque[Callable[[], object]] | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.at_sound: dict[str, Callable[[], object]] = {}
+        """What happens while this sound file is played."""
+
+    def _play(self, sound: str) -> bool:
+        played = super()._play(sound)
+        if sound in self.at_sound:
+            self.at_sound[sound]()
+        return played
+
     def _key_of(self, escape_digits: str) -> int:
         if not self._keys or self._keys[0] != AT_ONCE:
             return 0
@@ -573,3 +584,11 @@ def started(desk: Desk, *keys: str) -> list[tuple[object, ...]]:
 def spoken(moment: Cue | Reason, extension: str = "1001") -> list[str]:
     """What the fake notes when a moment's default words are played."""
     return [f"digits:{extension}" if word == EXTENSION else word for word in DEFAULTS[moment]]
+
+
+def waited_for(extension: str = "1001") -> list[str]:
+    """What the fake notes when an agent is waited for: the digits one by one."""
+    words = DEFAULTS[Cue.WAITING_FOR]
+    return [
+        part for word in words for part in ([f"digits:{one}" for one in extension] if word == EXTENSION else [word])
+    ]

@@ -9,13 +9,13 @@ from agi_monitor.config.loading import parse
 from agi_monitor.config.sections import Config
 from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup
 from agi_monitor.errors import RenderError
-from agi_monitor.model import Agent, Barge, Cue, Follow, Mode, Orphans, RogueSpies, ScanOrder, Supervisor
+from agi_monitor.model import Agent, Barge, Cue, Follow, Mode, Orphans, Reason, RogueSpies, ScanOrder, Supervisor
 from agi_monitor.pins.costs import Cost
 from agi_monitor.pins.guard import PinPolicy
 from agi_monitor.pins.lock_outs import Limit, Limits
 from agi_monitor.pins.rules import PinRules
 from agi_monitor.rights.authorization import Effect, Rule
-from agi_monitor.supervision.policy import Notice
+from agi_monitor.supervision.policy import Notice, Waiting
 from agi_monitor.supervision.protected import Protected
 from tests.doubles.desk import PIN_HASH
 
@@ -210,3 +210,21 @@ def test_the_notice_of_the_site() -> None:
     """Its sounds are in the dialplan; without a notice there are none."""
     assert translation.site(parse(f"{TEXT}{LIVE}".encode(), "test.yaml")).notice == ("beep", "custom/heard")
     assert translation.site(parse(TEXT.encode(), "test.yaml")).notice == ()
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("{}", Waiting()),
+        ("{reasons: [no_call, on_hold], minutes: 2}", Waiting(frozenset({Reason.NO_CALL, Reason.ON_HOLD}), 120.0)),
+        ("{music: true}", Waiting(music="")),
+        ("{music: quiet}", Waiting(music="quiet")),
+        ("{music: false, beep: true}", Waiting(beep_seconds=20.0)),
+        ("{beep: 7}", Waiting(beep_seconds=7.0)),
+        ("{beep: false}", Waiting()),
+    ],
+)
+def test_how_supervisors_wait(section: str, expected: Waiting) -> None:
+    """What is not said is silence, and no waiting in place of a refusal."""
+    config = parse(f"{TEXT}waiting: {section}\n".encode(), "c.yaml")
+    assert translation.policy(config).waiting == expected

@@ -36,7 +36,12 @@ def test_a_prompt_that_keys_interrupt_is_one_file(cue: Cue) -> None:
 @pytest.mark.parametrize("moment", [*Cue, *Reason])
 def test_placeholders_stand_where_they_have_a_value(moment: Cue | Reason) -> None:
     """The choice and the number in the question, the extension in refusals and where a scan comes to an agent."""
-    known: dict[Cue | Reason, set[str]] = {Cue.CHOOSE_CALL: {CHOICE, NUMBER}, Cue.SCANNED: {EXTENSION}}
+    known: dict[Cue | Reason, set[str]] = {
+        Cue.CHOOSE_CALL: {CHOICE, NUMBER},
+        Cue.CHOOSE_HELD_CALL: {CHOICE, NUMBER},
+        Cue.SCANNED: {EXTENSION},
+        Cue.WAITING_FOR: {EXTENSION},
+    }
     allowed = {EXTENSION} if isinstance(moment, Reason) else known.get(moment, set())
     assert PLACEHOLDERS.intersection(DEFAULTS[moment]) <= allowed
 

@@ -18,6 +18,7 @@ from tests.doubles.desk import (
     refusals,
     spoken,
     started,
+    waited_for,
 )
 from tests.unit.supervision.live_story.calls import (
     NEXT,
@@ -43,7 +44,7 @@ def test_stays_with_the_agent(tmp_path: Path, mode: Mode, options: str) -> None:
     assert desk.spies[1] == f"{NEXT_UNIQUEID},{options}"
     assert started(desk, "grant", "spyee") == [(1, SPYEE), (2, NEXT)]
     assert ends(desk) == ["call_over", "supervisor_hung_up"]
-    assert desk.pbx.played == ["agent-pass", *spoken(Cue.CALL_OVER), *spoken(Cue.WAITING)]
+    assert desk.pbx.played == ["agent-pass", *spoken(Cue.CALL_OVER), *waited_for()]
 
 
 def test_the_star_key_ends_the_waiting(desk: Desk) -> None:

@@ -4,11 +4,12 @@
 
 PYTHON = .venv/bin/python
 
-.PHONY: help demo demo-phones test quick lint types format site images postgresql pythons fuzz benchmark clean
+.PHONY: sounds help demo demo-phones test quick lint types format site images postgresql pythons fuzz benchmark clean
 
 help:
 	@sed -n 's/^# //p' Makefile
 	@echo "make demo-phones  leaves the PBX up, for a softphone of your own (BIND=address)"
+	@echo "make sounds       speaks the own prompts in English, German and Spanish, into build/sounds"
 	@echo "make site         the documentation as pages, in build/site"
 	@echo "make quick        everything that needs no PBX"
 	@echo "make pythons      the tests that need no PBX on every Python from 3.12 on that Debian has (PYTHONS=3.14)"
@@ -38,6 +39,9 @@ types: .venv/ready
 format: .venv/ready
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
+
+sounds: .venv/ready
+	@$(PYTHON) -m contrib.lab.prompt_pack
 
 site: .venv/ready
 	@$(PYTHON) -m sphinx -q -W --keep-going -b html -d .cache/doctrees docs build/site

@@ -67,6 +67,17 @@ class ScanOrder(StrEnum):
     """Any of them."""
 
 
+class ModeMark(StrEnum):
+    """What a supervisor hears, alone, before another mode begins."""
+
+    NONE = "none"
+    """Nothing: the change takes no time."""
+    TONE = "tone"
+    """Beeps: one for listen, two for whisper, three for barge, four for a take-over."""
+    WORD = "word"
+    """The words of the mode's prompt, such as `mode_whisper`."""
+
+
 class Barge(StrEnum):
     """What carries a barge."""
 
@@ -178,6 +189,8 @@ class Cue(StrEnum):
     """The new PIN is in force from now on."""
     ASK_EXTENSION = "ask_extension"
     """Before the extension is keyed in. One sound file."""
+    ASK_REST = "ask_rest"
+    """In its place if the extension that was dialled is shorter than any: the rest is keyed in. One sound file."""
     CHOOSE_CALL = "choose_call"
     """Once for each of an agent's calls."""
     CHOOSE_HELD_CALL = "choose_held_call"
@@ -194,6 +207,18 @@ class Cue(StrEnum):
     """From time to time during a wait, with `waiting.beep`."""
     SCANNED = "scanned"
     """The scan reaches an agent, whose extension is said first."""
+    HELP = "help"
+    """After the key 0 during a spy: what the keys do."""
+    HELP_WAITING = "help_waiting"
+    """The same during a wait."""
+    MODE_LISTEN = "mode_listen"
+    """Before listen begins after another mode, with `spies.mode_mark`."""
+    MODE_WHISPER = "mode_whisper"
+    """Before whisper begins, with `spies.mode_mark`."""
+    MODE_BARGE = "mode_barge"
+    """Before barge begins, with `spies.mode_mark`."""
+    MODE_TAKE_OVER = "mode_take_over"
+    """Before a take-over, with `spies.mode_mark`."""
     GOODBYE = "goodbye"
     """Before hanging up."""
 
@@ -205,6 +230,7 @@ ONE_FILE = frozenset(
         Cue.ASK_NEW_PIN,
         Cue.ASK_NEW_PIN_AGAIN,
         Cue.ASK_EXTENSION,
+        Cue.ASK_REST,
         Cue.ASK_REASON,
     }
 )
@@ -236,11 +262,13 @@ class SpyRequest:
         mode: the mode of the feature code.
         extension: the agent's extension; None if the supervisor must be asked for it.
         scan: whether it asks for one call after the other, of all agents that may be heard.
+        number: of the scan, which says whose calls; empty for those of all.
     """
 
     mode: Mode
     extension: str | None
     scan: bool = False
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ AGENT_KEY = re.compile(r"(?!all\Z)[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
 """What a site calls an agent: the extension, or a name as long as one. Shorter than ``NAME``, because it stands where
 extensions stand."""
 
+SCAN_NUMBER = re.compile(r"[1-9][0-9]?")
+"""What is dialled for the scan of some agents or queues, after the code and a star."""
+
 FEATURE_CODE = re.compile(r"[0-9*#]{1,8}")
 """What is dialled before an extension."""
 

@@ -20,6 +20,8 @@ source_suffix = {".md": "markdown"}
 
 html_theme = "furo"
 html_title = f"agi-monitor {version}"
+html_static_path = ["_static"]
+html_css_files = ["print.css"]
 html_copy_source = False
 html_show_sphinx = False
 

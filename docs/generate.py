@@ -40,6 +40,7 @@ from agi_monitor.commands.later import Later  # noqa: E402
 from agi_monitor.config import people, sections, values  # noqa: E402
 from agi_monitor.doctor.checks import CHECKS, advisories  # noqa: E402
 from agi_monitor.server import metrics  # noqa: E402
+from agi_monitor.sounds import english  # noqa: E402
 from agi_monitor.storage import schema  # noqa: E402
 from agi_monitor.storage.schema import audit_chain as audit_chain_table  # noqa: E402
 from agi_monitor.storage.schema import audit_record  # noqa: E402
@@ -64,6 +65,9 @@ SPOKEN = {
     "vm-enter-num-to-call": "Please enter the number you wish to call.",
     "vm-press": "Press",
     "for": "for",
+    "digits/4": "four",
+    "to-listen-to-it": "to listen to it.",
+    "vm-star-cancel": "Press star to cancel.",
     "beep": "(a beep)",
     "vm-goodbye": "Goodbye.",
     "cannot-complete-as-dialed": "Your call cannot be completed as dialed.",
@@ -491,6 +495,7 @@ WORDS = {
             sections.StopSpies,
             sections.WaitedFor,
             model.Barge,
+            model.ModeMark,
             model.Direction,
             model.Flavour,
             model.Follow,
@@ -561,12 +566,19 @@ def heard(moment: str) -> str:
     return " ".join(SPOKEN[word] for word in prompts.DEFAULTS[moment])
 
 
+def of_the_pack(moment: str) -> str:
+    """What the own pack says, in English."""
+    spoken = {prompts.own(name): sentence for name, sentence in english.SENTENCES.items()}
+    return " ".join(spoken.get(word) or SPOKEN[word] for word in prompts.PACK[moment])
+
+
 def prompt_page() -> Iterator[str]:
     yield "# Prompts"
     yield NOTE
     yield (
         "This is what is played at each moment. A moment is a cue or a [refusal reason](refusal-reasons.md). All "
-        "defaults are in Asterisk's core sounds; the text is that of the English ones. "
+        "defaults are in Asterisk's core sounds; the text is that of the English ones. With "
+        "[`prompt_pack`](configuration.md#prompt_pack) the own pack is played in their place. "
         "[How to change them](../howto/change-the-prompts.md)."
     )
     yield (
@@ -587,6 +599,7 @@ def moment_entry(moment: str, text: str) -> Iterator[str]:
     yield f"### `{moment}`"
     yield text
     yield f"Default: {' '.join(f'`{word}`' for word in prompts.DEFAULTS[moment])}. {heard(moment)}"
+    yield f"In the own pack: {of_the_pack(moment)}"
 
 
 def log_page() -> Iterator[str]:

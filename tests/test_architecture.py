@@ -21,7 +21,7 @@ VOCABULARY = frozenset({"model", "errors", "limits", "names", "shown"})
 
 STOREYS: tuple[frozenset[str], ...] = (
     VOCABULARY,
-    frozenset({"files", "event_loop", "library_log"}),
+    frozenset({"files", "sounds", "event_loop", "library_log"}),
     frozenset({"rights", "pins", "live", "audit", "dialplan", "agi", "ami", "control"}),
     frozenset({"supervision", "install"}),
     frozenset({"config", "async_agi", "testing"}),
@@ -34,7 +34,7 @@ STOREYS: tuple[frozenset[str], ...] = (
 )
 """From the ground up. A room imports rooms of lower storeys only; two of one storey do not know each other."""
 
-PURE = frozenset({"rights", "pins", "live", "audit", "supervision", "config", "dialplan", *VOCABULARY})
+PURE = frozenset({"sounds", "rights", "pins", "live", "audit", "supervision", "config", "dialplan", *VOCABULARY})
 """Rooms of decisions and of text: they have no clock, no socket, no thread and no process of their own."""
 
 IMPURE = frozenset({"click", "os", "rich", "select", "signal", "socket", "sqlalchemy", "subprocess", "threading"}) | {

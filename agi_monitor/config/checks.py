@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from agi_monitor.config import yaml
 from agi_monitor.config.document import Problem
@@ -142,10 +142,21 @@ def _notice_can_be_given(config: Config) -> Iterator[Problem]:
         return
     if config.ami is None:
         yield ("notice",), "needs ami: without it the end of the notice is not known"
+    for name in _unknown(config, config.notice.agents):
+        yield ("notice", "agents"), f"{name} is neither an agent nor a group of agents"
+
+
+def _scans_find_somebody(config: Config) -> Iterator[Problem]:
+    for number, entry in config.scans.items():
+        if config.ami is None:
+            yield ("scans", number), "needs ami: without it the calls are not known"
+        for name in () if config.store.has_people else _unknown(config, entry.agents):
+            yield ("scans", number, "agents"), f"{name} is neither an agent nor a group of agents"
+
+
+def _unknown(config: Config, names: Iterable[str]) -> list[str]:
     known = {"all", *config.agents, *(group for entry in config.agents.values() for group in entry.groups)}
-    for name in config.notice.agents:
-        if name not in known:
-            yield ("notice", "agents"), f"{name} is neither an agent nor a group of agents"
+    return [name for name in names if name not in known]
 
 
 def _audit_is_kept(config: Config) -> Iterator[Problem]:
@@ -171,6 +182,7 @@ _CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _stop_can_end,
     _secret_is_no_default,
     _waits_sound_one_way,
+    _scans_find_somebody,
     _notice_can_be_given,
     _audit_is_kept,
 )

@@ -19,6 +19,7 @@ from agi_monitor.config.people import (
     Language,
     Name,
     People,
+    Queue,
     RuleEntry,
     SupervisorEntry,
     Tenant,
@@ -40,6 +41,7 @@ from agi_monitor.config.values import (
     PluginName,
     ReasonDigit,
     ReasonSlug,
+    ScanNumber,
     Secret,
     Sound,
     StoreUrl,
@@ -52,6 +54,7 @@ from agi_monitor.model import (
     Flavour,
     Follow,
     Mode,
+    ModeMark,
     Orphans,
     RogueSpies,
     ScanOrder,
@@ -114,6 +117,8 @@ class Pins(TopSection):
 
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Tries in one call."""
+    seconds: Annotated[float, Field(ge=1, le=30, allow_inf_nan=False)] = 8.0
+    """How long the server waits for the next digit of a PIN that does not end with `#`."""
     lock_after: Annotated[int, Field(ge=1, le=20)] = 3
     """Wrong PINs in a row, over all calls of a supervisor, before a lock-out."""
     lock_after_endpoint: Annotated[int, Field(ge=1, le=100)] = 5
@@ -344,6 +349,15 @@ class AMI(TopSection):
     """How often the picture is compared with a fresh list, and differences are counted."""
 
 
+class ScanEntry(Section):
+    """A scan of some calls. The key is the number that is dialled for it, after the code and `*`."""
+
+    agents: Annotated[tuple[Name, ...], Field(min_length=1)] = ("all",)
+    """Agent groups, extensions, or `all`."""
+    queues: tuple[Queue, ...] = ()
+    """Queues; if there are any, only the calls that came from one of them."""
+
+
 class Spies(TopSection):
     """How spies behave, and what happens to those without a grant."""
 
@@ -355,6 +369,8 @@ class Spies(TopSection):
     """Whom a supervisor stays with when the call that they hear ends. Needs `ami`; without it, it is `none`."""
     scan_order: ScanOrder = ScanOrder.LONGEST
     """Which call the scan takes next."""
+    mode_mark: ModeMark = ModeMark.NONE
+    """What a supervisor hears, alone, before another mode begins. It takes as long as it sounds, without the call."""
     rogue: RogueSpies = RogueSpies.ALARM
     """What happens to a spy without a grant."""
     rogue_exceptions: tuple[Endpoint, ...] = ()
@@ -468,6 +484,10 @@ class Config(Section):
     """How PINs are asked for."""
     prompts: Annotated[dict[str, Words], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """What is said instead of the default, by refusal reason or cue."""
+    prompt_pack: Annotated[bool, Restart.NOT_NEEDED] = False
+    """Whether the prompts of agi-monitor's own pack are played (English, German, Spanish) where `prompts` and
+    `languages` say nothing else. They must be installed on the PBX; a prompt that is not there is said in the default
+    words."""
     languages: Annotated[dict[Language, dict[str, Words]], Restart.NOT_NEEDED] = Field(default_factory=dict)
     """The same for one language."""
     dialplan: Dialplan = Dialplan()
@@ -487,6 +507,9 @@ class Config(Section):
     """The manager interface of the PBX: the live picture of its calls."""
     spies: Spies = Spies()
     """How spies behave, and what happens to those without a grant."""
+    scans: Annotated[dict[ScanNumber, ScanEntry], Restart.NOT_NEEDED] = Field(default_factory=dict)
+    """Scans of one group of agents or of one queue, by number: `*222*1` is the scan with the number 1. The dialplan
+    must be rendered again."""
     waiting: Waiting = Waiting()
     """How a supervisor waits for a call. `*` ends every wait."""
     notice: Notice | None = None

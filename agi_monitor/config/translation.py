@@ -19,7 +19,7 @@ from agi_monitor.pins.rules import PinRules
 from agi_monitor.rights import hours
 from agi_monitor.rights.authorization import ALL, Calls, Effect, Rule, Terms
 from agi_monitor.rights.hours import When
-from agi_monitor.supervision.policy import Notice, Policy, Waiting
+from agi_monitor.supervision.policy import Notice, Policy, ScanOf, Waiting
 from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
 
@@ -62,10 +62,14 @@ def policy(config: Config) -> Policy:
         agents={agent.extension: agent for agent in agents(config)},
         rules=rules(config),
         reasons={digit: entry.slug for digit, entry in config.reasons.items()},
-        prompts=Prompts(config.prompts, config.languages),
+        prompts=Prompts(config.prompts, config.languages, config.prompt_pack),
         barge=config.spies.barge,
         follow=config.spies.follow,
         scan_order=config.spies.scan_order,
+        scans={
+            number: ScanOf(frozenset(entry.agents), frozenset(entry.queues)) for number, entry in config.scans.items()
+        },
+        mode_mark=config.spies.mode_mark,
         protected=Protected(frozenset(config.protected.endpoints), config.protected.numbers),
         notice=None
         if config.notice is None
@@ -170,6 +174,7 @@ def pin_policy(config: Config) -> PinPolicy:
     pins = config.pins
     return PinPolicy(
         attempts=pins.attempts,
+        seconds=pins.seconds,
         limits=Limits(
             supervisor=Limit(pins.lock_after, pins.lock_seconds, pins.max_lock_seconds),
             endpoint=Limit(pins.lock_after_endpoint, pins.lock_seconds, pins.max_lock_seconds),
@@ -199,6 +204,7 @@ def site(config: Config) -> Site:
         agents=_dialled(agents(config)),
         groups=tuple(_permission_group(group, people.values(), rules(config)) for group in groups),
         codes=config.codes.by_mode(),
+        scans=tuple(sorted(config.scans, key=int)),
         fastagi_host=config.fastagi.dialplan_address,
         fastagi_port=config.fastagi.port,
         secret=config.fastagi.secret,

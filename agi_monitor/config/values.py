@@ -90,6 +90,7 @@ ReasonDigit = Annotated[str, matching(r"[1-9]", "must be a digit from 1 to 9, wh
 ReasonSlug = Annotated[
     str, matching(r"[a-z][a-z0-9_-]{0,19}", "must be small letters, digits, - and _, at most 20 of them")
 ]
+ScanNumber = Annotated[str, matching(names.SCAN_NUMBER, "must be a number from 1 to 99, which is dialled for it")]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
 Word = Annotated[

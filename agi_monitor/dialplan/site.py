@@ -160,6 +160,7 @@ class Site:
         agent_groups: the groups that agents are in.
         dialplan: whether the dialplan is rendered. Without it the site has written its own.
         allow_transfer: whether supervisors' phones may transfer calls, which may be the one they are listening to.
+        scans: the numbers of the scans of some calls.
 
     Raises:
         RenderError: one of them could break a line of the dialplan, or two of them collide.
@@ -181,6 +182,7 @@ class Site:
     agent_groups: tuple[str, ...] = ()
     dialplan: bool = True
     allow_transfer: bool = False
+    scans: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for group in self.agent_groups:

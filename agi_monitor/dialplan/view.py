@@ -31,12 +31,14 @@ class CodeView:
         mode: ``listen``, ``whisper`` or ``barge``.
         digits: what is dialled.
         scan: what is dialled for one call after the other.
+        scans: what is dialled for those scans that have a number.
         explanation: what the mode is, for people.
     """
 
     mode: str
     digits: Text
     scan: Text
+    scans: tuple[Text, ...]
     explanation: str
 
 
@@ -151,6 +153,8 @@ class View:
         mode_context: where the keys during a spy lead.
         codes: in the order listen, whisper, barge.
         lengths: the distinct lengths of the agents' extensions, shortest first.
+        dialled_lengths: every length from 1 to that of the longest extension: who dials too few digits is asked for
+            the rest.
         agents: in the order of their extensions.
         groups: in the order of the configuration.
         fastagi_host: an IP address.
@@ -174,6 +178,7 @@ class View:
     mode_context: Text
     codes: tuple[CodeView, ...]
     lengths: tuple[int, ...]
+    dialled_lengths: tuple[int, ...]
     agents: Sequence[AgentView]
     groups: tuple[GroupView, ...]
     fastagi_host: Text
@@ -199,6 +204,7 @@ def view(site: Site) -> View:
             mode.value,
             Text(site.codes[mode], f"the feature code for {mode}"),
             Text(site.codes[mode] + SCAN, f"the feature code for {mode}"),
+            tuple(Text(site.codes[mode] + SCAN + number, f"the scan {number}") for number in site.scans),
             EXPLANATIONS[mode],
         )
         for mode in Mode
@@ -211,6 +217,7 @@ def view(site: Site) -> View:
         mode_context=Text(f"{site.context}-mode", "the context"),
         codes=tuple(codes.values()),
         lengths=tuple(sorted({len(agent.extension) for agent in site.agents})),
+        dialled_lengths=tuple(range(1, 1 + max((len(agent.extension) for agent in site.agents), default=0))),
         agents=AgentViews(site.agents),
         groups=tuple(
             GroupView(

@@ -59,6 +59,7 @@ class PinPolicy:
         rules: what a new PIN must be.
         max_age: seconds after which a PIN must be changed; None for never.
         costs: of the records of all supervisors; each check takes the work of all of them.
+        seconds: of silence after which what was keyed in counts as the PIN; ``#`` ends it at once.
     """
 
     attempts: int
@@ -67,6 +68,7 @@ class PinPolicy:
     rules: PinRules = field(default_factory=PinRules)
     max_age: float | None = None
     costs: frozenset[Cost] = frozenset()
+    seconds: float = 8.0
 
     def due(self, record: PinRecord, now: float) -> PinDue | None:
         """Return why a PIN has to be changed, or None. One of an unknown age counts as too old."""

@@ -15,7 +15,7 @@ EXIT_CONTEXT_VARIABLE = "SPY_EXIT_CONTEXT"
 """Where option ``X`` looks for the key that was pressed (app_chanspy.c)."""
 
 EXIT_CONTEXT = "agi-monitor-mode"
-"""The generated context with the extensions 4, 5, 6 and ``*``."""
+"""The generated context with an extension for each of these keys. Others are ChanSpy's own: ``#`` is the volume."""
 
 NO_KEY = "s"
 """The extension that stands for no key; never one that can be pressed."""
@@ -25,6 +25,12 @@ MODE_KEYS = {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE, "7": Mode.TAK
 
 LEAVE_KEY = "*"
 """Leaves this agent and asks for the next one."""
+
+BACK_KEY = "8"
+"""Leaves this agent for the one who was heard before."""
+
+HELP_KEY = "0"
+"""Tells what the keys do."""
 
 END_KEY = "D"
 """Pressed by the server in the supervisor's place when a spy has to end, or to begin anew. Most phones do not have

@@ -8,7 +8,11 @@ from agi_monitor import names
 from agi_monitor.model import Mode, Reason, Refusal, SpyRequest
 
 SCAN = "*"
-"""What is dialled behind a code in the place of an extension, for one call after the other."""
+"""What is dialled behind a code in the place of an extension, for one call after the other. The number of a scan may
+follow it."""
+
+END = "#"
+"""What many hands press at the end of every number: it may follow anything."""
 
 
 def parse(dialled: str, codes: Mapping[Mode, str]) -> SpyRequest | Refusal:
@@ -21,11 +25,12 @@ def parse(dialled: str, codes: Mapping[Mode, str]) -> SpyRequest | Refusal:
     for mode, code in codes.items():
         if not dialled.startswith(code):
             continue
-        rest = dialled.removeprefix(code)
+        rest = dialled.removeprefix(code).removesuffix(END)
         if not rest:
             return SpyRequest(mode, None)
-        if rest == SCAN:
-            return SpyRequest(mode, None, scan=True)
+        number = rest.removeprefix(SCAN)
+        if number != rest and (not number or names.SCAN_NUMBER.fullmatch(number)):
+            return SpyRequest(mode, None, scan=True, number=number)
         if names.EXTENSION.fullmatch(rest):
             return SpyRequest(mode, rest)
     return Refusal(Reason.CODE_UNKNOWN)

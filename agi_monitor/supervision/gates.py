@@ -5,9 +5,9 @@
       look at the call <---------------------- WAITED --------------------------+
             |                                                                   |
             v                                                                   |
-    decide -> why? -> plug-ins -> marked? -> is the agent told? -> decide, take the place
-                 |         |          |               |                |
-                 +---------+----------+---------------+----------------+---> Refusal
+    decide -> why? -> plug-ins -> marked? -> is the agent told? -> which mode? -> decide, take the place
+                 |         |          |               |                                |
+                 +---------+----------+---------------+--------------------------------+---> Refusal
 
 A question on the phone, a plug-in and a notice take seconds. In that time a right may be taken away, the call may
 end, and another customer may be on the agent's channel. So no decision outlives a wait: after it the call is looked
@@ -34,7 +34,7 @@ from typing import Protocol
 
 from agi_monitor.live import targets
 from agi_monitor.live.targets import DeviceChannel, DeviceLookup
-from agi_monitor.model import Cue, Mode, Reason, Refusal
+from agi_monitor.model import Cue, Mode, ModeMark, Reason, Refusal
 from agi_monitor.names import Uniqueid
 from agi_monitor.supervision import chanspy, protected
 from agi_monitor.supervision.deciding import Decided, Deciding, Spyee
@@ -196,6 +196,38 @@ class NoticeGate:
         return given
 
 
+class ModeMarkGate:
+    """Does the supervisor know which mode begins? For one grant.
+
+    It is played on the supervisor's own channel while nothing is heard there and nobody hears it: no spy is on.
+
+    Parameters:
+        line: the supervisor's.
+        marked: the mode that the supervisor knows of.
+    """
+
+    def __init__(self, line: SupervisorLine, marked: Mode) -> None:
+        self._line = line
+        self.marked = marked
+
+    async def ask(self, spyee: Spyee, mode: Mode, permitted: Permitted) -> Passage | Refusal:
+        """Tell the supervisor which mode begins, where that is wanted and it is another one than before."""
+        how = self._line.policy().mode_mark
+        if how is ModeMark.NONE or mode is self.marked:
+            return Passage.PASSED
+        self.marked = mode
+        await self._line.say(MODE_CUES[mode], default_words=how is ModeMark.TONE)
+        return Passage.WAITED
+
+
+MODE_CUES = {
+    Mode.LISTEN: Cue.MODE_LISTEN,
+    Mode.WHISPER: Cue.MODE_WHISPER,
+    Mode.BARGE: Cue.MODE_BARGE,
+    Mode.TAKE_OVER: Cue.MODE_TAKE_OVER,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """All gates are passed, and the place is taken.
@@ -226,6 +258,8 @@ class Gates:
         self._reason = ReasonGate(line, deciding)
         self.mark = MarkGate(line.caller)
         self.notice = NoticeGate(line, watch)
+        self.marked = Mode.LISTEN
+        """The mode that the supervisor knows of: without a mark it is listen."""
 
     async def admit(self, spyee: Spyee, mode: Mode) -> Admitted | Refusal:
         """Lead a supervisor through all gates, to a place among those who hear the call.
@@ -234,12 +268,14 @@ class Gates:
             spyee: whom, as the call has just been looked at.
             mode: how.
         """
-        gates = (PluginGate(self._line, self._deciding), self.mark, self.notice)
+        mode_mark = ModeMarkGate(self._line, self.marked)
+        gates = (PluginGate(self._line, self._deciding), self.mark, self.notice, mode_mark)
         while True:
             answer = await self._ask(gates, spyee, mode)
             if isinstance(answer, Refusal):
                 return answer
             if answer is Passage.PASSED:
+                self.marked = mode
                 return self._take_place(spyee, mode)
             # What was said while something was waited for was about who was on the call then.
             looked = await self.look(spyee, mode, spyee.channel.peers)

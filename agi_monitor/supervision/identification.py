@@ -11,7 +11,7 @@ from agi_monitor.pins.guard import Attempt, Claim, PinGuard
 from agi_monitor.pins.records import PinRecord
 from agi_monitor.pins.rules import MAX_DIGITS
 from agi_monitor.supervision.line import SupervisorLine
-from agi_monitor.supervision.pin_change import PIN_SECONDS, change_pin
+from agi_monitor.supervision.pin_change import change_pin
 
 
 async def identify(line: SupervisorLine, pins: PinGuard) -> Refusal | None:
@@ -42,7 +42,7 @@ async def _prove(line: SupervisorLine, pins: PinGuard, claim: Claim) -> Refusal 
         if await pins.locked(claim):
             return Refusal(Reason.PIN_LOCKED)
         line.log.info("pin_prompted", attempt=number)
-        digits = await line.ask(prompt, PIN_SECONDS, MAX_DIGITS)
+        digits = await line.ask(prompt, pins.policy.seconds, MAX_DIGITS)
         outcome = await _try(line, pins, claim, digits) if digits else None
         if isinstance(outcome, PinRecord):
             return await _accept(line, pins, claim, outcome, digits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from agi_monitor.model import Cue, Mode, Reason, Refusal, Supervisor
 from agi_monitor.names import endpoint_of
 from agi_monitor.supervision.hooks import Hooks
 from agi_monitor.supervision.policy import Policy
-from agi_monitor.supervision.prompts import EXTENSION, PLACEHOLDERS
+from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION, PLACEHOLDERS, is_own, own
 
 log = structlog.get_logger()
 
@@ -177,6 +177,8 @@ class SupervisorLine:
         moment: Cue | Reason,
         values: Mapping[str, str] | None = None,
         unless: Callable[[], Awaitable[bool]] | None = None,
+        *,
+        default_words: bool = False,
     ) -> None:
         """Play what is to be said, up to the first key: it counts for what comes next. Missing files are skipped.
 
@@ -184,36 +186,40 @@ class SupervisorLine:
             moment: when.
             values: what the placeholders stand for.
             unless: asked before each word; the rest is left out once it says so.
+            default_words: whether it is said in the default words, whatever the site has.
         """
         if any((values or {}).values()):
             # An extension or a number is for the ears of the supervisor alone.
             await self.confirm()
-        for word, is_digits in self._spoken(moment, values or {}, one_by_one=unless is not None):
+        words = DEFAULTS[moment] if default_words else self._words(moment)
+        for word, is_digits in _spoken(words, values or {}, one_by_one=unless is not None):
             if unless is not None and await unless():
                 return
             if is_digits:
-                pressed = await self.caller.say_digits(word, KEYS)
+                pressed = await self._say_digits(word, in_own_voice=is_own(words[0]))
             else:
                 playback = await self.caller.stream_file(word, KEYS)
                 pressed = playback.digit
                 if not playback.found:
                     self.log.warning("prompt_missing", file=word, language=self._language)
+                    if is_own(word):
+                        # A sentence is said as a whole in the one voice or in the other.
+                        await self.say(moment, values, unless, default_words=True)
+                        return
             if pressed:
                 await self.confirm()
                 self._keyed += pressed
                 return
 
-    def _spoken(
-        self, moment: Cue | Reason, values: Mapping[str, str], *, one_by_one: bool
-    ) -> Iterator[tuple[str, bool]]:
-        """Yield sound files and digits, and whether it is digits."""
-        for word in self._words(moment):
-            if word not in PLACEHOLDERS:
-                yield word, False
-                continue
-            digits = values.get(word, "")
-            for part in digits if one_by_one else filter(None, (digits,)):
-                yield part, True
+    async def _say_digits(self, digits: str, *, in_own_voice: bool) -> str:
+        """Say digits; returns the key that ended them."""
+        for position, digit in enumerate(digits if in_own_voice else ""):
+            playback = await self.caller.stream_file(own(f"digit-{digit}"), KEYS)
+            if not playback.found:
+                return await self.caller.say_digits(digits[position:], KEYS)
+            if playback.digit:
+                return playback.digit
+        return "" if in_own_voice else await self.caller.say_digits(digits, KEYS)
 
     def take_key(self) -> str:
         """Return the first key that was pressed while something was said and is not taken yet, or an empty text."""
@@ -229,28 +235,38 @@ class SupervisorLine:
         return pressed
 
     async def ask(self, moment: Cue, seconds: float, most: int) -> str:
-        """Play a prompt that keys may interrupt, and return what is keyed in.
+        """Play a prompt of one file that keys may interrupt, and return what is keyed in, without stars before it.
 
         Digits that were pressed while something else was said come first, and spare the prompt; a ``*`` or ``#`` did
         no more than to end it.
         """
         typed = "".join(filter(str.isdigit, self._keyed))[:most]
         self._keyed = ""
-        if len(typed) == most:
-            return typed
-        (file,) = self._words(moment)
+        file: str | None = None if typed else self._words(moment)[0]
+        while len(typed) < most:
+            asked = most - len(typed)
+            keyed = await self._keyed_in(moment, file, seconds, asked)
+            # What somebody keys in at another phone is worth nothing here, a PIN least of all.
+            await self.confirm()
+            # Hands that know the star as the key to leave press it once more before the next extension.
+            digits = keyed if typed else keyed.lstrip("*")
+            typed += digits
+            if len(digits) == len(keyed) or len(keyed) < asked:
+                break
+            # The stars took the places of digits that are still to come.
+            file = None
+        return typed
+
+    async def _keyed_in(self, moment: Cue, file: str | None, seconds: float, most: int) -> str:
+        default = DEFAULTS[moment] if file is not None and is_own(file) else ()
         # GET DATA does not wait for keys when its file is missing, but answers -1 at once.
-        for sound in ("",) if typed else (file, "beep", ""):
+        for sound in ("",) if file is None else (file, *default, "beep", ""):
             try:
-                keyed = await self.caller.get_data(sound, timeout=seconds, max_digits=most - len(typed))
+                return (await self.caller.get_data(sound, timeout=seconds, max_digits=most)).digits
             except CommandFailed:
                 if not sound:
                     raise
                 self.log.warning("prompt_missing", file=sound, language=self._language)
-            else:
-                # What somebody keys in at another phone is worth nothing here, a PIN least of all.
-                await self.confirm()
-                return typed + keyed.digits
         raise AssertionError("there is always a last sound, which answers or raises")
 
     def _words(self, moment: Cue | Reason) -> tuple[str, ...]:
@@ -309,3 +325,14 @@ class SupervisorLine:
             "spyer_uniqueid": self.dialled.uniqueid,
             "supervisor": supervisor.id if supervisor else None,
         }
+
+
+def _spoken(words: Iterable[str], values: Mapping[str, str], *, one_by_one: bool) -> Iterator[tuple[str, bool]]:
+    """Yield sound files and digits, and whether it is digits."""
+    for word in words:
+        if word not in PLACEHOLDERS:
+            yield word, False
+            continue
+        digits = values.get(word, "")
+        for part in digits if one_by_one else filter(None, (digits,)):
+            yield part, True

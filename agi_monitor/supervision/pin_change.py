@@ -9,9 +9,6 @@ from agi_monitor.pins.records import PinRecord
 from agi_monitor.pins.rules import MAX_DIGITS, Weakness, numbers_of
 from agi_monitor.supervision.line import SupervisorLine
 
-PIN_SECONDS = 8.0
-"""Silence after which what was keyed in counts as the PIN; ``#`` ends it at once."""
-
 
 async def change_pin(
     line: SupervisorLine, pins: PinGuard, claim: Claim, old: PinRecord, digits: str, why: PinDue
@@ -58,12 +55,12 @@ async def _choose(line: SupervisorLine, pins: PinGuard, claim: Claim, old: str) 
     """Ask until a new PIN was keyed in twice; empty when that did not come about."""
     own = numbers_of(claim.supervisor.endpoints if claim.supervisor else ())
     for _ in range(pins.policy.attempts):
-        new = await line.ask(Cue.ASK_NEW_PIN, PIN_SECONDS, MAX_DIGITS)
+        new = await line.ask(Cue.ASK_NEW_PIN, pins.policy.seconds, MAX_DIGITS)
         problem = Weakness.OLD_ONE if new == old else pins.policy.rules.problem(new, own)
         if problem is not None:
             line.log.info("pin_weak", why=problem)
             await line.say(Cue.PIN_WEAK)
-        elif await line.ask(Cue.ASK_NEW_PIN_AGAIN, PIN_SECONDS, MAX_DIGITS) == new:
+        elif await line.ask(Cue.ASK_NEW_PIN_AGAIN, pins.policy.seconds, MAX_DIGITS) == new:
             return new
         else:
             await line.say(Cue.PIN_NOT_SAME)

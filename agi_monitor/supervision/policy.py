@@ -11,6 +11,7 @@ from agi_monitor.model import (
     Barge,
     Follow,
     Mode,
+    ModeMark,
     Orphans,
     Reason,
     Refusal,
@@ -68,6 +69,23 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanOf:
+    """Whose calls a scan with a number comes to.
+
+    Parameters:
+        agents: agent groups, extensions, or ``all``.
+        queues: if there are any, only the calls that came from one of them.
+    """
+
+    agents: frozenset[str]
+    queues: frozenset[str] = frozenset()
+
+    def names(self, agent: Agent) -> bool:
+        """Say whether the scan comes to this agent."""
+        return not self.agents.isdisjoint({ALL, agent.extension, *agent.groups})
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Who may do what, as the configuration says at this moment.
 
@@ -84,6 +102,8 @@ class Policy:
         protected: calls that nobody may hear.
         notice: which agents are told; None for nobody.
         waiting: how a supervisor waits for a call.
+        scans: whose calls a scan comes to, by its number.
+        mode_mark: what a supervisor hears before another mode begins.
         hint_context: where the hints of the agents' extensions are.
         rogue: what happens to a spy that nobody granted.
         orphans: what happens to a spy of ours whose server died.
@@ -102,6 +122,8 @@ class Policy:
     protected: Protected = field(default_factory=Protected)
     notice: Notice | None = None
     waiting: Waiting = Waiting()
+    scans: Mapping[str, ScanOf] = field(default_factory=dict)
+    mode_mark: ModeMark = ModeMark.NONE
     hint_context: str = "default"
     rogue: RogueSpies = RogueSpies.ALARM
     orphans: Orphans = Orphans.ADOPT
@@ -169,6 +191,11 @@ class Policy:
         """Return how many digits the longest extension has that can be dialled on this supervisor's phone."""
         own = (agent for agent in self.agents.values() if self.shares_tenant(endpoint, agent))
         return max((len(agent.digits) for agent in own), default=1)
+
+    def shortest_extension(self, endpoint: str) -> int:
+        """Return how many digits the shortest extension has that can be dialled on this supervisor's phone."""
+        own = (agent for agent in self.agents.values() if self.shares_tenant(endpoint, agent))
+        return min((len(agent.digits) for agent in own), default=1)
 
     # ---- what is allowed -------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What is played, and when. Every word is from Asterisk's core sounds; a site may say it otherwise."""
+"""What is played, and when: Asterisk's core sounds, the own pack over them, and the site's words over both."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     Cue.PIN_WEAK: ("vm-invalid-password",),
     Cue.PIN_CHANGED: ("vm-passchanged",),
     Cue.ASK_EXTENSION: ("vm-enter-num-to-call",),
+    Cue.ASK_REST: ("vm-enter-num-to-call",),
     Cue.CHOOSE_CALL: ("vm-press", CHOICE, "for", NUMBER),
     Cue.CHOOSE_HELD_CALL: ("vm-press", CHOICE, "for", NUMBER, "one-moment-please"),
     Cue.ASK_REASON: ("vm-press",),
@@ -35,6 +36,12 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     Cue.WAITING_FOR: ("one-moment-please", "extension", EXTENSION),
     Cue.STILL_WAITING: ("beep",),
     Cue.SCANNED: ("extension", EXTENSION),
+    Cue.HELP: ("vm-press", "digits/4", "to-listen-to-it", "vm-star-cancel"),
+    Cue.HELP_WAITING: ("vm-star-cancel",),
+    Cue.MODE_LISTEN: ("beep",),
+    Cue.MODE_WHISPER: ("beep",) * 2,
+    Cue.MODE_BARGE: ("beep",) * 3,
+    Cue.MODE_TAKE_OVER: ("beep",) * 4,
     Cue.GOODBYE: ("vm-goodbye",),
     Reason.CODE_UNKNOWN: ("cannot-complete-as-dialed",),
     Reason.ENDPOINT_UNKNOWN: ("vm-invalidpassword",),
@@ -68,6 +75,48 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
 """Two pairs sound the same on purpose: a phone of nobody like a wrong PIN, an unknown agent like a forbidden one."""
 
 
+PACK_FOLDER = "agi-monitor"
+"""Where Asterisk finds the own pack, in the folder of each language."""
+
+
+def own(name: str) -> str:
+    """Return the sound file of a prompt of the own pack."""
+    return f"{PACK_FOLDER}/{name}"
+
+
+def is_own(word: str) -> bool:
+    """Say whether a word is a sound file of the own pack, which may not be installed."""
+    return word.startswith(f"{PACK_FOLDER}/")
+
+
+def _of_agent(name: str) -> tuple[str, ...]:
+    return (own("agent"), EXTENSION, own(name))
+
+
+_CHOOSE = (own("press"), CHOICE, own("for-the-call-with"), NUMBER)
+
+PACK: Mapping[str, tuple[str, ...]] = {
+    **{moment: (own(moment.replace("_", "-")),) for moment in (*Cue, *Reason)},
+    Cue.CHOOSE_CALL: _CHOOSE,
+    Cue.CHOOSE_HELD_CALL: (*_CHOOSE, own("which-is-on-hold")),
+    Cue.WAITING_FOR: (own("waiting-for"), EXTENSION),
+    Cue.STILL_WAITING: DEFAULTS[Cue.STILL_WAITING],
+    Cue.SCANNED: (own("agent"), EXTENSION),
+    Reason.ENDPOINT_UNKNOWN: (own("pin-wrong"),),
+    Reason.AGENT_UNKNOWN: (own("mode-denied"),),
+    Reason.NO_CALL: _of_agent("no-call"),
+    Reason.RINGING: _of_agent("ringing"),
+    Reason.ON_HOLD: _of_agent("on-hold"),
+    Reason.UNAVAILABLE: _of_agent("unavailable"),
+    Reason.TARGET_GONE: _of_agent("target-gone"),
+    Reason.PLUGIN_FAILED: (own("failed"),),
+    Reason.AUDIT_UNAVAILABLE: (own("failed"),),
+    Reason.STATE_UNAVAILABLE: (own("failed"),),
+    Reason.PBX_ERROR: (own("failed"),),
+}
+"""The words of the own pack. What sounds the same above sounds the same here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompts:
     """The site's words over the defaults.
@@ -75,10 +124,12 @@ class Prompts:
     Parameters:
         site: for every language.
         languages: language -> what is said otherwise in it.
+        pack: whether the own pack is played where the site has no words.
     """
 
     site: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     languages: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    pack: bool = False
 
     def words(self, moment: Cue | Reason, language: str) -> tuple[str, ...]:
         """Return the sound files and placeholders for a moment.
@@ -90,4 +141,4 @@ class Prompts:
         for table in (self.languages.get(language), self.languages.get(language.partition("_")[0]), self.site):
             if table is not None and moment in table:
                 return table[moment]
-        return DEFAULTS[moment]
+        return PACK[moment] if self.pack else DEFAULTS[moment]

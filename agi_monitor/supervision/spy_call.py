@@ -18,11 +18,13 @@ from functools import partial
 from agi_monitor.audit.facts import End, RequestAbandoned
 from agi_monitor.errors import CallEnded, CommandFailed
 from agi_monitor.live import targets
+from agi_monitor.live.calls import Origin
 from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import AgentDevices, DeviceChannel, DeviceLookup
 from agi_monitor.model import Cue, Follow, Mode, Reason, Refusal, SpyRequest
 from agi_monitor.names import unusable_characters
 from agi_monitor.pins.guard import PinGuard
+from agi_monitor.rights.authorization import ALL
 from agi_monitor.supervision import chanspy, feature_code, scan
 from agi_monitor.supervision.deciding import Spyee
 from agi_monitor.supervision.grant_watch import NO_MANAGER, ManagerInterface
@@ -31,7 +33,8 @@ from agi_monitor.supervision.hooks import ResolvedDevices
 from agi_monitor.supervision.identification import identify
 from agi_monitor.supervision.line import HandedOver, SupervisorLine
 from agi_monitor.supervision.owners import agents_at
-from agi_monitor.supervision.prompts import CHOICE, EXTENSION, NUMBER
+from agi_monitor.supervision.policy import ScanOf
+from agi_monitor.supervision.prompts import CHOICE, NUMBER
 from agi_monitor.supervision.spying import Spying
 from agi_monitor.supervision.waiting import Waited, wait
 
@@ -157,7 +160,7 @@ class SpyCall:
         if refusal is not None:
             await self._line.refuse(refusal, request.mode, request.extension)
         elif request.scan:
-            await self._scan(request.mode)
+            await self._scan(request.mode, request.number)
         else:
             await self._one_after_another(request)
 
@@ -165,7 +168,10 @@ class SpyCall:
 
     async def _one_after_another(self, request: SpyRequest) -> None:
         extension, misses = request.extension, 0
+        heard: list[str] = []
         while misses < MAX_MISSES:
+            if extension is not None and len(extension) < self._policy().shortest_extension(self._line.endpoint):
+                extension = await self._ask_rest(extension)
             if extension is None:
                 extension = await self._ask_extension()
                 if not extension:
@@ -181,12 +187,22 @@ class SpyCall:
             if isinstance(outcome, Refusal) and outcome.reason in _ENDS_THE_CALL:
                 return
             misses = misses + 1 if isinstance(outcome, Refusal) else 0
-            extension = None
+            went_back = outcome is End.SUPERVISOR_LEFT and self._spying.went_back
+            extension = _before(heard, extension, went_back=went_back)
 
     async def _ask_extension(self) -> str:
         longest = self._policy().longest_extension(self._line.endpoint)
         self._line.log.info("extension_prompted")
         return await self._line.ask(Cue.ASK_EXTENSION, EXTENSION_SECONDS, longest)
+
+    async def _ask_rest(self, begun: str) -> str:
+        """Ask for the digits that are missing. Whoever keys in the whole extension instead means that one."""
+        longest = self._policy().longest_extension(self._line.endpoint)
+        self._line.log.info("extension_prompted")
+        keyed = await self._line.ask(Cue.ASK_REST, EXTENSION_SECONDS, longest)
+        whole = begun + keyed
+        known = self._policy().agent_for(self._line.endpoint, whole)
+        return keyed if known is None and self._policy().agent_for(self._line.endpoint, keyed) is not None else whole
 
     async def _spy_on(self, extension: str, mode: Mode, customer: str = "", *, scan: bool = False) -> End | Refusal:
         """Hear an agent until it is over.
@@ -409,44 +425,68 @@ class SpyCall:
 
     # ---- one call after the other ----------------------------------------------------------------------
 
-    async def _scan(self, mode: Mode) -> None:
-        """Hear the calls of all agents that may be heard; nobody twice in a round."""
+    async def _scan(self, mode: Mode, number: str) -> None:
+        """Hear the calls of all agents that may be heard; nobody twice in a round.
+
+        Parameters:
+            mode: how.
+            number: of the scan, which says whose calls; empty for those of all.
+        """
+        if number and number not in self._policy().scans:
+            await self._line.refuse(Refusal(Reason.CODE_UNKNOWN, f"there is no scan {number}"), mode)
+            return
+        order: list[str] = []
+        again: str | None = None
         heard: set[str] = set()
         refused: set[str] = set()  # calls, by the agent's channel: what was refused once is not tried all the time
         while len(refused) < MAX_REFUSED:
-            call = self._next(heard, refused, mode)
+            call = self._next(heard, refused, mode, number)
             if isinstance(call, Refusal):
                 await self._line.refuse(call, mode)
                 return
-            if call is None:
-                if not heard and not await self._wait(partial(self._has_next, refused, mode)):
+            if again is not None:
+                extension, uniqueid = again, ""
+            elif call is not None:
+                extension, uniqueid = call.extension, call.uniqueid
+            else:
+                if not heard and not await self._wait(partial(self._has_next, refused, mode, number)):
                     return
                 heard.clear()
                 continue
-            heard.add(call.extension)
-            self._line.log.info("scanned", extension=call.extension)
-            await self._line.say(Cue.SCANNED, {EXTENSION: self._policy().spoken_digits(call.extension)})
+            heard.add(extension)
+            self._line.log.info("scanned", extension=extension)
+            await self._line.say(Cue.SCANNED, self._line.named(extension))
             pressed = self._line.take_key()
             if pressed == chanspy.LEAVE_KEY:
+                again = None
                 continue
-            outcome = await self._spy_on(call.extension, chanspy.MODE_KEYS.get(pressed, mode), scan=True)
+            if pressed == chanspy.BACK_KEY:
+                again = _before(order, extension, went_back=True)
+                continue
+            outcome = await self._spy_on(extension, chanspy.MODE_KEYS.get(pressed, mode), scan=True)
             if isinstance(outcome, Refusal) and outcome.reason in _ENDS_THE_CALL:
                 return
+            went_back = outcome is End.SUPERVISOR_LEFT and self._spying.went_back
+            again = _before(order, extension, went_back=went_back)
             if isinstance(outcome, Refusal) or outcome is End.PBX_ENDED:
-                refused.add(call.uniqueid)
+                refused.add(uniqueid)
 
-    async def _has_next(self, refused: set[str], mode: Mode) -> bool:
-        return self._next(set(), refused, mode) is not None
+    async def _has_next(self, refused: set[str], mode: Mode, number: str) -> bool:
+        return self._next(set(), refused, mode, number) is not None
 
-    def _next(self, heard: set[str], refused: set[str], mode: Mode) -> scan.AgentCall | Refusal | None:
+    def _next(self, heard: set[str], refused: set[str], mode: Mode, number: str) -> scan.AgentCall | Refusal | None:
         endpoints = self._live.endpoints()
         if isinstance(endpoints, Stale):
             return Refusal(Reason.STALE, endpoints or "there is no manager interface")
+        of = self._policy().scans.get(number) if number else ALL_CALLS
+        if of is None:
+            return Refusal(Reason.CODE_UNKNOWN, f"there is no scan {number}")
         # Those who have a channel, and not all agents: a scan that waits looks twice a second.
         agents = {
             agent.extension: agent
             for endpoint in endpoints
             for agent in agents_at(self._policy(), self._live, endpoint)
+            if of.names(agent)
         }
         calls = []
         for extension in (extension for extension in agents if extension not in heard):
@@ -461,13 +501,19 @@ class SpyCall:
             found = targets.candidates(devices, permitted.supervisor.endpoints)
             if not isinstance(found, Refusal):
                 found = self._may_be_heard(extension, mode, found, scan=True)
-            if isinstance(found, Refusal) or found[0].uniqueid in refused:
+            if isinstance(found, Refusal) or found[0].uniqueid in refused or not self._is_of(of, found[0]):
                 continue
             if self._can_be_heard(found[0], mode):
                 calls.append(scan.AgentCall(extension, found[0].uniqueid))
         if not calls and not self._may_scan(mode):
             return Refusal(Reason.MODE_DENIED, "no rule allows it on any agent")
         return scan.next_call(calls, self._policy().scan_order, self._choice)
+
+    def _is_of(self, of: ScanOf, channel: DeviceChannel) -> bool:
+        if not of.queues:
+            return True
+        origin = self._live.origin_of(channel.uniqueid)
+        return isinstance(origin, Origin) and origin.queue in of.queues
 
     def _may_scan(self, mode: Mode) -> bool:
         """Say whether there is any agent whom the scan may come to."""
@@ -483,6 +529,24 @@ class SpyCall:
         policy = self._policy()
         refusal = targets.possible(channel, mode, policy.barge) or policy.protected.refusal(channel)
         return refusal is None and not channel.on_hold
+
+
+def _before(order: list[str], extension: str, *, went_back: bool) -> str | None:
+    """Return whom to go back to, or None where that is not wanted.
+
+    Parameters:
+        order: the agents who were heard before this one, which it is kept in.
+        extension: this one. It is the one to go back to where there was none before.
+        went_back: whether the supervisor wants to go back.
+    """
+    if not went_back:
+        order.append(extension)
+        return None
+    return order.pop() if order else extension
+
+
+ALL_CALLS = ScanOf(frozenset({ALL}))
+"""What a scan without a number comes to."""
 
 
 def _unheard(mode: Mode) -> Mode:

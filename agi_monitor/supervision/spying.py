@@ -85,6 +85,8 @@ class Spying:
         """Whether an application that gives sound runs at this moment."""
         self._over_at: float | None = None
         """When the application that gave sound last was over; None where the last grant came to none."""
+        self.went_back = False
+        """Whether the supervisor left the agent who was heard last for the one before."""
         self.took_over = False
         """Whether the call that was heard last was taken over."""
         self.grant: Grant | None = None
@@ -114,6 +116,7 @@ class Spying:
             scan: whether the scan came to them.
         """
         self._gates.notice.told, self._deciding.scan = False, scan
+        self._gates.marked, self.went_back = Mode.LISTEN, False
         try:
             return await self._through_all_modes(spyee, mode)
         finally:
@@ -126,9 +129,18 @@ class Spying:
         await self._caller.set_variable(chanspy.EXIT_CONTEXT_VARIABLE, chanspy.EXIT_CONTEXT)
         while True:
             grant, spyee = granted
-            step = await self._execute(grant, spyee)
+            pressed = self._line.take_key()
+            if pressed in _SPY_KEYS:
+                # While the supervisor was told which mode begins. Nothing is on record of it, nobody was heard.
+                self.grants -= 1
+                step: _Step | Refusal = _Step(_LEAVES.get(pressed, End.MODE_KEY), pressed, parties=_peers(spyee))
+            else:
+                step = await self._execute(grant, spyee)
             if isinstance(step, Refusal):
                 return step
+            if step.pressed == chanspy.HELP_KEY:
+                step = await self._help(step)
+            self.went_back = step.pressed == chanspy.BACK_KEY
             wanted = chanspy.MODE_KEYS.get(step.pressed)
             if wanted is None and step.why in (End.MODE_KEY, End.PARTY_CHANGED):
                 wanted = grant.mode  # also for a key that means nothing, before ChanSpy could pass over it
@@ -144,13 +156,22 @@ class Spying:
             while isinstance(granted, Refusal) and granted.reason is not Reason.TARGET_GONE and wanted is not before:
                 await self._line.refuse(granted, wanted, spyee.agent.extension)
                 pressed = self._line.take_key()
-                if pressed == chanspy.LEAVE_KEY:
-                    return End.SUPERVISOR_LEFT
+                self.went_back = pressed == chanspy.BACK_KEY
+                if pressed in _LEAVES:
+                    return _LEAVES[pressed]
                 # A key that was pressed meanwhile is for another mode; and no spy was watched while that was said.
                 wanted = chanspy.MODE_KEYS.get(pressed, before)
                 granted = await self._again(spyee, wanted, step.parties)
             if isinstance(granted, Refusal):
                 return granted
+
+    async def _help(self, step: _Step) -> _Step:
+        """Tell what the keys do; the one that ends the words is as good as one during the spy."""
+        await self._line.say(Cue.HELP)
+        pressed = self._line.take_key()
+        if pressed not in _SPY_KEYS or pressed == chanspy.HELP_KEY:
+            return step
+        return replace(step, why=_LEAVES.get(pressed, End.MODE_KEY), pressed=pressed)
 
     # ---- may it be? ------------------------------------------------------------------------------------
 
@@ -364,8 +385,8 @@ class Spying:
         return extension
 
     async def _why(self, grant: Grant, pressed: str, result: int) -> End:
-        if pressed == chanspy.LEAVE_KEY:
-            return End.SUPERVISOR_LEFT
+        if pressed in _LEAVES:
+            return _LEAVES[pressed]
         if pressed == chanspy.END_KEY and self._watch.conversation_over(grant):
             return End.CALL_OVER
         if pressed:
@@ -438,6 +459,17 @@ class Spying:
 
 
 _NOT_SIGNED = "grant_not_signed"
+
+_LEAVES = {chanspy.LEAVE_KEY: End.SUPERVISOR_LEFT, chanspy.BACK_KEY: End.SUPERVISOR_LEFT}
+"""The keys that leave an agent, and what the record says."""
+
+_SPY_KEYS = frozenset({*chanspy.MODE_KEYS, *_LEAVES, chanspy.HELP_KEY})
+"""The keys that mean something during a spy."""
+
+
+def _peers(spyee: Spyee) -> frozenset[str] | None:
+    return frozenset(spyee.channel.peers) or None
+
 
 _ENDS = {Reason.TARGET_GONE.value: End.TARGET_GONE, End.HANDED_OVER.value: End.HANDED_OVER}
 """How a revoked spy ends on record, by why it was revoked; any other is ``revoked``."""

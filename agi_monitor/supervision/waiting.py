@@ -58,6 +58,11 @@ async def wait(
         elif most_seconds is not None and line.seconds() - began >= most_seconds:
             waited = Waited.IN_VAIN
         else:
+            if pressed == chanspy.HELP_KEY:
+                if plays:
+                    await line.caller.set_music(False)
+                    plays = False
+                await line.say(Cue.HELP_WAITING, unless=found)
             if how.music is not None and not plays:
                 await line.caller.set_music(True, how.music)
                 plays = True

@@ -142,6 +142,9 @@ class Witness:
             self.afterwards[fact.name]()
 
 
+OTHER_KEYS = (chanspy.LEAVE_KEY, chanspy.BACK_KEY, chanspy.HELP_KEY, chanspy.END_KEY)
+"""Keys of the exit context, besides those of the modes."""
+
 AT_ONCE = "!"
 """Among the keys: the next one is pressed while something is said. Any other is pressed when a key is waited for."""
 
@@ -495,7 +498,7 @@ class Desk:
             return -1
         while key := self.pbx.pressed():
             if (
-                key in {*chanspy.MODE_KEYS, chanspy.LEAVE_KEY, chanspy.END_KEY}
+                key in {*chanspy.MODE_KEYS, *OTHER_KEYS}
                 and channel.variables.get("SPY_EXIT_CONTEXT") == chanspy.EXIT_CONTEXT
             ):
                 channel.context, channel.extension = chanspy.EXIT_CONTEXT, key

@@ -252,6 +252,11 @@ MISTAKES = [
     (TEXT + "waiting: {beep: 1}\n", "17: waiting.beep: must be true, false, or the seconds between two beeps"),
     (TEXT + "waiting: {beep: .nan}\n", "17: waiting.beep: must be true, false, or the seconds between two beeps"),
     (TEXT + "waiting: {music: true, beep: true}\n", "17: waiting.beep: is in the way of music: choose one"),
+    (TEXT + f"{WITH_AMI}scans: {{0: {{}}}}\n", "18: scans.0: must be a number from 1 to 99"),
+    (TEXT + f"{WITH_AMI}scans: {{1: {{agents: [leads]}}}}\n", "18: scans.1.agents: leads is neither an agent nor"),
+    (TEXT + "scans: {1: {}}\n", "17: scans.1: needs ami: without it the calls are not known"),
+    (TEXT + "spies: {mode_mark: loud}\n", "17: spies.mode_mark: must be 'none', 'tone' or 'word'"),
+    (TEXT + "pins: {seconds: 0}\n", "17: pins.seconds: must be greater than or equal to 1"),
     # no YAML, or more of it than a configuration needs
     (edited("[leads]\n  bert", "[leads\n  bert"), "6: expected ',' or ']', but got"),
     (TEXT + "\tx: 1\n", "17: found character '\\t' that cannot start any token"),

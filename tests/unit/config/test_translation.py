@@ -9,13 +9,25 @@ from agi_monitor.config.loading import parse
 from agi_monitor.config.sections import Config
 from agi_monitor.dialplan.site import ManagerAccount, PermissionGroup
 from agi_monitor.errors import RenderError
-from agi_monitor.model import Agent, Barge, Cue, Follow, Mode, Orphans, Reason, RogueSpies, ScanOrder, Supervisor
+from agi_monitor.model import (
+    Agent,
+    Barge,
+    Cue,
+    Follow,
+    Mode,
+    ModeMark,
+    Orphans,
+    Reason,
+    RogueSpies,
+    ScanOrder,
+    Supervisor,
+)
 from agi_monitor.pins.costs import Cost
 from agi_monitor.pins.guard import PinPolicy
 from agi_monitor.pins.lock_outs import Limit, Limits
 from agi_monitor.pins.rules import PinRules
 from agi_monitor.rights.authorization import Effect, Rule
-from agi_monitor.supervision.policy import Notice, Waiting
+from agi_monitor.supervision.policy import Notice, ScanOf, Waiting
 from agi_monitor.supervision.protected import Protected
 from tests.doubles.desk import PIN_HASH
 
@@ -228,3 +240,23 @@ def test_how_supervisors_wait(section: str, expected: Waiting) -> None:
     """What is not said is silence, and no waiting in place of a refusal."""
     config = parse(f"{TEXT}waiting: {section}\n".encode(), "c.yaml")
     assert translation.policy(config).waiting == expected
+
+
+def test_what_the_phone_does() -> None:
+    """Scans by number, the mark of the mode, the own prompts and the wait for a PIN."""
+    more = """\
+ami: {secret: correct-horse-battery}
+scans: {2: {agents: [sales], queues: [support]}, 10: {}}
+spies: {mode_mark: word}
+prompt_pack: true
+"""
+    config = parse(f"{TEXT}{more}".replace("  attempts: 2\n", "  attempts: 2\n  seconds: 4\n").encode(), "c.yaml")
+    policy = translation.policy(config)
+    assert policy.scans == {
+        "2": ScanOf(frozenset({"sales"}), frozenset({"support"})),
+        "10": ScanOf(frozenset({"all"})),
+    }
+    assert policy.mode_mark is ModeMark.WORD
+    assert policy.prompts.pack is True
+    assert translation.pin_policy(config).seconds == 4.0
+    assert translation.site(config).scans == ("2", "10")

@@ -39,15 +39,17 @@ def test_every_kind_of_difference_is_told() -> None:
             Extension("4", (Priority(1, "Hangup", "21"),)),
             Extension("5", (Priority(1, "Hangup", ""),)),
             Extension("6", (Priority(1, "Hangup", ""), Priority(2, "Hangup", "", "end"))),
-            Extension("8", (Priority(1, "Hangup", ""),)),
+            Extension("9", (Priority(1, "Hangup", ""),)),
         ),
     )
     assert differences(text, wanted) == [
         "* was not written",
+        "0 was not written",
         "4 is 1. Hangup() instead of 1. Hangup(21)",
         "6 is 1. Hangup() instead of 1. Hangup() 2(end). Hangup()",
         "7 was not written",
-        "8 is missing",
+        "8 was not written",
+        "9 is missing",
         "D was not written",
         "s was not written",
     ]

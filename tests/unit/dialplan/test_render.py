@@ -79,7 +79,15 @@ def test_same_site_same_text() -> None:
 def test_group_has_only_its_own_codes() -> None:
     """A group that may listen reaches the code for listening and no other."""
     patterns = {extension.pattern for extension in PLAIN[MAIN].context("agi-monitor-group-quality").extensions}
-    assert patterns == {"*222", "*222*", "_*222XXXX"}
+    codes = {"*222", "*222*", "_*222X", "_*222XX", "_*222XXX", "_*222XXXX"}
+    assert patterns == {*codes, *(f"{code}#" for code in codes)}
+
+
+def test_scans_with_a_number_can_be_dialled() -> None:
+    """Each by its own number, in each mode of a group, with a hash or without."""
+    plan = meaning(render(replace(site(), scans=("2", "10")))[MAIN])
+    patterns = {extension.pattern for extension in plan.context("agi-monitor-group-quality").extensions}
+    assert {"*222*2", "*222*10", "*222*2#", "*222*10#"} <= patterns
 
 
 def test_every_code_leads_to_one_place_with_the_number_as_dialled() -> None:
@@ -119,7 +127,7 @@ def test_keys_during_a_spy_end_the_call() -> None:
     context = PLAIN[MAIN].context("agi-monitor-mode")
     assert {
         extension.pattern: extension.priorities[0].application for extension in context.extensions
-    } == dict.fromkeys("4567*Ds", "Hangup")
+    } == dict.fromkeys("45678*0Ds", "Hangup")
 
 
 def test_without_a_notice_nothing_plays_one() -> None:
@@ -152,6 +160,8 @@ def test_no_agents() -> None:
     assert {extension.pattern for extension in parse(text).context("agi-monitor").extensions} == {
         *("*222", "*223", "*224"),
         *("*222*", "*223*", "*224*"),
+        *("*222#", "*223#", "*224#"),
+        *("*222*#", "*223*#", "*224*#"),
     }
 
 

@@ -50,10 +50,17 @@ def test_the_notice_reaches_one_exact_channel() -> None:
 
 
 def test_every_key_is_an_extension_of_the_exit_context() -> None:
-    """The keys that leave ChanSpy are the mode keys, the one that leaves the agent and the one that the server
-    presses; they differ, and no key stands for none."""
+    """The keys that leave ChanSpy are the mode keys, those that leave the agent or ask for help, and the one that the
+    server presses; they differ, and no key stands for none."""
     context = parse(render(Site(agents=(), groups=()))["agi-monitor.conf"]).context(chanspy.EXIT_CONTEXT)
-    keys = [*chanspy.MODE_KEYS, chanspy.LEAVE_KEY, chanspy.END_KEY, chanspy.NO_KEY]
+    keys = [
+        *chanspy.MODE_KEYS,
+        chanspy.LEAVE_KEY,
+        chanspy.BACK_KEY,
+        chanspy.HELP_KEY,
+        chanspy.END_KEY,
+        chanspy.NO_KEY,
+    ]
     assert chanspy.MODE_KEYS == {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE, "7": Mode.TAKE_OVER}
     assert sorted(extension.pattern for extension in context.extensions) == sorted(keys)
     assert re.fullmatch("[A-D]", chanspy.END_KEY)

@@ -27,6 +27,11 @@ CODES = {Mode.LISTEN: "*222", Mode.WHISPER: "*223", Mode.BARGE: "**4"}
         ("*222*", SpyRequest(Mode.LISTEN, None, scan=True)),
         ("*223*", SpyRequest(Mode.WHISPER, None, scan=True)),
         ("**4*", SpyRequest(Mode.BARGE, None, scan=True)),
+        ("*2221001#", SpyRequest(Mode.LISTEN, "1001")),
+        ("*222#", SpyRequest(Mode.LISTEN, None)),
+        ("*222*#", SpyRequest(Mode.LISTEN, None, scan=True)),
+        ("*222*1", SpyRequest(Mode.LISTEN, None, scan=True, number="1")),
+        ("**4*12#", SpyRequest(Mode.BARGE, None, scan=True, number="12")),
     ],
 )
 def test_reads_mode_and_extension(dialled: str, request_: SpyRequest) -> None:
@@ -42,8 +47,10 @@ def test_reads_mode_and_extension(dialled: str, request_: SpyRequest) -> None:
         "*22",
         "*2251001",
         "*222" + "1" * 21,
-        "*2221001#",
+        "*2221001##",
         "*2221001*",
+        "*222*0",
+        "*222*123",
         "*222**",
         "*222*1001",
         "*222*\n",
@@ -68,10 +75,11 @@ def test_refuses_what_is_no_code(dialled: str) -> None:
 def test_any_text_is_a_request_or_a_refusal(dialled: str) -> None:
     """No text raises, and an extension is never anything but ASCII digits."""
     match feature_code.parse(dialled, CODES):
-        case SpyRequest(mode, None, scan):
-            assert dialled == CODES[mode] + "*" * scan
+        case SpyRequest(mode, None, scan, number):
+            assert dialled.removesuffix("#") == CODES[mode] + "*" * scan + number
+            assert re.fullmatch("([1-9][0-9]?)?", number)
         case SpyRequest(mode, str(extension), False):
-            assert dialled == CODES[mode] + extension
+            assert dialled.removesuffix("#") == CODES[mode] + extension
             assert re.fullmatch("[0-9]{1,20}", extension)
         case refusal:
             assert refusal == Refusal(Reason.CODE_UNKNOWN)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agi_monitor.model import Agent, Cue, Reason
+from agi_monitor.live.calls import Origin
+from agi_monitor.model import Agent, Cue, Mode, ModeMark, Reason
+from agi_monitor.supervision.gates import MODE_CUES
+from agi_monitor.supervision.policy import ScanOf
+from agi_monitor.supervision.prompts import DEFAULTS, PACK, Prompts
 from tests.doubles.desk import PIN, Desk, refusals, spoken, started
 from tests.unit.supervision.live_story.calls import OTHER, OTHER_UNIQUEID, SECOND_CUSTOMER, connected, ends
 
@@ -99,3 +104,158 @@ def test_the_star_during_the_beep_leaves_before_the_next_call(tmp_path: Path) ->
     desk.run()
     assert ends(desk) == ["call_over"]
     assert desk.pbx.played[-2:] == [*spoken(Cue.ASK_EXTENSION), *spoken(Cue.GOODBYE)]
+
+
+# ---- more keys ---------------------------------------------------------------------------------------------
+
+
+def test_the_help_key_tells_what_the_keys_do(desk: Desk) -> None:
+    """During a spy; then the call is heard as before, by a decision of its own."""
+    desk.run(f"{PIN}#50")
+    assert [mode for (mode,) in started(desk, "mode")] == ["listen", "whisper", "whisper"]
+    assert desk.pbx.played == ["agent-pass", *spoken(Cue.HELP)]
+
+
+def test_a_key_during_the_help_counts(desk: Desk) -> None:
+    """Who hears which key it is presses it at once."""
+    desk.run(f"{PIN}#0!5")
+    assert [mode for (mode,) in started(desk, "mode")] == ["listen", "whisper"]
+    assert desk.pbx.played == ["agent-pass", spoken(Cue.HELP)[0]]
+
+
+def test_the_star_during_the_help_leaves(desk: Desk) -> None:
+    """The next extension is asked for."""
+    desk.run(f"{PIN}#0!*")
+    assert [mode for (mode,) in started(desk, "mode")] == ["listen"]
+    assert desk.pbx.played[-2:] == [*spoken(Cue.ASK_EXTENSION), *spoken(Cue.GOODBYE)]
+
+
+def test_back_to_the_agent_before(tmp_path: Path) -> None:
+    """From one extension to the one that was heard before it, and further back; the first one stays."""
+    desk = _two_calls(tmp_path)
+    desk.pbx.channel.extension = "*2221001"
+    desk.run(f"{PIN}#*100588")
+    assert started(desk, "extension") == [("1001",), ("1005",), ("1001",), ("1001",)]
+    assert ends(desk)[:3] == ["supervisor_left"] * 3
+
+
+def test_back_in_a_scan(tmp_path: Path) -> None:
+    """The one before is announced and heard again; after it the round goes on."""
+    desk = _two_calls(tmp_path)
+    desk.run(f"{PIN}#*8*")
+    assert started(desk, "extension") == [("1001",), ("1005",), ("1001",), ("1001",)]
+
+
+def test_back_while_a_scan_announces(tmp_path: Path) -> None:
+    """The announced one is not heard."""
+    desk = _two_calls(tmp_path)
+    desk.run(f"{PIN}#*!8")
+    assert started(desk, "extension") == [("1001",), ("1001",)]
+
+
+def test_stars_before_an_extension_are_passed_over(desk: Desk) -> None:
+    """Two stars to leave and the next extension: no refusal."""
+    desk.run(f"{PIN}#**1001")
+    assert refusals(desk) == []
+    assert started(desk, "extension") == [("1001",), ("1001",)]
+
+
+@pytest.mark.parametrize("keyed", ["01#", "1001#"])
+def test_too_short_an_extension_asks_for_the_rest(tmp_path: Path, keyed: str) -> None:
+    """The rest is keyed in, or the whole extension by who takes it so."""
+    desk = Desk(tmp_path, "*22210").run(f"{PIN}#{keyed}")
+    assert started(desk, "extension") == [("1001",)]
+    assert desk.pbx.played == ["agent-pass", *spoken(Cue.ASK_REST)]
+
+
+def test_no_digits_at_all_are_no_rest(tmp_path: Path) -> None:
+    """The refusal is that of an agent who does not exist."""
+    desk = Desk(tmp_path, "*22210").run()
+    assert refusals(desk)[0] == "agent_unknown"
+
+
+def test_the_wait_for_a_pin_is_the_sites(desk: Desk) -> None:
+    """In milliseconds, as GET DATA takes it."""
+    desk.pins.policy = replace(desk.pins.policy, seconds=3.0)
+    desk.run()
+    assert ["GET", "DATA", "agent-pass", "3000"] in [command[:4] for command in desk.pbx.commands]
+
+
+# ---- which mode begins -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("how", ModeMark)
+def test_the_supervisor_knows_which_mode_begins(desk: Desk, how: ModeMark, pack: bool) -> None:
+    """By beeps or by words, or not at all; listening to begin with is what everybody expects."""
+    desk.change(mode_mark=how, prompts=Prompts(pack=pack))
+    desk.run(f"{PIN}#564")
+    modes = [Mode.WHISPER, Mode.BARGE, Mode.LISTEN]
+    words = {
+        ModeMark.NONE: [],
+        ModeMark.TONE: [word for mode in modes for word in spoken(MODE_CUES[mode])],
+        ModeMark.WORD: [word for mode in modes for word in (PACK if pack else DEFAULTS)[MODE_CUES[mode]]],
+    }
+    assert desk.pbx.played[1:] == words[how]
+    assert [mode for (mode,) in started(desk, "mode")] == ["listen", "whisper", "barge", "listen"]
+
+
+def test_a_code_for_another_mode_is_marked_as_well(tmp_path: Path) -> None:
+    """Who dialled it hears that it is so."""
+    desk = Desk(tmp_path, "*2231001")
+    desk.change(mode_mark=ModeMark.TONE)
+    desk.run()
+    assert desk.pbx.played == ["agent-pass", "beep", "beep"]
+
+
+def test_after_the_mark_everything_is_decided_again(desk: Desk) -> None:
+    """It takes its time: a right that is taken away meanwhile is gone."""
+    desk.change(mode_mark=ModeMark.TONE)
+    desk.pbx.at_sound["beep"] = lambda: desk.change(rules=())
+    desk.run(f"{PIN}#6")
+    assert [mode for (mode,) in started(desk, "mode")] == ["listen"]
+    assert refusals(desk)[:2] == ["mode_denied"] * 2
+
+
+@pytest.mark.parametrize(
+    ("key", "modes"), [("4", ["listen", "listen"]), ("5", ["listen", "whisper"]), ("*", ["listen"])]
+)
+def test_a_key_during_the_mark_is_taken_before_anybody_is_heard(desk: Desk, key: str, modes: list[str]) -> None:
+    """The barge that was marked never begins, and no number of a grant is left out."""
+    desk.change(mode_mark=ModeMark.TONE)
+    desk.run(f"{PIN}#6!{key}")
+    assert [mode for (mode,) in started(desk, "mode")] == modes
+    assert [grant for (grant,) in started(desk, "grant")] == list(range(1, len(modes) + 1))
+
+
+# ---- the scan of some calls --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("of", "heard"),
+    [
+        (ScanOf(frozenset({"all"})), ["1001", "1005", "1001"]),
+        (ScanOf(frozenset({"1005"})), ["1005", "1005", "1005"]),
+        (ScanOf(frozenset({"sales"})), ["1001", "1005", "1001"]),
+        (ScanOf(frozenset({"all"}), frozenset({"support"})), ["1005", "1005", "1005"]),
+    ],
+    ids=["all", "one agent", "a group", "a queue"],
+)
+def test_a_scan_with_a_number_comes_to_some_calls(tmp_path: Path, of: ScanOf, heard: list[str]) -> None:
+    """To those of its agents, and of its queues if it has any."""
+    desk = _two_calls(tmp_path)
+    assert desk.live is not None
+    support = Origin("support", None)
+    desk.live.origin_of = lambda uniqueid: support if uniqueid == OTHER_UNIQUEID else None  # type: ignore[method-assign]
+    desk.pbx.channel.extension = "*222*1"
+    desk.change(scans={"1": of})
+    desk.run(f"{PIN}#**")
+    assert [extension for (extension,) in started(desk, "extension")] == heard
+
+
+def test_a_scan_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    """The number means nothing here."""
+    desk = _two_calls(tmp_path)
+    desk.pbx.channel.extension = "*222*2"
+    desk.run()
+    assert desk.recorded("reason", "detail") == [("code_unknown", "there is no scan 2")]

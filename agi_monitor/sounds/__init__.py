@@ -1,0 +1,1 @@
+"""What the prompts of the own pack say, one module for each language."""

@@ -214,3 +214,29 @@ class BridgeId(_Name):
     __slots__ = ()
     _form = _BRIDGE
     _what = "the identifier of a bridge"
+
+
+MIN_SECRET, MIN_DIFFERENT = 16, 6
+"""Characters of a secret of the manager interface, and different ones among them. Whoever listens to one login can
+try secrets at home: MD5 is fast."""
+
+KNOWN_SECRETS = frozenset(
+    {"amp111", "mysecret", "secret", "secret5", "admin", "asterisk", "password", "changeme", "1234", "123456", "mark"}
+)
+"""From sample files and installers; they are tried first."""
+
+
+def weakness(user: str, secret: str) -> str:
+    """Return what is wrong with a secret of the manager interface, as the rest of a sentence; empty if nothing is.
+
+    Parameters:
+        user: whose it is.
+        secret: the secret. It is not in what is returned.
+    """
+    if not secret or secret.lower() in KNOWN_SECRETS or secret.lower() == user.lower():
+        return "is one of those that everybody tries"
+    if len(secret) < MIN_SECRET:
+        return f"has {len(secret)} characters, less than {MIN_SECRET}"
+    if len(set(secret)) < MIN_DIFFERENT:
+        return f"has fewer than {MIN_DIFFERENT} different characters"
+    return ""

@@ -21,12 +21,23 @@ from twisted.internet.threads import blockingCallFromThread
 
 from agi_monitor.ami.connection import Event
 from agi_monitor.ami.endpoints import Verification, endpoint
+from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message, action
 from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
 from agi_monitor.ami.states import Down
 from agi_monitor.errors import ActionFailed, AgiMonitorError, InstallFailed, PermissionDenied
 
 LOGIN_SECONDS = 15.0
+LIMITS = AMILimits(
+    max_list_items=1_000_000,
+    max_list_bytes=384 * 1024 * 1024,
+    list_seconds=180.0,
+    # Longer than a PBX needs for such a list, which it writes before it answers anything else.
+    ping_reply_seconds=60.0,
+)
+"""A dialplan of FreePBX has about 25 priorities for each extension: 500,000 at 20,000 extensions, some 110 MB. Each
+takes 2 KiB of memory until the check is over; a longer list costs its action."""
+
 RELOAD_SECONDS = 60.0
 """Asterisk answers when it has read everything again; a large dialplan takes seconds."""
 
@@ -71,10 +82,11 @@ class AdminSession:
         self._client = AMIClient(
             endpoint(self._reactor, host, port, verification),
             self._reactor,
-            Account(username, secret),
+            Account(username, secret, may_be_weak=True),
             Callbacks(self._events.put),
             wanted=wanted,
             event_classes="call" if wanted else "off",
+            limits=LIMITS,
             log=cast(Any, quiet),
         )
 

@@ -110,15 +110,17 @@ class ListDone:
 
 @dataclass(frozen=True, slots=True)
 class ListBroken:
-    """Asterisk has broken off a list: what came of it is not the whole, and is dropped.
+    """A list is not whole: Asterisk has broken it off, or it is longer than the limits. What came of it is dropped.
 
     Parameters:
         response: the answer that announced it.
-        end: the event that said so.
+        end: the event that ended it.
+        is_too_long: it is longer than the limits.
     """
 
     response: Response
     end: Event
+    is_too_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ class _Asked:
     items: list[Event] = field(default_factory=list)
     size: int = 0
     why_forged: Why | None = None
+    is_too_long: bool = False
 
 
 @dataclass(slots=True)
@@ -413,20 +416,31 @@ class AMIConnection:
             state = event.message.text("EventList").lower()
             if state in ENDS:
                 self.forget(asked.action)
+                if asked.is_too_long:
+                    return ListBroken(asked.response, event, is_too_long=True)
                 if state == COMPLETE:
                     why = asked.why_forged or (None if _counts(asked, event) else Why.COUNT)
                     return ListDone(replace(asked.response, why_forged=why), tuple(asked.items), event)
                 return ListBroken(asked.response, event)
-            asked.size += read.size
-            self._list_bytes += read.size
-            if len(asked.items) >= self._limits.max_list_items or self._list_bytes > self._limits.max_list_bytes:
-                raise RemoteProtocolError("a list is too long")
-            asked.items.append(event)
+            if not asked.is_too_long:
+                self._keep(asked, event, read.size)
             return None
         if not read.is_wanted:
             self.dropped += 1
             return None
         return event
+
+    def _keep(self, asked: _Asked, event: Event, size: int) -> None:
+        """Keep an item; of a list that becomes too long, nothing is kept: it costs its action, not the connection."""
+        asked.size += size
+        self._list_bytes += size
+        if len(asked.items) < self._limits.max_list_items and self._list_bytes <= self._limits.max_list_bytes:
+            asked.items.append(event)
+            return
+        asked.is_too_long = True
+        asked.items.clear()
+        self._list_bytes -= asked.size
+        asked.size = 0
 
     # -- out --
 

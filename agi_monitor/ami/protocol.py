@@ -75,18 +75,11 @@ from agi_monitor.errors import (
     RemoteProtocolError,
 )
 from agi_monitor.library_log import library_log
+from agi_monitor.names import weakness
 
 BOOTED = "FullyBooted"
 LIFE_EVENTS = frozenset({BOOTED, "Shutdown", "Reload"})
 """Events that are always wanted: after them an index of channels may be wrong."""
-
-MIN_SECRET = 12
-MIN_DIFFERENT = 6
-"""Letters of a secret, and different ones among them. Whoever listens to one login can try secrets at home: MD5 is
-fast."""
-
-DEFAULT_SECRETS = frozenset({"secret", "password", "amp111", "mysecret", "secret5"})
-"""Secrets of sample files and of FreePBX, which are tried first."""
 
 CHALLENGE = "Challenge"
 FREE = frozenset({"Ping", "ListCommands"})
@@ -108,28 +101,24 @@ class Account:
     Parameters:
         username: its section's name.
         secret: its secret, which must be there in plain text for the MD5 login.
+        may_be_weak: for an account that somebody else has made and that is to be looked at.
 
     Raises:
-        LoginRefused: the secret is missing, a well-known one, the user's name, too short, or one letter over and
-            over. The AMI can end every call of a PBX: that is worth a real secret.
+        LoginRefused: the secret is missing, or ``names.weakness`` finds it weak. The AMI can end every call of a PBX:
+            that is worth a real secret.
     """
 
     username: str
     secret: str = field(repr=False)
+    may_be_weak: bool = False
 
     def __post_init__(self) -> None:
         if not self.username or FORBIDDEN.search(self.username) is not None:
             raise LoginRefused("the AMI user name is empty or holds a line break")
         if not self.secret:
             raise LoginRefused("the AMI secret is empty")
-        if self.secret.lower() in DEFAULT_SECRETS:
-            raise LoginRefused("the AMI secret is a well-known one")
-        if self.secret.lower() == self.username.lower():
-            raise LoginRefused("the AMI secret is the user name")
-        if len(self.secret) < MIN_SECRET:
-            raise LoginRefused(f"the AMI secret is shorter than {MIN_SECRET} letters")
-        if len(set(self.secret)) < MIN_DIFFERENT:
-            raise LoginRefused(f"the AMI secret has fewer than {MIN_DIFFERENT} different letters")
+        if not self.may_be_weak and (why := weakness(self.username, self.secret)):
+            raise LoginRefused(f"the AMI secret {why}")
 
     def key(self, challenge: str) -> str:
         """What answers a challenge.
@@ -299,6 +288,9 @@ class AMIProtocol(Protocol):
         pending = self._take_pending(event.response.action.action_id)
         if pending is not None:
             text = f"with a list and broke it off ({event.end.name})"
+            if event.is_too_long:
+                most = f"{self._limits.max_list_items:,} items or {self._limits.max_list_bytes:,} bytes"
+                text = f"with a list of more than {most}, which is not taken"
             pending.deferred.errback(ActionFailed(pending.action.name, text))
 
     def _take_offers(self, answer: ListAnswer) -> None:

@@ -190,6 +190,7 @@ def audit() -> None:
     default=100,
     help="Show at most N records, newest last (default: 100).",
 )
+@click.option("--long", "is_long", is_flag=True, help="Show all of each record, on as many lines as it takes.")
 @json_option
 @config_option
 def list_(
@@ -199,9 +200,10 @@ def list_(
     store: bool,
     nodes: tuple[str, ...],
     limit: int,
+    is_long: bool,
     **options: object,
 ) -> None:
-    """Show records."""
+    """Show records, one a line; on a terminal, what does not fit into the line is cut."""
     selection = _selection(options)
     last: deque[Row] = deque(maxlen=limit)
     count = 0
@@ -213,7 +215,8 @@ def list_(
         click.echo(json.dumps({"records": list(last), "earlier": count - len(last)}, indent=1))
         return
     if last:
-        console().print(tables.records_table(list(last)))
+        is_whole = is_long or not sys.stdout.isatty()
+        console().print(tables.records_table(list(last), is_whole=is_whole))
     if count > len(last):
         terminal.say(f"{count - len(last)} earlier records are not shown; use --limit or export", err=True)
     elif not count:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from rich.console import OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -30,14 +31,29 @@ SHOWN = ("seq", "at", "fact", "supervisor", "extension", "mode")
 HIDDEN = frozenset({*SHOWN, "prev", "hash", "torn", "key", "signature", "spyer_uniqueid", "spyee_uniqueid"})
 
 
-def records_table(records: Sequence[Row]) -> Table:
-    """Records, one a line; the hashes and the ids of channels are for machines."""
-    table = _table("seq", "at", "fact", "supervisor", "agent", "mode", "more")
+FIRST = ("why", "reason", "detail", "seconds", "by", "rule", "action")
+"""What a line shows first of the rest of a record, as far as there is room."""
+
+
+def records_table(records: Sequence[Row], *, is_whole: bool) -> Table:
+    """Records, one a line; the hashes and the ids of channels are for machines.
+
+    Parameters:
+        records: in their order.
+        is_whole: take more lines for a record that needs them, instead of cutting its end.
+    """
+    table = _table("seq", "at", "fact", "supervisor", "agent", "mode")
+    for column in table.columns:
+        column.no_wrap = not is_whole
+        column.overflow = "fold" if is_whole else "ellipsis"
+    more_overflow: OverflowMethod = "fold" if is_whole else "ellipsis"
+    table.add_column("more", overflow=more_overflow, no_wrap=not is_whole, ratio=None if is_whole else 1)
     for record in records:
         fact = plain(record.get("fact"))
         fact.stylize(FACT_STYLES.get(str(record.get("fact")), ""))
         more = Text()
-        for name, value in record.items():
+        for name in dict.fromkeys((*FIRST, *record)):
+            value = record.get(name)
             if name not in HIDDEN and value not in (None, ""):
                 more.append(f"{plain(name)}=", "dim").append_text(plain(value)).append(" ")
         cells = [plain(record.get(name)) for name in ("supervisor", "extension", "mode")]

@@ -19,6 +19,17 @@ from agi_monitor.server.plugins import Ignored, ignored, installed
 from agi_monitor.supervision.hooks import Plugin
 
 
+def _must_have_driver(url: str) -> None:
+    """Look whether the library for a database is installed. Nothing is connected to.
+
+    Raises:
+        StateUnavailable: it is not.
+    """
+    from agi_monitor.storage.database import Database  # only now: most configurations need none
+
+    Database(url).close()
+
+
 @click.command("check-config")
 @config_option
 @json_option
@@ -32,6 +43,8 @@ def check_config(config_path: Path, as_json: bool) -> None:
         # People of the store or of a plug-in are not in the file whose mistakes were looked for.
         problems = tenant_mistakes(config, config.people)
         render_dialplan(translation.site(config), config.dialplan.templates)
+        if config.store.url is not None:
+            _must_have_driver(config.store.url)
         plugins = installed(config.named_plugins)
         others = ignored(config.named_plugins)
     except ConfigError as error:

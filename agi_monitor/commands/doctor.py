@@ -105,7 +105,9 @@ def doctor(
     with ExitStack() as stack:
         config = load_with_people(config_path)
         evidence = gathering.of_configuration(config, datetime.now(UTC))
-        evidence = gathering.of_house(gathering.of_files(evidence, config, folder), config)
+        evidence = gathering.of_house(
+            gathering.of_files(evidence, config, folder), config, config_path.absolute().parent
+        )
         login = Login(ami_host, ami_port, ami_user)
         session = log_in(stack, config, login, sample_calls.EVENTS if audio else frozenset())
         if session is not None:

@@ -13,6 +13,7 @@ from agi_monitor.commands import terminal
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.config import translation
+from agi_monitor.config.sections import Config
 from agi_monitor.model import Direction, Mode
 from agi_monitor.rights.authorization import Allowed, SpyAsk
 from agi_monitor.rights.explain import explain as explain_request
@@ -34,6 +35,13 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
     if not FIRST_YEAR < found.year < LAST_YEAR:
         raise click.BadParameter(f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")
     return found if found.utcoffset() is not None else found.astimezone()
+
+
+def _place(config: Config, path: Path) -> str:
+    """Where the people of a configuration live."""
+    if config.store.plugin is not None:
+        return f"the plug-in {config.store.plugin}"
+    return "the store; see 'agi-monitor people list'" if config.store.people else str(path)
 
 
 @click.command()
@@ -82,11 +90,14 @@ def explain(
     policy = translation.policy(config)
     person = next((one for one in policy.supervisors.values() if one.id == supervisor), None)
     if person is None:
-        raise click.BadParameter(f"{supervisor!r} is not a supervisor in {config_path}", param_hint="SUPERVISOR")
+        is_disabled = supervisor in config.supervisors
+        why = "is a supervisor who is disabled" if is_disabled else "is not a supervisor"
+        raise click.BadParameter(f"{supervisor!r} {why} in {_place(config, config_path)}", param_hint="SUPERVISOR")
     # What this supervisor would dial comes first: the digits may be an agent's of another tenant as well.
     whose = policy.agent_for(min(person.endpoints), agent) or policy.agents.get(agent)
     if whose is None:
-        raise click.BadParameter(f"{agent!r} is not an agent in {config_path}", param_hint="AGENT")
+        why = "is an agent who is disabled" if agent in config.agents else "is not an agent"
+        raise click.BadParameter(f"{agent!r} {why} in {_place(config, config_path)}", param_hint="AGENT")
     request = SpyAsk(
         supervisor=person,
         agent=whose,

@@ -32,6 +32,7 @@ from agi_monitor.install.manifest import BrokenManifest, Manifest
 from agi_monitor.install.places import ALL_LIMIT, Places, books_of, open_books
 from agi_monitor.install.plan import Plan
 from agi_monitor.model import Flavour
+from agi_monitor.names import weakness
 
 if TYPE_CHECKING:
     from agi_monitor.ami.admin_session import AdminSession
@@ -262,7 +263,7 @@ def take_out(config_path: Path, wish: Wish, login: Login) -> bool:
             if wish.as_json:
                 click.echo(json.dumps({"state": "unchanged", "files": {}, "wrong": [], "foreign": []}, indent=1))
             return False
-        plan = plans.moved_books(plans.uninstall(found, manifest), present)
+        plan = plans.moved_books(plans.uninstall(found, manifest, _rendered_now(config_path)), present)
         if not _agreed(plan, [], wish, "Take this out?"):
             return False
         session = None
@@ -462,12 +463,23 @@ def log_in(
     host = login.host or (ami.host if ami else "127.0.0.1")
     port = login.port or (ami.port if ami else 5038)
     tls = ami.tls if ami and host == ami.host and port == ami.port else None
+    if why := weakness(login.user, secret):
+        terminal.say(f"the secret of {login.user} {why}: give the account a long random one", err=True)
     # Only now: Twisted takes the sockets that systemd passes when it is imported, and serve needs them.
     from agi_monitor.ami.admin_session import AdminSession
 
     return stack.enter_context(
         AdminSession(host, port, login.user, secret, None if tls is None else (tls.ca_file, tls.name), wanted=wanted)
     )
+
+
+def _rendered_now(config_path: Path) -> Mapping[str, str]:
+    """What the configuration gives; nothing where it is gone or wrong, which stops no uninstall."""
+    try:
+        config = load_with_people(config_path)
+        return render_dialplan(translation.site(config), config.dialplan.templates)
+    except AgiMonitorError:
+        return {}
 
 
 def _modules(plan: Plan) -> tuple[str, ...]:

@@ -12,9 +12,7 @@ from agi_monitor.config.people import problems as people_problems
 from agi_monitor.config.sections import Config, StopSpies
 from agi_monitor.config.values import Words
 from agi_monitor.model import ONE_FILE, Cue, Reason
-
-MIN_DIFFERENT = 6
-"""Different characters in the secret of the manager account, as many as its login asks for."""
+from agi_monitor.names import weakness
 
 
 def problems(config: Config) -> Iterator[Problem]:
@@ -126,10 +124,8 @@ def _stop_can_end(config: Config) -> Iterator[Problem]:
 
 
 def _secret_is_no_default(config: Config) -> Iterator[Problem]:
-    if config.ami is not None and config.ami.secret.lower() == config.ami.username.lower():
-        yield ("ami", "secret"), "is the user name, which is tried first"
-    elif config.ami is not None and len(set(config.ami.secret)) < MIN_DIFFERENT:
-        yield ("ami", "secret"), f"has fewer than {MIN_DIFFERENT} different characters: MD5 of it is soon guessed"
+    if config.ami is not None and (why := weakness(config.ami.username, config.ami.secret)):
+        yield ("ami", "secret"), why
 
 
 def _waits_sound_one_way(config: Config) -> Iterator[Problem]:

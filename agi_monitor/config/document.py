@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from difflib import get_close_matches
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
@@ -69,7 +71,7 @@ def check(
     try:
         document = model.model_validate(read.tree)
     except ValidationError as error:
-        problems = found(error)
+        problems = found(error, model)
     else:
         problems = list(checks(document))
         if not problems:
@@ -79,9 +81,43 @@ def check(
     raise ConfigError(*(f"{name}:{line}: {place(where)}: {what}" for line, where, what in places))
 
 
-def found(error: ValidationError) -> list[Problem]:
-    """Return what pydantic has found, in plain words."""
-    return list(_found(error))
+def found(error: ValidationError, model: type[BaseModel] | None = None) -> list[Problem]:
+    """Return what pydantic has found, in plain words.
+
+    Parameters:
+        error: of pydantic.
+        model: what was checked, to name the key that was probably meant; None where that does not matter.
+    """
+    return [
+        (where, f"{what}{_meant(model, where)}" if what == _SENTENCES["extra_forbidden"] else what)
+        for where, what in _found(error)
+    ]
+
+
+def _meant(model: type[BaseModel] | None, where: Path_) -> str:
+    """The key that is nearest to one that there is not."""
+    kind: Any = model
+    for part in where[:-1]:
+        kind = _within(kind, part)
+    known = list(kind.model_fields) if _is_model(kind) else []
+    near = get_close_matches(str(where[-1]), known, 1) if where else []
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _within(kind: Any, part: str | int) -> Any:
+    """What stands at a place in a mapping, a list or a section; None where that is not known."""
+    if _is_model(kind):
+        field = kind.model_fields.get(part)
+        kind = None if field is None else field.annotation
+    else:
+        kind = next((one for one in reversed(get_args(kind)) if one is not Ellipsis), None)
+    while kind is not None and (get_origin(kind) is Annotated or isinstance(kind, types.UnionType)):
+        kind = next((one for one in get_args(kind) if one is not type(None)), None)
+    return kind
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 # ---- words ---------------------------------------------------------------------------------------------

@@ -46,7 +46,19 @@ def read(path: Path) -> bytes:
     try:
         return yaml.read(path)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}. Write one with: agi-monitor init") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{_fix(path, error)}") from error
+
+
+def _fix(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return ". Write one with: agi-monitor init"
+    if not isinstance(error, PermissionError):
+        return ""
+    try:
+        owner, group = path.owner(), path.group()
+    except (OSError, KeyError):
+        return ". Run this as root, or as the user of the server"
+    return f". Run this as root, as {owner}, or as a member of the group {group} if that may read it"
 
 
 def digest(content: bytes) -> str:

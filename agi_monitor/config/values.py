@@ -82,7 +82,7 @@ _WORDS_FOR = {
 
 def _long(secret: re.Pattern[str]) -> str:
     """How long a secret is, is judged where people choose it, and not where it is written."""
-    return rf"(?=.{{16}}){secret.pattern}"
+    return rf"(?=.{{{names.MIN_SECRET}}}){secret.pattern}"
 
 
 Code = Annotated[str, matching(names.FEATURE_CODE, "must be 1 to 8 of the keys 0-9, * and #")]

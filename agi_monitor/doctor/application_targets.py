@@ -80,7 +80,7 @@ _SCRIPTS = frozenset({"agi", "eagi", "deadagi", "stasis", "externalivr", "mrcpre
 _SETS_PLACE = re.compile(r"context|xfr|handler|gosub|macro|features", re.IGNORECASE)
 _LOCAL = re.compile(r"Local/(?P<extension>[^@/&,()]+)@(?P<context>[^/&,()]+)(?:/\w+)?", re.IGNORECASE)
 _WORDS = re.compile(r"[^,^&()@?:/=|\s!]+")
-_SPY_WORD = re.compile(rf"\b(?:{'|'.join(SPIES)})\b", re.IGNORECASE)
+_SPY_WORD = re.compile(rf"(?<![\w-])(?:{'|'.join(SPIES)})(?![\w-])", re.IGNORECASE)
 _INSIDE = re.compile(r"\s*(?P<application>\w+)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
 
 
@@ -199,7 +199,10 @@ def spies(application: str, arguments: str) -> bool:
     application = application.lower()
     if application in SPIES:
         return True
-    if application in _HARMLESS or application in ("set", "mset"):
+    # A jump names places, whatever they are called: what stands there is looked at there.
+    if application in _HARMLESS or application in _JUMPS or application in _CONDITIONAL:
+        return False
+    if application in ("set", "mset"):
         return False
     return _SPY_WORD.search(arguments) is not None
 

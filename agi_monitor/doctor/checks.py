@@ -14,16 +14,9 @@ from agi_monitor.doctor.dialplan_walk import Dialplan, Place
 from agi_monitor.doctor.evidence import TRUE, Endpoint, Evidence, Missing, NotKnown, Section, known, last, values
 from agi_monitor.doctor.findings import Check, Severity
 from agi_monitor.doctor.manager_accounts import ManagerAccount, accounts, is_ipv6, is_network
+from agi_monitor.names import weakness
 
 ADVISORIES = Path(__file__).with_name("advisories.json")
-
-MIN_SECRET = 16
-"""The length of a secret that cannot be tried out."""
-
-DEFAULT_SECRETS = frozenset(
-    {"amp111", "mysecret", "secret", "admin", "asterisk", "password", "changeme", "1234", "123456", "mark"}
-)
-"""From sample files and installers."""
 
 DANGEROUS_CLASSES = frozenset({"all", "command", "system", "originate", "config"})
 """Classes in ``write`` by which an account can run programs, change files, or hear calls on the PBX (manager.c)."""
@@ -248,10 +241,8 @@ def _secrets(evidence: Evidence) -> Iterator[str]:
 
 def _weak(file: str, name: str, secret: str) -> Iterator[str]:
     # Not the secret itself: this goes to screens and tickets.
-    if not secret or secret.lower() in DEFAULT_SECRETS or secret == name:
-        yield f"{file}, [{name}]: the secret is one of those that everybody tries"
-    elif len(secret) < MIN_SECRET:
-        yield f"{file}, [{name}]: the secret has {len(secret)} characters, less than {MIN_SECRET}"
+    if why := weakness(name, secret):
+        yield f"{file}, [{name}]: the secret {why}"
 
 
 def _own_account(evidence: Evidence) -> Iterator[str]:
@@ -339,11 +330,13 @@ def _spies(evidence: Evidence) -> Iterator[str]:
     if not dialplan.has_spies():
         return
     told: dict[Place, int] = {}
-    for place, way in dialplan.ways(_entries(evidence, dialplan), lambda place: bool(dialplan.spies(place))):
+    found = list(dialplan.ways(_entries(evidence, dialplan), lambda place: bool(dialplan.spies(place))))
+    for place, way in sorted(found, key=lambda one: not one[1].is_sure):
         told[place] = told.get(place, 0) + 1
         if told[place] <= MAX_WAYS and not _is_ours(evidence, place[0]):
             step = dialplan.spies(place)[0]
-            yield f"{step.application}({step.arguments}) is reached {way}, priority {step.priority}"
+            perhaps = "" if way.is_sure else "perhaps, by a variable, "
+            yield f"{step.application}({step.arguments}) is {perhaps}reached {way}, priority {step.priority}"
 
 
 def _codes(evidence: Evidence) -> Iterator[str]:
@@ -403,6 +396,10 @@ def _audit(evidence: Evidence) -> Iterator[str]:
 def _store(evidence: Evidence) -> Iterator[str]:
     if found := known(evidence.store):
         yield found
+
+
+def _open_files(evidence: Evidence) -> Iterator[str]:
+    yield from known(evidence.open_files)
 
 
 def _clock(evidence: Evidence) -> Iterator[str]:
@@ -642,6 +639,14 @@ CHECKS: tuple[Check, ...] = (
         "Without it no PIN is accepted.",
         "See what it says.",
         _store,
+    ),
+    Check(
+        "pin-file",
+        ERROR,
+        "Files with records of PINs that everyone on this machine may read or change",
+        "A PIN has few digits: with its record in hand, all of them can be tried without a telephone.",
+        "chmod 600 the file, or remove it if it was exported for a move; then let the supervisors set new PINs.",
+        _open_files,
     ),
     Check(
         "clock",

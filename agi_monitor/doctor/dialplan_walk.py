@@ -18,6 +18,10 @@ from agi_monitor.doctor.extension_patterns import overlap
 Row = Mapping[str, str]
 
 
+PERIODIC_HOOKS = "__func_periodic_hook_context__"
+"""Asterisk's own context, for beeps into a call (func_periodic_hook.c): only that function leads there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One priority of an extension.
@@ -44,10 +48,12 @@ class Way:
     Parameters:
         context: where the caller dials from.
         path: the places; the first one is dialled.
+        is_sure: no variable decides where it leads.
     """
 
     context: str
     path: tuple[Place, ...]
+    is_sure: bool = True
 
     def __str__(self) -> str:
         return f"from [{self.context}] " + " -> ".join(f"{extension}@{context}" for context, extension in self.path)
@@ -161,7 +167,7 @@ class Dialplan:
         return any(
             spies(step.application, step.arguments)
             for context, extensions in self.steps.items()
-            if not self.is_ours(context)
+            if not self._is_known(context)
             for steps in extensions.values()
             for step in steps
         )
@@ -195,7 +201,10 @@ class Dialplan:
         form = forms(target)
         if form is None:
             return (target,)
-        return [name for name in self.steps if not self.is_ours(name) and form.fullmatch(name)]
+        return [name for name in self.steps if not self._is_known(name) and form.fullmatch(name)]
+
+    def _is_known(self, context: str) -> bool:
+        return self.is_ours(context) or context == PERIODIC_HOOKS
 
 
 _Node = tuple[str, ...]
@@ -233,7 +242,7 @@ class _Graph:
             following = self._following(ends[place], avoided)
             for context, entry in zip(contexts, entries, strict=True):
                 if entry in following:
-                    yield place, Way(context, self._path(following, entry))
+                    yield place, self._way(context, following, entry)
 
     def _entry(self, context: str) -> int:
         """The number of what is dialled in a context; all that follows from there is in the graph as well then."""
@@ -291,11 +300,13 @@ class _Graph:
             latest = found
         return following
 
-    def _path(self, following: Mapping[int, int], entry: int) -> tuple[Place, ...]:
+    def _way(self, context: str, following: Mapping[int, int], entry: int) -> Way:
         numbers = [entry]
         while (number := following[numbers[-1]]) != numbers[-1]:
             numbers.append(number)
-        return tuple(self._place(number) for number in numbers if self._nodes[number][0] == "at")
+        path = tuple(self._place(number) for number in numbers if self._nodes[number][0] == "at")
+        jumps = (self._nodes[number] for number in numbers if self._nodes[number][0] == "to")
+        return Way(context, path, all(forms(target) is None for _, target, _ in jumps))
 
     def _place(self, number: int) -> Place:
         _, _, context, extension = self._nodes[number]

@@ -134,6 +134,7 @@ class Evidence:
         sound_files: that are there, without language folder and ending, by language.
         audit: what is wrong with the chain.
         store: what is wrong with the store; empty if nothing is.
+        open_files: of ours, with secrets that everyone may read.
         index_differences: what lists found wrong in the live picture since the server started.
         picture: what is wrong with the live picture now, compared with a list of the PBX.
         certificates: those that are relied on.
@@ -164,6 +165,7 @@ class Evidence:
     sound_files: Mapping[str, frozenset[str]] | Missing = NOT_ASKED
     audit: tuple[str, ...] | Missing = NOT_ASKED
     store: str | Missing = NOT_ASKED
+    open_files: tuple[str, ...] | Missing = NOT_ASKED
     index_differences: int | Missing = NOT_ASKED
     picture: tuple[str, ...] | Missing = NO_ACCOUNT
     certificates: tuple[Certificate, ...] | Missing = NOT_ASKED

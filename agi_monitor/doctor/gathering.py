@@ -22,6 +22,7 @@ from agi_monitor.control.socket_file import socket_path
 from agi_monitor.dialplan import conf_files
 from agi_monitor.dialplan.parse import parse
 from agi_monitor.dialplan.render import DIALPLAN, render
+from agi_monitor.doctor import own_files
 from agi_monitor.doctor.dialplan_walk import Dialplan
 from agi_monitor.doctor.evidence import (
     TRUE,
@@ -38,7 +39,6 @@ from agi_monitor.doctor.evidence import (
 )
 from agi_monitor.doctor.file_contexts import file_contexts
 from agi_monitor.errors import ActionFailed, AgiMonitorError, PermissionDenied
-from agi_monitor.install import plan
 from agi_monitor.install.comparison import compare
 from agi_monitor.live.devices import LOCAL_MEMBER
 from agi_monitor.model import Barge, Cue, Reason
@@ -265,7 +265,16 @@ def _running(pbx: Pbx, modules: Mapping[str, str]) -> frozenset[str]:
 
 def _endpoints(pbx: Pbx) -> tuple[Endpoint, ...]:
     found = []
-    for item in pbx.items("PJSIPShowEndpoints"):
+    try:
+        items = pbx.items("PJSIPShowEndpoints")
+    except PermissionDenied:
+        raise
+    except ActionFailed as error:
+        # Without one it is an error (ami_show_endpoints in res_pjsip/pjsip_configuration.c).
+        if not error.text.startswith("No endpoints found"):
+            raise
+        items = []
+    for item in items:
         name = item.text("ObjectName")
         if not name:
             continue
@@ -336,7 +345,7 @@ def of_files(evidence: Evidence, config: Config, folder: Path) -> Evidence:
         files=files,
         not_understood=tuple(notes),
         file_contexts=_tried(lambda: file_contexts(folder)),
-        file_differences=_file_differences(config, folder),
+        file_differences=own_files.differences(config, folder),
         sound_files=_tried(lambda: _sound_files(settings, evidence.sounds)),
     )
 
@@ -366,25 +375,6 @@ def _sections(folder: Path, name: str, notes: list[str]) -> Sections | Missing:
     return dict(found)
 
 
-def _file_differences(config: Config, folder: Path) -> tuple[str, ...]:
-    """What is otherwise in the folder that an install has filled; nothing where none has."""
-    ours = folder / plan.FOLDER
-    if not any((folder / path).exists() for path in plan.OURS):
-        return ()
-    found = []
-    for name, text in render(translation.site(config), config.dialplan.templates).items():
-        try:
-            with conf_files.as_owner_of(folder):
-                is_same = conf_files.contents(ours / name) == text
-            if not is_same:
-                found.append(f"{ours / name}: is not what the configuration gives")
-        except OSError as error:
-            found.append(f"{ours / name}: {error.strerror}")
-        except conf_files.TooMuch as error:
-            found.append(str(error))
-    return tuple(found)
-
-
 def _sound_files(settings: Sections | Missing, languages: Iterable[str]) -> Mapping[str, frozenset[str]] | Missing:
     told: Section = () if isinstance(settings, Missing) else settings.get("directories", ())
     places = [*(f"{one}/sounds" for one in values(told, "astdatadir")), *SOUND_FOLDERS]
@@ -407,12 +397,19 @@ def _names_of_sounds(folder: Path) -> Iterator[str]:
             yield str(path.relative_to(folder).with_suffix(""))
 
 
-def of_house(evidence: Evidence, config: Config) -> Evidence:
-    """Add what is to be known of our own server, store and audit."""
+def of_house(evidence: Evidence, config: Config, folder: Path) -> Evidence:
+    """Add what is to be known of our own server, store and audit.
+
+    Parameters:
+        config: the configuration.
+        folder: that its file is in.
+    """
+    state = config.state.directory
     return replace(
         evidence,
         audit=_tried(lambda: _audit(config)),
         store=_store(config),
+        open_files=_tried(lambda: own_files.open_to_others([folder, *([state] if state.is_dir() else [])])),
         index_differences=_tried(lambda: _index(config)),
         certificates=_certificates(config, evidence),
     )

@@ -286,6 +286,20 @@ class Folder:
             except FileNotFoundError:
                 return None
 
+    def names(self) -> Iterator[str]:
+        """Yield what is in it, in no order.
+
+        Raises:
+            OSError: it may not be read.
+        """
+        handle = self.descriptor()
+        try:
+            with os.scandir(handle) as found:
+                for entry in found:
+                    yield entry.name
+        finally:
+            os.close(handle)
+
     def may(self, name: str, access: int) -> bool:
         """Whether this process may use what has this name.
 

@@ -90,10 +90,14 @@ class ServerOverview:
         """Return who hears whom now. Without a connection, the spies of others are those that were last seen.
 
         Raises:
-            Unavailable: there is no manager interface.
+            Unavailable: there is no manager interface, or no spy is known and no picture to be trusted.
         """
         pbx, watch = self._live()
-        return [self._spy(pbx.node, spy) for spy in watch.grants.spies()]
+        found = [self._spy(pbx.node, spy) for spy in watch.grants.spies()]
+        stale = pbx.stale()
+        if not found and stale is not None:
+            raise Unavailable(f"no spy is known, and there is no picture of {pbx.node} to be trusted now: {stale}")
+        return found
 
     async def kill(self, spy: str, by: str) -> bool:
         """End a spy.

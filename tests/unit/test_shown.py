@@ -192,7 +192,7 @@ PRINTED: dict[str, RenderableType] = {
     "event": tables.event_line(ROW),
     "ended": tables.ended_line(SpyEnded(EVIL, SPY)),
     "ended alone": tables.ended_line(SpyEnded(EVIL)),
-    "records": audit_tables.records_table([ROW]),
+    "records": audit_tables.records_table([ROW], is_whole=True),
     "findings": audit_tables.findings_table(verdict()),
     "verdict": "\n".join(audit_tables.verdict_lines(verdict())),
     "heard": audit_tables.heard_table([heard()], "agent", "supervisors"),

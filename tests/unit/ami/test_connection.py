@@ -285,8 +285,6 @@ def test_an_action_that_cannot_be_sent_is_not_in_flight() -> None:
         (AMILimits(max_message_bytes=100), b"Event: " + b"x" * 101 + b"\r\n\r\n"),
         (AMILimits(max_line_bytes=100), message("Event: X", "A: " + "x" * 100)),
         (AMILimits(max_message_lines=3), message("Event: X", "A: 1", "B: 1", "C: 1")),
-        (AMILimits(max_list_items=1), success("a") + item("a", "1") + item("a", "2")),
-        (AMILimits(max_list_bytes=50), success("a") + item("a", "x" * 50)),
     ],
 )
 def test_more_than_the_limits_breaks_the_protocol(limits: AMILimits, data: bytes) -> None:
@@ -300,6 +298,19 @@ def test_more_than_the_limits_breaks_the_protocol(limits: AMILimits, data: bytes
     assert connection.buffered == 0
     with pytest.raises(LocalProtocolError):
         ask(connection, "b")
+
+
+@pytest.mark.parametrize("limits", [AMILimits(max_list_items=2), AMILimits(max_list_bytes=100)])
+def test_a_list_that_is_too_long_costs_its_action_alone(limits: AMILimits) -> None:
+    """Nothing of it is kept, also while it comes in; another list and the conversation continue."""
+    connection = ready(limits)
+    ask(connection, "a", "b", as_list=True)
+    shapes = shape(feed(connection, success("a"), success("b"), item("b", "1")))
+    for number in range(50):
+        shapes += shape(feed(connection, item("a", str(number))))
+        assert connection.buffered < 200
+    shapes += shape(feed(connection, done("a"), done("b"), event("Item")))
+    assert shapes == [("response", "a"), ("response", "b"), ("broken", "a"), ("list", "b", "1"), ("event", "Item")]
 
 
 def test_empty_lines_between_messages_are_nothing() -> None:

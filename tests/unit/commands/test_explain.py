@@ -162,6 +162,31 @@ def test_a_wrong_call_says_what_is_wrong(config: Path, arguments: tuple[str, ...
     assert message in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize("where", ["file", "store"])
+def test_who_is_disabled_or_not_there_is_said_with_where_people_live(tmp_path: Path, where: str) -> None:
+    """The file is named only when people are in it."""
+    people = (
+        f"supervisors: {{anna: {{endpoints: [PJSIP/2001], pin: '{PIN_HASH}'}}, "
+        f"bert: {{endpoints: [PJSIP/2002], disabled: true, pin: '{PIN_HASH}'}}}}\n"
+        "agents: {1001: {endpoints: [PJSIP/1001], disabled: true}}\nrules: []\n"
+    )
+    config = tmp_path / "c.yaml"
+    state = f"state: {{directory: {tmp_path}}}\n"
+    config.write_text(state + (people if where == "file" else "store: {people: true}\n"))
+    if where == "store":
+        (tmp_path / "people.yaml").write_text(people)
+        taken_in = ["people", "import", str(tmp_path / "people.yaml"), "--yes", "-c", str(config)]
+        assert CliRunner().invoke(main, taken_in).exit_code == 0
+    place = str(config) if where == "file" else "the store; see 'agi-monitor people list'"
+    for arguments, told in (
+        (("bert", "listen", "1001"), f"'bert' is a supervisor who is disabled in {place}"),
+        (("dora", "listen", "1001"), f"'dora' is not a supervisor in {place}"),
+        (("anna", "listen", "1001"), f"'1001' is an agent who is disabled in {place}"),
+        (("anna", "listen", "1002"), f"'1002' is not an agent in {place}"),
+    ):
+        assert told in " ".join(run(config, *arguments).stderr.split())
+
+
 def test_a_configuration_with_mistakes_is_told(config: Path) -> None:
     """As the other commands tell it."""
     config.write_text(TEXT.replace("08:00-18:00", "8-18"))

@@ -103,6 +103,26 @@ def test_a_dialplan_of_the_site_is_left_alone(run: Run, folder: Path, tmp_path: 
     assert contents(folder) == before
 
 
+def test_a_rendering_of_our_own_is_no_stranger(run: Run, folder: Path, tmp_path: Path) -> None:
+    """A group was added, and its files were rendered into the folder of the install: both know them as ours."""
+    before = contents(folder)
+    assert run("install", "--yes").exit_code == 0
+    config = tmp_path / "agi-monitor.yaml"
+    config.write_text(config.read_text().replace("groups: [leads]", "groups: [leads, others]"))
+    rendered = CliRunner().invoke(main, ["render", "-c", str(config), "--out", str(folder / "agi-monitor")])
+    assert rendered.exit_code == 0
+    assert run("uninstall", "--dry-run").exit_code == 0
+    assert run("install", "--yes").exit_code == 0
+    assert (
+        CliRunner().invoke(main, ["render", "-c", str(config), "--out", str(folder / "agi-monitor")]).exit_code == 0
+    )
+    assert run("uninstall", "--yes").exit_code == 0
+    assert contents(folder) == before
+    assert run("install", "--yes").exit_code == 0
+    (folder / "agi-monitor" / "agi-monitor.conf").write_text("[by-hand]\n")
+    assert "was changed by something else" in run("uninstall", "--yes").output
+
+
 def test_many_large_files_are_not_all_taken_in(run: Run, folder: Path) -> None:
     """Each may be as large as a generated dialplan; together they would fill the memory."""
     old = folder / "agi-monitor" / ".installed"

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from agi_monitor import __version__
 from agi_monitor.commands.main import main
 from agi_monitor.commands.whoami import whoami
-from agi_monitor.config.loading import parse
+from agi_monitor.config.loading import _fix, parse
 from agi_monitor.config.sample import SAMPLE
 from agi_monitor.pins.lock_outs import LockOut
 from agi_monitor.pins.records import matches
@@ -375,6 +375,54 @@ def test_reload_tells_the_server(config: Path, tmp_path: Path) -> None:
         signal.signal(signal.SIGHUP, before)
     assert (result.exit_code, told) == (0, [signal.SIGHUP])
     assert result.stdout == f"process {os.getpid()}: told to reload; its log has the result\n"
+
+
+def test_reload_says_what_waits_for_an_install(config: Path, tmp_path: Path) -> None:
+    """The codes were changed: the dialplan that is installed does not fit any more, until it is installed again."""
+    asterisk = tmp_path / "asterisk"
+    asterisk.mkdir()
+    for name in ("extensions.conf", "manager.conf"):
+        (asterisk / name).write_text("[general]\n")
+    there = ("-c", config, "--asterisk-dir", asterisk)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    folder = StateFolder(tmp_path)
+    folder.take()
+    try:
+        assert run("reload", *there).stderr == ""
+        assert run("install", *there, "--yes").exit_code == 0
+        assert run("reload", *there).stderr == ""
+        config.write_text(config.read_text().replace("*222", "*333"))
+        told = run("reload", *there)
+        installed = asterisk / "agi-monitor" / "agi-monitor.conf"
+        needed = f"needs agi-monitor install: {installed}: is not what the configuration gives"
+        assert needed in told.stderr.splitlines()
+        assert run("install", *there, "--yes").exit_code == 0
+        assert run("reload", *there).stderr == ""
+    finally:
+        folder.release()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_check_config_misses_the_driver_of_a_database(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server would not start; the sentence has the command."""
+    config.write_text(config.read_text() + "store: {url: 'postgresql://a@/b', node: x}\n")
+    assert run("check-config", "-c", config).exit_code == 0
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    result = run("check-config", "-c", config)
+    assert (result.exit_code, "pip install 'agi-monitor[postgresql]'" in result.stderr) == (1, True)
+
+
+def test_a_configuration_that_may_not_be_read_names_who_may(tmp_path: Path) -> None:
+    """To write another one helps nobody."""
+    path = tmp_path / "agi-monitor.yaml"
+    path.write_text("x")
+    why = _fix(path, PermissionError())
+    assert (
+        why
+        == f". Run this as root, as {path.owner()}, or as a member of the group {path.group()} if that may read it"
+    )
+    assert _fix(tmp_path / "none" / "x", PermissionError()) == ". Run this as root, or as the user of the server"
+    assert _fix(path, IsADirectoryError()) == ""
 
 
 def test_reload_refuses_a_mistake_before_the_server_does(config: Path) -> None:

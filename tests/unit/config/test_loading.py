@@ -75,10 +75,13 @@ def test_the_least_is_enough() -> None:
 
 MISTAKES = [
     # unknown, twice, missing
-    (TEXT + "fastagy: {}\n", "17: fastagy: is not a key of this section"),
-    (TEXT + "fastagi:\n  prot: 1\n", "18: fastagi.prot: is not a key of this section"),
+    (TEXT + "fastagy: {}\n", "17: fastagy: is not a key of this section; did you mean fastagi?"),
+    (TEXT + "fastagi:\n  prot: 1\n", "18: fastagi.prot: is not a key of this section; did you mean port?"),
     (TEXT + "limits:\n  max_session: 1\n", "18: limits.max_session: is not a key of this section"),
-    (edited("groups: [leads]", "group: [leads]"), "5: supervisors.anna.group: is not a key of this section"),
+    (
+        edited("groups: [leads]", "group: [leads]"),
+        "5: supervisors.anna.group: is not a key of this section; did you mean groups?",
+    ),
     (edited("  bert:\n", "  anna:\n"), "6: supervisors.anna: is here twice, first in line 2"),
     (edited("1002:", "1001:"), "11: agents.1001: is here twice, first in line 10"),
     (edited("1002:", '"1001":'), "11: agents.1001: is here twice, first in line 10"),
@@ -199,7 +202,7 @@ MISTAKES = [
     (TEXT + "ami: {secret: aaaaabbbbbcccccddddd}\n", "17: ami.secret: has fewer than 6 different characters"),
     (
         TEXT + "ami: {username: the-monitor-account, secret: The-Monitor-Account}\n",
-        "17: ami.secret: is the user name, which is tried first",
+        "17: ami.secret: is one of those that everybody tries",
     ),
     (TEXT + f"ami: {{username: general, {MANAGER_SECRET}}}\n", "17: ami.username: must be letters, digits"),
     (TEXT + f"ami: {{username: General, {MANAGER_SECRET}}}\n", "17: ami.username: must be letters, digits"),

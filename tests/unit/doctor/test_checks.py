@@ -14,7 +14,7 @@ from agi_monitor.doctor.evidence import Certificate, Endpoint, Evidence, Listene
 from agi_monitor.doctor.findings import Outcome, Result, Severity, examine, exit_code
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
-LONG = "k" * 32
+LONG = "a-long-secret-of-letters"
 
 
 def step(context: str, extension: str, application: str, arguments: str = "") -> dict[str, str]:
@@ -89,6 +89,7 @@ CLEAN = Evidence(
     sound_files={"en": frozenset({"agent-pass", "beep"})},
     audit=(),
     store="",
+    open_files=(),
     index_differences=0,
     picture=(),
     certificates=(Certificate("ca.pem", NOW + timedelta(days=31)),),
@@ -122,6 +123,7 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("module-missing", {"loaded": frozenset()}, "app_chanspy.so does not run: lets the supervisor hear"),
     ("sound-missing", {"sound_files": {"en": frozenset({"beep"})}}, "en: agent-pass"),
     ("sound-missing", {"sounds": {"de": frozenset({"beep"})}}, "de: beep"),
+    ("pin-file", {"open_files": ("/etc/agi-monitor/people.yaml: has records",)}, "people.yaml: has records"),
     ("systemname-missing", options(), "there is no systemname"),
     ("systemname-unusable", {"unusable_names": {"Sales, Berlin": ","}}, "systemname = 'Sales, Berlin' holds ','"),
     (
@@ -215,6 +217,11 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
         "spy-reachable",
         spying(step("phones", "555", "ChanSpy", "PJSIP/${EXTEN:3},q")),
         "ChanSpy(PJSIP/${EXTEN:3},q) is reached from [phones] 555@phones, priority 1",
+    ),
+    (
+        "spy-reachable",
+        spying(step("phones", "556", "Goto", "${WHERE},s,1"), step("listen", "s", "ChanSpy", "x")),
+        "ChanSpy(x) is perhaps, by a variable, reached from [phones] 556@phones -> s@listen, priority 1",
     ),
     (
         "spy-reachable",
@@ -394,6 +401,26 @@ def test_without_endpoints_every_context_is_dialled_from() -> None:
         "ExtenSpy(1001@phones) is reached from [nowhere] 1@nowhere, priority 1",
     )
     assert found(replace(CLEAN, **spying(step("nowhere", "1", "ExtenSpy", "1001@phones")))) == {}
+
+
+def test_no_spy_is_what_only_is_called_so() -> None:
+    """Asterisk's own context for beeps, which a variable does not lead to, and a jump to a context of that name."""
+    beeps = step("__func_periodic_hook_context__", "hook", "ChanSpy", "${EncodedChannel},qB")
+    jump = step("phones", "557", "Goto", "app-chanspy,s,1")
+    nothing = step("app-chanspy", "s", "NoOp", "no ChanSpy here")
+    variable = step("phones", "558", "Goto", "${WHERE},hook,1")
+    assert found(replace(CLEAN, **spying(beeps, jump, nothing, variable))) == {}
+
+
+def test_ways_through_a_variable_come_last() -> None:
+    """What is sure is read first."""
+    rows = (
+        step("phones", "1", "Goto", "${WHERE},s,1"),
+        step("a", "s", "ChanSpy", "perhaps"),
+        step("phones", "2", "ChanSpy", "sure"),
+    )
+    lines = found(replace(CLEAN, **spying(*rows)))["spy-reachable"]
+    assert list(dict.fromkeys(line.partition(" is ")[0] for line in lines)) == ["ChanSpy(sure)", "ChanSpy(perhaps)"]
 
 
 def test_exit_codes() -> None:

@@ -20,8 +20,9 @@ from agi_monitor.doctor.checks import CHECKS
 from agi_monitor.doctor.evidence import Endpoint, Evidence, Missing, NotKnown
 from agi_monitor.doctor.file_contexts import file_contexts
 from agi_monitor.doctor.findings import Outcome, examine
-from agi_monitor.errors import ActionFailed
+from agi_monitor.errors import ActionFailed, PermissionDenied
 from agi_monitor.install import plan
+from tests.doubles.desk import PIN_HASH
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 
@@ -173,7 +174,7 @@ def test_files_of_an_install(config: Config, folder: Path) -> None:
 def test_a_certificate_that_is_not_there(config: Config, folder: Path) -> None:
     """Is not fine."""
     (folder / "http.conf").write_text("[general]\ntlsenable = yes\ntlscertfile = /nowhere/http.pem\n")
-    evidence = gathering.of_house(gathering.of_files(Evidence(NOW), config, folder), config)
+    evidence = gathering.of_house(gathering.of_files(Evidence(NOW), config, folder), config, folder)
     assert evidence.certificates == Missing("http.conf: /nowhere/http.pem: No such file or directory")
 
 
@@ -247,6 +248,41 @@ class Queues:
             raise self._refusal
         members = [Message((("Event", "QueueMember"), ("Location", one))) for one in self._locations]
         return [Message((("Event", "QueueParams"),)), *members]
+
+
+class NoEndpoints(Queues):
+    """A PBX without endpoints of PJSIP, or one that does not let us see them."""
+
+    def items(self, name: str, *headers: tuple[str, str]) -> list[Message]:
+        """Refuse the list, as Asterisk does when it is empty."""
+        assert name == "PJSIPShowEndpoints"
+        assert self._refusal is not None
+        raise self._refusal
+
+
+def test_a_pbx_without_endpoints() -> None:
+    """Has none: that is an answer. Any other error is none."""
+    assert gathering._endpoints(NoEndpoints(refusal=ActionFailed("PJSIPShowEndpoints", "No endpoints found"))) == ()
+    for refusal in (
+        ActionFailed("PJSIPShowEndpoints", "x"),
+        PermissionDenied("PJSIPShowEndpoints", "no", ("system",)),
+    ):
+        with pytest.raises(ActionFailed):
+            gathering._endpoints(NoEndpoints(refusal=refusal))
+
+
+def test_files_with_pins_that_everyone_may_read(config: Config, folder: Path, tmp_path: Path) -> None:
+    """An export of an earlier version, or a copy; not those of their owner, and not what has no PIN in it."""
+    for name, mode in (("people.yaml", 0o644), ("own.yaml", 0o600), ("group.yaml", 0o640), ("open.yaml", 0o606)):
+        (folder / name).write_text(f"pin: {PIN_HASH}\n")
+        (folder / name).chmod(mode)
+    (folder / "other.yaml").write_text("pin: none\n")
+    (folder / "link.yaml").symlink_to("people.yaml")
+    os.mkfifo(folder / "fifo.yaml")
+    assert gathering.of_house(Evidence(NOW), config, folder).open_files == (
+        f"{folder}/open.yaml: has records of PINs, and mode 0606",
+        f"{folder}/people.yaml: has records of PINs, and mode 0644",
+    )
 
 
 def test_agents_whom_queues_reach_by_several_contexts(config: Config) -> None:

@@ -151,9 +151,12 @@ def test_freepbx_keeps_its_own_files() -> None:
     assert done(files, uninstalled(files)) == FREEPBX
 
 
-def test_files_of_freepbx_are_refused_elsewhere() -> None:
-    """It would write them anew, and nobody would notice; no force helps."""
-    plan = installed(FREEPBX)
+@pytest.mark.parametrize("name", ["FreePBX", "IssabelPBX"])
+def test_files_of_freepbx_are_refused_elsewhere(name: str) -> None:
+    """It would write them anew, and nobody would notice; no force helps. The same for what is made from it."""
+    files = {path: (content or b"").replace(b"FreePBX", name.encode()) for path, content in FREEPBX.items()}
+    plan = installed(files)
+    assert f"is written by {name}" in plan.conflicts[0].text
     assert [one.text.partition(":")[0] for one in plan.conflicts] == ["extensions.conf", "manager.conf"]
     assert all(one.is_final for one in plan.conflicts)
     assert not {"extensions.conf", "manager.conf"} & {change.path for change in plan.changes}

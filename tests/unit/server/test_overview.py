@@ -258,6 +258,8 @@ def test_spies_of_ours_are_shown_without_a_picture(site: Site) -> None:
         site.fake.listening = False
         site.fake.lose_connection()
     assert [spy.id for spy in overview_of(site).spies()] == ["c-1.1"]
+    with pytest.raises(Unavailable, match=r"no spy is known, and there is no picture of .* to be trusted now"):
+        overview_of(Site(connect=False)).spies()
     with pytest.raises(Unavailable):
         nothing().spies()
 

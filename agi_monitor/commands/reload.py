@@ -29,7 +29,7 @@ from agi_monitor.storage.state_folder import StateFolder
 )
 @config_option
 def reload(config_path: Path, folder: Path) -> None:
-    """Make the running server read its configuration again, and print the result and what it waits for.
+    """Make the running server read its configuration again, and print the result.
 
     A file with a mistake is refused before the server is told. Where the control socket does not answer, the process
     that holds the state folder gets a signal, and its log has the result. A change of the codes, the groups or the

@@ -50,7 +50,7 @@ def waits(server: MonitorServer, supervisors: Sequence[Supervisor]) -> list[floa
         together.wait(WAIT_SECONDS)
         supervisor.listen()
         pressed = time.monotonic()
-        call.press("#")
+        call.press("#", unread=True)
         return call, pressed
 
     with ThreadPoolExecutor(len(supervisors)) as hands:

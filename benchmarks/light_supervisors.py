@@ -92,7 +92,9 @@ def at_their_desks(lab: Lab, count: int) -> Iterator[Sequence[Supervisor]]:
         for number in range(count):
             sound = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             sound.bind((lab.gateway, 0))
-            caller = stack.enter_context(SipCaller(lab.pbx.address, endpoint(number), PASSWORD))
+            caller = stack.enter_context(
+                SipCaller(lab.pbx.address, endpoint(number), PASSWORD, lab.wait_until_keys_are_read)
+            )
             found.append(Supervisor(caller, sound))
         poll = select.epoll()
         by_number = {one.sound.fileno(): one for one in found}

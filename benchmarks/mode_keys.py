@@ -53,8 +53,9 @@ def is_voice(packet: RtpPacket) -> bool:
 
 def change(lab: Lab, server: MonitorServer, key: str, mode: str) -> float:
     """Press a key and wait for its mode. Returns the time before it, in seconds since 1970."""
+    lab.wait_until_keys_are_read(SUPERVISOR)
     mark, since = server.mark(), time.time()
-    lab.phone(SUPERVISOR).press(key)
+    lab.phone(SUPERVISOR).press(key, unread=True)
     server.wait_for("spy_started", mark, mode=mode)
     return since
 

@@ -12,7 +12,8 @@ import socket
 import sys
 import time
 
-from contrib.lab.pbx import MANAGER_PORT, Lab
+from contrib.lab.endpoints import MANAGER_PORT
+from contrib.lab.pbx import Lab
 
 VERSION = "22"
 EXTENSION = "7500"

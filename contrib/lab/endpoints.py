@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SIP_PORT = 5060
+MANAGER_PORT = 5038
 CONTROL_PORT = 4400
 RTP_PORT = 20000
 RTP_PORTS_EACH = 100

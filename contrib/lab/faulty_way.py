@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from contrib.lab.pbx import MANAGER_PORT
+from contrib.lab.endpoints import MANAGER_PORT
 from contrib.lab.waiting import wait_until
 
 HOST = "127.0.0.1"

@@ -9,12 +9,15 @@ import queue
 import socket
 import threading
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from contrib.lab.endpoints import MANAGER_PORT
 from contrib.lab.errors import LabError
-from contrib.lab.pbx import MANAGER_PORT, Lab
 
-ANSWER_SECONDS = 10.0
+if TYPE_CHECKING:
+    from contrib.lab.pbx import Lab
+
+ANSWER_SECONDS = 30.0
 RECEIVE_BYTES = 65_536
 
 LISTS = ("CoreShowChannels", "BridgeList", "DeviceStateList", "ExtensionStateList", "QueueStatus")
@@ -54,6 +57,11 @@ class Manager:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._reader.join(ANSWER_SECONDS)
         self._socket.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the PBX has ended the connection."""
+        return not self._reader.is_alive()
 
     def ask(self, action: str, **headers: str) -> list[Message]:
         """Perform an action and return the items of its list, none when it has no list.

@@ -35,6 +35,7 @@ from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import ExecWaitStrategy, FileExistsWaitStrategy
 
 from contrib.lab import console, waiting
+from contrib.lab.agi_commands import ACCOUNT, AgiCommands
 from contrib.lab.capture import PAYLOAD_ULAW, RtpCapture
 from contrib.lab.certificates import Authority
 from contrib.lab.endpoints import (
@@ -54,6 +55,7 @@ from contrib.lab.images import ASTERISK, CACHE, PHONES, ensure_images
 from contrib.lab.phone import Phone
 from contrib.lab.sound import Hearing, measure, sine, tones_in, ulaw_to_linear
 from contrib.lab.srtp import Decrypter, keys_in
+from contrib.lab.stalls import Stalls
 
 VERSIONS = tuple(ASTERISK)
 LABEL = "agi-monitor-lab"
@@ -63,28 +65,33 @@ OWNER = "owner"
 ASTERISK_START_SECONDS = 60
 CONSOLE_TRIES = 3
 """The console of a busy 16 was seen to show nothing at all, and to show everything when it was asked again."""
-CLEAN_SECONDS = 20.0
+CLEAN_SECONDS = 40.0
+KEYS_SECONDS = 40.0
+"""A sentence is said to its end first."""
 SETTLE_SECONDS = 0.3
 """After a moment of interest old sound is still under way, most of it in ChanSpy's queue of 100 ms."""
 LISTEN_SECONDS = 0.6
-HEARING_SECONDS = 15.0
+HEARING_SECONDS = 40.0
 """Prompts that are under way are played to their end first."""
+STALLS_SECONDS = 1.0
+"""Before and after the beginning of something: how long the machine is looked at."""
 LATE_SECONDS = 0.1
 """How long a packet may take from the wire into the capture file."""
-MANAGER_PORT = 5038
 MANAGER_TLS_PORT = 5039
 MANAGER_NAME = "pbx.example"
 """A host name that the manager interface's certificate is for, besides the PBX's address."""
 TLS_CERTIFICATE = "/etc/asterisk/lab/pbx.pem"
 """On the PBX: certificate and key for SIP over TLS, for MANAGER_NAME."""
 MANAGER_ACCOUNTS = {
+    ACCOUNT: "",
     "monitor": "call,reporting,user",
     "caller": "call",
     "dialler": "call,originate",
     "administrator": "config",
     "doctor": "call,config,originate,reporting,system",
 }
-"""Accounts of the manager interface, each with the classes of what it may do; all of them may see the same."""
+"""Accounts of the manager interface, each with the classes of what it may do. All see what calls do, but for that of
+`AgiCommands`, which sees what AGI programs do."""
 PUBLISHED_RTP = range(10_000, 10_032)
 """UDP ports for sound when softphones of other machines take part: two a call leg."""
 SPEECH_SECONDS = 900
@@ -330,6 +337,8 @@ class Lab:
         self.folder: Path
         self.pbx: Asterisk
         self.capture: RtpCapture
+        self._agi: AgiCommands
+        self._stalls: Stalls
         self.phones: dict[str, Phone] = {}
         self.passwords: dict[str, str] = {}
         """Of the SIP accounts, by name; new for each start."""
@@ -402,6 +411,31 @@ class Lab:
             f"{caller} and {callee} to be connected",
         )
 
+    def wait_until_keys_are_read(self, name: str, during: str | None = None, timeout: float = KEYS_SECONDS) -> None:
+        """Wait until Asterisk reads the keys that a phone presses, where an AGI program has its call.
+
+        :param name: of the phone
+        :param during: the AGI command that is to read them; by default one that waits for keys
+        :param timeout: seconds
+        :raises WaitTimeout: the program never asked for one
+        """
+        waiting.wait_until(
+            lambda: self._agi.reads_keys(name, during),
+            timeout,
+            f"Asterisk to read the keys of {name}",
+            describe=lambda: self._agi.describe(name),
+        )
+
+    def on_a_running_machine(self, seconds: float, since: float) -> float:
+        """Tell how long something may take that takes so long on a machine that runs.
+
+        What goes through two processes waits for a processor twice.
+
+        :param seconds: of the promise
+        :param since: when it began, in seconds since 1970
+        """
+        return seconds + 2 * self._stalls.seconds(since - STALLS_SECONDS, since + STALLS_SECONDS)
+
     def hear(self, seconds: float = LISTEN_SECONDS, *, settle: float = SETTLE_SECONDS) -> Hearing:
         """Measure who hears whom from now on: only sound that arrives after this moment counts.
 
@@ -466,6 +500,7 @@ class Lab:
     def reset(self) -> None:
         """Return to a clean state: no channel, no call, phones on and off as at the start, genuine caller ids."""
         self.pbx.hangup_all()
+        self._agi.listen()
         for name, phone in self.phones.items():
             if not phone.is_on:
                 if name in self._first_phones:
@@ -556,6 +591,8 @@ class Lab:
         address, gateway = _addresses(pbx_container, network)
         self.pbx = Asterisk(pbx_container, self.version, address, gateway, self.folder / "pbx")
         self.present()
+        self._stalls = self._stack.enter_context(Stalls())
+        self._agi = self._stack.enter_context(AgiCommands(self))
         logs = [self.folder / "phones" / name / "baresip.log" for name in ENDPOINTS]
         self.capture = RtpCapture(capture_file, Decrypter(lambda: keys_in(logs)) if self.encrypted else None)
         phones_address, _ = _addresses(phone_container, network)
@@ -569,6 +606,7 @@ class Lab:
                 _baresip_in(phone_container),
                 self.capture,
                 MANAGER_NAME if self.encrypted else None,
+                self.wait_until_keys_are_read,
             )
         self._stack.callback(self._switch_off_phones)
         with ThreadPoolExecutor(len(self._first_phones) or 1) as pool:
@@ -600,9 +638,11 @@ class Lab:
                 for name, password in self.passwords.items()
             )
         )
+        sees = {ACCOUNT: "agi"}
         (lab / "manager_accounts.conf").write_text(
             "".join(
-                f"[{name}]\nsecret = {secret}\nread = call,agent,user,system\nwrite = {MANAGER_ACCOUNTS[name]}\n\n"
+                f"[{name}]\nsecret = {secret}\nread = {sees.get(name, 'call,agent,user,system')}\n"
+                f"write = {MANAGER_ACCOUNTS[name]}\n\n"
                 for name, secret in self.manager_secrets.items()
             )
         )

@@ -32,8 +32,8 @@ from contrib.lab.waiting import wait_until
 LONGEST_NETSTRING_BYTES = 65_536
 """baresip's longest answer, its help text, has about 2,000."""
 LONGEST_LENGTH_DIGITS = 6
-COMMAND_SECONDS = 10.0
-CALL_SECONDS = 20.0
+COMMAND_SECONDS = 30.0
+CALL_SECONDS = 40.0
 DIGIT_SECONDS = 0.5
 """A key takes 240 ms: tone and gap."""
 TLS_PORT = 5061
@@ -108,6 +108,7 @@ class Phone:
     :param start_process: starts `baresip -f <folder>` in the container
     :param capture: the packets of all phones
     :param tls_host: the name of the PBX, for a phone that encrypts signalling and sound
+    :param wait_for_reader: waits until Asterisk reads the keys of this phone
     """
 
     def __init__(
@@ -119,9 +120,11 @@ class Phone:
         password: str,
         start_process: Callable[[str], None],
         capture: RtpCapture,
-        tls_host: str | None = None,
+        tls_host: str | None,
+        wait_for_reader: Callable[[str, str | None], object],
     ) -> None:
         self._tls_host = tls_host
+        self._wait_for_reader = wait_for_reader
         self.endpoint = endpoint
         self.name = endpoint.name
         self.folder = folder
@@ -304,16 +307,20 @@ class Phone:
 
     # During a call
 
-    def press(self, keys: str, call: Call | None = None) -> None:
+    def press(self, keys: str, call: Call | None = None, *, during: str | None = None, unread: bool = False) -> None:
         """Type keys (RFC 4733) and return when the last one has been sent.
 
         :param keys: of 0123456789*#ABCD
         :param call: which call; the current one by default
+        :param during: the AGI command that is to read them, such as STREAM FILE; by default one that waits for keys
+        :param unread: at once, whether Asterisk reads them or not
         """
         if not keys or any(key not in KEYS for key in keys):
             raise ValueError(f"keys are {KEYS}, not {keys!r}")
         if call is not None:
             self._command("callfind", call.id)
+        if not unread:
+            self._wait_for_reader(self.name, during)
         moment = time.time()
         self._command("sndcode", keys)
         wait_until(

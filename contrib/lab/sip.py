@@ -20,7 +20,7 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -31,7 +31,7 @@ from contrib.lab.waiting import wait_until
 if TYPE_CHECKING:
     from contrib.lab.pbx import Lab
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
 LONGEST_BYTES = 65_535
 LONGEST_USER = 79
 """Asterisk keeps so many characters of a decoded user part (AST_CHANNEL_NAME less one, res_pjsip.c)."""
@@ -58,10 +58,12 @@ class SipCaller:
     :param pbx: the PBX's address
     :param name: the endpoint
     :param password: its SIP password
+    :param wait_for_reader: waits until Asterisk reads the keys of this endpoint
     """
 
-    def __init__(self, pbx: str, name: str, password: str) -> None:
+    def __init__(self, pbx: str, name: str, password: str, wait_for_reader: Callable[[str], object]) -> None:
         self.pbx = pbx
+        self.wait_for_reader = wait_for_reader
         self.name = name
         self._password = password
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -75,7 +77,7 @@ class SipCaller:
     @classmethod
     def of(cls, lab: Lab, name: str) -> Self:
         """Sign in as an endpoint of a laboratory; its phone may be on or off."""
-        return cls(lab.pbx.address, name, lab.passwords[name])
+        return cls(lab.pbx.address, name, lab.passwords[name], lab.wait_until_keys_are_read)
 
     def __enter__(self) -> Self:
         self._reader.start()
@@ -236,8 +238,13 @@ class SipCall:
         replaces = dialogue.replace(";", "%3B").replace("=", "%3D")
         return self.refer(f"sip:{user}@{self._caller.pbx}?Replaces={replaces}")
 
-    def press(self, keys: str) -> None:
-        """Type keys, by INFO."""
+    def press(self, keys: str, *, unread: bool = False) -> None:
+        """Type keys, by INFO.
+
+        :param unread: at once, whether Asterisk reads them or not
+        """
+        if not unread:
+            self._caller.wait_for_reader(self._caller.name)
         for key in keys:
             body = f"Signal={key}\r\nDuration=160\r\n"
             self._ask("INFO", extra=["Content-Type: application/dtmf-relay"], body=body)

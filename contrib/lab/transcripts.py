@@ -38,8 +38,9 @@ from typing import Self
 
 from agi_monitor.agi.messages import longest_command
 from agi_monitor.dialplan.parse import parse
+from contrib.lab.endpoints import MANAGER_PORT
 from contrib.lab.manager import Manager, Message
-from contrib.lab.pbx import MANAGER_PORT, VERSIONS, Lab
+from contrib.lab.pbx import VERSIONS, Lab
 from contrib.lab.waiting import wait_until
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests" / "transcripts"

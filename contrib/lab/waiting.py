@@ -35,10 +35,12 @@ def wait_until(
     """
     deadline = time.monotonic() + timeout
     while True:
+        # Before the look: a process that was kept from running looks once more before it gives up.
+        is_last = time.monotonic() >= deadline
         seen = look()
         if seen:
             return seen
-        if time.monotonic() >= deadline:
+        if is_last:
             detail = f"\n{describe()}" if describe is not None else f" (last seen: {seen!r})"
             raise WaitTimeout(f"waited {timeout:g} s for {what}, in vain{detail}")
         time.sleep(interval)

@@ -46,7 +46,7 @@ def wait_for_no_leak(lab: Lab, expected: dict[str, set[str]]) -> None:
     """Wait until nobody else is heard, not even faintly: a packet that is lost on a busy machine is a click, which
     holds every tone for a moment; what leaks goes on."""
     lab.pbx.wait_until(
-        lambda: lab.wait_for_hearing(expected).loudest_leak(expected) < LEAK_LIMIT_DBFS, 20, "a matrix without a leak"
+        lambda: lab.wait_for_hearing(expected).loudest_leak(expected) < LEAK_LIMIT_DBFS, 40, "a matrix without a leak"
     )
 
 
@@ -64,9 +64,10 @@ def test_two_phones_hear_each_other_and_nobody_else(lab: Lab) -> None:
     lab.connect("3001", "1001")
     wait_for_no_leak(lab, {"3001": {"1001"}, "1001": {"3001"}})
     assert LEAK_LIMIT_DBFS < SILENT_DBFS
-    assert lab.pbx.bridged("3001", "1001")
+    lab.pbx.wait_until(lambda: lab.pbx.bridged("3001", "1001"), 40, "both to talk")
 
 
+@pytest.mark.either_version
 def test_silence_after_a_hangup_is_seen(lab: Lab) -> None:
     lab.connect("3001", "1001")
     lab.wait_for_hearing(PAIR)
@@ -169,12 +170,14 @@ def test_a_phone_can_lie_about_its_number_but_not_about_its_endpoint(dialplan: L
     dialplan.pbx.wait_for_log(r"from 2001 named Boss, the at 2999", since=mark)
 
 
+@pytest.mark.either_version
 def test_an_expectation_that_fails_shows_the_matrix(lab: Lab) -> None:
     lab.connect("3001", "1001")
     with pytest.raises(WaitTimeout, match=r"(?s)expected 3001: nobody.*measured:.*3001\s+\d+%"):
         lab.wait_for_hearing({"3001": set()}, timeout=1)
 
 
+@pytest.mark.either_version
 def test_a_wrong_dialplan_is_told(lab: Lab) -> None:
     try:
         with pytest.raises(LabError, match="complains"):
@@ -183,6 +186,7 @@ def test_a_wrong_dialplan_is_told(lab: Lab) -> None:
         lab.pbx.remove_dialplan("lab-broken")
 
 
+@pytest.mark.either_version
 def test_a_phone_that_died_comes_back(lab: Lab) -> None:
     phone = lab.phone("1002")
     phone._running.send("quit")

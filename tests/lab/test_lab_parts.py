@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from contrib.lab.agi_commands import waits_for_keys
 from contrib.lab.capture import FILE_HEADER, MAGIC_MICROSECONDS, PACKET_HEADER, RtpCapture
 from contrib.lab.endpoints import ENDPOINTS, TONES_HZ, endpoint_of_rtp_port
 from contrib.lab.errors import LabError, PhoneError, Unclear, WaitTimeout
@@ -182,3 +183,21 @@ def test_any_text_is_a_user_part(text: str) -> None:
 def test_a_user_part_is_not_cut() -> None:
     with pytest.raises(ValueError, match="80 characters"):
         escaped("x" * (LONGEST_USER + 1))
+
+
+@pytest.mark.parametrize(
+    ("command", "reads"),
+    [
+        ('GET DATA "agent-pass" 8000 12', True),
+        ("WAIT FOR DIGIT 5000", True),
+        ('EXEC "ChanSpy" "PJSIP/1001-00000001,qE"', True),
+        ("exec ConfBridge 1", True),
+        ('EXEC "Originate" "Local/1@x,app,Wait,1"', False),
+        ('STREAM FILE "vm-sorry" "0123456789*#"', False),
+        ('GET FULL VARIABLE "${UNIQUEID}"', False),
+        ("", False),
+    ],
+)
+def test_a_command_that_waits_for_keys(command: str, reads: bool) -> None:
+    """A sentence is not waited in: between its words Asterisk reads no key."""
+    assert waits_for_keys(command) is reads

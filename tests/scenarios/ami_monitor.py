@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from contrib.lab.pbx import MANAGER_PORT, MANAGER_TLS_PORT, Lab
+from contrib.lab.endpoints import MANAGER_PORT
+from contrib.lab.pbx import MANAGER_TLS_PORT, Lab
 from contrib.lab.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SECONDS = 20.0
-STOP_SECONDS = 10
+SECONDS = 40.0
+STOP_SECONDS = 30
 WANTED = ("Newchannel", "Hangup", "ChanSpyStart", "ChanSpyStop")
 
 

@@ -18,7 +18,8 @@ from contrib.lab.sound import Hearing
 from contrib.lab.waiting import wait_until
 
 CODES = {"listen": "*222", "whisper": "*223", "barge": "*224"}
-RESYNC_SECONDS = 20.0
+RESYNC_SECONDS = 60.0
+SPIES_SECONDS = 30.0
 KEYS = {"listen": "4", "whisper": "5", "barge": "6", "take_over": "7"}
 
 
@@ -32,7 +33,7 @@ def heard_in(mode: str, customer: str = "3001", agent: str = "1001", supervisor:
     return expected
 
 
-SOUND_SECONDS = 10.0
+SOUND_SECONDS = 30.0
 """From the record of a spy to its sound; 0.15 s were seen."""
 
 
@@ -177,6 +178,17 @@ class House:
     def asks(self, command: str) -> Any:
         """Ask the running server for `status`, `calls` or `spies`."""
         return json.loads(self.server.command(command, "--json", "--config", str(self.server.config)))
+
+    def wait_for_spies(self, count: int) -> list[dict[str, Any]]:
+        """Wait until the server lists so many spies, and return them: it hears of them when the PBX tells it."""
+        found: list[list[dict[str, Any]]] = []
+
+        def look() -> bool:
+            found[:] = [self.asks("spies")["spies"]]
+            return len(found[0]) == count
+
+        wait_until(look, SPIES_SECONDS, f"{count} spies", interval=0.1, describe=lambda: str(found[0]))
+        return found[0]
 
     def kill(self, spy: str) -> None:
         """End a spy with `agi-monitor spy kill`."""

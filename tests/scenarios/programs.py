@@ -14,7 +14,7 @@ from pathlib import Path
 from contrib.lab.waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SECONDS = 20.0
+SECONDS = 40.0
 
 
 def printed(out: Path) -> str:

@@ -163,6 +163,7 @@ def test_the_longest_action_is_taken(monitor: Monitor) -> None:
     assert monitor.asks("UserEvent", ("UserEvent", "x" * (room + 1)))["error"] == "LocalProtocolError"
 
 
+@pytest.mark.either_version
 def test_a_connection_that_is_cut_comes_back(lab: Lab) -> None:
     """The way to the PBX breaks in the middle; the client logs in again and is as useful as before."""
     with FaultyWay(lab.pbx.address) as way, Monitor(lab, port=way.port) as monitor:
@@ -175,6 +176,7 @@ def test_a_connection_that_is_cut_comes_back(lab: Lab) -> None:
         assert "error" not in monitor.asks("CoreShowChannels", as_list=True)
 
 
+@pytest.mark.either_version
 def test_a_frozen_pbx_is_noticed(lab: Lab) -> None:
     """The connection stays open but nothing answers: Ping finds out, and the client is back when the PBX is."""
     with Monitor(lab, ping_seconds=0.5, ping_reply_seconds=1, login_seconds=3) as monitor:

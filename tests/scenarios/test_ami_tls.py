@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from contrib.lab.certificates import Authority
-from contrib.lab.pbx import MANAGER_NAME, MANAGER_PORT, MANAGER_TLS_PORT, Lab
+from contrib.lab.endpoints import MANAGER_PORT
+from contrib.lab.pbx import MANAGER_NAME, MANAGER_TLS_PORT, Lab
 from tests.scenarios.ami_monitor import Monitor
 
 
@@ -41,6 +42,7 @@ def test_the_right_certificate_is_accepted(lab: Lab) -> None:
             monitor.wait_for(told="event", name="Hangup")
 
 
+@pytest.mark.either_version
 def test_an_unknown_authority_is_refused(lab: Lab, tmp_path: Path) -> None:
     """A certificate that is right but for who signed it."""
     ca_file = tmp_path / "other.pem"
@@ -50,12 +52,14 @@ def test_an_unknown_authority_is_refused(lab: Lab, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["other.example", "192.0.2.1"])
+@pytest.mark.either_version
 def test_another_host_is_refused(lab: Lab, name: str) -> None:
     """A certificate for another name or address than the one that was meant."""
     reason = refusal(lab, {"ca_file": str(lab.ca_file), "name": name})
     assert reason == f"the connection was lost (the certificate of the PBX is not for {name})"
 
 
+@pytest.mark.either_version
 def test_an_expired_certificate_is_refused_until_it_is_replaced(presenting: Lab) -> None:
     """The client says so, and is there by itself when the certificate is."""
     lab = presenting
@@ -67,6 +71,7 @@ def test_an_expired_certificate_is_refused_until_it_is_replaced(presenting: Lab)
         monitor.wait_for(told="up")
 
 
+@pytest.mark.either_version
 def test_a_certificate_that_names_no_host_is_refused(presenting: Lab) -> None:
     """As Asterisk's own script makes them: a common name alone does not count."""
     lab = presenting
@@ -75,6 +80,7 @@ def test_a_certificate_that_names_no_host_is_refused(presenting: Lab) -> None:
     assert reason == "the connection was lost (the certificate of the PBX names no host (subjectAltName))"
 
 
+@pytest.mark.either_version
 def test_the_plain_port_with_tls_and_the_other_way_round(lab: Lab) -> None:
     """Each mistake is told apart."""
     tls = {"ca_file": str(lab.ca_file)}

@@ -27,7 +27,7 @@ OTHER_PAIR: dict[str, set[str]] = {"3002": {"100"}, "100": {"3002"}}
 ATTACKER = "2999"
 ANYTHING = "91"
 """A number in the dialplan of the supervisors that takes whatever follows it."""
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 40.0
 ASKED = "pin_prompted"
 REFUSED = ("agi_protocol_error", "agi_session_refused")
 MADE_UP = (
@@ -180,14 +180,14 @@ def test_a_forged_end_ends_nothing(open_house: House, adopted: bool) -> None:
         house.server.wait_for_audit("spy_adopted")
     (spyer,) = house.lab.pbx.channels_of("2001")
     mark = house.server.mark()
-    (before,) = house.asks("spies")["spies"]
+    (before,) = house.wait_for_spies(1)
     forge(house, "Event: ChanSpyStop", f"SpyerUniqueid: {spyer.unique_id}")
     forge(house, "Event: Hangup", f"Channel: {spyer.name}", f"Uniqueid: {spyer.unique_id}")
     forge(house, f"Uniqueid: {spyer.unique_id}", tear="\r\n")
     house.hears(heard_in("listen"))
     assert not house.server.audit("spy_ended")
     assert not house.server.audit("spy_silent")
-    (after,) = house.asks("spies")["spies"]
+    (after,) = house.wait_for_spies(1)
     assert (after["id"], after["kind"]) == (before["id"], before["kind"])
     assert_noticed(house, mark)
     house.lab.phone("2001").hang_up()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import socket
 
-from contrib.lab.pbx import MANAGER_PORT, Lab
+from contrib.lab.endpoints import MANAGER_PORT
+from contrib.lab.pbx import Lab
 from contrib.lab.waiting import wait_until
 
 SECRET = secrets.token_hex(16)

@@ -45,13 +45,13 @@ def test_a_clock_that_jumps_changes_nothing(clocked: House, hours: int) -> None:
     house.change_mode("whisper")
     house.hears(heard_in("whisper"))
     house.resync()
-    (spy,) = house.asks("spies")["spies"]
+    (spy,) = house.wait_for_spies(1)
     mark = house.server.mark()
     house.kill(spy["id"])
     house.server.wait_for("spy_ended", mark, why="revoked")
     # The prompt for the next extension ends by its deadline alone, and the call with it.
     house.server.wait_for("extension_prompted", mark)
-    house.lab.phone("2001").wait_until_idle(30)
+    house.lab.phone("2001").wait_until_idle()
     house.spy("barge")
     house.hears(heard_in("barge"))
     house.lab.phone("2001").hang_up()

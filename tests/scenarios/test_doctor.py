@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from contrib.lab.endpoints import MANAGER_PORT
 from contrib.lab.faulty_way import HOST, FaultyWay
-from contrib.lab.pbx import MANAGER_PORT, Lab
+from contrib.lab.pbx import Lab
 from contrib.lab.server import with_clock
 from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House
@@ -177,7 +178,7 @@ def test_phones_and_text_of_callers(doctor: Doctor) -> None:
         doctor.house.lab.pbx.cli("module reload res_pjsip.so")
         wait_until(
             lambda: re.search(r"allow_transfer\s*: false", doctor.house.lab.pbx.cli("pjsip show endpoint 2001")),
-            20,
+            40,
             "the endpoint to be reloaded",
         )
         after = doctor.finds("--only", "supervisor-transfer", "--only", "caller-text")
@@ -244,14 +245,14 @@ def test_sound_that_may_pass_by(doctor: Doctor) -> None:
     try:
         container.exec(["sed", "-i", "s/^direct_media = no/direct_media = yes/", PJSIP])
         doctor.house.lab.pbx.cli("module reload res_pjsip.so")
-        wait_until(lambda: doctor.direct_media() != [], 20.0, "the devices to be loaded")
+        wait_until(lambda: doctor.direct_media() != [], 40.0, "the devices to be loaded")
         found = doctor.finds("--only", "direct-media")["direct-media"]
     finally:
         container.exec(["mv", f"{PJSIP}.before", PJSIP])
         doctor.house.lab.pbx.cli("module reload res_pjsip.so")
     assert "PJSIP/1001: direct_media = yes" in found
     assert not any("3001" in line for line in found)
-    wait_until(lambda: doctor.direct_media() == [], 20.0, "the devices to be as they were")
+    wait_until(lambda: doctor.direct_media() == [], 40.0, "the devices to be as they were")
 
 
 def test_clocks_that_differ(doctor: Doctor) -> None:
@@ -273,7 +274,7 @@ def test_a_picture_that_is_not_the_pbx(doctor: Doctor) -> None:
         house.lab.connect("3001", "1001")
         way.lose("Hangup")
         house.lab.pbx.hangup_all()
-        wait_until(lambda: len(way.lost) == 2, 20.0, "the events to be lost")
+        wait_until(lambda: len(way.lost) == 2, 40.0, "the events to be lost")
         found = doctor.finds("--only", "live-picture")["live-picture"]
         house.server.stop()
     assert [re.sub("-[0-9a-f]{8}", "", line) for line in found] == [

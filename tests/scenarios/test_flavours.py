@@ -19,7 +19,7 @@ from tests.scenarios.house import KEYS, House, heard_in
 
 ETC = Path(__file__).parents[2] / "contrib" / "asterisk" / "etc"
 PHONES = ("2001", "1001", "3001")
-SECONDS = 10.0
+SECONDS = 30.0
 MANAGER = (ETC / "manager.conf").read_text().replace('#tryinclude "agi-monitor/manager.conf.include"\n', "")
 PJSIP = (ETC / "pjsip.conf").read_text()
 EXTENSIONS = (ETC / "extensions.conf").read_text()

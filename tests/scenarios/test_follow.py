@@ -49,6 +49,7 @@ def nothing_is_heard(house: House, talking: dict[str, set[str]]) -> None:
     [("3002", "1001", "1001"), ("1001", "3002", "3002"), ("3002", "500", "1001"), ("3002", "501", "1001")],
     ids=["is called", "calls", "by a queue", "by a queue without Local channel"],
 )
+@pytest.mark.either_version
 def test_the_next_call_of_the_agent_is_heard_by_itself(house: House, caller: str, number: str, callee: str) -> None:
     """However the next call comes about: it is heard without a key, by a grant of its own and without a PIN."""
     house.lab.connect("3001", "1001")

@@ -40,7 +40,7 @@ def quick_calls(lab: Lab, rounds: int = ROUNDS) -> Iterator[threading.Thread]:
         yield load
     finally:
         load.join()
-        lab.pbx.wait_until(lambda: not lab.pbx.channels(), 20, "the quick calls to end")
+        lab.pbx.wait_until(lambda: not lab.pbx.channels(), 40, "the quick calls to end")
 
 
 def listed(watched: Watched) -> ChannelIndex:
@@ -85,7 +85,7 @@ def test_a_lost_event_is_found_out(lab: Lab, watched: Watched) -> None:
     def is_lost(event: Headers) -> bool:
         return event.get("Event") == "BridgeEnter" and (event.get("Channel") or "").startswith("PJSIP/1001-")
 
-    lab.pbx.wait_until(lambda: lab.pbx.bridged("3001", "1001"), 20, "the two to be bridged")
+    lab.pbx.wait_until(lambda: lab.pbx.bridged("3001", "1001"), 40, "the two to be bridged")
     watched.hear(unheard=is_lost)
     (agent,) = lab.pbx.channels_of("1001")
     (difference,) = watched.resync()

@@ -137,6 +137,7 @@ def test_a_file_that_hides_ours_is_noticed(installation: Installation) -> None:
     assert installation.files() == before
 
 
+@pytest.mark.either_version
 def test_a_change_by_hand_is_not_lost(installation: Installation) -> None:
     """A rendered file that somebody has changed is replaced only with --force."""
     installation.run("install", "--yes")
@@ -151,6 +152,7 @@ def test_a_change_by_hand_is_not_lost(installation: Installation) -> None:
     assert path.read_bytes() == written
 
 
+@pytest.mark.either_version
 def test_without_an_account(installation: Installation) -> None:
     """Without an account the files are written, and a check finds that nobody has loaded them."""
     code, said = installation.run("install", "--yes", user=None)
@@ -173,6 +175,7 @@ def test_an_account_that_may_not(installation: Installation) -> None:
     assert installation.files() == before
 
 
+@pytest.mark.either_version
 def test_a_large_site(installation: Installation) -> None:
     """Two thousand extensions: installed, asked for one by one, and taken out again, byte for byte."""
     before = installation.files()

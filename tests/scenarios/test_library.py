@@ -21,7 +21,8 @@ import pytest
 from asterisk.manager import ManagerAuthException
 
 from agi_monitor import BlockingManager
-from contrib.lab.pbx import MANAGER_PORT, Lab
+from contrib.lab.endpoints import MANAGER_PORT
+from contrib.lab.pbx import Lab
 from contrib.lab.waiting import wait_until
 from tests.scenarios.programs import CHECKOUT, SECONDS, printed, running
 
@@ -170,6 +171,7 @@ reactor.run()
         a_call(lab, notes)
 
 
+@pytest.mark.either_version
 def test_a_pyst2_script_as_it_is(lab: Lab, notes: Notes) -> None:
     """``blocking_script``: the hang-up interrupts it outside any command."""
     program = f"""
@@ -280,6 +282,7 @@ def test_over_eagi_with_the_caller_s_sound(lab: Lab, notes: Notes) -> None:
     assert "Traceback" not in notes.out
 
 
+@pytest.mark.either_version
 def test_a_manager_script_of_pyst2(lab: Lab, notes: Notes) -> None:
     """``BlockingManager``: it calls a phone, hears of it, asks the console and the database, and logs off."""
     dialled(lab, "Wait(60)")

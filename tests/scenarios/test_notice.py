@@ -85,6 +85,7 @@ def test_an_agent_of_a_queue_is_told(noticed: House, queue: str) -> None:
     assert told(house) == [("listen", True)]
 
 
+@pytest.mark.either_version
 def test_one_spy_is_told_once(noticed: House) -> None:
     """A change of mode is no news; the next call of the agent is, and so is a second supervisor."""
     house = noticed
@@ -192,7 +193,7 @@ def test_the_call_ends_during_the_notice(long_notice: House) -> None:
     house.lab.phone("1001").hang_up()
     house.server.wait_for("extension_prompted")
     house.lab.phone("2001").hang_up()
-    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels(), 20, "all channels to end")
+    house.lab.pbx.wait_until(lambda: not house.lab.pbx.channels(), 40, "all channels to end")
     assert house.server.audit("refused")[-1]["reason"] in ("target_gone", "notice_failed")
     assert_no_alarm(house)
 

@@ -51,6 +51,7 @@ def assert_protected(house: House, number: str = "*2221001", supervisor: str = "
     ids=["is called", "calls", "by a queue", "by a queue without Local channel"],
 )
 @with_and_without_ami
+@pytest.mark.either_version
 def test_the_other_party_protects_the_call(
     house: House, ami: dict[str, Any], caller: str, number: str, callee: str
 ) -> None:

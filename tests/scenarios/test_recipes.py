@@ -99,7 +99,7 @@ def test_the_menu(recipe: Recipe) -> None:
         recipe.wait_for("GET OPTION", times=2)
         recipe.caller.press("1")
         rings(recipe.agent)
-        assert recipe.lab.pbx.bridged(CALLER, AGENT)
+        wait_until(lambda: recipe.lab.pbx.bridged(CALLER, AGENT), SECONDS, "both to talk")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_business_hours(recipe: Recipe, moment: str, there: bool) -> None:
         call = recipe.caller.dial(EXTENSION)
         if there:
             rings(recipe.agent)
-            assert recipe.lab.pbx.bridged(CALLER, AGENT)
+            wait_until(lambda: recipe.lab.pbx.bridged(CALLER, AGENT), SECONDS, "both to talk")
         else:
             recipe.caller.wait_for_state(call, "established")
             recipe.caller.wait_for_state(call, "closed")

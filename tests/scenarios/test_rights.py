@@ -89,7 +89,7 @@ def test_hours_that_end_end_the_spy(house: House) -> None:
     jumped = datetime.now(UTC).timestamp()
     heard = ended(house, mark, "mode_denied")
     # Time stamps in the log may be of either clock.
-    assert (heard - jumped) % 10_800 <= SECONDS
+    assert (heard - jumped) % 10_800 <= house.lab.on_a_running_machine(SECONDS, jumped)
     silent = datetime.now(UTC).timestamp()
     house.lab.phone("2001").press("1001#")
     house.server.wait_for(
@@ -102,14 +102,15 @@ def test_hours_that_end_end_the_spy(house: House) -> None:
 @pytest.mark.either_version
 def test_minutes_that_are_up_end_the_spy(house: House) -> None:
     """Another mode is no new beginning, nor is another request for the same call; the next call is one."""
-    house.reconfigure(rules=[rule(terms={"max_minutes": 0.1})])
+    house.reconfigure(rules=[rule(terms={"max_minutes": 0.15})])
     house.lab.connect("3001", "1001")
     mark = house.server.mark()
     house.spy()
     began = moment(house.server.events("spy_started", mark)[0])
     house.change_mode("whisper")
     until = ended(house, mark, "time_is_up", "time_is_up")
-    assert 6.0 <= until - began + 0.1 <= 6.0 + SECONDS
+    late = until - began - 9.0
+    assert -0.1 <= late <= house.lab.on_a_running_machine(SECONDS, began + 9.0)
     mark = house.server.mark()
     house.lab.phone("2001").press("1001#")
     house.server.wait_for("refused", mark, reason="time_is_up")
@@ -135,7 +136,8 @@ def test_minutes_go_on_through_a_crash_of_the_server(house: House) -> None:
     house.server.wait_for("spy_adopted", mark)
     revoked = house.server.wait_for("spy_revoked", mark, timeout=30.0)
     assert revoked["why"] == "time_is_up"
-    assert 18.0 <= moment(revoked) - moment(started) + 0.1 <= 18.0 + SECONDS
+    late = moment(revoked) - moment(started) - 18.0
+    assert -0.1 <= late <= house.lab.on_a_running_machine(SECONDS, moment(started) + 18.0)
     house.lab.wait_for_hearing({**PAIR, "2001": set()})
     house.assert_no_alarm()
 
@@ -157,11 +159,12 @@ def test_no_more_hear_a_call_than_may(house: House) -> None:
     house.reconfigure(rules=[rule(terms={"max_listeners": 1})])
     ended(house, mark, "too_many_listeners", "too_many_listeners")
     assert len(house.server.audit("spy_revoked")) == 1
-    (spy,) = house.asks("spies")["spies"]
+    (spy,) = house.wait_for_spies(1)
     assert spy["supervisor"] == "carla"
 
 
 @pytest.mark.parametrize("queue", ["500", "501"])
+@pytest.mark.either_version
 def test_a_rule_for_a_queue(house: House, queue: str) -> None:
     """Only the call that the queue gave out is heard, and no longer than it is one."""
     house.reconfigure(rules=[rule(calls={"queues": [queue], "direction": "in"})])
@@ -185,6 +188,7 @@ def test_a_rule_for_a_queue(house: House, queue: str) -> None:
     house.lab.wait_for_hearing({"2999": {"1001"}, "1001": {"2999"}, "2001": set()})
 
 
+@pytest.mark.either_version
 def test_a_rule_for_the_calls_that_come_in(house: House) -> None:
     """A call that the agent makes is not heard, whether events or a list told of it."""
     house.reconfigure(rules=[rule(calls={"direction": "in"})])
@@ -204,6 +208,7 @@ def picking_up(house: House) -> Iterator[House]:
     house.lab.pbx.remove_dialplan("lab-pick-up")
 
 
+@pytest.mark.either_version
 def test_the_direction_of_a_call_that_came_by_another_way(picking_up: House) -> None:
     """A call that the agent picks up comes in; one that the PBX makes for the agent goes out; of one that is fetched
     from the parking the channels do not know it, and nothing is heard."""
@@ -220,7 +225,7 @@ def test_the_direction_of_a_call_that_came_by_another_way(picking_up: House) -> 
     for phone in ("1001", "3001"):
         house.lab.phone(phone).wait_for_incoming()
         house.lab.phone(phone).answer()
-    house.lab.pbx.wait_until(lambda: house.lab.pbx.bridged("1001", "3001"), 20, "the two to talk")
+    house.lab.pbx.wait_until(lambda: house.lab.pbx.bridged("1001", "3001"), 40, "the two to talk")
     assert "the call goes the other way" in house.refused("*2221001", "mode_denied")["detail"]
     house.lab.pbx.hangup_all()
 
@@ -228,10 +233,10 @@ def test_the_direction_of_a_call_that_came_by_another_way(picking_up: House) -> 
     house.lab.connect("3001", "100")
     house.lab.phone("100").transfer("700")
     house.lab.pbx.wait_until(
-        lambda: "701" in house.lab.pbx.cli("parking show default"), 20, "the customer to be parked"
+        lambda: "701" in house.lab.pbx.cli("parking show default"), 40, "the customer to be parked"
     )
     house.lab.phone("1001").call("701")
-    house.lab.pbx.wait_until(lambda: house.lab.pbx.bridged("1001", "3001"), 20, "the two to talk")
+    house.lab.pbx.wait_until(lambda: house.lab.pbx.bridged("1001", "3001"), 40, "the two to talk")
     heard = len(house.server.audit("spy_heard"))
     assert house.refused("*2221001", "revoked")["detail"] == "mode_denied"
     assert [record["why"] for record in house.server.audit("spy_ended")][1:] == ["revoked"]

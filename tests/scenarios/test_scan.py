@@ -99,7 +99,7 @@ def test_the_star_ends_the_waiting(house: House) -> None:
     house.server.wait_for("waiting", mark)
     house.lab.phone("2001").press("*")
     house.server.wait_for("call_ended", mark)
-    house.lab.phone("2001").wait_until_idle(20)
+    house.lab.phone("2001").wait_until_idle()
     assert not house.server.audit("spy_started")
 
 
@@ -196,7 +196,7 @@ def test_a_mode_that_is_allowed_on_nobody_is_refused(house: House) -> None:
     house.lab.connect("3001", "1001")
     scan(house, "*223*", "2002")
     assert house.wait_for_refusal("mode_denied")["mode"] == "whisper"
-    house.lab.phone("2002").wait_until_idle(20)
+    house.lab.phone("2002").wait_until_idle()
     assert not scanned(house)
 
 
@@ -206,6 +206,6 @@ def test_without_a_manager_interface_there_is_no_scan(house: House) -> None:
     house.lab.connect("3001", "1001")
     scan(house)
     house.wait_for_refusal("stale")
-    house.lab.phone("2001").wait_until_idle(20)
+    house.lab.phone("2001").wait_until_idle()
     assert not house.server.audit("spy_started")
     house.hears(pair("3001", "1001"))

@@ -20,7 +20,7 @@ def test_without_a_server_nobody_hears_anything(house: House) -> None:
     phone = house.lab.phone("2001")
     for number in ("*2221001", "*2231001", "*2241001", "*222"):
         phone.dial(number)
-        phone.wait_until_idle(20)
+        phone.wait_until_idle()
     house.hears({"3001": {"1001"}, "1001": {"3001"}})
     ours = [context.name for context in parse(house.generated).contexts]
     assert len(ours) >= 5
@@ -111,7 +111,7 @@ def test_no_record_no_spy(house: House) -> None:
     shutil.rmtree(folder)
     house.identify("*2221001")
     house.server.wait_for("refused", reason="audit_unavailable")
-    house.lab.phone("2001").wait_until_idle(20)
+    house.lab.phone("2001").wait_until_idle()
     house.hears({"3001": {"1001"}, "1001": {"3001"}})
     folder.mkdir()
     (record,) = house.server.wait_for_audit("refused")
@@ -127,7 +127,7 @@ def test_the_record_fails_at_a_change_of_mode(house: House) -> None:
     shutil.rmtree(house.server.audit_file.parent)
     house.lab.phone("2001").press("6")
     house.server.wait_for("refused", reason="audit_unavailable")
-    house.lab.phone("2001").wait_until_idle(20)
+    house.lab.phone("2001").wait_until_idle()
     house.hears({"3001": {"1001"}, "1001": {"3001"}})
     house.server.audit_file.parent.mkdir()
     (ended,) = house.server.wait_for_audit("spy_ended")

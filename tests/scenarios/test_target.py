@@ -12,6 +12,7 @@ from tests.scenarios import test_topologies as topologies
 from tests.scenarios.house import House, heard_in
 
 
+@pytest.mark.either_version
 def test_extension_100_never_reaches_1001(house: House) -> None:
     """With 100 idle and 1001 talking, 100 is refused; with both talking, only 100's call is heard."""
     house.lab.connect("3001", "1001")
@@ -80,6 +81,7 @@ def test_no_choice_is_no_spy(house: House) -> None:
 
 
 @pytest.mark.parametrize("holder", ["1001", "3001"])
+@pytest.mark.either_version
 def test_a_call_on_hold_is_refused(house: House, holder: str) -> None:
     """Whoever put the call on hold, the supervisor is told so."""
     house.lab.connect("3001", "1001")
@@ -114,6 +116,7 @@ def test_the_code_alone_asks_for_the_extension(house: House) -> None:
     house.hears(heard_in("listen"))
 
 
+@pytest.mark.either_version
 def test_a_ringing_agent_is_refused(house: House) -> None:
     """The agent has not answered yet."""
     house.lab.phone("3001").dial("100")

@@ -106,7 +106,7 @@ def test_a_pbx_of_any_name(named: House, request: pytest.FixtureRequest) -> None
     name = request.node.callspec.params["named"]
     assert all(one["spyee_uniqueid"].startswith(f"{name}-") for one in named.server.audit("spy_started"))
     assert {one["source"] for one in named.server.audit("spy_started")} == {"index"}
-    (spy,) = named.asks("spies")["spies"]
+    (spy,) = named.wait_for_spies(1)
     named.kill(spy["id"])
     named.server.wait_for("spy_revoked")
     named.hears({"3001": {"1001"}, "1001": {"3001"}})

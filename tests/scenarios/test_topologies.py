@@ -51,7 +51,7 @@ def queue_that_keeps_its_local_channel(lab: Lab) -> None:
 def queue_whose_local_channel_goes(lab: Lab) -> None:
     """A queue reaches the agent through a Local channel that Asterisk takes out again."""
     lab.connect("3001", "501", "1001")
-    lab.pbx.wait_until(lambda: len(lab.pbx.channels()) == 2, 20, "the Local channel to go")
+    lab.pbx.wait_until(lambda: len(lab.pbx.channels()) == 2, 40, "the Local channel to go")
 
 
 def ring_group(lab: Lab) -> None:
@@ -62,7 +62,7 @@ def ring_group(lab: Lab) -> None:
 def forwarded(lab: Lab) -> None:
     """The number that was dialled is forwarded, through a Local channel that goes."""
     lab.connect("3001", "610", "1002")
-    lab.pbx.wait_until(lambda: len(lab.pbx.channels()) == 2, 20, "the Local channel to go")
+    lab.pbx.wait_until(lambda: len(lab.pbx.channels()) == 2, 40, "the Local channel to go")
 
 
 def forwarded_for_good(lab: Lab) -> None:
@@ -112,7 +112,7 @@ def parked(lab: Lab) -> None:
     """The agent parks the customer."""
     lab.connect("3001", "1001")
     lab.phone("1001").transfer("700")
-    lab.pbx.wait_until(lambda: "701" in lab.pbx.cli("parking show default"), 20, "the customer to be parked")
+    lab.pbx.wait_until(lambda: "701" in lab.pbx.cli("parking show default"), 40, "the customer to be parked")
 
 
 def parked_and_fetched(lab: Lab) -> None:

@@ -21,7 +21,7 @@ from tests.scenarios.house import House
 pytestmark = pytest.mark.either_version
 """Records, numbers and the command line are ours."""
 
-SECONDS = 15.0
+SECONDS = 40.0
 ROGUE = """[lab-tests]
 exten => 7601,1,Answer()
  same => n,ChanSpy(PJSIP/1001-,q)

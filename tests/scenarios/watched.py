@@ -21,7 +21,7 @@ from contrib.lab.waiting import wait_until
 from tests.doubles.coroutines import finish
 
 NODE = "lab"
-SECONDS = 10.0
+SECONDS = 30.0
 LOADED_SETTLE_SECONDS = 3 * SETTLE_SECONDS
 """The machine of the tests carries several PBXs at once, and their events come later than on one that has its own."""
 ASKING_PHONE = "2003"

@@ -54,6 +54,10 @@ pins:
 # spies:
 #   rogue: hang_up           # an unauthorized spy; alarm only records it
 #   follow: agent            # after a call: wait for the agent's next one; or customer, or none
+#   mode_mark: tone          # beeps tell the supervisor, alone, which mode begins
+#
+# waiting:                   # stay on the line until the agent has a call, in place of these refusals
+#   reasons: [no_call, ringing, on_hold]
 
 dialplan:
   hint_context: default      # where the hints of the agents' extensions are

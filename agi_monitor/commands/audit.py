@@ -215,8 +215,9 @@ def list_(
         click.echo(json.dumps({"records": list(last), "earlier": count - len(last)}, indent=1))
         return
     if last:
-        is_whole = is_long or not sys.stdout.isatty()
-        console().print(tables.records_table(list(last), is_whole=is_whole))
+        screen = console()
+        is_cut = sys.stdout.isatty() and not is_long
+        screen.print(tables.records_table(list(last), screen.width if is_cut else None))
     if count > len(last):
         terminal.say(f"{count - len(last)} earlier records are not shown; use --limit or export", err=True)
     elif not count:
@@ -502,7 +503,7 @@ def report(
             writer.writerow(map(visible, row) if sys.stdout.isatty() else row)
     else:
         screen = console()
-        screen.print(tables.heard_table(agents, "agent", "supervisors"))
+        screen.print(tables.heard_table(agents, "agent", "by"))
         screen.print()
         screen.print(tables.heard_table(supervisors, "supervisor", "agents"))
     sys.exit(0 if is_whole else 1)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from rich.console import OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -35,30 +34,44 @@ FIRST = ("why", "reason", "detail", "seconds", "by", "rule", "action")
 """What a line shows first of the rest of a record, as far as there is room."""
 
 
-def records_table(records: Sequence[Row], *, is_whole: bool) -> Table:
-    """Records, one a line; the hashes and the ids of channels are for machines.
+WIDEST = {"seq": 9, "at": 19, "fact": 17, "supervisor": 12, "agent": 10, "mode": 9}
+"""Characters of a column where a record is one line: an id that is longer must not push out the others."""
+
+
+def records_table(records: Sequence[Row], columns: int | None = None) -> Table:
+    """Records; the hashes and the ids of channels are for machines.
 
     Parameters:
         records: in their order.
-        is_whole: take more lines for a record that needs them, instead of cutting its end.
+        columns: of the terminal, for one line a record, whose end is cut; None for all of each record.
     """
-    table = _table("seq", "at", "fact", "supervisor", "agent", "mode")
-    for column in table.columns:
-        column.no_wrap = not is_whole
-        column.overflow = "fold" if is_whole else "ellipsis"
-    more_overflow: OverflowMethod = "fold" if is_whole else "ellipsis"
-    table.add_column("more", overflow=more_overflow, no_wrap=not is_whole, ratio=None if is_whole else 1)
-    for record in records:
-        fact = plain(record.get("fact"))
-        fact.stylize(FACT_STYLES.get(str(record.get("fact")), ""))
-        more = Text()
-        for name in dict.fromkeys((*FIRST, *record)):
-            value = record.get(name)
-            if name not in HIDDEN and value not in (None, ""):
-                more.append(f"{plain(name)}=", "dim").append_text(plain(value)).append(" ")
-        cells = [plain(record.get(name)) for name in ("supervisor", "extension", "mode")]
-        table.add_row(plain(record.get("seq")), _local(record.get("at")), fact, *cells, more)
+    table = _table(*WIDEST, "more")
+    rows = [_cells(record) for record in records]
+    if columns is not None:
+        table.padding = (0, 1, 0, 0)
+        widths = [
+            min(widest, max(len(name), *(len(row[place]) for row in rows)))
+            for place, (name, widest) in enumerate(WIDEST.items())
+        ]
+        widths.append(max(len("more"), columns - sum(widths) - len(widths)))
+        for row in rows:
+            for cell, width in zip(row, widths, strict=True):
+                cell.truncate(width, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _cells(record: Row) -> list[Text]:
+    fact = plain(record.get("fact"))
+    fact.stylize(FACT_STYLES.get(str(record.get("fact")), ""))
+    more = Text()
+    for name in dict.fromkeys((*FIRST, *record)):
+        value = record.get(name)
+        if name not in HIDDEN and value not in (None, ""):
+            more.append(f"{plain(name)}=", "dim").append_text(plain(value)).append(" ")
+    others = [plain(record.get(name)) for name in ("supervisor", "extension", "mode")]
+    return [plain(record.get("seq")), _local(record.get("at")), fact, *others, more]
 
 
 def findings_table(verdict: Verdict) -> Table:
@@ -139,24 +152,32 @@ def verdict_row(verdict: Verdict, files: Sequence[str]) -> Row:
 
 def heard_table(people: Sequence[Heard], who: str, others: str) -> Table:
     """Agents with the minutes that they were heard, or supervisors with those that they listened."""
-    names = (
-        who,
-        "spies",
-        "minutes",
-        *(mode.value for mode in Mode),
-        others,
-        "told",
-        "no end",
-        "refused",
-        "locked out",
-    )
-    table = _table(*names, right=frozenset(names[1:]))
-    for one in people:
-        modes = [f"{one.seconds[mode.value] / 60:.1f}" if one.seconds[mode.value] else "" for mode in Mode]
-        numbers = (len(one.others), one.told, one.unended, one.refused, one.locked_out)
-        cells = [str(number) if number else "" for number in numbers]
-        table.add_row(plain(one.who), str(one.spies), f"{one.minutes:.1f}", *modes, *cells)
+    modes = [mode.value for mode in Mode]
+    columns: list[tuple[str, list[str]]] = [
+        ("spies", [str(one.spies) for one in people]),
+        ("min", [f"{one.minutes:.1f}" for one in people]),
+        *((mode.replace("_", "\n"), [_tenths(one.seconds[mode] / 60) for one in people]) for mode in modes),
+        (others, [_count(len(one.others)) for one in people]),
+        ("told", [_count(one.told) for one in people]),
+        ("no\nend", [_count(one.unended) for one in people]),
+        ("refused", [_count(one.refused) for one in people]),
+        ("locked\nout", [_count(one.locked_out) for one in people]),
+    ]
+    # What nobody has takes no room: all of them together are as wide as a terminal.
+    shown = [(name, cells) for name, cells in columns if any(cells) or name in ("spies", "min")]
+    table = _table(who, *(name for name, _ in shown), right=frozenset(name for name, _ in shown))
+    table.padding = (0, 1, 0, 0)
+    for number, one in enumerate(people):
+        table.add_row(plain(one.who), *(cells[number] for _, cells in shown))
     return table
+
+
+def _tenths(minutes: float) -> str:
+    return f"{minutes:.1f}" if minutes else ""
+
+
+def _count(number: int) -> str:
+    return str(number) if number else ""
 
 
 def heard_rows(agents: Sequence[Heard], supervisors: Sequence[Heard]) -> Iterator[list[str]]:

@@ -187,8 +187,11 @@ def _show(results: Sequence[Result], calls: Sequence[TestCall]) -> None:
         screen.print(table)
         screen.print()
     left = [result for result in results if result.outcome is Outcome.NOT_CHECKED]
+    reasons: dict[str, list[str]] = {}
     for result in left:
-        screen.print(Text(f"not checked: {result.check.id}: {terminal.readable(result.evidence[0])}", "yellow"))
+        reasons.setdefault(result.evidence[0], []).append(result.check.id)
+    for reason, ids in reasons.items():
+        screen.print(Text(f"not checked: {', '.join(ids)}: {terminal.readable(reason)}", "yellow"))
     found = [result for result in results if result.outcome is Outcome.FOUND]
     fine = len(results) - len(found) - len(left)
     counts = [_counted(sum(one.check.severity is kind for one in found), kind) for kind in reversed(Severity)]

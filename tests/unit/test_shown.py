@@ -16,7 +16,7 @@ import structlog
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -192,7 +192,7 @@ PRINTED: dict[str, RenderableType] = {
     "event": tables.event_line(ROW),
     "ended": tables.ended_line(SpyEnded(EVIL, SPY)),
     "ended alone": tables.ended_line(SpyEnded(EVIL)),
-    "records": audit_tables.records_table([ROW], is_whole=True),
+    "records": audit_tables.records_table([ROW]),
     "findings": audit_tables.findings_table(verdict()),
     "verdict": "\n".join(audit_tables.verdict_lines(verdict())),
     "heard": audit_tables.heard_table([heard()], "agent", "supervisors"),
@@ -287,3 +287,43 @@ def test_no_cell_is_a_formula(text: str) -> None:
 def test_a_cell_that_begins_no_formula_stays(text: str) -> None:
     """Nothing is put before it."""
     assert in_cell(text) == text
+
+
+# ---- on a terminal of 80 columns -----------------------------------------------------------------------------
+
+
+def lines_at_80(table: RenderableType) -> list[str]:
+    """What a terminal of 80 columns shows."""
+    screen = Console(width=80, file=io.StringIO(), highlight=False)
+    with screen.capture() as shown:
+        screen.print(table)
+    return shown.get().splitlines()
+
+
+def test_a_record_is_one_line() -> None:
+    """Its end is cut; with all of it shown, it takes more."""
+    records = [
+        {**ROW, "seq": 12_345, "at": "2026-11-20T10:00:00+00:00", "fact": "request_abandoned", "supervisor": "anna"},
+        {"seq": 1, "at": "2026-11-20T10:00:00+00:00", "fact": "refused", "why": "x" * 200, "extension": "1001"},
+    ]
+    lines = lines_at_80(audit_tables.records_table(records, 80))
+    assert len(lines) == 3
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0].split() == ["seq", "at", "fact", "supervisor", "agent", "mode", "more"]
+    assert "request_abandoned" in lines[1]
+    assert len(lines_at_80(audit_tables.records_table(records))) > 5
+
+
+def test_a_report_breaks_no_word() -> None:
+    """Of its columns those that are empty are left out; all of them together fit."""
+    modes = {"listen": 60.0, "whisper": 60.0, "barge": 60.0, "take_over": 60.0}
+    one = Heard("1001", 1, defaultdict(float, modes), {"anna"}, told=1, unended=1, refused=1, locked_out=1)
+    shown = lines_at_80(audit_tables.heard_table([one], "supervisor", "agents"))
+    words = {word for line in shown for word in line.split()}
+    assert {"supervisor", "min", "whisper", "take", "over", "refused", "locked", "out", "no", "end"} <= words
+    assert lines_at_80(audit_tables.heard_table([Heard("1001", refused=2)], "agent", "by"))[0].split() == [
+        "agent",
+        "spies",
+        "min",
+        "refused",
+    ]

@@ -36,7 +36,7 @@ from agi_monitor.audit import chain  # noqa: E402
 from agi_monitor.audit import facts as audit  # noqa: E402
 from agi_monitor.commands import main as cli  # noqa: E402
 from agi_monitor.commands.doctor import AUDIO  # noqa: E402
-from agi_monitor.commands.later import Later  # noqa: E402
+from agi_monitor.commands.later import commands  # noqa: E402
 from agi_monitor.config import people, sections, values  # noqa: E402
 from agi_monitor.doctor.checks import CHECKS, advisories  # noqa: E402
 from agi_monitor.server import metrics  # noqa: E402
@@ -781,15 +781,6 @@ def cli_page() -> Iterator[str]:
         yield f"## `agi-monitor {name}`"
         yield inspect.cleandoc(command.help or "")
         yield from option_list(command)
-
-
-def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
-    """Every command with its whole name, subcommands after their group."""
-    for name, listed in sorted(group.commands.items()):
-        command = listed.command() if isinstance(listed, Later) else listed
-        yield name, command
-        if isinstance(command, click.Group):
-            yield from ((f"{name} {below}", one) for below, one in commands(command))
 
 
 def option_list(command: click.Command) -> Iterator[str]:

@@ -28,7 +28,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"storage", "pbx", "pytest_plugin"}),
     # The package itself: its public names, and its version.
     frozenset({""}),
-    frozenset({"server", "doctor"}),
+    frozenset({"server", "doctor", "setup"}),
     frozenset({"commands"}),
     frozenset({"__main__"}),
 )

@@ -27,6 +27,7 @@ from agi_monitor.agi.listening import AgiService
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.audit import facts as audit
 from agi_monitor.commands import main
+from agi_monitor.commands.later import commands
 from agi_monitor.config.sections import Config
 from agi_monitor.limits import Limits
 from agi_monitor.server import metrics
@@ -152,7 +153,7 @@ def test_every_log_event_has_an_entry() -> None:
 def options_without_entry(group: click.Group, markdown: str) -> list[str]:
     """The commands and options that the page does not list."""
     missing = []
-    for name, command in [("", group), *generate.commands(group)]:
+    for name, command in [("", group), *commands(group)]:
         heading = f"## `agi-monitor {name}`" if name else "# The command agi-monitor"
         part = markdown.partition(f"{heading}\n")[2].partition("\n## ")[0]
         if not part:

@@ -17,6 +17,7 @@ import click
 from agi_monitor.commands import terminal
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
+from agi_monitor.commands.undoing import undo_setup
 from agi_monitor.config import translation
 from agi_monitor.config.sections import Config
 from agi_monitor.dialplan.parse import parse
@@ -230,24 +231,17 @@ def uninstall(
     ami_host: str | None,
     ami_port: int | None,
 ) -> None:
-    """Remove what install put into Asterisk's folder. Files not changed since are restored."""
-    take_out(config_path, Wish(folder, books, yes, dry_run, force, as_json), Login(ami_host, ami_port, ami_user))
+    """Remove what install put into Asterisk's folder, and what setup has made. Files not changed since are restored.
 
-
-def take_out(config_path: Path, wish: Wish, login: Login) -> bool:
-    """Undo an install, and check with an account what was loaded.
-
-    Parameters:
-        config_path: the configuration, which is read only with an account.
-        wish: how.
-        login: the administrator's account, as far as it is given.
-
-    Returns:
-        whether it was to be done: neither a dry run, nor nothing to undo.
-
-    Raises:
-        AgiMonitorError: it cannot be done; nothing has changed.
+    What a setup has made on this machine goes as well: the service, the user, the configuration. Records of who heard
+    whom stay.
     """
+    _take_out(config_path, Wish(folder, books, yes, dry_run, force, as_json), Login(ami_host, ami_port, ami_user))
+    if books is None:
+        undo_setup(folder, yes=yes, dry_run=dry_run, err=as_json)
+
+
+def _take_out(config_path: Path, wish: Wish, login: Login) -> None:
     folder = wish.folder
     with ExitStack() as stack:
         places = _places(stack, folder, wish.books)
@@ -262,10 +256,10 @@ def take_out(config_path: Path, wish: Wish, login: Login) -> bool:
                     terminal.say(f"{folder / path}: exists: another user installed it and has the books", err=True)
             if wish.as_json:
                 click.echo(json.dumps({"state": "unchanged", "files": {}, "wrong": [], "foreign": []}, indent=1))
-            return False
+            return
         plan = plans.moved_books(plans.uninstall(found, manifest, _rendered_now(config_path)), present)
         if not _agreed(plan, [], wish, "Take this out?"):
-            return False
+            return
         session = None
         if login.user is not None:
             session = log_in(stack, load_with_people(config_path), login)
@@ -285,7 +279,6 @@ def take_out(config_path: Path, wish: Wish, login: Login) -> bool:
         _report(wish.as_json, "removed", plan, [], left)
         if session is None and (plan.changes or recovered):
             _say_numbered(next_steps.after_uninstall([MODULES[name] for name in _modules(plan)]))
-    return True
 
 
 # ---- parts of them ---------------------------------------------------------------------------------------

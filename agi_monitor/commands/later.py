@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, cast
 
@@ -30,3 +31,16 @@ class Later(click.Command):
     ) -> click.Context:
         """Let the command itself read what was typed. Its context leads to it, and no longer to this one."""
         return self.command().make_context(info_name, args, parent, **extra)
+
+
+def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """Yield every command below a group with its whole name, subcommands after their group.
+
+    Parameters:
+        group: the program, or one of its groups.
+    """
+    for name, listed in sorted(group.commands.items()):
+        command = listed.command() if isinstance(listed, Later) else listed
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {below}", one) for below, one in commands(command))

@@ -77,9 +77,16 @@ for _command in (
     Later("render", f"{ROOM}.render:render", "Write the dialplan files and the manager.conf account."),
     Later("rules", f"{ROOM}.people:rules", "Show and change who may listen to whom."),
     Later("serve", f"{ROOM}.serve:serve", "Run the FastAGI server until SIGTERM."),
+    Later(
+        "setup", f"{ROOM}.setup:setup", "Set up everything on the machine of the PBX, from nothing to a first call."
+    ),
     Later("spies", f"{ROOM}.watching:spies", "Show who is listening to whom, through this server or past it."),
     Later("spy", f"{ROOM}.watching:spy", "Act on a running spy."),
     Later("status", f"{ROOM}.watching:status", "Show the state of the running server."),
-    Later("uninstall", f"{ROOM}.install:uninstall", "Remove what install put into Asterisk's folder."),
+    Later(
+        "uninstall",
+        f"{ROOM}.install:uninstall",
+        "Remove what install put into Asterisk's folder, and what setup has made.",
+    ),
 ):
     main.add_command(_command)

@@ -99,7 +99,7 @@ def reset(config_path: Path, as_json: bool, supervisor: str) -> None:
     """
     with _people(config_path) as (config, database):
         entry = _entry(PeopleTable(database).load(), supervisor)
-        digits = _by_chance(translation.pin_rules(config), numbers_of(entry.endpoints))
+        digits = by_chance(translation.pin_rules(config), numbers_of(entry.endpoints))
         _give(database, supervisor, _new(digits, must_change=True))
     _report(as_json, digits, {"supervisor": supervisor, "pin": digits, "must_change": True})
 
@@ -140,7 +140,7 @@ def unlock(config_path: Path, as_json: bool, who: str) -> None:
 
 def _ask(rules: PinRules, own: Iterable[str], weak: bool) -> str:
     """Have a PIN keyed in, or end with what is wrong with it."""
-    digits = _prompted() if sys.stdin.isatty() else _read()
+    digits = _prompted() if sys.stdin.isatty() else read()
     problem = PinRules(rules.min_digits, rules.refuse_weak and not weak).problem(digits, own)
     if problem is not None:
         way_out = "" if problem in (Weakness.NO_DIGITS, Weakness.SHORT) else "; --weak takes it all the same"
@@ -156,13 +156,19 @@ def _prompted() -> str:
     return digits
 
 
-def _read() -> str:
+def read() -> str:
     """One line of standard input. What is not ASCII is replaced: an error about it would have the digits in it."""
     line = sys.stdin.buffer.readline(MAX_LINE)
     return "" if len(line) == MAX_LINE else line.decode("ascii", "replace").strip()
 
 
-def _by_chance(rules: PinRules, own: Iterable[str]) -> str:
+def by_chance(rules: PinRules, own: Iterable[str]) -> str:
+    """Return the digits of a new PIN, which follow the rules.
+
+    Parameters:
+        rules: of the site.
+        own: numbers of their phones.
+    """
     strict = PinRules(max(rules.min_digits, TEMPORARY_DIGITS))
     while True:
         digits = "".join(secrets.choice("0123456789") for _ in range(strict.min_digits))

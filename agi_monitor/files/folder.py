@@ -327,6 +327,21 @@ class Folder:
             finally:
                 os.close(handle)
 
+    def make_link(self, name: str, target: str) -> None:
+        """Make a symbolic link.
+
+        Parameters:
+            name: one word.
+            target: what it says.
+
+        Raises:
+            FileExistsError: there is something of this name.
+            OSError: it cannot be made.
+        """
+        with _named(self._shown(name)):
+            os.symlink(target, name, dir_fd=self._handle)
+        self.sync()
+
     def open(self, name: str, flags: int, mode: int = 0) -> int:
         """Open a regular file that has no other name, and return its descriptor.
 

@@ -53,11 +53,15 @@ class Recipe:
     version_pattern: str
     holds_product: bool = False
     """Whether this product itself goes into it, as a wheel."""
+    over: Recipe | None = None
+    """Another image that it stands on, which has to be there; None for Debian alone."""
+    target: str | None = None
+    """The last stage of its Dockerfile; None for all."""
 
     @property
     def base(self) -> str:
-        """The Debian image below it."""
-        return f"debian:{self.suite}"
+        """The image below it."""
+        return f"debian:{self.suite}" if self.over is None else self.over.tag()
 
     @property
     def title(self) -> str:
@@ -66,7 +70,7 @@ class Recipe:
 
     def tag(self) -> str:
         """Its full name, with a hash of every file that it is made from."""
-        digest = hashlib.sha256(self.base.encode())
+        digest = hashlib.sha256(f"{self.base} {self.target}".encode() if self.target else self.base.encode())
         root = CONTRIB / self.folder
         if self.holds_product:
             self._add(digest, root, [root / "Dockerfile"])
@@ -109,6 +113,18 @@ SERVER = Recipe(
     "agi-monitor/server", "debian", "docker", "forky", ("--version",), r"agi-monitor, version \d", holds_product=True
 )
 """The product as contrib/docker makes it. Only what tests the container needs it."""
+MACHINE = Recipe(
+    "agi-monitor/machine",
+    "22",
+    "docker",
+    "forky",
+    ("/opt/agi-monitor/bin/agi-monitor", "--version"),
+    r"agi-monitor, version \d",
+    holds_product=True,
+    over=ASTERISK["22"],
+    target="installed",
+)
+"""A PBX and beside it the program, without a user or a folder of its own. Only the setup needs it."""
 
 
 def ensure_images(recipes: tuple[Recipe, ...] = RECIPES, *, say: Say | None = None) -> dict[Recipe, str]:
@@ -235,7 +251,7 @@ def _make_one(client: Any, recipe: Recipe, bases: _Bases, say: Say) -> None:
     image_id = ""
     with step(say, f"building {recipe.title}", lambda: last[0]), log.open("w") as output, recipe.context() as context:
         try:
-            for part in client.api.build(path=str(context), buildargs=arguments, rm=True, forcerm=True, decode=True):
+            for part in _built(client, str(context), arguments, recipe.target):
                 text = str(part.get("stream") or part.get("error") or part.get("status") or "")
                 output.write(text)
                 output.flush()
@@ -253,10 +269,14 @@ def _make_one(client: Any, recipe: Recipe, bases: _Bases, say: Say) -> None:
         client.api.tag(image_id, recipe.repository, recipe.series)
 
 
+def _built(client: Any, context: str, arguments: dict[str, str], target: str | None) -> Iterator[dict[str, Any]]:
+    yield from client.api.build(path=context, buildargs=arguments, target=target, rm=True, forcerm=True, decode=True)
+
+
 def product_files() -> list[Path]:
     """List the files that the wheel of this product is made from."""
     files = [LOCK, *(CHECKOUT / name for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg"))]
-    for folder in ("agi_monitor", "dialplan-templates", "contrib/twistd"):
+    for folder in ("agi_monitor", "dialplan-templates", "contrib/systemd", "contrib/twistd"):
         files += [
             path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
         ]

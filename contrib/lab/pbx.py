@@ -311,6 +311,7 @@ class Lab:
     :param site: files of Asterisk that take the place of the laboratory's own, by their names in /etc/asterisk, or by
         their paths. They stand in `folder`/pbx, where an install finds them
     :param encrypted: phones use TLS and SRTP, with a certificate of `authority` that is at TLS_CERTIFICATE on the PBX
+    :param image: what the PBX runs in; by default the one of its version. What is generated is not mounted there
     :param publish: an address of this host on which softphones of other machines reach the PBX; None keeps it
         to this host
     """
@@ -324,8 +325,10 @@ class Lab:
         publish: str | None = None,
         site: Mapping[str, str | bytes] | None = None,
         encrypted: bool = False,
+        image: str | None = None,
     ) -> None:
         self.site = dict(site or {})
+        self.image = image
         self.encrypted = encrypted
         if version not in ASTERISK:
             raise ValueError(f"Asterisk {version} is not one of {', '.join(VERSIONS)}")
@@ -545,10 +548,9 @@ class Lab:
         network = Network(docker_network_kw={"driver": "bridge", "labels": _labels()})
         self._stack.enter_context(network)
         pbx_container = (
-            _container(images[ASTERISK[self.version]], network)
+            _container(self.image or images[ASTERISK[self.version]], network)
             .with_volume_mapping(str(self.folder / "pbx" / "lab"), "/etc/asterisk/lab", "ro")
             .with_volume_mapping(str(self.folder / "pbx" / "sounds" / "lab"), "/usr/share/asterisk/sounds/lab", "ro")
-            .with_volume_mapping(str(self.folder / "pbx" / "agi-monitor"), "/etc/asterisk/agi-monitor", "ro")
             .with_volume_mapping(str(self.folder / "pbx" / "log"), "/var/log/asterisk", "rw")
             .with_volume_mapping(str(self.folder / "pbx" / "run"), "/var/run/asterisk", "rw")
             .with_volume_mapping(str(self.folder / "pbx" / "site"), "/etc/asterisk/site", "rw")
@@ -559,6 +561,9 @@ class Lab:
                 .with_poll_interval(0.1)
             )
         )
+        if self.image is None:
+            generated = self.folder / "pbx" / "agi-monitor"
+            pbx_container = pbx_container.with_volume_mapping(str(generated), "/etc/asterisk/agi-monitor", "ro")
         if self.site:
             links = " && ".join(f"ln -sf /etc/asterisk/site/{_name(path)} {_path(path)}" for path in self.site)
             pbx_container = pbx_container.with_command(["sh", "-c", f"{links} && exec asterisk -f -n -vvv"])

@@ -329,6 +329,18 @@ class Overview(Protocol):
         """
         ...
 
+    def subscribe_changes(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Tell a listener that calls or spies may have changed.
+
+        Parameters:
+            listener: called in the reactor's thread, for each event of the PBX. It returns at once and raises
+                nothing.
+
+        Returns:
+            how to end it.
+        """
+        ...
+
 
 def visible(text: str, keep: str = "") -> str:
     r"""Return a text with everything that is not a visible character or a space as its number.

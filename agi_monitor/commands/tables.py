@@ -33,29 +33,40 @@ Column = tuple[str, Callable[[One], Text]]
 
 def calls_table(calls: Sequence[CallShown]) -> Table:
     """The calls, one a line; each spy stands as it is named for ``agi-monitor spy kill``."""
-    columns: list[Column[CallShown]] = [
-        ("agents", lambda call: _list(call.agents)),
-        ("other party", lambda call: _list(call.numbers)),
-        ("state", lambda call: _styled(call.state, STATE_STYLES)),
-        ("duration", lambda call: duration(call.seconds)),
-        ("queue", lambda call: plain(call.queue)),
-        ("spies", lambda call: _list(call.spies)),
-    ]
-    return _table(_with_node(columns, calls), calls)
+    return _table(_with_node(CALL_COLUMNS, calls), calls)
 
 
 def spies_table(spies: Sequence[SpyShown]) -> Table:
     """Who hears whom, one a line; those that nobody granted are red."""
-    columns: list[Column[SpyShown]] = [
-        ("id", lambda spy: plain(spy.id)),
-        ("kind", lambda spy: _styled(spy.kind, KIND_STYLES)),
-        ("supervisor", lambda spy: plain(spy.who)),
-        ("mode", lambda spy: plain(spy.mode)),
-        ("hears", lambda spy: plain(spy.whom)),
-        ("rule", lambda spy: plain(spy.rule)),
-        ("duration", lambda spy: duration(spy.seconds)),
-    ]
-    return _table(_with_node(columns, spies), spies, lambda spy: KIND_STYLES["rogue"] if spy.is_rogue else "")
+    return _table(_with_node(SPY_COLUMNS, spies), spies, lambda spy: KIND_STYLES["rogue"] if spy.is_rogue else "")
+
+
+def table_of(rows: Sequence[CallShown] | Sequence[SpyShown]) -> Table:
+    """The table of either, which has at least one row."""
+    calls = [row for row in rows if isinstance(row, CallShown)]
+    return calls_table(calls) if calls else spies_table([row for row in rows if isinstance(row, SpyShown)])
+
+
+def change_line(at: str, word: str, row: CallShown | SpyShown | str) -> Text:
+    """What became of a call or a spy: when, what, and all that its table shows, each value with its name.
+
+    Parameters:
+        at: when, as ISO 8601.
+        word: what happened.
+        row: what it happened to, or a sentence.
+    """
+    line = Text.assemble((_clock(at), "dim"), " ", word)
+    if isinstance(row, str):
+        return line.append(" ").append_text(plain(row))
+    columns: list[tuple[str, Text]] = (
+        [(name, cell(row)) for name, cell in CALL_COLUMNS]
+        if isinstance(row, CallShown)
+        else [(name, cell(row)) for name, cell in SPY_COLUMNS]
+    )
+    for name, value in [("pbx", plain(row.node)), *columns]:
+        if value.plain:
+            line.append(f" {name.replace(' ', '_')}=", "dim").append_text(value)
+    return line
 
 
 def status_table(status: StatusShown) -> Table:
@@ -136,3 +147,22 @@ def _table(
     for row in rows:
         table.add_row(*(cell(row) for _, cell in columns), style=style(row))
     return table
+
+
+CALL_COLUMNS: list[Column[CallShown]] = [
+    ("agents", lambda call: _list(call.agents)),
+    ("other party", lambda call: _list(call.numbers)),
+    ("state", lambda call: _styled(call.state, STATE_STYLES)),
+    ("duration", lambda call: duration(call.seconds)),
+    ("queue", lambda call: plain(call.queue)),
+    ("spies", lambda call: _list(call.spies)),
+]
+SPY_COLUMNS: list[Column[SpyShown]] = [
+    ("id", lambda spy: plain(spy.id)),
+    ("kind", lambda spy: _styled(spy.kind, KIND_STYLES)),
+    ("supervisor", lambda spy: plain(spy.who)),
+    ("mode", lambda spy: plain(spy.mode)),
+    ("hears", lambda spy: plain(spy.whom)),
+    ("rule", lambda spy: plain(spy.rule)),
+    ("duration", lambda spy: duration(spy.seconds)),
+]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from agi_monitor.commands import terminal
+from agi_monitor.commands import live, terminal
 from agi_monitor.commands.options import DEFAULT_CONFIG, config_option, json_option, socket_option
 from agi_monitor.config import control_socket
 from agi_monitor.control import client
@@ -34,6 +34,13 @@ COMPLETION_SECONDS = 1.0
 
 SAFE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 """An id that a shell takes as one word. The PBX has made some of them, and a shell runs what it is given."""
+
+
+watch_option = click.option(
+    "--watch",
+    is_flag=True,
+    help="Show every change as it happens, until Ctrl-C: in place on a terminal, a line each elsewhere.",
+)
 
 
 @click.command()
@@ -55,9 +62,14 @@ def status(config_path: Path, socket: Path | None, as_json: bool) -> None:
 @click.command()
 @config_option
 @socket_option
+@watch_option
 @json_option
-def calls(config_path: Path, socket: Path | None, as_json: bool) -> None:
+def calls(config_path: Path, socket: Path | None, watch: bool, as_json: bool) -> None:
     """Show current calls: agent, other party, state, duration, queue, and who is listening."""
+    if watch:
+        with _server(config_path, socket) as path:
+            live.calls(path, as_json)
+        return
     found = _ask(config_path, socket, client.calls)
     if as_json:
         click.echo(json.dumps({"calls": [call.row() for call in found]}, indent=1))
@@ -72,9 +84,14 @@ def calls(config_path: Path, socket: Path | None, as_json: bool) -> None:
 @click.command()
 @config_option
 @socket_option
+@watch_option
 @json_option
-def spies(config_path: Path, socket: Path | None, as_json: bool) -> None:
+def spies(config_path: Path, socket: Path | None, watch: bool, as_json: bool) -> None:
     """Show who is listening to whom, through this server or past it. Unauthorized spies are red."""
+    if watch:
+        with _server(config_path, socket) as path:
+            live.spies(path, as_json)
+        return
     found = _ask(config_path, socket, client.spies)
     if as_json:
         click.echo(json.dumps({"spies": [spy.row() for spy in found]}, indent=1))

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pwd
+import select
 import socket
 import stat
 import struct
@@ -102,8 +103,12 @@ def _answer(path: Path, request: Request, seconds: float, key: str, read: Callab
         said = _asked(path, lines, request)
     if key not in said:
         raise _no_answer(path)
+    return _read(path, read, said[key])
+
+
+def _read(path: Path, read: Callable[[object], Value], value: object) -> Value:
     try:
-        return read(said[key])
+        return read(value)
     except NotShown as error:
         raise ControlFailed(
             f"{path}: the answer is not one of agi-monitor in this version: {error}."
@@ -129,6 +134,50 @@ def follow(path: Path, seconds: float = ANSWER_SECONDS) -> Iterator[Row]:
             if not _is_record(event):
                 raise _no_answer(path)
             yield event
+
+
+def watch_calls(
+    path: Path, tick: float | None = None, seconds: float = ANSWER_SECONDS
+) -> Iterator[list[CallShown] | str | None]:
+    """Yield the calls that are on, now and whenever they have changed. Ends by an exception only.
+
+    Parameters:
+        path: the socket of the server.
+        tick: seconds after which None is yielded when nothing has changed; None never does.
+        seconds: how long to wait for the beginning.
+
+    Yields:
+        the calls; a sentence while the server cannot know them.
+
+    Raises:
+        ControlFailed: there is no server, it has stopped, or it has cut us off.
+    """
+    return _watch(path, Ask.WATCH_CALLS, "calls", CallShown.read_each, tick, seconds)
+
+
+def watch_spies(
+    path: Path, tick: float | None = None, seconds: float = ANSWER_SECONDS
+) -> Iterator[list[SpyShown] | str | None]:
+    """Yield who hears whom: see ``watch_calls``."""
+    return _watch(path, Ask.WATCH_SPIES, "spies", SpyShown.read_each, tick, seconds)
+
+
+def _watch(
+    path: Path, ask: Ask, key: str, read: Callable[[object], Value], tick: float | None, seconds: float
+) -> Iterator[Value | str | None]:
+    with _connected(path, seconds) as lines:
+        said = _asked(path, lines, Request(ask))
+        lines.wait_for_ever()
+        while True:
+            if key in said:
+                yield _read(path, read, said[key])
+            elif isinstance(said.get("unavailable"), str):
+                yield _shown(said["unavailable"])
+            else:
+                raise _no_answer(path)
+            while not lines.is_due(tick):
+                yield None
+            said = _next(path, lines)
 
 
 class _Lines:
@@ -176,6 +225,16 @@ class _Lines:
         line = bytes(self._rest[:size])
         del self._rest[:size]
         return line
+
+    def is_due(self, seconds: float | None) -> bool:
+        """Wait until a part of the next line is there, or for so long; whether it is.
+
+        Raises:
+            OSError: that failed.
+        """
+        if seconds is None or self._rest:
+            return True
+        return bool(select.select([self._connection], [], [], seconds)[0])
 
     def _limit(self) -> None:
         left = None if self._until is None else self._until - time.monotonic()

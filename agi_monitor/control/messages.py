@@ -25,6 +25,10 @@ class Ask(StrEnum):
     """End a spy."""
     RELOAD = "reload"
     """Read the configuration again."""
+    WATCH_CALLS = "watch_calls"
+    """The calls, now and whenever they have changed, until the client closes."""
+    WATCH_SPIES = "watch_spies"
+    """Who hears whom, in the same way."""
     EVENTS = "events"
     """Every record of the audit from now on, until the client closes."""
 

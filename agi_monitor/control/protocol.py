@@ -5,7 +5,8 @@ Two rules: nothing is decided here (``Overview`` does), and no client can make t
 What a client may cost
     A client is not read while its request is worked on, or while it does not take its answer. An answer that is not
     taken within ``limits.drain_seconds`` ends the connection. Events are kept up to ``limits.max_waiting_bytes``;
-    then the client gets the line ``too_slow`` behind those that are on their way, and the connection ends.
+    then the client gets the line ``too_slow`` behind those that are on their way, and the connection ends. A list
+    that is watched is never kept: see ``live_list``.
 
 What is never taken back
     The end of a spy that was asked for, and a reload. When it takes too long the client is told that it is not known,
@@ -43,6 +44,7 @@ from zope.interface import implementer
 
 from agi_monitor.control.limits import ControlLimits
 from agi_monitor.control.lines import Lines
+from agi_monitor.control.live_list import LiveList
 from agi_monitor.control.messages import Ask, Failed, Problem, Request, answer, parse
 from agi_monitor.control.socket_file import MODE, Peer, identity, make_room, peer_of, user_name
 from agi_monitor.errors import ControlFailed, RemoteProtocolError, Unavailable
@@ -70,7 +72,7 @@ class _State(Enum):
     BUSY = "busy"
     """A spy is being ended, or the configuration is read."""
     FOLLOWING = "following"
-    """Events are sent."""
+    """Events are sent, or a list whenever it has changed."""
     CLOSING = "closing"
     """The last line is on its way."""
 
@@ -93,6 +95,7 @@ class ControlProtocol(Protocol):
         self._ended = False  # the client sends nothing more
         self._timer: IDelayedCall | None = None
         self._unsubscribe: Callable[[], None] | None = None
+        self._watched: LiveList | None = None
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
 
@@ -128,6 +131,8 @@ class ControlProtocol(Protocol):
 
     def pauseProducing(self) -> None:  # noqa: N802 (Twisted's name)
         self._paused = True
+        if self._watched is not None:
+            self._watched.hold()
         if self._state in (_State.OPEN, _State.FOLLOWING):
             self._wait()
 
@@ -136,6 +141,8 @@ class ControlProtocol(Protocol):
         if self._state is _State.FOLLOWING:
             self._stop_timer()
             self._send_waiting()
+            if self._watched is not None:
+                self._watched.release()
         elif self._state is _State.OPEN:
             self._wait()
             self._take_requests()
@@ -184,6 +191,8 @@ class ControlProtocol(Protocol):
                     self._begin_kill(request.id)
                 case Ask.RELOAD:
                     self._begin_reload()
+                case Ask.WATCH_CALLS | Ask.WATCH_SPIES:
+                    self._watch(request.ask)
                 case Ask.EVENTS:
                     self._follow()
         except Exception as error:
@@ -272,6 +281,27 @@ class ControlProtocol(Protocol):
             self._state = _State.OPEN
             raise
 
+    def _watch(self, ask: Ask) -> None:
+        self._state = _State.FOLLOWING
+        self._stop_timer()
+        watched = self._watched = LiveList(
+            lambda: self._looked_at(ask), lambda row: self._transport.write(answer(**row)), self._clock
+        )
+        self._unsubscribe = self._server.overview.subscribe_changes(watched.ring)
+        watched.ring()
+
+    def _looked_at(self, ask: Ask) -> Row:
+        """A list as it is now, or why there is none."""
+        overview = self._server.overview
+        try:
+            if ask is Ask.WATCH_CALLS:
+                return {"calls": [call.row() for call in overview.calls()]}
+            return {"spies": [spy.row() for spy in overview.spies()]}
+        except Unavailable as error:
+            return {"unavailable": str(error)}
+        except Exception as error:
+            return {"unavailable": _failed(ask, error).text}
+
     def _tell(self, record: Row) -> None:
         if self._state is not _State.FOLLOWING:
             return
@@ -293,6 +323,8 @@ class ControlProtocol(Protocol):
     def _stop_following(self) -> None:
         self._waiting.clear()
         self._waiting_bytes = 0
+        if self._watched is not None:
+            self._watched.stop()
         unsubscribe, self._unsubscribe = self._unsubscribe, None
         if unsubscribe is not None:
             unsubscribe()
@@ -309,7 +341,9 @@ class ControlProtocol(Protocol):
         self._last(Problem.IDLE, f"nothing was asked for {seconds:g} s")
 
     def _not_read(self) -> None:
-        if self._state is _State.FOLLOWING:
+        if self._watched is not None:
+            self._last(Problem.TOO_SLOW, "the list was not read in time")
+        elif self._state is _State.FOLLOWING:
             lost = len(self._waiting)
             self._last(Problem.TOO_SLOW, f"events were not read in time; the last {lost} are not here. See the audit")
         else:

@@ -19,6 +19,7 @@ from agi_monitor.ami.protocol import BOOTED, LIFE_EVENTS, Account, AMIClient, Ca
 from agi_monitor.ami.states import State, Up
 from agi_monitor.audit.facts import AmiForged, AuditLog, Fact, PbxLost, PbxSynced
 from agi_monitor.errors import ActionFailed, AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer, PermissionDenied
+from agi_monitor.live.bell import Bell
 from agi_monitor.live.calls import EVENTS, Channel, Origin
 from agi_monitor.live.devices import MAX_DEVICE_STATES, MAX_HINTS, MAX_MEMBERS, AtDevice, Hint, watched_now
 from agi_monitor.live.index import SETTLE_SECONDS, ChannelIndex, Lists, Stale
@@ -193,6 +194,8 @@ class Pbx:
         self.node = node
         self.index = ChannelIndex()
         self.watcher: Watcher | None = None
+        self.changed = Bell()
+        """Rings when calls, spies or what is known of them may have changed."""
         self.resyncs = 0
         """Lists that the index was held against."""
         self.differences = 0
@@ -515,6 +518,7 @@ class Pbx:
         if stale is told or self._stopping:
             return
         self._told = stale
+        self.changed.ring()
         if stale is None:
             calls = self.index.calls(self.node)
             channels = 0 if isinstance(calls, Stale) else sum(len(call.channels) for call in calls)
@@ -534,6 +538,7 @@ class Pbx:
         self._tell_trust()
         if self.watcher is not None:
             self.watcher.take(event.name, event.message)
+        self.changed.ring()
         if event.name == BOOTED and not self._has_booted:
             # It comes once behind each login.
             self._has_booted = True
@@ -629,6 +634,7 @@ class Pbx:
         self._tell_trust()
         if self.watcher is not None:
             self.watcher.listed(channels, asked_at)
+        self.changed.ring()
         return True
 
     async def _list(self, name: str) -> tuple[Message, ...]:

@@ -116,6 +116,18 @@ class ServerOverview:
         """Tell a listener each record of the audit."""
         return self._bulletin.subscribe(listener)
 
+    def subscribe_changes(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Tell a listener that calls or spies may have changed."""
+        ends = [self._bulletin.subscribe(lambda record: listener())]
+        if self._pbx is not None:
+            ends.append(self._pbx.changed.subscribe(listener))
+
+        def end() -> None:
+            for one in ends:
+                one()
+
+        return end
+
     def _live(self) -> tuple[Pbx, SpyWatch]:
         if self._pbx is None or self._watch is None:
             raise Unavailable("the configuration has no section ami, so the calls of the PBX are not known")

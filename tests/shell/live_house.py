@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 from agi_monitor.control.limits import ControlLimits
 from agi_monitor.control.protocol import Reactor, listen
 from agi_monitor.errors import ControlFailed, Unavailable
+from agi_monitor.live.bell import Bell
 from agi_monitor.server.metrics import Metrics, Readings
 from agi_monitor.server.metrics_page import CONNECTION_SECONDS
 from agi_monitor.server.metrics_page import listen as show
@@ -87,6 +88,7 @@ class House:
         self.slow: Deferred[None] | None = None
         self.reloaded: ReloadShown | ReloadRefused = ReloadShown(restart=("ami",), supervisors=1, agents=2)
         self.listeners: list[Callable[[Row], None]] = []
+        self.bell = Bell()
 
     def set(self, rows: Mapping[str, object]) -> None:
         """Take what is to be shown from now on, as rows."""
@@ -96,6 +98,7 @@ class House:
             self._calls = CallShown.read_each(rows["calls"])
         if "spies" in rows:
             self._spies = SpyShown.read_each(rows["spies"])
+        self.bell.ring()
 
     def _works(self) -> None:
         if self.broken is not None:
@@ -133,6 +136,10 @@ class House:
             await self.slow
         self.told({"reloaded": True})
         return self.reloaded
+
+    def subscribe_changes(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Tell it when something was set."""
+        return self.bell.subscribe(listener)
 
     def subscribe(self, listener: Callable[[Row], None]) -> Callable[[], None]:
         """Tell it what ``tell`` is given."""
@@ -185,6 +192,7 @@ def main(path: Path, limits: dict[str, float]) -> None:
                 house.tell({"fact": "refused", "number": number, "detail": "x" * 1000})
         elif name == "break":
             house.broken = Unavailable(rest) if rest else RuntimeError("a secret detail")
+            house.bell.ring()
         told({"obeyed": name, "clients": control.factory.clients})
 
     def stop() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Awaitable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -409,6 +410,64 @@ def test_what_a_follower_sends_is_thrown_away(site: Site) -> None:
     client.asks(ask="events")
     client.sends(b"x" * 1_000_000, b'\n{"ask": "calls"}\n')
     assert (client.heard(), client.closed, len(client.protocol._lines)) == ([], False, 0)
+
+
+def test_who_watches_gets_the_list_when_it_has_changed(site: Site) -> None:
+    """At once, and after each change; what has moved by itself alone, such as a duration, is none."""
+    client = site.connect()
+    client.asks(ask="watch_calls")
+    site.clock.advance(0)
+    assert client.heard() == [{"ok": True, "calls": [CALL.row()]}]
+    site.house.set({"calls": [replace(CALL, seconds=99.0).row()]})
+    site.clock.pump([0.1] * 40)
+    assert (client.heard(), site.idle()) == ([], True)
+    site.house.set({"calls": []})
+    site.clock.advance(0)
+    assert client.heard() == [{"ok": True, "calls": []}]
+    client.breaks()
+    assert site.idle()
+    site.house.set({"calls": [CALL.row()]})
+    assert site.idle()
+
+
+def test_while_nothing_is_known_who_watches_is_told(site: Site) -> None:
+    """And stays: a picture that is lost comes again. What is broken in the server is not told."""
+    client = site.connect()
+    client.asks(ask="watch_spies")
+    site.clock.advance(0)
+    assert client.heard() == [{"ok": True, "spies": [GRANTED.row(), ROGUE.row()]}]
+    for broken, text in (
+        (Unavailable("no picture"), "no picture"),
+        (RuntimeError("a secret detail"), "the server could not answer; its log says why"),
+    ):
+        site.house.broken = broken
+        with capture_logs():
+            site.house.bell.ring()
+            site.clock.advance(0.2)
+        assert client.heard() == [{"ok": True, "unavailable": text}]
+    site.house.broken = None
+    site.clock.advance(0.2)
+    assert client.heard() == [{"ok": True, "spies": [GRANTED.row(), ROGUE.row()]}]
+
+
+def test_who_does_not_take_a_list_gets_the_last_one(site: Site) -> None:
+    """None is kept for them; after a while they are given up."""
+    client = site.connect()
+    client.asks(ask="watch_calls")
+    site.clock.advance(0)
+    client.heard()
+    client.protocol.pauseProducing()
+    for seconds in (1.0, 2.0, 3.0):
+        site.house.set({"calls": [replace(CALL, queue=f"queue-{seconds}").row()]})
+        site.clock.advance(1)
+    assert client.heard() == []
+    client.protocol.resumeProducing()
+    site.clock.advance(0)
+    assert [line["calls"][0]["queue"] for line in client.heard()] == ["queue-3.0"]
+    client.protocol.pauseProducing()
+    site.clock.advance(LIMITS.drain_seconds)
+    assert [line["problem"] for line in client.heard()] == ["too_slow"]
+    assert client.closed
 
 
 @pytest.mark.parametrize("first", [True, False])

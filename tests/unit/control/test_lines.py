@@ -94,7 +94,7 @@ def test_what_nobody_knows(ask: str) -> None:
     failed = parse(f'{{"ask": {ask}}}'.encode())
     assert isinstance(failed, Failed)
     assert failed.problem is Problem.UNKNOWN_ASK
-    assert failed.text.endswith("it knows: status, calls, spies, kill, reload, events")
+    assert failed.text.endswith("it knows: status, calls, spies, kill, reload, watch_calls, watch_spies, events")
 
 
 @pytest.mark.parametrize("spy", ["", "x" * (MAX_ID + 1), "a\nb", "\x1b[2J", "\ud800", 7, None, ["a"]])

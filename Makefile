@@ -4,12 +4,15 @@
 
 PYTHON = .venv/bin/python
 
-.PHONY: sounds help demo demo-phones test quick lint types format site images postgresql pythons fuzz benchmark clean
+.PHONY: sounds help demo demo-phones test quick lint types format site deb deb-check images postgresql pythons fuzz
+.PHONY: benchmark clean
 
 help:
 	@sed -n 's/^# //p' Makefile
 	@echo "make demo-phones  leaves the PBX up, for a softphone of your own (BIND=address)"
 	@echo "make sounds       speaks the own prompts in English, German and Spanish, into build/sounds"
+	@echo "make deb          the Debian package, in build/deb"
+	@echo "make deb-check    installs, runs and purges it in a clean Debian 12 and a clean forky"
 	@echo "make site         the documentation as pages, in build/site"
 	@echo "make quick        everything that needs no PBX"
 	@echo "make pythons      the tests that need no PBX on every Python from 3.12 on that Debian has (PYTHONS=3.14)"
@@ -46,6 +49,13 @@ sounds: .venv/ready
 site: .venv/ready
 	@$(PYTHON) -m sphinx -q -W --keep-going -b html -d .cache/doctrees docs build/site
 	@echo "build/site/index.html"
+
+deb: .venv/ready
+	@$(PYTHON) -m contrib.deb.build $(PYTHONS:%=--python %)
+
+# It needs a Docker engine.
+deb-check: .venv/ready
+	@$(PYTHON) -m contrib.deb.check
 
 postgresql: .venv/ready
 	@$(PYTHON) -m contrib.lab.postgresql

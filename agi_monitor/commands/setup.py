@@ -36,8 +36,8 @@ from agi_monitor.setup.surroundings import Surroundings, look
 
 RUNS_SYSTEMD = Path("/run/systemd/system")
 """It is there where systemd is the first process (sd_booted(3))."""
-PACKAGED = Path("/usr/share/doc/agi-monitor")
-"""What a package brings."""
+PACKAGED = Path("/usr/lib/systemd/system/agi-monitor.service")
+"""It is there where a package has brought it, with the man pages and the name on the PATH."""
 TERMINAL = Path("/dev/tty")
 
 
@@ -110,7 +110,7 @@ def setup(
 
 def _machine(places: Places) -> Machine:
     program = Path(sys.prefix) / "bin" / "agi-monitor"
-    return Machine(program, has_user(USER), os.path.lexists(places.config), PACKAGED.is_dir(), RUNS_SYSTEMD.is_dir())
+    return Machine(program, has_user(USER), os.path.lexists(places.config), PACKAGED.is_file(), RUNS_SYSTEMD.is_dir())
 
 
 def _must_be_fit(machine: Machine, dry_run: bool) -> None:
@@ -299,7 +299,8 @@ class _Work:
             context = next((value.strip() for key, _, value in lines if key.strip() == "context"), "")
             if not names.CONTEXT.fullmatch(context):
                 continue
-            if "[ Context" in self._ask(f"dialplan show {number}@{context}"):
+            # Its last line, where there is such an extension: -= 1 extension (1 priority) in 1 context. =-
+            if "-= " in self._ask(f"dialplan show {number}@{context}"):
                 return True
         return False
 

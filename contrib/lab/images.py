@@ -150,6 +150,24 @@ def ensure_images(recipes: tuple[Recipe, ...] = RECIPES, *, say: Say | None = No
         client.close()
 
 
+def ensure_base(suite: str, say: Say) -> str:
+    """Make a clean Debian release where it is missing, and return the name of its image.
+
+    :param suite: of the release
+    :param say: where progress goes
+    :raises EngineError: there is no Docker engine
+    :raises ImageError: it could not be made
+    """
+    ensure_engine(CACHE, say)
+    client = engine_client()
+    try:
+        with _only_one_builder(say):
+            _Bases(client, say).ensure(suite)
+    finally:
+        client.close()
+    return f"debian:{suite}"
+
+
 def debian_mirrors() -> list[str]:
     """List the Debian mirrors of this host's apt, the likeliest first.
 

@@ -93,7 +93,7 @@ def test_from_nothing_to_a_call_that_is_heard_and_back(machine: Machine) -> None
     # A second time: nothing is left to be done, and nothing is changed or asked.
     files = machine.files()
     said = machine.must(setup)
-    assert said.splitlines()[-1] == "During a call of 1001, on the phone 2001: now dial *2221001"
+    assert said.splitlines()[-1] == "During a call of 1001, on the phone 2001: now dial *2221001", said
     assert "PIN" not in said
     assert machine.files() == files
 
@@ -107,7 +107,7 @@ def test_from_nothing_to_a_call_that_is_heard_and_back(machine: Machine) -> None
 
     # The site's own line goes by hand, as the document says; the rest by one command.
     machine.must(f"sed -i '{int(line[2]) + 1}d' {line[1]}")
-    machine.must("kill $(pgrep -f '[a]gi-monitor serve')")
+    machine.must("kill $(cat /var/lib/agi-monitor/agi-monitor.pid)")
     said = machine.must("agi-monitor uninstall --yes")
     assert machine.files() == before
     assert machine.root(f"ls -d {' '.join(OURS)} 2>/dev/null")[1] == ""

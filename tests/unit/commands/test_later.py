@@ -69,7 +69,7 @@ def test_the_shell_completes_what_is_inside() -> None:
     """Names of commands, their options, and the commands within one."""
     assert completed("sp") == ["spies", "spy"]
     assert completed("spy", "") == ["kill"]
-    assert completed("calls", "--") == ["--config", "--socket", "--json", "--help"]
+    assert completed("calls", "--") == ["--config", "--socket", "--watch", "--json", "--help"]
     assert completed("people", "add", "a") == ["agent"]
 
 

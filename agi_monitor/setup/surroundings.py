@@ -123,4 +123,4 @@ def _flavour(folder: Path) -> Flavour:
             text = conf_files.contents(folder / "extensions.conf")
     except OSError:
         return Flavour.PLAIN
-    return Flavour.FREEPBX if install_plan.GENERATED in text else Flavour.PLAIN
+    return Flavour.FREEPBX if install_plan.GENERATED.search(text.encode()) else Flavour.PLAIN

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from agi_monitor.live.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy
 from agi_monitor.model import Agent
-from agi_monitor.names import ENDPOINT, endpoint_of, is_uniqueid
+from agi_monitor.names import ENDPOINT, ChannelName, endpoint_of, is_uniqueid
 
 MAX_DEVICES = 16
 """Devices of one agent; a hint with more is a group of phones, not a person."""
@@ -156,14 +156,14 @@ class DeviceChannelsOverAgi:
         )
         if answer is None:
             return None
-        # Others chose the number and the names of the peers: they come last and cannot
-        # shift the fields before them.
+        # Others chose the number and the names of the peers. So they come last, and of the number only digits: then
+        # each bar before the names is one of ours, and all behind it, bars as well, is names.
         fields = answer.split("|", 3)
         if len(fields) != 4 or not is_uniqueid(fields[0]):
             # Cut off, or holding what is structure in an application: ChanSpy could not be told exactly this one.
             return _Unusable(answer.partition("|")[0])
         uniqueid, state, on_hold, rest = fields
-        number, _, peers_text = rest.rpartition("|")
+        number, _, peers_text = rest.partition("|")
         members, known = await self._in_bridge(name, peers_text)
         peers, ways, followed = await self._far_ends(name, members)
         held = on_hold == "1" or await self._holds(peers)
@@ -204,7 +204,8 @@ class DeviceChannelsOverAgi:
         """Return those of a list who are there, and whether each of them says the same of the bridge."""
         together = {name, *members}
         there = []
-        agreed = True
+        # A Local channel is called as it was dialled, with a comma too: then the parts of its name are no channels.
+        agreed = all(ChannelName.read(member) for member in members)
         for member in members:
             if member.startswith(INTERNAL):
                 there.append(member)

@@ -418,7 +418,7 @@ class JoinedCalls:
         if channel is None:
             return frozenset()
         try:
-            return frozenset((await self._pbx.variable(channel, "BRIDGEPEER") or "").split(",")) - {""}
+            return await self._pbx.peers(channel)
         except ForgedAnswer:
             return None
 

@@ -31,6 +31,7 @@ from agi_monitor.live.index import Stale
 from agi_monitor.live.over_agi import INTERNAL, MAX_CHANNELS, other_half
 from agi_monitor.live.targets import ChannelState, DeviceChannel
 from agi_monitor.model import Mode
+from agi_monitor.names import Uniqueid
 from agi_monitor.pbx.carriers import GONE_SECONDS, Carriers
 from agi_monitor.pbx.joined_calls import JoinedCalls
 from agi_monitor.pbx.pbx import Pbx
@@ -282,11 +283,11 @@ class Parties:
         """
         own = await self._carriers.own(grant)
         try:
-            peers = "" if own is None else await self._pbx.variable(own.uniqueid, "BRIDGEPEER") or ""
+            peers: frozenset[str] = frozenset() if own is None else await self._pbx.peers(own.uniqueid)
         except ForgedAnswer:
             return agent or own
         is_on_one = own is not None and (peers or self.in_bridge(grant))
-        with_agent = agent is not None and (not is_on_one or agent.name in peers.split(","))
+        with_agent = agent is not None and (not is_on_one or agent.name in peers)
         return agent if with_agent else own
 
     async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
@@ -338,7 +339,7 @@ class Parties:
     async def _names_with(self, heard: Confirmed) -> frozenset[str] | None:
         """Return who is in a bridge with a channel, without supervisors of ours; None where that cannot be read."""
         try:
-            return self._named(await self._pbx.variable(heard.uniqueid, "BRIDGEPEER") or "")
+            return self._named(await self._pbx.peers(heard.uniqueid))
         except ForgedAnswer:
             return None
 
@@ -356,7 +357,7 @@ class Parties:
             behind: frozenset[str] = frozenset()
             if other is not None and len(seen) < MAX_CHANNELS:
                 try:
-                    behind = self._named(await self._pbx.variable_of(other, "BRIDGEPEER"))
+                    behind = await self._behind_half(other)
                 except ForgedAnswer:
                     log.debug("party_unreadable", node=self._pbx.node, way=way)
             if behind:
@@ -365,10 +366,14 @@ class Parties:
                 found.add(way)
         return frozenset(found)
 
-    def _named(self, peers: str) -> frozenset[str]:
+    async def _behind_half(self, half: str) -> frozenset[str]:
+        """Return who is in a bridge with the other half of a Local channel, without supervisors of ours."""
+        channel = Uniqueid.read(await self._pbx.variable_of(half, "UNIQUEID"))
+        return frozenset() if channel is None else self._named(await self._pbx.peers(channel))
+
+    def _named(self, peers: frozenset[str]) -> frozenset[str]:
         ours = {other.spyer for other in self._watched.ours()}
-        names = frozenset(peers.split(",")) - ours
-        return frozenset(name for name in names if name and not name.startswith(INTERNAL))
+        return frozenset(name for name in peers - ours if not name.startswith(INTERNAL))
 
     async def _number_with(self, heard: Confirmed) -> str:
         """Return the digits of the other party's number, where some are protected; none where it has a line break."""

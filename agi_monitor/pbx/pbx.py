@@ -23,10 +23,10 @@ from agi_monitor.live.bell import Bell
 from agi_monitor.live.calls import EVENTS, Channel, Origin
 from agi_monitor.live.devices import MAX_DEVICE_STATES, MAX_HINTS, MAX_MEMBERS, AtDevice, Hint, watched_now
 from agi_monitor.live.index import SETTLE_SECONDS, ChannelIndex, Lists, Stale
-from agi_monitor.live.over_agi import hinted
+from agi_monitor.live.over_agi import INTERNAL, hinted
 from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent
-from agi_monitor.names import BridgeId, ChannelName, Uniqueid
+from agi_monitor.names import BridgeId, ChannelName, DeviceChannel, Uniqueid
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision.confirmation import SNOOP, Confirmed
 from agi_monitor.supervision.grants import APPLICATIONS, JOINING
@@ -358,6 +358,30 @@ class Pbx:
             await self._must_answer()
             return None
         return answer.message.text("Value")
+
+    async def peers(self, channel: Uniqueid) -> frozenset[str]:
+        """Return the names of who is in a bridge with a channel; nobody where it is in none.
+
+        Asterisk joins the names of more than one with commas, and a Local channel is called as it was dialled: its
+        name may hold commas as well, and between them the name of anybody. So of two the bridge itself tells the
+        other one, and of more each who may be named so has to say that the channel is there.
+
+        Raises:
+            Disconnected, NoAnswer: as ``variable``.
+            ForgedAnswer: it cannot be told who is there.
+        """
+        text = await self.variable(channel, "BRIDGEPEER") or ""
+        names = frozenset(text.split(",")) - {""}
+        if len(names) < 2 or all(DeviceChannel.read(name) for name in names):
+            return names
+        only = await self.variable(channel, "CHANNEL(peer)")
+        if only:
+            return frozenset({only})
+        own = await self.variable(channel, "CHANNEL(name)")
+        for name in names:
+            if not name.startswith(INTERNAL) and own not in (await self.variable_of(name, "BRIDGEPEER")).split(","):
+                raise ForgedAnswer("Getvar")
+        return names
 
     async def variable_of(self, name: str, variable: str) -> str:
         """Return a variable of a channel that is known by its name alone; empty when the channel is gone.

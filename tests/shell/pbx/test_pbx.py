@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 
 from agi_monitor.ami.states import Refused, Up
-from agi_monitor.errors import ActionFailed, Disconnected, NoAnswer, PermissionDenied
+from agi_monitor.errors import ActionFailed, Disconnected, ForgedAnswer, NoAnswer, PermissionDenied
 from agi_monitor.live import calls
 from agi_monitor.live import index as channels
 from agi_monitor.live.devices import MAX_DEVICE_STATES
@@ -562,6 +562,46 @@ def test_says_when_a_deed_was_not_done(site: Site, deed: str) -> None:
         site.fake.lose_connection()
         with pytest.raises(Disconnected):
             result_of(do(site))
+
+
+EVIL = f"Local/x@in-00000007;1,{SPYER},Local/y@in-00000008;1"
+"""What a Local channel is called when somebody was dialled as ``x@in-00000007;1,...,Local/y``."""
+
+
+def peers_of(site: Site, uniqueid: str) -> frozenset[str]:
+    """Who the PBX says is in a bridge with a channel."""
+    peers: frozenset[str] = result_of(site.pbx.peers(Uniqueid(uniqueid)))
+    return peers
+
+
+def test_a_name_with_commas_in_it_is_one_name(site: Site) -> None:
+    """Of a call of two, the bridge itself tells the other one."""
+    site.fake.add_channel(EVIL, "1700000000.70", "b-7")
+    site.fake.add_channel("PJSIP/3001-00000071", "1700000000.71", "b-7")
+    assert peers_of(site, "1700000000.71") == {EVIL}
+
+
+def test_a_name_between_commas_is_nobody_on_the_call(site: Site) -> None:
+    """Of three, each who seems to be named is asked; the supervisor knows nothing of the call that names them."""
+    site.fake.add_channel(EVIL, "1700000000.70", "b-7")
+    for number in (71, 72):
+        site.fake.add_channel(f"PJSIP/3001-000000{number}", f"1700000000.{number}", "b-7")
+    with pytest.raises(ForgedAnswer):
+        peers_of(site, "1700000000.71")
+
+
+def test_local_channels_that_agree_are_on_the_call(site: Site) -> None:
+    """As where members of a queue are dialled so; and it is not asked where the names leave no doubt."""
+    locals_ = [f"Local/100{number}@agents-0000000{number};1" for number in (1, 2)]
+    for number, name in enumerate(locals_):
+        site.fake.add_channel(name, f"1700000000.7{number}", "b-1")
+    assert peers_of(site, SPYEE_UNIQUEID) == {CUSTOMER, *locals_}
+    for name in locals_:
+        site.fake.channels.remove(next(one for one in site.fake.channels if one["Channel"] == name))
+    site.fake.add_channel("PJSIP/3001-00000079", "1700000000.79", "b-1")
+    asked = len(site.fake.asked("Getvar"))
+    assert peers_of(site, SPYEE_UNIQUEID) == {CUSTOMER, "PJSIP/3001-00000079"}
+    assert len(site.fake.asked("Getvar")) == asked + 1
 
 
 def test_a_variable_that_may_not_be_read_is_no_missing_channel() -> None:

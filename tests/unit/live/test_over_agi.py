@@ -14,9 +14,11 @@ from agi_monitor.live.over_agi import MAX_CHANNELS, MAX_DEVICES, MAX_NUMBER_DIGI
 from agi_monitor.live.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy, Source
 from agi_monitor.model import Agent
 from agi_monitor.testing import FakeAsterisk
+from agi_monitor.testing.expressions import evaluate
 from tests.doubles.coroutines import finish
 
-DETAILS = "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|${FILTER(0-9,${CONNECTEDLINE(num)})}|${BRIDGEPEER}"
+NUMBER = "${FILTER(0-9,${CONNECTEDLINE(num)})}"
+DETAILS = "${UNIQUEID}|${CHANNEL(state)}|${CHANNEL(onhold)}|" + NUMBER + "|${BRIDGEPEER}"
 NAME = "PJSIP/1001-0000000a"
 PEER = "PJSIP/trunk-0000000b"
 
@@ -50,7 +52,7 @@ class Answers:
     def named(self, channel: str) -> str:
         """Who else is in the bridge of a channel."""
         listed = {
-            name: answers.get("${BRIDGEPEER}", answers.get(DETAILS, "").rpartition("|")[2])
+            name: answers.get("${BRIDGEPEER}", answers.get(DETAILS, "||||").split("|", 4)[-1])
             for name, answers in self.channels.items()
         }
         if listed.get(channel):
@@ -81,6 +83,30 @@ def test_reads_a_call() -> None:
         (DeviceChannel(NAME, "1700000000.10", ChannelState.UP, (PEER,), on_hold=False, number="49301234"),),
         reachable=True,
     )
+
+
+@pytest.mark.parametrize("dialled", ["1001|x", "|", "1001|5550100|PJSIP/1001-00000001", "2|1700000000.1|Up|0|"])
+def test_a_bar_in_the_name_of_a_peer_shifts_nothing(dialled: str) -> None:
+    """A Local channel is called as it was dialled: what stands in its name is neither the number nor another name."""
+    local = f"Local/{dialled}@from-trunk-00000007;1"
+    answers = Answers(
+        {"${DEVICE_STATE(PJSIP/1001)}": "INUSE", "${CHANNELS(^PJSIP/1001-[0-9a-f]+$)}": NAME},
+        {NAME: {DETAILS: f"1700000000.10|Up|0|49301234|{local}"}, local: {"${BRIDGEPEER}": NAME}},
+    )
+    (channel,) = look_up(answers).channels
+    assert (channel.number, channel.peers) == ("49301234", (local,))
+
+
+def test_a_comma_in_the_name_of_a_peer_makes_a_call_of_three_uncertain() -> None:
+    """The parts of the name are gone, as if the agent had been left alone: who is on the line is not known."""
+    other = "Local/20,02@from-trunk-00000009;1"
+    named = f"Local/10,01@from-trunk-00000007;1,{other}"
+    answers = Answers(
+        {"${DEVICE_STATE(PJSIP/1001)}": "INUSE", "${CHANNELS(^PJSIP/1001-[0-9a-f]+$)}": NAME},
+        {NAME: {DETAILS: f"1700000000.10|Up|0|49301234|{named}"}},
+    )
+    (channel,) = look_up(answers).channels
+    assert not channel.peers_known
 
 
 @pytest.mark.parametrize(
@@ -247,14 +273,17 @@ def test_any_other_state_is_no_conversation(text: str) -> None:
 )
 def test_what_somebody_calls_themselves_shifts_nothing(number: str) -> None:
     """Whatever the other party's number holds, the uniqueid, the state and the peers are what the PBX said."""
-    (channel,) = look_up(one_channel(f"1700000000.10|Up|0|{number}|{PEER}")).channels
+    pbx = FakeAsterisk()
+    caller = pbx.add_channel(PEER, state=AgiState.UP)
+    caller.variables["CONNECTEDLINE(num)"] = number
+    (channel,) = look_up(one_channel(f"1700000000.10|Up|0|{evaluate(pbx, caller, NUMBER)}|{PEER}")).channels
     assert (channel.uniqueid, channel.state, channel.peers, channel.on_hold) == (
         "1700000000.10",
         ChannelState.UP,
         (PEER,),
         False,
     )
-    assert all(digit in "0123456789" for digit in channel.number)
+    assert channel.number == "".join(character for character in number if character in "0123456789")
 
 
 def test_an_endless_number_is_cut() -> None:

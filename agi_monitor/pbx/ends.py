@@ -7,7 +7,7 @@ spy out of sight that goes on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Coroutine, Iterable, Set
+from collections.abc import Callable, Coroutine, Iterable, Set
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -28,7 +28,16 @@ from agi_monitor.pbx.rogues import Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation, proof
-from agi_monitor.supervision.grants import APPLICATIONS, JOINING, MAX_SPIES, NOTICE, OUR_CONTEXTS, Spy, SpyKind
+from agi_monitor.supervision.grants import (
+    APPLICATIONS,
+    JOINING,
+    LOCAL,
+    MAX_SPIES,
+    NOTICE,
+    OUR_CONTEXTS,
+    Spy,
+    SpyKind,
+)
 
 STOP_SECONDS = (0.05, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 5)
 """Between the looks whether a spy is over whose end was told. On a busy PBX its channel, or its story, takes a while
@@ -50,6 +59,7 @@ class Ends:
         adopting: told of the ends of spies without a story.
         proving: says which are still being asked.
         under_way: begins what is not waited for.
+        look_for_moved: asks for all channels soon, as a spy that is none of ours may be at another phone.
     """
 
     def __init__(
@@ -65,6 +75,7 @@ class Ends:
         adopting: Adopting,
         proving: Proving,
         under_way: UnderWay,
+        look_for_moved: Callable[[], None],
     ) -> None:
         self._pbx = pbx
         self._reactor = reactor
@@ -78,6 +89,7 @@ class Ends:
         self._adopting = adopting
         self._proving = proving
         self._under_way = under_way
+        self._look_for_moved = look_for_moved
         self._ended: deque[tuple[float, str]] = deque()
         """When which channels ended, or ceased to spy, on the reactor's clock."""
         self._stopping = False
@@ -184,7 +196,11 @@ class Ends:
                 # With its channel it is over for the list of spies: where it has gone to is asked before.
                 await self._handing_over.look_for(grant)
         self._note_end(uniqueid)
-        self.take_ends(self._grants.gone(uniqueid))
+        ended = self._grants.gone(uniqueid)
+        self.take_ends(ended)
+        if any(spy.spyer_uniqueid == uniqueid and not spy.spyer.startswith(LOCAL) for spy in ended):
+            # A phone may have taken its place, in the same application; nothing tells of that.
+            self._look_for_moved()
         self._adopting.take_hangup(uniqueid)
         for grant in lost:
             if grant in self._watched.ours():

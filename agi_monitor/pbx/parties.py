@@ -40,7 +40,7 @@ from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import chanspy, confirmation
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grants import LOCAL, Grant
 from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.policy import Policy
 
@@ -50,9 +50,6 @@ OVER = "conversation_over"
 ALONE_SECONDS = 0.5
 """How long an agent may be on the line with nobody until their conversation is over: in a transfer the next party
 comes within a few milliseconds."""
-
-LOCAL = "Local/"
-"""How the name of a Local channel begins. It says nothing of who talks."""
 
 log = structlog.get_logger()
 

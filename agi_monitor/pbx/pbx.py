@@ -130,6 +130,10 @@ class Watcher(Protocol):
         """An event came, and the index has it."""
         ...
 
+    def connected(self) -> None:
+        """A connection was made: what happened before it will not be told of any more."""
+        ...
+
     def doubted(self) -> None:
         """Something forged came: the picture is not to be trusted until the next lists."""
         ...
@@ -526,6 +530,8 @@ class Pbx:
 
     def _on_up(self) -> None:
         self._is_told = self._has_booted = False
+        if self.watcher is not None:
+            self.watcher.connected()
         self._sync_now()
 
     def _on_down(self) -> None:

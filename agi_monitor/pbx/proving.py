@@ -151,6 +151,8 @@ class Proving:
                 self._prompts[spy.spyer_uniqueid] = look
             return
         kind, why = self._kind(spy, signed, proven)
+        if kind is SpyKind.ROGUE and await self._is_called_otherwise(spy):
+            return
         if kind in (SpyKind.ADOPTED, SpyKind.OTHERS):
             self._carriers.take_caller(spy.spyer_uniqueid, spy.spyer)
         if kind is SpyKind.ADOPTED and proven is not None:
@@ -183,6 +185,16 @@ class Proving:
         if proven.run == self._signer.run:
             return SpyKind.ROGUE, "its grant is over"
         return SpyKind.ADOPTED, ""
+
+    async def _is_called_otherwise(self, spy: Spy) -> bool:
+        """Return whether the PBX has another name for the channel of a spy than what told of it: by that name it is
+        judged, and for a device that is excepted the name is all that counts."""
+        channel = Uniqueid.read(spy.spyer_uniqueid)
+        name = None if channel is None else await self._pbx.variable(channel, "CHANNEL(name)")
+        if not name or name == spy.spyer:
+            return False
+        self._take_start(self._grants.called(spy, name, self._reactor.seconds()))
+        return True
 
     async def _was_moved(self, spy: Spy, proven: proof.Proof) -> bool:
         """Return whether a grant of this server, of this run or an earlier one, stands on another phone because the

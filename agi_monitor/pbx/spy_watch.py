@@ -28,7 +28,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from agi_monitor.ami.messages import Message
@@ -61,6 +61,9 @@ from agi_monitor.supervision.proof import Signer
 
 ORPHANED = "orphaned"
 """Why it ends when its server had died."""
+
+MOVED_SECONDS = 0.5
+"""Between two looks for phones that have taken the place of a spy: each is a list of all channels."""
 
 CALL_EVENTS = frozenset({"AgentConnect", "AgentComplete", "QueueCallerJoin", "QueueCallerLeave", "DialBegin"})
 """After these a call may be one of another queue, or go the other way."""
@@ -100,6 +103,11 @@ class SpyWatch:
         self._clock = clock
         self._signer = signer
         self._policy = policy
+        self._moved_look: IDelayedCall | None = None
+        """The next look for spies that were moved."""
+        self._looked_at = -MOVED_SECONDS
+        """When the last one was."""
+        self._stopping = False
         self._refused: set[str] = set()
         """Grants that never began."""
         self._under_way = under_way = UnderWay(self._failed)
@@ -156,12 +164,26 @@ class SpyWatch:
             self._take_orphan,
         )
         self._ends = ends = Ends(
-            pbx, reactor, watched, carriers, records, moves, notices, rogues, adopting, proving, under_way
+            pbx,
+            reactor,
+            watched,
+            carriers,
+            records,
+            moves,
+            notices,
+            rogues,
+            adopting,
+            proving,
+            under_way,
+            self._look_for_moved,
         )
         self._starts = Starts(pbx, reactor, clock, grants, records, notices, rogues, proving, ends, under_way)
 
     def stop(self) -> None:
         """Look at the clock no more."""
+        self._stopping = True
+        if self._moved_look is not None:
+            self._moved_look.cancel()
         self._looks.stop()
         self._parties.stop()
         self._joined.stop()
@@ -335,6 +357,10 @@ class SpyWatch:
                 if grant.spyee_uniqueid == event.text("Uniqueid"):
                     self._rechecking.recheck(grant)
 
+    def connected(self) -> None:
+        """A connection was made."""
+        self.grants.connected()
+
     def doubted(self) -> None:
         """The picture is not to be trusted: the PBX itself is asked."""
         self._looks.check_within()
@@ -377,6 +403,8 @@ class SpyWatch:
         """
         sides = ("Transferer", "OrigTransferer", "SecondTransferer")
         transferers = {event.text(f"{side}Uniqueid") for side in sides}
+        if any(map(self.grants.is_known, transferers)):
+            self._look_for_moved()
         for grant in self._watched.ours():
             if grant.spyer_uniqueid not in transferers:
                 continue
@@ -386,6 +414,28 @@ class SpyWatch:
             elif name == "AttendedTransfer":
                 guesses = (event.text("TransfereeUniqueid"), event.text("TransferTargetUniqueid"))
                 self._handing_over.begin(grant, guesses)
+
+    def _look_for_moved(self) -> None:
+        """A spy that is none of ours may be at another phone: the next list tells, and is not waited for."""
+        now = self._reactor.seconds()
+        if self._moved_look is None and not self._stopping:
+            self._moved_look = self._reactor.callLater(
+                max(0.0, self._looked_at + MOVED_SECONDS - now), self._look_now
+            )
+
+    def _look_now(self) -> None:
+        self._moved_look, self._looked_at = None, self._reactor.seconds()
+        self._under_way.begin(self._ends.or_list(self._find_moved()))
+
+    async def _find_moved(self) -> None:
+        asked_at = self._reactor.seconds()
+        items = await self._pbx.channels()
+        over = self._ends.since(asked_at)
+        channels = [item for item in items if item.text("Uniqueid") not in over]
+        listed = self.grants.listed(channels, asked_at, self._reactor.seconds(), self._clock(), whole=False)
+        self._ends.take_ends(listed.ended)
+        for spy in listed.found:
+            self._starts.take_start(spy)
 
     def _joins(self, grant: Grant) -> bool:
         return grant.mode is Mode.BARGE and self._policy().barge is Barge.CONFERENCE

@@ -16,8 +16,9 @@ that moment in seconds since 1970, by which the rules count; it is ``now`` when 
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -37,6 +38,9 @@ EXCEPTED = "excepted by the configuration"
 
 TELLS = "our own notice to the agent"
 
+LOCAL = "Local/"
+"""How the name of a Local channel begins: it is no phone, and says nothing of who talks."""
+
 HOOKS = "Local/hook@__func_periodic_hook_context__-"
 """How the helpers of PERIODIC_HOOK and MixMonitor's option B are called, which play a beep (func_periodic_hook.c)."""
 
@@ -55,6 +59,10 @@ BEEP_SECONDS = 10.0
 
 LATE_SECONDS = 10.0
 """So long after its end a grant still explains its start, if that has not come yet."""
+
+UNTOLD_SECONDS = 2.0
+"""How much older than a list a beginning is that will not be told of any more: what is told comes in the order in
+which it was made, but for a moment (see ``live.index.SETTLE_SECONDS``)."""
 
 MAX_SPIES = 10_000
 """Spies of others that are kept. Each is a channel, and more than that a PBX does not carry."""
@@ -366,7 +374,7 @@ class Grants:
             return None
         known = self._observed.get(spyer_uniqueid)
         settled = known is not None and (not known.idle or known.kind in SETTLED)
-        if known is not None and settled and known.spyee_uniqueid in ("", spyee_uniqueid):
+        if known is not None and settled and known.spyer == spyer and known.spyee_uniqueid in ("", spyee_uniqueid):
             # A list was faster than the event.
             return None
         kind, why = SpyKind.UNPROVEN, ""
@@ -464,12 +472,17 @@ class Grants:
         spying = {text(item, "Uniqueid"): item for item in channels if _spies(item)}
         names = {text(item, "Uniqueid"): text(item, "Channel") for item in channels}
         ended = self._no_longer_listed(spying, names, asked_at) if whole else ()
+        ended += self._under_another_name(names, asked_at)
+        if whole:
+            self._forget_untold(asked_at - UNTOLD_SECONDS)
+            self._expected = {one for one in self._expected if self._since[one] >= asked_at - UNTOLD_SECONDS}
         found = []
         for uniqueid, item in spying.items():
             if not uniqueid or uniqueid in self._by_spyer or uniqueid in self._observed:
                 continue
             spyer, spyee_uniqueid = text(item, "Channel"), _target(item, names)
-            if self._was_closed(uniqueid, spyee_uniqueid, now):
+            if item.get("Context") in (None, *OUR_CONTEXTS) and self._was_closed(uniqueid, spyee_uniqueid, now):
+                # It goes on naming the application that is over.
                 continue
             exempt = self._exempt(spyer, names.get(spyee_uniqueid, ""), spyee_uniqueid, now)
             kind = SpyKind.EXEMPT if exempt else SpyKind.UNPROVEN
@@ -495,10 +508,46 @@ class Grants:
             del self._heard[key]
         return ended
 
+    def _under_another_name(self, names: Mapping[str, str], asked_at: float) -> tuple[Spy, ...]:
+        """Forget the spies whose channels are others now, by a uniqueid that was used again: no right goes with it.
+        Where an adopted one has gone to is asked by its proof."""
+        others = tuple(
+            spy
+            for spy in self._observed.values()
+            if spy.kind is not SpyKind.ADOPTED and spy.since < asked_at
+            if names.get(spy.spyer_uniqueid, spy.spyer) != spy.spyer
+        )
+        for spy in others:
+            del self._observed[spy.spyer_uniqueid]
+        # Whoever is still to be proved was not heard by any right yet, and is found again.
+        return tuple(spy for spy in others if spy.kind is not SpyKind.UNPROVEN)
+
+    def connected(self) -> None:
+        """A connection is made: what began before it, and is over, will not be told of any more."""
+        self._forget_untold(math.inf)
+
+    def _forget_untold(self, before: float) -> None:
+        """Forget the grants that are over and whose starts have not come: they were missed. A helper that is to tell
+        an agent may really begin later."""
+        self._closed = deque(one for one in self._closed if one[0] >= before or one[1][0] == NOTICE)
+
     def dropped(self, spy: Spy) -> None:
         """It is no spy, or none any more."""
         if self._observed.get(spy.spyer_uniqueid) == spy:
             del self._observed[spy.spyer_uniqueid]
+
+    def called(self, spy: Spy, name: str, now: float) -> Spy | None:
+        """The PBX says that an ``UNPROVEN`` spy is called otherwise than an event, or a list, has said. Returns it
+        with that name, and with what it is exempt by under it; None when it has ended meanwhile.
+
+        Parameters:
+            spy: the spy.
+            name: of its channel.
+            now: on the clock of all of these.
+        """
+        if self._observed.get(spy.spyer_uniqueid) != spy:
+            return None
+        return self._keep(replace(spy, spyer=name, why=self._exempt(name, spy.spyee, spy.spyee_uniqueid, now)))
 
     def suspected(self, spy: Spy) -> Spy | None:
         """It was taken for a supervisor at a prompt. Returns it as one that is to be proved; None where its channel

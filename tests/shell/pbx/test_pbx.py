@@ -339,6 +339,9 @@ def test_a_fault_does_not_end_the_lists(site: Site) -> None:
         def take(self, name: str, event: object) -> None:
             pass
 
+        def connected(self) -> None:
+            """Not asked for here."""
+
         def doubted(self) -> None:
             pass
 
@@ -625,6 +628,9 @@ def test_a_watcher_is_told_after_the_index(site: Site) -> None:
     class Watcher:
         def take(self, name: str, event: object) -> None:
             seen.append((name, site.pbx.channel(SPYER_UNIQUEID)))
+
+        def connected(self) -> None:
+            """Not asked for here."""
 
         def doubted(self) -> None:
             pass

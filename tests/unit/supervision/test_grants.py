@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agi_monitor.model import Mode
-from agi_monitor.supervision.grants import LATE_SECONDS, MAX_HEARD, MAX_SPIES, Grant, Grants, Place, Spy, SpyKind
+from agi_monitor.supervision.grants import (
+    LATE_SECONDS,
+    MAX_HEARD,
+    MAX_SPIES,
+    UNTOLD_SECONDS,
+    Grant,
+    Grants,
+    Place,
+    Spy,
+    SpyKind,
+)
 
 NOW = 1_700_000_000.0
 
@@ -39,9 +49,9 @@ HOOK = "Local/hook@__func_periodic_hook_context__-00000001;2"
 def event(spyer: str, spyee: str) -> Mapping[str, str]:
     """A ChanSpyStart or ChanSpyStop between two uniqueids."""
     return {
-        "SpyerChannel": f"PJSIP/spyer-{spyer.replace('.', ''):0>8}",
+        "SpyerChannel": f"PJSIP/any-{spyer.replace('.', ''):0>8}",
         "SpyerUniqueid": spyer,
-        "SpyeeChannel": f"PJSIP/spyee-{spyee.replace('.', ''):0>8}",
+        "SpyeeChannel": f"PJSIP/any-{spyee.replace('.', ''):0>8}",
         "SpyeeUniqueid": spyee,
     }
 
@@ -351,12 +361,20 @@ def test_a_list_that_does_not_tell_whom(data: str) -> None:
 def test_a_list_shows_a_granted_spy_without_an_alarm() -> None:
     """While its grant is open and a moment longer; the list is older than what the story knows."""
     grants = Grants()
-    channels = [item("1.1", "ChanSpy", "1.10,uqESX"), item("1.10")]
+    channels = [item("1.1", "ChanSpy", "1.10,uqESX", "agi-monitor-call"), item("1.10")]
     grants.opened(GRANT, NOW)
     assert grants.listed(channels, NOW, NOW).found == ()
     grants.closed(GRANT, NOW)
     assert grants.listed(channels, NOW, NOW + LATE_SECONDS).found == ()
     assert len(grants.listed(channels, NOW, NOW + LATE_SECONDS + 0.1).found) == 1
+
+
+def test_a_list_shows_what_runs_elsewhere_behind_a_grant() -> None:
+    """The same channel hears the same agent in a context that is none of ours: no grant was for that."""
+    grants = Grants()
+    grants.opened(GRANT, NOW)
+    grants.closed(GRANT, NOW)
+    assert len(grants.listed([item("1.1", "ChanSpy", "1.10,q"), item("1.10")], NOW, NOW).found) == 1
 
 
 def test_a_list_ends_what_it_does_not_show() -> None:
@@ -515,11 +533,10 @@ class AnyOrder(RuleBasedStateMachine):
         assert {spy.spyer_uniqueid for spy in listed.ended} == ended
         for spyer in ended:
             del self.heard[spyer]
-        missed = {
-            spyer
-            for spyer, spyee in spying.items()
-            if spyer not in self.heard and spyer not in self.open and not self.granted(spyer, spyee)
-        }
+        missed = {spyer for spyer in spying if spyer not in self.heard and spyer not in self.open}
+        before = asked_at - UNTOLD_SECONDS
+        self.closed = [one for one in self.closed if one[0] >= before]
+        self.seen.update(grant.id for grant in self.open.values() if grant.began < before)
         assert {spy.spyer_uniqueid for spy in listed.found} == missed
         self.heard.update({spy.spyer_uniqueid: spy for spy in listed.found})
 

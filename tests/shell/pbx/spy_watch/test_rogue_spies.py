@@ -133,7 +133,8 @@ def test_a_spy_behind_a_conference_is_rogue(site: Site, mode: Mode) -> None:
 def test_a_spy_without_a_grant_is_rogue(site: Site, logs: list[EventDict]) -> None:
     """Its channel is asked once, has nothing to show, and that is recorded and logged with both channels."""
     site.fake.start_spying(ROGUE, SPYEE)
-    assert site.fake.asked("Getvar") == [{"Channel": ROGUE_UNIQUEID, "Variable": VARIABLE}]
+    questions = [{"Channel": ROGUE_UNIQUEID, "Variable": asked} for asked in (VARIABLE, "CHANNEL(name)")]
+    assert site.fake.asked("Getvar") == questions
     assert kinds(site) == [(ROGUE, SpyKind.ROGUE)]
     assert site.records("rogue_spy") == [
         {
@@ -172,7 +173,7 @@ def test_a_list_while_a_channel_is_asked_makes_no_second_alarm(site: Site) -> No
     resync(site)
     site.fake.answer_held()
     assert site.facts == ["rogue_spy"]
-    assert site.fake.names.count("Getvar") == 1
+    assert site.fake.names.count("Getvar") == 2
 
 
 def test_the_next_one_that_is_heard_is_an_alarm_of_its_own(site: Site) -> None:
@@ -873,3 +874,132 @@ def test_a_rogue_spy_with_a_proof_is_hung_up(site: Site, whose: str) -> None:
     site.fake.start_spying(SPYER, SPYEE)
     site.fake.advance(0.1)
     assert site.fake.asked("Hangup") == [{"Channel": SPYER_UNIQUEID}]
+
+
+PHONE, PHONE_UNIQUEID = "PJSIP/100-00000031", "1700000000.31"
+
+
+def take_the_place(site: Site, spyer: str) -> None:
+    """A transfer puts a phone into the application of a spy: it has its own name, and the spy's channel ends."""
+    before = next(one for one in site.fake.channels if one["Channel"] == spyer)
+    if all(one["Channel"] != PHONE for one in site.fake.channels):
+        site.fake.add_channel(PHONE, PHONE_UNIQUEID)
+    phone = next(one for one in site.fake.channels if one["Channel"] == PHONE)
+    phone.update({name: before[name] for name in ("Application", "ApplicationData", "Context")})
+    if (spyer, VARIABLE) in site.fake.variables:
+        site.fake.variables[PHONE, VARIABLE] = site.fake.variables[spyer, VARIABLE]
+    site.fake.hang_up(spyer)
+    site.fake.advance(0.1)
+
+
+@pytest.mark.parametrize("right", ["excepted", "rogue", "of another server"])
+def test_a_phone_that_takes_the_place_of_a_spy_is_judged_by_itself_and_at_once(site: Site, right: str) -> None:
+    """The right of whom it was taken from does not go with the application, and no regular list is waited for."""
+    site.change(exceptions=frozenset({"PJSIP/6666"}) if right == "excepted" else frozenset())
+    site.watch.recheck()
+    if right == "of another server":
+        theirs = replace(GRANT, spyer=ROGUE, spyer_uniqueid=ROGUE_UNIQUEID)
+        next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Context"] = "agi-monitor-call"
+        site.fake.variables[ROGUE, VARIABLE] = OTHER.sign(theirs)
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(0.1)
+    site.forget()
+    take_the_place(site, ROGUE)
+    assert kinds(site) == [(PHONE, SpyKind.ROGUE)]
+    (alarm,) = site.records("rogue_spy")
+    assert alarm["spyer"] == PHONE
+    assert ("for another call" in alarm["why"]) is (right == "of another server")
+
+
+def test_a_phone_that_takes_the_place_of_a_spy_is_found_once_the_pbx_answers(site: Site) -> None:
+    """Where the PBX cannot be asked at that moment, lists are asked for soon."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    site.fake.advance(0.1)
+    site.fake.held.add("CoreShowChannels")
+    take_the_place(site, ROGUE)
+    site.fake.advance(30.0)
+    site.fake.held.clear()
+    site.fake.answer_held()
+    for _ in range(20):
+        site.fake.advance(0.5)
+    assert (PHONE, SpyKind.ROGUE) in kinds(site)
+
+
+def test_beeps_cost_no_list(site: Site) -> None:
+    """A helper is no phone: nobody takes its place, and there are many of them."""
+    site.fake.add_channel(HOOK, "1700000000.60")
+    site.fake.start_spying(HOOK, SPYEE)
+    lists = len(site.fake.asked("CoreShowChannels"))
+    site.fake.hang_up(HOOK)
+    site.fake.advance(1.0)
+    assert len(site.fake.asked("CoreShowChannels")) == lists
+
+
+def test_many_spies_that_hang_up_cost_one_list(site: Site) -> None:
+    """They are looked for together."""
+    site.change(exceptions=frozenset({"PJSIP/6666"}))
+    site.watch.recheck()
+    names = [f"PJSIP/6666-000001{number:02}" for number in range(20)]
+    for number, name in enumerate(names):
+        site.fake.add_channel(name, f"1700000000.1{number:02}")
+        site.fake.start_spying(name, SPYEE)
+    lists = len(site.fake.asked("CoreShowChannels"))
+    for name in names:
+        site.fake.hang_up(name)
+    site.fake.advance(1.0)
+    assert len(site.fake.asked("CoreShowChannels")) <= lists + 2
+
+
+def test_a_uniqueid_that_is_used_again_brings_no_right(site: Site) -> None:
+    """ARI and AMI choose it. The channel that was excepted is gone, unseen, and another one has its uniqueid."""
+    site.change(exceptions=frozenset({"PJSIP/6666"}))
+    site.watch.recheck()
+    site.fake.start_spying(ROGUE, SPYEE)
+    assert kinds(site) == [(ROGUE, SpyKind.EXEMPT)]
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Channel"] = PHONE
+    site.fake.advance(1.0)
+    resync(site)
+    assert kinds(site) == [(PHONE, SpyKind.ROGUE)]
+
+
+def test_an_excepted_device_under_a_forged_name_stays_excepted(site: Site) -> None:
+    """An event names its uniqueid with another name: its own name counts, and nothing is hung up."""
+    site.change(exceptions=frozenset({"PJSIP/6666"}), rogue=RogueSpies.HANG_UP)
+    site.watch.recheck()
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Application"] = "ChanSpy"
+    spyer = {"SpyerChannel": PHONE, "SpyerUniqueid": ROGUE_UNIQUEID}
+    site.fake.event("ChanSpyStart", **spyer, SpyeeChannel=SPYEE, SpyeeUniqueid=SPYEE_UNIQUEID)
+    site.fake.advance(0.1)
+    assert kinds(site) == [(ROGUE, SpyKind.EXEMPT)]
+    assert (site.fake.asked("Hangup"), site.records("rogue_spy")) == ([], [])
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_grant_whose_beginning_was_missed_explains_no_later_spy(site: Site, when: str) -> None:
+    """It began, and ended, while there was no connection: nobody tells of that any more."""
+    if when == "before":
+        site.watch.opened(GRANT)
+        site.watch.closed(GRANT)
+        site.fake.lose_connection()
+    else:
+        site.fake.lose_connection()
+        site.watch.opened(GRANT)
+        site.watch.closed(GRANT)
+    site.fake.advance(3.0)
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.advance(0.1)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
+
+
+def test_a_grant_that_goes_on_and_whose_beginning_was_missed_explains_no_later_spy(site: Site) -> None:
+    """A list that came after its beginning says that it was missed."""
+    site.fake.lose_connection()
+    site.watch.opened(GRANT)
+    site.fake.advance(3.0)
+    for _ in range(2):
+        site.fake.advance(3.0)
+        resync(site)
+    site.watch.closed(GRANT)
+    site.fake.start_spying(SPYER, SPYEE)
+    site.fake.advance(0.1)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]

@@ -19,6 +19,7 @@ from twisted.internet.task import deferLater
 from agi_monitor.ami.messages import Message
 from agi_monitor.errors import AgiMonitorError, ForgedAnswer
 from agi_monitor.live.index import Stale
+from agi_monitor.live.over_agi import other_half
 from agi_monitor.model import Mode
 from agi_monitor.names import BridgeId, Uniqueid
 from agi_monitor.pbx.carriers import GONE_SECONDS, LOOK_SECONDS
@@ -32,8 +33,9 @@ DOOR_SECONDS = 2.0
 """How long a joined call stays closed after its supervisor was transferred out of it."""
 
 AT_ONCE_SECONDS = 0.25
-"""How shortly before a supervisor left somebody came who may have their place though no transfer was told: Asterisk
-merges two calls within a few milliseconds (bridge.c, bridge_do_merge)."""
+"""How shortly before or after a supervisor left somebody came who may have their place though no transfer was told:
+Asterisk merges two calls, lets a phone take another one's place, and brings in the Local channel of a blind transfer
+within a few milliseconds (bridge.c, bridge_do_merge and blind_transfer_bridge)."""
 
 GUARD_SECONDS = 0.5
 """Between two looks at a call whose door stays closed for longer, as somebody on it cannot be read."""
@@ -43,6 +45,9 @@ LEARN_TRIES = 4
 another bridge."""
 
 TRANSFERRED, LEFT = "BlindTransfer", "BridgeLeave"
+
+PARK = "Park"
+"""The application that parks a call (parking_applications.c)."""
 
 MAX_ASKED = 16
 """Members of a call who are asked with whom they talk."""
@@ -75,6 +80,7 @@ class JoinedCall:
         forgetting: the look after which it is forgotten: its story is over.
         unseen: its story ended while nothing was told of it; the next list shows who is on it.
         recorded: a stranger in it is on record.
+        looked: the PBX was asked who is on it since its door was closed.
         looks: so often it is still asked which bridge it is in.
         met: the names of those who were in another bridge before anybody of the call came there.
         entering: channels that are said to have come in, until the PBX, asked, has them there.
@@ -94,6 +100,7 @@ class JoinedCall:
     forgetting: IDelayedCall | None = None
     unseen: bool = False
     recorded: bool = False
+    looked: bool = False
     looks: int = 0
     met: set[str] = field(default_factory=set)
     entering: set[str] = field(default_factory=set)
@@ -187,7 +194,7 @@ class JoinedCalls:
         stale = self._pbx.stale()
         joined.unseen = stale in UNSEEN
         if stale is not None and not joined.unseen:
-            self._close_door(joined, self._left_at(joined) - AT_ONCE_SECONDS)
+            self._close_door(joined, self._left_at(joined) - AT_ONCE_SECONDS, AT_ONCE_SECONDS)
         joined.forgetting = self._reactor.callLater(DOOR_SECONDS, self._forget, joined)
         forgetting = [name for name, one in self._joined.items() if one.forgetting is not None]
         for name in forgetting[:-MAX_FORGOTTEN]:
@@ -472,15 +479,18 @@ class JoinedCalls:
             peers = await self._peers(joined.grant.spyer_uniqueid) or frozenset()
             items = await self._pbx.channels()
             bridge = await self._bridge_of_spyer(joined, items, peers)
+            with_spyer = bridge is not None
+            bridge = bridge or self._bridge_of_two(joined, items)
+            is_moved = bridge not in (None, joined.bridge)
+            if bridge is not None and is_moved and not with_spyer:
+                is_moved = await self._pbx.is_merged_into(bridge)
         except AgiMonitorError as error:
             log.warning("joined_call_unknown", node=self._pbx.node, grant=joined.grant.id, error=str(error))
             return False
         now = self._reactor.seconds()
         if joined.closed_until >= now:
             return True
-        with_spyer = bridge is not None
-        bridge = bridge or self._bridge_of_two(joined, items)
-        if bridge is None or bridge == joined.bridge:
+        if bridge is None or not is_moved:
             # It was nowhere else when that was asked.
             joined.forget_left(asked_at - DOOR_SECONDS)
             return False
@@ -553,8 +563,10 @@ class JoinedCalls:
         long_ago = joined.known.get(stranger, float("inf")) < self._reactor.seconds() - DOOR_SECONDS
         if stranger and (not long_ago or stranger in joined.left):
             joined.strangers.add(stranger)
-        before = self._reactor.seconds() - DOOR_SECONDS if told != LEFT else self._left_at(joined) - AT_ONCE_SECONDS
-        self._close_door(joined, before)
+        if told == LEFT:
+            self._close_door(joined, self._left_at(joined) - AT_ONCE_SECONDS, AT_ONCE_SECONDS)
+        else:
+            self._close_door(joined, self._reactor.seconds() - DOOR_SECONDS)
 
     async def _close_when_gone(self, joined: JoinedCall, items: Iterable[Message]) -> None:
         """A list has no channel of a supervisor: close the door once the PBX, asked, has none either. Fewer than two
@@ -586,40 +598,43 @@ class JoinedCalls:
         return await confirmation.in_bridge(self._pbx, channel)
 
     async def _sent_away(self, joined: JoinedCall, since: float) -> set[str]:
-        """Return the channels by which a blind transfer of the supervisor has just joined the call to another one.
+        """Return the channels by which a blind transfer of the supervisor has just joined the call to the parking.
 
-        Out of a call of three a Local channel comes into it. Where it leads to the parking, the supervisor stays on
-        the call until the space is said (parking_bridge_features.c, park_local_transfer), and what names who
-        transferred is gone at once (parking_applications.c).
+        Out of a call of three a Local channel comes into it. While the space is said the supervisor stays on the call
+        (parking_bridge_features.c, park_local_transfer), and what names who transferred is gone at once
+        (parking_applications.c). What runs behind that Local channel says that it is so, and not the event alone: it
+        is ``Park``, or else Asterisk does not park the call (parking_is_exten_park).
 
         Parameters:
             joined: the call.
             since: who came before was not sent for.
         """
-        return {
-            item.text("Uniqueid")
-            for item in await self._pbx.channels()
-            if item.text("BridgeId") == joined.bridge
-            and item.text("Channel").startswith("Local/")
-            and joined.known.get(item.text("Uniqueid"), float("inf")) >= since
-        }
+        sent: set[str] = set()
+        for item in await self._pbx.channels():
+            uniqueid, behind = item.text("Uniqueid"), other_half(item.text("Channel"))
+            is_new = joined.known.get(uniqueid, float("inf")) >= since
+            if item.text("BridgeId") == joined.bridge and is_new and behind is not None:
+                sent |= {uniqueid} if await self._pbx.variable_of(behind, "CHANNEL(appname)") == PARK else set()
+        return sent
 
     def _left_at(self, joined: JoinedCall) -> float:
         return joined.left.get(joined.grant.spyer_uniqueid, self._reactor.seconds())
 
-    def _close_door(self, joined: JoinedCall, before: float) -> None:
+    def _close_door(self, joined: JoinedCall, before: float, seconds: float = DOOR_SECONDS) -> None:
         """The supervisor may have been transferred out of a joined call: for a moment nobody comes in.
 
         Parameters:
             joined: the call.
             before: who came before that stays; who came later may have the supervisor's place.
+            seconds: how long the moment is, or until the PBX has said who is there.
         """
         self._forget_left(joined)
         spyer = joined.grant.spyer_uniqueid
         late = {one for one, at in joined.known.items() if at >= before and one != spyer}
         joined.known = {one: at for one, at in joined.known.items() if one not in late}
         joined.names = {one: name for one, name in joined.names.items() if one in joined.known}
-        joined.closed_until = self._reactor.seconds() + DOOR_SECONDS
+        joined.closed_until = max(joined.closed_until, self._reactor.seconds() + seconds)
+        joined.looked = False
         if not joined.sweeping:
             joined.sweeping = True
             self._begin(self._sweep(joined), joined.grant.id)
@@ -629,7 +644,7 @@ class JoinedCalls:
         until = self._reactor.seconds() + DOOR_SECONDS
         try:
             await self._sweep_once(joined)
-            while self._reactor.seconds() < min(until, joined.closed_until):
+            while self._reactor.seconds() < (min(until, joined.closed_until) if joined.looked else until):
                 await deferLater(self._reactor, LOOK_SECONDS)
                 await self._sweep_once(joined)
         finally:
@@ -661,6 +676,7 @@ class JoinedCalls:
         joined.unreadable = False
         try:
             await self._put_strangers_out(joined, await self._pbx.channels())
+            joined.looked = True
         except AgiMonitorError as error:
             log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
         if joined.unreadable:
@@ -670,7 +686,7 @@ class JoinedCalls:
         # Where other supervisors are may be another call.
         known = joined.known.keys() - {joined.grant.spyer_uniqueid} - self._other_spyers(joined)
         on_it = [item for item in items if item.text("Uniqueid") in known]
-        bridge = self._bridge_now(joined, on_it)
+        bridge = await self._bridge_now(joined, on_it)
         named = await self._named(joined, on_it, bridge)
         for item in items:
             uniqueid, there = item.text("Uniqueid"), BridgeId.read(item.text("BridgeId"))
@@ -686,15 +702,15 @@ class JoinedCalls:
                 log.warning("spy_watch_unanswered", node=self._pbx.node, error=str(error))
                 joined.unreadable = True
 
-    def _bridge_now(self, joined: JoinedCall, on_it: Sequence[Message]) -> BridgeId | None:
+    async def _bridge_now(self, joined: JoinedCall, on_it: Sequence[Message]) -> BridgeId | None:
         """Return the bridge that the call is in now, as the list shows it: a merge may have moved it to another one.
-        Who is elsewhere alone has left for another call."""
+        Who is elsewhere alone has left for another call, and so have all who are where Asterisk merges no call."""
         read = (BridgeId.read(item.text("BridgeId")) for item in on_it)
         counted = Counter(bridge for bridge in read if bridge is not None)
         if joined.bridge in counted:
             return joined.bridge
         bridges = [bridge for bridge, count in counted.items() if count > 1]
-        if len(bridges) != 1:
+        if len(bridges) != 1 or not await self._pbx.is_merged_into(bridges[0]):
             return None
         joined.move(bridges[0], on_it, self._reactor.seconds())
         return bridges[0]

@@ -26,7 +26,7 @@ import structlog
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from agi_monitor.errors import ForgedAnswer
+from agi_monitor.errors import AgiMonitorError, ForgedAnswer
 from agi_monitor.live.index import Stale
 from agi_monitor.live.over_agi import INTERNAL, MAX_CHANNELS, other_half
 from agi_monitor.live.targets import ChannelState, DeviceChannel
@@ -127,12 +127,15 @@ class Parties:
     def _talking_to(self, grant: Grant) -> frozenset[str] | None:
         """Who talks to the agent, or to the supervisor who is on the call, without the agent and supervisors of ours;
         None while that is not known."""
-        uniqueid = grant.spyer_uniqueid if self.in_bridge(grant) else grant.spyee_uniqueid
-        partners = self._pbx.partners_of(uniqueid)
+        partners = self._pbx.partners_of(self._on_whose_line(grant))
         if isinstance(partners, Stale):
             return None
         supervisors = {other.spyer_uniqueid for other in self._watched.ours()}
         return frozenset(partner.uniqueid for partner in partners) - supervisors - {grant.spyee_uniqueid}
+
+    def _on_whose_line(self, grant: Grant) -> str:
+        """Return the uniqueid of the channel whose call counts: the agent's, or that of a supervisor who is on it."""
+        return grant.spyer_uniqueid if self.in_bridge(grant) else grant.spyee_uniqueid
 
     def follow_party(self, grant: Grant, *, settled: bool = False) -> None:
         """End the spy with the conversation, or begin it again where another party is on the call.
@@ -173,20 +176,96 @@ class Parties:
         only = watched.only_party
         if len(parties) == 1:
             watched.only_party = parties
-        if before is not None and parties.isdisjoint(before):
-            self._end_orphan(grant)
-        if before is None or grant not in self._grants.granted():
+        if before is None:
             return
-        if parties.isdisjoint(before) or (len(parties) == 1 and only is not None and parties != only):
-            self._press_end(grant, anew=parties.isdisjoint(before))
+        is_another = parties.isdisjoint(before)
+        if is_another or (len(parties) == 1 and only is not None and parties != only):
+            self._under_way.begin(self._follow_confirmed(grant, before, only, is_another=is_another))
+
+    async def _follow_confirmed(
+        self, grant: Grant, before: frozenset[str], only: frozenset[str] | None, *, is_another: bool
+    ) -> None:
+        """Begin a spy again where another party is on the call, or end it where no story is there to decide. Only
+        events have said so: a party that the PBX still has there did not leave.
+
+        Parameters:
+            grant: whose.
+            before: who talked to the agent before.
+            only: who talked to the agent alone, the last time before that only one did.
+            is_another: nobody of those is left.
+        """
+        if is_another and await self._are_with(grant, before):
+            watched = self._watched.of(grant)
+            watched.parties, watched.only_party = before, only
+            self._pbx.contradicted("BridgeLeave")
+            return
+        if is_another:
+            self._end_orphan(grant)
+        if grant in self._grants.granted():
+            self._press_end(grant, anew=is_another)
+
+    async def _are_with(self, grant: Grant, parties: frozenset[str]) -> bool:
+        """Return whether the PBX has one of several channels in the call of a grant; also where it cannot be read
+        who is there."""
+        own = Uniqueid.read(self._on_whose_line(grant))
+        try:
+            names = frozenset() if own is None else await self._pbx.peers(own)
+            for party in parties:
+                channel = Uniqueid.read(party)
+                name = None if channel is None else await self._pbx.variable(channel, "CHANNEL(name)")
+                if name and name in names:
+                    return True
+        except ForgedAnswer:
+            return True
+        return False
 
     def _left_alone_on_the_line(self, grant: Grant) -> None:
         self._watched.of(grant).alone = None
         parties = self._talking_to(grant)
         if parties == frozenset():
-            self._left_alone_for_certain(grant)
+            self._under_way.begin(self._left_alone_if_so(grant))
         elif parties is not None:
             self.follow_party(grant, settled=True)
+
+    async def _left_alone_if_so(self, grant: Grant) -> None:
+        """The events say that nobody talks to the agent any more: it is so once the PBX says it as well."""
+        try:
+            is_alone = await self._is_alone(grant)
+        except AgiMonitorError:
+            # With the next list it is asked again.
+            self._pbx.missed()
+            raise
+        if is_alone:
+            if grant in self._watched.ours():
+                self._left_alone_for_certain(grant)
+            return
+        self._pbx.contradicted("BridgeLeave")
+
+    async def _is_alone(self, grant: Grant) -> bool:
+        """Return whether the PBX has nobody in the call of a grant but the agent and supervisors of ours.
+
+        In a call of two it tells the other one. With more there is only a list that is not written again for one who
+        is left alone, so whoever is on it has to say the same (see ``live.over_agi``).
+        """
+        own = Uniqueid.read(self._on_whose_line(grant))
+        apart = {grant.spyee, *(other.spyer for other in self._watched.ours())}
+        try:
+            only = None if own is None else await self._pbx.variable(own, "CHANNEL(peer)")
+            if own is None or only is None:
+                return True
+            if only:
+                return only in apart or only.startswith(INTERNAL)
+            listed = (await self._pbx.variable(own, "BRIDGEPEER") or "").split(",")
+            name = await self._pbx.variable(own, "CHANNEL(name)")
+            for other in listed if len(listed) > 1 else ():
+                if other in apart or other.startswith(INTERNAL):
+                    continue
+                if name in (await self._pbx.variable_of(other, "BRIDGEPEER")).split(","):
+                    return False
+        except ForgedAnswer:
+            # Somebody is there whose name holds a line break or a comma.
+            return False
+        return True
 
     def _is_local(self, uniqueid: str) -> bool:
         channel = self._pbx.channel(uniqueid)

@@ -104,6 +104,9 @@ MAX_UNREADABLE = 64
 MAX_APPLICATION_QUESTIONS = 5_000
 """Questions for the application of a channel that a list could not tell of, when there are more than those."""
 
+MERGED = "basic"
+"""The type of the bridges that Asterisk merges with each other when an attended transfer joins them."""
+
 HEARING = APPLICATIONS | JOINING
 """Applications by which a channel hears others."""
 
@@ -477,6 +480,18 @@ class Pbx:
             return listed
         found, _ = await self._missing(listed)
         return (*listed, *found)
+
+    async def is_merged_into(self, bridge: BridgeId) -> bool:
+        """Return whether Asterisk can merge a call into a bridge: into none but those that ``Dial``, ``Queue`` and
+        ``Bridge`` make. A conference, the parking and a bridge of ARI are of other types (the name of
+        ``v_table`` of bridge_basic.c; app_confbridge.c, parking_bridge.c and res_stasis.c forbid merges).
+
+        Raises:
+            Disconnected, NoAnswer, ActionFailed, ForgedAnswer: the PBX could not be asked.
+        """
+        answer = await self._client.perform_list(action("BridgeList"))
+        items = (item.message for item in answer.items)
+        return any(item.text("BridgeUniqueid") == bridge and item.text("BridgeType") == MERGED for item in items)
 
     # ---- what is done ----------------------------------------------------------------------------------
 

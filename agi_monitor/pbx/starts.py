@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -90,9 +90,38 @@ class Starts:
 
     def take_told_start(self, event: Message) -> None:
         """The PBX told that a spy begins."""
+        spyer, spyee = event.text("SpyerUniqueid"), event.text("SpyeeUniqueid")
+        before = [spy for spy in self._grants.rogues() if spy.spyer_uniqueid == spyer]
+        if any(spy.spyee_uniqueid not in ("", spyee) for spy in before):
+            self._under_way.begin(self._ends.or_list(self._take_next_start(event, before)))
+        else:
+            self._take_believed_start(event, before)
+
+    async def _take_next_start(self, event: Message, before: Sequence[Spy]) -> None:
+        """The PBX told that a rogue spy has gone on to another channel. That would be the end of what it was, so the
+        channels are asked whether it can be.
+
+        Parameters:
+            event: the ChanSpyStart.
+            before: the spy, as it was.
+        """
+        spyer = await confirmation.same(self._pbx, event.text("SpyerUniqueid"), event.text("SpyerChannel"))
+        spyee = Uniqueid.read(event.text("SpyeeUniqueid"))
+        name = None if spyee is None else await self._pbx.variable(spyee, "CHANNEL(name)")
+        arguments = None if spyer is None else await self._pbx.variable(spyer.uniqueid, "CHANNEL(appdata)")
+        if name is None or arguments is None:
+            # One of the two is gone, and with it what was told.
+            return
+        heard = arguments.partition(",")[0]
+        if name != event.text("SpyeeChannel") or any(heard in (spy.spyee_uniqueid, spy.spyee) for spy in before):
+            # It names exactly the one that it has heard, so it goes on with that.
+            self._pbx.contradicted("ChanSpyStart")
+            return
+        self._take_believed_start(event, [spy for spy in before if spy in self._grants.rogues()])
+
+    def _take_believed_start(self, event: Message, before: Sequence[Spy]) -> None:
         now = self._reactor.seconds()
         self._records.note_heard(SpyHeard, self._grants.heard(event, now))
-        before = [spy for spy in self._grants.rogues() if spy.spyer_uniqueid == event.text("SpyerUniqueid")]
         spy = self._grants.started(event, now, self._clock())
         if spy is not None:
             for rogue in before:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from structlog.typing import EventDict
 
 from agi_monitor.model import Mode
 from agi_monitor.pbx.looks import SOURCE_SECONDS
 from agi_monitor.pbx.parties import ALONE_SECONDS
-from tests.shell.managed import CUSTOMER, GRANT, SPYEE, SPYER_UNIQUEID, Site
+from tests.shell.managed import CUSTOMER, CUSTOMER_UNIQUEID, GRANT, SPYEE, SPYER_UNIQUEID, Site
+from tests.shell.pbx.spy_watch.test_handed_over import BRIDGE
 from tests.shell.pbx.spy_watch.watching import BEFORE, kept, miss
 
 END_KEY = {"Channel": SPYER_UNIQUEID, "Digit": "D", "Duration": "80", "Receive": "true"}
@@ -110,3 +112,45 @@ def test_a_picture_that_is_lost_ends_no_conversation(site: Site) -> None:
     site.fake.advance(ALONE_SECONDS + 0.5)
     assert site.records("spy_revoked") == []
     assert not site.watch.conversation_over(GRANT)
+
+
+@pytest.mark.parametrize("conference", [False, True])
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_customer_who_only_an_event_says_has_left_is_still_heard(
+    site: Site, conference: bool, adopted: bool, logs: list[EventDict]
+) -> None:
+    """Somebody forges it: the PBX, asked, has them on the call, so nothing ends, and the lists are asked for."""
+    if conference:
+        site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-1")
+    if adopted:
+        miss(site, BEFORE)
+    else:
+        site.open()
+    site.fake.advance(5.0)
+    site.forget()
+    for name, uniqueid in ((CUSTOMER, CUSTOMER_UNIQUEID), (NEXT, NEXT_UNIQUEID))[: 1 + conference]:
+        site.fake.event("BridgeLeave", BridgeUniqueid="b-1", Channel=name, Uniqueid=uniqueid)
+    site.fake.advance(ALONE_SECONDS)
+    assert site.fake.asked("PlayDTMF") == []
+    assert "spy_revoked" not in site.facts
+    assert [line["name"] for line in logs if line["event"] == "ami_forged"] == ["BridgeLeave"]
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_party_whom_only_events_exchange_is_no_other_conversation(
+    site: Site, adopted: bool, logs: list[EventDict]
+) -> None:
+    """The customer is said to have left, and somebody else to have come: the spy goes on as it is."""
+    if adopted:
+        miss(site, BEFORE)
+    else:
+        site.open()
+    site.fake.add_channel(NEXT, NEXT_UNIQUEID)
+    site.fake.advance(5.0)
+    site.forget()
+    site.fake.event("BridgeLeave", BridgeUniqueid="b-1", Channel=CUSTOMER, Uniqueid=CUSTOMER_UNIQUEID)
+    site.fake.event("BridgeEnter", **BRIDGE, Channel=NEXT, Uniqueid=NEXT_UNIQUEID)
+    site.fake.advance(ALONE_SECONDS)
+    assert site.fake.asked("PlayDTMF") == []
+    assert "spy_revoked" not in site.facts
+    assert "BridgeLeave" in [line["name"] for line in logs if line["event"] == "ami_forged"]

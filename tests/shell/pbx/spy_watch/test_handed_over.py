@@ -610,13 +610,27 @@ def test_a_call_that_is_parked_is_guarded_while_the_space_is_said(joined: Site, 
     if told_first:
         joined.fake.event("BlindTransfer", **transfer)
     joined.fake.add_channel("Local/700@phones-00000001;1", "1700000000.50", "b-1")
-    joined.fake.add_channel("Local/700@phones-00000001;2", "1700000000.51")
+    joined.fake.add_channel("Local/700@phones-00000001;2", "1700000000.51", Application="Park")
     if not told_first:
         joined.fake.event("BlindTransfer", **transfer)
     for _ in range(4):
         joined.fake.advance(LOOK_SECONDS)
     assert kicked(joined) == sorted([SPYER_UNIQUEID, "1700000000.50"])
     assert [record["to"] for record in joined.records("spy_handed_over")] == ["Local/700@phones-00000001;1"]
+
+
+@pytest.mark.parametrize("runs", ["Dial", "AppDial2", ""])
+def test_a_colleague_behind_a_local_channel_is_not_by_a_transfer_that_only_somebody_tells_of(
+    joined: Site, runs: str, logs: list[EventDict]
+) -> None:
+    """They have come just now, by right, and the supervisor stays: behind the Local channel nobody is parked."""
+    joined.fake.add_channel("Local/1005@phones-00000001;1", "1700000000.50", "b-1")
+    joined.fake.add_channel("Local/1005@phones-00000001;2", "1700000000.51", Application=runs)
+    joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
+    for _ in range(60):
+        joined.fake.advance(LOOK_SECONDS)
+    assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
+    assert [line["name"] for line in logs if line["event"] == "ami_forged"] == ["BlindTransfer"]
 
 
 def test_a_local_channel_that_was_there_before_is_not_by_a_transfer(joined: Site, logs: list[EventDict]) -> None:

@@ -479,6 +479,28 @@ def test_who_is_where_the_customer_was_sent_stays_there(
     assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
 
 
+@pytest.mark.parametrize("kind", ["base", "parking", "stasis"])
+@pytest.mark.parametrize("when", ["before", "behind"])
+def test_a_room_that_the_whole_call_was_sent_to_is_nobodys_place(joined: Site, kind: str, when: str) -> None:
+    """Agent and customer are redirected into a conference about the moment at which the supervisor hangs up, and the
+    picture is in doubt. Asterisk merges no call into such a bridge, so nobody there has the supervisor's place."""
+    for number in (0, 1):
+        joined.fake.add_channel(f"PJSIP/other-0000020{number}", f"1700000000.20{number}", "b-9")
+    next(one for one in joined.fake.bridges if one["BridgeUniqueid"] == "b-9")["BridgeType"] = kind
+    doubt(joined)
+    joined.forget()
+    if when == "behind":
+        gone(joined)
+    for name in (SPYEE, CUSTOMER):
+        joined.fake.leave(name)
+        joined.fake.enter(name, "b-9")
+    wait(joined, 0.2)
+    if when == "before":
+        gone(joined)
+    wait(joined)
+    assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
+
+
 @pytest.mark.parametrize("trusted", [True, False])
 def test_the_next_customer_of_an_agent_who_is_logged_in_stays(joined: Site, trusted: bool) -> None:
     """They come a moment after the supervisor has sent the last one away, or while the picture is in doubt."""
@@ -704,6 +726,34 @@ def test_who_comes_as_the_supervisor_goes_has_their_place(joined: Site, after: f
     wait(joined)
     assert kicked(joined) == [ROGUE_UNIQUEID]
     assert [record["to"] for record in joined.records("spy_handed_over")] == [ROGUE]
+
+
+@pytest.mark.parametrize("after", [0.4, 1.0, 1.9])
+def test_who_comes_a_moment_after_a_supervisor_who_only_hangs_up_stays(joined: Site, after: float) -> None:
+    """The picture is in doubt, and nobody tells of a transfer. What takes the supervisor's place is there at once."""
+    doubt(joined)
+    joined.forget()
+    gone(joined)
+    wait(joined, after)
+    joined.fake.add_channel(COLLEAGUE, COLLEAGUE_UNIQUEID)
+    joined.fake.enter(COLLEAGUE, "b-1")
+    wait(joined)
+    assert (kicked(joined), joined.records("spy_handed_over")) == ([], [])
+
+
+def test_who_has_the_supervisors_place_is_put_out_once_the_pbx_answers(joined: Site) -> None:
+    """It is too busy for the first question who is there; the door stays closed until it has said so."""
+    doubt(joined)
+    wait(joined)
+    joined.forget()
+    joined.fake.enter(ROGUE, "b-1")
+    joined.fake.held.add("CoreShowChannels")
+    gone(joined)
+    wait(joined, 1.0)
+    joined.fake.held.clear()
+    joined.fake.answer_held()
+    wait(joined)
+    assert kicked(joined) == [ROGUE_UNIQUEID]
 
 
 def test_who_came_unseen_while_the_supervisor_was_there_stays_when_they_are_transferred(joined: Site) -> None:

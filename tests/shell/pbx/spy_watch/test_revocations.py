@@ -15,6 +15,7 @@ from agi_monitor.pbx.handing_over import SEARCH_SECONDS
 from agi_monitor.pbx.revoking import CLOSE_SECONDS, KEY_SECONDS
 from agi_monitor.rights.authorization import Terms
 from agi_monitor.supervision.grants import SpyKind
+from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.protected import Protected
 from tests.shell.managed import GRANT, RESYNC_SECONDS, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import ENDING, begin, deeds, kept, kinds, resync
@@ -260,6 +261,7 @@ def test_a_clock_that_jumps_breaks_nothing(site: Site, skew: float, logs: list[E
     )
     site.change(rules=())
     site.fake.advance(KEY_SECONDS)
+    site.fake.variables[SPYER, VARIABLE] = ""
     site.watch.closed(GRANT)
     site.fake.hang_up(ROGUE)
     site.skew = 0.0

@@ -908,7 +908,7 @@ def test_a_phone_that_takes_the_place_of_a_spy_is_judged_by_itself_and_at_once(s
     assert kinds(site) == [(PHONE, SpyKind.ROGUE)]
     (alarm,) = site.records("rogue_spy")
     assert alarm["spyer"] == PHONE
-    assert ("for another call" in alarm["why"]) is (right == "of another server")
+    assert ("for another call" in str(alarm["why"])) is (right == "of another server")
 
 
 def test_a_phone_that_takes_the_place_of_a_spy_is_found_once_the_pbx_answers(site: Site) -> None:
@@ -1003,3 +1003,25 @@ def test_a_grant_that_goes_on_and_whose_beginning_was_missed_explains_no_later_s
     site.fake.start_spying(SPYER, SPYEE)
     site.fake.advance(0.1)
     assert [record["spyer"] for record in site.records("rogue_spy")] == [SPYER]
+
+
+@pytest.mark.parametrize(
+    ("hears", "told"),
+    [(f"{SPYEE_UNIQUEID},uq", CUSTOMER), (SPYEE, CUSTOMER), ("PJSIP/1001,q", "PJSIP/trunk-0000ffff")],
+    ids=["by-uniqueid", "by-name", "another-name"],
+)
+def test_only_an_event_takes_no_rogue_spy_on_to_another_channel(
+    site: Site, hears: str, told: str, logs: list[EventDict]
+) -> None:
+    """Somebody forges that it hears somebody else now: no end is on record, and no second alarm."""
+    site.fake.start_spying(ROGUE, SPYEE)
+    next(one for one in site.fake.channels if one["Channel"] == ROGUE)["ApplicationData"] = hears
+    site.fake.advance(0.1)
+    site.forget()
+    spyer = {"SpyerChannel": ROGUE, "SpyerUniqueid": ROGUE_UNIQUEID}
+    site.fake.event("ChanSpyStart", **spyer, SpyeeChannel=told, SpyeeUniqueid=CUSTOMER_UNIQUEID)
+    site.fake.advance(0.1)
+    assert "rogue_spy_ended" not in site.facts
+    assert "rogue_spy" not in site.facts
+    assert [line["name"] for line in logs if line["event"] == "ami_forged"] == ["ChanSpyStart"]
+    assert [spy.spyee for spy in site.watch.grants.spies()] == [SPYEE]

@@ -18,7 +18,8 @@ NOTICE_SECONDS = 20.0
 """So long a notice may take to its end; a helper that hears the agent for longer is a spy."""
 
 BEEPS_WITHIN_SECONDS = 60.0
-"""Within this time the beeps to one channel may be ``BEEP_SECONDS`` long, together; those of one helper likewise."""
+"""Within this time the beeps to all channels of one call may be ``BEEP_SECONDS`` long, together; those of one helper
+likewise."""
 
 MAX_BEEPS = 100
 """Beeps of one channel that are kept of that time; the oldest of more count as one."""
@@ -60,15 +61,27 @@ class Notices:
     Parameters:
         reactor: Twisted's, or a ``Clock``.
         grants: who hears whom.
+        sign: returns what a helper of ours carries, by the number of the notice and the agent's channel.
+        call_of: returns the channels of a call, by one of them.
         doubt: takes a helper that is no longer exempt.
     """
 
-    def __init__(self, reactor: IReactorTime, grants: Grants, doubt: Callable[[Spy], None]) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        grants: Grants,
+        sign: Callable[[int, str], str],
+        call_of: Callable[[str], frozenset[str]],
+        doubt: Callable[[Spy], None],
+    ) -> None:
         self._reactor = reactor
         self._grants = grants
+        self._sign = sign
+        self._call_of = call_of
         self._doubt = doubt
-        self._notices: dict[int, _Notice] = {}
-        self._late: deque[tuple[float, _Notice]] = deque()
+        self._notices: dict[str, _Notice] = {}
+        """By what its helper carries."""
+        self._late: deque[tuple[float, str, _Notice]] = deque()
         """Notices that nobody waits for any more and that may still begin, and since when."""
         self._notice_count = 0
         self._helpers: dict[str, IDelayedCall] = {}
@@ -91,14 +104,15 @@ class Notices:
 
     # ---- our own helper --------------------------------------------------------------------------------
 
-    def notice_expected(self, spyee_uniqueid: str) -> int:
-        """The agent on this channel is about to be told. Returns what the notice is called."""
+    def notice_expected(self, spyee_uniqueid: str) -> str:
+        """The agent on this channel is about to be told. Returns what our helper carries, and no other one can."""
         self._grants.notice_expected(spyee_uniqueid)
         self._notice_count += 1
-        self._notices[self._notice_count] = _Notice(spyee_uniqueid)
-        return self._notice_count
+        notice = self._sign(self._notice_count, spyee_uniqueid)
+        self._notices[notice] = _Notice(spyee_uniqueid)
+        return notice
 
-    async def notice_given(self, notice: int) -> bool:
+    async def notice_given(self, notice: str) -> bool:
         """Wait until the agent has been told. False: it did not come to that."""
         expected = self._notices[notice]
         try:
@@ -108,23 +122,27 @@ class Notices:
             return False
         return True
 
-    def notice_over(self, notice: int) -> None:
+    def notice_over(self, notice: str) -> None:
         """Nobody waits for it any more."""
         expected, now = self._notices.pop(notice), self._reactor.seconds()
         self._grants.notice_over(expected.spyee_uniqueid, now)
         if not expected.helper:
-            self._late.append((now, expected))
+            self._late.append((now, notice, expected))
         self._forget_late(now)
 
-    def take_helper(self, spy: Spy) -> bool:
+    def take_helper(self, spy: Spy, carries: str) -> bool:
         """The PBX has confirmed a helper that is called like ours. Returns whether it is: one for each notice, for as
-        long as that may take."""
+        long as that may take.
+
+        Parameters:
+            spy: the helper.
+            carries: what stands on its channel.
+        """
         now = self._reactor.seconds()
         self._forget_late(now)
-        expected = (*self._notices.values(), *(notice for _, notice in self._late))
-        of_agent = (one for one in expected if one.spyee_uniqueid == spy.spyee_uniqueid and not one.helper)
-        notice = next(of_agent, None)
-        if notice is None or spy.spyer_uniqueid in self._helpers:
+        expected = {**{name: notice for _, name, notice in self._late}, **self._notices}
+        notice = expected.get(carries)
+        if notice is None or notice.spyee_uniqueid != spy.spyee_uniqueid or notice.helper:
             return False
         notice.helper = spy.spyer_uniqueid
         if not self._stopping:
@@ -158,7 +176,7 @@ class Notices:
 
     def take_beep(self, spy: Spy) -> None:
         """An exempt helper begins to hear a channel, or goes on to another one. A beep is short, and so are all of a
-        minute together, of a helper and to a channel."""
+        minute together, of a helper and to a call."""
         if not spy.spyer.startswith(HOOKS) or self._stopping:
             return
         before = self._beeps.get(spy.spyer_uniqueid)
@@ -166,7 +184,8 @@ class Notices:
             # It was asked for again.
             self.forget_beep(spy.spyer_uniqueid)
         self.take_beeps_end(spy)
-        left = max(0.0, BEEP_SECONDS - max(self._beeped(spy.spyee_uniqueid), self._beeped(spy.spyer_uniqueid)))
+        to_call = sum(map(self._beeped, self._call_of(spy.spyee_uniqueid)))
+        left = max(0.0, BEEP_SECONDS - max(to_call, self._beeped(spy.spyer_uniqueid)))
         self._beeps[spy.spyer_uniqueid] = _Beep(spy, self._reactor.callLater(left, self._beep_is_long, spy))
         while len(self._beeps) > MAX_SPIES:
             self.forget_beep(next(iter(self._beeps)))

@@ -144,7 +144,7 @@ class SpyWatch:
             has_other_way,
             under_way,
         )
-        self._notices = notices = Notices(reactor, grants, self._take_start)
+        self._notices = notices = Notices(reactor, grants, signer.notice, circumstances.call_of, self._take_start)
         self._rogues = rogues = Rogues(pbx, reactor, policy, grants, carriers, records, under_way)
         self._adopting = adopting = Adopting(
             pbx, reactor, clock, watched, carriers, places, records, under_way, self.closed
@@ -297,15 +297,15 @@ class SpyWatch:
         """Return whether a spy was told to end because nobody talks to the agent any more."""
         return self._watched.of(grant).over
 
-    def notice_expected(self, spyee_uniqueid: str) -> int:
-        """The agent on this channel is about to be told. Returns what the notice is called."""
+    def notice_expected(self, spyee_uniqueid: str) -> str:
+        """The agent on this channel is about to be told. Returns what our helper carries, and no other one can."""
         return self._notices.notice_expected(spyee_uniqueid)
 
-    async def notice_given(self, notice: int) -> bool:
+    async def notice_given(self, notice: str) -> bool:
         """Wait until the agent has been told. False: it did not come to that."""
         return await self._notices.notice_given(notice)
 
-    def notice_over(self, notice: int) -> None:
+    def notice_over(self, notice: str) -> None:
         """Nobody waits for it any more."""
         self._notices.notice_over(notice)
 

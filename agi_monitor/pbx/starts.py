@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from agi_monitor.ami.messages import Message
 from agi_monitor.audit.facts import SpyHeard
-from agi_monitor.errors import AgiMonitorError, Disconnected, NoAnswer
+from agi_monitor.errors import AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer
 from agi_monitor.names import Uniqueid
 from agi_monitor.pbx.ends import Ends
 from agi_monitor.pbx.notices import Notices
@@ -18,7 +18,7 @@ from agi_monitor.pbx.proving import Proving
 from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.rogues import AGAIN_SECONDS, Rogues
 from agi_monitor.pbx.under_way import UnderWay
-from agi_monitor.supervision import confirmation
+from agi_monitor.supervision import chanspy, confirmation
 from agi_monitor.supervision.grants import EXCEPTED, HOOKS, TELLS, Grants, Spy, SpyKind
 
 log = structlog.get_logger()
@@ -162,6 +162,14 @@ class Starts:
         heard = (await self._pbx.variable(channel, "CHANNEL(appdata)") or "").partition(",")[0]
         return heard in (spy.spyee_uniqueid, spy.spyee)
 
+    async def _carried(self, spy: Spy) -> str:
+        channel = Uniqueid.read(spy.spyer_uniqueid)
+        try:
+            return "" if channel is None else await self._pbx.variable(channel, chanspy.NOTICE_VARIABLE) or ""
+        except ForgedAnswer:
+            # Ours has no line break in it.
+            return ""
+
     async def _take_exempt(self, spy: Spy) -> None:
         """Exempt is who the PBX itself calls so: a beep while it is short, and one helper for each notice."""
         # The helper may have gone on to another channel before the PBX answers.
@@ -171,6 +179,7 @@ class Starts:
             if is_there and not spy.spyer.startswith(HOOKS) and spy.why != EXCEPTED:
                 # By whom it hears it is exempt, and only an event may have said that.
                 is_there = await self._hears(spy)
+            carried = await self._carried(spy) if is_there and spy.why == TELLS else ""
         except AgiMonitorError:
             # The next list asks again, and for the same.
             self._grants.doubted(spy, spy.why)
@@ -188,7 +197,7 @@ class Starts:
             spy = settled
             self._notices.take_beep(spy)
         if spy.why == TELLS:
-            if not self._notices.take_helper(spy):
+            if not self._notices.take_helper(spy, carried):
                 self.take_start(self._grants.doubted(spy))
             return
         log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)

@@ -17,6 +17,9 @@ EXIT_CONTEXT_VARIABLE = "SPY_EXIT_CONTEXT"
 EXIT_CONTEXT = "agi-monitor-mode"
 """The generated context with an extension for each of these keys. Others are ChanSpy's own: ``#`` is the volume."""
 
+NOTICE_VARIABLE = "AGI_MONITOR_NOTICE"
+"""The channel variable in which a helper of ours carries its proof."""
+
 NO_KEY = "s"
 """The extension that stands for no key; never one that can be pressed."""
 
@@ -52,14 +55,15 @@ def arguments(uniqueid: Uniqueid, mode: Mode) -> str:
     return f"{uniqueid},{OPTIONS}{_MODE_OPTION[mode]}"
 
 
-def notice(uniqueid: Uniqueid, context: str) -> str:
+def notice(uniqueid: Uniqueid, context: str, proof: str) -> str:
     """Return the arguments of Originate for a helper that plays the notice to one exact channel, and to nobody else.
 
     Parameters:
         uniqueid: of the agent's channel.
         context: the generated one that plays it.
+        proof: by which the helper is known to be ours, in letters of base64 (app_originate.c, option ``v``).
     """
-    return f"Local/notice@{context}/n,app,{APPLICATION},{uniqueid}\\,uqESw"
+    return f"Local/notice@{context}/n,app,{APPLICATION},{uniqueid}\\,uqESw,,,v({NOTICE_VARIABLE}={proof})"
 
 
 _MODE_OPTION = {Mode.LISTEN: "", Mode.WHISPER: "w", Mode.BARGE: "B"}

@@ -184,7 +184,7 @@ class NoticeGate:
         try:
             self._line.log.info("notice_begun", spyee=channel.name)
             await self._line.confirm()
-            helper = chanspy.notice(Uniqueid(channel.uniqueid), NOTICE_CONTEXT)
+            helper = chanspy.notice(Uniqueid(channel.uniqueid), NOTICE_CONTEXT, notice)
             await self._line.caller.execute("Originate", helper)
             given = await self._watch.notice_given(notice)
         finally:

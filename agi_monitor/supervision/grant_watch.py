@@ -85,19 +85,19 @@ class GrantWatch(Protocol):
         """Wait until nothing more is on its way that silences the supervisor's channel."""
         ...
 
-    def notice_expected(self, spyee_uniqueid: str) -> int | None:
+    def notice_expected(self, spyee_uniqueid: str) -> str | None:
         """The agent on this channel is about to be told.
 
         Returns:
-            what the notice is called; None where it would not be seen whether the agent is told.
+            what our helper carries and no other one can; None where it would not be seen whether the agent is told.
         """
         ...
 
-    async def notice_given(self, notice: int) -> bool:
+    async def notice_given(self, notice: str) -> bool:
         """Wait until the agent has been told. False: it did not come to that."""
         ...
 
-    def notice_over(self, notice: int) -> None:
+    def notice_over(self, notice: str) -> None:
         """Nobody waits for it any more."""
         ...
 
@@ -160,11 +160,11 @@ class NoGrantWatch:
     def notice_expected(self, spyee_uniqueid: str) -> None:
         """Return that it would not be seen whether the agent is told."""
 
-    async def notice_given(self, notice: int) -> bool:
+    async def notice_given(self, notice: str) -> bool:
         """Return that it was not."""
         return False
 
-    def notice_over(self, notice: int) -> None:
+    def notice_over(self, notice: str) -> None:
         """Keep nothing."""
 
 

@@ -92,6 +92,16 @@ class Signer:
             return False
         return not spyee_uniqueid or spyee_uniqueid in values[values.index(spyer_uniqueid) + 1 :]
 
+    def notice(self, number: int, spyee_uniqueid: str) -> str:
+        """Return what a helper of ours carries to say that it tells an agent: who else may make a channel of that
+        name cannot make this.
+
+        Parameters:
+            number: of the notice, in this run.
+            spyee_uniqueid: the agent's channel.
+        """
+        return _encode(self._digest(json.dumps(["notice", self.server, self.run, number, spyee_uniqueid])))
+
     def _signed(self, text: str) -> list[Any]:
         """Return the values that a text holds; none where this key has not signed it."""
         body, _, signature = text.partition(".")

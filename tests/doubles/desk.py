@@ -293,7 +293,7 @@ class Watch:
         """Grants whose agents talk to nobody."""
         self.gives = True
         """Whether a notice reaches its agent."""
-        self.notices: list[int] = []
+        self.notices: list[str] = []
         """Those that are expected."""
         self.meanwhile: Callable[[], object] = lambda: None
         """Called while an agent is told."""
@@ -360,20 +360,20 @@ class Watch:
         """Why it was ended."""
         return self.reasons.get(grant.id)
 
-    def notice_expected(self, spyee_uniqueid: str) -> int:
+    def notice_expected(self, spyee_uniqueid: str) -> str:
         """Somebody is about to be told."""
         self.count += 1
-        self.notices.append(self.count)
+        self.notices.append(f"notice-{self.count}")
         self._happened.append(f"notice to {spyee_uniqueid}")
-        return self.count
+        return f"notice-{self.count}"
 
-    async def notice_given(self, notice: int) -> bool:
+    async def notice_given(self, notice: str) -> bool:
         """They were, or not."""
         assert notice in self.notices
         self.meanwhile()
         return self.gives
 
-    def notice_over(self, notice: int) -> None:
+    def notice_over(self, notice: str) -> None:
         """Nobody waits for it any more."""
         self.notices.remove(notice)
 

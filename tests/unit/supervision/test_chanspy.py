@@ -44,8 +44,8 @@ def test_a_take_over_is_no_mode_of_chanspy() -> None:
 
 def test_the_notice_reaches_one_exact_channel() -> None:
     """A helper of ours whispers to the agent: ``u`` one channel, ``w`` to it alone, and never a barge."""
-    assert chanspy.notice(Uniqueid("1700000000.10"), "agi-monitor-notice") == (
-        "Local/notice@agi-monitor-notice/n,app,ChanSpy,1700000000.10\\,uqESw"
+    assert chanspy.notice(Uniqueid("1700000000.10"), "agi-monitor-notice", "x-y_1") == (
+        "Local/notice@agi-monitor-notice/n,app,ChanSpy,1700000000.10\\,uqESw,,,v(AGI_MONITOR_NOTICE=x-y_1)"
     )
 
 

@@ -44,5 +44,5 @@ def test_no_agent_can_be_told() -> None:
     """Whoever has to be told is not heard."""
     watch = NO_MANAGER.watch
     assert watch.notice_expected("1700000000.10") is None
-    assert not finish(watch.notice_given(1))
-    watch.notice_over(1)
+    assert not finish(watch.notice_given("1"))
+    watch.notice_over("1")

@@ -6,14 +6,18 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from agi_monitor.pbx.notices import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
+from agi_monitor.supervision.chanspy import NOTICE_VARIABLE
 from agi_monitor.supervision.grants import LATE_SECONDS, SpyKind
 from tests.shell.managed import CUSTOMER_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import HELPER, begin, deeds, kinds
 
+SECOND = HELPER.replace("a;1", "b;1")
 
-def tell(site: Site, helper: str = HELPER) -> None:
-    """The helper begins to play to the agent."""
+
+def tell(site: Site, notice: str = "", helper: str = HELPER) -> None:
+    """The helper begins to play to the agent, and carries what our own does."""
     site.fake.add_channel(helper, f"1700000000.{ord(helper[-3])}")
+    site.fake.variables[helper, NOTICE_VARIABLE] = notice
     site.fake.start_spying(helper, SPYEE)
 
 
@@ -22,7 +26,7 @@ def test_a_notice_is_given_when_the_helper_is_done(site: Site) -> None:
     timers = len(site.fake.clock.getDelayedCalls())
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     given = begin(site.watch.notice_given(notice))
-    tell(site)
+    tell(site, notice)
     assert (given, kinds(site)) == ([], [(HELPER, SpyKind.EXEMPT)])
     site.fake.stop_spying(HELPER, SPYEE)
     assert given == [True]
@@ -33,7 +37,7 @@ def test_a_notice_is_given_when_the_helper_is_done(site: Site) -> None:
 def test_a_notice_may_be_over_before_anybody_waits(site: Site) -> None:
     """Originate answers when the helper has answered: a short sound is over by then."""
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
-    tell(site)
+    tell(site, notice)
     site.fake.hang_up(HELPER)
     assert begin(site.watch.notice_given(notice)) == [True]
 
@@ -52,7 +56,7 @@ def test_a_notice_that_does_not_end_was_not_given(site: Site) -> None:
     """A sound that goes on for ever keeps nobody waiting for ever."""
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     given = begin(site.watch.notice_given(notice))
-    tell(site)
+    tell(site, notice)
     site.fake.advance(NOTICE_SECONDS - 0.1)
     assert given == []
     site.fake.advance(0.1)
@@ -64,23 +68,23 @@ def test_two_supervisors_tell_the_same_agent(site: Site, order: tuple[int, int])
     """Each waits for a notice of their own, in whichever order they begin to wait."""
     notices = [site.watch.notice_expected(SPYEE_UNIQUEID) for _ in range(2)]
     given = [begin(site.watch.notice_given(notices[number])) for number in order]
-    tell(site)
-    tell(site, HELPER.replace("a;1", "b;1"))
+    tell(site, notices[0])
+    tell(site, notices[1], SECOND)
     site.fake.hang_up(HELPER)
     assert sorted(map(len, given)) == [0, 1]
-    site.fake.hang_up(HELPER.replace("a;1", "b;1"))
+    site.fake.hang_up(SECOND)
     assert given == [[True], [True]]
     for notice in notices:
         site.watch.notice_over(notice)
     site.fake.advance(LATE_SECONDS + 1.0)
-    tell(site, HELPER.replace("a;1", "c;1"))
+    tell(site, notices[0], HELPER.replace("a;1", "c;1"))
     assert site.facts == ["rogue_spy"]
 
 
 def test_nobody_hides_behind_the_name_of_the_helper(site: Site) -> None:
     """A helper that nobody expects, or one that hears another agent than the one to be told, is rogue."""
     notice = site.watch.notice_expected(CUSTOMER_UNIQUEID)
-    tell(site)
+    tell(site, notice)
     assert site.facts == ["rogue_spy"]
     site.watch.notice_over(notice)
 
@@ -92,11 +96,11 @@ def test_a_story_that_ends_while_the_agent_is_told_leaves_nothing(site: Site) ->
     waiting.addErrback(lambda failure: None)
     waiting.cancel()
     site.watch.notice_over(notice)
-    tell(site)
+    tell(site, notice)
     assert site.facts == []
     site.fake.hang_up(HELPER)
     site.fake.advance(LATE_SECONDS + 1.0)
-    tell(site)
+    tell(site, notice)
     assert site.facts == ["rogue_spy"]
 
 
@@ -104,10 +108,9 @@ def test_each_notice_ends_with_its_own_helper(site: Site) -> None:
     """Two supervisors tell the same agent: who waits for the longer notice goes on waiting."""
     notices = [site.watch.notice_expected(SPYEE_UNIQUEID) for _ in range(2)]
     given = [begin(site.watch.notice_given(notice)) for notice in notices]
-    second = HELPER.replace("a;1", "b;1")
-    tell(site)
-    tell(site, second)
-    site.fake.stop_spying(second, SPYEE)
+    tell(site, notices[0])
+    tell(site, notices[1], SECOND)
+    site.fake.stop_spying(SECOND, SPYEE)
     assert given == [[], [True]]
     site.fake.stop_spying(HELPER, SPYEE)
     assert given == [[True], [True]]
@@ -124,19 +127,16 @@ def test_two_events_about_a_channel_that_is_not_there_are_no_notice(site: Site) 
     assert given == [False]
 
 
-SECOND = HELPER.replace("a;1", "b;1")
-
-
 @pytest.mark.parametrize("over", [False, True], ids=["while-it-is-given", "right-behind-it"])
 def test_a_notice_has_one_helper(site: Site, *, over: bool) -> None:
     """Another one of that name is no notice."""
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
-    tell(site)
+    tell(site, notice)
     if over:
         site.fake.advance(1.0)
         site.fake.hang_up(HELPER)
         site.watch.notice_over(notice)
-    tell(site, SECOND)
+    tell(site, notice, SECOND)
     assert [record["spyer"] for record in site.records("rogue_spy")] == [SECOND]
 
 
@@ -144,7 +144,7 @@ def test_a_notice_has_one_helper(site: Site, *, over: bool) -> None:
 def test_a_helper_that_goes_on_is_none(site: Site, *, over: bool) -> None:
     """Nobody hears an agent for longer than a notice may take, also not from the channel that tells them."""
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
-    tell(site)
+    tell(site, notice)
     if over:
         site.watch.notice_over(notice)
     site.fake.advance(NOTICE_SECONDS - 0.1)
@@ -155,17 +155,17 @@ def test_a_helper_that_goes_on_is_none(site: Site, *, over: bool) -> None:
 
 def test_a_late_helper_is_one_for_its_notice(site: Site) -> None:
     """The story was over when it began: it may play, and no second one."""
-    site.watch.notice_over(site.watch.notice_expected(SPYEE_UNIQUEID))
-    tell(site)
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    site.watch.notice_over(notice)
+    tell(site, notice)
     assert site.facts == []
-    tell(site, SECOND)
+    tell(site, notice, SECOND)
     assert [record["spyer"] for record in site.records("rogue_spy")] == [SECOND]
 
 
 def test_a_stop_looks_at_no_helper(site: Site) -> None:
     """Nothing is left of it."""
-    site.watch.notice_expected(SPYEE_UNIQUEID)
-    tell(site)
+    tell(site, site.watch.notice_expected(SPYEE_UNIQUEID))
     site.watch.stop()
     site.fake.advance(NOTICE_SECONDS)
     assert site.facts == []
@@ -173,12 +173,29 @@ def test_a_stop_looks_at_no_helper(site: Site) -> None:
 
 def test_a_helper_that_could_not_be_asked_is_still_the_one(site: Site) -> None:
     """The PBX says so later: it is no rogue, and its time is bounded from its beginning on."""
-    site.watch.notice_expected(SPYEE_UNIQUEID)
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     site.fake.held.add("Getvar")
-    tell(site)
+    tell(site, notice)
     site.fake.advance(11.0)
     site.fake.answer_held()
     site.fake.advance(5.0)
     assert (kinds(site), site.facts) == ([(HELPER, SpyKind.EXEMPT)], [])
     site.fake.advance(NOTICE_SECONDS - 16.0)
     assert [record["spyer"] for record in site.records("rogue_spy")] == [HELPER]
+
+
+@pytest.mark.parametrize("carries", ["", "made up", "x\r\ny", "of another agent"])
+def test_who_is_called_like_the_helper_and_comes_first_is_not_it(site: Site, carries: str) -> None:
+    """Whoever may originate a call can make a channel of that name, and not what ours carries: the agent is told by
+    ours, and the other one is a spy."""
+    other = site.watch.notice_expected(CUSTOMER_UNIQUEID)
+    notice = site.watch.notice_expected(SPYEE_UNIQUEID)
+    given = begin(site.watch.notice_given(notice))
+    tell(site, other if carries == "of another agent" else carries, SECOND)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SECOND]
+    tell(site, notice)
+    site.fake.stop_spying(SECOND, SPYEE)
+    assert given == []
+    site.fake.stop_spying(HELPER, SPYEE)
+    assert given == [True]
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [SECOND]

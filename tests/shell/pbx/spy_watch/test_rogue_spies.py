@@ -1025,3 +1025,15 @@ def test_only_an_event_takes_no_rogue_spy_on_to_another_channel(
     assert "rogue_spy" not in site.facts
     assert [line["name"] for line in logs if line["event"] == "ami_forged"] == ["ChanSpyStart"]
     assert [spy.spyee for spy in site.watch.grants.spies()] == [SPYEE]
+
+
+def test_beeps_to_all_who_talk_in_one_call_add_up(site: Site) -> None:
+    """Short ones to the agent and to the customer by turns are the same call that is heard."""
+    for number in range(4):
+        helper = HOOK.replace("0000000b", f"000000b{number}")
+        site.fake.add_channel(helper, f"1700000000.6{number}")
+        site.fake.start_spying(helper, (SPYEE, CUSTOMER)[number % 2])
+        site.fake.advance(BEEP_SECONDS / 4 + 0.1)
+        site.fake.stop_spying(helper, (SPYEE, CUSTOMER)[number % 2])
+        site.fake.hang_up(helper)
+    assert [record["spyee"] for record in site.records("rogue_spy")] == [CUSTOMER]

@@ -35,7 +35,7 @@ def test_a_call_becomes_protected_while_it_is_heard(desk: Desk) -> None:
 # ---- the agent is told ---------------------------------------------------------------------------------------
 
 
-HELPER = f"Local/notice@agi-monitor-notice/n,app,ChanSpy,{SPYEE_UNIQUEID}\\,uqESw"
+HELPER = f"Local/notice@agi-monitor-notice/n,app,ChanSpy,{SPYEE_UNIQUEID}\\,uqESw,,,v(AGI_MONITOR_NOTICE=notice-1)"
 
 
 def test_the_agent_is_told_before_anything_is_heard(desk: Desk) -> None:

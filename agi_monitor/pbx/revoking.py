@@ -2,12 +2,14 @@
 
 ::
 
-    at once                  mute both ways, and the key that ends ChanSpy; out of the bridge where it joined
+    at once                  mute both ways
+    behind that              the key that ends ChanSpy; out of the bridge where it joined
     KEY_SECONDS later        hang-up; not yet where its story is on and it is muted, or the PBX told its end
     CLOSE_SECONDS later      hang-up there, too
 
-The three actions are sent together, and the record comes behind them: what must not be heard does not wait for the
-disk. The key leaves the supervisor's call as it is, and its story says why.
+Many spies may end at the same moment. So the mutes of all of them are on their way before anything else is done about
+one of them: what must not be heard waits for no key, no log and no disk. The key leaves the supervisor's call as it
+is, and its story says why.
 """
 
 from __future__ import annotations
@@ -16,10 +18,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
-from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
 from agi_monitor.errors import ActionFailed, AgiMonitorError
 from agi_monitor.names import BridgeId
@@ -34,6 +35,10 @@ from agi_monitor.supervision.grants import Grant
 KEY_SECONDS = 0.12
 """How long a spy that could not be muted has to end by a pressed key; then its channel is hung up. Both fit into
 200 ms."""
+
+MUTE_SECONDS = 1.0
+"""How long the answer to a mute is waited for. Asterisk does what it is told in the order in which it was told, so a
+hang-up is not done any sooner than a mute that is on its way; but whoever does not answer may not do either."""
 
 CLOSE_SECONDS = 1.0
 """How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
@@ -93,22 +98,24 @@ class Revoking:
         if watched.revoked is not None or grant not in self._watched.ours():
             return
         watched.revoked = why
-        watched.revoked_at = self._reactor.seconds()
-        log.warning("spy_revoked", node=self._pbx.node, grant=grant.id, why=why, by=by)
-        began = self._reactor.seconds()
-        closing = self._closes_within(grant, KEY_SECONDS)
+        began = watched.revoked_at = self._reactor.seconds()
+        record = self._records.revocation(grant, why, by)
+        closed = self._closing(grant)
         told = watched.telling = Deferred.fromCoroutine(self._silence(grant))
-        # The record comes second, and nothing waits for the disk: what nobody may hear must fall silent.
+        await self._within(told, MUTE_SECONDS)
+        log.warning("spy_revoked", node=self._pbx.node, grant=grant.id, why=why, by=by)
         if by or watched.on_record != why:
             # It may be tried again and again.
             watched.on_record = why
-            self._records.record(self._records.revocation(grant, why, by))
-        is_closed = await closing
+            self._records.record(record)
+        is_closed = await self._within(closed, began + KEY_SECONDS - self._reactor.seconds())
         has_stopped = self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began
         has_story = grant in self._grants.granted()
         if not is_closed and (has_stopped or (has_story and watched.muted)):
             # Nothing is heard any more: the supervisor keeps the call, if the PBX or the story is only slow.
-            is_closed = await self._closes_within(grant, CLOSE_SECONDS)
+            is_closed = await self._within(closed, CLOSE_SECONDS)
+        if closed in watched.closing:
+            watched.closing.remove(closed)
         if not is_closed:
             await self._hang_up_revoked(grant)
         await told
@@ -121,19 +128,19 @@ class Revoking:
             return
         if carrier is None:
             return
+        steps = [
+            take_step(self._pbx, grant, carrier, f"mute {way}", self._pbx.mute(carrier, way)) for way in ("out", "in")
+        ]
+        done = await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
+        if grant in self._watched.ours() and all(success and worked for success, worked in done):
+            self._watched.of(grant).muted = True
         bridge = self._pbx.bridge_of(carrier.uniqueid)
         if bridge is None and carrier.uniqueid == grant.spyer_uniqueid:
             bridge = self._bridge_of(grant)
-        steps = [
-            take_step(self._pbx, grant, carrier, "mute out", self._pbx.mute(carrier, "out")),
-            take_step(self._pbx, grant, carrier, "mute in", self._pbx.mute(carrier, "in")),
-            take_step(self._pbx, grant, carrier, "press", self._pbx.press(carrier, chanspy.END_KEY))
-            if bridge is None
-            else take_step(self._pbx, grant, carrier, "remove", self._pbx.remove(carrier, bridge)),
-        ]
-        done = await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
-        if grant in self._watched.ours() and all(success and worked for success, worked in done[:2]):
-            self._watched.of(grant).muted = True
+        if bridge is None:
+            await take_step(self._pbx, grant, carrier, "press", self._pbx.press(carrier, chanspy.END_KEY))
+        else:
+            await take_step(self._pbx, grant, carrier, "remove", self._pbx.remove(carrier, bridge))
 
     async def over_at_last(self, grant: Grant) -> None:
         """Make sure that a spy that was ended is over: its channel is gone, or its story says so. That no channel is
@@ -155,18 +162,26 @@ class Revoking:
                 raise ActionFailed("Hangup", "nothing: no channel carries the spy, and its call is not over")
             await deferLater(self._reactor, LOOK_SECONDS)
 
-    def _closes_within(self, grant: Grant, seconds: float) -> Deferred[bool]:
-        """Wait from now on for the story to say that its spy is over; False when the time has passed."""
+    def _closing(self, grant: Grant) -> Deferred[None]:
+        """Return what fires when the story of a grant says that its spy is over."""
         closed: Deferred[None] = Deferred()
-        waiting = self._watched.of(grant).closing
-        waiting.append(closed)
+        self._watched.of(grant).closing.append(closed)
+        return closed
 
-        def passed(failure: Failure) -> bool:
-            failure.trap(TimeoutError)  # type: ignore[no-untyped-call]  # Twisted's own
-            waiting.remove(closed)
-            return False
+    async def _within(self, awaited: Deferred[None], seconds: float) -> bool:
+        """Wait for something, and leave it as it is; False when the time has passed."""
+        if awaited.called:
+            return True
+        over: Deferred[bool] = Deferred()
+        passed = self._reactor.callLater(max(0.0, seconds), over.callback, False)
 
-        return closed.addTimeout(seconds, self._reactor).addCallbacks(lambda _: True, passed)
+        def fired(result: None) -> None:
+            if passed.active():
+                passed.cancel()
+                over.callback(True)
+
+        awaited.addCallback(fired)
+        return await over
 
     async def _hang_up_revoked(self, grant: Grant) -> None:
         try:

@@ -12,9 +12,9 @@ from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Mode
 from agi_monitor.pbx.carriers import GONE_SECONDS
 from agi_monitor.pbx.handing_over import SEARCH_SECONDS
-from agi_monitor.pbx.revoking import CLOSE_SECONDS, KEY_SECONDS
+from agi_monitor.pbx.revoking import CLOSE_SECONDS, KEY_SECONDS, MUTE_SECONDS
 from agi_monitor.rights.authorization import Terms
-from agi_monitor.supervision.grants import SpyKind
+from agi_monitor.supervision.grants import Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.protected import Protected
 from tests.shell.managed import GRANT, RESYNC_SECONDS, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
@@ -316,22 +316,49 @@ def test_waits_until_nothing_silences_the_channel_any_more(site: Site) -> None:
     assert begin(site.watch.silenced(replace(GRANT, number=2))) == [None]
 
 
-def test_many_spies_are_revoked_at_once(site: Site, logs: list[EventDict]) -> None:
-    """A reload takes the right from all of them while the PBX answers nothing: every channel is hung up."""
+def many(site: Site) -> list[Grant]:
+    """A hundred and fifty spies."""
     grants = [
-        replace(GRANT, number=number, spyer=f"PJSIP/2001-{number:08x}", spyer_uniqueid=f"9.{number}")
+        replace(GRANT, number=number, spyer=f"PJSIP/2001-{number + 256:08x}", spyer_uniqueid=f"9.{number}")
         for number in range(1, 151)
     ]
     for grant in grants:
         site.fake.add_channel(grant.spyer, grant.spyer_uniqueid, Context="agi-monitor-call")
         site.open(grant)
+    return grants
+
+
+def test_many_spies_fall_silent_before_anything_else_is_done(site: Site, logs: list[EventDict]) -> None:
+    """The PBX takes a while to answer so many actions: no key, no log and no record comes before the last mute, and
+    nobody is hung up who hears nothing any more and is to be told why."""
+    grants = many(site)
+    site.fake.actions.clear()
     site.fake.held.update(ENDING)
     site.change(rules=())
-    site.fake.advance(KEY_SECONDS)
+    site.fake.advance(2 * KEY_SECONDS)
+    assert len(site.fake.asked("Setvar")) == 2 * len(grants)
+    assert (site.fake.asked("PlayDTMF"), site.records("spy_revoked")) == ([], [])
+    assert [line for line in logs if line["event"] == "spy_revoked"] == []
+    site.fake.answer_held()
+    assert [len(site.fake.asked("PlayDTMF")), len(site.records("spy_revoked"))] == [len(grants)] * 2
+    site.fake.advance(CLOSE_SECONDS - 0.01)
+    assert site.fake.asked("Hangup") == []
+    for grant in grants:
+        site.fake.variables[grant.spyer, VARIABLE] = ""
+        site.watch.closed(grant)
+    site.fake.advance(1.0)
+    assert (site.fake.asked("Hangup"), kinds(site), kept(site)) == ([], [], [])
+
+
+def test_many_spies_are_revoked_at_once(site: Site, logs: list[EventDict]) -> None:
+    """A reload takes the right from all of them while the PBX answers nothing: every channel is hung up."""
+    grants = many(site)
+    site.fake.held.update(ENDING)
+    site.change(rules=())
+    site.fake.advance(MUTE_SECONDS - 0.01)
+    assert site.fake.asked("Hangup") == []
+    site.fake.advance(0.01)
     assert [headers["Channel"] for headers in site.fake.asked("Hangup")] == [grant.spyer_uniqueid for grant in grants]
-    assert [headers["Channel"] for headers in site.fake.asked("PlayDTMF")] == [
-        grant.spyer_uniqueid for grant in grants
-    ]
     assert len(site.records("spy_revoked")) == len(grants)
     site.fake.answer_held()
     for grant in grants:

@@ -132,6 +132,13 @@ def felt(supervisors: Any, keys: Any) -> Rows:
     yield f"key for whispering to the agent's ear, {keys['keys']} times", *times(keys)
 
 
+def revoking(versions: Any) -> Rows:
+    """From the decision that many spies end to their silence."""
+    for one in versions:
+        times = (f"{one[key]:.0f}" for key in ("median_ms", "p99_ms", "longest_ms"))
+        yield f"Asterisk {one['asterisk']}, {one['spies']} spies", *times, f"{one['told']}"
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of the page.
@@ -185,6 +192,9 @@ TABLES = {
         ("confirming",), confirming, ("", "questions", "half take less than, ms", "90 % less than, ms", "longest, ms")
     ),
     "felt": Table(("first_sound", "mode_keys"), felt, ("", "half within, ms", "90 % within, ms", "all within, ms")),
+    "revoking": Table(
+        ("revoking",), revoking, ("", "half silent within, ms", "99 % within, ms", "the last, ms", "told why")
+    ),
     "rendering": Table(("render",), rendering, ("", "CPU, s", "memory besides the people, MiB")),
 }
 

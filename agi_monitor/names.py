@@ -155,6 +155,14 @@ def endpoint_of(channel: str) -> str | None:
     return match["endpoint"]
 
 
+def names_its_caller(channel: str) -> bool:
+    """Return whether a caller may have chosen the name of a channel: chan_sip calls that of a guest by the domain in
+    From (sip_new, ``my_name = i->fromdomain``), so a guest of the domain ``1001`` is ``SIP/1001-0000002a``. Of which
+    peer a channel is, ``CHANNEL(peername)`` tells, and for a guest nothing. chan_pjsip names the endpoint.
+    """
+    return channel.startswith("SIP/")
+
+
 class _Name(str):
     """A text of a checked form.
 

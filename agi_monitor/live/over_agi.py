@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from agi_monitor.live.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy
 from agi_monitor.model import Agent
-from agi_monitor.names import ENDPOINT, ChannelName, endpoint_of, is_uniqueid
+from agi_monitor.names import ENDPOINT, ChannelName, endpoint_of, is_uniqueid, names_its_caller
 
 MAX_DEVICES = 16
 """Devices of one agent; a hint with more is a group of phones, not a person."""
@@ -163,6 +163,8 @@ class DeviceChannelsOverAgi:
             # Cut off, or holding what is structure in an application: ChanSpy could not be told exactly this one.
             return _Unusable(answer.partition("|")[0])
         uniqueid, state, on_hold, rest = fields
+        if names_its_caller(name) and await self._peer_of(name) != endpoint_of(name):
+            return _Unusable(uniqueid)
         number, _, peers_text = rest.partition("|")
         members, known = await self._in_bridge(name, peers_text)
         peers, ways, followed = await self._far_ends(name, members)
@@ -180,6 +182,10 @@ class DeviceChannelsOverAgi:
             peers_known=known and followed,
             ways=ways,
         )
+
+    async def _peer_of(self, name: str) -> str:
+        """Return the device that a channel of chan_sip belongs to, as that knows it."""
+        return f"SIP/{await self._session.get_full_variable('${CHANNEL(peername)}', name) or ''}"
 
     async def _in_bridge(self, name: str, named: str | None = None) -> tuple[list[str], bool]:
         """Return who is in the bridge of a channel, and whether that is certain.

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from agi_monitor.ami.messages import Message
 from agi_monitor.audit.facts import SpyHeard
 from agi_monitor.errors import AgiMonitorError, Disconnected, ForgedAnswer, NoAnswer
-from agi_monitor.names import Uniqueid
+from agi_monitor.names import Uniqueid, endpoint_of, names_its_caller
 from agi_monitor.pbx.ends import Ends
 from agi_monitor.pbx.notices import Notices
 from agi_monitor.pbx.pbx import Pbx
@@ -162,6 +162,11 @@ class Starts:
         heard = (await self._pbx.variable(channel, "CHANNEL(appdata)") or "").partition(",")[0]
         return heard in (spy.spyee_uniqueid, spy.spyee)
 
+    async def _is_peer(self, spy: Spy) -> bool:
+        channel = Uniqueid.read(spy.spyer_uniqueid)
+        peer = None if channel is None else await self._pbx.variable(channel, "CHANNEL(peername)")
+        return endpoint_of(spy.spyer) == f"SIP/{peer}"
+
     async def _carried(self, spy: Spy) -> str:
         channel = Uniqueid.read(spy.spyer_uniqueid)
         try:
@@ -176,6 +181,8 @@ class Starts:
         self._notices.take_beep(spy)
         try:
             is_there = await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is not None
+            if is_there and spy.why == EXCEPTED and names_its_caller(spy.spyer):
+                is_there = await self._is_peer(spy)
             if is_there and not spy.spyer.startswith(HOOKS) and spy.why != EXCEPTED:
                 # By whom it hears it is exempt, and only an event may have said that.
                 is_there = await self._hears(spy)

@@ -12,7 +12,7 @@ import structlog
 from agi_monitor.audit.facts import AuditLog, Refused, SpyHandedOver
 from agi_monitor.errors import CommandFailed
 from agi_monitor.model import Cue, Mode, Reason, Refusal, Supervisor
-from agi_monitor.names import endpoint_of
+from agi_monitor.names import endpoint_of, names_its_caller
 from agi_monitor.supervision.hooks import Hooks
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.prompts import DEFAULTS, EXTENSION, PLACEHOLDERS, is_own, own
@@ -134,6 +134,7 @@ class SupervisorLine:
         self.seconds = seconds
         self.hooks = hooks
         self.endpoint = endpoint_of(dialled.channel) or dialled.channel
+        self._is_named_by_caller = names_its_caller(dialled.channel)
         self.supervisor: Supervisor | None = None
         """Who it is, once the PIN was right."""
         self.context = ""
@@ -160,6 +161,12 @@ class SupervisorLine:
         self.context = self.context or context
         if (uniqueid, channel) != (self.dialled.uniqueid, self.dialled.channel):
             raise HandedOver(channel, uniqueid)
+        if self._is_named_by_caller:
+            self._is_named_by_caller = False
+            peer = await self.caller.get_full_variable("${CHANNEL(peername)}") or ""
+            if self.endpoint != f"SIP/{peer}":
+                # A guest who calls themselves like a supervisor's phone: a phone of nobody.
+                self.endpoint = self.dialled.channel
 
     def identified(self, supervisor: Supervisor | None) -> None:
         """Note who it is."""

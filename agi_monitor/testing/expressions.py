@@ -128,6 +128,8 @@ def function(fake: Asked, channel: FakeChannel, name: str, argument: str) -> str
         }
         if channel.name.startswith("PJSIP/"):
             answers["endpoint"] = channel.name.removeprefix("PJSIP/").rpartition("-")[0]
+        if channel.name.startswith("SIP/"):
+            answers["peername"] = channel.peer_name
         if argument in answers:
             return answers[argument]
     raise LookupError(f"Asked does not know ${{{name}({argument})}}; teach it: fake.functions[{name!r}] = ...")

@@ -36,6 +36,7 @@ class FakeChannel:
         extension: the same.
         priority: the same.
         alive: False once it has hung up.
+        guest: no peer of chan_sip has authenticated for it.
         caller_id: what the caller's phone says it is; None is unknown.
         caller_id_name: the same.
         language: of its prompts.
@@ -54,3 +55,9 @@ class FakeChannel:
     caller_id_name: str | None = None
     language: str = "en"
     alive: bool = True
+    guest: bool = False
+
+    @property
+    def peer_name(self) -> str:
+        """The peer of chan_sip that it belongs to; empty for a guest, whose channel is called as they want."""
+        return "" if self.guest else self.name.removeprefix("SIP/").rpartition("-")[0]

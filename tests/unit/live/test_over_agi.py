@@ -506,3 +506,18 @@ def test_the_way_to_the_peers_is_known() -> None:
     way = f"{LOCAL};2"
     channel = in_a_bridge(way, **{f"{LOCAL};1": {"${BRIDGEPEER}": PEER}})
     assert channel.ways == (way, f"{LOCAL};1", PEER)
+
+
+@pytest.mark.parametrize("guest", [True, False])
+def test_a_guest_who_calls_themselves_like_an_agents_phone_is_not_it(*, guest: bool) -> None:
+    """chan_sip calls a guest's channel by the domain in From: a caller from outside must not be heard as an agent."""
+    pbx = FakeAsterisk()
+    pbx.functions["CONNECTEDLINE"] = lambda channel, argument: ""
+    pbx.add_channel("SIP/1001-00000009", state=AgiState.UP).guest = guest
+    known: list[AgentDevices] = []
+
+    async def story(session: Session) -> None:
+        known.append(await DeviceChannelsOverAgi(session, "hints").devices_of(Agent("1", frozenset(), ("SIP/1001",))))
+
+    pbx.run(story)
+    assert [channel.name for channel in known[0].channels] == ([] if guest else ["SIP/1001-00000009"])

@@ -979,3 +979,14 @@ def test_a_placeholder_without_a_value_says_nothing(desk: Desk) -> None:
     protected(desk)
 
     assert desk.pbx.played == ["agent-pass", "denied", "vm-enter-num-to-call", "pm-invalid-option"]
+
+
+@pytest.mark.parametrize("guest", [True, False])
+def test_a_guest_who_calls_themselves_like_a_supervisors_phone(tmp_path: Path, *, guest: bool) -> None:
+    """chan_sip calls a guest's channel by the domain in From. Of which peer it is, it says itself."""
+    desk = Desk(tmp_path, channel="SIP/2001-00000001")
+    supervisor = next(iter(desk.policy.supervisors.values()))
+    desk.change(supervisors={"SIP/2001": replace(supervisor, endpoints=frozenset({"SIP/2001"}))})
+    desk.pbx.channel.guest = guest
+    desk.run()
+    assert (refusals(desk), len(desk.spies)) == ((["endpoint_unknown"], 0) if guest else ([], 1))

@@ -1037,3 +1037,14 @@ def test_beeps_to_all_who_talk_in_one_call_add_up(site: Site) -> None:
         site.fake.stop_spying(helper, (SPYEE, CUSTOMER)[number % 2])
         site.fake.hang_up(helper)
     assert [record["spyee"] for record in site.records("rogue_spy")] == [CUSTOMER]
+
+
+@pytest.mark.parametrize("peer", ["", "7777"])
+def test_a_guest_who_calls_themselves_like_an_excepted_device_is_not_it(site: Site, peer: str) -> None:
+    """chan_sip calls a guest's channel by the domain in From."""
+    site.change(exceptions=frozenset({"SIP/7777"}))
+    name = "SIP/7777-00000070"
+    site.fake.add_channel(name, "1700000000.70")
+    site.fake.variables[name, "CHANNEL(peername)"] = peer
+    site.fake.start_spying(name, SPYEE)
+    assert kinds(site) == [(name, SpyKind.EXEMPT if peer else SpyKind.ROGUE)]

@@ -184,8 +184,7 @@ class HandingOver:
     async def _hang_up_moved(self, grant: Grant, moved: Confirmed, *, again: bool) -> None:
         log.error("spy_handed_over", node=self._pbx.node, grant=grant.id, to=moved.name)
         steps = [
-            take_step(self._pbx, grant, moved, "mute out", self._pbx.mute(moved, "out")),
-            take_step(self._pbx, grant, moved, "mute in", self._pbx.mute(moved, "in")),
+            take_step(self._pbx, grant, moved, "mute", self._pbx.mute(moved)),
             take_step(self._pbx, grant, moved, "hang up", self._pbx.hang_up(moved)),
         ]
         told = DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)

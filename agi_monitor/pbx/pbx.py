@@ -245,7 +245,7 @@ class Pbx:
             wanted=EVENTS | SPY_EVENTS,
             event_classes=EVENT_CLASSES,
             needs=ACTIONS,
-            # A reload may revoke many spies at once, with three actions each.
+            # A reload may revoke many spies at once, with three actions each and a question.
             limits=AMILimits(
                 max_in_flight=MAX_IN_FLIGHT, max_list_items=MAX_LIST_ITEMS, max_list_bytes=MAX_LIST_BYTES
             ),
@@ -509,19 +509,15 @@ class Pbx:
             if await self.variable(channel.uniqueid, ALWAYS) is not None:
                 raise
 
-    async def mute(self, channel: Confirmed, direction: str) -> None:
-        """Silence a channel until MUTEAUDIO is set to off, whatever application runs on it.
-
-        Parameters:
-            channel: the channel.
-            direction: ``out`` for what its device hears, ``in`` for what it says.
+    async def mute(self, channel: Confirmed) -> None:
+        """Silence a channel until MUTEAUDIO is set to off, whatever application runs on it: what its device hears,
+        and what it says, in one action (res_mutestream.c, mute_channel).
 
         Raises:
             as ``hang_up``.
         """
-        variable = f"MUTEAUDIO({direction})"
         where = ("Channel", channel.uniqueid)
-        await self._client.perform(action("Setvar", where, ("Variable", variable), ("Value", "on")))
+        await self._client.perform(action("Setvar", where, ("Variable", "MUTEAUDIO(all)"), ("Value", "on")))
 
     async def press(self, channel: Confirmed, key: str) -> None:
         """Press a key as if the channel's device had.

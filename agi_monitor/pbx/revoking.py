@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -128,11 +128,8 @@ class Revoking:
             return
         if carrier is None:
             return
-        steps = [
-            take_step(self._pbx, grant, carrier, f"mute {way}", self._pbx.mute(carrier, way)) for way in ("out", "in")
-        ]
-        done = await DeferredList([Deferred.fromCoroutine(step) for step in steps], consumeErrors=True)
-        if grant in self._watched.ours() and all(success and worked for success, worked in done):
+        is_muted = await take_step(self._pbx, grant, carrier, "mute", self._pbx.mute(carrier))
+        if grant in self._watched.ours() and is_muted:
             self._watched.of(grant).muted = True
         bridge = self._pbx.bridge_of(carrier.uniqueid)
         if bridge is None and carrier.uniqueid == grant.spyer_uniqueid:

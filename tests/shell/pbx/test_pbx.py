@@ -522,9 +522,9 @@ IS_HEARD = Confirmed(Uniqueid(SPYEE_UNIQUEID), ChannelName(SPYEE))
 DEEDS: dict[str, tuple[Callable[[Site], Coroutine[Any, Any, None]], str, dict[str, str]]] = {
     "hang up": (lambda site: site.pbx.hang_up(HEARS), "Hangup", {"Channel": SPYER_UNIQUEID}),
     "mute": (
-        lambda site: site.pbx.mute(HEARS, "out"),
+        lambda site: site.pbx.mute(HEARS),
         "Setvar",
-        {"Channel": SPYER_UNIQUEID, "Variable": "MUTEAUDIO(out)", "Value": "on"},
+        {"Channel": SPYER_UNIQUEID, "Variable": "MUTEAUDIO(all)", "Value": "on"},
     ),
     "press": (
         lambda site: site.pbx.press(HEARS, "D"),

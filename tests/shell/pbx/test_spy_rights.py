@@ -106,7 +106,7 @@ def test_hours_that_end_end_the_spy(site: Site) -> None:
     assert why(site) == []
     site.fake.advance(0.1 + CHECK_SECONDS)
     assert why(site) == ["mode_denied"]
-    assert [name for name in site.fake.names if name not in ("Ping", "Getvar")] == ["Setvar", "Setvar", "PlayDTMF"]
+    assert [name for name in site.fake.names if name not in ("Ping", "Getvar")] == ["Setvar", "PlayDTMF"]
 
 
 def test_minutes_that_are_up_end_the_spy(site: Site) -> None:

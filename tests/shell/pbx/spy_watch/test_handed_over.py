@@ -31,7 +31,7 @@ from tests.shell.managed import (
 )
 from tests.shell.pbx.spy_watch.watching import BEFORE, OTHER, begin, deeds, kept, kinds, miss
 
-SILENCE = ["Setvar", "Setvar", "Hangup"]
+SILENCE = ["Setvar", "Hangup"]
 
 
 def exchange(site: Site, *, told: bool = True) -> None:

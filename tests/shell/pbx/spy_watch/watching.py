@@ -36,7 +36,7 @@ def newer(signer: Signer, grant: Grant) -> str:
 STRANGER = Signer("here", "run-1", b"x" * 32)
 """Somebody without the key."""
 
-ENDING = ["Setvar", "Setvar", "PlayDTMF"]
+ENDING = ["Setvar", "PlayDTMF"]
 """How a spy is ended: silence both ways, then the key."""
 
 HELPER = "Local/notice@agi-monitor-notice-0000000a;1"

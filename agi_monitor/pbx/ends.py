@@ -35,6 +35,7 @@ from agi_monitor.supervision.grants import (
     MAX_SPIES,
     NOTICE,
     OUR_CONTEXTS,
+    TEST_SUPERVISOR,
     Spy,
     SpyKind,
 )
@@ -112,7 +113,7 @@ class Ends:
         for spy in ended:
             by = self._rogues.take_killer(spy)
             self._notices.take_beeps_end(spy)
-            if spy.spyer.startswith(NOTICE):
+            if spy.spyer.startswith((NOTICE, TEST_SUPERVISOR)):
                 self._notices.take_notices_end(spy)
             if spy.kind is SpyKind.ROGUE:
                 self._rogues.take_rogues_end(spy, by)

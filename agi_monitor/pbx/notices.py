@@ -17,6 +17,9 @@ NOTICE_BEGIN_SECONDS = 3.0
 NOTICE_SECONDS = 20.0
 """So long a notice may take to its end; a helper that hears the agent for longer is a spy."""
 
+TEST_SECONDS = 60.0
+"""How long a test call of the doctor may hear the other half of it: what it hears may be bridged with anybody."""
+
 BEEPS_WITHIN_SECONDS = 60.0
 """Within this time the beeps to all channels of one call may be ``BEEP_SECONDS`` long, together; those of one helper
 likewise."""
@@ -85,7 +88,7 @@ class Notices:
         """Notices that nobody waits for any more and that may still begin, and since when."""
         self._notice_count = 0
         self._helpers: dict[str, IDelayedCall] = {}
-        """By the channel of our helper, the look whether it is over."""
+        """By the channel of our helper, or of a test call, the look whether it is over."""
         self._beeps: dict[str, _Beep] = {}
         """By the helper's channel, the beep that it plays."""
         self._beeped_at: dict[str, deque[tuple[float, float]]] = {}
@@ -152,6 +155,12 @@ class Notices:
             notice.begun.callback(None)
         return True
 
+    def take_test(self, spy: Spy) -> None:
+        """A test call of the doctor has begun: it is one for as long as that may take."""
+        if not self._stopping and spy.spyer_uniqueid not in self._helpers:
+            left = max(0.0, spy.since + TEST_SECONDS - self._reactor.seconds())
+            self._helpers[spy.spyer_uniqueid] = self._reactor.callLater(left, self._notice_is_long, spy)
+
     def _forget_late(self, now: float) -> None:
         while self._late and self._late[0][0] < now - LATE_SECONDS:
             self._late.popleft()
@@ -163,7 +172,7 @@ class Notices:
             self._doubt(doubted)
 
     def take_notices_end(self, spy: Spy) -> None:
-        """A helper that is called like ours is over: what ours had to say is said."""
+        """A helper that is called like ours is over, what ours had to say is said; or a test call is."""
         look = self._helpers.pop(spy.spyer_uniqueid, None)
         if look is not None:
             look.cancel()

@@ -19,7 +19,7 @@ from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.rogues import AGAIN_SECONDS, Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision import chanspy, confirmation
-from agi_monitor.supervision.grants import EXCEPTED, HOOKS, TELLS, Grants, Spy, SpyKind
+from agi_monitor.supervision.grants import EXCEPTED, HOOKS, TELLS, TEST_SUPERVISOR, Grants, Spy, SpyKind
 
 log = structlog.get_logger()
 
@@ -207,4 +207,6 @@ class Starts:
             if not self._notices.take_helper(spy, carried):
                 self.take_start(self._grants.doubted(spy))
             return
+        if spy.spyer.startswith(TEST_SUPERVISOR):
+            self._notices.take_test(spy)
         log.debug("spy_exempt", node=self._pbx.node, spyer=spy.spyer, why=spy.why)

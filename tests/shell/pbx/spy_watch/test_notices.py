@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import Deferred
 
-from agi_monitor.pbx.notices import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS
+from agi_monitor.pbx.notices import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS, TEST_SECONDS
 from agi_monitor.supervision.chanspy import NOTICE_VARIABLE
-from agi_monitor.supervision.grants import LATE_SECONDS, SpyKind
+from agi_monitor.supervision.grants import LATE_SECONDS, TEST_AGENT, TEST_SUPERVISOR, SpyKind
 from tests.shell.managed import CUSTOMER_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import HELPER, begin, deeds, kinds
 
@@ -199,3 +199,30 @@ def test_who_is_called_like_the_helper_and_comes_first_is_not_it(site: Site, car
     site.fake.stop_spying(HELPER, SPYEE)
     assert given == [True]
     assert [record["spyer"] for record in site.records("rogue_spy")] == [SECOND]
+
+
+def test_a_test_call_of_the_doctor_is_short(site: Site) -> None:
+    """Whoever may originate calls can name two like those, and bridge the one that is heard with anybody."""
+    spyer, spyee = f"{TEST_SUPERVISOR}0000000a;1", f"{TEST_AGENT}0000000b;1"
+    timers = len(site.fake.clock.getDelayedCalls())
+    for number, name in enumerate((spyer, spyee)):
+        site.fake.add_channel(name, f"1700000000.8{number}")
+    site.fake.start_spying(spyer, spyee)
+    site.fake.advance(TEST_SECONDS - 0.1)
+    assert (kinds(site), site.facts) == ([(spyer, SpyKind.EXEMPT)], [])
+    site.fake.advance(0.1)
+    assert [record["spyer"] for record in site.records("rogue_spy")] == [spyer]
+    site.fake.hang_up(spyer)
+    assert len(site.fake.clock.getDelayedCalls()) == timers
+
+
+def test_a_test_call_of_the_doctor_leaves_nothing(site: Site) -> None:
+    """It is over in time."""
+    spyer, spyee = f"{TEST_SUPERVISOR}0000000a;1", f"{TEST_AGENT}0000000b;1"
+    timers = len(site.fake.clock.getDelayedCalls())
+    for number, name in enumerate((spyer, spyee)):
+        site.fake.add_channel(name, f"1700000000.8{number}")
+    site.fake.start_spying(spyer, spyee)
+    site.fake.hang_up(spyer)
+    site.fake.advance(2 * TEST_SECONDS)
+    assert (site.facts, len(site.fake.clock.getDelayedCalls())) == ([], timers)

@@ -602,8 +602,9 @@ class JoinedCalls:
 
         Out of a call of three a Local channel comes into it. While the space is said the supervisor stays on the call
         (parking_bridge_features.c, park_local_transfer), and what names who transferred is gone at once
-        (parking_applications.c). What runs behind that Local channel says that it is so, and not the event alone: it
-        is ``Park``, or else Asterisk does not park the call (parking_is_exten_park).
+        (parking_applications.c). What is behind that Local channel says that it is so, and not the event alone: it
+        has the transferer's name until it is in a bridge of its own (bridge.c, blind_transfer_bridge), or runs
+        ``Park``, without which Asterisk does not park the call (parking_is_exten_park).
 
         Parameters:
             joined: the call.
@@ -614,7 +615,9 @@ class JoinedCalls:
             uniqueid, behind = item.text("Uniqueid"), other_half(item.text("Channel"))
             is_new = joined.known.get(uniqueid, float("inf")) >= since
             if item.text("BridgeId") == joined.bridge and is_new and behind is not None:
-                sent |= {uniqueid} if await self._pbx.variable_of(behind, "CHANNEL(appname)") == PARK else set()
+                is_sent = await self._pbx.variable_of(behind, "BLINDTRANSFER") == joined.grant.spyer
+                is_sent = is_sent or await self._pbx.variable_of(behind, "CHANNEL(appname)") == PARK
+                sent |= {uniqueid} if is_sent else set()
         return sent
 
     def _left_at(self, joined: JoinedCall) -> float:

@@ -21,6 +21,7 @@ from enum import Enum, StrEnum
 from typing import Final, Literal
 
 from agi_monitor.agi.messages import (
+    CONTROL_IN_LINES,
     ENVIRONMENT,
     OLD_MAX_COMMAND_BYTES,
     AGIRequest,
@@ -164,6 +165,8 @@ AFTER_SEND: Final[dict[State, State]] = {
 ENVIRONMENT_LINE = re.compile(r"^(agi_.*?): (.*)$", re.MULTILINE)
 NAMES: Final = {name: name for name in (*ENVIRONMENT, *(f"agi_arg_{number}" for number in range(1, 17)))}
 """One text for each name, however many calls there are."""
+PLAIN_REPLY = re.compile(rb"200 (result=([^\s()]*)(?: \(([^()\n]*)\))?)\n")
+"""A reply that is one whole line and nothing else, as almost all are. All else is read line by line."""
 CODE = re.compile(rb"[1-9][0-9]{2} ")
 """What every reply of one line begins with."""
 USAGE_STATES = frozenset({State.IN_USAGE, State.IDLE_IN_EXTRA, State.AWAITING_IN_EXTRA})
@@ -221,6 +224,7 @@ class AGIConnection:
         self._eof = False
         self._error: str | None = None
         self._pairs: list[tuple[str, str]] = []
+        self._controls = False  # the environment holds a control character
         self._lines: list[bytes] = []  # of the reply that is coming in
         self._collected = 0  # bytes of the environment, reply or usage text that is coming in
         self._hangups = 0
@@ -296,6 +300,10 @@ class AGIConnection:
             request = self._environment()
             if request is not None:
                 return request
+        elif self._state is State.AWAITING and not self._abandoned:
+            plain = PLAIN_REPLY.fullmatch(buffer)
+            if plain is not None and len(buffer) <= self._limits.max_line_bytes and not self._is_exec_one(plain[1]):
+                return self._plain_reply(plain)
         while True:
             end = buffer.find(b"\n", self._searched)
             if end < 0:
@@ -311,6 +319,23 @@ class AGIConnection:
             event = self._line(line)
             if event is not None:
                 return event
+
+    def _plain_reply(self, match: re.Match[bytes]) -> Reply:
+        """The reply that is all there is to read."""
+        text, result, data = match[1], match[2], match[3]
+        self._buffer = bytearray()
+        self._searched = self._collected = 0
+        self._state = State.IDLE
+        self._command = None
+        return Reply(
+            200,
+            text.decode("utf-8", "replace"),
+            result.decode("utf-8", "replace"),
+            None if data is None else data.decode("utf-8", "replace"),
+        )
+
+    def _is_exec_one(self, text: bytes) -> bool:
+        return text == b"result=1" and self._command is not None and self._command.verb == "EXEC"
 
     def _at_end_of_data(self) -> Closed | Literal[_NeedData.NEED_DATA]:
         if not self._eof or self._state is State.CLOSED:
@@ -344,7 +369,7 @@ class AGIConnection:
             return None
         if not self._pairs:
             raise RemoteProtocolError("the environment is empty")
-        check_environment(self._pairs)
+        check_environment(self._pairs, controls=self._controls)
         request = AGIRequest.from_pairs(self._pairs)
         self._pairs = []
         self._collected = 0
@@ -358,7 +383,9 @@ class AGIConnection:
             raise RemoteProtocolError("the environment has too many lines")
         if len(lines) > self._limits.max_line_bytes and self._too_long(lines):
             raise RemoteProtocolError("a line is too long")
-        found = ENVIRONMENT_LINE.findall(lines.decode("utf-8", "replace"))
+        text = lines.decode("utf-8", "replace")
+        self._controls = self._controls or CONTROL_IN_LINES.search(text) is not None
+        found = ENVIRONMENT_LINE.findall(text)
         if len(found) != lines.count(b"\n") + 1:
             raise RemoteProtocolError("a line of the environment has no name")
         # Names are the same in every call, and are held once. Values are not: each belongs to a stranger, and what is
@@ -379,7 +406,7 @@ class AGIConnection:
         if code == b"200 ":
             if value_is_open(line, started=False):
                 return Line.VALUE
-            if line == b"200 result=1" and self._command is not None and self._command.verb == "EXEC":
+            if self._is_exec_one(line[4:]):
                 return Line.EXEC_ONE
             return Line.REPLY
         if code == b"520-":

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 from agi_monitor.errors import LocalProtocolError, RemoteProtocolError
@@ -64,12 +64,30 @@ CHOSEN_BY_OTHERS = frozenset(
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What moves the cursor of a terminal or colours it, and is in no name that Asterisk makes."""
 
+CONTROL_IN_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""The same in a text of several lines."""
+
 PLACES = {name: place for place, name in enumerate(ENVIRONMENT)}
 REQUIRED = frozenset(ENVIRONMENT[PLACES["agi_callerid"] :])
 MADE_BY_ASTERISK = frozenset(ENVIRONMENT) - CHOSEN_BY_OTHERS
 
 
-def check_environment(pairs: Sequence[tuple[str, str]]) -> None:
+@lru_cache(maxsize=64)
+def _misplaced(names: tuple[str, ...]) -> str | None:
+    """Why names cannot stand in this order, or None. Those of almost all calls are the same."""
+    places = [PLACES.get(name, -1) for name in names]
+    for name, place, before in zip(names, places, [-1, *places], strict=False):
+        if place <= before:
+            known = name if place >= 0 else "a name that Asterisk does not write"
+            return f"the environment has {known} where it does not belong"
+    # Every Asterisk since 1.6 writes its version before anything that a caller chooses; programs that play Asterisk
+    # write less than it does.
+    if "agi_version" in names and not set(names) >= REQUIRED:
+        return "the environment ends too early: a line break in a number or a name"
+    return None
+
+
+def check_environment(pairs: Sequence[tuple[str, str]], *, controls: bool = True) -> None:
     """Refuse an environment that Asterisk cannot have written.
 
     A caller whose number holds line breaks can add lines to it, and an empty one, which ends it. So the names have to
@@ -77,22 +95,16 @@ def check_environment(pairs: Sequence[tuple[str, str]]) -> None:
 
     Parameters:
         pairs: name and value of each line, in the order of the wire.
+        controls: False when it is known that no value holds a control character.
 
     Raises:
         RemoteProtocolError: a name is unknown, out of its place or missing, or a value that Asterisk makes holds a
             control character. The message names the line, never a value.
     """
-    names = [name for name, _ in pairs if not name.startswith(ARGUMENT_PREFIX)]
-    places = [PLACES.get(name, -1) for name in names]
-    for name, place, before in zip(names, places, [-1, *places], strict=False):
-        if place <= before:
-            known = name if place >= 0 else "a name that Asterisk does not write"
-            raise RemoteProtocolError(f"the environment has {known} where it does not belong")
-    # Every Asterisk since 1.6 writes its version before anything that a caller chooses; programs that play Asterisk
-    # write less than it does.
-    if "agi_version" in names and not set(names) >= REQUIRED:
-        raise RemoteProtocolError("the environment ends too early: a line break in a number or a name")
-    for name, value in pairs:
+    misplaced = _misplaced(tuple([name for name, _ in pairs if not name.startswith(ARGUMENT_PREFIX)]))
+    if misplaced is not None:
+        raise RemoteProtocolError(misplaced)
+    for name, value in pairs if controls else ():
         if name in MADE_BY_ASTERISK and CONTROL.search(value) is not None:
             raise RemoteProtocolError(f"the environment's {name} holds a control character")
 
@@ -220,6 +232,9 @@ class AGIRequest:
 class Deadline(Enum):
     """How long a reply may take: which of the limits counts."""
 
+    def __init__(self, limit: str) -> None:
+        self.limit = limit
+
     COMMAND = "command_seconds"
     """A look-up."""
     PLAYBACK = "playback_seconds"
@@ -258,7 +273,7 @@ class Command:
         Parameters:
             limits: of the server.
         """
-        base: float = getattr(limits, self.deadline.value)
+        base: float = getattr(limits, self.deadline.limit)
         return base + self.extra_seconds
 
 

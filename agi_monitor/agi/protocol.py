@@ -28,6 +28,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum, StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
 
@@ -146,6 +147,7 @@ class FastAGIProtocol(Protocol):
         self._over = False  # the story has ended, or was left behind
         self._commands = 0
         self._started = 0.0
+        self._log = factory.log
         self._write: Callable[[bytes], None] = _unconnected
 
     @property
@@ -281,7 +283,7 @@ class FastAGIProtocol(Protocol):
             return
         self._started = self._clock.seconds()
         session = self._session = Session(next(server.ids), request, self._peer, self)
-        server._begun(session)
+        self._log = server._begun(session)
         session.handler = server.handler
         self._run = StoryRun(server.serve(session), self._story_over, self.held, server.monotonic)
         self._run.start()
@@ -364,7 +366,7 @@ class FastAGIProtocol(Protocol):
             self._pending = None
         elif self._queued is not None and deferred is self._queued[1]:
             self._queued = None
-        if self._run is not None and self._run.told:
+        if self._over or (self._run is not None and self._run.told):
             deferred.errback(CallEnded("the session is over"))
 
     def _take_reply(self, reply: Reply) -> Awaited[Reply] | None:
@@ -493,7 +495,9 @@ class FastAGIProtocol(Protocol):
             self._cleanup.cancel()
             self._cleanup = None
         self._close()
-        self._server._ended(session, self._clock.seconds() - self._started, self._commands)
+        self._server._ended(session, self._clock.seconds() - self._started, self._commands, self._log)
+        # What points at each other is let go, so that nothing is left for Python's search for garbage.
+        self._run = None
 
     def _say_failure(self) -> None:
         if self._open and not self._dead:
@@ -571,6 +575,7 @@ class FastAGIFactory(Factory):
         self.monotonic: Callable[[], float] = time.monotonic
         self.counters: Counter[Count] = Counter()
         self.draining = False
+        self._is_allowed = lru_cache(maxsize=256)(self._allowed)
         self._networks = tuple(ip_network(network) for network in allowed_peers)
         self._sessions: dict[str, Session] = {}
         self._slots: Counter[str] = Counter()
@@ -610,7 +615,7 @@ class FastAGIFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> FastAGIProtocol | None:  # noqa: N802 (Twisted's name)
         peer = str(getattr(addr, "host", ""))
-        if not self._allowed(peer):
+        if not self._is_allowed(peer):
             self._warn(LogEvent.PEER_REFUSED, Count.PEER_NOT_ALLOWED, peer)
             return None
         return self.accept(peer)
@@ -634,8 +639,6 @@ class FastAGIFactory(Factory):
         return self.protocol_type(self, peer, refusal)
 
     def _allowed(self, peer: str) -> bool:
-        if peer in self._slots:
-            return True  # it is connected already
         try:
             address = ip_address(peer)
         except ValueError:
@@ -660,11 +663,13 @@ class FastAGIFactory(Factory):
             del self._slots[peer]
         self._refusing -= refusal is not None
 
-    def _begun(self, session: Session) -> None:
+    def _begun(self, session: Session) -> FilteringBoundLogger:
+        """Note a session; the logger for both its lines, which are many: to choose one costs as much as a line."""
         self.counters[Count.SESSIONS] += 1
         self._sessions[session.id] = session
         request = session.request
-        self.log.debug(
+        log: FilteringBoundLogger = self.log.bind()
+        log.debug(
             LogEvent.SESSION_STARTED,
             session=session.id,
             peer=session.peer,
@@ -672,12 +677,13 @@ class FastAGIFactory(Factory):
             channel=request.channel,
             uniqueid=request.uniqueid,
         )
+        return log
 
-    def _ended(self, session: Session, seconds: float, commands: int) -> None:
+    def _ended(self, session: Session, seconds: float, commands: int, log: FilteringBoundLogger) -> None:
         if self._sessions.pop(session.id, None) is None:
             return  # left behind earlier
         self.counters[Count.COMMANDS] += commands
-        self.log.info(
+        log.info(
             LogEvent.SESSION_ENDED,
             session=session.id,
             peer=session.peer,

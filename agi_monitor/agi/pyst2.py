@@ -13,6 +13,7 @@ What is different from pyst2 0.5.1, line by line, is in docs/howto/from-pyst2.md
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import sys
@@ -299,10 +300,13 @@ class StreamLine:
         self._hung_up = False
         self._asked_for_hangup = False
         self._told = False
+        self._one_by_one = threading.RLock()  # commands of several threads
         self._busy = True
         self._watch_sighup()
         self.request: AGIRequest = self._next(AGIRequest)
         self._busy = False
+        with contextlib.suppress(AttributeError):  # what cannot be marked is not standard input
+            stdin.agi_line = self
 
     def _watch_sighup(self) -> None:
         """Asterisk tells a script that it started by SIGHUP, which would end it. A script's own way stays."""
@@ -323,7 +327,11 @@ class StreamLine:
             raise SighupHangup
 
     def perform(self, command: Command) -> Reply:
-        """Send a command and wait for its reply."""
+        """Send a command and wait for its reply; several threads take turns."""
+        with self._one_by_one:
+            return self._perform(command)
+
+    def _perform(self, command: Command) -> Reply:
         wire = self._connection.send(command)
         self._busy = True
         if command.hangs_up:
@@ -381,15 +389,17 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
         self, stdin: Any = None, stdout: Any = None, stderr: Any = None, *, line: Line | None = None
     ) -> None:
         if line is None:
-            # The second is standard input of a script that is served, passed on.
-            line = line_of_thread() if stdin is None else getattr(stdin, "agi_line", None)
+            # The call of this thread; or the one that is on this standard input already, for a second AGI() or when
+            # the standard input of a script that is served is passed on.
+            line = line_of_thread() if stdin is None else None
+            line = line or getattr(sys.stdin if stdin is None else stdin, "agi_line", None)
             if line is not None:
                 line.has_agi = True
             elif stdin is None and asterisk.agi.AGI is BlockingAGI and not _in_main_thread():
                 raise NotSent(
                     "AGI() in a thread that belongs to no call; a thread of a script begins by threading.Thread"
                 )
-        served = line is not None
+        served = line is not None and not isinstance(line, StreamLine)
         self.stdin = stdin or (_NoStream() if served else sys.stdin)
         self.stdout = stdout or (_NoStream() if served else sys.stdout)
         self.stderr = sys.stderr if stderr is None else stderr
@@ -505,10 +515,12 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
         """The key that ended it; empty when none did."""
         digits = self._process_digit_list(escape_digits)
         more = [*([_word(beep)] if beep else []), f"s={int(silence)}"]
-        return self._key("RECORD FILE", _word(filename), _word(format), digits, _word(timeout), _word(offset), *more)
+        return self._key(
+            "RECORD FILE", self._quote(filename), _word(format), digits, _word(timeout), _word(offset), *more
+        )
 
     def say_datetime(self, seconds: Any, escape_digits: Any = "", format: str = "", zone: str = "") -> str:
-        how = [_word(format or DATETIME_FORMAT), *([_word(zone)] if zone else [])] if format or zone else []
+        how = [self._quote(format or DATETIME_FORMAT), *([_word(zone)] if zone else [])] if format or zone else []
         return self._key("SAY DATETIME", seconds, self._process_digit_list(escape_digits), *how)
 
     def send_image(self, filename: str) -> None:

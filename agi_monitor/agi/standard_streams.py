@@ -54,8 +54,8 @@ class _OneCall(FastAGIFactory):
         super()._disconnected(peer, refusal)
         self._over()
 
-    def _ended(self, session: Session, seconds: float, commands: int) -> None:
-        super()._ended(session, seconds, commands)
+    def _ended(self, session: Session, seconds: float, commands: int, log: FilteringBoundLogger) -> None:
+        super()._ended(session, seconds, commands, log)
         self.failed = session.ended in (EndReason.FAILED, EndReason.REFUSED)
         self._over()
 

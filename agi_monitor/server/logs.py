@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sys
 from typing import TextIO
@@ -56,11 +57,11 @@ class _ShownJson:
     """One JSON object a line, with the same care: a program reads the same."""
 
     def __init__(self) -> None:
-        self._render = structlog.processors.JSONRenderer(ensure_ascii=False)
+        # One encoder for all lines: json.dumps makes one for each that is not by its defaults.
+        self._encoder = json.JSONEncoder(ensure_ascii=False, default=repr)
 
     def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
-        line = self._render(logger, name, event)
-        return in_json(line if isinstance(line, str) else line.decode())
+        return in_json(self._encoder.encode(event))
 
 
 def _traceback(stream: TextIO, error: ExcInfo) -> None:

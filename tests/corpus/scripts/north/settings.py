@@ -1,0 +1,1 @@
+BRANCH = "north"

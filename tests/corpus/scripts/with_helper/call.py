@@ -1,0 +1,9 @@
+from asterisk.agi import AGI
+
+agi = AGI()
+count = ["helper"]
+
+
+def greet():
+    agi.answer()
+    agi.stream_file("welcome")

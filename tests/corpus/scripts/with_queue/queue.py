@@ -1,0 +1,2 @@
+def name_for(extension):
+    return "sales" if extension.startswith("7") else "support"

@@ -300,7 +300,8 @@ class AGIConnection:
             request = self._environment()
             if request is not None:
                 return request
-        elif self._state is State.AWAITING and not self._abandoned:
+        elif self._state is State.AWAITING and not self._searched and not self._abandoned:
+            # Only at the first look at it: what comes in pieces is not to be read again with each of them.
             plain = PLAIN_REPLY.fullmatch(buffer)
             if plain is not None and len(buffer) <= self._limits.max_line_bytes and not self._is_exec_one(plain[1]):
                 return self._plain_reply(plain)

@@ -164,8 +164,9 @@ def sound() -> int:
 def started(program: str, script: str, arguments: list[str], eagi: bool) -> Iterator[subprocess.Popen[str]]:
     """A script that Asterisk starts."""
     command = [sys.executable, "-c", program, str(FOLDER / script), *arguments]
-    descriptors = (sound(),) if eagi else ()
+    descriptors: list[int] = []
     if eagi:
+        descriptors.append(sound())
         command = ["bash", "-c", f'exec "$0" "$@" 3<&{descriptors[0]}', *command]
     with subprocess.Popen(
         command,

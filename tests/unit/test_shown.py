@@ -255,7 +255,8 @@ def test_no_command_prints_by_another_way() -> None:
     found = []
     for path in sorted(Path(agi_monitor.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call) or path.name == "terminal.py":
+            # What a served script prints goes to Asterisk, in script_process.
+            if not isinstance(node, ast.Call) or path.name in ("terminal.py", "script_process.py"):
                 continue
             name = ast.unparse(node.func)
             is_fixed = not node.args or isinstance(node.args[0], ast.Constant)

@@ -22,6 +22,7 @@
     ├── ForgedAnswer           the answer to an AMI action holds text that Asterisk cannot have written
     ├── CertificateRefused     the certificate of the PBX is not to be trusted; nothing was sent
     ├── NoAnswer               an AMI action was not answered in time
+    ├── EventsLost             events came faster than they were read
     ├── LoginRefused           the AMI account cannot be used; nobody tries again
     ├── Unavailable            there is no picture of the PBX to be trusted at this moment
     └── ControlFailed          the control socket cannot be used, or the server said no
@@ -175,6 +176,19 @@ class NoAnswer(AgiMonitorError):
         super().__init__(f"{action}: no answer within {seconds:g} s")
         self.action = action
         self.seconds = seconds
+
+
+class EventsLost(AgiMonitorError):
+    """Events came faster than they were read, and the queue for them was full. Raised where they are missing: those
+    before have been read, those behind it can be.
+
+    Parameters:
+        number: how many are missing.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"{number} events are missing: they came faster than they were read")
+        self.number = number
 
 
 class LoginRefused(AgiMonitorError):

@@ -12,8 +12,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled, ConnectionDone
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITransport,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -135,16 +144,18 @@ class LoopTransport(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        plain = transport.get_extra_info("socket")
-        if plain is not None:
-            # As on Twisted: a command is one small write that somebody waits for, and a PBX that lost power must not
-            # hold its slot. The loop has switched Nagle off by itself.
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self.protocol = self._build(self._address("peername"))
-        if self.protocol is None:
-            transport.close()
-        else:
-            self.protocol.makeConnection(self)
+        # As on Twisted: a PBX that lost power must not hold its slot.
+        self.setTcpKeepAlive(True)
+        try:
+            self.protocol = self._build(self._address("peername"))
+            if self.protocol is None:
+                transport.close()
+            else:
+                self.protocol.makeConnection(self)
+        except BaseException:
+            # The loop would only log it, and the connection would hang.
+            self._transport.abort()
+            raise
 
     def data_received(self, data: bytes) -> None:
         if self.protocol is not None:
@@ -181,6 +192,19 @@ class LoopTransport(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802 (Twisted's name)
+        """Send small pieces at once. The loop does by itself."""
+        self._set(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:  # noqa: N802 (Twisted's name)
+        """Notice a peer that is gone without a word."""
+        self._set(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
+
+    def _set(self, level: int, option: int, enabled: bool) -> None:
+        plain = None if self._transport is None else self._transport.get_extra_info("socket")
+        if plain is not None:
+            plain.setsockopt(level, option, int(enabled))
+
     def getPeer(self) -> Address:  # noqa: N802 (Twisted's name)
         """The address of the other side."""
         return self._address("peername")
@@ -195,3 +219,53 @@ class LoopTransport(asyncio.Protocol):
             return NoAddress()
         host, port = found[:2]
         return IPv6Address("TCP", host, port) if ":" in host else IPv4Address("TCP", host, port)
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of asyncio that this is called in, if any."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+@implementer(IStreamClientEndpoint)
+class LoopEndpoint:
+    """A way to a server, over an event loop.
+
+    Parameters:
+        loop: that runs.
+        host: a name or an address.
+        port: TCP port.
+        seconds: how long an attempt to connect may take.
+        wrapped: puts something between the connection and the protocol, such as TLS: a factory whose protocols have
+            the other one as ``wrappedProtocol``.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        host: str,
+        port: int,
+        seconds: float,
+        wrapped: Callable[[IProtocolFactory], Any] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._where = (host, port)
+        self._seconds = seconds
+        self._wrapped = wrapped
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803 (Twisted's name)
+        """Connect, and make a protocol of this factory."""
+        return Deferred.fromFuture(self._loop.create_task(self._connect(protocolFactory)))
+
+    async def _connect(self, factory: Any) -> Any:
+        outer = factory if self._wrapped is None else self._wrapped(factory)
+        transport = LoopTransport(outer.buildProtocol)
+        host, port = self._where
+        async with asyncio.timeout(self._seconds):
+            await self._loop.create_connection(lambda: transport, host, port)
+        made: Any = transport.protocol
+        if made is None:
+            raise ConnectionAbortedError("no protocol was made for this connection")
+        return made if self._wrapped is None else made.wrappedProtocol

@@ -94,9 +94,10 @@ class Audio(FileDescriptor):
         if len(self._buffer) >= size or self._ended:
             return succeed(self._taken(size))
         self._wanted = size
-        self._waiting = Deferred(self._cancelled)
+        waiting: Deferred[bytes] = Deferred(self._cancelled)
+        self._waiting = waiting
         self.startReading()  # type: ignore[no-untyped-call]  # Twisted's own
-        return self._waiting
+        return waiting
 
     def _taken(self, size: int) -> bytes:
         data = bytes(self._buffer[:size])

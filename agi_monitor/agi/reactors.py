@@ -9,12 +9,12 @@ from typing import Any
 from twisted.internet.error import ReactorAlreadyInstalledError
 
 from agi_monitor.agi.story import ForeignAwaitable
-from agi_monitor.event_loop import LoopClock
+from agi_monitor.event_loop import LoopClock, running_loop
 
 HINT = (
     "This handler runs on Twisted, where asyncio's things have no event loop. Say so where it is served: "
     "serve(..., use_asyncio=True), run_agi(..., use_asyncio=True), twistd --reactor asyncio agi --asyncio; "
-    "or serve it with AgiServer inside a loop of your own."
+    "or serve it with AgiServer inside a loop of your own. In a test: await fake.run_asyncio(handler)."
 )
 
 FOREIGN = frozenset({"AsyncLibraryNotFoundError", "NoEventLoopError"})
@@ -31,14 +31,6 @@ def hint_for(error: BaseException) -> str | None:
     if about_loops or isinstance(error, ForeignAwaitable) or type(error).__name__ in FOREIGN:
         return HINT
     return None
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop of asyncio that this is called in, if any."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _reactor_runs_on(loop: asyncio.AbstractEventLoop) -> bool:

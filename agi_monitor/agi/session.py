@@ -17,14 +17,15 @@ or a failure, never "one of the two".
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from agi_monitor.agi.messages import AGIRequest, Command, Deadline, Reply, command
+from agi_monitor.agi.verbs import PlayedList, menu, play
 from agi_monitor.errors import (
     CallEnded,
     CommandFailed,
@@ -36,6 +37,8 @@ from agi_monitor.errors import (
 
 if TYPE_CHECKING:
     from agi_monitor.agi.audio import Audio
+
+T = TypeVar("T")
 
 MAX_DIGITS = 32
 """GET DATA takes 1,024 digits when not told; no prompt asks for more than a long number."""
@@ -633,6 +636,43 @@ class Session:
                 secret_reply=bool(escape_digits),
             )
         )
+
+    async def play(self, *sounds: str | int, escape_digits: str = "") -> PlayedList:
+        """Play sounds one after the other until a key stops them, such as
+        ``await session.play("vm-youhave", 3, "vm-messages", escape_digits="1")``.
+
+        What Asterisk cannot play is passed over, and named in the result.
+
+        Parameters:
+            sounds: names without a suffix; a number is said.
+            escape_digits: keys that stop it.
+        """
+        return await play(self, sounds, escape_digits)
+
+    async def menu(
+        self,
+        *prompts: str | int,
+        choices: Mapping[str, T],
+        timeout: float = 5.0,
+        tries: int = 3,
+        invalid: str = "pm-invalid-option",
+    ) -> T | None:
+        """Ask the caller to choose by one key, which counts as soon as it is pressed.
+
+        Parameters:
+            prompts: as for ``play``.
+            choices: key -> what is returned when it is pressed.
+            timeout: seconds to wait behind the prompts.
+            tries: how often it is asked.
+            invalid: played after another key; empty for nothing.
+
+        Returns:
+            The choice; None when none was made.
+
+        Raises:
+            LocalProtocolError: a choice is no single key.
+        """
+        return await menu(self, prompts, choices, timeout=timeout, tries=tries, invalid=invalid)
 
     async def control_stream_file(
         self,

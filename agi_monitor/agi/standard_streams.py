@@ -64,10 +64,18 @@ class _OneCall(FastAGIFactory):
             self._reactor.stop()
 
 
-def _with_audio(story: Story, reactor: Any) -> Story:
+def with_audio(story: Story, reactor: Any, descriptor: int = DESCRIPTOR) -> Story:
+    """A story whose session has what the caller says, where Asterisk sends it.
+
+    Parameters:
+        story: the story.
+        reactor: Twisted's.
+        descriptor: where the sound comes from.
+    """
+
     async def listening(session: Session) -> None:
         if session.request.variables.get("agi_enhanced") == ENHANCED:
-            session.audio = Audio(reactor, DESCRIPTOR)
+            session.audio = Audio(reactor, descriptor)
         try:
             await story(session)
         finally:
@@ -108,7 +116,7 @@ def run_agi(
     story = as_story(handler, log)
     factory = _OneCall(
         reactor,
-        _with_audio(on_asyncio(story) if use_asyncio else story, reactor),
+        with_audio(on_asyncio(story) if use_asyncio else story, reactor),
         limits=limits or Limits(),
         transcript=transcript,
         log=log or library_log(to_standard_error=True),

@@ -227,6 +227,14 @@ class AMIConnection:
         self.strays = 0
         """Answers that belong to no action: it was given up earlier, or Asterisk could not read it."""
 
+    def want(self, names: frozenset[str]) -> None:
+        """Tell other events from now on.
+
+        Parameters:
+            names: of all events that somebody wants; see ``wanted``.
+        """
+        self._wanted = frozenset(name.encode() for name in names)
+
     @property
     def in_flight(self) -> int:
         """Actions without an answer, and lists that are not complete."""

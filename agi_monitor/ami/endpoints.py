@@ -5,6 +5,7 @@ Asterisk cannot ask for a certificate of ours, so TLS proves the PBX to us; the 
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import weakref
 from dataclasses import dataclass
@@ -16,12 +17,18 @@ from OpenSSL.crypto import X509
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IReactorTime, IStreamClientEndpoint
-from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from agi_monitor.errors import CertificateRefused, ConfigError
+from agi_monitor.event_loop import LoopClock, LoopEndpoint
 
 CONNECT_SECONDS = 10.0
 """For each address of the host. A PBX that is up answers within milliseconds."""
@@ -65,6 +72,33 @@ def endpoint(
     if tls is None:
         return plain
     return wrapClientTLS(VerifiedTLS(tls.ca_file, tls.name or host), plain)
+
+
+def loop_endpoint(
+    loop: asyncio.AbstractEventLoop,
+    host: str,
+    port: int,
+    tls: Verification | None = None,
+    seconds: float = CONNECT_SECONDS,
+) -> IStreamClientEndpoint:
+    """``endpoint`` for an event loop of asyncio, without a reactor.
+
+    Parameters:
+        loop: that runs.
+        host, port, tls, seconds: as of ``endpoint``.
+
+    Raises:
+        ConfigError: as of ``endpoint``.
+    """
+    if tls is None:
+        return LoopEndpoint(loop, host, port, seconds)
+    creator = VerifiedTLS(tls.ca_file, tls.name or host)
+    clock: IReactorTime = LoopClock(loop)
+
+    def encrypted(factory: IProtocolFactory) -> TLSMemoryBIOFactory:
+        return TLSMemoryBIOFactory(creator, True, factory, clock)
+
+    return LoopEndpoint(loop, host, port, seconds, encrypted)
 
 
 def why_lost(error: BaseException | None) -> str:

@@ -211,6 +211,10 @@ class AMIProtocol(Protocol):
         """Messages that Asterisk cannot have written."""
         return self._connection.forged
 
+    def want(self, names: frozenset[str]) -> None:
+        """Tell other events from now on."""
+        self._connection.want(names)
+
     # -- what Twisted calls --
 
     def connectionMade(self) -> None:  # noqa: N802 (Twisted's name)
@@ -660,6 +664,16 @@ class AMIClient(Service):
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's own
         self._failures = 0
         self._service.startService()
+
+    def want(self, names: Iterable[str]) -> None:
+        """Tell other events from now on.
+
+        Parameters:
+            names: of events for ``on_event``; ``LIFE_EVENTS`` come in any case.
+        """
+        self.wanted = frozenset(names) | LIFE_EVENTS
+        if self._protocol is not None:
+            self._protocol.want(self.wanted)
 
     def stopService(self) -> Deferred[None]:  # noqa: N802 (Twisted's name)
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's own

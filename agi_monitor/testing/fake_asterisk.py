@@ -3,34 +3,41 @@
 Two rules: everything that happens is in ``happened``, in order; whatever goes wrong inside the fake comes out of
 ``run``, for an error that stays inside makes a test pass.
 
-In memory, time stands still unless ``advance`` is called; a prompt without keys times out at once. ``call`` does the
-same over TCP, where time is real.
+In memory nothing takes real time. ``clock`` passes by what a command waits for: a prompt without keys times out when
+its time has passed, and whatever is planned happens on the way. Otherwise time stands still unless ``advance`` is
+called. ``call`` does the same over TCP, where time is real and a prompt without keys times out at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from agi_monitor.agi.asyncio_story import on_asyncio
 from agi_monitor.agi.blocking import BlockingStory
 from agi_monitor.agi.messages import LEGAL_WHEN_DEAD, longest_command
 from agi_monitor.agi.protocol import FastAGIFactory, FastAGIProtocol
 from agi_monitor.agi.pyst2 import BlockingAGI
-from agi_monitor.agi.routing import Story
+from agi_monitor.agi.routing import Handler, Story, as_story
 from agi_monitor.agi.session import ChannelState, Session
+from agi_monitor.agi.standard_streams import ENHANCED, with_audio
 from agi_monitor.errors import CallEnded
 from agi_monitor.limits import Limits
 from agi_monitor.testing.expressions import evaluate, variable
+from agi_monitor.testing.fake_audio import FakeAudio
 from agi_monitor.testing.fake_channel import FakeChannel
 from agi_monitor.testing.fake_threads import FakeThreads
 from agi_monitor.testing.fake_transport import FakeTransport
@@ -53,10 +60,36 @@ Application = Callable[["FakeAsterisk", FakeChannel, str], "int | _Blocks"]
 
 Subroutine = Callable[["FakeAsterisk", FakeChannel, str], str]
 
+MAX_COMMANDS = 10_000
+"""Of one call, unless a test says otherwise: 5 MB of memory."""
+
+ASYNCIO_SECONDS = 10.0
+"""How long ``run_asyncio`` waits for the end of a handler, in real time."""
+
+CHANNEL_SECONDS = 10.0
+"""What a channel waits for a key when nobody says (pbx.c: rtimeoutms)."""
+
 CALL_SECONDS = 30.0
 """How long ``call`` waits for the server to close."""
 
 USAGE = "520-Invalid command syntax.  Proper usage follows:\nUsage: {}\n520 End of proper usage."
+
+
+@dataclass(slots=True)
+class _Prompt:
+    """A command that waits for keys."""
+
+    verb: str
+    seconds: float | None
+    deadline: float | None
+    look: Callable[[], str | None]
+    timed_out: Callable[[], str]
+
+
+def _seconds(arguments: list[str], place: int, otherwise: float = CHANNEL_SECONDS) -> float:
+    """A time-out of the wire; 0 and none leave the channel's own."""
+    given = int(arguments[place]) / 1_000 if len(arguments) > place and arguments[place] else 0.0
+    return given or otherwise
 
 
 class FakeAsterisk:
@@ -83,6 +116,9 @@ class FakeAsterisk:
         language: of the channel.
         account_code: of the channel.
         version: what ``agi_version`` says.
+        eagi: whether the call comes by ``EAGI()``: the session has ``audio``, see ``says``.
+        max_commands: how many commands the call may take. One more fails the test: a handler that loops as long as
+            the caller is there would never end here.
         limits: that the server under test holds us to.
         secret: the shared secret of the server under test.
         transcript: whether that server logs every command.
@@ -103,6 +139,8 @@ class FakeAsterisk:
         language: str = "en",
         account_code: str = "",
         version: str = "22.10.1",
+        eagi: bool = False,
+        max_commands: int = MAX_COMMANDS,
         limits: Limits | None = None,
         secret: str | None = None,
         transcript: bool = False,
@@ -177,6 +215,11 @@ class FakeAsterisk:
         self._keys: deque[str] = deque()
         self._blocked: str | None = None
         self._ends_by_itself: IDelayedCall | None = None
+        self._prompt: _Prompt | None = None
+        self._closed_at_last: Deferred[None] | None = None
+        self._audio = FakeAudio(self._later) if eagi else None
+        self._max_commands = max_commands
+        self._over_tcp = False
         self._dead = False
         self._hang_up_at_commands: set[int] = set()
         self._hang_up_during: dict[str, int] = {}
@@ -225,6 +268,25 @@ class FakeAsterisk:
             keys: ``0`` to ``9``, ``*`` and ``#``.
         """
         self._keys.extend(keys)
+        self._later(self._let_time_pass)
+
+    def says(self, samples: bytes) -> int:
+        """The caller says this, to a handler that was called by ``EAGI()``. Sound that nobody reads is lost.
+
+        Parameters:
+            samples: 16 bits each, 8,000 a second.
+
+        Returns:
+            How many bytes of it fit into the pipe, which holds 65,536.
+
+        Raises:
+            AssertionError: the call did not come by ``EAGI()``: ``FakeAsterisk(eagi=True)``.
+        """
+        if self._audio is None:
+            raise AssertionError("only EAGI() sends sound: FakeAsterisk(eagi=True)")
+        taken = self._audio.say(samples)
+        self.check()
+        return taken
 
     def next_key(self) -> str:
         """Take the next key, for an application that reads keys itself; empty when there is none."""
@@ -317,7 +379,10 @@ class FakeAsterisk:
                 self._report(error)
                 raise
 
-        self.factory = self._factory_options(watched)
+        story: Story = watched
+        if self._audio is not None:
+            story = with_audio(watched, self._audio, self._audio.descriptor)
+        self.factory = self._factory_options(story)
         protocol = self.factory.buildProtocol(self._transport.getPeer())
         assert protocol is not None  # noqa: S101 (the loopback address is allowed)
         self._protocol = protocol
@@ -337,8 +402,47 @@ class FakeAsterisk:
         self.start(serve)
         self.check()
         if not self.closed:
-            waits_for = f"the application {self._blocked}" if self._blocked else "something that is not a command"
-            raise AssertionError(f"the story is not over: it waits for {waits_for}")
+            raise AssertionError(f"the story is not over: it waits for {self._waits_for()}")
+
+    async def run_asyncio(self, serve: Handler, seconds: float = ASYNCIO_SECONDS) -> None:
+        """Call the server and run a handler that awaits asyncio's things to its end, in the event loop that runs.
+
+        ``clock`` does not pass by what the handler waits for otherwise. Another task may act meanwhile, such as
+        ``hang_up``.
+
+        Parameters:
+            serve: any handler.
+            seconds: of real time, after which it is said not to end.
+
+        Raises:
+            AssertionError: it does not end.
+            Exception: whatever it raised, or the fake itself.
+        """
+        loop = asyncio.get_running_loop()
+        self._closed_at_last = Deferred()
+        self.start(on_asyncio(as_story(serve)))
+        factory = self.factory
+        assert factory is not None  # noqa: S101 (only after start)
+        stuck = ""
+        try:
+            async with asyncio.timeout(seconds):
+                if not self.closed:
+                    await self._closed_at_last.asFuture(loop)
+                await factory.idle().asFuture(loop)
+        except TimeoutError:
+            stuck = self._waits_for()
+        finally:
+            if not self.closed:
+                self._later(self._disconnected)
+                await factory.idle().asFuture(loop)
+        self.check()
+        if stuck:
+            raise AssertionError(f"the story is not over after {seconds:g} s: it waits for {stuck}")
+
+    def _waits_for(self) -> str:
+        if self._prompt is not None:
+            return f"a key: {self._prompt.verb} without a time-out"
+        return f"the application {self._blocked}" if self._blocked else "something that is not a command"
 
     def run_blocking(self, function: Callable[[BlockingAGI], object], *, interrupt: bool = True) -> None:
         """Call the server and run a blocking function, such as one that was written for pyst2, to its end.
@@ -373,6 +477,7 @@ class FakeAsterisk:
             TimeoutError: the connection is still open after that time.
             Exception: whatever went wrong inside the fake.
         """
+        self._over_tcp = True
         with socket.create_connection((host, port), seconds) as connection:
             self._protocol = SocketWire(connection)
             self._later(partial(self._protocol.dataReceived, self._environment()))
@@ -398,6 +503,7 @@ class FakeAsterisk:
             seconds: of ``clock``.
         """
         self.clock.advance(seconds)
+        self._later(self._let_time_pass)
         self.check()
 
     def hang_up(self) -> None:
@@ -409,6 +515,9 @@ class FakeAsterisk:
         self._hang_up_channel()
         if self._blocked is not None:
             self._unblock()
+            self._answer("200 result=-1")
+        if self._prompt is not None:
+            self._prompt = None
             self._answer("200 result=-1")
         self._notice_hangup()
 
@@ -490,7 +599,7 @@ class FakeAsterisk:
             f"agi_context: {channel.context}",
             f"agi_extension: {channel.extension}",
             f"agi_priority: {channel.priority}",
-            "agi_enhanced: 0.0",
+            f"agi_enhanced: {'0.0' if self._audio is None else ENHANCED}",
             f"agi_accountcode: {self._account_code}",
             "agi_threadid: 140000000000000",
         ]
@@ -514,8 +623,13 @@ class FakeAsterisk:
         if self.closed or self._protocol is None:
             return
         self.closed = True
+        self._prompt = None
         self.happened.append("closed")
+        if self._audio is not None:
+            self._audio.close()
         self._protocol.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]  # Twisted's own
+        if self._closed_at_last is not None:
+            self._closed_at_last.callback(None)
 
     def _report(self, error: BaseException) -> None:
         if self.error is None:
@@ -528,7 +642,7 @@ class FakeAsterisk:
 
     def _notice_hangup(self) -> None:
         """Asterisk notices between two commands, and says so once."""
-        if not self.channel.alive and not self._dead and self._blocked is None:
+        if not self.channel.alive and not self._dead and self._blocked is None and self._prompt is None:
             self._dead = True
             self._answer("HANGUP")
 
@@ -536,6 +650,15 @@ class FakeAsterisk:
 
     def _command(self, line: str) -> None:
         if self.closed:
+            return
+        if len(self.commands) >= self._max_commands:
+            self._report(
+                AssertionError(
+                    f"the handler has sent {self._max_commands:,} commands and goes on: plan the hang-up, such as "
+                    "fake.clock.callLater(60, fake.hang_up), or say FakeAsterisk(max_commands=...)"
+                )
+            )
+            self._later(self._disconnected)
             return
         self.happened.append(f"> {line}")
         if line.lower().startswith("failure"):
@@ -583,6 +706,47 @@ class FakeAsterisk:
             self._hang_up_during[name.upper()] = count - 1
         if count == 1 or len(self.commands) in self._hang_up_at_commands:
             self._hang_up_channel()
+
+    def _until_key(
+        self, verb: str, seconds: float | None, look: Callable[[], str | None], timed_out: Callable[[], str]
+    ) -> str | None:
+        """Wait for keys; the answer, or None when it comes later.
+
+        Parameters:
+            verb: of the command.
+            seconds: without a key; None for as long as the caller is there.
+            look: the answer by the keys that are there; None when they are not enough.
+            timed_out: the answer when no more come.
+        """
+        answer = look()
+        if answer is not None or not self.channel.alive:
+            return self._alive(answer or "")
+        if self._over_tcp:
+            return timed_out()
+        deadline = None if seconds is None else self.clock.seconds() + seconds
+        self._prompt = _Prompt(verb, seconds, deadline, look, timed_out)
+        self._later(self._let_time_pass)
+        return None
+
+    def _let_time_pass(self) -> None:
+        """Up to the next thing that is planned, or to the end of the prompt."""
+        prompt = self._prompt
+        if prompt is None:
+            return
+        keys, now = len(self._keys), self.clock.seconds()
+        answer = prompt.look()
+        if answer is None and len(self._keys) < keys and prompt.seconds is not None:
+            prompt.deadline = now + prompt.seconds
+        if answer is None and prompt.deadline is not None and now >= prompt.deadline:
+            answer = prompt.timed_out()
+        if answer is not None:
+            self._prompt = None
+            self._answer(answer)
+            self._later(self._notice_hangup)
+        elif prompt.deadline is not None:
+            planned = [call.getTime() for call in self.clock.getDelayedCalls()]
+            self.clock.advance(max(0.0, min([prompt.deadline, *planned]) - now))
+            self._later(self._let_time_pass)
 
     def _alive(self, answer: str) -> str:
         return answer if self.channel.alive else "200 result=-1"
@@ -642,21 +806,27 @@ class FakeAsterisk:
         channel.alive = False
         return "200 result=1"
 
-    def _do_get_data(self, arguments: list[str]) -> str:
+    def _do_get_data(self, arguments: list[str]) -> str | None:
         if not 1 <= len(arguments) <= 3:
             return USAGE.format("GET DATA <file> [timeout] [maxdigits]")
         most = int(arguments[2]) if len(arguments) > 2 else 1024
         if arguments[0] and not self._play(arguments[0]):
             return "200 result=-1"
-        digits = ""
-        while self.channel.alive and self._keys and len(digits) < most:
-            key = self._keys.popleft()
-            if key == "#":
-                return f"200 result={digits}"
-            digits += key
+        digits: list[str] = []
+
+        def look() -> str | None:
+            while self._keys and len(digits) < most:
+                key = self._keys.popleft()
+                if key == "#":
+                    return f"200 result={''.join(digits)}"
+                digits.append(key)
+            return f"200 result={''.join(digits)}" if len(digits) == most else None
+
         if not self.channel.alive:
             return "200 result=-1"
-        return f"200 result={digits}" if len(digits) == most else f"200 result={digits} (timeout)"
+        return self._until_key(
+            "GET DATA", _seconds(arguments, 1), look, lambda: f"200 result={''.join(digits)} (timeout)"
+        )
 
     def _do_stream_file(self, arguments: list[str]) -> str:
         if not 2 <= len(arguments) <= 8:
@@ -672,6 +842,19 @@ class FakeAsterisk:
         answer = self._do_stream_file(arguments)
         return answer.replace("result=0 endpos=8000", "result=0 endpos=-1")
 
+    def _do_get_option(self, arguments: list[str]) -> str | None:
+        if not 2 <= len(arguments) <= 3:
+            return USAGE.format("GET OPTION <filename> <escape_digits> [timeout]")
+        answer = self._do_stream_file(arguments[:2])
+        if not answer.startswith("200 result=0 "):
+            return answer
+        return self._until_key(
+            "GET OPTION",
+            _seconds(arguments, 2),
+            lambda: f"200 result={key} endpos=8000" if (key := self._key_of(arguments[1])) else None,
+            lambda: answer,
+        )
+
     def _do_say(self, kind: str, arguments: list[str]) -> str:
         if len(arguments) < 2:
             return USAGE.format(f"SAY {kind.upper()} <text> <escape digits>")
@@ -679,18 +862,31 @@ class FakeAsterisk:
         self.happened.append(f"says {kind} {arguments[0]}")
         return self._alive(f"200 result={self._key_of(arguments[1])}")
 
-    def _do_wait_for_digit(self, arguments: list[str]) -> str:
-        key = self.next_key() if self.channel.alive else ""
-        return self._alive(f"200 result={ord(key) if key else 0}")
+    def _do_wait_for_digit(self, arguments: list[str]) -> str | None:
+        if len(arguments) != 1:
+            return USAGE.format("WAIT FOR DIGIT <timeout>")
+        seconds = None if arguments[0].startswith("-") else _seconds(arguments, 0, 0.0)
+        return self._until_key(
+            "WAIT FOR DIGIT",
+            seconds,
+            lambda: f"200 result={ord(key)}" if (key := self.next_key()) else None,
+            lambda: "200 result=0",
+        )
 
-    def _do_record_file(self, arguments: list[str]) -> str:
+    def _do_record_file(self, arguments: list[str]) -> str | None:
         if len(arguments) < 4:
             return USAGE.format("RECORD FILE <filename> <format> <escape digits> <timeout>")
         self.happened.append(f"records {arguments[0]}")
         if not self.channel.alive:
             return "200 result=-1 (hangup) endpos=160"
-        key = self._key_of(arguments[2])
-        return f"200 result={key} ({'dtmf' if key else 'timeout'}) endpos=8000"
+        silence = [float(one[2:]) for one in arguments[4:] if one.startswith("s=")]
+        lasts = [*silence, *([] if arguments[3].startswith("-") else [_seconds(arguments, 3, 0.0)])]
+        return self._until_key(
+            "RECORD FILE",
+            min(lasts, default=None),
+            lambda: f"200 result={key} (dtmf) endpos=8000" if (key := self._key_of(arguments[2])) else None,
+            lambda: "200 result=0 (timeout) endpos=8000",
+        )
 
     def _do_get_variable(self, arguments: list[str]) -> str:
         if len(arguments) != 1:
@@ -829,7 +1025,7 @@ COMMANDS: Final[dict[str, Callable[[FakeAsterisk, list[str]], str | None]]] = {
     "EXEC": FakeAsterisk._do_exec,
     "GET DATA": FakeAsterisk._do_get_data,
     "GET FULL VARIABLE": FakeAsterisk._do_get_full_variable,
-    "GET OPTION": FakeAsterisk._do_stream_file,
+    "GET OPTION": FakeAsterisk._do_get_option,
     "GET VARIABLE": FakeAsterisk._do_get_variable,
     "GOSUB": FakeAsterisk._do_gosub,
     "HANGUP": FakeAsterisk._do_hangup,

@@ -46,6 +46,7 @@ from agi_monitor.ami.authentic import (
     Shape,
     privilege_of,
 )
+from agi_monitor.ami.client import OUTCOMES, Outcome
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Message
 from agi_monitor.testing.fake_transport import FakeTransport
@@ -147,6 +148,8 @@ class FakeManager:
         """By the name of the channel and of the variable."""
         self.answers: dict[str, Answer] = dict(_ANSWERS)
         """What each action does; add others, or change these."""
+        self.outcomes: dict[str, Outcome] = {}
+        """Whom Originate calls -> how that goes; answered where nothing is said."""
         self.refused: dict[str, str] = {}
         """Action -> the text of the Error that it is answered with."""
         self.held: set[str] = set()
@@ -570,6 +573,34 @@ class FakeManager:
             return "Channel not found"
         return {"Message": "DTMF successfully queued"}
 
+    def _originate(self, asked: Message) -> Mapping[str, str] | str:
+        if asked.text("Async").lower() != "true":
+            return "The fake originates asynchronously only"
+        self._later(partial(self._originated, asked))
+        return {"Message": "Originate successfully queued"}
+
+    def _originated(self, asked: Message) -> None:
+        called = asked.text("Channel")
+        outcome = self.outcomes.get(called, Outcome.ANSWERED)
+        reasons = {meaning: str(reason) for reason, meaning in OUTCOMES.items()}
+        answered = outcome is Outcome.ANSWERED
+        number = len(self.channels) + 1
+        name, uniqueid = (f"{called}-{number:08x}", f"1700000000.{number}") if answered else (called, "<null>")
+        if answered:
+            self.add_channel(name, uniqueid, Context=asked.text("Context") or "default")
+        self.event(
+            "OriginateResponse",
+            ActionID=asked.action_id,
+            Response="Success" if answered else "Failure",
+            Channel=name,
+            Context=asked.text("Context"),
+            Exten=asked.text("Exten"),
+            Reason=reasons.get(outcome, "0"),
+            Uniqueid=uniqueid,
+            CallerIDNum="<unknown>",
+            CallerIDName="<unknown>",
+        )
+
     def _hangup(self, asked: Message) -> Mapping[str, str] | str:
         channel = self._meant(asked)
         if channel is None:
@@ -596,6 +627,7 @@ _ANSWERS: Final[Mapping[str, Answer]] = {
     "Hangup": FakeManager._hangup,
     "ListCommands": FakeManager._list_commands,
     "Login": FakeManager._login,
+    "Originate": FakeManager._originate,
     "Ping": FakeManager._ping,
     "PlayDTMF": FakeManager._play_dtmf,
     "Setvar": FakeManager._setvar,

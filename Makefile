@@ -5,7 +5,7 @@
 PYTHON = .venv/bin/python
 
 .PHONY: sounds help demo demo-phones test quick lint types format site deb deb-check images postgresql pythons fuzz
-.PHONY: benchmark clean
+.PHONY: benchmark browser clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -31,6 +31,9 @@ demo: images
 
 demo-phones: images
 	@$(PYTHON) -m contrib.lab.demo --phones $(if $(BIND),--bind $(BIND))
+
+browser:
+	@contrib/setup/browser.sh
 
 lint: .venv/ready
 	@$(PYTHON) -m ruff check .
@@ -60,12 +63,12 @@ deb-check: .venv/ready
 postgresql: .venv/ready
 	@$(PYTHON) -m contrib.lab.postgresql
 
-quick: lint types postgresql
+quick: lint types postgresql browser
 	@$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab
 
 # What computes runs first, beside no scenario: scenarios wait for people to speak, and many run at the same time.
 # One that fails is run once more, alone, and is named UNSTABLE when it then passes; see contrib/lab/scenarios.py.
-test: lint types postgresql images
+test: lint types postgresql browser images
 	@failed=0; \
 	$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab || failed=1; \
 	$(PYTHON) -m contrib.lab.scenarios tests/scenarios tests/lab || failed=1; \

@@ -179,6 +179,37 @@ def test_importing_is_light(statement: str, absent: tuple[str, ...]) -> None:
     assert done.stdout.split() == []
 
 
+ALONE = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import agi_monitor
+for name in agi_monitor.__all__:
+    getattr(agi_monitor, name)
+from agi_monitor.testing import FakeAsterisk, FakeManager
+
+async def handler(session):
+    await session.answer()
+
+fake = FakeAsterisk()
+fake.run(handler)
+print(fake.agi_status)
+"""
+
+
+def test_the_library_needs_a_few_packages_alone() -> None:
+    """Every public name is there, and a call is served, where nothing of the server is installed."""
+    absent = {"alembic", "argon2", "click", "jinja2", "prometheus_client", "pydantic", "rich", "ruamel", "sqlalchemy"}
+    command = [sys.executable, "-W", "error", "-c", ALONE.format(absent=absent)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["SUCCESS"]), done.stderr
+
+
 def checked(path: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """What mypy --strict says of a user's file, with no settings or plug-in of ours."""
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent"]

@@ -57,6 +57,28 @@ def test_the_site_is_built(site: Path) -> None:
     assert any(site.glob("_images/*.svg"))
 
 
+def opened(page: Path, folder: Path) -> str:
+    """A page as a real browser has it after its scripts have run."""
+    subprocess.run([REPOSITORY / "contrib" / "setup" / "browser.sh"], check=True, capture_output=True)
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    options += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={folder}"]
+    command = ["chromium", *options, "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def test_a_browser_shows_it(site: Path, tmp_path: Path) -> None:
+    """Code has a button to copy it, options have their hyphens, and a type is a type."""
+    front = opened(site / "howto" / "write-a-handler.html", tmp_path)
+    assert front.count('class="copybtn') >= 10
+    options = re.sub(r"<[^>]+>", "", (site / "reference" / "cli.html").read_text())
+    assert "--config" in options
+    assert "–config" not in options
+    testing = re.sub(r"<[^>]+>", "", (site / "api" / "testing.html").read_text())
+    assert re.search(r"happened: list\[str\]¶?\s+Everything, in one order: commands and answers", testing)
+    assert "Type:" not in testing
+    assert "Unreleased" in (site / "changelog.html").read_text()
+
+
 def test_a_method_is_described_with_its_parameters(site: Path) -> None:
     """What the docstring says is on the page, as a list."""
     page = re.sub(r"<[^>]+>", "", (site / "api" / "session.html").read_text())

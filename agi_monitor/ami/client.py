@@ -42,6 +42,8 @@ OUTCOME_SECONDS = 10.0
 """How much later than that the outcome is told at the latest."""
 
 ORIGINATED = "OriginateResponse"
+NO_UNIQUEID = frozenset({"<null>", "<unknown>"})
+"""What OriginateResponse says where there was no channel."""
 
 
 class Outcome(StrEnum):
@@ -50,7 +52,7 @@ class Outcome(StrEnum):
     ANSWERED = "answered"
     """It was answered, and goes on where it was told to."""
     BUSY = "busy"
-    """The other side is busy, or declined."""
+    """The other side is busy."""
     NO_ANSWER = "no_answer"
     """It rang for as long as it was to, or nobody was reached in that time."""
     CONGESTION = "congestion"
@@ -58,7 +60,7 @@ class Outcome(StrEnum):
     HUNG_UP = "hung_up"
     """It was hung up before it was answered."""
     FAILED = "failed"
-    """There is no such channel, or it cannot be reached."""
+    """There is no such channel, it cannot be reached, or the call was declined: Asterisk gives no reason then."""
 
 
 OUTCOMES = {1: Outcome.HUNG_UP, 3: Outcome.NO_ANSWER, 4: Outcome.ANSWERED, 5: Outcome.BUSY, 8: Outcome.CONGESTION}
@@ -98,7 +100,7 @@ class Originated:
         elif outcome is Outcome.ANSWERED:
             outcome = Outcome.FAILED
         uniqueid = message.text("Uniqueid")
-        return cls(outcome, message.text("Channel"), "" if uniqueid == "<null>" else uniqueid)
+        return cls(outcome, message.text("Channel"), "" if uniqueid in NO_UNIQUEID else uniqueid)
 
 
 class ManagerClient:

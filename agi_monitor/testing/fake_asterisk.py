@@ -117,6 +117,8 @@ class FakeAsterisk:
         account_code: of the channel.
         version: what ``agi_version`` says.
         eagi: whether the call comes by ``EAGI()``: the session has ``audio``, see ``says``.
+        time_passes: whether ``clock`` passes by what a command waits for. Otherwise a prompt without keys times out
+            at once, in no time.
         max_commands: how many commands the call may take. One more fails the test: a handler that loops as long as
             the caller is there would never end here.
         limits: that the server under test holds us to.
@@ -140,6 +142,7 @@ class FakeAsterisk:
         account_code: str = "",
         version: str = "22.10.1",
         eagi: bool = False,
+        time_passes: bool = True,
         max_commands: int = MAX_COMMANDS,
         limits: Limits | None = None,
         secret: str | None = None,
@@ -219,7 +222,7 @@ class FakeAsterisk:
         self._closed_at_last: Deferred[None] | None = None
         self._audio = FakeAudio(self._later) if eagi else None
         self._max_commands = max_commands
-        self._over_tcp = False
+        self._time_passes = time_passes
         self._dead = False
         self._hang_up_at_commands: set[int] = set()
         self._hang_up_during: dict[str, int] = {}
@@ -477,7 +480,7 @@ class FakeAsterisk:
             TimeoutError: the connection is still open after that time.
             Exception: whatever went wrong inside the fake.
         """
-        self._over_tcp = True
+        self._time_passes = False  # it does by itself
         with socket.create_connection((host, port), seconds) as connection:
             self._protocol = SocketWire(connection)
             self._later(partial(self._protocol.dataReceived, self._environment()))
@@ -721,7 +724,7 @@ class FakeAsterisk:
         answer = look()
         if answer is not None or not self.channel.alive:
             return self._alive(answer or "")
-        if self._over_tcp:
+        if not self._time_passes:
             return timed_out()
         deadline = None if seconds is None else self.clock.seconds() + seconds
         self._prompt = _Prompt(verb, seconds, deadline, look, timed_out)

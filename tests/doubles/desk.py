@@ -155,7 +155,7 @@ class Phone(FakeAsterisk):
     plan: deque[Callable[[], object]] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, time_passes=False, **options)
         self.at_sound: dict[str, Callable[[], object]] = {}
         """What happens while this sound file is played."""
 

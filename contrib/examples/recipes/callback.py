@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from agi_monitor import CallEnded, Session, serve
 
@@ -23,14 +24,11 @@ async def callback(session: Session) -> None:
     agreed = await session.get_option("digits/1", "1", timeout=5)
     if agreed.digit != "1":
         return
-    try:
+    with suppress(CallEnded):
         await session.stream_file("vm-goodbye")
         await session.hangup()
-        await session.noop()  # the hang-up comes here
-    except CallEnded:
-        # Without option a this would wait for the answer, and a clean-up has not that long.
-        await session.execute("Originate", f"Local/{number}@{CONTEXT},exten,{CONTEXT},answered,1,{SECONDS},a")
-        raise
+    # Without option a this would wait for the answer, and a clean-up has not that long.
+    await session.execute("Originate", f"Local/{number}@{CONTEXT},exten,{CONTEXT},answered,1,{SECONDS},a")
 
 
 if __name__ == "__main__":

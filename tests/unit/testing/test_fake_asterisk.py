@@ -83,7 +83,7 @@ def test_sounds() -> None:
         return await session.wait_for_digit(1) + await session.wait_for_digit(1)
 
     assert result_of(fake, two) == "5"
-    assert result_of(FakeAsterisk(), lambda s: s.record_file("f", "wav")) == Recording("", 8000, "timeout")
+    assert result_of(FakeAsterisk(), lambda s: s.record_file("f", "wav", timeout=9)) == Recording("", 8000, "timeout")
     fake = FakeAsterisk()
     assert result_of(fake, lambda s: s.say_digits("12")) == ""
     assert fake.played == ["digits:12"]

@@ -87,20 +87,20 @@ def test_refuses_a_wrong_secret() -> None:
 
 def test_an_unknown_action_fails_the_test(site: Site) -> None:
     """The client gets an error, and so does the test, at the next thing that it does."""
-    (error,) = site.ask("Originate", ("Channel", PHONE))
+    (error,) = site.ask("Atxfer", ("Channel", PHONE))
     assert isinstance(error, ActionFailed)
-    with pytest.raises(LookupError, match=r"fake\.answers\['Originate'\]"):
+    with pytest.raises(LookupError, match=r"fake\.answers\['Atxfer'\]"):
         site.fake.advance(0.0)
     site.fake.check()
 
 
 def test_takes_an_answer_of_the_test(site: Site) -> None:
     """Success with headers, or the text of an error."""
-    site.fake.answers["Originate"] = lambda fake, asked: {"Message": asked.text("Channel")}
-    (answer,) = site.ask("Originate", ("Channel", PHONE))
+    site.fake.answers["Atxfer"] = lambda fake, asked: {"Message": asked.text("Channel")}
+    (answer,) = site.ask("Atxfer", ("Channel", PHONE))
     assert answer.text("Message") == PHONE
-    site.fake.answers["Originate"] = lambda fake, asked: "busy"
-    (error,) = site.ask("Originate", ("Channel", PHONE))
+    site.fake.answers["Atxfer"] = lambda fake, asked: "busy"
+    (error,) = site.ask("Atxfer", ("Channel", PHONE))
     assert isinstance(error, ActionFailed)
     assert "busy" in str(error)
     site.fake.check()

@@ -188,8 +188,8 @@ def test_an_unknown_action_over_tcp() -> None:
     fake = FakeManager(USERNAME, SECRET)
     key = hashlib.md5((CHALLENGE + SECRET).encode(), usedforsecurity=False).hexdigest()
     login = f"Action: Login\r\nActionID: 1\r\nUsername: {USERNAME}\r\nKey: {key}"
-    with pytest.raises(LookupError, match="Originate: give the fake an answer"), fake.over_tcp() as (_, port):
-        said = conversation(port, login, "Action: Originate\r\nActionID: 2")
+    with pytest.raises(LookupError, match="Atxfer: give the fake an answer"), fake.over_tcp() as (_, port):
+        said = conversation(port, login, "Action: Atxfer\r\nActionID: 2")
         assert said == ["Response: Success", "Event: FullyBooted", "Response: Error"]
 
 

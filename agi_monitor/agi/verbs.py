@@ -49,8 +49,8 @@ class _Caller(Protocol):
 async def play(session: _Caller, sounds: Iterable[Sound], escape_digits: str) -> PlayedList:
     """Play sounds one after the other until a key stops them."""
     missing: list[str] = []
-    position = 0
-    for position, sound in enumerate(sounds):
+    listed = tuple(sounds)
+    for position, sound in enumerate(listed):
         if isinstance(sound, int):
             digit = await session.say_number(sound, escape_digits)
         else:
@@ -60,7 +60,7 @@ async def play(session: _Caller, sounds: Iterable[Sound], escape_digits: str) ->
                 missing.append(sound)
         if digit:
             return PlayedList(digit, position, tuple(missing))
-    return PlayedList("", position + 1, tuple(missing))
+    return PlayedList("", len(listed), tuple(missing))
 
 
 async def menu(

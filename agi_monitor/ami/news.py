@@ -81,7 +81,7 @@ class News(Generic[T]):
                     raise self._why
                 raise StopAsyncIteration
             if self._reader is not None:
-                raise LocalProtocolError("somebody else waits for these news already")
+                raise LocalProtocolError("another reader waits for these news already")
             self._reader = Deferred(self._reader_left)
             await self._awaitable(self._reader)
         news = self._waiting.popleft()

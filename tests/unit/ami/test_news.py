@@ -110,7 +110,7 @@ def test_one_reader_at_a_time() -> None:
     news = made()
     found: list[Any] = []
     first = Deferred.fromCoroutine(_next(news, found))
-    with pytest.raises(LocalProtocolError, match="somebody else waits"):
+    with pytest.raises(LocalProtocolError, match="another reader waits"):
         news.__anext__().send(None)
     first.addErrback(lambda _: None)
     first.cancel()

@@ -102,6 +102,9 @@ class Reason(StrEnum):
     PIN."""
     PIN_EXPIRED = "pin_expired"
     """The PIN was correct, but is too old or must be changed, and was not changed in this call."""
+    IDENTITY_CHANGED = "identity_changed"
+    """Since the PIN was keyed in, the phone was given to another person, the person was removed or disabled, or the
+    PIN was changed. The call ends."""
     EXTENSION_MISSING = "extension_missing"
     """The supervisor was asked for an extension and keyed in none."""
     AGENT_UNKNOWN = "agent_unknown"
@@ -296,6 +299,19 @@ class Supervisor:
     pin_set: float | None = None
     pin_must_change: bool = False
     tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is on the line, as a PIN has proven it.
+
+    Parameters:
+        supervisor: the id.
+        pin: which PIN proved it, as ``pins.records.pin_id`` names it; it tells nothing of the digits.
+    """
+
+    supervisor: str
+    pin: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,8 @@ class Refused(CallFact):
 
 @dataclass(frozen=True, kw_only=True)
 class RequestAbandoned(CallFact):
-    """The call was over before the request was answered, such as at the prompt for the PIN.
+    """The supervisor did not wait for the answer to a request, such as at the prompt for the PIN, or while a plug-in
+    was asked about another mode.
 
     Parameters:
         mode: what was asked for; None if not known yet.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from agi_monitor.config import yaml
 from agi_monitor.config.document import Problem
@@ -13,6 +13,7 @@ from agi_monitor.config.sections import Config, StopSpies
 from agi_monitor.config.values import Words
 from agi_monitor.model import ONE_FILE, Cue, Reason
 from agi_monitor.names import weakness
+from agi_monitor.supervision.prompts import EXTENSION, placeholders
 
 
 def problems(config: Config) -> Iterator[Problem]:
@@ -71,20 +72,19 @@ def _reasons_differ(config: Config) -> Iterator[Problem]:
 def _prompts_are_known(config: Config) -> Iterator[Problem]:
     tables: list[tuple[yaml.Path_, dict[str, Words]]] = [(("prompts",), config.prompts)]
     tables += [(("languages", language), table) for language, table in config.languages.items()]
-    known = {*Cue, *Reason}
     for where, table in tables:
         for moment, words in table.items():
-            if moment not in known:
+            if moment not in _MOMENTS:
                 yield (
                     (*where, moment),
-                    f"is not a refusal reason or a cue; there are: {', '.join(sorted(known))}",
+                    f"is not a refusal reason or a cue; there are: {', '.join(sorted(_MOMENTS))}",
                 )
             elif moment in ONE_FILE and (len(words) != 1 or words[0].startswith("{")):
                 yield (*where, moment), "must be exactly one sound file, because keys may interrupt it"
             else:
                 for word in words:
-                    if word.startswith("{") and word not in _placeholders(moment):
-                        yield (*where, moment), f"{word} has no value at this moment"
+                    if word.startswith("{") and word not in placeholders(_MOMENTS[moment]):
+                        yield (*where, moment), _no_value(word)
         for one, other in _ALIKE:
             if table.get(one) != table.get(other):
                 yield (
@@ -97,10 +97,12 @@ _ALIKE = ((Reason.PIN_WRONG, Reason.ENDPOINT_UNKNOWN), (Reason.MODE_DENIED, Reas
 """An unassigned phone sounds like a wrong PIN, an unknown agent like a forbidden one."""
 
 
-def _placeholders(moment: str) -> frozenset[str]:
-    if moment in (Cue.CHOOSE_CALL, Cue.CHOOSE_HELD_CALL):
-        return frozenset({"{choice}", "{number}"})
-    return frozenset({"{extension}"} if moment in {Cue.SCANNED, Cue.WAITING_FOR, *Reason} else ())
+_MOMENTS: Mapping[str, Cue | Reason] = {moment.value: moment for moment in (*Cue, *Reason)}
+
+
+def _no_value(word: str) -> str:
+    why = "no agent is known yet" if word == EXTENSION else f"there is one only in {Cue.CHOOSE_CALL}"
+    return f"{word} has no value at this moment: {why}"
 
 
 def _locks_grow(config: Config) -> Iterator[Problem]:

@@ -104,7 +104,7 @@ class Rechecking:
         is_there = len(self._circumstances.call_of(spyee_uniqueid)) > 1
         sure = self._circumstances.are_live and is_there and not self._parties.agent_is_elsewhere(grant)
         decide = policy.permitted if sure else policy.possible
-        return decide(grant.endpoint, grant.supervisor, extension, grant.mode, known)
+        return decide(grant.endpoint, grant.identity, extension, grant.mode, known)
 
     def _colleague_refuses(self, grant: Grant) -> Refusal | None:
         """Say which agent, left on a call that a supervisor joined, may not be heard; or None.

@@ -24,7 +24,7 @@ from agi_monitor.model import Locked, PinDue, Reason, Refusal, Supervisor
 from agi_monitor.pins import lock_outs
 from agi_monitor.pins.costs import Cost, cost_of, with_one_more
 from agi_monitor.pins.lock_outs import MAX_STRANGERS, Limit, Limits, LockOutStore, peer_name
-from agi_monitor.pins.records import PinRecord, PinStore, is_old, look, make_hash
+from agi_monitor.pins.records import PinRecord, PinStore, is_old, look, make_hash, matches
 from agi_monitor.pins.rules import PinRules
 from agi_monitor.pins.waiting import Progress, Turns, Wait
 
@@ -303,7 +303,7 @@ class PinGuard:
             return None
         who = list(self._limits(claim))
         await self._storing(lambda: self._store.change(who, lambda before: {}))
-        return await self._renewed(claim.supervisor, record, digits)
+        return await self._renewed(claim, claim.supervisor, record, digits)
 
     def _costs(self) -> frozenset[Cost]:
         """Of all records in force: those that the policy knows, and those that this server has seen since."""
@@ -365,8 +365,10 @@ class PinGuard:
         self._note_cost(record.hash)
         return record
 
-    async def _renewed(self, supervisor: Supervisor, record: PinRecord, digits: str) -> PinRecord:
-        """Hash a correct PIN again if its record is of an older kind."""
+    async def _renewed(
+        self, claim: Claim, supervisor: Supervisor, record: PinRecord, digits: str
+    ) -> PinRecord | None:
+        """Hash a correct PIN again if its record is of an older kind; None where it is not the PIN any more."""
         if record.hash is None or not is_old(record.hash):
             return record
         records = self._records
@@ -380,7 +382,11 @@ class PinGuard:
         done = await self._storing(lambda: records.replace(supervisor.id, record, renewed, RENEWED, now))
         if done:
             log.info("pin_record_renewed", supervisor=supervisor.id)
-        return renewed if done else record
+            return renewed
+        # Another call has renewed it, or somebody has changed the PIN meanwhile.
+        now_kept = await self._record(claim)
+        right = await self._hashing(lambda: now_kept.hash is not None and matches(now_kept.hash, digits))
+        return now_kept if right else None
 
     def _limits(self, claim: Claim) -> Mapping[str, Limit]:
         supervisor = None if claim.supervisor is None else claim.supervisor.id
@@ -388,20 +394,21 @@ class PinGuard:
 
     # ---- a PIN that is remembered ----------------------------------------------------------------------
 
-    async def remembered(self, claim: Claim) -> bool:
-        """Return whether this phone of this PBX gave this supervisor's present PIN a short while ago, by both clocks.
+    async def remembered(self, claim: Claim) -> PinRecord | None:
+        """Return the record of this supervisor's present PIN if this phone of this PBX gave it a short while ago, by
+        both clocks.
 
         Raises:
             StateUnavailable: that is not known.
         """
         supervisor = claim.supervisor
         if supervisor is None or not any(entry[0] == supervisor.id for entry in self._remembered):
-            return False
+            return None
         record = await self._record(claim)
         given = self._remembered.get((supervisor.id, record.hash, claim.endpoint, peer_name(claim.peer)))
         if given is None or given.over(self.policy.remember_seconds, self._now()):
-            return False
-        return self.due(record) is None and not await self.locked(claim)
+            return None
+        return record if self.due(record) is None and not await self.locked(claim) else None
 
     def remember(self, claim: Claim, record: PinRecord) -> None:
         """Note that the PIN was right, for as long as the site wants."""

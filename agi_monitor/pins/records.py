@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from argon2 import PasswordHasher
@@ -14,6 +16,9 @@ from agi_monitor.pins.costs import USUAL, Cost, cost_of
 
 PIN = re.compile(r"[0-9]{4,16}")
 """Keys of a phone, without ``*`` and ``#``."""
+
+ID_CHARACTERS = 16
+"""How long the name of a PIN is: 64 bits."""
 
 _hasher = PasswordHasher()
 
@@ -76,6 +81,18 @@ def make_hash(pin: str) -> str:
     if PIN.fullmatch(pin) is None:
         raise ValueError("a PIN is 4 to 16 digits")
     return _hasher.hash(pin)
+
+
+@lru_cache(maxsize=4_096)
+def pin_id(pin_hash: str | None) -> str:
+    """Return what names a PIN: another PIN has another name, even one with the same digits made in the same second.
+
+    It may be shown to anyone: the record has a random salt, so that no PIN can be tried out with its name alone.
+
+    Parameters:
+        pin_hash: the record; None if there is no PIN, whose name is empty.
+    """
+    return "" if pin_hash is None else hashlib.sha256(pin_hash.encode("utf-8", "replace")).hexdigest()[:ID_CHARACTERS]
 
 
 def look(pin_hash: str | None, digits: str, costs: Set[Cost]) -> bool:

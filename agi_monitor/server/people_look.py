@@ -12,6 +12,7 @@ from agi_monitor.server.config_process import ConfigProcess
 from agi_monitor.server.metrics import Readings
 from agi_monitor.server.parts import Part
 from agi_monitor.server.people import PeopleInForce
+from agi_monitor.server.pin_waits import DeferredWait
 from agi_monitor.server.repeated import Repeated
 
 STORE_SECONDS = 1.0
@@ -52,6 +53,12 @@ class PeopleLook(Part):
     def readings(self, found: Readings) -> Readings:
         """How many reloads came to what."""
         return replace(found, config_reloads=self._in_force.reloads)
+
+    async def now(self) -> None:
+        """Look at once. It goes on when whoever waits for it does not."""
+        wait = DeferredWait()
+        self._look_for_changes().addBoth(lambda _: wait.over())
+        await wait
 
     def _look_for_changes(self) -> Deferred[None]:
         # It is asked again whatever happens: what is no longer allowed would otherwise go on.

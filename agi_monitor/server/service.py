@@ -119,6 +119,7 @@ class Server:
         self.overview = ServerOverview(
             self._pbx.pbx, self._pbx.watch, self._policy, bulletin, clock, reactor.seconds, self._reload_as_asked
         )
+        self._people_look = PeopleLook(self._in_force, config_process, reactor)
         page: list[Part] = []
         if config.metrics is not None:
             page.append(MetricsPage(config.metrics, bulletin, lambda: self.parts.readings(__version__), reactor))
@@ -127,7 +128,7 @@ class Server:
                 store,
                 *(hashing, in_store, reading, records),
                 self._audit,
-                PeopleLook(self._in_force, config_process, reactor),
+                self._people_look,
                 self._pins,
                 self._pbx,
                 OpenControl(config, self.overview, reactor),
@@ -169,6 +170,7 @@ class Server:
             self._clock,
             self._reactor.seconds,
             self._hooks,
+            self._people_look.now,
         )
         devices = Devices(
             self._pbx.manager.live,

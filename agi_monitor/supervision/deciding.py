@@ -12,7 +12,8 @@ from functools import partial
 from agi_monitor.live import targets
 from agi_monitor.live.calls import Origin
 from agi_monitor.live.targets import DeviceChannel, Source
-from agi_monitor.model import Agent, Mode, Refusal
+from agi_monitor.model import Agent, Barge, Mode, Reason, Refusal
+from agi_monitor.names import endpoint_of
 from agi_monitor.rights.circumstances import Circumstances
 from agi_monitor.supervision import origins
 from agi_monitor.supervision.grant_watch import ManagerInterface
@@ -73,8 +74,8 @@ class Deciding:
         """Whether the scan came to the agent."""
         self._place: Place | None = None
         """On the call that is being heard, through all changes of mode."""
-        self._reason = ("", "")
-        """The agent's channel for which a reason was given last, and which."""
+        self._reason: tuple[str, frozenset[str], str] = _NO_REASON
+        """The agent's channel for which a reason was given last, who was on the call, and which reason."""
 
     # ---- what the supervisor has on this call ----------------------------------------------------------
 
@@ -89,17 +90,21 @@ class Deciding:
             self._watch.place_left(self._place)
         self._place = None
 
-    def give_reason(self, uniqueid: str, reason: str) -> None:
-        """Take in why an agent's call is heard. It holds for this channel of the agent, in every mode."""
-        self._reason = (uniqueid, reason)
+    def give_reason(self, channel: DeviceChannel, reason: str) -> None:
+        """Take in why an agent's call is heard. It holds for this call of the agent, in every mode."""
+        self._reason = (channel.uniqueid, frozenset(channel.peers), reason)
 
-    def reason_for(self, uniqueid: str) -> str:
-        """Return the reason that was given for an agent's channel, or an empty text."""
-        return self._reason[1] if self._reason[0] == uniqueid else ""
+    def reason_for(self, channel: DeviceChannel) -> str:
+        """Return the reason that was given for an agent's call, or an empty text.
+
+        The agent's channel may outlive the call: one of the parties must be the same.
+        """
+        uniqueid, parties, reason = self._reason
+        return "" if uniqueid != channel.uniqueid or parties.isdisjoint(channel.peers) else reason
 
     def begin_another_call(self) -> None:
         """Forget the reason, and how long was heard: both were about a call that is over."""
-        self._reason = ("", "")
+        self._reason = _NO_REASON
         self.leave_place()
 
     # ---- may it be? ------------------------------------------------------------------------------------
@@ -116,12 +121,12 @@ class Deciding:
         now = self._line.clock()
         if uniqueid:
             place = self._place_on(uniqueid, now)
-            reason = True if self.reason_for(uniqueid) else None
+            reason = True if self._reason[0] == uniqueid else None
             known = self._circumstances.of_call(place, now, scan=scan, reason=reason, begins=place is not self._place)
         else:
             known = self._circumstances.before_the_call(now, scan=scan)
         return self._circumstances.possible(
-            self._line.policy(), self._line.endpoint, self._supervisor_id, extension, mode, known
+            self._line.policy(), self._line.endpoint, self._line.identity, extension, mode, known
         )
 
     def decide(self, spyee: Spyee, mode: Mode, source: Origin | None = None) -> Decided | Refusal:
@@ -138,7 +143,7 @@ class Deciding:
             place,
             now,
             scan=self.scan,
-            reason=bool(self.reason_for(channel.uniqueid)),
+            reason=bool(self.reason_for(channel)),
             begins=place is not self._place,
         )
         cases = (known,) if source is None else tuple(origins.confirmed(known, source))
@@ -147,7 +152,9 @@ class Deciding:
         if isinstance(permitted, Refusal):
             return permitted
         refusal = (
-            targets.possible(channel, mode, policy.barge)
+            _own_phone(permitted, channel)
+            or targets.possible(channel, mode, policy.barge)
+            or self._unwatched(policy, mode)
             or policy.protected.refusal(channel)
             or targets.uncertain(channel)
             or other_owner_refuses(policy, self._live, spyee.agent.extension, channel.name, decide)
@@ -155,26 +162,26 @@ class Deciding:
         )
         return Decided(permitted, place) if refusal is None else refusal
 
-    def asked(self, spyee: Spyee, mode: Mode, rule: str) -> Asked:
+    def asked(self, spyee: Spyee, mode: Mode, permitted: Permitted) -> Asked:
         """Return what the plug-ins are told.
 
         Parameters:
             spyee: whom.
             mode: how.
-            rule: which rule allows it.
+            permitted: by which rule, and who is who now.
         """
         return Asked(
             call=self._line.caller.id,
-            supervisor=self._supervisor_id or "",
-            supervisor_groups=frozenset() if self._line.supervisor is None else self._line.supervisor.groups,
+            supervisor=permitted.supervisor.id,
+            supervisor_groups=permitted.supervisor.groups,
             endpoint=self._line.endpoint,
             extension=spyee.agent.extension,
-            agent_groups=spyee.agent.groups,
+            agent_groups=permitted.agent.groups,
             channel=spyee.channel.name,
             uniqueid=spyee.channel.uniqueid,
             mode=mode,
-            rule=rule,
-            reason=self.reason_for(spyee.channel.uniqueid),
+            rule=permitted.rule,
+            reason=self.reason_for(spyee.channel),
             scan=self.scan,
         )
 
@@ -182,9 +189,18 @@ class Deciding:
         self, policy: Policy, mode: Mode, cases: Sequence[Circumstances], extension: str
     ) -> Permitted | Refusal:
         decided = [
-            policy.permitted(self._line.endpoint, self._supervisor_id, extension, mode, known) for known in cases
+            policy.permitted(self._line.endpoint, self._line.identity, extension, mode, known) for known in cases
         ]
         return next((one for one in decided if isinstance(one, Refusal)), decided[0])
+
+    def _unwatched(self, policy: Policy, mode: Mode) -> Refusal | None:
+        """Refuse to join a call where nothing would tell who leaves it and who comes.
+
+        It may become the call of agents who may not be heard.
+        """
+        if mode is not Mode.BARGE or policy.barge is not Barge.CONFERENCE or self._circumstances.are_live:
+            return None
+        return Refusal(Reason.STALE, "who leaves the call and who comes to it is not seen")
 
     @property
     def _people_lost(self) -> Refusal | None:
@@ -192,9 +208,17 @@ class Deciding:
 
     @property
     def _supervisor_id(self) -> str | None:
-        return None if self._line.supervisor is None else self._line.supervisor.id
+        return None if self._line.identity is None else self._line.identity.supervisor
 
     def _place_on(self, uniqueid: str, now: float) -> Place:
         if self._place is not None and self._place.spyee_uniqueid == uniqueid:
             return self._place
         return self._circumstances.place(self._supervisor_id or "", self._line.dialled.uniqueid, uniqueid, now)
+
+
+_NO_REASON = ("", frozenset[str](), "")
+
+
+def _own_phone(permitted: Permitted, channel: DeviceChannel) -> Refusal | None:
+    own = endpoint_of(channel.name) in permitted.supervisor.endpoints
+    return Refusal(Reason.SELF_SPY) if own else None

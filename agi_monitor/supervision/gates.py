@@ -103,7 +103,7 @@ class ReasonGate:
         if reason is None:
             return refusal
         self._line.log.info("reason_given", reason=reason)
-        self._deciding.give_reason(spyee.channel.uniqueid, reason)
+        self._deciding.give_reason(spyee.channel, reason)
         return Passage.WAITED
 
 
@@ -121,13 +121,19 @@ class PluginGate:
         self._agreed: Asked | None = None
         """What they were asked last and agreed to."""
 
+    def has_agreed(self, spyee: Spyee, mode: Mode, permitted: Permitted) -> bool:
+        """Return whether they would be asked nothing but what they have agreed to."""
+        if self._hooks is None or not self._hooks.ask:
+            return True
+        return self._deciding.asked(spyee, mode, permitted) == self._agreed
+
     async def ask(self, spyee: Spyee, mode: Mode, permitted: Permitted) -> Passage | Refusal:
         """Ask those that may deny, and let those act that have a step before a spy."""
-        if self._hooks is None or not self._hooks.ask:
+        if self._hooks is None:
             return Passage.PASSED
-        asked = self._deciding.asked(spyee, mode, permitted.rule)
-        if asked == self._agreed:
+        if self.has_agreed(spyee, mode, permitted):
             return Passage.PASSED
+        asked = self._deciding.asked(spyee, mode, permitted)
         denied = await self._hooks.refusal(asked) or await self._hooks.before(asked)
         if denied is not None:
             return denied
@@ -169,10 +175,14 @@ class NoticeGate:
         self.told = False
         """Whether the agent was told that this call is heard."""
 
+    def is_owed(self, mode: Mode, permitted: Permitted) -> bool:
+        """Return whether the agent has to be told and was not."""
+        notice = self._line.policy().notice
+        return not self.told and notice is not None and notice.concerns(permitted.agent, mode)
+
     async def ask(self, spyee: Spyee, mode: Mode, permitted: Permitted) -> Passage | Refusal:
         """Tell the agent, once for each call."""
-        notice = self._line.policy().notice
-        if self.told or notice is None or not notice.concerns(permitted.agent, mode):
+        if not self.is_owed(mode, permitted):
             return Passage.PASSED
         self.told = await self._tell(spyee.channel)
         return Passage.WAITED if self.told else Refusal(Reason.NOTICE_FAILED)
@@ -256,6 +266,7 @@ class Gates:
         self._devices = devices
         self._deciding = deciding
         self._reason = ReasonGate(line, deciding)
+        self._plugins = PluginGate(line, deciding)
         self.mark = MarkGate(line.caller)
         self.notice = NoticeGate(line, watch)
         self.marked = Mode.LISTEN
@@ -269,7 +280,9 @@ class Gates:
             mode: how.
         """
         mode_mark = ModeMarkGate(self._line, self.marked)
-        gates = (PluginGate(self._line, self._deciding), self.mark, self.notice, mode_mark)
+        # They are asked for each grant.
+        self._plugins = PluginGate(self._line, self._deciding)
+        gates = (self._plugins, self.mark, self.notice, mode_mark)
         while True:
             answer = await self._ask(gates, spyee, mode)
             if isinstance(answer, Refusal):
@@ -302,6 +315,21 @@ class Gates:
             return decided
         self._deciding.take_place(decided.place)
         return Admitted(spyee, decided)
+
+    def owed(self, spyee: Spyee, mode: Mode, permitted: Permitted) -> Refusal | None:
+        """Return what would have to be asked or told once more before the sound, after what the gates let through was
+        recorded; or None.
+
+        Parameters:
+            spyee: whom.
+            mode: how.
+            permitted: what the rules say now.
+        """
+        if self.notice.is_owed(mode, permitted):
+            return Refusal(Reason.NOTICE_FAILED, "the agent has to be told since")
+        if not self._plugins.has_agreed(spyee, mode, permitted):
+            return Refusal(Reason.REVOKED, "the plug-ins agreed to something else")
+        return None
 
     async def look(self, spyee: Spyee, mode: Mode, parties: Collection[str] | None) -> Spyee | Refusal:
         """Look at the call again, as it is now.

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agi_monitor.live.headers import Headers, text
-from agi_monitor.model import Mode
+from agi_monitor.model import Identity, Mode
 from agi_monitor.names import endpoint_of
 from agi_monitor.supervision import bridging
 from agi_monitor.supervision.confirmation import SNOOP
@@ -102,6 +102,7 @@ class Grant:
         call: the supervisor's call.
         number: numbers the grants of this call, from 1.
         supervisor: who.
+        pin: the PIN that proved it, as in ``Identity``.
         endpoint: the supervisor's device.
         spyer: the supervisor's channel.
         spyer_uniqueid: of that channel.
@@ -120,6 +121,7 @@ class Grant:
     call: str
     number: int
     supervisor: str
+    pin: str
     endpoint: str
     spyer: str
     spyer_uniqueid: str
@@ -132,6 +134,11 @@ class Grant:
     since: float
     reason: str = ""
     scan: bool = False
+
+    @property
+    def identity(self) -> Identity:
+        """Who was identified, and by which PIN."""
+        return Identity(self.supervisor, self.pin)
 
     @property
     def place(self) -> Place:

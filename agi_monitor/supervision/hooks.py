@@ -26,7 +26,7 @@ from agi_monitor.audit.facts import AuditLog, PluginFailed
 from agi_monitor.errors import CallEnded
 from agi_monitor.live.targets import AgentDevices, DeviceChannel, DeviceLookup
 from agi_monitor.model import Agent, Cue, Mode, Reason, Refusal
-from agi_monitor.supervision.prompts import PLACEHOLDERS
+from agi_monitor.supervision.prompts import placeholders
 
 SECONDS = 2.0
 """So long a plug-in may take for one answer."""
@@ -334,7 +334,7 @@ class Hooks:
                 try:
                     found = parts.words(moment.value, language)
                     if found is not None:
-                        words = _texts(found, names.SOUND, MAX_WORDS, "a sound file", PLACEHOLDERS)
+                        words = _texts(found, names.SOUND, MAX_WORDS, "a sound file", placeholders(moment))
                         if len(otherwise) == 1 and len(words) != 1:
                             raise _Nonsense(f"{moment.value} is one sound file, not {len(words)}")
                         return words

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from agi_monitor.audit.facts import LockedOut
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.model import Cue, Reason, Refusal
+from agi_monitor.model import Cue, Identity, Reason, Refusal
 from agi_monitor.pins.guard import Attempt, Claim, PinGuard
-from agi_monitor.pins.records import PinRecord
+from agi_monitor.pins.records import PinRecord, pin_id
 from agi_monitor.pins.rules import MAX_DIGITS
 from agi_monitor.supervision.line import SupervisorLine
 from agi_monitor.supervision.pin_change import change_pin
@@ -22,20 +22,23 @@ async def identify(line: SupervisorLine, pins: PinGuard) -> Refusal | None:
         pins: counts attempts.
     """
     supervisor = line.policy().supervisors.get(line.endpoint)
+    line.assigned = None if supervisor is None else supervisor.id
     if supervisor is not None and supervisor.language:
         await line.speak(supervisor.language)
     claim = Claim(supervisor, line.endpoint, line.caller.peer)
     try:
-        refusal = None if await pins.remembered(claim) else await _prove(line, pins, claim)
+        proven = await pins.remembered(claim) or await _prove(line, pins, claim)
     except StateUnavailable as error:
         line.log.error("state_unavailable", error=str(error))
-        refusal = Refusal(Reason.STATE_UNAVAILABLE, str(error))
-    if refusal is None:
-        line.identified(supervisor)
-    return refusal
+        return Refusal(Reason.STATE_UNAVAILABLE, str(error))
+    return proven if isinstance(proven, Refusal) else await line.identify(_identity(claim, proven))
 
 
-async def _prove(line: SupervisorLine, pins: PinGuard, claim: Claim) -> Refusal | None:
+def _identity(claim: Claim, proven: PinRecord) -> Identity:
+    return Identity("" if claim.supervisor is None else claim.supervisor.id, pin_id(proven.hash))
+
+
+async def _prove(line: SupervisorLine, pins: PinGuard, claim: Claim) -> PinRecord | Refusal:
     # A phone that belongs to nobody walks the same way as a wrong PIN, to the last word and the same time.
     prompt = Cue.ASK_PIN
     for number in range(1, pins.policy.attempts + 1):
@@ -72,7 +75,7 @@ async def _try(line: SupervisorLine, pins: PinGuard, claim: Claim, digits: str) 
 
 async def _accept(
     line: SupervisorLine, pins: PinGuard, claim: Claim, record: PinRecord, digits: str
-) -> Refusal | None:
+) -> PinRecord | Refusal:
     """The PIN is right; it may have to be changed before anything else."""
     why = pins.due(record)
     if why is not None:
@@ -81,7 +84,7 @@ async def _accept(
             return changed
         record = changed
     pins.remember(claim, record)
-    return None
+    return record
 
 
 async def _locked_out(line: SupervisorLine, attempt: Attempt) -> None:
@@ -89,4 +92,4 @@ async def _locked_out(line: SupervisorLine, attempt: Attempt) -> None:
     for kind, until in attempt.locks.items():
         line.log.warning("pin_locked_out", kind=kind, supervisor=supervisor.id if supervisor else None)
         at = datetime.fromtimestamp(until, UTC)
-        await line.audit.append(LockedOut(**line.common(supervisor), kind=kind, until=at))
+        await line.audit.append(LockedOut(**line.common(), kind=kind, until=at))

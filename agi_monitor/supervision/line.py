@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import structlog
 
-from agi_monitor.audit.facts import AuditLog, Refused, SpyHandedOver
+from agi_monitor.audit.facts import AuditLog, End, Refused, RequestAbandoned, SpyHandedOver
 from agi_monitor.errors import CommandFailed
-from agi_monitor.model import Cue, Mode, Reason, Refusal, Supervisor
+from agi_monitor.model import Cue, Identity, Mode, Reason, Refusal
 from agi_monitor.names import endpoint_of, names_its_caller
 from agi_monitor.supervision.hooks import Hooks
 from agi_monitor.supervision.policy import Policy
@@ -89,6 +89,19 @@ class Dialled:
     language: str = "en"
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for.
+
+    Parameters:
+        mode: how the agent is to be heard; None if not known yet.
+        extension: the agent; None if not known yet, or if it is not an agent's (it might be a PIN).
+    """
+
+    mode: Mode | None = None
+    extension: str | None = None
+
+
 class HandedOver(Exception):
     """The call is at another phone than the one that it came from: a transfer, a pick-up, a bridge.
 
@@ -114,6 +127,7 @@ class SupervisorLine:
         clock: seconds since 1970, for the records.
         seconds: on a clock that nobody sets, for how long something took.
         hooks: the site's plug-ins, if any.
+        catch_up: takes in what others have changed of people, before the next look for it.
     """
 
     def __init__(
@@ -125,6 +139,7 @@ class SupervisorLine:
         clock: Callable[[], float],
         seconds: Callable[[], float],
         hooks: Hooks | None = None,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.caller = caller
         self.dialled = dialled
@@ -133,14 +148,18 @@ class SupervisorLine:
         self.clock = clock
         self.seconds = seconds
         self.hooks = hooks
+        self._catch_up = catch_up
         self.endpoint = endpoint_of(dialled.channel) or dialled.channel
         self._is_named_by_caller = names_its_caller(dialled.channel)
-        self.supervisor: Supervisor | None = None
+        self.identity: Identity | None = None
         """Who it is, once the PIN was right."""
+        assigned = policy().supervisors.get(self.endpoint)
+        self.assigned = None if assigned is None else assigned.id
+        """Whose phone it was when the PIN was asked for, or when the call began."""
         self.context = ""
         """Where in the dialplan the call came in, as the PBX said it."""
-        self.answered = False
-        """Whether what was asked for has an answer on record."""
+        self.request: Request | None = None
+        """What was asked for and has no answer on record yet."""
         self.log = log.bind(call=caller.id, endpoint=self.endpoint)
         self._language = dialled.language
         self._keyed = ""
@@ -168,11 +187,41 @@ class SupervisorLine:
                 # A guest who calls themselves like a supervisor's phone: a phone of nobody.
                 self.endpoint = self.dialled.channel
 
-    def identified(self, supervisor: Supervisor | None) -> None:
-        """Note who it is."""
-        self.supervisor = supervisor
-        self.log = self.log.bind(supervisor=supervisor.id if supervisor else None)
-        self.log.info("supervisor_identified")
+    # ---- who it is -------------------------------------------------------------------------------------
+
+    async def identify(self, identity: Identity) -> Refusal | None:
+        """Note who it is, unless the phone or the PIN was changed while the PIN was looked at.
+
+        Parameters:
+            identity: who has just given which PIN.
+        """
+        refusal = self._lost(identity)
+        if refusal is not None and self._catch_up is not None:
+            # The PIN may have been changed a moment ago, even on this very call: what holds is yet to learn of it.
+            await self._catch_up()
+            refusal = self._lost(identity)
+        if refusal is None:
+            self.identity = identity
+            self.log = self.log.bind(supervisor=identity.supervisor)
+            self.log.info("supervisor_identified")
+        return refusal
+
+    @property
+    def assignment_lost(self) -> Refusal | None:
+        """Why nobody can be identified, if the phone has changed hands since the PIN was asked for; or None."""
+        found = self.policy().assigned(self.endpoint, self.assigned)
+        return found if isinstance(found, Refusal) else None
+
+    @property
+    def identity_lost(self) -> Refusal | None:
+        """Why the call may not go on, if it is not the identified supervisor's any more; or None."""
+        return self._lost(self.identity)
+
+    def _lost(self, identity: Identity | None) -> Refusal | None:
+        found = self.policy().identified(self.endpoint, identity)
+        return found if isinstance(found, Refusal) else None
+
+    # ---- what is said and keyed in ---------------------------------------------------------------------
 
     async def speak(self, language: str) -> None:
         """Speak another language from now on."""
@@ -196,15 +245,21 @@ class SupervisorLine:
             default_words: whether it is said in the default words, whatever the site has.
         """
         if any((values or {}).values()):
-            # An extension or a number is for the ears of the supervisor alone.
+            # What is said of an agent or a number is for the ears of the supervisor alone.
             await self.confirm()
         words = DEFAULTS[moment] if default_words else self._words(moment)
+        confirmed = True
         for word, is_digits in _spoken(words, values or {}, one_by_one=unless is not None):
             if unless is not None and await unless():
                 return
             if is_digits:
+                if not confirmed:
+                    # The words before it took their time.
+                    await self.confirm()
+                    confirmed = True
                 pressed = await self._say_digits(word, in_own_voice=is_own(words[0]))
             else:
+                confirmed = False
                 playback = await self.caller.stream_file(word, KEYS)
                 pressed = playback.digit
                 if not playback.found:
@@ -232,6 +287,10 @@ class SupervisorLine:
         """Return the first key that was pressed while something was said and is not taken yet, or an empty text."""
         pressed, self._keyed = self._keyed[:1], self._keyed[1:]
         return pressed
+
+    def forget_keys(self) -> None:
+        """Forget what was pressed until now: it was about another call than the one that comes next."""
+        self._keyed = ""
 
     async def key(self, seconds: float) -> str:
         """Return the next key: one that is not taken yet, or one that is pressed within this time."""
@@ -280,6 +339,30 @@ class SupervisorLine:
         words = self.policy().prompts.words(moment, self._language)
         return words if self.hooks is None else self.hooks.words(moment, self._language, words)
 
+    # ---- what is recorded ------------------------------------------------------------------------------
+
+    def asks(self, mode: Mode | None, extension: str | None) -> Request:
+        """Note what is asked for. It comes on record with its answer, or as abandoned.
+
+        Parameters:
+            mode: how the agent is to be heard.
+            extension: as it was dialled or keyed in.
+        """
+        self.request = Request(mode, self.policy().agents_digits(extension, self.endpoint))
+        return self.request
+
+    async def abandon(self, why: End) -> None:
+        """Record that the supervisor did not wait for the answer to what was asked for, if there is none yet.
+
+        Parameters:
+            why: what ended the call, or the wait.
+        """
+        request, self.request = self.request, None
+        if request is not None:
+            await self.audit.append(
+                RequestAbandoned(**self.common(), mode=request.mode, extension=request.extension, why=why)
+            )
+
     async def handed_over(self, moved: HandedOver, grant: int | None = None, extension: str | None = None) -> None:
         """Record that the call is at another phone.
 
@@ -289,9 +372,10 @@ class SupervisorLine:
             extension: the agent who was heard, if any.
         """
         self.log.error("call_handed_over", to=moved.to)
+        self.request = None
         await self.audit.append(
             SpyHandedOver(
-                **self.common(self.supervisor),
+                **self.common(),
                 to=moved.to,
                 to_uniqueid=moved.to_uniqueid,
                 grant=grant,
@@ -310,10 +394,10 @@ class SupervisorLine:
 
     async def record_refusal(self, refusal: Refusal, mode: Mode | None = None, extension: str | None = None) -> None:
         """Record a refusal without a word."""
-        self.answered = True
+        self.request = None
         await self.audit.append(
             Refused(
-                **self.common(self.supervisor or self.policy().supervisors.get(self.endpoint)),
+                **self.common(),
                 reason=refusal.reason,
                 mode=mode,
                 extension=self.policy().agents_digits(extension, self.endpoint),
@@ -322,7 +406,7 @@ class SupervisorLine:
         )
         self.log.info("refused", reason=refusal.reason, mode=mode, detail=refusal.detail)
 
-    def common(self, supervisor: Supervisor | None) -> dict[str, Any]:
+    def common(self) -> dict[str, Any]:
         """Return the fields that every fact of this call has."""
         return {
             "at": datetime.fromtimestamp(self.clock(), UTC),
@@ -330,7 +414,7 @@ class SupervisorLine:
             "endpoint": self.endpoint,
             "spyer": self.dialled.channel,
             "spyer_uniqueid": self.dialled.uniqueid,
-            "supervisor": supervisor.id if supervisor else None,
+            "supervisor": self.assigned if self.identity is None else self.identity.supervisor,
         }
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from agi_monitor.live.index import Stale
 from agi_monitor.live.port import LivePbx
-from agi_monitor.model import Mode, Refusal
+from agi_monitor.model import Identity, Mode, Refusal
 from agi_monitor.rights.circumstances import Circumstances
 from agi_monitor.supervision.grant_watch import GrantWatch
 from agi_monitor.supervision.grants import Place
@@ -92,7 +92,7 @@ class LiveCircumstances:
         self,
         policy: Policy,
         endpoint: str,
-        supervisor_id: str | None,
+        identity: Identity | None,
         extension: str,
         mode: Mode,
         known: Circumstances,
@@ -105,15 +105,15 @@ class LiveCircumstances:
         Parameters:
             policy: what the configuration says now.
             endpoint: the supervisor's device.
-            supervisor_id: who gave the PIN; None for nobody.
+            identity: who gave which PIN; None for an unidentified caller.
             extension: the agent.
             mode: how.
             known: so far.
         """
         if self.are_live:
-            return policy.possible(endpoint, supervisor_id, extension, mode, known)
+            return policy.possible(endpoint, identity, extension, mode, known)
         reason = True if known.reason is None else known.reason
-        return policy.permitted(endpoint, supervisor_id, extension, mode, replace(known, reason=reason))
+        return policy.permitted(endpoint, identity, extension, mode, replace(known, reason=reason))
 
 
 def _moment(seconds: float) -> datetime:

@@ -32,11 +32,16 @@ async def change_pin(
     supervisor = claim.supervisor
     if supervisor is None or not pins.changeable:
         return Refusal(Reason.PIN_EXPIRED, why)
+    if line.assignment_lost is not None:
+        return line.assignment_lost
     line.log.info("pin_change_prompted", why=why)
     chosen = await _choose(line, pins, claim, digits)
     if not chosen:
         return Refusal(Reason.PIN_EXPIRED, why)
     new = await pins.new_record(chosen)
+    # Choosing takes its time: who is disabled meanwhile leaves no PIN behind.
+    if line.assignment_lost is not None:
+        return line.assignment_lost
     try:
         await pins.replace(supervisor, old, new)
     finally:
@@ -44,7 +49,7 @@ async def change_pin(
         changed = await pins.holds(claim, new)
         if changed:
             line.log.info("pin_changed", why=why)
-            await line.audit.append(PinChanged(**line.common(supervisor), why=why))
+            await line.audit.append(PinChanged(**line.common(), why=why))
     if not changed:
         return Refusal(Reason.PIN_EXPIRED, "it was changed meanwhile")
     await line.say(Cue.PIN_CHANGED)

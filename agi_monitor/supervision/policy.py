@@ -10,6 +10,7 @@ from agi_monitor.model import (
     Agent,
     Barge,
     Follow,
+    Identity,
     Mode,
     ModeMark,
     Orphans,
@@ -19,6 +20,7 @@ from agi_monitor.model import (
     ScanOrder,
     Supervisor,
 )
+from agi_monitor.pins.records import pin_id
 from agi_monitor.rights.authorization import ALL, Allowed, Rights, Rule, SpyAsk
 from agi_monitor.rights.circumstances import NOTHING, Circumstances
 from agi_monitor.supervision.prompts import Prompts
@@ -149,6 +151,36 @@ class Policy:
         object.__setattr__(self, "_dialled", dialled)
         object.__setattr__(self, "_places", {extension: place for place, extension in enumerate(self.agents)})
 
+    # ---- who it is -------------------------------------------------------------------------------------
+
+    def assigned(self, endpoint: str, supervisor_id: str | None) -> Supervisor | Refusal:
+        """Return the supervisor on a phone, if that is still the one whom it was assigned to.
+
+        Parameters:
+            endpoint: the phone.
+            supervisor_id: whose phone it was; None for an unassigned one.
+        """
+        supervisor = self.supervisors.get(endpoint)
+        if supervisor is None:
+            return Refusal(Reason.IDENTITY_CHANGED, "the phone is not assigned to a supervisor any more")
+        if supervisor.id != supervisor_id:
+            return Refusal(Reason.IDENTITY_CHANGED, "the phone is assigned to another supervisor")
+        return supervisor
+
+    def identified(self, endpoint: str, identity: Identity | None) -> Supervisor | Refusal:
+        """Return the supervisor on a phone, if that is still the one who gave the PIN, and it still is their PIN.
+
+        Parameters:
+            endpoint: the phone.
+            identity: who gave which PIN on it; None for an unidentified caller.
+        """
+        supervisor = self.assigned(endpoint, None if identity is None else identity.supervisor)
+        if isinstance(supervisor, Refusal):
+            return supervisor
+        if identity is None or pin_id(supervisor.pin_hash) != identity.pin:
+            return Refusal(Reason.IDENTITY_CHANGED, "the PIN was changed")
+        return supervisor
+
     # ---- who is meant ----------------------------------------------------------------------------------
 
     def agent_for(self, endpoint: str, digits: str) -> Agent | None:
@@ -202,7 +234,7 @@ class Policy:
     def permitted(
         self,
         endpoint: str,
-        supervisor_id: str | None,
+        identity: Identity | None,
         extension: str,
         mode: Mode,
         known: Circumstances = NOTHING,
@@ -211,15 +243,15 @@ class Policy:
 
         Parameters:
             endpoint: the supervisor's device.
-            supervisor_id: who gave the PIN; None for nobody.
+            identity: who gave which PIN; None for an unidentified caller.
             extension: the agent, by ``Agent.extension``; see ``agent_for`` for what was dialled.
             mode: how.
             known: of the request; what is not counts against it.
         """
-        return self._decide(endpoint, supervisor_id, extension, mode, known, self.rights.decide)
+        return self._decide(endpoint, identity, extension, mode, known, self.rights.decide)
 
     def possible(
-        self, endpoint: str, supervisor_id: str | None, extension: str, mode: Mode, known: Circumstances
+        self, endpoint: str, identity: Identity | None, extension: str, mode: Mode, known: Circumstances
     ) -> Permitted | Refusal:
         """Decide whether it may come to be permitted, once what is not known of the request is known.
 
@@ -227,26 +259,26 @@ class Policy:
 
         Parameters:
             endpoint: the supervisor's device.
-            supervisor_id: who gave the PIN; None for nobody.
+            identity: who gave which PIN; None for an unidentified caller.
             extension: the agent.
             mode: how.
             known: of the request.
         """
-        return self._decide(endpoint, supervisor_id, extension, mode, known, self.rights.possible)
+        return self._decide(endpoint, identity, extension, mode, known, self.rights.possible)
 
     def _decide(
         self,
         endpoint: str,
-        supervisor_id: str | None,
+        identity: Identity | None,
         extension: str,
         mode: Mode,
         known: Circumstances,
         decide: Callable[[SpyAsk], Allowed | Refusal],
     ) -> Permitted | Refusal:
-        supervisor = self.supervisors.get(endpoint)
+        supervisor = self.identified(endpoint, identity)
+        if isinstance(supervisor, Refusal):
+            return supervisor
         agent = self.agents.get(extension)
-        if supervisor is None or supervisor.id != supervisor_id:
-            return Refusal(Reason.MODE_DENIED, "the supervisor is no longer configured")
         if agent is None or agent.tenant != supervisor.tenant:
             # Another company's agent is nobody: the audit and the log say which, the phone does not.
             return Refusal(Reason.AGENT_UNKNOWN, "" if agent is None else f"of the tenant {agent.tenant or 'none'}")

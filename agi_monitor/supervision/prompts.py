@@ -15,6 +15,28 @@ NUMBER = "{number}"
 """In ``choose_call``: the other party's number."""
 PLACEHOLDERS = frozenset({EXTENSION, CHOICE, NUMBER})
 
+WITHOUT_AGENT: frozenset[Cue | Reason] = frozenset(
+    {
+        *(Reason.CODE_UNKNOWN, Reason.ENDPOINT_UNKNOWN, Reason.PIN_WRONG, Reason.PIN_LOCKED, Reason.PIN_EXPIRED),
+        *(Reason.IDENTITY_CHANGED, Reason.EXTENSION_MISSING, Reason.AGENT_UNKNOWN, Reason.MODE_DENIED),
+        *(Reason.STATE_UNAVAILABLE, Reason.PBX_ERROR),
+        *(set(Cue) - {Cue.SCANNED, Cue.WAITING_FOR}),
+    }
+)
+"""Moments at which no agent is known, so that there is no extension to say: only digits that someone keyed in, which
+may be a PIN. ``mode_denied`` is one, because it must sound like ``agent_unknown``."""
+
+
+def placeholders(moment: Cue | Reason) -> frozenset[str]:
+    """Return the placeholders that have a value at a moment.
+
+    Parameters:
+        moment: what has something to say.
+    """
+    if moment in (Cue.CHOOSE_CALL, Cue.CHOOSE_HELD_CALL):
+        return frozenset({CHOICE, NUMBER})
+    return frozenset() if moment in WITHOUT_AGENT else frozenset({EXTENSION})
+
 
 _SORRY = ("im-sorry", "something-terribly-wrong")
 
@@ -48,6 +70,7 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     Reason.PIN_WRONG: ("vm-invalidpassword",),
     Reason.PIN_LOCKED: ("sorry-youre-having-problems", "please-try-call-later"),
     Reason.PIN_EXPIRED: ("im-sorry", "vm-password", "vm-isunavail"),
+    Reason.IDENTITY_CHANGED: ("conf-kicked",),
     Reason.EXTENSION_MISSING: ("pm-invalid-option",),
     Reason.AGENT_UNKNOWN: ("feature-not-avail-line",),
     Reason.MODE_DENIED: ("feature-not-avail-line",),
@@ -109,6 +132,7 @@ PACK: Mapping[str, tuple[str, ...]] = {
     Reason.ON_HOLD: _of_agent("on-hold"),
     Reason.UNAVAILABLE: _of_agent("unavailable"),
     Reason.TARGET_GONE: _of_agent("target-gone"),
+    Reason.IDENTITY_CHANGED: (own("revoked"),),
     Reason.PLUGIN_FAILED: (own("failed"),),
     Reason.AUDIT_UNAVAILABLE: (own("failed"),),
     Reason.STATE_UNAVAILABLE: (own("failed"),),

@@ -15,7 +15,7 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from agi_monitor.audit.facts import End, RequestAbandoned
+from agi_monitor.audit.facts import End
 from agi_monitor.errors import CallEnded, CommandFailed
 from agi_monitor.live import targets
 from agi_monitor.live.calls import Origin
@@ -32,10 +32,10 @@ from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.hooks import ResolvedDevices
 from agi_monitor.supervision.identification import identify
 from agi_monitor.supervision.line import HandedOver, SupervisorLine
-from agi_monitor.supervision.owners import agents_at
+from agi_monitor.supervision.owners import agents_at, other_owner_refuses
 from agi_monitor.supervision.policy import ScanOf
 from agi_monitor.supervision.prompts import CHOICE, NUMBER
-from agi_monitor.supervision.spying import Spying
+from agi_monitor.supervision.spying import ENDS_THE_CALL, Spying
 from agi_monitor.supervision.waiting import Waited, wait
 
 EXTENSION_SECONDS = 8.0
@@ -116,15 +116,15 @@ class SpyCall:
     async def run(self) -> None:
         """Tell the story to its end. The call is over afterwards."""
         request = feature_code.parse(self._line.dialled.extension, self._policy().codes)
-        if isinstance(request, SpyRequest):
-            extension = self._policy().agents_digits(request.extension, self._line.endpoint)
-            self._line.log.info("call_started", mode=request.mode, extension=extension)
-        else:
-            self._line.log.info("call_started", mode=None, extension=None)
+        asked = self._line.asks(
+            *((request.mode, request.extension) if isinstance(request, SpyRequest) else (None, None))
+        )
+        self._line.log.info("call_started", mode=asked.mode, extension=asked.extension)
         try:
             await self._caller.answer()
             await self._line.confirm()
             await self._story(request)
+            await self._line.abandon(End.SUPERVISOR_LEFT)
             await self._line.say(Cue.GOODBYE)
         except HandedOver as moved:
             # Whoever is there now hears nothing more, and is told nothing.
@@ -134,23 +134,11 @@ class SpyCall:
             self._line.log.error("pbx_error", command=error.verb, code=error.code)
             await self._line.refuse(Refusal(Reason.PBX_ERROR, str(error)))
         except CallEnded:
-            if not (self._line.answered or self._spying.grants):
-                await self._abandoned(request)
+            await self._line.abandon(self._spying.why_the_call_ended())
             raise
         finally:
             self._line.log.info("call_ended")
         await self._caller.hangup()
-
-    async def _abandoned(self, request: SpyRequest | Refusal) -> None:
-        asked = request if isinstance(request, SpyRequest) else None
-        await self._line.audit.append(
-            RequestAbandoned(
-                **self._line.common(self._line.supervisor or self._policy().supervisors.get(self._line.endpoint)),
-                mode=asked.mode if asked else None,
-                extension=self._policy().agents_digits(asked.extension, self._line.endpoint) if asked else None,
-                why=self._spying.why_the_call_ended(),
-            )
-        )
 
     async def _story(self, request: SpyRequest | Refusal) -> None:
         if isinstance(request, Refusal):
@@ -173,6 +161,9 @@ class SpyCall:
             if extension is not None and len(extension) < self._policy().shortest_extension(self._line.endpoint):
                 extension = await self._ask_rest(extension)
             if extension is None:
+                if self._line.identity_lost is not None:
+                    await self._line.refuse(self._line.identity_lost, request.mode)
+                    return
                 extension = await self._ask_extension()
                 if not extension:
                     if not self._spying.grants:
@@ -184,7 +175,7 @@ class SpyCall:
             outcome = await self._reach(extension, request.mode)
             if outcome is End.CALL_OVER:
                 outcome = await self._follow(extension, request.mode)
-            if isinstance(outcome, Refusal) and outcome.reason in _ENDS_THE_CALL:
+            if isinstance(outcome, Refusal) and outcome.reason in ENDS_THE_CALL:
                 return
             misses = misses + 1 if isinstance(outcome, Refusal) else 0
             went_back = outcome is End.SUPERVISOR_LEFT and self._spying.went_back
@@ -221,6 +212,7 @@ class SpyCall:
     async def _try(self, extension: str, mode: Mode, customer: str = "", *, scan: bool = False) -> End | Refusal:
         """The same, without a word about a refusal."""
         self._held = None
+        self._line.asks(mode, extension)
         chosen = await self._choose(extension, mode, customer, scan=scan)
         if isinstance(chosen, Refusal):
             return chosen
@@ -271,9 +263,14 @@ class SpyCall:
         if isinstance(calls, Refusal):
             return calls
         calls = tuple(call for call in calls if customer in call.peers) or calls
+        if len(calls) > 1:
+            # Nor of one that the dialplan has marked.
+            calls = tuple([call for call in calls if not await self._spying.is_marked(call)]) or calls[:1]
         spyee = calls[0]
         if len(calls) > 1:
-            chosen = await self._ask_which(calls)
+            chosen = await self._ask_which(extension, mode, calls, scan=scan)
+            if isinstance(chosen, Refusal):
+                return chosen
             # The question takes its time: the configuration and the call may be others by now.
             permitted = self._spying.possible(extension, mode, scan=scan)
             if isinstance(permitted, Refusal):
@@ -299,18 +296,32 @@ class SpyCall:
         found = []
         refusals = []
         for call in calls:
-            decided = self._spying.possible(extension, mode, scan=scan, uniqueid=call.uniqueid)
-            if isinstance(decided, Refusal):
-                refusals.append(decided)
+            possible = partial(self._spying.possible, mode=mode, scan=scan, uniqueid=call.uniqueid)
+            decided = possible(extension)
+            refusal = (
+                decided
+                if isinstance(decided, Refusal)
+                else self._policy().protected.refusal(call)
+                or other_owner_refuses(self._policy(), self._live, extension, call.name, possible)
+            )
+            if refusal is not None:
+                refusals.append(refusal)
             else:
                 found.append(call)
         return tuple(found) or refusals[0]
 
-    async def _ask_which(self, calls: tuple[DeviceChannel, ...]) -> DeviceChannel | None:
+    async def _ask_which(
+        self, extension: str, mode: Mode, calls: tuple[DeviceChannel, ...], *, scan: bool
+    ) -> DeviceChannel | Refusal | None:
         choices = {str(position): call for position, call in enumerate(calls[:MAX_CHOICES], start=1)}
         self._line.log.info("choice_prompted", calls=len(calls))
+        self._line.forget_keys()
         for _ in range(2):
             for choice, call in choices.items():
+                # Saying the others took its time.
+                still = self._may_be_heard(extension, mode, (call,), scan=scan)
+                if isinstance(still, Refusal):
+                    return still
                 cue = Cue.CHOOSE_HELD_CALL if call.on_hold else Cue.CHOOSE_CALL
                 await self._line.say(cue, {CHOICE: choice, NUMBER: call.number})
                 # Any other key only goes on to the next call.
@@ -455,6 +466,7 @@ class SpyCall:
                 continue
             heard.add(extension)
             self._line.log.info("scanned", extension=extension)
+            self._line.forget_keys()
             await self._line.say(Cue.SCANNED, self._line.named(extension))
             pressed = self._line.take_key()
             if pressed == chanspy.LEAVE_KEY:
@@ -463,8 +475,10 @@ class SpyCall:
             if pressed == chanspy.BACK_KEY:
                 again = _before(order, extension, went_back=True)
                 continue
-            outcome = await self._spy_on(extension, chanspy.MODE_KEYS.get(pressed, mode), scan=True)
-            if isinstance(outcome, Refusal) and outcome.reason in _ENDS_THE_CALL:
+            chosen = chanspy.MODE_KEYS.get(pressed, mode)
+            # A call is taken over from another mode only, once it is heard.
+            outcome = await self._spy_on(extension, mode if chosen is Mode.TAKE_OVER else chosen, scan=True)
+            if isinstance(outcome, Refusal) and outcome.reason in ENDS_THE_CALL:
                 return
             went_back = outcome is End.SUPERVISOR_LEFT and self._spying.went_back
             again = _before(order, extension, went_back=went_back)
@@ -475,6 +489,8 @@ class SpyCall:
         return self._next(set(), refused, mode, number) is not None
 
     def _next(self, heard: set[str], refused: set[str], mode: Mode, number: str) -> scan.AgentCall | Refusal | None:
+        if self._line.identity_lost is not None:
+            return self._line.identity_lost
         endpoints = self._live.endpoints()
         if isinstance(endpoints, Stale):
             return Refusal(Reason.STALE, endpoints or "there is no manager interface")
@@ -527,8 +543,7 @@ class SpyCall:
 
     def _can_be_heard(self, channel: DeviceChannel, mode: Mode) -> bool:
         policy = self._policy()
-        refusal = targets.possible(channel, mode, policy.barge) or policy.protected.refusal(channel)
-        return refusal is None and not channel.on_hold
+        return targets.possible(channel, mode, policy.barge) is None and not channel.on_hold
 
 
 def _before(order: list[str], extension: str, *, went_back: bool) -> str | None:
@@ -557,6 +572,3 @@ def _unheard(mode: Mode) -> Mode:
 def _audible(channel: DeviceChannel) -> bool:
     """Whether there is a conversation to be heard on an agent's channel now."""
     return channel.talking and not channel.on_hold
-
-
-_ENDS_THE_CALL = frozenset({Reason.AUDIT_UNAVAILABLE, Reason.STATE_UNAVAILABLE, Reason.PBX_ERROR})

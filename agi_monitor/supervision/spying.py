@@ -21,13 +21,30 @@ from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import DeviceChannel, DeviceLookup
 from agi_monitor.model import Barge, Cue, Mode, Reason, Refusal
 from agi_monitor.names import Uniqueid, endpoint_of
+from agi_monitor.pins.records import pin_id
 from agi_monitor.supervision import bridging, chanspy, origins, proof
 from agi_monitor.supervision.deciding import Deciding, Spyee
 from agi_monitor.supervision.gates import Gates
 from agi_monitor.supervision.grant_watch import ManagerInterface
 from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.hooks import Asked
 from agi_monitor.supervision.line import HandedOver, SupervisorLine
 from agi_monitor.supervision.policy import Permitted
+
+
+@dataclass(frozen=True, slots=True)
+class _Granted:
+    """A grant that was decided on, and is not on record yet.
+
+    Parameters:
+        grant: the grant.
+        spyee: whom.
+        asked: what the plug-ins were told of it.
+    """
+
+    grant: Grant
+    spyee: Spyee
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +55,14 @@ class _Step:
         why: it is over.
         pressed: the key that ended it, or empty.
         another: whether another conversation is on the agent's channel.
-        parties: who talked to the agent then; None where that is not known.
+        parties: who talked to the agent then.
         revoked: why the grant did not hold any more, or empty.
     """
 
     why: End
     pressed: str = ""
     another: bool = False
-    parties: frozenset[str] | None = None
+    parties: frozenset[str] = frozenset()
     revoked: str = ""
 
     def unless_revoked(self, revoked: str | None) -> _Step:
@@ -107,6 +124,10 @@ class Spying:
         """
         return self._deciding.possible(extension, mode, scan=scan, uniqueid=uniqueid)
 
+    async def is_marked(self, channel: DeviceChannel) -> bool:
+        """Return whether the dialplan has marked an agent's call as one that may not be heard."""
+        return await self._gates.mark.refusal(channel) is not None
+
     async def spy(self, spyee: Spyee, mode: Mode, *, scan: bool) -> End | Refusal:
         """Spy until it is over, through all changes of mode. Returns why it is over.
 
@@ -117,6 +138,7 @@ class Spying:
         """
         self._gates.notice.told, self._deciding.scan = False, scan
         self._gates.marked, self.went_back = Mode.LISTEN, False
+        self._line.forget_keys()
         try:
             return await self._through_all_modes(spyee, mode)
         finally:
@@ -128,14 +150,16 @@ class Spying:
             return granted
         await self._caller.set_variable(chanspy.EXIT_CONTEXT_VARIABLE, chanspy.EXIT_CONTEXT)
         while True:
-            grant, spyee = granted
+            grant, spyee = granted.grant, granted.spyee
             pressed = self._line.take_key()
             if pressed in _SPY_KEYS:
-                # While the supervisor was told which mode begins. Nothing is on record of it, nobody was heard.
+                # While the supervisor was told which mode begins: nobody was heard.
+                await self._line.abandon(End.SUPERVISOR_LEFT)
                 self.grants -= 1
-                step: _Step | Refusal = _Step(_LEAVES.get(pressed, End.MODE_KEY), pressed, parties=_peers(spyee))
+                parties = frozenset(spyee.channel.peers)
+                step: _Step | Refusal = _Step(_LEAVES.get(pressed, End.MODE_KEY), pressed, parties=parties)
             else:
-                step = await self._execute(grant, spyee)
+                step = await self._execute(granted)
             if isinstance(step, Refusal):
                 return step
             if step.pressed == chanspy.HELP_KEY:
@@ -144,16 +168,18 @@ class Spying:
             wanted = chanspy.MODE_KEYS.get(step.pressed)
             if wanted is None and step.why in (End.MODE_KEY, End.PARTY_CHANGED):
                 wanted = grant.mode  # also for a key that means nothing, before ChanSpy could pass over it
+            before = grant.mode
             if step.another:
                 self._gates.begin_another_call()
-                if wanted in _SPOKEN_TO_ALL:
+                if before in _SPOKEN_TO_ALL:
                     # Whoever came later is not on the call that the supervisor chose to speak into.
-                    wanted = Mode.LISTEN
+                    before = Mode.LISTEN
+                # Nor was a key meant for them that was pressed while the call before ended.
+                wanted = None if wanted is None else before
             if wanted is None:
                 return step.why
             granted = await self._again(spyee, wanted, step.parties)
-            before = Mode.LISTEN if step.another and grant.mode in _SPOKEN_TO_ALL else grant.mode
-            while isinstance(granted, Refusal) and granted.reason is not Reason.TARGET_GONE and wanted is not before:
+            while isinstance(granted, Refusal) and granted.reason not in _NOTHING_LEFT and wanted is not before:
                 await self._line.refuse(granted, wanted, spyee.agent.extension)
                 pressed = self._line.take_key()
                 self.went_back = pressed == chanspy.BACK_KEY
@@ -175,7 +201,7 @@ class Spying:
 
     # ---- may it be? ------------------------------------------------------------------------------------
 
-    async def _again(self, spyee: Spyee, mode: Mode, parties: frozenset[str] | None) -> tuple[Grant, Spyee] | Refusal:
+    async def _again(self, spyee: Spyee, mode: Mode, parties: frozenset[str]) -> _Granted | Refusal:
         """Decide on a mode for the call that is being heard: by the rules, and by what the call is now.
 
         Parameters:
@@ -184,10 +210,11 @@ class Spying:
             parties: who was on the call when the spy before ended. The record of that end takes its time, and so do
                 plug-ins and a refusal that is said: a key was not meant for who has come since.
         """
+        self._line.asks(mode, spyee.agent.extension)
         looked = await self._gates.look(spyee, mode, parties)
         return looked if isinstance(looked, Refusal) else await self._grant(looked, mode)
 
-    async def _grant(self, spyee: Spyee, mode: Mode) -> tuple[Grant, Spyee] | Refusal:
+    async def _grant(self, spyee: Spyee, mode: Mode) -> _Granted | Refusal:
         admitted = await self._gates.admit(spyee, mode)
         if isinstance(admitted, Refusal):
             return admitted
@@ -197,6 +224,7 @@ class Spying:
             call=self._caller.id,
             number=self.grants,
             supervisor=permitted.supervisor.id,
+            pin=pin_id(permitted.supervisor.pin_hash),
             endpoint=self._line.endpoint,
             spyer=self._line.dialled.channel,
             spyer_uniqueid=self._line.dialled.uniqueid,
@@ -207,15 +235,18 @@ class Spying:
             rule=permitted.rule,
             began=self._line.clock(),
             since=admitted.decided.place.since,
-            reason=self._deciding.reason_for(spyee.channel.uniqueid),
+            reason=self._deciding.reason_for(spyee.channel),
             scan=self._deciding.scan,
         )
-        return grant, spyee
+        return _Granted(grant, spyee, self._deciding.asked(spyee, mode, permitted))
 
     # ---- it is -----------------------------------------------------------------------------------------
 
-    async def _execute(self, grant: Grant, spyee: Spyee) -> _Step | Refusal:
+    async def _execute(self, granted: _Granted) -> _Step | Refusal:
         """Run one application from record to record."""
+        grant, spyee = granted.grant, granted.spyee
+        # A hang-up while the disk is busy leaves this record: the request has its answer.
+        self._line.request = None
         began, self._over_at = self._line.seconds(), None
         self.took_over = grant.mode is Mode.TAKE_OVER
         signed: str | None = None
@@ -257,7 +288,7 @@ class Spying:
             if on_record:
                 # Why it ended may have been asked at a PBX that takes its time: nothing was heard meanwhile.
                 over_at = self._line.seconds() if self._over_at is None else self._over_at
-                await self._end(grant, spyee, step.why, over_at - began)
+                await self._end(granted, step.why, over_at - began)
         if step.why is End.CALL_OVER:
             await self._line.say(Cue.CALL_OVER)
         return step.refusal or step
@@ -293,19 +324,24 @@ class Spying:
         await self._line.confirm()
         pressed = await self._key_pressed(application, result)
         why = await self._why(grant, pressed, result)
-        return _Step(why, pressed, self._watch.is_another_conversation(grant), self._parties(spyee))
+        return _Step(why, pressed, self._watch.is_another_conversation(grant), self._parties(confirmed[0]))
 
-    def _parties(self, spyee: Spyee) -> frozenset[str] | None:
+    def _parties(self, spyee: Spyee) -> frozenset[str]:
+        """Return who talks to the agent now. Where that is not known, or where the agent is alone for a moment, it is
+        who did when the spy began: a key that is pressed between two calls is not meant for who comes next.
+
+        Parameters:
+            spyee: whom, as the PBX confirmed it before the spy.
+        """
         partners = self._live.partners_of(spyee.channel.uniqueid)
-        # Between two bridges there are none for a moment.
-        return None if isinstance(partners, Stale) else frozenset(one.name for one in partners) or None
+        names = () if isinstance(partners, Stale) else (one.name for one in partners)
+        return frozenset(names) or frozenset(spyee.channel.peers)
 
-    async def _end(self, grant: Grant, spyee: Spyee, why: End, seconds: float) -> None:
-        await self._line.audit.append(self._ended(grant, why, seconds))
-        self._line.log.info("spy_ended", grant=grant.number, why=why)
+    async def _end(self, granted: _Granted, why: End, seconds: float) -> None:
+        await self._line.audit.append(self._ended(granted.grant, why, seconds))
+        self._line.log.info("spy_ended", grant=granted.grant.number, why=why)
         if self._line.hooks is not None:
-            asked = self._deciding.asked(spyee, grant.mode, grant.rule)
-            await self._line.hooks.after(asked, why.value, seconds)
+            await self._line.hooks.after(granted.asked, why.value, seconds)
 
     async def _confirm(self, grant: Grant, spyee: Spyee) -> tuple[Spyee, Origin] | Refusal:
         """Ask the PBX itself, right before the application, who is about to hear whom.
@@ -315,7 +351,9 @@ class Spying:
         protected. Who is taken over must be who was to be. The supervisor's call must be at the phone that it came
         from: that is asked last, because another phone may take the call while the questions before it are answered.
         """
-        now = await self._devices.confirmed(spyee.agent, spyee.channel)
+        # As the configuration has the agent now: the phone may be another's since it was decided.
+        agent = self._line.policy().agents.get(spyee.agent.extension, spyee.agent)
+        now = await self._devices.confirmed(agent, spyee.channel)
         if now is None or not now.talking:
             return Refusal(Reason.TARGET_GONE)
         before = spyee.channel.peers
@@ -331,7 +369,7 @@ class Spying:
         if self._line.policy().rights.depend_on_calls and self._live.stale() is None:
             source = await origins.at_source(self._caller, now)
         await self._line.confirm()
-        return replace(spyee, channel=now), source
+        return replace(spyee, agent=agent, channel=now), source
 
     async def _hides_owner(self, channel: DeviceChannel) -> bool:
         device = endpoint_of(channel.name)
@@ -361,8 +399,16 @@ class Spying:
         revoked = self._watch.revoked(grant)
         if revoked is not None:
             return revoked
-        decided = self._deciding.decide(spyee, grant.mode, source)
-        return decided.reason if isinstance(decided, Refusal) else None
+        decided = self._deciding.decide(spyee, grant.mode)
+        if isinstance(decided, Refusal):
+            return decided.reason
+        if decided.permitted.rule != grant.rule:
+            return _OTHER_RULE
+        owed = self._gates.owed(spyee, grant.mode, decided.permitted)
+        if owed is None and source is not None:
+            confirmed = self._deciding.decide(spyee, grant.mode, source)
+            owed = confirmed if isinstance(confirmed, Refusal) else None
+        return None if owed is None else owed.reason
 
     def _goes_on(self) -> bool:
         """Whether sound goes on although the story is over."""
@@ -433,7 +479,7 @@ class Spying:
 
     def _started(self, grant: Grant, spyee: Spyee) -> SpyStarted:
         return SpyStarted(
-            **self._line.common(self._line.supervisor),
+            **self._line.common(),
             grant=grant.number,
             extension=grant.extension,
             mode=grant.mode,
@@ -449,7 +495,7 @@ class Spying:
 
     def _ended(self, grant: Grant, why: End, seconds: float) -> SpyEnded:
         return SpyEnded(
-            **self._line.common(self._line.supervisor),
+            **self._line.common(),
             grant=grant.number,
             extension=grant.extension,
             mode=grant.mode,
@@ -457,6 +503,14 @@ class Spying:
             seconds=round(seconds, 3),
         )
 
+
+ENDS_THE_CALL = frozenset(
+    {Reason.AUDIT_UNAVAILABLE, Reason.STATE_UNAVAILABLE, Reason.PBX_ERROR, Reason.IDENTITY_CHANGED}
+)
+"""After these nothing else can be asked for."""
+
+_NOTHING_LEFT = ENDS_THE_CALL | {Reason.TARGET_GONE}
+"""After these the mode from before is not asked for again."""
 
 _NOT_SIGNED = "grant_not_signed"
 
@@ -466,10 +520,8 @@ _LEAVES = {chanspy.LEAVE_KEY: End.SUPERVISOR_LEFT, chanspy.BACK_KEY: End.SUPERVI
 _SPY_KEYS = frozenset({*chanspy.MODE_KEYS, *_LEAVES, chanspy.HELP_KEY})
 """The keys that mean something during a spy."""
 
-
-def _peers(spyee: Spyee) -> frozenset[str] | None:
-    return frozenset(spyee.channel.peers) or None
-
+_OTHER_RULE = "rule_changed"
+"""Another rule allows it than the one on record."""
 
 _ENDS = {Reason.TARGET_GONE.value: End.TARGET_GONE, End.HANDED_OVER.value: End.HANDED_OVER}
 """How a revoked spy ends on record, by why it was revoked; any other is ``revoked``."""
@@ -477,5 +529,6 @@ _ENDS = {Reason.TARGET_GONE.value: End.TARGET_GONE, End.HANDED_OVER.value: End.H
 _SPOKEN_TO_ALL = frozenset({Mode.BARGE, Mode.TAKE_OVER})
 """In these the agent is not the only one who hears the supervisor."""
 
-_SAID = {reason.value: reason for reason in (Reason.TIME_IS_UP, Reason.TOO_MANY_LISTENERS)}
+_TOLD = (Reason.TIME_IS_UP, Reason.TOO_MANY_LISTENERS, Reason.IDENTITY_CHANGED)
+_SAID = {reason.value: reason for reason in _TOLD}
 """What a supervisor is told whose spy was ended; anything else is told as ``revoked``."""

@@ -53,7 +53,8 @@ async def wait(
     while True:
         if pressed == chanspy.LEAVE_KEY:
             waited = Waited.LEFT
-        elif await found():
+        elif line.identity_lost is not None or await found():
+            # Who has lost the right to ask is not kept waiting: the next decision says so.
             waited = Waited.FOUND
         elif most_seconds is not None and line.seconds() - began >= most_seconds:
             waited = Waited.IN_VAIN

@@ -25,11 +25,11 @@ from agi_monitor.live.index import ChannelIndex, Lists, Stale
 from agi_monitor.live.over_agi import DeviceChannelsOverAgi
 from agi_monitor.live.port import Devices
 from agi_monitor.live.targets import AgentDevices
-from agi_monitor.model import Agent, Cue, Mode, Reason, Supervisor
+from agi_monitor.model import Agent, Cue, Identity, Mode, Reason, Supervisor
 from agi_monitor.pins.costs import in_force
 from agi_monitor.pins.guard import InThread, PinGuard, PinPolicy
 from agi_monitor.pins.lock_outs import Limit, Limits, LockOut
-from agi_monitor.pins.records import PinStore
+from agi_monitor.pins.records import PinStore, pin_id
 from agi_monitor.rights.authorization import Effect, Rule
 from agi_monitor.server.pin_waits import DeferredWait
 from agi_monitor.storage.audit.file import AuditFile
@@ -55,12 +55,17 @@ NOW = 1_700_000_000.0
 PIN = "47110815"
 PIN_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PIN)
 """Cheap to verify, for there are many tests."""
+OTHER_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("90210777")
+"""Of another PIN."""
 
 CODES = {Mode.LISTEN: "*222", Mode.WHISPER: "*223", Mode.BARGE: "*224"}
 CODE_OF = {code: mode for mode, code in CODES.items()}
 
 ANNA = Supervisor("anna", frozenset({"PJSIP/2001"}), frozenset({"leads"}), PIN_HASH, "Anna Example")
 BERT = Supervisor("bert", frozenset({"PJSIP/2002"}), frozenset({"trainees"}), PIN_HASH, "Bert Example", "de")
+
+ANNA_HERE, BERT_HERE = (Identity(person.id, pin_id(PIN_HASH)) for person in (ANNA, BERT))
+"""Each of them, with the PIN."""
 
 AGENTS = (
     Agent("1001", frozenset({"sales"}), ("PJSIP/1001",)),
@@ -431,6 +436,7 @@ class Desk:
         self.audit_file = AuditSinks([AuditFile(self.audit_path)], writing)
         self.audit = Witness(self.audit_file, self.pbx.happened)
         self.lock_outs = LockOutTable(self.database)
+        self.pin_store = None if records is None else records(self.database)
         self.pins = PinGuard(
             pin_policy,
             self.lock_outs,
@@ -439,7 +445,7 @@ class Desk:
             hashing,
             at_once,
             DeferredWait,
-            None if records is None else records(self.database),
+            self.pin_store,
         )
         self.call: SpyCall | None = None
         self.when_quiet: Callable[[], int | None] = self.supervisor_hangs_up
@@ -515,6 +521,18 @@ class Desk:
             self.pbx.channel.variables["BRIDGERESULT"] = "SUCCESS"
         return BLOCKS if result is None else result
 
+    async def catch_up(self) -> None:
+        """Take in what the store has of PINs now, as the server does when a call asks for it."""
+        self.take_changes()
+
+    def take_changes(self) -> None:
+        """The same, as the server does every second."""
+        for endpoint, person in self.policy.supervisors.items():
+            kept = None if self.pin_store is None else self.pin_store.read(person.id)
+            if kept is not None:
+                now = replace(person, pin_hash=kept.hash, pin_set=kept.made, pin_must_change=kept.must_change)
+                self.change(supervisors={**self.policy.supervisors, endpoint: now})
+
     # ---- the story -------------------------------------------------------------------------------------
 
     async def serve(self, session: Session) -> None:
@@ -529,6 +547,7 @@ class Desk:
             lambda: self.now,
             lambda: self.now - self.jumped,
             self.hooks,
+            self.catch_up,
         )
         manager = NO_MANAGER
         if self.live is not None and self.watch is not None:

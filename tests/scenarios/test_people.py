@@ -19,11 +19,11 @@ def test_who_is_disabled_falls_silent_and_may_come_back(stored: House) -> None:
     house.hears(heard_in("listen"))
     house.change("people", "disable", "anna")
     (revoked,) = house.server.wait_for_audit("spy_revoked")
-    assert revoked["why"] == "mode_denied"
+    assert revoked["why"] == "identity_changed"
     house.hears({"3001": {"1001"}, "1001": {"3001"}})
     record = house.server.wait_for_audit("people_changed", 1 + len(SITE["supervisors"]))[-1]
     assert record["by"]
-    house.lab.phone("2001").hang_up()
+    house.lab.phone("2001").wait_until_idle()
     mark = house.server.mark()
     house.change("people", "enable", "anna")
     house.server.wait_for("people_changed", mark)

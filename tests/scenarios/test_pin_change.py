@@ -28,7 +28,8 @@ def answer(house: House, sound: str, digits: str, mark: int) -> int:
 
 
 def test_a_pin_is_changed_on_the_phone(stored: House) -> None:
-    """The own number is refused; then the new one counts, at once and alone, and the call goes on."""
+    """The own number is refused; then the new one counts, at once and alone, and the call goes on, until an
+    administrator gives another one: that ends what this one opened."""
     house = stored
     house.lab.connect("3001", "1001")
     house.change("pin", "expire", "anna")
@@ -54,6 +55,14 @@ def test_a_pin_is_changed_on_the_phone(stored: House) -> None:
     assert "anna by phone" in by
     kept = [*house.server.folder.rglob("*"), house.server.log, house.server.audit_file]
     assert [path for path in kept if path.is_file() and NEW.encode() in path.read_bytes()] == []
+
+    mark = house.server.mark()
+    house.change("pin", "reset", "anna")
+    (revoked,) = house.server.wait_for_audit("spy_revoked")
+    assert (revoked["why"], revoked["by"]) == ("identity_changed", "")
+    house.server.wait_for("refused", mark, reason="identity_changed")
+    house.lab.phone("2001").wait_until_idle()
+    house.hears({"3001": {"1001"}, "1001": {"3001"}})
 
 
 def test_who_does_not_change_it_hears_nobody(stored: House) -> None:

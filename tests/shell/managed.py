@@ -16,6 +16,7 @@ from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import Agent, Mode, Supervisor
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.spy_watch import SpyWatch
+from agi_monitor.pins.records import pin_id
 from agi_monitor.rights.authorization import Effect, Rule
 from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.policy import Policy
@@ -45,6 +46,7 @@ GRANT = Grant(
     call="c-1",
     number=1,
     supervisor="anna",
+    pin=pin_id(ANNA.pin_hash),
     endpoint="PJSIP/2001",
     spyer=SPYER,
     spyer_uniqueid=SPYER_UNIQUEID,

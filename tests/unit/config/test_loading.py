@@ -184,8 +184,14 @@ MISTAKES = [
     (TEXT + "languages: {de: {hello: [hi]}}\n", "17: languages.de.hello: is not a refusal reason or a cue"),
     (TEXT + "prompts: {ask_pin: [a, b]}\n", "17: prompts.ask_pin: must be exactly one sound file"),
     (TEXT + "prompts: {ask_pin: ['{extension}']}\n", "17: prompts.ask_pin: must be exactly one sound file"),
-    (TEXT + "prompts: {goodbye: ['{extension}']}\n", "17: prompts.goodbye: {extension} has no value at this moment"),
-    (TEXT + "prompts: {no_call: ['{number}']}\n", "17: prompts.no_call: {number} has no value at this moment"),
+    (
+        TEXT + "prompts: {goodbye: ['{extension}']}\n",
+        "17: prompts.goodbye: {extension} has no value at this moment: no agent is known yet",
+    ),
+    (
+        TEXT + "prompts: {no_call: ['{number}']}\n",
+        "17: prompts.no_call: {number} has no value at this moment: there is one only in choose_call",
+    ),
     (
         TEXT + "prompts: {pin_wrong: [no]}\n",
         "17: prompts.pin_wrong: pin_wrong and endpoint_unknown must have the same words",
@@ -243,7 +249,10 @@ MISTAKES = [
     (TEXT + "metrics: {listen: localhost}\n", "17: metrics.listen: must be an IP address"),
     (TEXT + "metrics: {port: 0}\n", "17: metrics.port: must be greater than or equal to 1"),
     (TEXT + "control: {path: /x}\n", "17: control.path: is not a key of this section"),
-    (TEXT + "prompts: {waiting: ['{extension}']}\n", "17: prompts.waiting: {extension} has no value at this moment"),
+    (
+        TEXT + "prompts: {waiting: ['{extension}']}\n",
+        "17: prompts.waiting: {extension} has no value at this moment: no agent is known yet",
+    ),
     (TEXT + "waiting: {reasons: [stale]}\n", "17: waiting.reasons[0]: must be 'no_call', 'ringing' or 'on_hold'"),
     (TEXT + "waiting: {music: 'off'}\n", "17: waiting.music: 'off' is a text, which could be a name: write false"),
     (TEXT + "waiting: {music: No}\n", "17: waiting.music: 'No' is a text, which could be a name: write false"),
@@ -268,6 +277,19 @@ MISTAKES = [
     (TEXT + "prompts: &a {goodbye: *a}\n", "17: aliases make this endless"),
     (TEXT + "---\n" + TEXT, "17: but found another document"),
 ]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("code_unknown", "endpoint_unknown", "pin_wrong", "pin_locked", "pin_expired", "identity_changed"),
+        *("extension_missing", "agent_unknown", "mode_denied", "state_unavailable", "pbx_error", "call_over"),
+    ],
+)
+def test_no_extension_is_said_where_no_agent_is_known(moment: str) -> None:
+    """There are only digits that someone keyed in, which may be a PIN."""
+    found = problems(TEXT + f"prompts: {{{moment}: [beep, '{{extension}}']}}\n")
+    assert f"c.yaml:17: prompts.{moment}: {{extension}} has no value at this moment: no agent is known yet" in found
 
 
 @pytest.mark.parametrize(("text", "problem"), MISTAKES, ids=[problem[:60] for _, problem in MISTAKES])

@@ -121,7 +121,7 @@ class Room:
 
     def remembers(self, supervisor: Supervisor = ANNA, endpoint: str = HERE, peer: str = PBX) -> bool:
         """Whether no PIN is asked for."""
-        return finish(self.guard.remembered(Claim(supervisor, endpoint, peer)))
+        return finish(self.guard.remembered(Claim(supervisor, endpoint, peer))) is not None
 
 
 @pytest.fixture
@@ -402,8 +402,23 @@ def test_a_pin_that_is_reset_while_its_record_is_renewed_stays_reset() -> None:
             return super().replace(supervisor_id, before, after, by, at)
 
     records = Reset(anna=OLD)
-    assert Room(records=records).key_in(PIN) == RIGHT
+    assert Room(records=records).key_in(PIN) == WRONG
     assert records.kept["anna"] == reset
+
+
+def test_a_record_that_another_call_has_renewed_is_the_one_that_counts() -> None:
+    """Two calls with an old record at once: both are the supervisor's, by the record that is kept in the end."""
+    other = PinRecord(make_hash(PIN), OLD.made)
+
+    class Renewed(Records):
+        def replace(self, supervisor_id: str, before: PinRecord, after: PinRecord, by: str, at: float) -> bool:
+            self.kept["anna"] = other
+            return super().replace(supervisor_id, before, after, by, at)
+
+    room = Room(records=Renewed(anna=OLD))
+    attempt = finish(room.guard.count(Claim(ANNA, HERE, PBX)))
+    assert isinstance(attempt, Attempt)
+    assert finish(room.guard.look(attempt, PIN)) == other
 
 
 def test_an_old_record_in_the_configuration_is_told_once(room: Room) -> None:

@@ -397,6 +397,7 @@ def arranged(folder: Path, so: Situation, rules: list[Rule]) -> Desk:
         call="before",
         number=1,
         supervisor="anna",
+        pin="0123456789abcdef",
         endpoint="PJSIP/2001",
         spyer="PJSIP/2001-00000000",
         spyer_uniqueid="1600000000.1",

@@ -30,6 +30,7 @@ GRANT = Grant(
     call="c-1",
     number=1,
     supervisor="anna",
+    pin="0123456789abcdef",
     endpoint="PJSIP/2001",
     spyer="PJSIP/2001-00000001",
     spyer_uniqueid="1.1",

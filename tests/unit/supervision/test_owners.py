@@ -18,7 +18,7 @@ from agi_monitor.rights.authorization import Effect, Rule
 from agi_monitor.supervision.grant_watch import NO_MANAGER
 from agi_monitor.supervision.owners import agent_shown_at, other_owner_refuses
 from agi_monitor.supervision.policy import Policy
-from tests.doubles.desk import ANNA, POLICY
+from tests.doubles.desk import ANNA_HERE, POLICY
 from tests.unit.live.test_devices_machine import CONTEXTS, DEVICES, EVENTS, EXTENSIONS, TENANTS, Event
 
 SALES = Agent("1001", frozenset({"sales"}), ("PJSIP/1001",))
@@ -84,7 +84,7 @@ def refusal(*agents: Agent, live: LivePbx = NO_MANAGER.live, mode: Mode = Mode.L
 def refused_by(policy: Policy, live: LivePbx, mode: Mode) -> Refusal | None:
     """What stands against Anna hearing 1001."""
     return other_owner_refuses(
-        policy, live, "1001", SPYEE, lambda extension: policy.permitted("PJSIP/2001", ANNA.id, extension, mode)
+        policy, live, "1001", SPYEE, lambda extension: policy.permitted("PJSIP/2001", ANNA_HERE, extension, mode)
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agi_monitor.model import ONE_FILE, Cue, Reason
-from agi_monitor.supervision.prompts import CHOICE, DEFAULTS, EXTENSION, NUMBER, PLACEHOLDERS, Prompts
+from agi_monitor.supervision.prompts import CHOICE, DEFAULTS, EXTENSION, NUMBER, PLACEHOLDERS, Prompts, placeholders
 
 CORE_SOUNDS = frozenset((Path(__file__).parent / "core-sounds.txt").read_text().split())
 """The sound files of Asterisk's package of English core sounds, without their ending."""
@@ -35,15 +35,15 @@ def test_a_prompt_that_keys_interrupt_is_one_file(cue: Cue) -> None:
 
 @pytest.mark.parametrize("moment", [*Cue, *Reason])
 def test_placeholders_stand_where_they_have_a_value(moment: Cue | Reason) -> None:
-    """The choice and the number in the question, the extension in refusals and where a scan comes to an agent."""
-    known: dict[Cue | Reason, set[str]] = {
-        Cue.CHOOSE_CALL: {CHOICE, NUMBER},
-        Cue.CHOOSE_HELD_CALL: {CHOICE, NUMBER},
-        Cue.SCANNED: {EXTENSION},
-        Cue.WAITING_FOR: {EXTENSION},
-    }
-    allowed = {EXTENSION} if isinstance(moment, Reason) else known.get(moment, set())
-    assert PLACEHOLDERS.intersection(DEFAULTS[moment]) <= allowed
+    """In the defaults as in what a site or a plug-in says."""
+    assert PLACEHOLDERS.intersection(DEFAULTS[moment]) <= placeholders(moment)
+
+
+def test_a_placeholder_has_a_value_where_an_agent_is_known() -> None:
+    """Before, only digits are known that someone keyed in, which may be a PIN."""
+    assert placeholders(Cue.CHOOSE_CALL) == {CHOICE, NUMBER}
+    assert placeholders(Cue.SCANNED) == placeholders(Reason.NO_CALL) == {EXTENSION}
+    assert placeholders(Cue.ASK_PIN) == placeholders(Reason.PIN_LOCKED) == placeholders(Reason.AGENT_UNKNOWN) == set()
 
 
 @pytest.mark.parametrize(

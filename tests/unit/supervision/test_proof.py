@@ -21,6 +21,7 @@ GRANT = Grant(
     call="b7a1c9e2-14",
     number=3,
     supervisor="anna",
+    pin="0123456789abcdef",
     endpoint="PJSIP/2001-mobile",
     spyer="PJSIP/2001-mobile-00000001",
     spyer_uniqueid="pbx-1700000000.1",

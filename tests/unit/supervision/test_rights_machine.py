@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from agi_monitor.commands.main import main
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.config import translation
-from agi_monitor.model import Mode
+from agi_monitor.model import Identity, Mode
 from agi_monitor.rights.authorization import Allowed, SpyAsk
 from agi_monitor.rights.circumstances import Circumstances
 from agi_monitor.rights.explain import explain
@@ -214,7 +214,7 @@ class Rights(RuleBasedStateMachine):
         """The phone, the explanation and the model say the same."""
         known = Circumstances(scan=False, at=at)
         endpoint = f"PJSIP/2{supervisor}"
-        verdict = policy.permitted(endpoint, supervisor, extension, mode, known)
+        verdict = policy.permitted(endpoint, Identity(supervisor, ""), extension, mode, known)
         allowed = self.model.allows(supervisor, mode, extension, at)
         assert isinstance(verdict, Permitted) == allowed, (supervisor, mode, extension, at, verdict)
         person, agent = policy.supervisors.get(endpoint), policy.agents.get(extension)

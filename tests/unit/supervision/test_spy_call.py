@@ -31,6 +31,7 @@ from tests.doubles.desk import (
     CODES,
     CUSTOMER,
     NOW,
+    OTHER_HASH,
     PIN,
     PIN_POLICY,
     POLICY,
@@ -226,7 +227,7 @@ SHARED = {**POLICY.agents, "1003": Agent("1003", frozenset({"protected"}), ("PJS
     ("changes", "detail"),
     [
         ({"rules": ()}, "mode_denied"),
-        ({"supervisors": {}}, "mode_denied"),
+        ({"supervisors": {}}, "identity_changed"),
         ({"agents": {}}, "agent_unknown"),
         ({"agents": SHARED}, "mode_denied"),
         ({"protected": Protected(frozenset({"PJSIP/trunk"}))}, "protected"),
@@ -241,29 +242,35 @@ def test_a_reload_while_the_record_is_written_gives_no_sound(
     desk.run()
 
     assert desk.pbx.executed == []
+    reason = "identity_changed" if detail == "identity_changed" else "revoked"
     assert desk.recorded("fact", "why", "reason", "detail")[:3] == [
         ("spy_started", None, "", None),
         ("spy_ended", "revoked", None, None),
-        ("refused", None, "revoked", detail),
+        ("refused", None, reason, detail),
     ]
 
 
 @pytest.mark.parametrize(
-    "supervisors",
-    [{}, {"PJSIP/2001": replace(ANNA, id="mallory")}],
-    ids=["nobody", "somebody-else"],
+    ("supervisors", "detail"),
+    [
+        ({}, "the phone is not assigned to a supervisor any more"),
+        ({"PJSIP/2001": replace(ANNA, id="mallory")}, "the phone is assigned to another supervisor"),
+        ({"PJSIP/2001": replace(ANNA, pin_hash=OTHER_HASH)}, "the PIN was changed"),
+    ],
+    ids=["nobody", "somebody-else", "another-pin"],
 )
-def test_a_supervisor_taken_out_is_nobody_at_once(desk: Desk, supervisors: dict[str, object]) -> None:
-    """Whoever is no longer configured, or whose phone is now somebody else's, gets no further grant."""
+@pytest.mark.parametrize("key", ["5", "*"])
+def test_who_has_lost_the_identity_gets_nothing_more(
+    desk: Desk, supervisors: dict[str, object], detail: str, key: str
+) -> None:
+    """The phone, the person or the PIN was changed while they listened: no other mode, no other agent, a goodbye."""
     desk.at_key = lambda key: desk.change(supervisors=supervisors)
-    desk.run(f"{PIN}#4")
+    desk.run(f"{PIN}#{key}1001")
 
-    assert desk.spies == [f"{SPYEE_UNIQUEID},uqESX"]
-    assert desk.recorded("reason", "detail", "supervisor")[-1] == (
-        "mode_denied",
-        "the supervisor is no longer configured",
-        "anna",
-    )
+    assert desk.pbx.executed == [("ChanSpy", f"{SPYEE_UNIQUEID},uqESX")]
+    assert desk.recorded("reason", "detail", "supervisor")[-1] == ("identity_changed", detail, "anna")
+    assert desk.pbx.played == ["agent-pass", *spoken(Reason.IDENTITY_CHANGED), *spoken(Cue.GOODBYE)]
+    assert desk.pbx.commands[-1] == ["HANGUP"]
 
 
 def test_a_conference_cannot_be_barged_into_by_key(desk: Desk) -> None:
@@ -467,6 +474,13 @@ def plug_in(answer: object) -> Callable[[Desk], None]:
     return story
 
 
+def another_pin(desk: Desk) -> None:
+    """The administrator gives the supervisor another PIN while they listen."""
+    other = {"PJSIP/2001": replace(ANNA, pin_hash=OTHER_HASH)}
+    desk.at_key = lambda key: desk.change(supervisors=other)
+    desk.run(f"{PIN}#5")
+
+
 STORIES: dict[Reason, Callable[[Desk], None]] = {
     Reason.PLUGIN_DENIED: plug_in("not today"),
     Reason.PLUGIN_FAILED: plug_in(None),
@@ -475,6 +489,7 @@ STORIES: dict[Reason, Callable[[Desk], None]] = {
     Reason.PIN_WRONG: wrong_pins,
     Reason.PIN_LOCKED: locked,
     Reason.PIN_EXPIRED: expired,
+    Reason.IDENTITY_CHANGED: another_pin,
     Reason.EXTENSION_MISSING: no_extension,
     Reason.AGENT_UNKNOWN: no_such_agent,
     Reason.MODE_DENIED: protected,
@@ -499,7 +514,7 @@ STORIES: dict[Reason, Callable[[Desk], None]] = {
 }
 """How each refusal comes about."""
 
-AFTER_A_SPY = {Reason.TARGET_GONE, Reason.PBX_ERROR, Reason.REVOKED, Reason.TIME_IS_UP}
+AFTER_A_SPY = {Reason.TARGET_GONE, Reason.PBX_ERROR, Reason.REVOKED, Reason.TIME_IS_UP, Reason.IDENTITY_CHANGED}
 """Here ChanSpy was executed, and gave no sound or none any more."""
 
 
@@ -914,6 +929,62 @@ def test_a_call_that_did_not_change_during_the_question_is_heard(desk: Desk) -> 
     two_calls(desk, f"{PIN}#")
 
     assert desk.spies == ["1700000000.30,uqESX"]
+
+
+@pytest.mark.parametrize("protected_by", ["endpoint", "number", "mark", "another-owner"])
+def test_the_number_of_a_call_that_may_not_be_heard_is_not_said(desk: Desk, protected_by: str) -> None:
+    """The other one is heard without a question."""
+    if protected_by == "endpoint":
+        desk.channel_of(SPYEE_UNIQUEID).bridge_peer = "PJSIP/9000-00000040"
+        desk.pbx.add_channel("PJSIP/9000-00000040", bridge_peer=SPYEE)
+        desk.change(protected=Protected(frozenset({"PJSIP/9000"})))
+    elif protected_by == "number":
+        desk.change(protected=Protected(numbers=("555",)))
+    elif protected_by == "mark":
+        desk.channel_of(SPYEE_UNIQUEID).variables["AGI_MONITOR_PROTECTED"] = "1"
+    else:
+        desk.channel_of(SPYEE_UNIQUEID).name = "PJSIP/1007-0000000a"
+        desk.pbx.device_states["PJSIP/1007"] = "INUSE"
+        agents = {
+            "1001": replace(POLICY.agents["1001"], endpoints=("PJSIP/1001", "PJSIP/1007")),
+            "1003": Agent("1003", frozenset({"protected"}), ("PJSIP/1007",)),
+        }
+        desk.change(agents=agents)
+    two_calls(desk, f"{PIN}#")
+
+    assert desk.spies == ["1700000000.30,uqESX"]
+    assert desk.pbx.played == ["agent-pass"]
+
+
+def test_no_number_is_said_once_the_right_is_gone(desk: Desk) -> None:
+    """The rule is taken away while the first number is said."""
+
+    class Slow:
+        def words(self, moment: str, language: str) -> None:
+            if moment == Cue.CHOOSE_CALL:
+                desk.change(rules=())
+
+    desk.plugins = (Plugin("slow", Slow()),)
+    two_calls(desk, f"{PIN}#")
+
+    assert [said for said in desk.pbx.played if said.startswith("digits:")] == ["digits:1", "digits:555"]
+    assert refusals(desk)[0] == "mode_denied"
+
+
+def test_no_number_is_said_to_the_phone_that_took_the_call(desk: Desk) -> None:
+    """It is handed over while the words before the number are said."""
+
+    play = desk.pbx._play
+
+    def moved(sound: str) -> bool:
+        if sound == "for":
+            desk.pbx.channel.uniqueid = "1700000000.77"
+        return play(sound)
+
+    desk.pbx._play = moved  # type: ignore[method-assign]
+    two_calls(desk, f"{PIN}#")
+
+    assert desk.pbx.played == ["agent-pass", "vm-press", "digits:1", "for"]
 
 
 def test_no_more_choices_than_keys(desk: Desk) -> None:

@@ -14,7 +14,8 @@ from agi_monitor.live.index import ChannelIndex, Lists
 from agi_monitor.live.over_agi import DeviceChannelsOverAgi
 from agi_monitor.live.port import LivePbx, NoLivePbx
 from agi_monitor.live.targets import AgentDevices
-from agi_monitor.model import Agent, Mode, Reason, Refusal
+from agi_monitor.model import Agent, Identity, Mode, Reason, Refusal, Supervisor
+from agi_monitor.pins.records import pin_id
 from agi_monitor.rights.authorization import Allowed, Effect, Rule, SpyAsk, decide
 from agi_monitor.rights.circumstances import NOTHING
 from agi_monitor.rights.explain import explain
@@ -146,18 +147,18 @@ def test_the_same_digits_are_two_people() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "person", "own"), [("PJSIP/2001", ACME, "1001"), ("PJSIP/2002", BETA, "beta-1001")]
 )
-def test_no_rule_reaches_across(endpoint: str, person: object, own: str, mode: Mode) -> None:
+def test_no_rule_reaches_across(endpoint: str, person: Supervisor, own: str, mode: Mode) -> None:
     """Not even one that says all; to the phone the other company's agent is nobody."""
     policy = site()
-    supervisor = policy.supervisors[endpoint].id
+    identity = Identity(person.id, pin_id(person.pin_hash))
     for key in policy.agents:
-        found = policy.permitted(endpoint, supervisor, key, mode)
+        found = policy.permitted(endpoint, identity, key, mode)
         if key == own:
             assert isinstance(found, Permitted)
         else:
             assert isinstance(found, Refusal)
             assert found.reason is Reason.AGENT_UNKNOWN
-        assert policy.possible(endpoint, supervisor, key, mode, known=NOTHING) == found
+        assert policy.possible(endpoint, identity, key, mode, known=NOTHING) == found
 
 
 def test_the_rules_say_so_by_themselves() -> None:
@@ -197,7 +198,7 @@ def test_a_pattern_fits_what_is_dialled() -> None:
 def owner_refuses(live: LivePbx, *agents: Agent) -> Refusal | None:
     """What stands against acme's supervisor hearing acme's 1001 on the phone PJSIP/1001."""
     policy = site(*agents)
-    allowed = lambda key: policy.permitted("PJSIP/2001", ACME.id, key, Mode.LISTEN)  # noqa: E731
+    allowed = lambda key: policy.permitted("PJSIP/2001", Identity(ACME.id, pin_id(ACME.pin_hash)), key, Mode.LISTEN)  # noqa: E731
     return other_owner_refuses(policy, live, "1001", SPYEE, allowed)
 
 

@@ -9,7 +9,7 @@ from structlog.typing import EventDict
 from twisted.internet.defer import Deferred
 
 from agi_monitor.live.index import SETTLE_SECONDS
-from agi_monitor.model import Mode
+from agi_monitor.model import Mode, Supervisor
 from agi_monitor.pbx.carriers import GONE_SECONDS
 from agi_monitor.pbx.handing_over import SEARCH_SECONDS
 from agi_monitor.pbx.revoking import CLOSE_SECONDS, KEY_SECONDS, MUTE_SECONDS
@@ -17,7 +17,18 @@ from agi_monitor.rights.authorization import Terms
 from agi_monitor.supervision.grants import Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.protected import Protected
-from tests.shell.managed import GRANT, RESYNC_SECONDS, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYER, SPYER_UNIQUEID, Site
+from tests.shell.managed import (
+    ANNA,
+    GRANT,
+    NOW,
+    RESYNC_SECONDS,
+    ROGUE,
+    ROGUE_UNIQUEID,
+    SPYEE,
+    SPYER,
+    SPYER_UNIQUEID,
+    Site,
+)
 from tests.shell.pbx.spy_watch.watching import ENDING, begin, deeds, kept, kinds, resync
 
 
@@ -121,6 +132,25 @@ def test_a_spy_is_revoked_once(site: Site) -> None:
     resync(site)
     assert site.facts == ["spy_revoked"]
     assert [name for name in site.fake.names if name in ENDING] == ENDING
+
+
+@pytest.mark.parametrize(
+    "supervisors",
+    [
+        {"PJSIP/2001": replace(ANNA, pin_hash="another hash")},
+        {"PJSIP/2001": replace(ANNA, id="bert")},
+        {},
+    ],
+    ids=["another-pin", "another-person", "nobody"],
+)
+def test_a_spy_ends_with_who_it_was_granted_to(site: Site, supervisors: dict[str, Supervisor]) -> None:
+    """The PIN or the phone was changed: both PINs may be of the same second."""
+    site.open()
+    site.change(supervisors={"PJSIP/2001": replace(ANNA, pin_set=NOW, pin_must_change=True)})
+    assert site.facts == []
+    site.change(supervisors=supervisors)
+    assert deeds(site) == ENDING
+    assert [record["why"] for record in site.records("spy_revoked")] == ["identity_changed"]
 
 
 def test_whoever_joined_a_conference_is_taken_out_of_it(site: Site) -> None:

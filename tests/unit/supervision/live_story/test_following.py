@@ -66,7 +66,7 @@ def test_any_other_key_goes_on_waiting(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"rules": ()}, "mode_denied"), ({"agents": {}}, "agent_unknown"), ({"supervisors": {}}, "mode_denied")],
+    [({"rules": ()}, "mode_denied"), ({"agents": {}}, "agent_unknown"), ({"supervisors": {}}, "identity_changed")],
 )
 def test_a_right_that_was_taken_away_is_not_followed(desk: Desk, changes: dict[str, object], reason: str) -> None:
     """Waiting is no grant: the next call is decided anew, refused and not heard."""

@@ -45,6 +45,18 @@ def test_a_barge_can_join_a_conference(tmp_path: Path) -> None:
     assert refusals(desk) == []
 
 
+@pytest.mark.parametrize("live", [True, False], ids=["in-doubt", "no-manager-interface"])
+def test_no_call_is_joined_where_nobody_sees_who_comes(tmp_path: Path, live: bool) -> None:
+    """It may become the call of somebody who may not be heard; listening goes on."""
+    desk = connected(tmp_path) if live else Desk(tmp_path)
+    desk.change(barge=Barge.CONFERENCE)
+    if desk.live is not None:
+        desk.live.lost = True
+    desk.run(f"{PIN}#6")
+    assert [application for application, _ in desk.pbx.executed] == ["ChanSpy", "ChanSpy"]
+    assert refusals(desk) == ["stale"]
+
+
 def test_a_conference_that_ends_leads_on(tmp_path: Path) -> None:
     """The agent's next call is waited for, as after any other."""
     desk = connected(tmp_path, "*2241001")

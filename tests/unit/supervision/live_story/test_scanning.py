@@ -90,7 +90,7 @@ def test_the_star_key_ends_a_scan_that_waits(tmp_path: Path) -> None:
     desk.then(star(desk))
     desk.run()
     assert desk.pbx.played == ["agent-pass", *spoken(Cue.WAITING), *spoken(Cue.GOODBYE)]
-    assert desk.records == []
+    assert desk.recorded("fact", "mode", "why") == [("request_abandoned", "listen", "supervisor_left")]
 
 
 def test_a_call_that_ends_leads_to_the_next(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_right_that_is_taken_away_ends_it(tmp_path: Path, changes: dict[str, o
     desk = waiting(tmp_path)
     desk.then(lambda: desk.change(**changes))
     desk.run()
-    assert refusals(desk)[0] == "mode_denied"
+    assert refusals(desk)[0] == ("identity_changed" if "supervisors" in changes else "mode_denied")
     assert desk.spies == []
 
 

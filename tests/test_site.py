@@ -83,7 +83,7 @@ def test_a_method_is_described_with_its_parameters(site: Path) -> None:
     """What the docstring says is on the page, as a list."""
     page = re.sub(r"<[^>]+>", "", (site / "api" / "session.html").read_text())
     described = page[page.index("get_data(prompt") :]
-    assert re.search(r"Parameters:\s+prompt – a sound.*timeout – seconds of silence", described, re.DOTALL)
+    assert re.search(r"Parameters:\s+prompt -+ a sound.*timeout -+ seconds of silence", described, re.DOTALL)
 
 
 def test_every_public_name_has_an_entry() -> None:

@@ -54,7 +54,24 @@ CLOSE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class AMILimits:
-    """The limits of one AMI connection. Sizes in bytes, times in seconds."""
+    """The limits of one AMI connection. Sizes in bytes, times in seconds.
+
+    Parameters:
+        max_line_bytes: bytes of one line.
+        max_message_bytes: bytes of one message.
+        max_message_lines: lines of one message.
+        max_list_items: items of one list.
+        max_list_bytes: bytes of all lists that are coming in.
+        max_in_flight: actions without an answer.
+        login_seconds: from the connection to the end of the login.
+        action_seconds: for an answer.
+        list_seconds: for a whole list.
+        ping_seconds: between one Ping's answer and the next Ping.
+        ping_reply_seconds: for a Ping's answer.
+        retry_seconds: before the first attempt after a loss; doubled with each failure.
+        max_retry_seconds: the longest wait before an attempt.
+        close_seconds: for a connection that is closed to say good-bye.
+    """
 
     max_line_bytes: int = MAX_LINE_BYTES
     max_message_bytes: int = MAX_MESSAGE_BYTES

@@ -194,15 +194,28 @@ class Message:
         return dict(reversed(self.headers))
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """A header's value: of several of the same name the first. The name counts as it is spelled."""
+        """A header's value: of several of the same name the first. The name counts as it is spelled.
+
+        Parameters:
+            name: of the header.
+            default: where there is none.
+        """
         return self._first.get(name, default)
 
     def text(self, name: str) -> str:
-        """A header's value, or an empty text."""
+        """A header's value, or an empty text.
+
+        Parameters:
+            name: of the header.
+        """
         return self._first.get(name, "")
 
     def get_all(self, name: str) -> list[str]:
-        """All values of a header, in order; such as ``ChanVariable``."""
+        """All values of a header, in order; such as ``ChanVariable``.
+
+        Parameters:
+            name: of the header.
+        """
         return [value for one, value in self.headers if one == name]
 
     @property

@@ -108,7 +108,11 @@ class News(Generic[T]):
         return not self._ended
 
     def tell(self, news: T) -> None:
-        """Something has happened."""
+        """Something has happened.
+
+        Parameters:
+            news: what.
+        """
         if self._ended:
             return
         if len(self._waiting) >= self._max_waiting:

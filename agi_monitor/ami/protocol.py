@@ -130,7 +130,12 @@ class Account:
 
 
 class ListAnswer(NamedTuple):
-    """What ``AMIClient.perform_list`` returns."""
+    """A whole list.
+
+    Parameters:
+        response: the answer that announced the list.
+        items: its items, in order.
+    """
 
     response: Response
     """The answer that announced the list."""

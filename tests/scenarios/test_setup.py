@@ -71,7 +71,7 @@ def test_from_nothing_to_a_call_that_is_heard_and_back(machine: Machine) -> None
     found = PIN.search(said)
     assert found is not None, said
     # On the terminal, and nowhere else: not even where the output went.
-    everywhere = "grep -rls PIN /tmp/said /etc /var /root /home /run /opt/agi-monitor/bin"
+    everywhere = "grep -rls PIN /tmp/said /etc/agi-monitor /etc/asterisk /var/log /var/lib/agi-monitor /var/lib/agi-monitor-install /root"
     assert machine.root(everywhere.replace("PIN", found[1]))[1] == ""
     assert machine.must(
         "stat -c '%U:%G %a' /etc/agi-monitor/agi-monitor.yaml /etc/agi-monitor /var/lib/agi-monitor"

@@ -20,6 +20,9 @@ SECONDS = 20.0
 PIN = re.compile(r"The PIN of anna, shown only here: (\d{6})")
 OURS = ("/etc/agi-monitor", "/usr/local/bin/agi-monitor", "/usr/local/share/man/man1", "/etc/asterisk/agi-monitor")
 
+WRITTEN = ("/tmp/said", "/etc/agi-monitor", "/etc/asterisk", "/var/log", "/var/lib/agi-monitor*", "/root")
+"""All that a setup writes, and what its output was led to."""
+
 
 class Machine:
     """The machine of the PBX, and root on it.
@@ -71,8 +74,7 @@ def test_from_nothing_to_a_call_that_is_heard_and_back(machine: Machine) -> None
     found = PIN.search(said)
     assert found is not None, said
     # On the terminal, and nowhere else: not even where the output went.
-    everywhere = "grep -rls PIN /tmp/said /etc/agi-monitor /etc/asterisk /var/log /var/lib/agi-monitor /var/lib/agi-monitor-install /root"
-    assert machine.root(everywhere.replace("PIN", found[1]))[1] == ""
+    assert machine.root(f"grep -rlsw {found[1]} {' '.join(WRITTEN)}")[1] == ""
     assert machine.must(
         "stat -c '%U:%G %a' /etc/agi-monitor/agi-monitor.yaml /etc/agi-monitor /var/lib/agi-monitor"
     ) == ("root:agi-monitor 640\nroot:agi-monitor 2750\nagi-monitor:agi-monitor 750\n")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -193,3 +196,37 @@ def test_a_phone_that_died_comes_back(lab: Lab) -> None:
     lab.pbx.wait_until(lambda: not phone.is_on, 20, "the phone to be gone")
     lab.reset()
     lab.connect("3001", "1002")
+
+
+@pytest.mark.either_version
+def test_a_key_is_pressed_when_it_is_read(lab: Lab) -> None:
+    """Between two commands of an AGI program Asterisk drops keys; so a phone presses when the next one reads them."""
+    with socket.create_server((lab.gateway, 0)) as listener:
+        listener.settimeout(40)
+        program = f"agi://{lab.gateway}:{listener.getsockname()[1]}"
+        lab.pbx.write_dialplan("lab-keys", f"[lab-tests]\nexten => 7993,1,AGI({program})\n")
+        phone = lab.phone("2001")
+        call = phone.dial("7993")
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rwb") as wire, ThreadPoolExecutor(1) as hand:
+            connection.settimeout(40)
+
+            def ask(command: str) -> bytes:
+                wire.write(f"{command}\n".encode())
+                wire.flush()
+                return wire.readline()
+
+            while wire.readline() != b"\n":
+                continue
+            assert ask("ANSWER") == b"200 result=0\n"
+            phone.wait_for_state(call, "established")
+            began = time.time()
+            pressed = hand.submit(phone.press, "12#")
+            for _ in range(100):
+                ask("GET VARIABLE CHANNEL")
+            assert not lab.capture.digits_sent("2001", began)
+            assert not pressed.done()
+            assert ask("GET DATA silence/1 20000 6") == b"200 result=12\n"
+            pressed.result()
+    lab.pbx.hangup_all()
+    lab.pbx.remove_dialplan("lab-keys")

@@ -19,8 +19,19 @@ STATE_DIRECTORY = Path("/var/lib/agi-monitor")
 SECTIONS = frozenset(
     {
         *("acknowledgement", "agents", "ami", "asterisk", "audit", "codes", "control", "dialplan", "fastagi"),
-        *("languages", "limits", "log", "metrics", "notice", "pins", "plugins", "prompts", "protected", "reasons"),
-        *("rules", "spies", "state", "stop", "store", "supervisors", "tenants"),
+        *(
+            "languages",
+            "limits",
+            "log",
+            "metrics",
+            "notice",
+            "pins",
+            "plugins",
+            "prompt_pack",
+            "prompts",
+            "protected",
+        ),
+        *("reasons", "rules", "scans", "spies", "state", "stop", "store", "supervisors", "tenants", "waiting"),
     }
 )
 """All there are. Another word may be one of these with a slip in it, such as ``contol``."""

@@ -71,6 +71,7 @@ def build(out: Path, pythons: Iterable[str], machine: str) -> Path:
     :raises LabError: a step failed; the text says what its program said
     """
     out.mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     package = out / f"agi-monitor_{__version__}_{machine}.deb"
     with tempfile.TemporaryDirectory(prefix="deb-", dir=CACHE) as folder:
         root = Path(folder) / "root"
@@ -186,7 +187,6 @@ def main() -> int:
     if not all(re.fullmatch(r"3\.\d+", version) for version in wanted):
         parser.error("a version is such as 3.11")
     say = Progress()
-    CACHE.mkdir(parents=True, exist_ok=True)
     try:
         with step(say, f"building the package for Python {', '.join(wanted)}"):
             package = build(OUT, wanted, architecture())

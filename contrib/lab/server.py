@@ -122,6 +122,8 @@ class MonitorServer:
         site.setdefault("audit", {"file": str(self.audit_file)})
         site.setdefault("state", {"directory": str(self.folder / "state")})
         with_pins(site)
+        # PIN records stand in it.
+        self.config.touch(mode=0o600)
         self.config.write_text(json.dumps(site, indent=1))
 
     def render(self) -> str:

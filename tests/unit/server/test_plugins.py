@@ -352,7 +352,7 @@ def test_the_sample_denies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         facts[text] = [one["fact"] if one["fact"] != "refused" else one["reason"] for one in desk.records[:2]]
     assert facts == {
         "1002": ["spy_started", "spy_ended"],
-        "1001 1002": ["plugin_denied", "agent_unknown"],
+        "1001 1002": ["plugin_denied", "extension_missing"],
         None: ["plugin_failed", "plugin_failed"],
     }
     assert quiet.with_suffix(".heard").read_text() == "1001 0 supervisor_left\n"

@@ -142,8 +142,8 @@ def test_a_clean_site_has_nothing(doctor: Doctor) -> None:
             "[lab-tests]\nexten => 7501,1,Goto(menu,s,1)\n[menu]\nexten => s,1,Background(beep)\n"
             " same => n,WaitExten(5)\n"
             "exten => 4,1,Goto(${GLOBAL(WHERE)},s,1)\n[hidden]\nexten => s,1,TryExec(ChanSpy(PJSIP/1001,q))\n",
-            "TryExec(ChanSpy(PJSIP/1001,q)) is perhaps, by a variable, reached from [supervisors] 7501@lab-tests -> s@menu -> 4@menu -> "
-            "s@hidden, priority 1",
+            "TryExec(ChanSpy(PJSIP/1001,q)) is perhaps, by a variable, reached from [supervisors] 7501@lab-tests -> "
+            "s@menu -> 4@menu -> s@hidden, priority 1",
         ),
         (
             "[lab-tests]\nexten => 7501,1,Dial(PJSIP/1001,20,U(hidden^1))\n[hidden]\n"

@@ -19,7 +19,7 @@ import tempfile
 import time
 import wave
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ from contrib.lab.engine import engine_client
 from contrib.lab.errors import LabError, PhoneError, Unclear, WaitTimeout
 from contrib.lab.images import ASTERISK, CACHE, PHONES, ensure_images
 from contrib.lab.phone import Phone
-from contrib.lab.sound import Hearing, measure, sine, tones_in, ulaw_to_linear
+from contrib.lab.sound import Hearing, has_tone, measure, sine, tones_in, ulaw_to_linear
 from contrib.lab.srtp import Decrypter, keys_in
 from contrib.lab.stalls import Stalls
 
@@ -470,7 +470,7 @@ class Lab:
             for packet in self.capture.packets_since(since)
             if endpoint_of_rtp_port(packet.destination_port) == listener
             and packet.payload_type == PAYLOAD_ULAW
-            and not tones_in(ulaw_to_linear(packet.payload), TONES_HZ).isdisjoint(speakers)
+            and _is_from(ulaw_to_linear(packet.payload), speakers)
         ]
         return max(heard, default=since)
 
@@ -779,6 +779,14 @@ def _write_wave(path: Path, samples: list[int], repeat: int = 1) -> None:
         file.setsampwidth(2)
         file.setframerate(8000)
         file.writeframes(array("h", samples).tobytes() * repeat)
+
+
+def _is_from(samples: Sequence[int], speakers: Collection[str]) -> bool:
+    """Tell whether a packet's sound is that of one of these speakers."""
+    # Their own tones first: most packets have none of them, and need no look at all the others.
+    return any(has_tone(samples, TONES_HZ[speaker]) for speaker in speakers) and not tones_in(
+        samples, TONES_HZ
+    ).isdisjoint(speakers)
 
 
 def _write_recordings(capture: RtpCapture, folder: Path) -> None:

@@ -79,6 +79,15 @@ def tones_in(samples: Sequence[int], tones_hz: Mapping[str, int]) -> frozenset[s
     return frozenset(heard if sum(powers[speaker] for speaker in heard) >= PURE * whole else ())
 
 
+def has_tone(samples: Sequence[int], frequency_hz: float) -> bool:
+    """Tell whether a tone is loud enough to be one of `tones_in`, which costs as much for each tone there is.
+
+    :param samples: 16 bit samples at 8 kHz
+    :param frequency_hz: of the tone
+    """
+    return _bin_power(samples, frequency_hz) >= 10 ** (HEARD_DBFS / 10)
+
+
 def sine(frequency_hz: float, seconds: float, amplitude: float = 0.25) -> list[int]:
     """Make a tone.
 

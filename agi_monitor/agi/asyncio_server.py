@@ -175,7 +175,7 @@ class AgiServer:
             await self._connections_close()
 
     async def _connections_close(self) -> None:
-        """What was written is sent; whoever has not even asked is not waited for."""
+        """Send what was written; do not wait for calls that have asked for nothing yet."""
         for connection in list(self._connections):
             connection.loseConnection()
         if not self._connections:

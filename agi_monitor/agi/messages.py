@@ -256,7 +256,7 @@ class Command:
         extra_seconds: added to that limit, the time-out that the command itself carries.
         secret_reply: what comes back is not for any log.
         legal_when_dead: Asterisk takes it after the hang-up as well.
-        hangs_up: it ends this very call, so the hang-up that follows is no news to whoever sent it.
+        hangs_up: it ends this very call, so its sender expects the hang-up that follows.
     """
 
     verb: str
@@ -376,7 +376,7 @@ def quote(verb: str, argument: str) -> str:
 
 
 def _as_text(verb: str, place: int, argument: object) -> str:
-    """A number is written as a number; all else that is no text is a mistake of whoever calls."""
+    """Write a number as a number; anything else that is not text is the caller's mistake."""
     if isinstance(argument, str):
         return argument
     if isinstance(argument, int | float) and not isinstance(argument, bool):

@@ -474,7 +474,7 @@ class Session:
         return number
 
     async def dial(self, devices: str, timeout: float | None = None, options: str = "", url: str = "") -> DialOutcome:
-        """Call devices and connect the first one that answers; returns when that call is over, whoever ends it.
+        """Call devices and connect the first one that answers; returns when that call is over.
 
         Option ``g`` is added: without it ``Dial`` returns -1 when the called party hangs up, which ends a dialplan
         but not a script. When the caller hangs up, this still tells how the call went: see ``DialOutcome.hung_up``.
@@ -670,7 +670,7 @@ class Session:
             The choice; None when none was made.
 
         Raises:
-            LocalProtocolError: a choice is no single key.
+            LocalProtocolError: a choice is not a single key.
         """
         return await menu(self, prompts, choices, timeout=timeout, tries=tries, invalid=invalid)
 

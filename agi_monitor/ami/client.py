@@ -213,7 +213,7 @@ class ManagerClient:
             raise Disconnected(f"no login to {self._host} within {self._start_seconds:g} s: {last}")
 
     async def stop(self) -> None:
-        """Log off. Iterations over events and states end; whoever still waits for an answer sees ``Disconnected``."""
+        """Log off. Iterations over events and states end; requests without an answer raise ``Disconnected``."""
         client, self._client = self._client, None
         if client is not None:
             await self._awaitable(client.stopService())

@@ -19,8 +19,8 @@ MAX_WAITING = 1_000
 
 
 class Overflow(StrEnum):
-    """What becomes of news that come while the queue is full. Reading never waits for whoever reads it: Asterisk
-    throws out a client that is slow."""
+    """What becomes of news that come while the queue is full. Reading the socket never waits for the program:
+    Asterisk throws out a client that is slow."""
 
     FAIL = "fail"
     """They are dropped, and ``EventsLost`` is raised in their place."""
@@ -100,7 +100,7 @@ class News(Generic[T]):
         self._waiting.clear()
         self.end(None)
 
-    # -- for whoever tells the news --
+    # -- for the side that tells the news --
 
     @property
     def is_open(self) -> bool:

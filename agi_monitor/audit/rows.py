@@ -1,5 +1,5 @@
-"""A record as JSON says it. Whoever may write the file may have written anything: what is of another kind than a
-server writes is found here, before anything is worked out from it.
+"""A record as JSON says it. An owner of the file can write anything into it: what is of another kind than a server
+writes is found here, before anything is worked out from it.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from agi_monitor.limits import Limits
 from agi_monitor.server import metrics
 from contrib.lab.waiting import wait_until
 from docs import generate
+from docs.generation.event_meanings import EVENTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REFERENCE = REPOSITORY / "docs" / "reference"
@@ -220,7 +221,7 @@ def test_a_stale_page_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_event_without_a_meaning_stops_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     """A log event that nobody explained cannot become an empty entry."""
-    monkeypatch.delitem(generate.EVENTS, "serving")
+    monkeypatch.delitem(EVENTS, "serving")
     with pytest.raises(LookupError, match="serving"):
         generate.text_for("log-events.md")
 

@@ -488,8 +488,10 @@ class Grants:
             if not uniqueid or uniqueid in self._by_spyer or uniqueid in self._observed:
                 continue
             spyer, spyee_uniqueid = text(item, "Channel"), _target(item, names)
-            if item.get("Context") in (None, *OUR_CONTEXTS) and self._was_closed(uniqueid, spyee_uniqueid, now):
-                # It goes on naming the application that is over.
+            if item.get("Context") in (None, *OUR_CONTEXTS) and (
+                self._was_closed(uniqueid, spyee_uniqueid, now) or self._was_open(uniqueid, asked_at)
+            ):
+                # It goes on naming the application that is over, or the list is older than that end.
                 continue
             exempt = self._exempt(spyer, names.get(spyee_uniqueid, ""), spyee_uniqueid, now)
             kind = SpyKind.EXEMPT if exempt else SpyKind.UNPROVEN
@@ -685,6 +687,10 @@ class Grants:
     def _was_closed(self, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> bool:
         self._forget(now)
         return any(pair == (spyer_uniqueid, spyee_uniqueid) for _, pair in self._closed)
+
+    def _was_open(self, spyer_uniqueid: str, asked_at: float) -> bool:
+        """Return whether a channel's grant ended after a list was asked for."""
+        return spyer_uniqueid in self._last and self._last[spyer_uniqueid][0] >= asked_at
 
     def _forget(self, now: float) -> None:
         while self._closed and (len(self._closed) > MAX_SPIES or self._closed[0][0] < now - LATE_SECONDS):

@@ -297,9 +297,14 @@ def test_the_manager_interface_moves_the_supervisor(house: House) -> None:
     house.lab.connect("3002", STRANGER)
     house.spy()
     spyer = channel_of(house, "2001")
+    mark = house.server.mark()
     with Manager(house.lab, "doctor") as manager:
+        # Lists that show the spy are on their way while it ends.
+        house.lab.pbx.cli("module reload cdr")
         manager.ask("Bridge", Channel1=spyer.name, Channel2=channel_of(house, STRANGER).name)
+        house.server.wait_for("index_listed", mark)
         assert_moved(house, 1)
+        assert not house.server.events("rogue_spy")
         house.lab.phone("2001").hang_up()
         house.lab.phone(STRANGER).wait_until_idle()
         house.lab.phone(STRANGER).set_auto_answer(True)

@@ -370,6 +370,17 @@ def test_a_list_shows_a_granted_spy_without_an_alarm() -> None:
     assert len(grants.listed(channels, NOW, NOW + LATE_SECONDS + 0.1).found) == 1
 
 
+def test_a_list_that_was_asked_for_during_a_spy_comes_after_its_end() -> None:
+    """Its start was told as well, so nothing else explains it. What a later list shows has to be proved."""
+    grants = Grants()
+    channels = [item("1.1", "ChanSpy", "1.10,uqESX", "agi-monitor-call"), item("1.10")]
+    grants.opened(GRANT, NOW)
+    assert grants.started(event("1.1", "1.10"), NOW) is None
+    grants.closed(GRANT, NOW + 2.0)
+    assert grants.listed(channels, NOW + 1.0, NOW + 2.5).found == ()
+    assert len(grants.listed(channels, NOW + 2.1, NOW + 3.0).found) == 1
+
+
 def test_a_list_shows_what_runs_elsewhere_behind_a_grant() -> None:
     """The same channel hears the same agent in a context that is none of ours: no grant was for that."""
     grants = Grants()

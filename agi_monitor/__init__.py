@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agi_monitor.agi.asyncio_server import AgiServer
     from agi_monitor.agi.blocking import blocking
+    from agi_monitor.agi.end_reason import EndReason
     from agi_monitor.agi.listening import AgiService, serve
+    from agi_monitor.agi.menus import PlayedList
     from agi_monitor.agi.messages import AGIRequest, Command, Reply, command
     from agi_monitor.agi.pyst2 import BlockingAGI
     from agi_monitor.agi.routing import Router
     from agi_monitor.agi.script import blocking_script
-    from agi_monitor.agi.session import (
+    from agi_monitor.agi.session import Session
+    from agi_monitor.agi.standard_streams import run_agi
+    from agi_monitor.agi.verb_results import (
         ChannelState,
         DialOutcome,
         DialStatus,
         Digits,
-        EndReason,
         Playback,
         Recognition,
         Recording,
-        Session,
         SpeechMatch,
     )
-    from agi_monitor.agi.standard_streams import run_agi
-    from agi_monitor.agi.verbs import PlayedList
     from agi_monitor.ami.blocking import BlockingManager
     from agi_monitor.ami.client import ManagerClient, Originated, Outcome
     from agi_monitor.ami.connection import Event
@@ -145,25 +145,25 @@ __all__ = [
 _PLACES = {
     "agi_monitor.agi.asyncio_server": ("AgiServer",),
     "agi_monitor.agi.blocking": ("blocking",),
+    "agi_monitor.agi.end_reason": ("EndReason",),
     "agi_monitor.agi.listening": ("AgiService", "serve"),
+    "agi_monitor.agi.menus": ("PlayedList",),
     "agi_monitor.agi.messages": ("AGIRequest", "Command", "Reply", "command"),
     "agi_monitor.agi.pyst2": ("BlockingAGI",),
     "agi_monitor.agi.routing": ("Router",),
     "agi_monitor.agi.script": ("blocking_script",),
-    "agi_monitor.agi.session": (
+    "agi_monitor.agi.session": ("Session",),
+    "agi_monitor.agi.standard_streams": ("run_agi",),
+    "agi_monitor.agi.verb_results": (
         "ChannelState",
         "DialOutcome",
         "DialStatus",
         "Digits",
-        "EndReason",
         "Playback",
         "Recognition",
         "Recording",
-        "Session",
         "SpeechMatch",
     ),
-    "agi_monitor.agi.standard_streams": ("run_agi",),
-    "agi_monitor.agi.verbs": ("PlayedList",),
     "agi_monitor.ami.blocking": ("BlockingManager",),
     "agi_monitor.ami.client": ("ManagerClient", "Originated", "Outcome"),
     "agi_monitor.ami.connection": ("Event",),

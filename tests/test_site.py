@@ -121,12 +121,19 @@ def undescribed(name: str, public: Any) -> Iterator[str]:
     for parameter in () if takes_nothing else inspect.signature(public).parameters:
         if parameter not in ("self", "cls") and parameter not in described(docstring):
             yield f"{name}({parameter})"
-    if inspect.isclass(public):
-        for method_name, method in vars(public).items():
+    for method_name, function in methods_of(public) if inspect.isclass(public) else ():
+        yield from undescribed(f"{name}.{method_name}", function)
+
+
+def methods_of(public: type) -> Iterator[tuple[str, Any]]:
+    """The public methods of a class and of those of ours that it stands on, each where it is defined first."""
+    ours = [one for one in public.__mro__ if one is public or one.__module__.startswith("agi_monitor.")]
+    for one in ours:
+        for name, method in vars(one).items():
             function = getattr(method, "__func__", method)
-            overrides = any(hasattr(base, method_name) for base in public.__mro__[1:])
-            if not method_name.startswith("_") and inspect.isfunction(function) and not overrides:
-                yield from undescribed(f"{name}.{method_name}", function)
+            overrides = any(hasattr(base, name) for base in one.__mro__[1:])
+            if not name.startswith("_") and inspect.isfunction(function) and not overrides:
+                yield name, function
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -136,7 +143,7 @@ def test_every_parameter_is_described(name: str) -> None:
 
 
 def test_a_parameter_that_nobody_described_is_found() -> None:
-    """Of a function and of a method."""
+    """Of a function and of a method, and of a method that is inherited."""
 
     class Half:
         """Half.
@@ -150,7 +157,17 @@ def test_a_parameter_that_nobody_described_is_found() -> None:
         def step(self, far: int) -> None:
             """Step."""
 
+    class Whole(Half):
+        """Whole.
+
+        Parameters:
+            one: the first.
+            two: the second.
+        """
+
+    Whole.__module__ = Half.__module__ = "agi_monitor.halves"
     assert list(undescribed("Half", Half)) == ["Half(two)", "Half.step(far)"]
+    assert list(undescribed("Whole", Whole)) == ["Whole.step(far)"]
 
 
 # ---- code in pages -------------------------------------------------------------------------------------

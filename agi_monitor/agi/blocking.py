@@ -31,11 +31,12 @@ from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 from twisted.python.threadpool import ThreadPool
 
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.messages import AGIRequest, Command, Reply
 from agi_monitor.agi.pyst2 import BlockingAGI, SighupHangup, SigpipeHangup, use_line
 from agi_monitor.agi.reactors import threads_end_here
-from agi_monitor.agi.session import EndReason, Session
+from agi_monitor.agi.session import Session
 from agi_monitor.errors import CallEnded
 from agi_monitor.library_log import library_log
 

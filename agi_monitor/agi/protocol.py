@@ -40,11 +40,12 @@ from twisted.python.failure import Failure
 
 from agi_monitor.agi.connection import NEED_DATA, AGIConnection, Closed, HungUp
 from agi_monitor.agi.direct_writing import DirectWriter
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.messages import AGIRequest, Command, Reply
 from agi_monitor.agi.reactors import hint_for
 from agi_monitor.agi.routing import MAX_LOGGED_SCRIPT, Story, name_of
-from agi_monitor.agi.session import EndReason, Session
+from agi_monitor.agi.session import Session
 from agi_monitor.agi.story import Awaited, StoryRun
 from agi_monitor.errors import CallEnded, LocalProtocolError, RemoteProtocolError
 from agi_monitor.library_log import library_log

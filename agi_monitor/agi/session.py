@@ -8,35 +8,30 @@ may raise
 * ``CommandFailed``: the result says failure and is not itself a documented value;
 * ``LocalProtocolError``: the arguments cannot be sent (the message names the parameter), or another command of this
   session is in flight.
-
-Asterisk answers -1 both when a command failed and when the caller hung up while it ran. To tell one from the other,
-CHANNEL STATUS is asked once more: it is not permitted on a dead channel (511), so -1 of a verb means ``CallEnded``
-or a failure, never "one of the two".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
 
-from twisted.internet.defer import Deferred
-
-from agi_monitor.agi.messages import AGIRequest, Command, Deadline, Reply, command
-from agi_monitor.agi.verbs import PlayedList, menu, play
-from agi_monitor.errors import (
-    CallEnded,
-    CommandFailed,
-    InvalidCommand,
-    LocalProtocolError,
-    RemoteProtocolError,
-    WrongUsage,
+from agi_monitor.agi.conversation import Conversation
+from agi_monitor.agi.menus import PlayedList, menu, play
+from agi_monitor.agi.messages import Command, Deadline, command
+from agi_monitor.agi.numbers import autohangup, digit_of, milliseconds, whole
+from agi_monitor.agi.verb_results import (
+    ChannelState,
+    DialOutcome,
+    DialStatus,
+    Digits,
+    Playback,
+    Recognition,
+    Recording,
+    SpeechMatch,
 )
-
-if TYPE_CHECKING:
-    from agi_monitor.agi.audio import Audio
+from agi_monitor.errors import CallEnded, CommandFailed, RemoteProtocolError
 
 T = TypeVar("T")
 
@@ -46,228 +41,12 @@ MAX_DIGITS = 32
 CHANNEL_RESPONSE_SECONDS = 10.0
 """What Asterisk waits for a digit when GET DATA names no time-out (pbx.c: rtimeoutms)."""
 
-
-class EndReason(StrEnum):
-    """Why a session came to its end."""
-
-    FINISHED = "finished"
-    """The story was over."""
-    HANGUP = "hangup"
-    """The caller hung up."""
-    CONNECTION_LOST = "connection_lost"
-    """The connection to Asterisk is gone."""
-    DEADLINE = "deadline"
-    """A reply did not come in time."""
-    PROTOCOL_ERROR = "protocol_error"
-    """Asterisk sent something that is not AGI."""
-    SHUTDOWN = "shutdown"
-    """The server is stopping."""
-    REVOKED = "revoked"
-    """This session was ended on purpose."""
-    REFUSED = "refused"
-    """The story refused the call."""
-    FAILED = "failed"
-    """The story raised an error."""
-
-
-class ChannelState(IntEnum):
-    """The state of a channel (enum ast_channel_state, channelstate.h)."""
-
-    DOWN = 0
-    RESERVED = 1
-    OFF_HOOK = 2
-    DIALING = 3
-    RING = 4
-    """The far end is being rung."""
-    RINGING = 5
-    """The device itself rings."""
-    UP = 6
-    BUSY = 7
-    DIALING_OFF_HOOK = 8
-    PRE_RING = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Digits:
-    """What was keyed in at a prompt. Its ``repr`` hides the digits, which may be a PIN.
-
-    >>> Digits("4071", timed_out=False)
-    Digits(<4>, timed_out=False)
-
-    Parameters:
-        digits: without the closing ``#``; may be empty, may be a part.
-        timed_out: the caller let the time pass instead of ending with ``#`` or the last digit.
-    """
-
-    digits: str
-    timed_out: bool
-
-    def __repr__(self) -> str:
-        # They may be a PIN, and a repr ends up in tracebacks and assertion messages.
-        return f"Digits(<{len(self.digits)}>, timed_out={self.timed_out})"
-
-
-@dataclass(frozen=True, slots=True)
-class Playback:
-    """How a sound ended.
-
-    Parameters:
-        digit: the key that stopped it, or empty.
-        end_position: samples played.
-        found: False when Asterisk could not play it, usually because there is no such file.
-    """
-
-    digit: str
-    end_position: int
-    found: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """How a recording ended.
-
-    Parameters:
-        digit: the key that stopped it, or empty.
-        end_position: samples recorded.
-        reason: ``dtmf`` or ``timeout`` (also for silence); ``randomerror`` when a key stopped the beep.
-    """
-
-    digit: str
-    end_position: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechMatch:
-    """One thing that a speech engine may have heard.
-
-    Parameters:
-        score: the engine's own measure.
-        text: the words.
-        grammar: the grammar that matched.
-    """
-
-    score: int
-    text: str
-    grammar: str
-
-
-@dataclass(frozen=True, slots=True)
-class Recognition:
-    """How a recognition ended.
-
-    Parameters:
-        reason: ``speech``, ``digit``, ``timeout`` or empty.
-        digit: the key that was pressed instead of speaking, or empty.
-        end_position: where the prompt was stopped, in samples.
-        matches: what was heard, best first.
-    """
-
-    reason: str
-    digit: str = ""
-    end_position: int = 0
-    matches: tuple[SpeechMatch, ...] = ()
-
-
-class DialStatus(StrEnum):
-    """How ``Dial`` ended (DIALSTATUS, app_dial.c)."""
-
-    ANSWER = "ANSWER"
-    """Somebody answered, and the call is over."""
-    BUSY = "BUSY"
-    NO_ANSWER = "NOANSWER"
-    CANCEL = "CANCEL"
-    """The caller hung up before anybody answered."""
-    CONGESTION = "CONGESTION"
-    UNAVAILABLE = "CHANUNAVAIL"
-    """No device of these can be reached, or there is none."""
-    DO_NOT_CALL = "DONTCALL"
-    """The called party sent the caller away (options p and P)."""
-    TORTURE = "TORTURE"
-    """The called party sent the caller to a torture script (options p and P)."""
-    INVALID_ARGUMENTS = "INVALIDARGS"
-
-
-@dataclass(frozen=True, slots=True)
-class DialOutcome:
-    """How ``Session.dial`` ended.
-
-    Parameters:
-        status: who answered, or why nobody did.
-        talked_seconds: how long the two talked; 0 when nobody answered.
-        hung_up: the caller is gone. The next command that needs a caller raises ``CallEnded``.
-    """
-
-    status: DialStatus
-    talked_seconds: int
-    hung_up: bool
-
-
 DIALLED = "${DIALSTATUS},${ANSWEREDTIME}"
 SPEECH_MATCH = re.compile(r'score[0-9]+=(-?[0-9]{1,9}) text[0-9]+="(.*?)" grammar[0-9]+=(\S*)')
 SPEECH_DIGIT = re.compile(r"\) digit=(.) ")
 
 
-class Wire(Protocol):
-    """What a session needs of the connection below it."""
-
-    def perform(self, command: Command) -> Deferred[Reply]:
-        """Send a command; fires with its reply."""
-
-    def end(self, reason: EndReason) -> None:
-        """End the story from outside."""
-
-    def held(self, seconds: float) -> None:
-        """Report that the handler has kept all calls waiting."""
-
-
-def milliseconds(seconds: float, name: str = "timeout") -> str:
-    """Seconds as AGI writes a time.
-
-    Parameters:
-        seconds: the time.
-        name: of the parameter, for the message.
-
-    Raises:
-        LocalProtocolError: they are no number.
-    """
-    try:
-        return str(round(seconds * 1000))
-    except (TypeError, ValueError, OverflowError):
-        raise _no_number(name, seconds, "seconds") from None
-
-
-def _whole(number: float, name: str, unit: str = "seconds") -> str:
-    """A whole number as AGI writes one."""
-    if isinstance(number, str | bytes):
-        raise _no_number(name, number, unit)
-    try:
-        return str(int(number))
-    except (TypeError, ValueError, OverflowError):
-        raise _no_number(name, number, unit) from None
-
-
-def _no_number(name: str, given: object, unit: str) -> LocalProtocolError:
-    return LocalProtocolError(f"{name} is {type(given).__name__} and not a number of {unit}; nothing was sent")
-
-
-def _autohangup(seconds: float) -> str:
-    try:
-        return format(seconds, "g")
-    except (TypeError, ValueError):
-        raise _no_number("seconds", seconds, "seconds") from None
-
-
-def digit_of(number: int) -> str:
-    """A key as AGI answers it: its character code, 0 for none."""
-    return chr(number) if 0 < number < 128 else ""
-
-
-def _as_it_is(deferred: Deferred[Reply]) -> Deferred[Reply]:
-    return deferred
-
-
-class Session:
+class Session(Conversation):
     """One FastAGI conversation, as its story sees it.
 
     Parameters:
@@ -276,135 +55,6 @@ class Session:
         peer: the address of Asterisk.
         wire: the connection below.
     """
-
-    audio: Audio | None = None
-    """What the caller says; only where Asterisk started the handler with ``EAGI()``."""
-
-    def __init__(self, id: str, request: AGIRequest, peer: str, wire: Wire) -> None:
-        self.id = id
-        self.request = request
-        self.peer = peer
-        self.hung_up = False
-        self.ended: EndReason | None = None
-        self.refused = False
-        self.handler = ""
-        """What serves it, for the log."""
-        self._wire = wire
-        self._awaited: Callable[[Deferred[Reply]], Awaitable[Reply]] = _as_it_is
-
-    def __repr__(self) -> str:
-        return f"<Session {self.id} {self.request.channel!r}>"
-
-    # -- the session itself --
-
-    def end(self, reason: EndReason = EndReason.SHUTDOWN) -> None:
-        """End the story from outside: it sees ``CallEnded`` where it waits.
-
-        The channel is still alive, so its ``finally`` may use every method, within ``limits.cleanup_seconds``.
-
-        Parameters:
-            reason: what ``ended`` says.
-        """
-        self._wire.end(reason)
-
-    def awaiting(self, convert: Callable[[Deferred[Any]], Awaitable[Any]]) -> None:
-        """Await something else than Twisted's Deferred from now on, in the session and in its sound.
-
-        Parameters:
-            convert: makes it of a Deferred.
-        """
-        self._awaited = convert
-        if self.audio is not None:
-            self.audio.awaiting(convert)
-
-    def send(self, command: Command) -> Deferred[Reply]:
-        """Send one command, whatever is awaited otherwise. Its reply is not looked at.
-
-        Parameters:
-            command: made by ``agi_monitor.command``.
-        """
-        return self._wire.perform(command)
-
-    def held(self, seconds: float) -> None:
-        """Report that the handler has kept all calls waiting, because it does not await what takes long.
-
-        Parameters:
-            seconds: between two of its waits.
-        """
-        self._wire.held(seconds)
-
-    def refuse(self) -> None:
-        """When the story is over, tell Asterisk ``failure``: it sets AGISTATUS to FAILURE (run_agi, res_agi.c)."""
-        self.refused = True
-
-    async def perform(self, command: Command) -> Reply:
-        """Send one command and wait for its reply: the way for commands that have no method here.
-
-        Parameters:
-            command: made by ``agi_monitor.command``, which quotes its arguments.
-
-        Raises:
-            CallEnded, InvalidCommand, WrongUsage: as every method.
-        """
-        reply = await self._awaited(self._wire.perform(command))
-        code = reply.code
-        if code == 200:
-            return reply
-        if code == 511:
-            raise CallEnded(f"{command.verb}: the channel has hung up")
-        if code == 510:
-            raise InvalidCommand(command.verb, code, reply.text)
-        raise WrongUsage(command.verb, code, reply.text)
-
-    async def _stay_alive(self, verb: str) -> None:
-        """Ask Asterisk whether the channel lives.
-
-        Raises:
-            CallEnded: it does not.
-        """
-        if self.hung_up:
-            raise CallEnded(f"{verb}: the channel has hung up")
-        try:
-            await self.perform(command("CHANNEL STATUS"))
-        except CommandFailed:
-            # It answered, and not 511: the channel is alive.
-            return
-
-    async def _failed(self, verb: str, reply: Reply) -> CommandFailed:
-        """The error for a result that says failure; raises CallEnded when it was a hang-up."""
-        await self._stay_alive(verb)
-        return CommandFailed(verb, reply.code, reply.text)
-
-    async def _succeed(self, request: Command) -> Reply:
-        """Perform a command whose only failure is -1."""
-        reply = await self.perform(request)
-        if reply.result == "-1":
-            raise await self._failed(request.verb, reply)
-        return reply
-
-    async def _confirm(self, request: Command) -> None:
-        """Perform a command whose success is 1."""
-        reply = await self.perform(request)
-        if reply.result != "1":
-            raise await self._failed(request.verb, reply)
-
-    async def _digit(self, request: Command) -> str:
-        """Perform a command that answers the key that stopped it."""
-        return digit_of((await self._succeed(request)).number)
-
-    async def _say(self, verb: str, what: str, escape_digits: str, *more: str) -> str:
-        secret = bool(escape_digits)
-        return await self._digit(
-            command(verb, what, escape_digits, *more, deadline=Deadline.PLAYBACK, secret_reply=secret)
-        )
-
-    async def _playback(self, request: Command) -> Playback:
-        reply = await self.perform(request)
-        position = reply.end_position or 0
-        if reply.result == "-1":
-            await self._stay_alive(request.verb)
-            return Playback("", position, found=False)
-        return Playback(digit_of(reply.number), position)
 
     # -- the call --
 
@@ -488,7 +138,7 @@ class Session:
         Raises:
             CommandFailed: Asterisk has no such application, or said no status.
         """
-        seconds = "" if timeout is None else _whole(timeout, "timeout")
+        seconds = "" if timeout is None else whole(timeout, "timeout")
         options = options if "g" in re.sub(r"\([^)]*\)", "", options) else f"{options}g"
         arguments = ",".join([devices, seconds, options, *([url] if url else [])])
         ended: CallEnded | None = None
@@ -530,7 +180,7 @@ class Session:
         Parameters:
             seconds: from now on, 0 or more; fractions count (handle_autohangup, res_agi.c).
         """
-        await self._succeed(command("SET AUTOHANGUP", _autohangup(seconds)))
+        await self._succeed(command("SET AUTOHANGUP", autohangup(seconds)))
 
     async def set_callerid(self, text: str) -> None:
         """Change the caller id, as ``Name <number>`` or a number.
@@ -608,7 +258,7 @@ class Session:
                 "GET DATA",
                 prompt,
                 milliseconds(timeout or 0),
-                _whole(max_digits, "max_digits", "keys"),
+                whole(max_digits, "max_digits", "keys"),
                 deadline=Deadline.PROMPT,
                 extra_seconds=wait * (max_digits + 1),
                 secret_reply=True,
@@ -782,7 +432,7 @@ class Session:
             when: seconds since 1970; said in the time zone of the PBX.
             escape_digits: keys that stop it.
         """
-        return await self._say("SAY DATE", _whole(when, "when"), escape_digits)
+        return await self._say("SAY DATE", whole(when, "when"), escape_digits)
 
     async def say_time(self, when: float, escape_digits: str = "") -> str:
         """Say a time of day given in seconds since 1970; the key that stopped it, or empty.
@@ -791,7 +441,7 @@ class Session:
             when: seconds since 1970; said in the time zone of the PBX.
             escape_digits: keys that stop it.
         """
-        return await self._say("SAY TIME", _whole(when, "when"), escape_digits)
+        return await self._say("SAY TIME", whole(when, "when"), escape_digits)
 
     async def say_datetime(self, when: float, escape_digits: str = "", format: str = "", timezone: str = "") -> str:
         """Say a date and time; the key that stopped it, or empty.
@@ -803,7 +453,7 @@ class Session:
             timezone: such as ``Europe/Berlin``; needs a format.
         """
         how = [format, *([timezone] if timezone else [])] if format else []
-        return await self._say("SAY DATETIME", _whole(when, "when"), escape_digits, *how)
+        return await self._say("SAY DATETIME", whole(when, "when"), escape_digits, *how)
 
     async def record_file(
         self,
@@ -1037,7 +687,7 @@ class Session:
         Raises:
             CommandFailed: no engine was opened.
         """
-        arguments = [prompt, _whole(timeout, "timeout"), *([str(offset)] if offset else [])]
+        arguments = [prompt, whole(timeout, "timeout"), *([str(offset)] if offset else [])]
         reply = await self.perform(
             command(
                 "SPEECH RECOGNIZE",
@@ -1060,3 +710,19 @@ class Session:
             return Recognition(reason, match[1], position)
         matches = tuple(SpeechMatch(int(m[1]), m[2], m[3]) for m in SPEECH_MATCH.finditer(reply.text))
         return Recognition(reason, "", position, matches)
+
+    # -- several verbs alike --
+
+    async def _say(self, verb: str, what: str, escape_digits: str, *more: str) -> str:
+        secret = bool(escape_digits)
+        return await self._digit(
+            command(verb, what, escape_digits, *more, deadline=Deadline.PLAYBACK, secret_reply=secret)
+        )
+
+    async def _playback(self, request: Command) -> Playback:
+        reply = await self.perform(request)
+        position = reply.end_position or 0
+        if reply.result == "-1":
+            await self._stay_alive(request.verb)
+            return Playback("", position, found=False)
+        return Playback(digit_of(reply.number), position)

@@ -17,10 +17,11 @@ from twisted.internet.stdio import StandardIO
 
 from agi_monitor.agi.asyncio_story import on_asyncio
 from agi_monitor.agi.audio import DESCRIPTOR, Audio
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.protocol import FastAGIFactory, FastAGIProtocol
 from agi_monitor.agi.reactors import asyncio_reactor, twisted_reactor
 from agi_monitor.agi.routing import Handler, Story, as_story
-from agi_monitor.agi.session import EndReason, Session
+from agi_monitor.agi.session import Session
 from agi_monitor.library_log import library_log
 from agi_monitor.limits import Limits
 

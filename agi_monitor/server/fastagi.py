@@ -13,9 +13,10 @@ from twisted.internet.endpoints import AdoptedStreamServerEndpoint, TCP4ServerEn
 from twisted.internet.interfaces import IListeningPort, IReactorSocket, IReactorTCP, IReactorTime
 from twisted.python.failure import Failure
 
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.protocol import FastAGIFactory
 from agi_monitor.agi.routing import Router, Story
-from agi_monitor.agi.session import EndReason, Session
+from agi_monitor.agi.session import Session
 from agi_monitor.audit.facts import End
 from agi_monitor.config.sections import Config, LogLevel, StopSpies
 from agi_monitor.live.targets import Source

@@ -32,8 +32,9 @@ from agi_monitor.agi.messages import LEGAL_WHEN_DEAD, longest_command
 from agi_monitor.agi.protocol import FastAGIFactory, FastAGIProtocol
 from agi_monitor.agi.pyst2 import BlockingAGI
 from agi_monitor.agi.routing import Handler, Story, as_story
-from agi_monitor.agi.session import ChannelState, Session
+from agi_monitor.agi.session import Session
 from agi_monitor.agi.standard_streams import ENHANCED, with_audio
+from agi_monitor.agi.verb_results import ChannelState
 from agi_monitor.errors import CallEnded
 from agi_monitor.limits import Limits
 from agi_monitor.testing.expressions import evaluate, variable

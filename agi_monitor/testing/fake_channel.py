@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agi_monitor.agi.session import ChannelState
+from agi_monitor.agi.verb_results import ChannelState
 
 STATE_NAMES = {
     ChannelState.DOWN: "Down",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agi_monitor.agi import log_events, session
+from agi_monitor.agi import log_events
+from agi_monitor.agi.end_reason import EndReason
 from docs.generation.docstrings import member_docs
 from docs.generation.event_meanings import EVENTS
 from docs.generation.logged import Logged, logged
@@ -44,4 +45,4 @@ def log_page() -> Iterator[str]:
         yield text
     yield "## Why a session ended"
     yield "`reason` of `agi_session_ended`:"
-    yield "\n".join(f"- `{value}`: {text}" for value, text in member_docs(session.EndReason).items())
+    yield "\n".join(f"- `{value}`: {text}" for value, text in member_docs(EndReason).items())

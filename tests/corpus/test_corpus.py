@@ -27,9 +27,9 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 
 from agi_monitor.agi.blocking import BlockingStory
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.protocol import FastAGIFactory
 from agi_monitor.agi.script import Script
-from agi_monitor.agi.session import EndReason
 from agi_monitor.limits import Limits
 from agi_monitor.testing.fake_threads import FakeThreads
 from agi_monitor.testing.fake_transport import FakeTransport

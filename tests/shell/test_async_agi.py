@@ -8,9 +8,10 @@ from urllib.parse import quote
 import pytest
 from structlog.testing import capture_logs
 
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.routing import Handler, Router
-from agi_monitor.agi.session import EndReason, Session
+from agi_monitor.agi.session import Session
 from agi_monitor.ami.messages import Message
 from agi_monitor.ami.protocol import Account
 from agi_monitor.async_agi import AsyncAgiService

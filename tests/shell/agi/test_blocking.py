@@ -16,10 +16,10 @@ from asterisk.agi import AGIHangup, AGISIGHUPHangup, AGISIGPIPEHangup
 from structlog.testing import capture_logs
 
 from agi_monitor.agi.blocking import BlockingStory
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.pyst2 import BlockingAGI
 from agi_monitor.agi.script import Script, blocking_script
-from agi_monitor.agi.session import EndReason
 from agi_monitor.testing import BLOCKS, FakeAsterisk
 from agi_monitor.testing.fake_threads import FakeThreads
 from tests.doubles.agi_calls import ENVIRONMENT, SECONDS, Call, running

@@ -16,9 +16,10 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from agi_monitor.agi import protocol as protocol_module
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.protocol import Count, FastAGIFactory, FastAGIProtocol
-from agi_monitor.agi.session import EndReason, Session
+from agi_monitor.agi.session import Session
 from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, LocalProtocolError, WrongUsage
 from agi_monitor.limits import Limits
 

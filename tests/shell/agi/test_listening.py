@@ -18,10 +18,11 @@ from twisted.internet.defer import fail
 from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.listening import AgiService
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.protocol import FastAGIFactory
-from agi_monitor.agi.session import EndReason, Session
+from agi_monitor.agi.session import Session
 from agi_monitor.errors import CallEnded
 from contrib.lab.waiting import wait_until
 from tests.doubles.agi_calls import CHECKOUT, ENVIRONMENT, SECONDS, Call, running

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.agi.messages import AGIRequest, Command, Deadline, Reply
-from agi_monitor.agi.session import (
+from agi_monitor.agi.session import Session
+from agi_monitor.agi.verb_results import (
     ChannelState,
     DialOutcome,
     DialStatus,
     Digits,
-    EndReason,
     Playback,
     Recognition,
     Recording,
-    Session,
     SpeechMatch,
 )
 from agi_monitor.errors import (

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agi_monitor.agi.session import ChannelState as AgiState
 from agi_monitor.agi.session import Session
+from agi_monitor.agi.verb_results import ChannelState as AgiState
 from agi_monitor.live.over_agi import MAX_CHANNELS, MAX_DEVICES, MAX_NUMBER_DIGITS, DeviceChannelsOverAgi
 from agi_monitor.live.targets import AgentDevices, ChannelState, DeviceChannel, KnownBy, Source
 from agi_monitor.model import Agent

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 
-from agi_monitor.agi.session import EndReason
+from agi_monitor.agi.end_reason import EndReason
 from agi_monitor.audit.facts import End
 from agi_monitor.model import Agent, Cue, Mode, Reason
 from agi_monitor.pins.guard import PinPolicy

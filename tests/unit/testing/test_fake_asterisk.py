@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from agi_monitor.agi.messages import command
-from agi_monitor.agi.session import ChannelState, DialOutcome, DialStatus, Digits, Playback, Recording, Session
+from agi_monitor.agi.session import Session
+from agi_monitor.agi.verb_results import ChannelState, DialOutcome, DialStatus, Digits, Playback, Recording
 from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, LocalProtocolError, WrongUsage
 from agi_monitor.testing import BLOCKS, FakeAsterisk, FakeChannel
 from agi_monitor.testing.words import split_words

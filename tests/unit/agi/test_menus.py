@@ -1,4 +1,4 @@
-"""agi_monitor.agi.verbs: lists that keys interrupt, and menus."""
+"""agi_monitor.agi.menus: lists that keys interrupt, and menus."""
 
 from __future__ import annotations
 

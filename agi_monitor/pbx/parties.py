@@ -178,12 +178,11 @@ class Parties:
             watched.only_party = parties
         if before is None:
             return
-        is_another = parties.isdisjoint(before)
-        if is_another or (len(parties) == 1 and only is not None and parties != only):
-            self._under_way.begin(self._follow_confirmed(grant, before, only, is_another=is_another))
+        if parties.isdisjoint(before) or (len(parties) == 1 and only is not None and parties != only):
+            self._under_way.begin(self._follow_confirmed(grant, before, only, parties))
 
     async def _follow_confirmed(
-        self, grant: Grant, before: frozenset[str], only: frozenset[str] | None, *, is_another: bool
+        self, grant: Grant, before: frozenset[str], only: frozenset[str] | None, parties: frozenset[str]
     ) -> None:
         """Begin a spy again where another party is on the call, or end it where no story is there to decide. Only
         events have said so: a party that the PBX still has there did not leave.
@@ -192,9 +191,10 @@ class Parties:
             grant: whose.
             before: who talked to the agent before.
             only: who talked to the agent alone, the last time before that only one did.
-            is_another: nobody of those is left.
+            parties: who does now, by the events.
         """
-        if is_another and await self._are_with(grant, before):
+        is_another = parties.isdisjoint(before)
+        if await self._are_with(grant, before - parties):
             watched = self._watched.of(grant)
             watched.parties, watched.only_party = before, only
             self._pbx.contradicted("BridgeLeave")

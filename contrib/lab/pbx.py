@@ -398,7 +398,7 @@ class Lab:
         self.pbx.reload_manager()
 
     def connect(self, caller: str, number: str, callee: str | None = None) -> None:
-        """Make a call between two phones and return when both sides are connected to each other.
+        """Make a call between two phones and return when Asterisk has connected both sides to each other.
 
         :param caller: a phone
         :param number: what it dials
@@ -408,8 +408,9 @@ class Lab:
         call = self.phone(caller).dial(number)
         self.phone(callee).answer()
         self.phone(caller).wait_for_state(call, "established")
+        # The phones know of it before Asterisk has put their channels into a bridge, and who transfers by then fails.
         self.pbx.wait_until(
-            lambda: self.pbx.channels_of(caller) and self.pbx.channels_of(callee),
+            lambda: all(any(one.bridge for one in self.pbx.channels_of(phone)) for phone in (caller, callee)),
             CLEAN_SECONDS,
             f"{caller} and {callee} to be connected",
         )

@@ -154,3 +154,20 @@ def test_a_party_whom_only_events_exchange_is_no_other_conversation(
     assert site.fake.asked("PlayDTMF") == []
     assert "spy_revoked" not in site.facts
     assert "BridgeLeave" in [line["name"] for line in logs if line["event"] == "ami_forged"]
+
+
+def test_one_of_three_who_only_an_event_says_has_left_is_still_on_the_call(site: Site, logs: list[EventDict]) -> None:
+    """The spy does not begin again, as it does where only another one is left."""
+    site.open()
+    site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-1")
+    site.fake.advance(5.0)
+    site.forget()
+    site.fake.event("BridgeLeave", BridgeUniqueid="b-1", Channel=CUSTOMER, Uniqueid=CUSTOMER_UNIQUEID)
+    site.fake.advance(ALONE_SECONDS)
+    assert site.fake.asked("PlayDTMF") == []
+    assert not site.watch.begins_anew(GRANT)
+    assert [line["name"] for line in logs if line["event"] == "ami_forged"] == ["BridgeLeave"]
+    site.fake.hang_up(CUSTOMER)
+    site.fake.advance(ALONE_SECONDS)
+    assert site.fake.asked("PlayDTMF") == [END_KEY]
+    assert not site.watch.is_another_conversation(GRANT)

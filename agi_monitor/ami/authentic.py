@@ -26,6 +26,13 @@ from enum import StrEnum
 MAX_KNOWN = 4_096
 """Orders of names whose verdict is remembered. Honest events have about a hundred."""
 
+MAX_KNOWN_BYTES = 16_777_216
+"""What they may take together. A hundred orders take some 200 kB, and 5 MB where the names of channels are in them;
+but an account of the class ``user`` writes a hundred names of its own into a UserEvent, each as long as a line."""
+
+NAME_BYTES = 64
+"""What a name takes besides its letters."""
+
 
 class Why(StrEnum):
     """Why a message cannot be Asterisk's."""
@@ -402,6 +409,7 @@ class Authenticity:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, tuple[str, ...]], Why | None] = {}
+        self._known_bytes = 0
 
     def why_not_event(self, name: str, headers: Sequence[tuple[str, str]]) -> Why | None:
         """Return why an event, which answers no action, is forged; None when it may be Asterisk's.
@@ -453,10 +461,7 @@ class Authenticity:
             why = self._known[key]
         except KeyError:
             why = _why_not_names(kind, name, names)
-            if len(self._known) >= MAX_KNOWN:
-                # Only somebody who makes up names fills it.
-                self._known.clear()
-            self._known[key] = why
+            self._remember(key, why)
         if why is not None:
             return why
         if kind == "event" and not is_privilege(name, headers[1][1]):
@@ -470,6 +475,18 @@ class Authenticity:
                 if (form := VALUES.get((name, each))) is not None and form.fullmatch(value) is None:
                     return Why.VALUE
         return None
+
+    def _remember(self, key: tuple[str, str, tuple[str, ...]], why: Why | None) -> None:
+        _, name, names = key
+        size = sum(map(len, names)) + len(name) + NAME_BYTES * (len(names) + 2)
+        if size > MAX_KNOWN_BYTES:
+            return
+        if len(self._known) >= MAX_KNOWN or self._known_bytes + size > MAX_KNOWN_BYTES:
+            # Only somebody who makes up names fills it.
+            self._known.clear()
+            self._known_bytes = 0
+        self._known[key] = why
+        self._known_bytes += size
 
 
 def is_privilege(name: str, text: str) -> bool:

@@ -89,6 +89,8 @@ LOG_LINES = 10
 LOG_SECONDS = 60.0
 """So many lines about failing callbacks in so many seconds: an event can come a thousand times a second."""
 
+MAX_SAID = 200
+"""Characters of what Asterisk says that go into an error, and with it into the log."""
 
 FORGED_LOG_SECONDS = 60.0
 """One line in so many seconds about messages that Asterisk cannot have written, with how many there were besides."""
@@ -296,7 +298,7 @@ class AMIProtocol(Protocol):
     def _list_broken(self, event: ListBroken) -> None:
         pending = self._take_pending(event.response.action.action_id)
         if pending is not None:
-            text = f"with a list and broke it off ({event.end.name})"
+            text = f"with a list and broke it off ({event.end.name[:MAX_SAID]})"
             if event.is_too_long:
                 most = f"{self._limits.max_list_items:,} items or {self._limits.max_list_bytes:,} bytes"
                 text = f"with a list of more than {most}, which is not taken"
@@ -504,7 +506,7 @@ def _missing_class(response: Response) -> PermissionDenied:
 
 def _said(response: Response) -> str:
     """Asterisk's own words, for people."""
-    return response.message.text("Message")[:200]
+    return response.message.text("Message")[:MAX_SAID]
 
 
 @implementer(IStreamClientEndpoint)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from agi_monitor.live.headers import MAX_TEXT, Headers, Outcome, text
 from agi_monitor.live.over_agi import MAX_DEVICES, UNREACHABLE, hinted
@@ -27,6 +27,13 @@ MAX_HINTS = 50_000
 
 MAX_MEMBERS = 50_000
 """Queue members of one PBX: each agent counts once for each queue."""
+
+MAX_BEFORE = 10_000
+"""What members, and what hints, were before events changed them: a shift of 2,000 agents logs out of five queues. An
+account of the class ``agent`` can change them for ever."""
+
+MAX_DOUBTFUL = 64
+"""Queue members and hints that are asked about one device. Each is a question to the PBX before a call is heard."""
 
 MAX_HINT_TEXT = MAX_DEVICES * MAX_TEXT
 """Characters of a hint: it may name several devices."""
@@ -81,10 +88,12 @@ class Doubtful(NamedTuple):
     Parameters:
         members: the queue and the interface of each queue member that watched it.
         hints: that named it.
+        is_whole: whether these are all; otherwise there were more than are kept, or than can be asked.
     """
 
     members: tuple[tuple[str, str], ...]
     hints: tuple[Hint, ...]
+    is_whole: bool = True
 
 
 class AtDevice(NamedTuple):
@@ -97,6 +106,9 @@ class AtDevice(NamedTuple):
 
     hinted: frozenset[tuple[str, str]]
     logged_in: frozenset[Login]
+
+
+Before = TypeVar("Before", str, _Member)
 
 
 class NodeDevices:
@@ -114,6 +126,9 @@ class NodeDevices:
         self._members_before: dict[tuple[str, str], set[_Member]] = {}
         self._hinted_before: dict[tuple[str, str], set[str]] = {}
         """What members and hints were before an event changed them, since the last lists."""
+        self._kept_before = 0
+        """How many of both."""
+        self._before_is_whole = True
         self.doubts = 0
         """Counts the events after which the hints that are known may be others."""
         self.contradictions = 0
@@ -141,6 +156,7 @@ class NodeDevices:
         self._states, self._hints, self._members, self._members_of = {}, {}, {}, {}
         self._hinted_at, self._logged_in_at = {}, {}
         self._members_before, self._hinted_before = {}, {}
+        self._kept_before, self._before_is_whole = 0, True
         outcomes = {self._take_state(item) for item in device_states}
         outcomes |= {self._take_listed_hint(item) for item in hints}
         outcomes |= {self._take_member(item) for item in queues if item.get("Event") == "QueueMember"}
@@ -213,6 +229,8 @@ class NodeDevices:
             if any(_watched(member.state_of) in watched for member in before - {self._members.get(key)})
         )
         gone = sorted(hints - self._hinted_at.get(device, set()))
+        if not self._before_is_whole or len(members) + len(gone) > MAX_DOUBTFUL:
+            return Doubtful((), (), is_whole=False)
         return Doubtful(tuple(members), tuple(Hint(extension, context) for context, extension in gone))
 
     def is_reachable(self, device: str) -> bool:
@@ -244,7 +262,7 @@ class NodeDevices:
         if known is None or outcome is not Outcome.TAKEN:
             return outcome
         if lost := set(known.devices) - set(self._hints[key].devices):
-            self._hinted_before.setdefault(key, set()).update(lost)
+            self._keep_before(self._hinted_before, key, lost)
         if known.devices != self._hints[key].devices:
             # Only a reload changes them; and one that is told late has the devices of before it.
             self.doubts += 1
@@ -280,10 +298,18 @@ class NodeDevices:
         before = self._members.get(key)
         outcome = self._set_member(key, event)
         if before is not None and self._members.get(key) != before:
-            if len(self._members_before) >= MAX_MEMBERS:
-                return Outcome.TOO_MANY
-            self._members_before.setdefault(key, set()).add(before)
+            self._keep_before(self._members_before, key, {before})
         return outcome
+
+    def _keep_before(
+        self, kept: dict[tuple[str, str], set[Before]], key: tuple[str, str], found: set[Before]
+    ) -> None:
+        for one in found - kept.get(key, set()):
+            if self._kept_before >= MAX_BEFORE:
+                self._before_is_whole = False
+                return
+            kept.setdefault(key, set()).add(one)
+            self._kept_before += 1
 
     def _set_member(self, key: tuple[str, str], event: Headers) -> Outcome:
         _, interface = key

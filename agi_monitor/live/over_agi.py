@@ -241,7 +241,10 @@ class DeviceChannelsOverAgi:
             seen[way] = None
             other = other_half(way)
             behind: list[str] = []
-            if other is not None and len(seen) < MAX_CHANNELS:
+            if other is not None and len(seen) >= MAX_CHANNELS:
+                # Whoever stands behind this one is not looked for, and may be protected.
+                certain = False
+            elif other is not None:
                 seen[other] = None
                 behind, known = await self._in_bridge(other)
                 certain = certain and known

@@ -449,6 +449,10 @@ class Pbx:
             Disconnected, NoAnswer, ActionFailed: the PBX could not be asked.
         """
         doubtful = self.index.doubtful_at(self.node, device)
+        if not doubtful.is_whole:
+            # The next lists say it of all of them at once.
+            self.missed()
+            return True
         for hint in doubtful.hints:
             if device in await self._hinted(hint):
                 # After a reload an event that comes late names the devices of before: the lists are on their way.

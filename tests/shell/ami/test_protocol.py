@@ -601,6 +601,21 @@ def test_a_list_that_is_broken_off_is_an_error_at_once() -> None:
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("how", ["broken off", "refused"])
+def test_what_a_peer_says_makes_no_long_line_in_the_log(how: str) -> None:
+    """An error is logged each time that it comes; one message may have megabytes."""
+    site = Site()
+    line = site.up()
+    found = site.run(site.client.perform_list(action("CoreShowChannels")))
+    if how == "refused":
+        line.answers("CoreShowChannels", "Message: " + 60_000 * "x", response="Error")
+        line.answers("ListCommands", "CoreShowChannels: List.  (Priv: system,reporting,all)")
+    else:
+        asked = line.answers("CoreShowChannels", "EventList: start")
+        line.says("Event: " + 60_000 * "x", f"ActionID: {asked.action_id}", "EventList: cancelled")
+    assert len(str(found[0])) < 300
+
+
 # -- what the account may do ------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from agi_monitor.ami.states import Refused, Up
 from agi_monitor.errors import ActionFailed, Disconnected, ForgedAnswer, NoAnswer, PermissionDenied
 from agi_monitor.live import calls
+from agi_monitor.live import devices as devices_module
 from agi_monitor.live import index as channels
 from agi_monitor.live.devices import MAX_DEVICE_STATES
 from agi_monitor.live.index import SETTLE_SECONDS, Stale
@@ -750,6 +751,23 @@ def test_a_login_that_an_event_has_taken_away_is_asked_of_its_queue(
         site.forget()
         assert not result_of(site.pbx.hides_owner("PJSIP/1002"))
         assert site.fake.names == []
+
+
+def test_more_logins_that_events_have_taken_away_than_can_be_asked_are_asked_by_the_lists(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account of the class ``agent`` logs in and out for ever: nobody is heard there until the lists have come."""
+    monkeypatch.setattr(devices_module, "MAX_DOUBTFUL", 0)
+    site.fake.queues = [MEMBER]
+    site.pbx._sync_now()
+    site.fake.advance(SETTLE_SECONDS)
+    removed(site)
+    site.fake.queues = []
+    site.forget()
+    assert result_of(site.pbx.hides_owner("PJSIP/1002"))
+    assert site.fake.asked("QueueStatus") == [{}]
+    site.fake.advance(SETTLE_SECONDS)
+    assert not result_of(site.pbx.hides_owner("PJSIP/1002"))
 
 
 @pytest.mark.parametrize(("now", "hidden"), [("PJSIP/1002&PJSIP/1009", True), ("PJSIP/1009", False)])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from agi_monitor.ami import authentic
 from agi_monitor.ami.authentic import FILLED, SHAPES, VALUES, VOCABULARY, Why
 from agi_monitor.ami.connection import NEED_DATA, AMIConnection, Event, Forged, Response
 from agi_monitor.ami.limits import AMILimits
@@ -194,3 +196,35 @@ def test_the_values_that_were_recorded_are_asterisks(version: str) -> None:
         assert all(value for header, value in event.items() if header in FILLED), event
         words = {header: value for header, value in event.items() if (name, header) in VALUES}
         assert all(VALUES[name, header].fullmatch(value) for header, value in words.items()), event
+
+
+@pytest.mark.parametrize(("headers", "letters"), [(100, 1_000), (5_000, 1)], ids=["long names", "many names"])
+def test_names_that_an_account_makes_up_take_no_memory_for_ever(
+    monkeypatch: pytest.MonkeyPatch, headers: int, letters: int
+) -> None:
+    """An account of the class ``user`` writes whatever headers it likes into an event that Asterisk passes on."""
+    monkeypatch.setattr(authentic, "MAX_KNOWN_BYTES", 1_000_000)
+    connection = AMIConnection(AMILimits(), frozenset(WANTED))
+    connection.receive_data(GREETING)
+    connection.next_event()
+    tracemalloc.start()
+    for number in range(40):
+        made_up = "".join(f"{number}-{each:0{letters}}: x\r\n" for each in range(headers))
+        said = f"Event: UserEvent\r\nPrivilege: user,all\r\nUserEvent: x\r\nChannelStateDesc: x\r\n{made_up}\r\n"
+        connection.receive_data(said.encode())
+        while connection.next_event() is not NEED_DATA:
+            pass
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert connection.dropped == 40
+    assert taken < 1_500_000
+
+
+def test_an_order_of_names_that_is_longer_than_all_may_be_is_judged_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is not remembered is looked at again."""
+    monkeypatch.setattr(authentic, "MAX_KNOWN_BYTES", 10)
+    for _ in range(2):
+        assert whys(conversation(told("Newstate"))) == []
+        assert whys(conversation(told("Newstate", Exten="1\r\nx: y"))) == [Why.HEADERS]

@@ -315,6 +315,32 @@ def test_more_than_is_kept_is_not_trusted(monkeypatch: pytest.MonkeyPatch, limit
     assert index.devices_of(NODE, BEN, "hints") is Stale.TOO_MANY
 
 
+@pytest.mark.parametrize("way", ["members", "hints"])
+def test_what_was_before_is_bounded(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """An account that logs in to queues under ever new names fills no memory; and that some are not known is told."""
+    monkeypatch.setattr(devices_module, "MAX_BEFORE", 3)
+    index = told()
+    for number in range(8):
+        assert index.doubtful_at(NODE, DESK).is_whole is (number < 5)
+        changed = member(DESK, DESK, f"{number}") if way == "members" else hint(f"{DESK}{number}")
+        assert index.apply(NODE, changed) is Outcome.TAKEN
+    assert len(index._nodes[NODE].devices._members_before) + len(index._nodes[NODE].devices._hinted_before) == 1
+    index.snapshot(NODE, Lists([], []), index.resync(NODE))
+    assert index.doubtful_at(NODE, DESK).is_whole
+
+
+def test_more_doubts_about_a_device_than_can_be_asked_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a question to the PBX; one device has few."""
+    monkeypatch.setattr(devices_module, "MAX_DOUBTFUL", 3)
+    members = [member(f"Local/{number}@agents", DESK) for number in range(4)]
+    index = told(*members, member("PJSIP/1002", OTHER))
+    for number, each in enumerate(members):
+        assert index.apply(NODE, {**each, "Event": "QueueMemberRemoved"}) is Outcome.TAKEN
+        doubtful = index.doubtful_at(NODE, DESK)
+        assert (doubtful.is_whole, len(doubtful.members)) == ((True, number + 1) if number < 3 else (False, 0))
+    assert index.doubtful_at(NODE, OTHER).is_whole
+
+
 def test_the_events_that_are_wanted_are_those_that_are_taken() -> None:
     """Whoever passes on only these loses nothing."""
     assert {"Newchannel", "BridgeEnter", "DeviceStateChange", "ExtensionStatus", "QueueMemberAdded"} <= EVENTS

@@ -257,6 +257,8 @@ def test_endless_local_channels_come_to_an_end() -> None:
     (channel,) = look_up(answers).channels
     assert len(channel.peers) == 1
     assert len(answers.asked) < 2 * MAX_CHANNELS
+    # Behind the last one a protected party may be listening.
+    assert not channel.peers_known
 
 
 @pytest.mark.parametrize("text", ["Down", "Rsrvd", "Dialing", "Busy", "", "up", "Up ", "other"])

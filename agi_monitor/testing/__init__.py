@@ -12,8 +12,9 @@
 ``FakeManager`` does the same for ``AMIClient``.
 """
 
-from agi_monitor.testing.fake_asterisk import BLOCKS, FakeAsterisk
+from agi_monitor.testing.fake_asterisk import FakeAsterisk
 from agi_monitor.testing.fake_channel import FakeChannel
 from agi_monitor.testing.fake_manager import FakeManager
+from agi_monitor.testing.fake_pbx import BLOCKS
 
 __all__ = ["BLOCKS", "FakeAsterisk", "FakeChannel", "FakeManager"]

@@ -132,4 +132,4 @@ def function(fake: Asked, channel: FakeChannel, name: str, argument: str) -> str
             answers["peername"] = channel.peer_name
         if argument in answers:
             return answers[argument]
-    raise LookupError(f"Asked does not know ${{{name}({argument})}}; teach it: fake.functions[{name!r}] = ...")
+    raise LookupError(f"FakeAsterisk does not know ${{{name}({argument})}}; teach it: fake.functions[{name!r}] = ...")

@@ -12,12 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
@@ -37,29 +33,14 @@ from agi_monitor.agi.standard_streams import ENHANCED, with_audio
 from agi_monitor.agi.verb_results import ChannelState
 from agi_monitor.errors import CallEnded
 from agi_monitor.limits import Limits
-from agi_monitor.testing.expressions import evaluate, variable
 from agi_monitor.testing.fake_audio import FakeAudio
 from agi_monitor.testing.fake_channel import FakeChannel
+from agi_monitor.testing.fake_commands import COMMANDS, FakeCommands
+from agi_monitor.testing.fake_pbx import BLOCKS, Blocks
 from agi_monitor.testing.fake_threads import FakeThreads
 from agi_monitor.testing.fake_transport import FakeTransport
 from agi_monitor.testing.sockets import SocketWire, converse
-from agi_monitor.testing.turns import Turns
 from agi_monitor.testing.words import split_words
-
-
-class _Blocks(Enum):
-    BLOCKS = "BLOCKS"
-
-    def __repr__(self) -> str:
-        return "BLOCKS"
-
-
-BLOCKS: Final = _Blocks.BLOCKS
-"""What an application returns to run until ``finish_application`` or ``hang_up``."""
-
-Application = Callable[["FakeAsterisk", FakeChannel, str], "int | _Blocks"]
-
-Subroutine = Callable[["FakeAsterisk", FakeChannel, str], str]
 
 MAX_COMMANDS = 10_000
 """Of one call, unless a test says otherwise: 5 MB of memory."""
@@ -67,33 +48,11 @@ MAX_COMMANDS = 10_000
 ASYNCIO_SECONDS = 10.0
 """How long ``run_asyncio`` waits for the end of a handler, in real time."""
 
-CHANNEL_SECONDS = 10.0
-"""What a channel waits for a key when nobody says (pbx.c: rtimeoutms)."""
-
 CALL_SECONDS = 30.0
 """How long ``call`` waits for the server to close."""
 
-USAGE = "520-Invalid command syntax.  Proper usage follows:\nUsage: {}\n520 End of proper usage."
 
-
-@dataclass(slots=True)
-class _Prompt:
-    """A command that waits for keys."""
-
-    verb: str
-    seconds: float | None
-    deadline: float | None
-    look: Callable[[], str | None]
-    timed_out: Callable[[], str]
-
-
-def _seconds(arguments: list[str], place: int, otherwise: float = CHANNEL_SECONDS) -> float:
-    """A time-out of the wire; 0 and none leave the channel's own."""
-    given = int(arguments[place]) / 1_000 if len(arguments) > place and arguments[place] else 0.0
-    return given or otherwise
-
-
-class FakeAsterisk:
+class FakeAsterisk(FakeCommands):
     """A PBX with one call that reaches ``AGI()``.
 
     >>> async def ask(session):
@@ -150,9 +109,7 @@ class FakeAsterisk:
         transcript: bool = False,
         log: FilteringBoundLogger | None = None,
     ) -> None:
-        self.clock = Clock()
-        """Time, of the server under test too; see ``advance``."""
-        self.channel = FakeChannel(
+        calling = FakeChannel(
             channel,
             uniqueid,
             state=ChannelState.RING,
@@ -162,42 +119,13 @@ class FakeAsterisk:
             caller_id_name=caller_id_name,
             language=language,
         )
-        self.channels = [self.channel]
-        """All channels; the first is the one that calls."""
-        self.hints: dict[str, str] = {}
-        """``extension@context`` -> devices, as the dialplan writes a hint."""
-        self.device_states: dict[str, str] = {}
-        """Device -> state, such as ``INUSE``."""
-        self.database: dict[tuple[str, str], str] = {}
-        """Family and key -> value."""
-        self.functions: dict[str, Callable[[FakeChannel, str], str]] = {}
-        """Name -> what a dialplan function says of a channel, given its argument."""
-        self.missing_sounds: set[str] = set()
-        """Sounds that this PBX does not have."""
-        self.applications: dict[str, Application] = {}
-        """Name in lower case -> what it does; see ``application``."""
-        self.missing_applications: set[str] = set()
-        """Applications that this PBX does not have; any other one that no test has given is a mistake of the test."""
-        self.subroutines: dict[tuple[str, str], Subroutine] = {}
-        """Context and extension -> what GOSUB runs there; see ``subroutine``."""
-        self.missing_subroutines: set[tuple[str, str, str]] = set()
-        """Context, extension and priority of places that this PBX does not have; any other one that no test has given
-        is a mistake of the test."""
+        super().__init__(calling, Clock(), time_passes)
         self.answers: dict[str, str] = {}
         """Command -> what it is answered with instead, such as ``"510 Invalid or unknown command"``."""
-        self.happened: list[str] = []
-        """Everything, in one order: commands and answers, what was played, said and recorded, the hang-up."""
-        self.commands: list[list[str]] = []
-        """The commands, each as its words."""
-        self.played: list[str] = []
-        """The sounds; what SAY says is ``digits:42`` and the like."""
-        self.executed: list[tuple[str, str]] = []
-        """The applications, each with its argument text."""
         self.closed = False
         """Whether the session is over."""
         self.failed = False
         """Whether the server said ``failure``."""
-        self.error: BaseException | None = None
         self._script = script
         self._account_code = account_code
         self._version = version
@@ -214,65 +142,12 @@ class FakeAsterisk:
         self.factory: FastAGIFactory | None = None
         self._protocol: FastAGIProtocol | SocketWire | None = None
         self._transport = FakeTransport(self._received, self._closed)
-        self._turns = Turns()
-        self._later = self._turns.later
-        self._keys: deque[str] = deque()
-        self._blocked: str | None = None
         self._ends_by_itself: IDelayedCall | None = None
-        self._prompt: _Prompt | None = None
         self._closed_at_last: Deferred[None] | None = None
         self._audio = FakeAudio(self._later) if eagi else None
         self._max_commands = max_commands
-        self._time_passes = time_passes
-        self._dead = False
-        self._hang_up_at_commands: set[int] = set()
-        self._hang_up_during: dict[str, int] = {}
-        self._hang_up_at_prompts: set[str] = set()
 
     # -- arranging --
-
-    def add_channel(
-        self,
-        name: str,
-        uniqueid: str | None = None,
-        state: ChannelState = ChannelState.UP,
-        bridge_peer: str = "",
-        on_hold: bool = False,
-        variables: Mapping[str, str] | None = None,
-    ) -> FakeChannel:
-        """Add another channel to the PBX; the parameters are those of ``FakeChannel``.
-
-        Parameters:
-            name: such as ``PJSIP/1001-00000002``.
-            uniqueid: made up when not given.
-            state: of the channel.
-            bridge_peer: the name of the channel it talks to, or empty.
-            on_hold: whether its device has put the call on hold.
-            variables: its variables.
-        """
-        known = uniqueid or f"1700000000.{len(self.channels) + 1}"
-        channel = FakeChannel(name, known, state, bridge_peer, on_hold, dict(variables or {}))
-        self.channels.append(channel)
-        return channel
-
-    def add_call(self, name: str, other: str) -> FakeChannel:
-        """Add two channels that talk to each other; the first of them.
-
-        Parameters:
-            name: of the first.
-            other: of the second.
-        """
-        self.add_channel(other, bridge_peer=name)
-        return self.add_channel(name, bridge_peer=other)
-
-    def keys(self, keys: str) -> None:
-        """The caller will press these keys, one after the other, at whatever waits for a key.
-
-        Parameters:
-            keys: ``0`` to ``9``, ``*`` and ``#``.
-        """
-        self._keys.extend(keys)
-        self._later(self._let_time_pass)
 
     def says(self, samples: bytes) -> int:
         """The caller says this, to a handler that was called by ``EAGI()``. Sound that nobody reads is lost.
@@ -292,30 +167,6 @@ class FakeAsterisk:
         self.check()
         return taken
 
-    def next_key(self) -> str:
-        """Take the next key, for an application that reads keys itself; empty when there is none."""
-        return self._keys.popleft() if self._keys else ""
-
-    def application(self, name: str, function: Application) -> None:
-        """What a dialplan application does.
-
-        Parameters:
-            name: such as ``ChanSpy``.
-            function: called with this fake, the channel and the argument text; returns what the application
-                returns, or ``BLOCKS``.
-        """
-        self.applications[name.lower()] = function
-
-    def subroutine(self, context: str, extension: str, function: Subroutine = lambda *_: "") -> None:
-        """What ``GOSUB`` runs at a place of the dialplan, at whatever priority.
-
-        Parameters:
-            context: of the place.
-            extension: of the place.
-            function: called with this fake, the channel and the argument text; what it returns is GOSUB_RETVAL.
-        """
-        self.subroutines[context, extension] = function
-
     def application_lasts(
         self, name: str, seconds: float, result: int = 0, then: Callable[[FakeChannel], object] | None = None
     ) -> None:
@@ -334,36 +185,11 @@ class FakeAsterisk:
                 then(self.channel)
             self.finish_application(result)
 
-        def run(fake: FakeAsterisk, channel: FakeChannel, argument: str) -> _Blocks:
+        def run(fake: FakeAsterisk, channel: FakeChannel, argument: str) -> Blocks:
             self._ends_by_itself = self.clock.callLater(seconds, end)
             return BLOCKS
 
         self.application(name, run)
-
-    def hang_up_at_command(self, number: int) -> None:
-        """The caller hangs up while the n-th command runs, counted from 1.
-
-        Parameters:
-            number: of the command.
-        """
-        self._hang_up_at_commands.add(number)
-
-    def hang_up_during(self, name: str, nth: int = 1) -> None:
-        """The caller hangs up during a command (``GET DATA``) or application (``ChanSpy``), the n-th of that name.
-
-        Parameters:
-            name: of the command or application.
-            nth: which of them, counted from 1.
-        """
-        self._hang_up_during[name.upper()] = nth
-
-    def hang_up_at_prompt(self, sound: str) -> None:
-        """The caller hangs up while this sound is played.
-
-        Parameters:
-            sound: its name.
-        """
-        self._hang_up_at_prompts.add(sound)
 
     # -- acting --
 
@@ -493,12 +319,6 @@ class FakeAsterisk:
             self._transport.write(data)
         else:
             self._closed()
-
-    def check(self) -> None:
-        """Raise what went wrong so far, in the story or in the fake."""
-        if self.error is not None:
-            error, self.error = self.error, None
-            raise error
 
     def advance(self, seconds: float) -> None:
         """Let time pass.
@@ -635,21 +455,6 @@ class FakeAsterisk:
         if self._closed_at_last is not None:
             self._closed_at_last.callback(None)
 
-    def _report(self, error: BaseException) -> None:
-        if self.error is None:
-            self.error = error
-
-    def _hang_up_channel(self) -> None:
-        if self.channel.alive:
-            self.channel.alive = False
-            self.happened.append("the caller hangs up")
-
-    def _notice_hangup(self) -> None:
-        """Asterisk notices between two commands, and says so once."""
-        if not self.channel.alive and not self._dead and self._blocked is None and self._prompt is None:
-            self._dead = True
-            self._answer("HANGUP")
-
     # -- commands --
 
     def _command(self, line: str) -> None:
@@ -703,365 +508,3 @@ class FakeAsterisk:
         if answer is not None:
             self._answer(answer)
         self._later(self._notice_hangup)
-
-    def _maybe_hang_up(self, name: str) -> None:
-        count = self._hang_up_during.get(name.upper())
-        if count is not None:
-            self._hang_up_during[name.upper()] = count - 1
-        if count == 1 or len(self.commands) in self._hang_up_at_commands:
-            self._hang_up_channel()
-
-    def _until_key(
-        self, verb: str, seconds: float | None, look: Callable[[], str | None], timed_out: Callable[[], str]
-    ) -> str | None:
-        """Wait for keys; the answer, or None when it comes later.
-
-        Parameters:
-            verb: of the command.
-            seconds: without a key; None for as long as the caller is there.
-            look: the answer by the keys that are there; None when they are not enough.
-            timed_out: the answer when no more come.
-        """
-        answer = look()
-        if answer is not None or not self.channel.alive:
-            return self._alive(answer or "")
-        if not self._time_passes:
-            return timed_out()
-        deadline = None if seconds is None else self.clock.seconds() + seconds
-        self._prompt = _Prompt(verb, seconds, deadline, look, timed_out)
-        self._later(self._let_time_pass)
-        return None
-
-    def _let_time_pass(self) -> None:
-        """Up to the next thing that is planned, or to the end of the prompt."""
-        prompt = self._prompt
-        if prompt is None:
-            return
-        keys, now = len(self._keys), self.clock.seconds()
-        answer = prompt.look()
-        if answer is None and len(self._keys) < keys and prompt.seconds is not None:
-            prompt.deadline = now + prompt.seconds
-        if answer is None and prompt.deadline is not None and now >= prompt.deadline:
-            answer = prompt.timed_out()
-        if answer is not None:
-            self._prompt = None
-            self._answer(answer)
-            self._later(self._notice_hangup)
-        elif prompt.deadline is not None:
-            planned = [call.getTime() for call in self.clock.getDelayedCalls()]
-            self.clock.advance(max(0.0, min([prompt.deadline, *planned]) - now))
-            self._later(self._let_time_pass)
-
-    def _alive(self, answer: str) -> str:
-        return answer if self.channel.alive else "200 result=-1"
-
-    def _play(self, sound: str) -> bool:
-        """Play a sound; whether it exists."""
-        if sound in self.missing_sounds:
-            self.happened.append(f"missing {sound}")
-            return False
-        self.played.append(sound)
-        self.happened.append(f"plays {sound}")
-        if sound in self._hang_up_at_prompts:
-            self._hang_up_channel()
-        return True
-
-    def _key_of(self, escape_digits: str) -> int:
-        """The key that stops a sound: a key that is not listened for is lost, as on a phone."""
-        while self._keys:
-            key = self._keys.popleft()
-            if key in escape_digits:
-                return ord(key)
-            if not escape_digits:
-                self._keys.appendleft(key)
-                break
-        return 0
-
-    def _do_answer(self, arguments: list[str]) -> str:
-        if self.channel.alive:
-            self.channel.state = ChannelState.UP
-        return self._alive("200 result=0")
-
-    def _do_nothing(self, arguments: list[str]) -> str:
-        return "200 result=0"
-
-    def _do_verbose(self, arguments: list[str]) -> str:
-        return "200 result=1" if arguments else USAGE.format("VERBOSE <message> <level>")
-
-    def _find(self, name: str) -> FakeChannel | None:
-        """A channel by its name or uniqueid (ast_channel_get_by_name)."""
-        for channel in self.channels:
-            if channel.alive and (channel.name.lower() == name.lower() or channel.uniqueid == name):
-                return channel
-        return None
-
-    def _do_channel_status(self, arguments: list[str]) -> str:
-        if len(arguments) > 1:
-            return USAGE.format("CHANNEL STATUS [<channelname>]")
-        channel = self._find(arguments[0]) if arguments else self.channel
-        return f"200 result={-1 if channel is None else int(channel.state)}"
-
-    def _do_hangup(self, arguments: list[str]) -> str:
-        channel = self._find(arguments[0]) if arguments else self.channel
-        if channel is None:
-            return "200 result=-1"
-        if channel is self.channel:
-            self._hang_up_channel()
-        channel.alive = False
-        return "200 result=1"
-
-    def _do_get_data(self, arguments: list[str]) -> str | None:
-        if not 1 <= len(arguments) <= 3:
-            return USAGE.format("GET DATA <file> [timeout] [maxdigits]")
-        most = int(arguments[2]) if len(arguments) > 2 else 1024
-        if arguments[0] and not self._play(arguments[0]):
-            return "200 result=-1"
-        digits: list[str] = []
-
-        def look() -> str | None:
-            while self._keys and len(digits) < most:
-                key = self._keys.popleft()
-                if key == "#":
-                    return f"200 result={''.join(digits)}"
-                digits.append(key)
-            return f"200 result={''.join(digits)}" if len(digits) == most else None
-
-        if not self.channel.alive:
-            return "200 result=-1"
-        return self._until_key(
-            "GET DATA", _seconds(arguments, 1), look, lambda: f"200 result={''.join(digits)} (timeout)"
-        )
-
-    def _do_stream_file(self, arguments: list[str]) -> str:
-        if not 2 <= len(arguments) <= 8:
-            return USAGE.format("STREAM FILE <filename> <escape digits> [sample offset]")
-        if not self._play(arguments[0]):
-            return "200 result=-1 endpos=0"
-        if not self.channel.alive:
-            return "200 result=-1 endpos=160"
-        return f"200 result={self._key_of(arguments[1])} endpos=8000"
-
-    def _do_control_stream_file(self, arguments: list[str]) -> str:
-        # Asterisk says a position only of a sound that was stopped (handle_controlstreamfile, res_agi.c).
-        answer = self._do_stream_file(arguments)
-        return answer.replace("result=0 endpos=8000", "result=0 endpos=-1")
-
-    def _do_get_option(self, arguments: list[str]) -> str | None:
-        if not 2 <= len(arguments) <= 3:
-            return USAGE.format("GET OPTION <filename> <escape_digits> [timeout]")
-        answer = self._do_stream_file(arguments[:2])
-        if not answer.startswith("200 result=0 "):
-            return answer
-        return self._until_key(
-            "GET OPTION",
-            _seconds(arguments, 2),
-            lambda: f"200 result={key} endpos=8000" if (key := self._key_of(arguments[1])) else None,
-            lambda: answer,
-        )
-
-    def _do_say(self, kind: str, arguments: list[str]) -> str:
-        if len(arguments) < 2:
-            return USAGE.format(f"SAY {kind.upper()} <text> <escape digits>")
-        self.played.append(f"{kind}:{arguments[0]}")
-        self.happened.append(f"says {kind} {arguments[0]}")
-        return self._alive(f"200 result={self._key_of(arguments[1])}")
-
-    def _do_wait_for_digit(self, arguments: list[str]) -> str | None:
-        if len(arguments) != 1:
-            return USAGE.format("WAIT FOR DIGIT <timeout>")
-        seconds = None if arguments[0].startswith("-") else _seconds(arguments, 0, 0.0)
-        return self._until_key(
-            "WAIT FOR DIGIT",
-            seconds,
-            lambda: f"200 result={ord(key)}" if (key := self.next_key()) else None,
-            lambda: "200 result=0",
-        )
-
-    def _do_record_file(self, arguments: list[str]) -> str | None:
-        if len(arguments) < 4:
-            return USAGE.format("RECORD FILE <filename> <format> <escape digits> <timeout>")
-        self.happened.append(f"records {arguments[0]}")
-        if not self.channel.alive:
-            return "200 result=-1 (hangup) endpos=160"
-        silence = [float(one[2:]) for one in arguments[4:] if one.startswith("s=")]
-        lasts = [*silence, *([] if arguments[3].startswith("-") else [_seconds(arguments, 3, 0.0)])]
-        return self._until_key(
-            "RECORD FILE",
-            min(lasts, default=None),
-            lambda: f"200 result={key} (dtmf) endpos=8000" if (key := self._key_of(arguments[2])) else None,
-            lambda: "200 result=0 (timeout) endpos=8000",
-        )
-
-    def _do_get_variable(self, arguments: list[str]) -> str:
-        if len(arguments) != 1:
-            return USAGE.format("GET VARIABLE <variablename>")
-        value = variable(self, self.channel, arguments[0]).encode()[:1023].decode("utf-8", "ignore")
-        return f"200 result=1 ({value})" if value or arguments[0] in self.channel.variables else "200 result=0"
-
-    def _do_get_full_variable(self, arguments: list[str]) -> str:
-        if not 1 <= len(arguments) <= 2:
-            return USAGE.format("GET FULL VARIABLE <variablename> [<channel name>]")
-        channel = self._find(arguments[1]) if len(arguments) == 2 else self.channel
-        return "200 result=0" if channel is None else f"200 result=1 ({evaluate(self, channel, arguments[0])})"
-
-    def _do_set_variable(self, arguments: list[str]) -> str:
-        if len(arguments) != 2:
-            return USAGE.format("SET VARIABLE <variablename> <value>")
-        self.channel.variables[arguments[0]] = arguments[1]
-        return "200 result=1"
-
-    def _do_set_place(self, attribute: str, arguments: list[str]) -> str:
-        if len(arguments) != 1:
-            return USAGE.format(f"SET {attribute.upper()} <desired {attribute}>")
-        setattr(self.channel, attribute, arguments[0])
-        return "200 result=0"
-
-    def _do_set_callerid(self, arguments: list[str]) -> str:
-        self.channel.caller_id = arguments[0] if arguments else None
-        return "200 result=1"
-
-    def _do_database_get(self, arguments: list[str]) -> str:
-        if len(arguments) != 2:
-            return USAGE.format("DATABASE GET <family> <key>")
-        value = self.database.get((arguments[0], arguments[1]))
-        return "200 result=0" if value is None else f"200 result=1 ({value})"
-
-    def _do_database_put(self, arguments: list[str]) -> str:
-        if len(arguments) != 3:
-            return USAGE.format("DATABASE PUT <family> <key> <value>")
-        self.database[arguments[0], arguments[1]] = arguments[2]
-        return "200 result=1"
-
-    def _do_database_del(self, arguments: list[str]) -> str:
-        if len(arguments) != 2:
-            return USAGE.format("DATABASE DEL <family> <key>")
-        self.database.pop((arguments[0], arguments[1]), None)
-        return "200 result=1"  # whether there was such a key or not (ast_db_del, db.c)
-
-    def _do_database_deltree(self, arguments: list[str]) -> str:
-        if not 1 <= len(arguments) <= 2:
-            return USAGE.format("DATABASE DELTREE <family> [keytree]")
-        tree = arguments[1] if len(arguments) == 2 else ""
-        gone = [
-            (family, key)
-            for family, key in self.database
-            if family == arguments[0] and (not tree or key == tree or key.startswith(f"{tree}/"))
-        ]
-        for place in gone:
-            del self.database[place]
-        # The other way round than documented, as handle_dbdeltree has it.
-        return f"200 result={0 if gone else 1}"
-
-    def _do_receive_text(self, arguments: list[str]) -> str:
-        return "200 result=-1"
-
-    def _do_receive_char(self, arguments: list[str]) -> str:
-        # A phone on SIP has no such characters, and Asterisk does not tell that from a hang-up.
-        return "200 result=-1 (hangup)"
-
-    def _do_speech(self, arguments: list[str]) -> str:
-        return "200 result=0"
-
-    def _do_gosub(self, arguments: list[str]) -> str:
-        if not 3 <= len(arguments) <= 4:
-            return USAGE.format("GOSUB <context> <extension> <priority> [<optional-argument>]")
-        context, extension, priority = arguments[:3]
-        function = self.subroutines.get((context, extension))
-        if function is None or (context, extension, priority) in self.missing_subroutines:
-            if (context, extension, priority) not in self.missing_subroutines:
-                place = f"{context!r}, {extension!r}"
-                self._report(
-                    LookupError(
-                        f"GOSUB: give the fake what it runs, fake.subroutine({place}, ...), or add "
-                        f"({place}, {priority!r}) to fake.missing_subroutines"
-                    )
-                )
-            return "200 result=-1 Gosub label not found"
-        self.happened.append(f"runs {context},{extension},{priority}")
-        self._answer("100 result=0 Trying...")
-        returned = function(self, self.channel, arguments[3] if len(arguments) > 3 else "")
-        self.channel.variables["GOSUB_RETVAL"] = returned
-        return "200 result=0 Gosub complete"
-
-    def _do_exec(self, arguments: list[str]) -> str | None:
-        if not arguments:
-            return USAGE.format("EXEC <application> <options>")
-        name = arguments[0]
-        argument = arguments[1] if len(arguments) > 1 else ""
-        self.executed.append((name, argument))
-        function = self.applications.get(name.lower())
-        if function is None:
-            if name not in self.missing_applications:
-                self._report(
-                    LookupError(
-                        f"EXEC {name}: give the fake the application, fake.application({name!r}, ...), or add it to "
-                        "fake.missing_applications"
-                    )
-                )
-            return "200 result=-2"
-        self._maybe_hang_up(name)
-        result = function(self, self.channel, argument)
-        if not self.channel.alive:
-            return "200 result=-1"
-        if isinstance(result, _Blocks):
-            self._blocked = name
-            return None
-        self._application_over(result)
-        return None
-
-    def _application_over(self, result: int) -> None:
-        self._answer(f"200 result={result}")
-        if result == 1:
-            # The command returns what its application returned, and 1 also asks for the usage (handle_exec).
-            self._answer(USAGE.format("EXEC <application> <options>"))
-        self._later(self._notice_hangup)
-
-
-COMMANDS: Final[dict[str, Callable[[FakeAsterisk, list[str]], str | None]]] = {
-    "ANSWER": FakeAsterisk._do_answer,
-    "ASYNCAGI BREAK": FakeAsterisk._do_nothing,
-    "CHANNEL STATUS": FakeAsterisk._do_channel_status,
-    "CONTROL STREAM FILE": FakeAsterisk._do_control_stream_file,
-    "DATABASE DEL": FakeAsterisk._do_database_del,
-    "DATABASE DELTREE": FakeAsterisk._do_database_deltree,
-    "DATABASE GET": FakeAsterisk._do_database_get,
-    "DATABASE PUT": FakeAsterisk._do_database_put,
-    "EXEC": FakeAsterisk._do_exec,
-    "GET DATA": FakeAsterisk._do_get_data,
-    "GET FULL VARIABLE": FakeAsterisk._do_get_full_variable,
-    "GET OPTION": FakeAsterisk._do_get_option,
-    "GET VARIABLE": FakeAsterisk._do_get_variable,
-    "GOSUB": FakeAsterisk._do_gosub,
-    "HANGUP": FakeAsterisk._do_hangup,
-    "NOOP": FakeAsterisk._do_nothing,
-    "RECEIVE CHAR": FakeAsterisk._do_receive_char,
-    "RECEIVE TEXT": FakeAsterisk._do_receive_text,
-    "RECORD FILE": FakeAsterisk._do_record_file,
-    "SEND IMAGE": FakeAsterisk._do_nothing,
-    "SEND TEXT": FakeAsterisk._do_nothing,
-    "SET AUTOHANGUP": FakeAsterisk._do_nothing,
-    "SET CALLERID": FakeAsterisk._do_set_callerid,
-    "SET MUSIC": FakeAsterisk._do_nothing,
-    "SET VARIABLE": FakeAsterisk._do_set_variable,
-    "SPEECH ACTIVATE GRAMMAR": FakeAsterisk._do_speech,
-    "SPEECH CREATE": FakeAsterisk._do_speech,
-    "SPEECH DEACTIVATE GRAMMAR": FakeAsterisk._do_speech,
-    "SPEECH DESTROY": FakeAsterisk._do_speech,
-    "SPEECH LOAD GRAMMAR": FakeAsterisk._do_speech,
-    "SPEECH RECOGNIZE": FakeAsterisk._do_speech,
-    "SPEECH SET": FakeAsterisk._do_speech,
-    "SPEECH UNLOAD GRAMMAR": FakeAsterisk._do_speech,
-    "STREAM FILE": FakeAsterisk._do_stream_file,
-    "TDD MODE": FakeAsterisk._do_nothing,
-    "VERBOSE": FakeAsterisk._do_verbose,
-    "WAIT FOR DIGIT": FakeAsterisk._do_wait_for_digit,
-    **{
-        f"SAY {kind.upper()}": partial(lambda kind, fake, arguments: fake._do_say(kind, arguments), kind)
-        for kind in ("alpha", "digits", "number", "phonetic", "date", "time", "datetime")
-    },
-    **{
-        f"SET {place.upper()}": partial(lambda place, fake, arguments: fake._do_set_place(place, arguments), place)
-        for place in ("context", "extension", "priority")
-    },
-}
-"""What each command does."""

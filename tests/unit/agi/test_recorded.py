@@ -14,7 +14,7 @@ from agi_monitor.agi.session import Session
 from agi_monitor.errors import CallEnded, CommandFailed, LocalProtocolError
 from agi_monitor.limits import Limits
 from agi_monitor.testing import FakeAsterisk
-from agi_monitor.testing.fake_asterisk import COMMANDS
+from agi_monitor.testing.fake_commands import COMMANDS
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "transcripts").glob("agi-*.txt"))
 

@@ -34,7 +34,7 @@ from agi_monitor.ami.connection import Event
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import action
 from agi_monitor.ami.protocol import Account, AMIClient, Callbacks
-from agi_monitor.library_log import library_log
+from agi_monitor.embedding.library_log import library_log
 from agi_monitor.limits import Limits
 
 START, RESULT, END = "AsyncAGIStart", "AsyncAGIExec", "AsyncAGIEnd"

@@ -21,7 +21,7 @@ VOCABULARY = frozenset({"model", "errors", "limits", "names", "shown"})
 
 STOREYS: tuple[frozenset[str], ...] = (
     VOCABULARY,
-    frozenset({"files", "sounds", "event_loop", "library_log"}),
+    frozenset({"files", "sounds", "embedding"}),
     frozenset({"rights", "pins", "live", "audit", "dialplan", "agi", "ami", "control"}),
     frozenset({"supervision", "install"}),
     frozenset({"config", "async_agi", "testing"}),
@@ -81,7 +81,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
                 "async_agi",
                 "commands.serve",
                 "control.protocol",
-                "library_log",
+                "embedding",
                 "pbx",
                 "pins.guard",
                 "server",
@@ -91,9 +91,9 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "twisted": frozenset(
-        {"agi", "ami", "async_agi", "commands.serve", "control.protocol", "event_loop", "pbx", "server", "testing"}
+        {"agi", "ami", "async_agi", "commands.serve", "control.protocol", "embedding", "pbx", "server", "testing"}
     ),
-    "zope": frozenset({"agi", "ami", "async_agi", "control.protocol", "event_loop", "server", "testing"}),
+    "zope": frozenset({"agi", "ami", "async_agi", "control.protocol", "embedding", "server", "testing"}),
 }
 """Library -> the rooms or modules it may be imported in. One that is missing here belongs nowhere."""
 

@@ -1,7 +1,7 @@
 """A FastAGI server inside a running asyncio event loop, without Twisted's reactor.
 
 The calls are served by the same factory, protocol and session as on Twisted, over the loop's own connections
-(``event_loop``): hang-ups, deadlines, limits and refusals are the same ones.
+(``embedding.event_loop``): hang-ups, deadlines, limits and refusals are the same ones.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from agi_monitor.agi.asyncio_story import on_asyncio
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.protocol import LOOPBACK, FastAGIFactory
 from agi_monitor.agi.routing import Handler, as_story
-from agi_monitor.event_loop import Address, LoopClock, LoopTransport
-from agi_monitor.library_log import library_log
+from agi_monitor.embedding.event_loop import Address, LoopClock, LoopTransport
+from agi_monitor.embedding.library_log import library_log
 from agi_monitor.limits import Limits
 
 HOST = "127.0.0.1"

@@ -37,8 +37,8 @@ from agi_monitor.agi.messages import AGIRequest, Command, Reply
 from agi_monitor.agi.pyst2 import BlockingAGI, SighupHangup, SigpipeHangup, use_line
 from agi_monitor.agi.reactors import threads_end_here
 from agi_monitor.agi.session import Session
+from agi_monitor.embedding.library_log import library_log
 from agi_monitor.errors import CallEnded
-from agi_monitor.library_log import library_log
 
 MAX_THREADS = 1_000
 """As many as ``limits.max_sessions``: a thread that waits for Asterisk costs some 50 KiB."""

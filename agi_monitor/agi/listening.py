@@ -23,7 +23,7 @@ from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.protocol import LOOPBACK, FastAGIFactory
 from agi_monitor.agi.reactors import asyncio_reactor, twisted_reactor
 from agi_monitor.agi.routing import Handler, as_story
-from agi_monitor.library_log import library_log
+from agi_monitor.embedding.library_log import library_log
 from agi_monitor.limits import Limits
 
 LISTEN = "tcp:4573:interface=127.0.0.1"

@@ -47,8 +47,8 @@ from agi_monitor.agi.reactors import hint_for
 from agi_monitor.agi.routing import MAX_LOGGED_SCRIPT, Story, name_of
 from agi_monitor.agi.session import Session
 from agi_monitor.agi.story import Awaited, StoryRun
+from agi_monitor.embedding.library_log import library_log
 from agi_monitor.errors import CallEnded, LocalProtocolError, RemoteProtocolError
-from agi_monitor.library_log import library_log
 from agi_monitor.limits import Limits
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.error import ReactorAlreadyInstalledError
 
 from agi_monitor.agi.story import ForeignAwaitable
-from agi_monitor.event_loop import LoopClock, running_loop
+from agi_monitor.embedding.event_loop import LoopClock, running_loop
 
 HINT = (
     "This handler runs on Twisted, where asyncio's things have no event loop. Say so where it is served: "

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from agi_monitor.agi.arguments import Parameters, ScriptPath, Unfit, query_of
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.session import Session
-from agi_monitor.library_log import library_log
+from agi_monitor.embedding.library_log import library_log
 
 Story = Callable[[Session], Coroutine[Deferred[Any], Any, None]]
 """An ``async def`` that serves one session. Only Deferreds may be awaited in it."""

@@ -22,7 +22,7 @@ from agi_monitor.agi.protocol import FastAGIFactory, FastAGIProtocol
 from agi_monitor.agi.reactors import asyncio_reactor, twisted_reactor
 from agi_monitor.agi.routing import Handler, Story, as_story
 from agi_monitor.agi.session import Session
-from agi_monitor.library_log import library_log
+from agi_monitor.embedding.library_log import library_log
 from agi_monitor.limits import Limits
 
 ENHANCED = "1.0"

@@ -24,8 +24,8 @@ from asterisk.manager import ManagerAuthException, ManagerSocketException
 from agi_monitor.ami.connection import NEED_DATA, AMIConnection, Closed, Event, Greeting, Response
 from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import Action, Message, action, challenge_key
+from agi_monitor.embedding.library_log import library_log
 from agi_monitor.errors import Disconnected, LoginRefused, NoAnswer, RemoteProtocolError
-from agi_monitor.library_log import library_log
 
 PORT = 5038
 """Asterisk's own for the manager interface."""

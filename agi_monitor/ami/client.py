@@ -24,8 +24,8 @@ from agi_monitor.ami.messages import Message, action, variables
 from agi_monitor.ami.news import MAX_WAITING, News, Overflow
 from agi_monitor.ami.protocol import Account, AMIClient, Callbacks, ListAnswer
 from agi_monitor.ami.states import Down, Refused, State
+from agi_monitor.embedding.event_loop import LoopClock, running_loop
 from agi_monitor.errors import Disconnected, LoginRefused, NoAnswer
-from agi_monitor.event_loop import LoopClock, running_loop
 
 PORT = 5038
 """Asterisk's own for the manager interface; with TLS it is 5039."""

@@ -27,8 +27,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from agi_monitor.embedding.event_loop import LoopClock, LoopEndpoint
 from agi_monitor.errors import CertificateRefused, ConfigError
-from agi_monitor.event_loop import LoopClock, LoopEndpoint
 
 CONNECT_SECONDS = 10.0
 """For each address of the host. A PBX that is up answers within milliseconds."""

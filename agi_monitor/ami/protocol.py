@@ -64,6 +64,7 @@ from agi_monitor.ami.limits import AMILimits
 from agi_monitor.ami.messages import FORBIDDEN, Action, action, challenge_key
 from agi_monitor.ami.permissions import NOTHING, Offers, classes_for
 from agi_monitor.ami.states import Connecting, Down, LoggingIn, Refused, State, Up
+from agi_monitor.embedding.library_log import library_log
 from agi_monitor.errors import (
     ActionFailed,
     Disconnected,
@@ -74,7 +75,6 @@ from agi_monitor.errors import (
     PermissionDenied,
     RemoteProtocolError,
 )
-from agi_monitor.library_log import library_log
 from agi_monitor.names import weakness
 
 BOOTED = "FullyBooted"

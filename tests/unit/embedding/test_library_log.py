@@ -1,4 +1,4 @@
-"""agi_monitor.library_log: what a program's own settings do to what the library logs."""
+"""agi_monitor.embedding.library_log: what a program's own settings do to what the library logs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 FAILS = """
 from agi_monitor.testing import FakeAsterisk
@@ -98,7 +98,8 @@ def test_a_plain_agi_script_prints_on_standard_error() -> None:
         [
             sys.executable,
             "-c",
-            "from agi_monitor.library_log import library_log\nlibrary_log(to_standard_error=True).info('here', a=1)",
+            "from agi_monitor.embedding.library_log import library_log\n"
+            "library_log(to_standard_error=True).info('here', a=1)",
         ],
         capture_output=True,
         text=True,

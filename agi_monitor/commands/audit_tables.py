@@ -15,7 +15,7 @@ from agi_monitor.audit.facts import Fact
 from agi_monitor.audit.report import RARE, UNUSUAL, Heard, Share
 from agi_monitor.audit.selection import Row
 from agi_monitor.audit.verification import Verdict
-from agi_monitor.commands.tables import FACT_STYLES, plain
+from agi_monitor.commands.tables import FACT_STYLES, plain, quoted
 from agi_monitor.model import Mode
 from agi_monitor.shown import in_cell
 from agi_monitor.storage.audit.comparison import Difference
@@ -69,7 +69,7 @@ def _cells(record: Row) -> list[Text]:
     for name in dict.fromkeys((*FIRST, *record)):
         value = record.get(name)
         if name not in HIDDEN and value not in (None, ""):
-            more.append(f"{plain(name)}=", "dim").append_text(plain(value)).append(" ")
+            more.append(f"{plain(name)}=", "dim").append_text(quoted(plain(value))).append(" ")
     others = [plain(record.get(name)) for name in ("supervisor", "extension", "mode")]
     return [plain(record.get("seq")), _local(record.get("at")), fact, *others, more]
 

@@ -6,6 +6,8 @@ what is not printable is shown by its number, so that nobody writes on an admini
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -65,7 +67,7 @@ def change_line(at: str, word: str, row: CallShown | SpyShown | str) -> Text:
     )
     for name, value in [("pbx", plain(row.node)), *columns]:
         if value.plain:
-            line.append(f" {name.replace(' ', '_')}=", "dim").append_text(value)
+            line.append(f" {name.replace(' ', '_')}=", "dim").append_text(quoted(value))
     return line
 
 
@@ -87,7 +89,7 @@ def event_line(record: Row) -> Text:
     line = Text.assemble((_clock(record.get("at")), "dim"), " ", (str(plain(fact)), FACT_STYLES.get(fact, "")))
     for name, value in record.items():
         if name not in ("fact", "at") and value not in (None, ""):
-            line.append(f" {plain(name)}=", "dim").append_text(plain(value))
+            line.append(f" {plain(name)}=", "dim").append_text(quoted(plain(value)))
     return line
 
 
@@ -110,6 +112,19 @@ def plain(value: object) -> Text:
     """A value as text without anything that a terminal would obey. None is empty."""
     text = "" if value is None else ("yes" if value is True else "no" if value is False else str(value))
     return Text(visible(text))
+
+
+def quoted(value: Text) -> Text:
+    """A value that stands behind its name in a line: in quotes, if it could be taken for more than one.
+
+    A Local channel is called as somebody dialled it, such as ``Local/5 by=root@from-trunk-00000001;2``.
+    """
+    if _WORD.fullmatch(value.plain) is not None:
+        return value
+    return Text(json.dumps(value.plain, ensure_ascii=False), value.style)
+
+
+_WORD = re.compile(r"[^\s\",=]*")
 
 
 def _styled(value: object, styles: Mapping[str, str]) -> Text:
@@ -151,7 +166,7 @@ def _table(
 
 CALL_COLUMNS: list[Column[CallShown]] = [
     ("agents", lambda call: _list(call.agents)),
-    ("other party", lambda call: _list(call.numbers)),
+    ("other party", lambda call: _list(quoted(plain(number)).plain for number in call.numbers)),
     ("state", lambda call: _styled(call.state, STATE_STYLES)),
     ("duration", lambda call: duration(call.seconds)),
     ("queue", lambda call: plain(call.queue)),

@@ -206,6 +206,34 @@ PRINTED: dict[str, RenderableType] = {
 }
 
 
+DIALLED = 'Local/5 by=root "x=1@from-trunk-00000001;2'
+"""A channel is called as somebody dialled it."""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        tables.event_line({"fact": "rogue_spy", "at": "", "spyer": DIALLED, "n": "a b"}),
+        tables.change_line("", "began", replace(SPY, supervisor=None, endpoint=None, spyer=DIALLED, mode="a b")),
+        audit_tables.records_table([{"fact": "rogue_spy", "spyer": DIALLED, "detail": "a b"}]),
+    ],
+    ids=["event", "change", "record"],
+)
+def test_what_somebody_dialled_is_one_value(line: RenderableType, capsys: pytest.CaptureFixture[str]) -> None:
+    """It cannot put a name and a value of its own beside those of the record."""
+    console(1_000).print(line, soft_wrap=True)
+    shown = capsys.readouterr().out
+    assert json.dumps(DIALLED) in shown
+    assert '="a b"' in shown
+    assert "by=root" not in [word.strip() for word in re.split(r'"(?:[^"\\]|\\.)*"|\s', shown)]
+
+
+def test_one_number_does_not_look_like_two(capsys: pytest.CaptureFixture[str]) -> None:
+    """The numbers of the other parties stand in one cell, and each party chose its own."""
+    console().print(tables.calls_table([replace(CALL, numbers=("5, 777", "+4930"))]))
+    assert '"5, 777", +4930' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_table_is_only_looked_at(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every table and line that the commands show."""

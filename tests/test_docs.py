@@ -328,7 +328,7 @@ PROMISED = {
         "by more than {} seconds, `verify` notes it": ("audit/verification.py", "CLOCK_SECONDS"),
     },
     "docs/howto/verify-the-audit.md": {"after every {} records at most": ("audit/chain.py", "CHECKPOINT_RECORDS")},
-    "docs/topics/way-of-a-call.md": {"After {} seconds without a key": ("supervision/spy_call.py", "CHOICE_SECONDS")},
+    "docs/topics/way-of-a-call.md": {"After {} seconds without a key": ("supervision/choosing.py", "CHOICE_SECONDS")},
     "docs/reference/log-events.md": {"written {} times a minute at most": ("agi/protocol.py", "LOG_LINES")},
 }
 """Document -> sentence with a number -> the constant it promises."""

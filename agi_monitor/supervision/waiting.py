@@ -13,6 +13,10 @@ Said = Sequence[tuple[Cue | Reason, Mapping[str, str]]]
 """Moments, and what their placeholders stand for."""
 
 
+WAIT_SECONDS = 0.5
+"""Between two looks for the next call, while a supervisor waits for one; a key is noticed at once."""
+
+
 class Waited(Enum):
     """How a wait ended."""
 
@@ -75,3 +79,13 @@ async def wait(
         if plays:
             await line.caller.set_music(False)
         return waited
+
+
+async def until_call(line: SupervisorLine, found: Callable[[], Awaitable[bool]]) -> bool:
+    """Wait for any call. False: the supervisor left with the star key.
+
+    Parameters:
+        line: the supervisor's.
+        found: says whether there is one.
+    """
+    return await wait(line, found, [(Cue.WAITING, {})], WAIT_SECONDS) is Waited.FOUND

@@ -10,7 +10,6 @@ import pytest
 from agi_monitor.live.index import Stale
 from agi_monitor.live.targets import AgentDevices
 from agi_monitor.model import Agent, Cue, ScanOrder
-from agi_monitor.supervision import spy_call
 from agi_monitor.supervision.protected import Protected
 from agi_monitor.testing import FakeAsterisk
 from tests.doubles.desk import PIN, SPYEE_UNIQUEID, Desk, LiveHouse, refusals, spoken, started
@@ -191,7 +190,7 @@ def test_a_scan_does_not_try_the_same_call_again_and_again(
 
 def test_a_scan_that_is_refused_everywhere_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody tries out by ear, call after call, what is protected."""
-    monkeypatch.setattr(spy_call, "MAX_REFUSED", 3)
+    monkeypatch.setattr("agi_monitor.supervision.scanning.MAX_REFUSED", 3)
     desk = connected(tmp_path, "*222*")
     agents = {}
     for number in range(3_000, 3_005):

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from agi_monitor.model import ScanOrder
-from agi_monitor.supervision.scan import AgentCall, next_call
+from agi_monitor.supervision.scan_order import AgentCall, next_call
 
 OLD = AgentCall("1003", "pbx-999.9")
 YOUNG = AgentCall("1001", "pbx-1000.2")

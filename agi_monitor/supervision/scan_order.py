@@ -39,3 +39,17 @@ def next_call(calls: Sequence[AgentCall], order: ScanOrder, choice: Choice) -> A
     if order is ScanOrder.RANDOM:
         return choice(calls)
     return min(calls, key=lambda call: (age(call.uniqueid), call.extension))
+
+
+def before(order: list[str], extension: str, *, went_back: bool) -> str | None:
+    """Return whom to go back to, or None where that is not wanted.
+
+    Parameters:
+        order: the agents who were heard before this one, which it is kept in.
+        extension: this one. It is the one to go back to where there was none before.
+        went_back: whether the supervisor wants to go back.
+    """
+    if not went_back:
+        order.append(extension)
+        return None
+    return order.pop() if order else extension

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from jinja2 import Environment, StrictUndefined, TemplateError, TemplateNotFound, TemplateSyntaxError
 
+from agi_monitor.dialplan.compiled import Compiled
 from agi_monitor.dialplan.filters import FILTERS, RefusedValue, Text
 from agi_monitor.dialplan.lint import Problem, control_characters, lint, source_of
 from agi_monitor.dialplan.lint_account import lint_account
@@ -29,6 +30,8 @@ REALTIME = "realtime.sql"
 FILES = (DIALPLAN, SAMPLE, MANAGER, PJSIP, REALTIME)
 """What is rendered, each from the template of its name with ``.j2`` added; only those that the site wants. Only the
 first is called ``.conf``, so that ``#include "agi-monitor/*.conf"`` loads nothing else."""
+
+_COMPILED = Compiled()
 
 
 def render(site: Site, template_directory: Path | None = None) -> Mapping[str, str]:
@@ -87,6 +90,7 @@ def dialplan_environment(loader: TemplateLoader) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        bytecode_cache=_COMPILED,
     )
     environment.filters.update(FILTERS)
     return environment

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from jinja2 import Environment
 
 from agi_monitor.dialplan.parse import Dialplan, parse
 from agi_monitor.dialplan.render import FILES, render
@@ -216,6 +217,24 @@ def test_own_template_takes_the_place_of_one(tmp_path: Path) -> None:
     files = render(site(), template(tmp_path, "[mine]\nexten => 1,1,Hangup()\n"))
     assert files[MAIN] == "[mine]\nexten => 1,1,Hangup()\n"
     assert files["extensions.conf.sample"] == render(site())["extensions.conf.sample"]
+
+
+def test_a_template_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the same text, whatever is rendered from it."""
+    before = render(site("Anna"))
+
+    def compiled_again(*_: object, **__: object) -> None:
+        pytest.fail("a template was compiled again")
+
+    monkeypatch.setattr(Environment, "compile", compiled_again)
+    assert render(site("Anna")) == before
+    assert render(site("Dora")) != before
+
+
+def test_own_template_that_was_changed(tmp_path: Path) -> None:
+    """Counts as it is now; and as it was before, when it is changed back."""
+    for text in ("; one\n", "; two\n", "; one\n"):
+        assert render(site(), template(tmp_path, text))[MAIN] == text
 
 
 def test_own_template_may_build_upon_the_packaged_one(tmp_path: Path) -> None:

@@ -314,6 +314,20 @@ def test_the_manager_interface_moves_the_supervisor(house: House) -> None:
         assert_moved(house, 2)
 
 
+def test_the_manager_interface_parks_the_supervisor(house: House) -> None:
+    """The spy is over in the parking, and for who fetches the supervisor from there."""
+    house.lab.connect("3001", "1001")
+    house.spy()
+    spyer = channel_of(house, "2001")
+    with Manager(house.lab, "doctor") as manager:
+        manager.ask("Park", Channel=spyer.name)
+        house.server.wait_for_audit("spy_ended")
+        house.hears({**PAIR, "2001": {"music"}})
+        house.lab.phone(STRANGER).dial("701")
+        assert_moved(house, 1)
+    house.assert_no_alarm()
+
+
 def assert_moved(house: House, grant: int) -> None:
     """The supervisor talks to the stranger, and it is on record that the spy is over."""
     house.server.wait_for_audit("spy_ended", grant)

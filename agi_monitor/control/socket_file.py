@@ -86,9 +86,9 @@ def make_room(path: Path) -> None:
 
 
 def _must_be_ours(folder: Folder) -> None:
-    """Nobody else may exchange the socket: its mode is set by its name, and a link would be followed."""
-    is_shared = folder.is_shared and not folder.mode & stat.S_ISVTX
-    if folder.uid not in (0, os.geteuid()) or is_shared:
+    """Nobody else may exchange the socket: its mode is set by its name, and a link would be followed. Nor make one
+    there while no server runs, as the sticky bit of /tmp allows: the commands would believe what answers."""
+    if folder.uid not in (0, os.geteuid()) or folder.is_shared:
         raise ControlFailed(
             f"{folder.path}: others than the user that runs the server may write there. Set control.socket to a path "
             "in a folder that belongs to that user alone"

@@ -78,6 +78,16 @@ def test_a_socket_of_another_kind_stays(tmp_path: Path) -> None:
     assert path.is_socket()
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770])
+def test_a_folder_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    """Whoever makes the socket first is believed by the commands; the sticky bit of ``/tmp`` does not prevent it."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ControlFailed, match="others than the user that runs the server may write there"):
+        make_room(folder / "control.sock")
+
+
 def test_a_path_that_is_too_long(tmp_path: Path) -> None:
     """Is named with what to set instead."""
     with pytest.raises(ControlFailed, match=r"longer than the 107 bytes of a socket\. Set control\.socket"):

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.supervision.grants import Grant, SpyKind
 from agi_monitor.supervision.proof import VARIABLE, Signer
-from tests.shell.managed import GRANT, SIGNER, SPYEE, SPYER, Site
+from tests.shell.managed import CUSTOMER, CUSTOMER_UNIQUEID, GRANT, SIGNER, SPYEE, SPYER, SPYER_UNIQUEID, Site
 
 BEFORE = replace(SIGNER, run="run-1")
 """This server in an earlier run."""
@@ -100,3 +100,40 @@ def kept(site: Site) -> list[str]:
         "under way": watch._under_way,
     }
     return [name for name, one in found.items() if one]
+
+
+def tell(site: Site) -> None:
+    """A whole event says that the supervisor hears the customer, and no channel changes."""
+    site.fake.event(
+        "ChanSpyStart",
+        SpyerChannel=SPYER,
+        SpyerUniqueid=SPYER_UNIQUEID,
+        SpyeeChannel=CUSTOMER,
+        SpyeeUniqueid=CUSTOMER_UNIQUEID,
+    )
+
+
+def go_on(site: Site, name: str, heard: str) -> None:
+    """ChanSpy without option E goes on to another channel: when * is pressed, or the first one ends."""
+    spyer = next(one for one in site.fake.channels if one["Channel"] == name)
+    before = str(spyer["ApplicationData"]).partition(",")[0]
+    of = {one["Uniqueid"]: one["Channel"] for one in site.fake.channels}
+    told = {"SpyerChannel": name, "SpyerUniqueid": spyer["Uniqueid"]}
+    site.fake.event("ChanSpyStop", **told, SpyeeChannel=of[before], SpyeeUniqueid=before)
+    site.fake.start_spying(name, heard)
+
+
+PHONE, PHONE_UNIQUEID = "PJSIP/100-00000031", "1700000000.31"
+
+
+def take_the_place(site: Site, spyer: str) -> None:
+    """A transfer puts a phone into the application of a spy: it has its own name, and the spy's channel ends."""
+    before = next(one for one in site.fake.channels if one["Channel"] == spyer)
+    if all(one["Channel"] != PHONE for one in site.fake.channels):
+        site.fake.add_channel(PHONE, PHONE_UNIQUEID)
+    phone = next(one for one in site.fake.channels if one["Channel"] == PHONE)
+    phone.update({name: before[name] for name in ("Application", "ApplicationData", "Context")})
+    if (spyer, VARIABLE) in site.fake.variables:
+        site.fake.variables[PHONE, VARIABLE] = site.fake.variables[spyer, VARIABLE]
+    site.fake.hang_up(spyer)
+    site.fake.advance(0.1)

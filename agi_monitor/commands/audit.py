@@ -27,7 +27,7 @@ from agi_monitor.audit.rows import misfit, named
 from agi_monitor.audit.selection import Row, Selection, hold, holds, moment, month
 from agi_monitor.audit.verification import Verdict
 from agi_monitor.commands import audit_tables as tables
-from agi_monitor.commands import terminal
+from agi_monitor.commands import completing, terminal
 from agi_monitor.commands.console import console
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.whoami import whoami
@@ -140,8 +140,16 @@ def _selecting(command: Command) -> Command:
         click.option(
             "--fact", "facts", multiple=True, callback=_fact, help="Records of this kind, such as spy_started."
         ),
-        click.option("--agent", "agents", multiple=True, help="Records about this extension."),
-        click.option("--supervisor", "supervisors", multiple=True, help="Records of this supervisor."),
+        click.option(
+            "--agent", "agents", multiple=True, shell_complete=completing.agents, help="Records about this extension."
+        ),
+        click.option(
+            "--supervisor",
+            "supervisors",
+            multiple=True,
+            shell_complete=completing.supervisors,
+            help="Records of this supervisor.",
+        ),
         click.option("--month", callback=_month, help="Records of this month: 2026-10, 'this' or 'last'."),
         click.option(
             "--to", "end", callback=_time(True), help="Records until this time, or to the end of this day or month."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from agi_monitor.commands import terminal
+from agi_monitor.commands import completing, terminal
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
 from agi_monitor.config import translation
@@ -45,9 +45,9 @@ def _place(config: Config, path: Path) -> str:
 
 
 @click.command()
-@click.argument("supervisor")
+@click.argument("supervisor", shell_complete=completing.supervisors)
 @click.argument("mode", type=click.Choice([mode.value for mode in Mode]))
-@click.argument("agent")
+@click.argument("agent", shell_complete=completing.agents)
 @click.option(
     "--at", callback=_moment, help="Time of the request, such as 2026-12-24T10:00, local time (default: now)."
 )

@@ -18,8 +18,8 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
+from agi_monitor.commands import completing, terminal
 from agi_monitor.commands import people_tables as tables
-from agi_monitor.commands import terminal
 from agi_monitor.commands.console import console
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people, store
@@ -60,7 +60,7 @@ def people() -> None:
 
 
 @people.command("list")
-@click.option("--group", help="Only those in this group.")
+@click.option("--group", shell_complete=completing.groups, help="Only those in this group.")
 @json_option
 @config_option
 def list_(config_path: Path, as_json: bool, group: str | None) -> None:
@@ -164,7 +164,7 @@ def _add(config_path: Path, as_json: bool, section: str, name: str, fields: dict
 
 
 @people.command()
-@click.argument("who")
+@click.argument("who", shell_complete=completing.everybody)
 @json_option
 @config_option
 def disable(config_path: Path, as_json: bool, who: str) -> None:
@@ -173,7 +173,7 @@ def disable(config_path: Path, as_json: bool, who: str) -> None:
 
 
 @people.command()
-@click.argument("who")
+@click.argument("who", shell_complete=completing.everybody)
 @json_option
 @config_option
 def enable(config_path: Path, as_json: bool, who: str) -> None:
@@ -182,7 +182,7 @@ def enable(config_path: Path, as_json: bool, who: str) -> None:
 
 
 @people.command()
-@click.argument("extension")
+@click.argument("extension", shell_complete=completing.agents)
 @click.option("--text", required=True, help="Version of the text that they were given.")
 @click.option("--on", "day", help="Date, such as 2026-11-25 (default: today).")
 @json_option
@@ -355,7 +355,7 @@ def add_rule(config_path: Path, as_json: bool, name: str, **options: object) -> 
 
 
 @rules.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.rules)
 @json_option
 @config_option
 def remove_rule(config_path: Path, as_json: bool, name: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from agi_monitor.commands import terminal
+from agi_monitor.commands import completing, terminal
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people, store
 from agi_monitor.commands.whoami import whoami
@@ -48,7 +48,11 @@ _weak_option = click.option("--weak", is_flag=True, help="Accept a PIN that is e
     show_envvar=True,
     help="Configuration file with the rules for PINs (default: 4 to 16 digits, not weak).",
 )
-@click.option("--supervisor", help="Whose PIN it is; their own phone numbers are refused. Needs --config.")
+@click.option(
+    "--supervisor",
+    shell_complete=completing.supervisors,
+    help="Whose PIN it is; their own phone numbers are refused. Needs --config.",
+)
 @_weak_option
 @click.pass_context
 def pin(context: click.Context, config_path: Path | None, supervisor: str | None, weak: bool) -> None:
@@ -71,7 +75,7 @@ def pin(context: click.Context, config_path: Path | None, supervisor: str | None
 
 
 @pin.command("set")
-@click.argument("supervisor")
+@click.argument("supervisor", shell_complete=completing.supervisors)
 @click.option("--temporary", is_flag=True, help="Make them choose a new one on the phone at the next call.")
 @_weak_option
 @json_option
@@ -89,7 +93,7 @@ def set_(config_path: Path, as_json: bool, supervisor: str, temporary: bool, wea
 
 
 @pin.command()
-@click.argument("supervisor")
+@click.argument("supervisor", shell_complete=completing.supervisors)
 @json_option
 @config_option
 def reset(config_path: Path, as_json: bool, supervisor: str) -> None:
@@ -105,7 +109,7 @@ def reset(config_path: Path, as_json: bool, supervisor: str) -> None:
 
 
 @pin.command()
-@click.argument("supervisor")
+@click.argument("supervisor", shell_complete=completing.supervisors)
 @json_option
 @config_option
 def expire(config_path: Path, as_json: bool, supervisor: str) -> None:
@@ -118,7 +122,7 @@ def expire(config_path: Path, as_json: bool, supervisor: str) -> None:
 
 
 @pin.command()
-@click.argument("who")
+@click.argument("who", shell_complete=completing.supervisors)
 @json_option
 @config_option
 def unlock(config_path: Path, as_json: bool, who: str) -> None:

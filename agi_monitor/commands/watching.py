@@ -7,7 +7,6 @@ imported here; what draws a table, and what checks a whole configuration, is imp
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from agi_monitor.commands import live, terminal
+from agi_monitor.commands.completing import SAFE_WORD
 from agi_monitor.commands.options import DEFAULT_CONFIG, config_option, json_option, socket_option
 from agi_monitor.config import control_socket
 from agi_monitor.control import client
@@ -31,10 +31,6 @@ Value = TypeVar("Value")
 
 COMPLETION_SECONDS = 1.0
 """Who has pressed a key for the rest of a word waits no longer."""
-
-SAFE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
-"""An id that a shell takes as one word. The PBX has made some of them, and a shell runs what it is given."""
-
 
 watch_option = click.option(
     "--watch",
@@ -116,7 +112,7 @@ def _ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[st
             found = client.spies(path, COMPLETION_SECONDS)
     except AgiMonitorError:
         return []
-    return [spy.id for spy in found if spy.id.startswith(incomplete) and SAFE_ID.fullmatch(spy.id)]
+    return [spy.id for spy in found if spy.id.startswith(incomplete) and SAFE_WORD.fullmatch(spy.id)]
 
 
 @spy.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -9,13 +10,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from agi_monitor.commands import watching
+from agi_monitor.commands import completing, watching
 from agi_monitor.commands.main import main
+from agi_monitor.config.people import People, SupervisorEntry
 from agi_monitor.config.sample import SAMPLE
 from agi_monitor.control import client
+from agi_monitor.pins.records import make_hash
 from tests.shell.live_house import GRANTED, ROGUE
 from tests.shell.live_server import LiveServer
 from tests.unit.commands.test_later import completed
@@ -101,3 +105,56 @@ def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, 
         silent.bind(str(path))
         silent.listen()
         assert completed("spy", "kill", "--socket", str(path), "") == []
+
+
+PEOPLE = {
+    "supervisors": {
+        "anna": {"name": "Anna", "endpoints": ["PJSIP/2001"], "groups": ["leads"], "pin": make_hash("20011357")}
+    },
+    "agents": {"1001": {"groups": ["sales"]}, "1002": {"name": "Ben", "groups": ["sales"]}},
+    "rules": [{"name": "leads-on-sales", "allow": ["listen"], "supervisors": ["leads"], "agents": ["sales"]}],
+}
+
+
+@pytest.mark.parametrize("in_store", [False, True])
+def test_people_and_rules_of_the_configuration(tmp_path: Path, in_store: bool) -> None:
+    """Wherever they are. The key that completes a word makes no database."""
+    config, people = tmp_path / "agi-monitor.yaml", tmp_path / "people.json"
+    site: dict[str, object] = {
+        "fastagi": {"peers": ["127.0.0.1"]},
+        "state": {"directory": str(tmp_path)},
+        "audit": {"file": str(tmp_path / "audit.jsonl")},
+    }
+    config.touch(mode=0o600)
+    config.write_text(json.dumps({**site, "store": {"people": True}} if in_store else {**site, **PEOPLE}))
+    named = ["--config", str(config)]
+    if in_store:
+        before = sorted(tmp_path.iterdir())
+        assert completed("explain", *named, "") == []
+        assert sorted(tmp_path.iterdir()) == before
+        people.write_text(json.dumps(PEOPLE))
+        done = CliRunner().invoke(main, ["people", "import", str(people), *named, "--yes"])
+        assert done.exit_code == 0, done.output
+    assert completed("explain", *named, "") == ["anna"]
+    assert completed("explain", *named, "anna", "listen", "100") == ["1001", "1002"]
+    assert completed("pin", "reset", *named, "b") == []
+    assert completed("people", "disable", *named, "") == ["1001", "1002", "anna"]
+    assert completed("rules", "remove", *named, "") == ["leads-on-sales"]
+    assert completed("people", "list", *named, "--group", "s") == ["sales"]
+
+
+def test_a_name_that_a_shell_would_run_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal gets no control characters either."""
+    names = {"anna": "An\x1b]0;x", "a$(reboot)": "Bert"}
+    entries = {id: SupervisorEntry.model_construct(name=name) for id, name in names.items()}
+    people = People.model_construct(supervisors=entries)
+    monkeypatch.setattr(completing, "_people", lambda path: people)
+    (found,) = completing.supervisors(click.Context(main), click.Argument(["who"]), "")
+    assert (found.value, found.help) == ("anna", None)
+
+
+def test_a_configuration_that_cannot_be_read_completes_nothing(tmp_path: Path) -> None:
+    """And says nothing in the middle of a line."""
+    (tmp_path / "broken.yaml").write_text("agents: [")
+    for name in ("broken.yaml", "none.yaml", ""):
+        assert completed("explain", "--config", str(tmp_path / name), "") == []

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
 from agi_monitor.ami.connection import Event, Response
@@ -165,6 +165,8 @@ class ManagerClient:
         self._events: weakref.WeakKeyDictionary[News[Event], frozenset[str]] = weakref.WeakKeyDictionary()
         self._states: weakref.WeakSet[News[State]] = weakref.WeakSet()
         self._outcomes: dict[str, Deferred[Originated]] = {}
+        self._early: dict[str, Message] = {}
+        """Outcomes that came before the answer was read: a fake in memory tells both while the action is written."""
         self._originating = 0
 
     # -- the connection --
@@ -364,9 +366,13 @@ class ManagerClient:
             return told
         finally:
             self._originating -= 1
+            if not self._originating:
+                self._early.clear()
 
     def _outcome_of(self, response: Response, client: AMIClient, seconds: float) -> Deferred[Originated]:
         action_id = response.action.action_id
+        if action_id in self._early:
+            return succeed(Originated.from_event(self._early.pop(action_id)))
         told: Deferred[Originated] = Deferred()
         told.addTimeout(seconds, client.clock, lambda result, _: _not_told(result, seconds))
         told.addBoth(self._forget, action_id)
@@ -380,12 +386,18 @@ class ManagerClient:
     # -- what the connection tells --
 
     def _told(self, event: Event) -> None:
-        waiting = self._outcomes.get(event.message.action_id) if event.name == ORIGINATED else None
-        if waiting is not None:
-            waiting.callback(Originated.from_event(event.message))
+        if event.name == ORIGINATED:
+            self._tell_outcome(event.message)
         for news, names in list(self._events.items()):
             if event.name in names:
                 news.tell(event)
+
+    def _tell_outcome(self, message: Message) -> None:
+        waiting = self._outcomes.get(message.action_id)
+        if waiting is not None:
+            waiting.callback(Originated.from_event(message))
+        elif self._originating:
+            self._early[message.action_id] = message
 
     def _changed(self, state: State) -> None:
         for news in list(self._states):

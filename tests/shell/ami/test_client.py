@@ -217,6 +217,18 @@ def test_a_call_and_how_it_goes(shell: Callable[..., None]) -> None:
     shell(steps)
 
 
+def test_an_outcome_that_is_told_before_the_answer_is_read() -> None:
+    """A fake in memory tells both while the action is still being written."""
+    fake = FakeManager(USERNAME, SECRET)
+    manager = ManagerClient("pbx", Account(USERNAME, SECRET), reactor=fake.clock, endpoint=fake)
+    found: list[Originated] = []
+    with capture_logs():
+        Deferred.fromCoroutine(manager.start())
+        fake.advance(0)
+        Deferred.fromCoroutine(manager.originate("PJSIP/1001", application="Echo")).addCallback(found.append)
+    assert [call.outcome for call in found] == [Outcome.ANSWERED]
+
+
 @pytest.mark.parametrize("to", [{}, {"context": "sales"}, {"application": "Echo", "context": "a", "extension": "b"}])
 def test_a_call_goes_to_one_place(shell: Callable[..., None], to: dict[str, Any]) -> None:
     """Neither to none nor to two."""

@@ -23,7 +23,9 @@ def printed(out: Path) -> str:
 
 
 @contextmanager
-def running(program: str, until: str, out: Path, folder: Path) -> Iterator[re.Match[str]]:
+def running(
+    program: str, until: str, out: Path, folder: Path, *, ends_with: int = 0, **environment: str
+) -> Iterator[re.Match[str]]:
     """A program from the moment it prints something; it must end by itself when it is told to, without an error.
 
     Parameters:
@@ -31,12 +33,14 @@ def running(program: str, until: str, out: Path, folder: Path) -> Iterator[re.Ma
         until: a pattern; what it found is given.
         out: where it prints.
         folder: where it runs, and what it imports.
+        ends_with: what its end is to be.
+        environment: variables for it.
     """
     with out.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{CHECKOUT}"},
+            env={**os.environ, **environment, "PYTHONPATH": f"{folder}{os.pathsep}{CHECKOUT}"},
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
@@ -51,7 +55,7 @@ def running(program: str, until: str, out: Path, folder: Path) -> Iterator[re.Ma
         assert found is not None
         yield found
         process.send_signal(signal.SIGTERM)
-        assert process.wait(SECONDS) == 0, printed(out)
+        assert process.wait(SECONDS) == ends_with, printed(out)
     finally:
         process.kill()
         process.wait()

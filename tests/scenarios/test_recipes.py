@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
+import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -23,7 +28,9 @@ RECIPES = CHECKOUT / "contrib" / "examples" / "recipes"
 EXTENSION = "7996"
 AGENT = "1001"
 CALLER = "2001"
+QUEUE = "500"
 PIN = "407196"
+SECRET = "of-a-recipe-for-one-call"
 
 
 class Recipe:
@@ -41,7 +48,9 @@ class Recipe:
         self.agent = lab.phone(AGENT)
 
     @contextmanager
-    def served(self, context: str, handler: str, imports: str, *, use_asyncio: bool = False) -> Iterator[None]:
+    def served(
+        self, context: str, handler: str, imports: str, *, extension: str = "s", use_asyncio: bool = False
+    ) -> Iterator[None]:
         """The handler, and the context of the recipe's dialplan that calls it."""
         program = f"""
 import logging, structlog
@@ -53,8 +62,22 @@ serve({handler}, listen, peers=["{self.lab.pbx.address}"], transcript=True, use_
         with running(program, r"agi_listening.*port=(\d+)", self.out, RECIPES) as found:
             dialplan = (RECIPES / "extensions.conf").read_text()
             dialplan = re.sub(r"agi://127\.0\.0\.1:\d+", f"agi://{self.lab.gateway}:{found[1]}", dialplan)
-            entry = f"[lab-tests]\nexten => {EXTENSION},1,Goto({context},s,1)\n"
+            entry = f"[lab-tests]\nexten => {EXTENSION},1,Goto({context},{extension},1)\n"
             self.lab.pbx.write_dialplan("recipe", f"{entry}\n{dialplan}")
+            yield
+
+    @contextmanager
+    def run(self, name: str, *arguments: str, ends_with: int = 0, **environment: str) -> Iterator[None]:
+        """A recipe that is a program with a manager connection, from its login on, with its own account."""
+        accounts = re.sub(r"(?m)^(deny|permit) = .*\n", "", (RECIPES / "manager.conf").read_text())
+        accounts = re.sub(r"(?m)^secret = .*$", f"secret = {SECRET}", accounts)
+        program = f"import runpy, sys; sys.argv = {[name, self.lab.pbx.address, *arguments]!r}\n"
+        program += "runpy.run_path(sys.argv[0], run_name='__main__')"
+        self.lab.pbx.write_dialplan("recipe", (RECIPES / "extensions.conf").read_text())
+        with (
+            self.lab.pbx.manager_accounts(accounts),
+            running(program, "ami_up", self.out, RECIPES, ends_with=ends_with, **environment),
+        ):
             yield
 
     def wait_for(self, command: str, times: int = 1) -> None:
@@ -82,6 +105,7 @@ def recipe(lab: Lab, tmp_path: Path) -> Iterator[Recipe]:
     lab.pbx.hangup_all()
     lab.pbx.remove_dialplan("recipe")
     lab.pbx.cli("database deltree pin-gate")
+    lab.pbx.cli("devstate change Custom:messages-1001 NOT_INUSE")
 
 
 def rings(phone: Phone) -> Call:
@@ -161,3 +185,115 @@ def test_a_database_look_up(recipe: Recipe, tmp_path: Path) -> None:
     with recipe.served("named", handler, "from database_look_up import CallerName", use_asyncio=True):
         recipe.caller.dial(EXTENSION)
         assert recipe.agent.wait_for_incoming().peer_name == "Zoe Z"
+
+
+def test_a_message(recipe: Recipe) -> None:
+    """One is kept by a key, one by hanging up, one is taken back; the lamp is lit."""
+    pbx = recipe.lab.pbx
+    folder = pbx.log.parent / "spoken"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    handler = f'Recorder(Path({str(folder)!r}), Path("/var/log/asterisk/spoken"))'
+    imports = "from pathlib import Path\nfrom recorder import Recorder"
+
+    def speak() -> None:
+        recipe.caller.call(EXTENSION)
+        wait_until(
+            lambda: any(path.stat().st_size > 20_000 for path in folder.glob("*.wav")),
+            SECONDS,
+            "a second to be spoken",
+        )
+
+    def kept() -> list[Path]:
+        return sorted((folder / AGENT).glob(f"*-{CALLER}-*.wav"))
+
+    with recipe.served("messages", handler, imports, extension=AGENT):
+        speak()
+        recipe.caller.press("#", during="RECORD FILE")
+        recipe.caller.press("*", during="STREAM FILE")
+        recipe.wait_for('STREAM FILE "vm-deleted"')
+        recipe.caller.wait_until_idle()
+        assert list(folder.rglob("*.wav")) == []
+        speak()
+        recipe.caller.press("#", during="RECORD FILE")
+        recipe.caller.press("1", during="STREAM FILE")
+        recipe.wait_for('STREAM FILE "vm-msgsaved"')
+        recipe.caller.wait_until_idle()
+        assert len(kept()) == 1
+        lamp = re.search(rf"{AGENT}@messages\s.*?State:(\S+)", pbx.cli("core show hints"))
+        assert lamp is not None
+        assert lamp[1] == "InUse"
+        speak()
+        recipe.caller.hang_up()
+        wait_until(lambda: len(kept()) == 2, SECONDS, "the second message to be kept")
+        assert list(folder.glob("*.wav")) == []
+
+
+def test_dial_by_name(recipe: Recipe) -> None:
+    """A name that no one has is told; Anna's is spelled, and 1 calls her."""
+    handler = f'DialByName((Person("{AGENT}", "Anna Bauer"),))'
+    with recipe.served("directory", handler, "from dial_by_name import DialByName, Person"):
+        recipe.caller.call(EXTENSION)
+        recipe.wait_for("GET DATA")
+        recipe.caller.press("999")
+        recipe.wait_for("GET DATA", times=2)
+        recipe.caller.press("266")
+        recipe.caller.press("1", during="SAY ALPHA")
+        rings(recipe.agent)
+        wait_until(lambda: recipe.lab.pbx.bridged(CALLER, AGENT), SECONDS, "both to talk")
+
+
+def test_the_queue_log(recipe: Recipe, tmp_path: Path) -> None:
+    """A call that was answered and one that was given up are in the database."""
+    path = tmp_path / "calls.db"
+
+    def visits() -> list[tuple[str, ...]]:
+        with closing(sqlite3.connect(path)) as connection:
+            rows = connection.execute("SELECT queue, caller, agent, outcome FROM visit ORDER BY id").fetchall()
+        return [tuple(row) for row in rows]
+
+    def wait_for_outcome(outcome: str) -> None:
+        wait_until(lambda: visits() and visits()[-1][-1] == outcome, SECONDS, f"{outcome} to be written")
+
+    with recipe.run("queue_log.py", str(path), ends_with=-signal.SIGTERM, QUEUE_LOG_SECRET=SECRET):
+        recipe.caller.call(QUEUE)
+        rings(recipe.agent)
+        wait_for_outcome("talking")
+        recipe.caller.hang_up()
+        wait_for_outcome("answered")
+        recipe.agent.wait_until_idle()
+        recipe.caller.call(QUEUE)
+        recipe.agent.wait_for_incoming()
+        wait_for_outcome("waiting")
+        recipe.caller.hang_up()
+        wait_for_outcome("abandoned")
+    member = f"Local/{AGENT}@agents/n"
+    assert visits() == [(QUEUE, CALLER, member, "answered"), (QUEUE, CALLER, None, "abandoned")]
+
+
+def test_click_to_call(recipe: Recipe, tmp_path: Path) -> None:
+    """The agent's phone rings, then the other one; without the token none does."""
+    path = tmp_path / "listens"
+
+    def post(token: str) -> tuple[int, object]:
+        with closing(http.client.HTTPConnection("office")) as page:
+            page.sock = socket.socket(socket.AF_UNIX)
+            page.sock.connect(str(path))
+            wanted = json.dumps({"phone": AGENT, "number": CALLER})
+            page.request("POST", "/", wanted, {"Authorization": f"Bearer {token}"})
+            answer = page.getresponse()
+            return answer.status, json.load(answer)
+
+    with (
+        recipe.run("click_to_call.py", f"unix:{path}", CLICK_TO_CALL_SECRET=SECRET, CLICK_TO_CALL_TOKEN=PIN),
+        ThreadPoolExecutor(1) as thread,
+    ):
+        wait_until(path.exists, SECONDS, "the page to be there")
+        assert post("another")[0] == 401
+        asked = thread.submit(post, PIN)
+        wait_until(lambda: asked.done() or recipe.agent.calls, SECONDS, "the agent's phone to ring")
+        assert not asked.done(), asked.result()
+        recipe.agent.answer()
+        rings(recipe.caller)
+        assert asked.result(SECONDS) == (200, {"outcome": "answered"})
+        wait_until(lambda: recipe.lab.pbx.bridged(CALLER, AGENT), SECONDS, "both to talk")

@@ -7,7 +7,7 @@ and handlers serve them. What is other:
   that began while there was no connection are not found.
 - There is no script: the first AGI argument may take its place, ``AGI(agi:async,menu/en)``.
 - There is no way to tell ``failure``. A call that is refused, or whose handler fails, is hung up.
-- A reply of more than 1,023 bytes comes in pieces that nobody could tell from the next reply: the call is ended.
+- A reply of more than 1,023 bytes comes in pieces that cannot be told from the next reply: the call is ended.
 - Commands and results are seen by every manager session with ``read=agi``.
 """
 
@@ -84,7 +84,7 @@ class _Channel:
         self.write(b"".join(data))
 
     def loseConnection(self) -> None:  # noqa: N802 (Twisted's name)
-        """Let the channel go on in the dialplan, or hang it up when the call was refused."""
+        """Let the channel continue in the dialplan, or hang it up when the call was refused."""
         if self.disconnecting or self._lost:
             return
         self.disconnecting = True
@@ -104,7 +104,7 @@ class _Channel:
     def _perform(self, line: str, command_id: str) -> None:
         headers = [("Channel", self.name), ("Command", line), *([("CommandID", command_id)] if command_id else [])]
         sent = Deferred.fromCoroutine(self._service.client.perform(action("AGI", *headers)))
-        # Its result comes as an event; an error means that there is no such channel in AsyncAGI any more.
+        # Its result comes as an event; an error means that the channel is no longer in AsyncAGI.
         sent.addErrback(lambda _: self.lost())
 
     # -- what the service tells --
@@ -127,7 +127,7 @@ class _Channel:
         self.lost()
 
     def lost(self) -> None:
-        """Nothing comes any more."""
+        """Nothing more comes."""
         if not self._lost:
             self._lost = True
             self._service._forget(self)
@@ -165,7 +165,7 @@ class AsyncAgiService(Service):
         script_argument: the first AGI argument is the script, for a ``Router``.
         use_asyncio: the handler awaits asyncio's things.
         transcript: log every command and reply at debug level.
-        stop_seconds: how long calls may go on after ``stopService``.
+        stop_seconds: how long calls may continue after ``stopService``.
         log: where to log.
     """
 
@@ -247,7 +247,7 @@ class AsyncAgiService(Service):
             return  # another server may take it
         if not environment.endswith(b"\n\n"):
             self.log.warning(LogEvent.ASYNC_CUT, channel=name)
-            # Nobody can serve it, and nobody else would tell the caller.
+            # It cannot be served, and nothing else would tell the caller.
             hang_up = action("AGI", ("Channel", name), ("Command", "HANGUP"))
             Deferred.fromCoroutine(self.client.perform(hang_up)).addErrback(lambda _: None)
             return

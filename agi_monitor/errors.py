@@ -6,8 +6,8 @@
     ├── ConfigError            the configuration file cannot be used
     ├── RenderError            a dialplan file cannot be written from this configuration
     ├── InstallFailed          files of Asterisk cannot be changed, or the PBX did not load them
-    ├── AuditUnavailable       a record cannot be written, so nobody may spy
-    │   └── AuditInDoubt           nobody knows whether it was: the answer was lost
+    ├── AuditUnavailable       a record cannot be written, so no spy may begin
+    │   └── AuditInDoubt           not known whether it was: the answer was lost
     ├── StateUnavailable       the store cannot be read or written, so no PIN is accepted
     ├── ProtocolError
     │   ├── LocalProtocolError     we were about to break the protocol; nothing was sent
@@ -15,7 +15,7 @@
     ├── CommandFailed          Asterisk answered a command with an error
     │   ├── InvalidCommand         510: this Asterisk does not know the command
     │   └── WrongUsage             520: it knows the command, not these arguments
-    ├── CallEnded              the caller is gone; ends a handler, and is no fault
+    ├── CallEnded              the caller is gone; ends a handler, not a fault
     ├── ActionFailed           Asterisk answered an AMI action with an error
     │   └── PermissionDenied       the AMI account lacks a class
     ├── Disconnected           there is no AMI connection, or it was lost before the answer
@@ -23,11 +23,11 @@
     ├── CertificateRefused     the certificate of the PBX is not to be trusted; nothing was sent
     ├── NoAnswer               an AMI action was not answered in time
     ├── EventsLost             events came faster than they were read
-    ├── LoginRefused           the AMI account cannot be used; nobody tries again
-    ├── Unavailable            there is no picture of the PBX to be trusted at this moment
+    ├── LoginRefused           the AMI account cannot be used; not tried again
+    ├── Unavailable            the picture of the PBX cannot be trusted now
     └── ControlFailed          the control socket cannot be used, or the server said no
 
-What a script of pyst2 meets is of these and of pyst2's at once, so that its ``except AGIHangup`` goes on working:
+What a script of pyst2 meets is of these and of pyst2's at once, so that its ``except AGIHangup`` still works:
 ``agi.pyst2`` and ``ami.blocking`` raise subclasses that are both.
 """
 
@@ -71,7 +71,7 @@ class StateUnavailable(AgiMonitorError):
 
 
 class ProtocolError(AgiMonitorError):
-    """The conversation with Asterisk cannot go on. Always one of the two below."""
+    """The conversation with Asterisk cannot continue. Always one of the two below."""
 
 
 class LocalProtocolError(ProtocolError):
@@ -160,7 +160,7 @@ class ForgedAnswer(AgiMonitorError):
 
 
 class CertificateRefused(AgiMonitorError):
-    """The certificate of the PBX is expired, signed by somebody who is not trusted, or for another host. Nothing was
+    """The certificate of the PBX is expired, signed by an untrusted party, or for another host. Nothing was
     sent. The connection is tried again: a certificate can be replaced while we run."""
 
 
@@ -180,7 +180,7 @@ class NoAnswer(AgiMonitorError):
 
 class EventsLost(AgiMonitorError):
     """Events came faster than they were read, and the queue for them was full. Raised where they are missing: those
-    before have been read, those behind it can be.
+    before have been read, those after it can be.
 
     Parameters:
         number: how many are missing.
@@ -196,14 +196,14 @@ class LoginRefused(AgiMonitorError):
 
 
 class Unavailable(AgiMonitorError):
-    """What was asked needs the live picture of the PBX, and there is none to be trusted at this moment."""
+    """What was asked needs the live picture of the PBX, which cannot be trusted now."""
 
 
 class ControlFailed(AgiMonitorError):
-    """The control socket cannot be made or used, or the server behind it said no.
+    """The control socket cannot be made or used, or the server refused.
 
     Parameters:
-        text: what, where, and how to mend it.
+        text: what, where, and how to fix it.
         problem: the server's slug, or empty when no server answered.
     """
 

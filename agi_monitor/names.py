@@ -42,7 +42,7 @@ QUEUE = re.compile(r"[A-Za-z0-9_.@+/-]{1,80}")
 
 ENDPOINT = re.compile(r"(?!Local/)[A-Za-z0-9]{1,20}/[A-Za-z0-9_.+@-]{1,80}")
 """A device: technology and name. Nothing that ``${}`` or a regular expression of ``CHANNELS()`` could read, but for
-``.`` and ``+``, which the asking puts in brackets (func_channel.c). A Local channel is no device."""
+``.`` and ``+``, which the asking puts in brackets (func_channel.c). A Local channel is not a device."""
 
 WRITTEN_DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 """A name of a device that is written into pjsip.conf and SQL. Narrower than in ``ENDPOINT``: ``@`` and ``+`` are not
@@ -63,7 +63,7 @@ is told (AST_MAX_EXTENSION and AST_MAX_CONTEXT are 80, channel.h)."""
 
 SOUND = re.compile(r"(?!.*\.\.)(?=.{1,200}\Z)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 """A sound file without its ending, within Asterisk's folder of sounds: Asterisk plays ``/etc/x`` and ``../x`` as well
-(file.c, fileexists_core), so whoever chooses a sound could have any file played."""
+(file.c, fileexists_core), so the choice of a sound could have any file played."""
 
 MUSIC_CLASS = re.compile(r"[A-Za-z0-9_.-]{1,79}")
 """A class of music on hold: a section of musiconhold.conf (MAX_MUSICCLASS, channel.h, is 80)."""
@@ -77,8 +77,8 @@ MANAGER_SECRET = re.compile(r"[!-:<-~]{1,128}")
 semicolon, for which there is no escape after a backslash (config.c), and a login sends it on a line of its own."""
 
 ACCOUNT = re.compile(r"(?!(?i:general)\Z)[A-Za-z0-9_-]{1,40}")
-"""An account of the manager interface: a section of manager.conf. ``general`` is none, in small letters or large ones
-(manager.c, __init_manager)."""
+"""An account of the manager interface: a section of manager.conf. ``general`` is not one, in small letters or large
+ones (manager.c, __init_manager)."""
 
 MAX_UNIQUEID_BYTES = 151
 """Asterisk keeps no more of a uniqueid (AST_MAX_UNIQUEID without its final NUL, channel.h)."""
@@ -140,7 +140,7 @@ def is_device_channel(text: str) -> bool:
 
 
 def endpoint_of(channel: str) -> str | None:
-    """The endpoint behind a channel's name, or None for a channel that is no device.
+    """The endpoint behind a channel's name, or None for a channel that is not a device.
 
     ``PJSIP/1001-mobile-0000002a`` is the endpoint ``PJSIP/1001-mobile`` (chan_pjsip.c and chan_sip.c append
     ``-`` and eight hexadecimal digits). Local channels (``Local/1001@agents-00000003;2``) belong to no device.
@@ -225,8 +225,8 @@ class BridgeId(_Name):
 
 
 MIN_SECRET, MIN_DIFFERENT = 16, 6
-"""Characters of a secret of the manager interface, and different ones among them. Whoever listens to one login can
-try secrets at home: MD5 is fast."""
+"""Characters of a secret of the manager interface, and different ones among them. Who records one login can try
+secrets offline: MD5 is fast."""
 
 KNOWN_SECRETS = frozenset(
     {"amp111", "mysecret", "secret", "secret5", "admin", "asterisk", "password", "changeme", "1234", "123456", "mark"}

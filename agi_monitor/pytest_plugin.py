@@ -29,7 +29,7 @@ FORGOTTEN = r"coroutine .* was never awaited"
 def _nothing_forgotten() -> Iterator[None]:
     """Fail when a coroutine that is made meanwhile is thrown away before it was awaited."""
     with warnings.catch_warnings(record=True) as caught:
-        # It is raised where nobody can see it otherwise: in the collection of the coroutine.
+        # It is raised where it cannot be seen otherwise: in the collection of the coroutine.
         warnings.filterwarnings("always", FORGOTTEN, RuntimeWarning)
         yield
         gc.collect()

@@ -116,7 +116,7 @@ class ChannelShown(_Shown):
     Parameters:
         name: such as ``PJSIP/1001-0000002a``.
         uniqueid: its identifier.
-        endpoint: whose channel it is; None where it is no device's.
+        endpoint: whose channel it is; None where it is not a device's.
         state: as Asterisk says it, as far as it matters.
         number: of the caller; may be empty.
         bridge: the identifier of the bridge that it is in, or None.
@@ -201,7 +201,7 @@ class SpyShown(_Shown):
 
     @property
     def is_rogue(self) -> bool:
-        """Whether nobody granted it."""
+        """Whether it has no grant."""
         return self.kind == "rogue"
 
     @property
@@ -299,7 +299,7 @@ class Overview(Protocol):
         ...
 
     async def kill(self, spy: str, by: str) -> bool:
-        """End a spy. Once it is asked for it is done, also when whoever asked is gone before the answer.
+        """End a spy. Once it is asked for it is done, even if the client is gone before the answer.
 
         Parameters:
             spy: its ``id``.
@@ -309,12 +309,12 @@ class Overview(Protocol):
             False: there is no such spy.
 
         Raises:
-            Unavailable: the PBX cannot be told at this moment.
+            Unavailable: the PBX cannot be told now.
         """
         ...
 
     async def reload(self) -> ReloadShown | ReloadRefused:
-        """Read the configuration again. Once it is asked for it is done, also when whoever asked is gone."""
+        """Read the configuration again. Once it is asked for it is done, even if the client is gone."""
         ...
 
     def subscribe(self, listener: Callable[[Row], None]) -> Callable[[], None]:

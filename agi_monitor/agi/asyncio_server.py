@@ -33,7 +33,7 @@ BACKLOG = 1_024
 """Calls that may come at once before one of them is taken."""
 
 STOP_SECONDS = 10.0
-"""How long calls that run may go on after the stop, before they are ended."""
+"""How long running calls may continue after the stop, before they are ended."""
 
 
 class AgiServer:
@@ -56,7 +56,7 @@ class AgiServer:
         limits: sizes, numbers and times that a peer is held to.
         secret: when given, the first AGI argument must be this text.
         transcript: log every command and reply at debug level; replies that hold keys are left out.
-        stop_seconds: how long calls may go on after the end.
+        stop_seconds: how long calls may continue after the end.
         lifespan: makes an asynchronous context that is entered before the first call is taken and left after the last
             one has ended: for connections to databases and the like.
         log: where to log.

@@ -134,7 +134,7 @@ def on_asyncio(handler: Story) -> Story:
             if task.done():
                 raise
             telling.end(task, str(ended))
-            with contextlib.suppress(asyncio.CancelledError):  # it knew, and did not wait for anything any more
+            with contextlib.suppress(asyncio.CancelledError):  # it knew, and no longer waited for anything
                 await done
 
     return story

@@ -2,7 +2,7 @@
 
 Asterisk writes the caller's sound there, 16 bits a sample, while AGI waits or plays; nothing comes while an
 application runs (run_agi, res_agi.c). It never waits for us: what does not fit into the pipe is lost. So nothing is
-read ahead here, and whoever begins to listen late may want to ``discard`` first.
+read ahead here, and a handler that begins to listen late may want to ``discard`` first.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class Audio(FileDescriptor):
         self._awaitable = convert
 
     async def read(self, size: int) -> bytes:
-        """Wait for so many bytes; fewer only at the end of the call, and then none.
+        """Wait for this number of bytes; fewer come only at the end of the call, and then none.
 
         Parameters:
             size: bytes; two are one sample.
 
         Raises:
-            LocalProtocolError: another read is waiting, or the size is none.
+            LocalProtocolError: another read is waiting, or the size is invalid.
             CallEnded: as every other method of the session.
         """
         return await self._awaitable(self._read(size))

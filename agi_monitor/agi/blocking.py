@@ -154,7 +154,7 @@ class _Bridge:
             with self._lock:
                 self._waiting = False
             if answer is None:
-                # Interrupted on the way: nobody waits for this reply.
+                # Interrupted on the way: this reply is not awaited.
                 self._reactor.callFromThread(self._give_up)
         if isinstance(answer, BaseException):
             if isinstance(answer, CallEnded):

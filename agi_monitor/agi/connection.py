@@ -79,7 +79,7 @@ class Line(StrEnum):
     """A whole reply that a usage text follows: the EXEC command returns what its application returned, and 1 is also
     what a command returns to have its usage shown (handle_exec and RESULT_SHOWUSAGE, res_agi.c)."""
     VALUE = "200 result=1 (..."
-    """A reply whose value goes on in the next line."""
+    """A reply whose value continues in the next line."""
     USAGE = "520-"
     """The first line of a usage text."""
     NO_USAGE = "520"
@@ -491,7 +491,7 @@ class AGIConnection:
     def abandon_reply(self) -> None:
         """Give up the reply of the command in flight.
 
-        Nobody can tell a late reply from the next command's. So no command can be sent until it has come after all;
+        A late reply cannot be told from the next command's. So no command can be sent until it has come after all;
         it is then dropped without an event.
         """
         if self._command is not None:

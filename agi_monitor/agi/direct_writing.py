@@ -1,8 +1,8 @@
 """Writes to a TCP connection at once, as long as its socket takes it.
 
 Twisted's transports wait for the reactor to say that a socket can be written to, which costs as much as the rest of a
-small command: two changes of the poll and a round through the reactor. A command is one write of some 40 bytes that
-somebody waits for, on a socket whose buffer is empty because Asterisk has answered the one before.
+small command: two changes of the poll and a round through the reactor. A command is one write of some 40 bytes whose
+reply is awaited, on a socket whose buffer is empty because Asterisk has answered the one before.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from twisted.internet.tcp import Connection
 
 
 class DirectWriter:
-    """Writes to one connection. Nobody else writes to it while this does.
+    """Writes to one connection. Nothing else writes to it meanwhile.
 
     Parameters:
-        transport: of the connection. What is no plain TCP, such as TLS or a fake, is written to in Twisted's own way.
+        transport: of the connection. What is not plain TCP, such as TLS or a fake, is written to in Twisted's own
+            way.
     """
 
     __slots__ = ("_socket", "_transport")

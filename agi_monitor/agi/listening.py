@@ -30,7 +30,7 @@ LISTEN = "tcp:4573:interface=127.0.0.1"
 """Asterisk's own port for FastAGI, for this machine only."""
 
 STOP_SECONDS = 10.0
-"""How long calls that run may go on after the stop, before they are ended."""
+"""How long running calls may continue after the stop, before they are ended."""
 
 
 class AgiService(Service):
@@ -46,7 +46,7 @@ class AgiService(Service):
         secret: when given, the first AGI argument must be this text.
         transcript: log every command and reply at debug level; replies that hold keys are left out.
         use_asyncio: the handler awaits asyncio's things; needs Twisted's asyncio reactor.
-        stop_seconds: how long calls may go on after ``stopService``.
+        stop_seconds: how long calls may continue after ``stopService``.
         lifespan: makes an asynchronous context that is entered before the first call is taken and left after the last
             one has ended: for connections to databases and the like. Without ``use_asyncio`` it awaits Deferreds.
         log: where to log.

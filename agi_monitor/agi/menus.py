@@ -66,7 +66,7 @@ async def play(session: _Caller, sounds: Iterable[Sound], escape_digits: str) ->
 async def menu(
     session: _Caller, prompts: Iterable[Sound], choices: Mapping[str, T], *, timeout: float, tries: int, invalid: str
 ) -> T | None:
-    """Ask for a choice until one is made, or there was none so many times."""
+    """Ask for a choice until one is made, at most this number of times."""
     if not choices or any(len(key) != 1 or key not in KEYS for key in choices):
         raise LocalProtocolError("menu: each choice is one key of 0 to 9, * and #; nothing was sent")
     sounds = tuple(prompts)

@@ -136,7 +136,7 @@ class AGIRequest:
 
         Asterisk sends each name once and the ``agi_arg_N`` last, counted from 1 (setup_env, res_agi.c). It does not
         escape values. So a second line of the same name, or an argument out of its place, is a line break inside
-        somebody's caller name: neither the first nor the last of them can be trusted, and the call is refused.
+        a caller name: neither the first nor the last of them can be trusted, and the call is refused.
 
         Parameters:
             pairs: name and value of each line, in the order of the wire.
@@ -159,7 +159,7 @@ class AGIRequest:
         return cls(MappingProxyType(variables), tuple(arguments))
 
     def without_first_argument(self) -> AGIRequest:
-        """The same request without ``agi_arg_1``, the others moved up: for an argument that nobody else may see."""
+        """The same request without ``agi_arg_1``, the others moved up: for an argument that must not be shown."""
         rest = self.arguments[1:]
         pairs = [(name, value) for name, value in self.variables.items() if not name.startswith(ARGUMENT_PREFIX)]
         pairs += [(f"{ARGUMENT_PREFIX}{number}", value) for number, value in enumerate(rest, 1)]
@@ -437,7 +437,7 @@ SPEECH_TAIL = re.compile(rb"\) endpos=-?[0-9]+ results=[0-9]+ ")
 
 
 def value_is_open(line: bytes, *, started: bool) -> bool:
-    """Whether a value in parentheses goes on behind this line.
+    """Whether a value in parentheses continues in the next line.
 
     A value may hold line breaks and ``)``. Every reply that carries one ends with its ``)``, except those that say
     where a sound stopped: ``(digit) digit=5 endpos=0`` (handle_speechrecognize and handle_recordfile, res_agi.c).
@@ -450,7 +450,7 @@ def value_is_open(line: bytes, *, started: bool) -> bool:
         return False
     if not started:
         opening = line.find(b" (")
-        # Only directly behind the result: "200 result=-1 Gosub label not found (x" is no value.
+        # Only directly after the result: "200 result=-1 Gosub label not found (x" has no value.
         if opening < 0 or line.find(b" ", line.find(b"result=")) != opening:
             return False
     closing = line.rfind(b")")
@@ -482,11 +482,11 @@ class Reply:
 
     @classmethod
     def from_wire(cls, code: int, body: bytes) -> Reply:
-        """Read what stands behind ``200``, ``510`` and so on. Bytes that are no UTF-8 are replaced.
+        """Read what stands after ``200``, ``510`` and so on. Bytes that are not UTF-8 are replaced.
 
         Parameters:
             code: the number that begins the line.
-            body: what stands behind it and its space.
+            body: what stands after it and its space.
         """
         text = body.decode("utf-8", "replace")
         if code != 200:
@@ -523,7 +523,7 @@ class Reply:
         """The result as a number.
 
         Raises:
-            RemoteProtocolError: it is none.
+            RemoteProtocolError: it is not a number.
         """
         try:
             return int(self.result)

@@ -13,7 +13,7 @@ def milliseconds(seconds: float, name: str = "timeout") -> str:
         name: of the parameter, for the message.
 
     Raises:
-        LocalProtocolError: they are no number.
+        LocalProtocolError: they are not a number.
     """
     try:
         return str(round(seconds * 1000))

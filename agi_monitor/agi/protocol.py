@@ -4,12 +4,12 @@ Two rules: no decision about bytes is made here (``connection`` does), none abou
 
 How a session ends
     The story is told once, by ``CallEnded`` where it waits: on HANGUP, on a lost connection, on a deadline, on bytes
-    that are no AGI, or because somebody called ``Session.end``. Its ``finally`` then has ``limits.cleanup_seconds``.
+    that are not AGI, or because ``Session.end`` was called. Its ``finally`` then has ``limits.cleanup_seconds``.
     After HANGUP it may use the commands that Asterisk takes on a dead channel (``messages.LEGAL_WHEN_DEAD``), after
     ``Session.end`` all of them, and none when the connection is gone: those raise ``CallEnded`` at once. A command
     that was in flight then still gets its reply, which is dropped; the next command waits for it, at most
-    ``limits.hangup_reply_seconds``, and raises ``CallEnded`` when it did not come, because nobody could tell the late
-    reply from the next one. A hang-up that the story itself asked for interrupts nothing: its next command raises,
+    ``limits.hangup_reply_seconds``, and raises ``CallEnded`` when it did not come, because a late reply could not
+    be told from the next one. A hang-up that the story itself asked for interrupts nothing: its next command raises,
     and its clean-up is timed as ever.
 
 What Asterisk is told
@@ -52,7 +52,7 @@ from agi_monitor.errors import CallEnded, LocalProtocolError, RemoteProtocolErro
 from agi_monitor.limits import Limits
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
-"""Who may connect when nobody is named. AGI has no password and no encryption: whoever connects is the PBX."""
+"""Who may connect by default. AGI has no password and no encryption: any peer that connects is taken for the PBX."""
 
 MAX_REFUSING = 100
 """Connections at once that are read to the end of their environment only to be told ``failure``. Closing before that
@@ -60,7 +60,7 @@ would reset the connection, and Asterisk might never read the word. Above it the
 
 LOG_LINES = 10
 LOG_SECONDS = 60.0
-"""So many lines of one kind in so many seconds; what a peer can cause at will must not fill a disk."""
+"""How many lines of one kind are logged in how many seconds; what a peer can cause at will must not fill a disk."""
 
 FAILURE = b"failure\n"
 
@@ -163,7 +163,7 @@ class FastAGIProtocol(Protocol):
         self._server._connected(self._peer, self._refusal)
         transport = self.transport
         if transport is not None and ITCPTransport.providedBy(transport):
-            # A command is one small write that somebody waits for; a PBX that lost power must not hold its slot.
+            # A command is one small write whose reply is awaited; a PBX that lost power must not hold its slot.
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
         if transport is not None:
@@ -306,7 +306,7 @@ class FastAGIProtocol(Protocol):
             return fail(too_long)
         deferred: Awaited[Reply] = Awaited(self._cancelled)
         if self._in_flight is not None or self._connection.has_unread:
-            # A reply that nobody waits for any more, or half a HANGUP: this command's turn comes after it.
+            # A reply that is no longer awaited, or half a HANGUP: this command's turn comes after it.
             self._queued = (command, deferred)
             if self._in_flight is None:
                 self._set_deadline(command.seconds(self._limits), _Phase.REPLY)
@@ -362,7 +362,7 @@ class FastAGIProtocol(Protocol):
             self._send(command, deferred)
 
     def _cancelled(self, deferred: Deferred[Reply]) -> None:
-        """Nobody waits for this reply any more. It still comes, and must not answer the next command."""
+        """This reply is no longer awaited. It still comes, and must not answer the next command."""
         if deferred is self._pending:
             self._pending = None
         elif self._queued is not None and deferred is self._queued[1]:
@@ -371,7 +371,7 @@ class FastAGIProtocol(Protocol):
             deferred.errback(CallEnded("the session is over"))
 
     def _take_reply(self, reply: Reply) -> Awaited[Reply] | None:
-        """Note that the reply has come; whoever waits for it."""
+        """Note that the reply has come, and return what awaits it."""
         command, self._in_flight = self._in_flight, None
         pending, self._pending = self._pending, None
         self._deadline = None
@@ -418,7 +418,7 @@ class FastAGIProtocol(Protocol):
             self._server.counters[Count.HANGUPS] += 1
             self._end(EndReason.HANGUP, "the caller has hung up")
         if pending is not None and reply is not None and not pending.called:
-            # The story was told earlier, or knows, and this is its clean-up: it goes on.
+            # The story was told earlier, or knows, and this is its clean-up: it continues.
             pending.answer(reply)
         self._send_queued()
 
@@ -441,7 +441,7 @@ class FastAGIProtocol(Protocol):
         run.end(why)
 
     def _release_waiting(self) -> None:
-        """Whoever still waits for a reply learns that none comes."""
+        """End the wait for a reply that will not come."""
         pending, self._pending = self._pending, None
         queued, self._queued = self._queued, None
         for deferred in (pending, None if queued is None else queued[1]):
@@ -588,7 +588,7 @@ class FastAGIFactory(Factory):
         self.ids: Iterator[str] = (f"{prefix}-{number}" for number in itertools.count(1))
         """Each names one session, or one of those who give this factory sessions."""
 
-    # -- for whoever assembles the server --
+    # -- for the code that assembles the server --
 
     @property
     def sessions(self) -> Mapping[str, Session]:
@@ -596,7 +596,7 @@ class FastAGIFactory(Factory):
         return MappingProxyType(self._sessions)
 
     def drain(self) -> None:
-        """Take no new calls: they are refused with ``failure``. Those that run go on."""
+        """Take no new calls: they are refused with ``failure``. Running calls continue."""
         self.draining = True
 
     def idle(self) -> Deferred[None]:
@@ -622,7 +622,7 @@ class FastAGIFactory(Factory):
         return self.accept(peer)
 
     def accept(self, peer: str) -> FastAGIProtocol | None:
-        """The protocol for one more call, whoever it comes from; None when there are too many.
+        """The protocol for one more call, without a look at the allow list; None when there are too many.
 
         Parameters:
             peer: for the log and for the limit of each peer.

@@ -1,4 +1,4 @@
-"""``asterisk.agi.AGI`` of pyst2 as a script knows it, with its defects mended: the same methods and exceptions.
+"""``asterisk.agi.AGI`` of pyst2 as a script knows it, with its defects fixed: the same methods and exceptions.
 
 Two rules: a script that ran on pyst2 runs on it unmodified; every line goes through ``AGIConnection`` or a session,
 so nothing of pyst2's own reading and writing is left.
@@ -78,7 +78,7 @@ WAITING = frozenset(
 """Commands that take as long as the script told Asterisk, somewhere in the line: only the longest limit fits all."""
 
 SECRET = frozenset({"GET DATA", "GET OPTION", "RECEIVE CHAR", "RECEIVE TEXT", "SPEECH RECOGNIZE", "WAIT FOR DIGIT"})
-"""Commands whose reply is what somebody keyed in or said."""
+"""Commands whose reply is what the caller keyed in or said."""
 
 VERBS = PLAYBACK | WAITING | LEGAL_WHEN_DEAD
 
@@ -286,7 +286,7 @@ class StreamLine:
 
     Raises:
         CallEnded: the file ended before the environment was complete.
-        RemoteProtocolError: what comes is no AGI.
+        RemoteProtocolError: what comes is not AGI.
     """
 
     has_agi = True
@@ -423,7 +423,7 @@ class BlockingAGI(asterisk.agi.AGI):  # type: ignore[misc]  # pyst2 is untyped
             raise as_pyst2(error) from error.__cause__
 
     def send_command(self, command: str, *args: object) -> None:
-        """Say which command comes next; ``get_result`` sends it and waits."""
+        """Set the command that comes next; ``get_result`` sends it and waits."""
         try:
             self._command = raw_command(" ".join([_text(command).strip(), *map(_text, args)]))
         except LocalProtocolError as error:

@@ -26,7 +26,9 @@ made with the session and the arguments, and then its ``async def run(self)`` se
 H = TypeVar("H", bound=Handler)
 
 MAX_LOGGED_SCRIPT = 64
-"""Characters of an unknown script that are logged: it comes from the dialplan, or from whoever reached the port."""
+"""Characters of an unknown script that are logged: it comes from the dialplan, or from any peer that reached the
+port.
+"""
 
 
 def name_of(handler: object) -> str:
@@ -55,7 +57,7 @@ class TypedStory:
         log: where calls that do not fit are reported.
 
     Raises:
-        TypeError: it is no handler, or a parameter has a type that no text can become.
+        TypeError: it is not a handler, or a parameter has a type that no text can become.
     """
 
     def __init__(self, handler: Handler, log: FilteringBoundLogger | None = None) -> None:
@@ -133,7 +135,7 @@ class _Route:
 class Router:
     """Serves each session with the handler of its script. Give it to ``serve``, ``AgiService`` or ``FastAGIFactory``.
 
-    A script that nobody knows is refused, and so are arguments that do not fit: Asterisk sets AGISTATUS to FAILURE.
+    An unknown script is refused, and so are arguments that do not fit: Asterisk sets AGISTATUS to FAILURE.
 
     A handler that takes only the session and has a plain name serves ``name``, ``name/...`` and ``name?...``, and
     reads the rest itself. Every other route matches the whole path.
@@ -166,8 +168,8 @@ class Router:
             handler: see ``Handler``.
 
         Raises:
-            ValueError: the path is none, is taken, or names a place that the handler does not take.
-            TypeError: the handler is none, or has a parameter whose type no text can become.
+            ValueError: the path is invalid or taken, or names a place that the handler does not take.
+            TypeError: it is not a handler, or has a parameter whose type no text can become.
         """
         if "?" in path:
             raise ValueError(f"a script's name ends at / and ?: {path!r}")

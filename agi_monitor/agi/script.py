@@ -27,7 +27,7 @@ class Script:
 
     Raises:
         OSError: it cannot be read.
-        SyntaxError: it is no Python 3.
+        SyntaxError: it is not Python 3.
     """
 
     def __init__(self, path: str | Path) -> None:

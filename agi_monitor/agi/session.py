@@ -131,7 +131,7 @@ class Session(Conversation):
 
         Parameters:
             devices: joined by ``&``, such as ``PJSIP/1001&PJSIP/1002``.
-            timeout: whole seconds to ring; None rings until somebody answers or the caller hangs up.
+            timeout: whole seconds to ring; None rings until a device answers or the caller hangs up.
             options: of ``Dial``, such as ``tT``.
             url: sent to the called party where its channel can.
 
@@ -175,7 +175,7 @@ class Session(Conversation):
             raise await self._failed("GOSUB", reply)
 
     async def set_autohangup(self, seconds: float) -> None:
-        """Hang up after so many seconds; 0 takes it back.
+        """Hang up after this number of seconds; 0 cancels it.
 
         Parameters:
             seconds: from now on, 0 or more; fractions count (handle_autohangup, res_agi.c).
@@ -191,7 +191,7 @@ class Session(Conversation):
         await self._confirm(command("SET CALLERID", text))
 
     async def set_context(self, context: str) -> None:
-        """Where the dialplan goes on afterwards. Asterisk does not check that it exists.
+        """Where the dialplan continues afterwards. Asterisk does not check that it exists.
 
         Parameters:
             context: the name of a context.
@@ -199,15 +199,15 @@ class Session(Conversation):
         await self._succeed(command("SET CONTEXT", context))
 
     async def set_extension(self, extension: str) -> None:
-        """Where the dialplan goes on afterwards. Asterisk does not check that it exists.
+        """Where the dialplan continues afterwards. Asterisk does not check that it exists.
 
         Parameters:
-            extension: the extension; set the priority after it, which is what Asterisk goes on at.
+            extension: the extension; set the priority after it, which is where Asterisk continues.
         """
         await self._succeed(command("SET EXTENSION", extension))
 
     async def set_priority(self, priority: int | str) -> None:
-        """Where the dialplan goes on afterwards: a number or a label.
+        """Where the dialplan continues afterwards: a number or a label.
 
         Parameters:
             priority: the number, or a label of the extension.
@@ -250,7 +250,7 @@ class Session(Conversation):
             prompt: a sound; an empty one is allowed by Asterisk and plays nothing.
             timeout: seconds of silence after the sound and after each key (ast_readstring, channel.c); None leaves
                 the channel's own, 10 and 5 by default. Below a millisecond counts as None, as for Asterisk.
-            max_digits: stop after so many.
+            max_digits: stop after this number of keys.
         """
         wait = CHANNEL_RESPONSE_SECONDS if timeout is None else timeout
         reply = await self.perform(
@@ -474,7 +474,7 @@ class Session(Conversation):
             timeout: seconds at most; None records as long as the call lasts.
             offset: samples to keep of a file that exists.
             beep: beep first.
-            silence: stop after so many seconds of silence.
+            silence: stop after this number of seconds of silence.
         """
         arguments = [name, format, escape_digits, "-1" if timeout is None else milliseconds(timeout), str(offset)]
         if beep:
@@ -573,7 +573,7 @@ class Session(Conversation):
     # -- text and pictures --
 
     async def receive_char(self, timeout: float) -> str:
-        """Wait so many seconds for one character of text; empty when none came. Few channels can: a phone on SIP
+        """Wait for one character of text; empty when none came. Few channels can: a phone on SIP
         raises ``CommandFailed``.
 
         Parameters:
@@ -586,7 +586,7 @@ class Session(Conversation):
         return chr(number) if 0 < number < 0x110000 else ""
 
     async def receive_text(self, timeout: float) -> str:
-        """Wait so many seconds for a line of text. Few channels can.
+        """Wait for a line of text. Few channels can.
 
         Parameters:
             timeout: seconds.

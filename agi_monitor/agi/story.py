@@ -36,7 +36,7 @@ class Awaited(Deferred[T]):
     """A Deferred that a story which waits for it is told past the callbacks. Use ``answer`` and ``fail`` alone."""
 
     run: StoryRun | None = None
-    """The story that waits for it; None when somebody else does, or nobody yet."""
+    """The story that waits for it; None when no story does, or none does yet."""
 
     def __await__(self) -> Generator[Deferred[T], Any, T]:
         # Not Twisted's own, which looks for the result in the Deferred.
@@ -172,6 +172,6 @@ class StoryRun:
 
 
 def _drop(deferred: Deferred[Any]) -> None:
-    """Nobody waits for it any more."""
+    """It is no longer awaited."""
     deferred.addErrback(lambda _: None)
     deferred.cancel()

@@ -109,7 +109,7 @@ class DialStatus(StrEnum):
     """How ``Dial`` ended (DIALSTATUS, app_dial.c)."""
 
     ANSWER = "ANSWER"
-    """Somebody answered, and the call is over."""
+    """A device answered, and the call is over."""
     BUSY = "BUSY"
     NO_ANSWER = "NOANSWER"
     CANCEL = "CANCEL"
@@ -129,8 +129,8 @@ class DialOutcome:
     """How ``Session.dial`` ended.
 
     Parameters:
-        status: who answered, or why nobody did.
-        talked_seconds: how long the two talked; 0 when nobody answered.
+        status: answered, or why not.
+        talked_seconds: how long the two talked; 0 without an answer.
         hung_up: the caller is gone. The next command that needs a caller raises ``CallEnded``.
     """
 

@@ -15,7 +15,7 @@ MAX_DEPTH = 20
 """Lists and objects within one another; a change of people has five."""
 
 MAX_SECONDS = 366 * 86_400.0
-"""Of one spy. A rule ends one within a day, and no call is on for a year."""
+"""How long one spy can last. A rule ends one within a day, and no call is on for a year."""
 
 MAX_NUMBER = 10**15
 """Records and grants are counted from 1; a chain of a thousand a second has fewer in 30,000 years."""
@@ -59,7 +59,7 @@ def misfit(row: Row) -> str | None:
 
 
 def named(row: Row, number: int) -> str:
-    """Say which record it is: by its number in the chain, if it has one.
+    """Return which record it is: by its number in the chain, if it has one.
 
     Parameters:
         row: the record.
@@ -75,7 +75,7 @@ def _float(text: str) -> float | str:
 
 
 def _is_shallow(line: bytes, found: object) -> bool:
-    """What is nested deeply can be read, and ends whoever writes it again."""
+    """What is nested deeply can be read, and breaks the code that writes it again."""
     if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
         return True
     level: list[Any] = [found]

@@ -63,7 +63,7 @@ class Selection:
 
 
 def _is_one_of(value: object, wanted: frozenset[str]) -> bool:
-    """Whether one of these is asked for, or nothing; a record that somebody has changed may have anything there."""
+    """Whether one of these is asked for, or nothing; a record that was changed may have anything there."""
     return not wanted or (isinstance(value, str) and value in wanted)
 
 
@@ -117,7 +117,7 @@ def month(text: str, today: date) -> tuple[datetime, datetime]:
 
 
 def _period(text: str, today: date | None) -> tuple[date | None, date]:
-    """The day that a period of days begins on, and the one after it; no day where the text is none."""
+    """The day that a period of days begins on, and the one after it; None where the text is not a day."""
     one = timedelta(days=1)
     first = date.min if today is None else today.replace(day=1)
     if today is not None and text in ("today", "yesterday"):

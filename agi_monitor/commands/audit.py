@@ -48,7 +48,7 @@ from agi_monitor.storage.audit.table_reading import nodes as nodes_of
 from agi_monitor.storage.database import Database, file_url
 
 PROGRESS_BYTES = 50_000_000
-"""Below this nobody has to wait so long that it is worth showing how far it went."""
+"""Below this the wait is too short to show progress."""
 
 MAX_SHOWN = 1_000_000
 """Records in one table; they are held in memory."""

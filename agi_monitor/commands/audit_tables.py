@@ -163,7 +163,7 @@ def heard_table(people: Sequence[Heard], who: str, others: str) -> Table:
         ("refused", [_count(one.refused) for one in people]),
         ("locked\nout", [_count(one.locked_out) for one in people]),
     ]
-    # What nobody has takes no room: all of them together are as wide as a terminal.
+    # An empty column takes no room: all of them together are as wide as a terminal.
     shown = [(name, cells) for name, cells in columns if any(cells) or name in ("spies", "min")]
     table = _table(who, *(name for name, _ in shown), right=frozenset(name for name, _ in shown))
     table.padding = (0, 1, 0, 0)
@@ -245,7 +245,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool | list | dict):
         value = json.dumps(value, ensure_ascii=False)
-    # Halves of surrogate pairs, which JSON can name, are no text that can be written.
+    # Halves of surrogate pairs, which JSON can name, are not text that can be written.
     return in_cell(value.encode(errors="backslashreplace").decode()) if isinstance(value, str) else str(value)
 
 

@@ -128,7 +128,7 @@ def doctor(
 
 
 def _told(calls: Iterator[TestCall], as_json: bool) -> Iterator[TestCall]:
-    """Say how far it is: a call takes five seconds."""
+    """Show how far it is: a call takes five seconds."""
     for call in calls:
         if not as_json:
             terminal.say(f"test call: {call.mode}", err=True)

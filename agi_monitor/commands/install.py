@@ -43,8 +43,8 @@ MODULES: Mapping[str, str] = {
     "manager": "manager reload",
     "res_pjsip.so": "module reload res_pjsip.so",
 }
-"""What Reload calls them, and the console: ``dialplan`` is unknown to it, and ``manager`` is no module but has a
-name."""
+"""What Reload calls them, and the console: ``dialplan`` is unknown to it, and ``manager`` is not a module but has
+a name."""
 SECRET_VARIABLE = "AGI_MONITOR_ADMIN_SECRET"  # noqa: S105 - the name of it
 SECRET_LINE = re.compile(
     r"((?:secret|pass|md5_cred|token)[^\s=,(]{0,80}\s{0,80}\+?=>?\s{0,80}|\bagi\s{0,80}\([^,\n]{0,300},\s{0,80})(.+)",
@@ -69,7 +69,7 @@ class Wish:
         books: where the books of all folders are; None for the usual place.
         yes: do not ask.
         dry_run: change nothing.
-        force: go on although a file was changed by hand.
+        force: continue even if a file was changed by hand.
         as_json: print one JSON object.
         is_part: another command does the rest: the summary is all that is shown, and no next steps.
     """
@@ -107,7 +107,7 @@ def _common(command: Command) -> Command:
             help="An account of manager.conf with 'write = config', to reload and to ask what was loaded. Its secret "
             f"comes from the variable {SECRET_VARIABLE}, or is asked for. It is stored nowhere.",
         ),
-        click.option("--force", is_flag=True, help="Go on although a file was changed by hand since."),
+        click.option("--force", is_flag=True, help="Continue even if a file was changed by hand since."),
         click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
         click.option("--yes", is_flag=True, help="Do not ask."),
         click.option(
@@ -200,7 +200,7 @@ def put_in(config_path: Path, wish: Wish, login: Login) -> None:
         masked = [text for text in (site.secret, site.manager.secret if site.manager else None) if text]
         if not _agreed(plan, masked, wish, "Install this?"):
             return
-        # Before anything changes: a wrong secret must not be found out behind it.
+        # Before anything changes: a wrong secret must not be found out afterwards.
         session = log_in(stack, config, login)
         places = _places(stack, wish.folder, wish.books, places)
         with _switched(places, plan, session, wish.as_json):

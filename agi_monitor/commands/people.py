@@ -284,7 +284,7 @@ def export(config_path: Path, as_json: bool, format_: str, pins: bool, path: Pat
 
 
 def _is_pipe() -> bool:
-    """Whether standard output is read by another program, such as one that encrypts, and by nobody else."""
+    """Whether standard output is read by another program, such as one that encrypts, and not by a person."""
     try:
         mode = os.fstat(sys.stdout.fileno()).st_mode
     except (OSError, ValueError):

@@ -86,7 +86,7 @@ def diff_lines(changes: Iterable[Change]) -> Iterator[Text]:
 
 
 def pin_state(one: SupervisorEntry) -> Text:
-    """What there is to say about somebody's PIN."""
+    """What there is to say about a person's PIN."""
     if one.pin is None:
         return Text("none", "red")
     if one.pin_must_change:

@@ -1,4 +1,4 @@
-"""The command ``agi-monitor pin``: make PINs, give them to people in the store, and let somebody try again."""
+"""The command ``agi-monitor pin``: make PINs, give them to people in the store, and lift lock-outs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.storage.people_table import PeopleTable
 
 TEMPORARY_DIGITS = 6
-"""A PIN that is made here has so many digits, or as many as the site wants."""
+"""How many digits a PIN that is made here has, unless the site wants more."""
 
 MAX_LINE = 200
 """Bytes of a line with a PIN."""
@@ -226,7 +226,7 @@ def _entry(people: People, supervisor: str) -> SupervisorEntry:
 
 
 def _names(people: People, who: str) -> list[str]:
-    """Under which names wrong PINs of somebody are counted."""
+    """Under which names the wrong PINs of a person are counted."""
     try:
         return [key(Locked.PEER, peer_name(str(ipaddress.ip_interface(who).ip)))]
     except ValueError:

@@ -52,7 +52,7 @@ def reload(config_path: Path, folder: Path) -> None:
 
 
 def _say_what_waits(config_path: Path, folder: Path) -> None:
-    """Say which files of an install are not those of the configuration any more."""
+    """Tell which installed files no longer fit the configuration."""
     from agi_monitor.doctor import own_files  # only now: the server is told before templates are read
 
     try:

@@ -114,7 +114,7 @@ def _machine(places: Places) -> Machine:
 
 
 def _must_be_fit(machine: Machine, dry_run: bool) -> None:
-    """Root, and a program that the server's user can use and nobody else can change."""
+    """Root, and a program that the server's user can use and only root can change."""
     wrong = "" if os.geteuid() == 0 else "setup makes users, folders and services: run it as root"
     if not wrong and not machine.program.exists():
         wrong = f"{machine.program}: is not there; install the program with pip, as README says"
@@ -193,7 +193,7 @@ class _Work:
         """Do one step.
 
         Raises:
-            AgiMonitorError: it failed. Those before it stay; the next setup goes on from here.
+            AgiMonitorError: it failed. Those before it stay; the next setup continues from here.
         """
         places, maker = self._places, self._maker
         match task:
@@ -268,7 +268,7 @@ class _Work:
     # ---- the end ----------------------------------------------------------------------------------------
 
     def say_the_end(self) -> None:
-        """Say what to dial, or what has to be done before."""
+        """Tell what to dial, or what has to be done first."""
         config = load(self._places.config).config
         answers = self._answers or _answers_in(config, self._found)
         if answers is None:

@@ -1,7 +1,7 @@
 """What the commands that ask a running server print for people.
 
-Names, numbers and channels come from the PBX, and with it from whoever calls it: they are shown as plain text, and
-what is not printable is shown by its number, so that nobody writes on an administrator's terminal.
+Names, numbers and channels come from the PBX, and with it from any caller: they are shown as plain text, and
+what is not printable is shown by its number, so that no caller writes on an administrator's terminal.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def calls_table(calls: Sequence[CallShown]) -> Table:
 
 
 def spies_table(spies: Sequence[SpyShown]) -> Table:
-    """Who hears whom, one a line; those that nobody granted are red."""
+    """Who hears whom, one a line; those without a grant are red."""
     return _table(_with_node(SPY_COLUMNS, spies), spies, lambda spy: KIND_STYLES["rogue"] if spy.is_rogue else "")
 
 
@@ -117,7 +117,7 @@ def plain(value: object) -> Text:
 def quoted(value: Text) -> Text:
     """A value that stands behind its name in a line: in quotes, if it could be taken for more than one.
 
-    A Local channel is called as somebody dialled it, such as ``Local/5 by=root@from-trunk-00000001;2``.
+    A Local channel is called as it was dialled, such as ``Local/5 by=root@from-trunk-00000001;2``.
     """
     if _WORD.fullmatch(value.plain) is not None:
         return value

@@ -1,4 +1,4 @@
-"""How the commands talk to whoever typed them."""
+"""How the commands talk to the person who typed them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def say(message: str, *, err: bool = False, nl: bool = True) -> None:
     Parameters:
         message: of one or more lines.
         err: to standard error.
-        nl: with a line break behind it.
+        nl: with a line break after it.
     """
     click.echo(visible(message, LAYOUT), err=err, nl=nl)
 
@@ -45,7 +45,7 @@ def readable(text: str) -> str:
 
 
 def fail(message: str) -> NoReturn:
-    """Say what went wrong, and end with 1."""
+    """Print what went wrong, and exit with 1."""
     say(message, err=True)
     sys.exit(1)
 

@@ -7,7 +7,7 @@ import pwd
 
 
 def whoami() -> str:
-    """Return the user of this process, and who is behind it when they came by sudo."""
+    """Return the user of this process, and the one who used sudo, if any."""
     uid = os.getuid()
     try:
         name = pwd.getpwuid(uid).pw_name

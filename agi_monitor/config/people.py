@@ -96,7 +96,7 @@ class SupervisorEntry(_Person):
     """The devices they dial from. A supervisor is known by the endpoint, never by the caller id."""
     pin: PinHash | None = None
     """The argon2id record of their PIN, from `agi-monitor pin`. Required if people live in the file; in the store, a
-    supervisor without one can hear nobody."""
+    supervisor without one cannot hear any call."""
     pin_set: Moment | None = None
     """When the PIN was made, such as `2026-11-25T10:00:00+00:00`; `pins.max_days` counts from then on."""
     pin_must_change: bool = False
@@ -386,7 +386,7 @@ def _agents_can_be_dialled(people: People) -> Iterator[Problem]:
     by_digits: dict[tuple[str | None, str], str] = {}
     for key, entry in people.agents.items():
         if key.isdecimal():
-            # Rules and records name the key: digits that mean somebody else would name the wrong one.
+            # Rules and records name the key: digits that mean another agent would name the wrong one.
             if entry.extension not in (None, key):
                 yield (
                     ("agents", key, "extension"),

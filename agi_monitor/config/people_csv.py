@@ -62,8 +62,8 @@ def read(content: bytes, name: str, before: People) -> People:
         before: who there is; what has no column stays as it is with them.
 
     Raises:
-        ConfigError: the first mistakes with their lines. What is no word is not repeated: the file may be another one
-            than was meant.
+        ConfigError: the first mistakes with their lines. What is not a word is not repeated: it may be the wrong
+            file.
     """
     if len(content) > yaml.MAX_BYTES:
         raise ConfigError(f"{name}:1: is larger than {yaml.MAX_BYTES} bytes")

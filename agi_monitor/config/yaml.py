@@ -54,7 +54,7 @@ def read(path: Path) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    # O_NONBLOCK: opening a FIFO that nobody writes to would wait.
+    # O_NONBLOCK: opening a FIFO without a writer would wait.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         mode = os.fstat(descriptor).st_mode
@@ -107,7 +107,7 @@ def place(where: Path_) -> str:
 def shown(key: str) -> str:
     """Return a key as it is shown, or what stands for it when it is not a word.
 
-    A key is whatever somebody wrote, or a line of a file that is no document: no line break of it makes a line of a
+    A key may be any text, or a line of a file that is not a document: no line break of it makes a line of a
     log, no ESC reaches a console, and no secret of another file is repeated.
 
     Parameters:

@@ -1,4 +1,4 @@
-"""Asks a running server, without Twisted: blocking, with a time limit. Every failure says how to mend it."""
+"""Asks a running server, without Twisted: blocking, with a time limit. Every failure says how to fix it."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ class _Lines:
         return line
 
     def is_due(self, seconds: float | None) -> bool:
-        """Wait until a part of the next line is there, or for so long; whether it is.
+        """Wait for a part of the next line, at most this long; return whether it is there.
 
         Raises:
             OSError: that failed.

@@ -13,7 +13,7 @@ MAX_CLIENTS = 16
 """A few administrators, each with a window or two."""
 
 REQUEST_SECONDS = 10.0
-"""A command asks as soon as it is connected; whoever does not costs 10 s of one of the places."""
+"""A command asks as soon as it is connected; a client that does not holds one of the places for 10 s."""
 
 KILL_SECONDS = 15.0
 """The end of a spy, which is at most one AMI action (10 s) and one record on disk."""
@@ -22,16 +22,16 @@ RELOAD_SECONDS = 20.0
 """A reload: a file of 10,000 people takes seconds, a plug-in that knows people 5 s, and a record on disk."""
 
 DRAIN_SECONDS = 30.0
-"""An answer that nobody reads, or events that nobody reads, are given up after this."""
+"""After this time, an answer or events that the client does not read are given up."""
 
 MAX_WAITING_BYTES = 1_048_576
 """Events kept for a client that does not read: some 2,000 of them."""
 
 CLOSE_SECONDS = 5.0
-"""A connection that we close has so long to take the last line."""
+"""How long a connection that we close has to take the last line."""
 
 USER_NAME_SECONDS = 2.0
-"""Whoever asks is looked up among the users of the system, which may be a directory on the network."""
+"""The client is looked up among the users of the system, which may be a directory on the network."""
 
 MAX_ANSWER_BYTES = 67_108_864
 """What a client reads of one line: 20,000 channels at 1 kB are 20 MB."""

@@ -22,7 +22,7 @@ LEISURE = 9
 """A look that takes a second is followed by nine without one."""
 
 MOVING = frozenset({"seconds", "since"})
-"""What changes by itself, and is no change."""
+"""What changes by itself, and does not count as a change."""
 
 
 class Clock(Protocol):
@@ -33,7 +33,7 @@ class Clock(Protocol):
         ...
 
     def callLater(self, delay: float, callable: Callable[..., object]) -> Any:  # noqa: N802 (Twisted's name)
-        """Call it after so many seconds."""
+        """Call it after this number of seconds."""
         ...
 
 

@@ -37,7 +37,7 @@ class Problem(StrEnum):
     """Why there is no answer."""
 
     NO_REQUEST = "no_request"
-    """The line is no JSON object with the key ``ask``."""
+    """The line is not a JSON object with the key ``ask``."""
     TOO_LONG = "too_long"
     """The line does not end where every request has ended."""
     UNKNOWN_ASK = "unknown_ask"
@@ -49,7 +49,7 @@ class Problem(StrEnum):
     REFUSED = "refused"
     """The configuration has a mistake, and nothing has changed."""
     UNAVAILABLE = "unavailable"
-    """There is no picture of the PBX to be trusted at this moment."""
+    """The picture of the PBX cannot be trusted now."""
     NO_ANSWER = "no_answer"
     """The PBX has not answered yet. What was asked may be done or not."""
     FAILED = "failed"

@@ -168,7 +168,7 @@ class ControlProtocol(Protocol):
             request = parse(line)
             self._write(request.to_wire() if isinstance(request, Failed) else self._answered(request))
         if self._state is _State.FOLLOWING:
-            # Read on, to see the end. Whoever has ended already is not there to hear anything.
+            # Read on, to see the end. A client that has ended already cannot be told anything.
             if self._ended:
                 self._close()
             else:
@@ -273,7 +273,7 @@ class ControlProtocol(Protocol):
     def _follow(self) -> None:
         self._state = _State.FOLLOWING
         self._stop_timer()
-        # First: a record that is told at once comes behind it.
+        # First: a record that is told at once comes after it.
         self._transport.write(answer())
         try:
             self._unsubscribe = self._server.overview.subscribe(self._tell)
@@ -470,7 +470,7 @@ async def _awaited(name: Awaitable[str]) -> str:
 
 
 class _SocketPort(unix.Port):
-    """A port that removes its socket at the end, but not one that somebody else has put in its place."""
+    """A port that removes its socket at the end, but not one that was put in its place."""
 
     inode: tuple[int, int] | None = None
     path: Path | None = None

@@ -16,7 +16,7 @@ from agi_monitor.files.folder import Folder
 
 NAME = "control.sock"
 MODE = 0o660
-"""For the owner and the group: whoever may open the socket sees all calls and may end spies."""
+"""For the owner and the group: a user who may open the socket sees all calls and may end spies."""
 
 MAX_PATH_BYTES = 107
 """The longest path that a UNIX socket can have on Linux (sockaddr_un, with its final zero)."""
@@ -59,7 +59,7 @@ def make_room(path: Path) -> None:
     """Remove the socket of a server that is gone.
 
     Raises:
-        ControlFailed: somebody listens there, it is no socket, or its folder cannot be used.
+        ControlFailed: a process listens there, it is not a socket, or its folder cannot be used.
     """
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
         raise ControlFailed(f"{path}: longer than the {MAX_PATH_BYTES} bytes of a socket. Set control.socket")
@@ -86,17 +86,18 @@ def make_room(path: Path) -> None:
 
 
 def _must_be_ours(folder: Folder) -> None:
-    """Nobody else may exchange the socket: its mode is set by its name, and a link would be followed. Nor make one
-    there while no server runs, as the sticky bit of /tmp allows: the commands would believe what answers."""
+    """Refuse a folder where another user could exchange the socket: its mode is set by its name, and a link would be
+    followed. Nor may another user make it while no server runs, as the sticky bit of /tmp allows: the commands would
+    believe what answers."""
     if folder.uid not in (0, os.geteuid()) or folder.is_shared:
         raise ControlFailed(
-            f"{folder.path}: others than the user that runs the server may write there. Set control.socket to a path "
-            "in a folder that belongs to that user alone"
+            f"{folder.path}: users other than the one that runs the server may write there. Set control.socket "
+            "to a path in a folder that belongs to that user alone"
         )
 
 
 def _knock(path: Path) -> int:
-    """Connect and close. Returns the error: ECONNREFUSED when nobody listens, EAGAIN when somebody has no time."""
+    """Connect and close. Returns the error: ECONNREFUSED when no process listens, EAGAIN when one has no time."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         return probe.connect_ex(str(path))

@@ -18,7 +18,7 @@ from agi_monitor.install import plan
 MAX_FILES = 1_000
 """Files that are looked at in one folder."""
 MAX_BYTES = 16 * 1_048_576
-"""Of one file: as many as a configuration may have."""
+"""Size of one file: as a configuration may have."""
 PIN_RECORD = b"$argon2"
 """What the record of a PIN begins with, wherever it stands in a file."""
 
@@ -71,7 +71,7 @@ def _open_in(path: Path) -> Iterator[str]:
             try:
                 taken = folder.take(name, MAX_BYTES, _must_be_open)
             except (OSError, Unfit):
-                continue  # what cannot be read here, or is no such file, is nothing that was exported
+                continue  # what cannot be read here, or is not such a file, was not exported
             if PIN_RECORD in taken.content:
                 yield f"{path / name}: has records of PINs, and mode {taken.rights.mode:04o}"
 

@@ -29,7 +29,7 @@ from zope.interface import implementer
 
 @implementer(IAddress)
 class NoAddress:
-    """Of a connection that has none that is known here, such as a socket file."""
+    """The address of a connection whose address is not known here, such as that of a socket file."""
 
 
 Address = IPv4Address | IPv6Address | NoAddress
@@ -92,13 +92,13 @@ class LoopClock:
         self._loop = loop
 
     def seconds(self) -> float:
-        """Of a clock that is never set."""
+        """Seconds of a monotonic clock."""
         return self._loop.time()
 
     def callLater(  # noqa: N802 (Twisted's name)
         self, delay: float, callable: Callable[..., Any], *args: object, **kwargs: object
     ) -> IDelayedCall:
-        """Call something after so many seconds."""
+        """Call something after this number of seconds."""
         return cast(IDelayedCall, _Delayed(self._loop, delay, lambda: callable(*args, **kwargs)))
 
     def getDelayedCalls(self) -> Sequence[IDelayedCall]:  # noqa: N802 (Twisted's name)
@@ -128,7 +128,7 @@ class LoopTransport(asyncio.Protocol):
 
     Parameters:
         build: makes the protocol when the connection is there, given the other side's address; None refuses it.
-        gone: called when the connection is closed, whoever closed it.
+        gone: called when the connection is closed, by either side.
     """
 
     def __init__(

@@ -83,10 +83,10 @@ class _LibraryLog:
 
 
 def library_log(*, to_standard_error: bool = False) -> FilteringBoundLogger:
-    """The logger of whoever was given none.
+    """The logger where none was given.
 
     Parameters:
-        to_standard_error: where neither structlog nor ``logging`` is set up, print there: standard output may be
-            somebody else's.
+        to_standard_error: where neither structlog nor ``logging`` is set up, print there: standard output may belong
+            to another program.
     """
     return cast(FilteringBoundLogger, _LibraryLog(to_standard_error))

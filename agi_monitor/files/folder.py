@@ -1,4 +1,4 @@
-"""A folder that is held open, and the regular files in it: no name leads out of it, whoever else may write there.
+"""A folder that is held open, and the regular files in it: no name leads out of it, even if others may write there.
 
 A file is named by one word, never by a path. It is opened by the folder's descriptor and without following a link,
 and looked at once more when it is open: what is a link, a FIFO, a device, or has a second name elsewhere is refused
@@ -189,7 +189,7 @@ class Folder:
 
     @property
     def is_shared(self) -> bool:
-        """Whether others than its owner may change what is in it."""
+        """Whether users other than its owner may change what is in it."""
         return bool(self.mode & 0o022)
 
     def stranger(self) -> Stranger | None:
@@ -247,7 +247,7 @@ class Folder:
                 handle = made.descriptor()
                 try:
                     found = os.fstat(handle)
-                    # Its mode and that nothing is in it as well: another folder of ours may be there by now. The
+                    # Its mode and that nothing is in it as well: another folder of ours may be there now. The
                     # bit that gives the group to what is made in it comes from the folder above.
                     is_new = stat.S_IMODE(found.st_mode) & ~stat.S_ISGID == 0o700 and not _has_any(handle)
                     if found.st_uid != os.geteuid() or not is_new:
@@ -426,7 +426,7 @@ class Folder:
 
         Parameters:
             name: one word.
-            temporary: what it is called until then; None for a name by chance.
+            temporary: what it is called until then; None for a random name.
 
         Raises:
             OSError: it cannot be made.
@@ -548,7 +548,7 @@ class NewFile:
         Parameters:
             mode: permission bits.
             uid: the owner; -1 for who makes it.
-            gid: the group; -1 likewise.
+            gid: the group; -1 for that of who makes it.
 
         Raises:
             OSError: that failed.
@@ -630,7 +630,7 @@ class NewFile:
             name: of it there.
 
         Raises:
-            Unfit: somebody has put something else there.
+            Unfit: something else was put there.
         """
         found, mine = folder.status(name), os.fstat(self.file.fileno())
         if found is None or (found.st_dev, found.st_ino) != (mine.st_dev, mine.st_ino) or mine.st_nlink != 1:
@@ -668,7 +668,7 @@ def read(path: Path, limit: int) -> bytes:
         limit: bytes it may have.
 
     Raises:
-        OSError: it is not there, may not be read, or is not a regular file of at most so many bytes.
+        OSError: it is not there, may not be read, or is not a regular file within this size.
     """
     with Folder.at(path.parent) as folder:
         return folder.read(path.name, limit)
@@ -714,7 +714,7 @@ def rights_of(uid: int, groups: Sequence[int]) -> Iterator[None]:
 
 
 def kind(found: os.stat_result) -> str:
-    """Say what something is that is not a regular file, for people."""
+    """Return what something is that is not a regular file, in words."""
     for is_so, name in (
         (stat.S_ISLNK, "a symbolic link"),
         (stat.S_ISDIR, "a folder"),

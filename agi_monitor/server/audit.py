@@ -29,7 +29,7 @@ from agi_monitor.storage.database import Database
 from agi_monitor.supervision.hooks import Plugin
 
 AUDIT_RETRY_SECONDS = 5.0
-"""So often facts that wait for the disk or the database are tried again."""
+"""Seconds between two attempts to write facts that wait for the disk or the database."""
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ def places(config: Config, database: Database, plugins: Sequence[Plugin]) -> lis
         sinks.append(AuditTable(database, config.store.this_node, state=state, signer=signer))
     if audit.file is not None:
         sinks.append(AuditFile(audit.file, state=state, signer=signer))
-    # What a site's own code refuses nobody is to hear of elsewhere.
+    # What a site's own code refuses is not told anywhere else.
     return [*plugin_sinks(plugins), *sinks]
 
 

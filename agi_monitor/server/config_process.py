@@ -1,4 +1,4 @@
-"""Reads the configuration in a process of its own, while calls go on.
+"""Reads the configuration in a process of its own, while calls continue.
 
 YAML of ten thousand people is seconds of Python. A thread would share the interpreter with every call, and leave its
 memory behind. The process sends back what it has read, checked; here it is made into the same configuration.

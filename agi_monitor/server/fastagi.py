@@ -94,7 +94,7 @@ class FastAGI(Part):
 
     @property
     def spies(self) -> int:
-        """How many calls hear somebody at this moment."""
+        """How many calls give sound now."""
         return sum(call.spying for call in self._calls.values())
 
     @property

@@ -28,7 +28,7 @@ NEVER = 1_000_000_000
 
 
 class FullCollections:
-    """Lets Python collect everything only when nobody notices.
+    """Lets Python collect everything only when no call is on.
 
     Parameters:
         is_quiet: whether no call is on.

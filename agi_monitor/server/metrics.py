@@ -1,7 +1,7 @@
 """Numbers for Prometheus: what there is to count, and how it is written.
 
 Two rules: no label names a person, a number or an extension, and each label has few values that are known before.
-Counts of facts are kept here; everything else is read when somebody asks (``Readings``).
+Counts of facts are kept here; everything else is read on request (``Readings``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Samples = Mapping[Labels, float]
 
 @dataclass(frozen=True, slots=True)
 class PBXReadings:
-    """How it is with one PBX at this moment.
+    """The state of one PBX now.
 
     Parameters:
         node: its name in the configuration.
@@ -38,11 +38,11 @@ class PBXReadings:
         stale: its picture is not to be trusted.
         channels: how many it has; None where it is not known.
         calls: how many it has; None where it is not known.
-        spies: how many hear somebody, by kind and mode; an unknown mode is empty.
+        spies: how many give sound, by kind and mode; an unknown mode is empty.
         index_events: what became of its events, by outcome.
         resyncs: how often its lists were asked for.
-        differences: what the lists said otherwise than the picture before.
-        dropped: events that nobody wanted.
+        differences: where the lists differed from the picture before.
+        dropped: events that were not wanted.
         strays: answers that belonged to no action.
         forged: messages that Asterisk cannot have written.
     """
@@ -63,7 +63,7 @@ class PBXReadings:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """How it is at this moment.
+    """The state now.
 
     Parameters:
         version: of this package.

@@ -25,7 +25,7 @@ from agi_monitor.server.parts import Part
 PATH = b"/metrics"
 
 MAX_CONNECTIONS = 8
-"""Prometheus has one, for a moment; a second one and somebody who looks by hand have room."""
+"""Prometheus has one, for a moment; a second one and a look by hand have room."""
 
 CONNECTION_SECONDS = 10.0
 """From the connection to its end: Prometheus itself gives up after ten seconds (scrape_timeout)."""
@@ -47,7 +47,7 @@ class _Page(Resource):
         request.setResponseCode(code)
         for name, value in ((b"content-type", kind), (b"server", b"agi-monitor"), (b"connection", b"close")):
             request.setHeader(name, value)  # type: ignore[no-untyped-call]  # untyped in Twisted
-        # One look, one connection: each has its end, so that nobody can hold a place.
+        # One look, one connection: each has its end, so that no client can hold a place.
         request.channel.persistent = False
         return body
 

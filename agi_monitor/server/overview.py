@@ -25,7 +25,7 @@ class ServerOverview:
 
     Parameters:
         pbx: the PBX; None where there is no manager interface.
-        watch: its spies; None likewise.
+        watch: its spies; None in the same case.
         policy: returns who is an agent.
         bulletin: tells facts.
         clock: seconds since 1970.
@@ -103,7 +103,7 @@ class ServerOverview:
         """End a spy.
 
         Raises:
-            Unavailable: the PBX cannot be told at this moment.
+            Unavailable: the PBX cannot be told now.
         """
         try:
             return await self._live()[1].kill(spy, by)
@@ -195,7 +195,7 @@ _AMI = {Up: "up", Down: "down", Connecting: "connecting", LoggingIn: "logging_in
 
 
 def _state(channels: Sequence[Channel]) -> str:
-    """In one word: what matters most to somebody who looks at the list."""
+    """In one word: what matters most in the list."""
     if any(channel.parking_space for channel in channels):
         return "parked"
     if any(channel.holds for channel in channels):

@@ -22,7 +22,7 @@ class Part:
     """
 
     async def start(self) -> None:
-        """Begin, and return when it is there for the parts behind it. Whatever it raises, ``stop`` follows."""
+        """Begin, and return when it is there for the parts after it. Whatever it raises, ``stop`` follows."""
 
     async def stop(self) -> None:
         """End what ``start`` began, as far as it came, and return when nothing is left of it."""

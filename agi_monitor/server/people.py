@@ -106,7 +106,7 @@ class PeopleInForce:
         self._in_thread = in_thread
         self._changed = changed
         self._lock = DeferredLock()
-        """Held by whoever exchanges what holds, from reading people until the change is on record."""
+        """Held while what is in force changes, from reading people until the change is on record."""
         self._turn = DeferredLock()
         """Held by the reload that reads the file: what was read first is taken first."""
         self._waiting: list[Deferred[Reloaded | ReloadRefused]] | None = None
@@ -207,7 +207,7 @@ class PeopleInForce:
         return await self._ask(lambda: self._source().read())
 
     async def _ask(self, look: Callable[[], Result]) -> Result:
-        """Look where people are. While a plug-in that knows them does not answer, nobody is let in."""
+        """Look where people are. While a plug-in that knows them does not answer, no supervisor is let in."""
         try:
             return await self._in_thread(look)
         except StateUnavailable as error:
@@ -260,7 +260,7 @@ class PeopleInForce:
             await self._record()
 
     async def _record(self) -> None:
-        """Put into the audit what changed of people, who let somebody try a PIN again, and who did it."""
+        """Put into the audit what changed of people, which lock-outs were ended, and who did it."""
         people, store = self.config.people, self._store
         before, in_store = self._on_record, self.config.store.people
         changes = await self._in_thread(lambda: differences(before, people))
@@ -316,7 +316,7 @@ class PeopleInForce:
     # ---- stop ------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Change nothing any more, and return when what is under way is over."""
+        """Change nothing from now on, and return when what is under way is over."""
         self._closed = True
         async with self._turn, self._lock:
             pass

@@ -16,7 +16,9 @@ from agi_monitor.server.pin_waits import DeferredWait
 from agi_monitor.server.repeated import Repeated
 
 STORE_SECONDS = 1.0
-"""So often the store is asked whether people have changed: what is no longer allowed ends within a second or two."""
+"""Seconds between two looks for changes of people in the store: what is no longer allowed ends within a second or
+two.
+"""
 
 log = structlog.get_logger()
 
@@ -45,7 +47,7 @@ class PeopleLook(Part):
         await self._look.start()
 
     async def stop(self) -> None:
-        """Change nothing any more, and return when what is under way is over."""
+        """Change nothing from now on, and return when what is under way is over."""
         await self._look.stop()
         self._config_process.close()
         await self._in_force.close()
@@ -55,12 +57,12 @@ class PeopleLook(Part):
         return replace(found, config_reloads=self._in_force.reloads)
 
     async def now(self) -> None:
-        """Look at once. It goes on when whoever waits for it does not."""
+        """Look at once. It continues when its caller no longer waits."""
         wait = DeferredWait()
         self._look_for_changes().addBoth(lambda _: wait.over())
         await wait
 
     def _look_for_changes(self) -> Deferred[None]:
-        # It is asked again whatever happens: what is no longer allowed would otherwise go on.
+        # It is asked again whatever happens: what is no longer allowed would otherwise continue.
         looking = Deferred.fromCoroutine(self._in_force.take_changes())
         return looking.addErrback(lambda failure: log.error("store_unreadable", error=failure.getErrorMessage()))

@@ -13,7 +13,7 @@ from agi_monitor.server.plugins import Patience, StillHangs
 from agi_monitor.supervision.hooks import PeopleStore, Plugin
 
 PEOPLE_SECONDS = 5.0
-"""So long a plug-in may take to say who there is."""
+"""How long a plug-in may take to list people."""
 
 
 class PluginPeople:

@@ -19,6 +19,6 @@ class DeferredWait:
         return self._deferred.__await__()
 
     def over(self) -> None:
-        """Let whoever waits go on."""
+        """Let the waiting one continue."""
         if not self._deferred.called:
             self._deferred.callback(None)

@@ -24,7 +24,7 @@ GROUP = "agi_monitor.server.plugins"
 """The entry points that are looked for."""
 
 WRITE_SECONDS = 5.0
-"""So long a plug-in may take to keep a record."""
+"""How long a plug-in may take to store a record."""
 
 Result = TypeVar("Result")
 
@@ -102,7 +102,7 @@ def installed(names: Collection[str]) -> tuple[Plugin, ...]:
 
 
 def together(given: Sequence[Plugin], names: Collection[str]) -> tuple[Plugin, ...]:
-    """Return the plug-ins that were passed in, and the installed ones that are named behind them.
+    """Return the plug-ins that were passed in, and after them the installed ones that are named.
 
     Parameters:
         given: passed in by a program that runs the server.
@@ -123,7 +123,7 @@ class StillHangs(Exception):
 
 
 class Patience(Generic[Result]):
-    """Calls a plug-in that blocks, and waits for it for so long and no longer. One that hangs keeps nobody else.
+    """Calls a plug-in that blocks, and waits for it no longer than that. One that hangs delays no other.
 
     Parameters:
         plugin: that is called.
@@ -200,7 +200,7 @@ class PluginSink:
             raise AuditUnavailable(f"{self.where}: an earlier record still hangs in it") from None
         except TimeoutError as error:
             self._log(str(error))
-            # Its own error of this name says the same: nobody knows whether the record is kept.
+            # Its own error of this name says the same: it is not known whether the record is kept.
             raise AuditInDoubt(f"{self.where}: {error}") from None
         except Exception as error:
             said = f"{type(error).__name__}: {error}"

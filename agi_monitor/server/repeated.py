@@ -11,7 +11,7 @@ from agi_monitor.server.parts import Part
 
 
 class Repeated(Part):
-    """Something that is done every so many seconds, the first time after as many.
+    """Something that is done at intervals, the first time after one interval.
 
     Parameters:
         reactor: whose seconds they are.

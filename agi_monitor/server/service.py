@@ -68,7 +68,7 @@ class Server:
         clock: seconds since 1970.
         sockets: that systemd passed; without any it opens its own.
         plugins: besides those that are installed and named in the configuration.
-        notifier: tells systemd of reloads, whoever asks for them; by default nobody is told.
+        notifier: tells systemd of all reloads; by default there is none.
 
     Raises:
         ConfigError: the file cannot be used.
@@ -134,7 +134,7 @@ class Server:
                 OpenControl(config, self.overview, reactor),
                 *page,
                 Collecting(lambda: self._fastagi.is_quiet, reactor),
-                # Last: whoever calls finds all the others, and they are there until the last call has ended.
+                # Last: a call finds all the other parts, and they are there until the last call has ended.
                 self._fastagi,
             )
         )
@@ -189,7 +189,7 @@ class Server:
             self._notifier.has_reloaded()
 
     async def _reload_as_asked(self) -> ReloadShown | ReloadRefused:
-        """The same, for whoever asks over the control socket."""
+        """The same, for a request over the control socket."""
         done = await self.reload()
         if isinstance(done, ReloadRefused):
             return done
@@ -205,7 +205,7 @@ class Server:
 
     @property
     def stop_seconds(self) -> float:
-        """So long ``stop`` may take."""
+        """How long ``stop`` may take."""
         waits = self.config.stop.seconds if self.config.stop.spies is StopSpies.END else 0.0
         return waits + self.config.limits.cleanup_seconds + CLOSE_SECONDS
 

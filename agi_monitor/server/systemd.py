@@ -109,7 +109,7 @@ class Notifier:
         self.watchdog_seconds = (
             int(microseconds) / MICROSECONDS if self._address and microseconds.isdecimal() else 0.0
         )
-        """The service is ended when it was silent for so long; 0 when nobody waits for it."""
+        """systemd ends the service when it was silent for this time; 0 when systemd does not watch it."""
 
     def serves(self) -> None:
         """The service is there for everybody."""
@@ -122,7 +122,7 @@ class Notifier:
             self._tell("RELOADING=1", f"MONOTONIC_USEC={round(self._clock() * MICROSECONDS)}")
 
     def has_reloaded(self) -> None:
-        """It has read it, or goes on with the old one."""
+        """It has read it, or continues with the old one."""
         if self._serves:
             self._tell("READY=1")
 
@@ -130,7 +130,7 @@ class Notifier:
         """It is about to end.
 
         Parameters:
-            seconds: so long that may take, whatever ``TimeoutStopSec=`` says.
+            seconds: how long that may take, whatever ``TimeoutStopSec=`` says.
         """
         self._serves = False
         self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={round(seconds * MICROSECONDS)}")
@@ -144,7 +144,7 @@ class Notifier:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-                # A service that waits for systemd serves nobody.
+                # A service that waits for systemd serves no call.
                 sender.setblocking(False)
                 sender.sendto("\n".join(lines).encode(), self._address)
         except OSError as error:

@@ -201,7 +201,8 @@ def has_user(name: str) -> bool:
 
 
 def unreachable(program: Path) -> str:
-    """Return why the server's user could not use a program, or others than root could change it; empty when neither.
+    """Return why the server's user could not use a program, or how users other than root could change it; empty when
+    neither.
 
     Parameters:
         program: an absolute path. Links in it are followed.

@@ -36,7 +36,7 @@ class Thing:
     Parameters:
         kind: what it is.
         name: its absolute path, or its name.
-        proof: the SHA-256 of a file, or where a link leads: without it, it is not ours any more.
+        proof: the SHA-256 of a file, or where a link leads: without it, it is no longer ours.
     """
 
     kind: Kind

@@ -43,7 +43,7 @@ from agi_monitor.testing.sockets import SocketWire, converse
 from agi_monitor.testing.words import split_words
 
 MAX_COMMANDS = 10_000
-"""Of one call, unless a test says otherwise: 5 MB of memory."""
+"""How many commands one call may take, unless a test says otherwise: 5 MB of memory."""
 
 ASYNCIO_SECONDS = 10.0
 """How long ``run_asyncio`` waits for the end of a handler, in real time."""
@@ -150,7 +150,7 @@ class FakeAsterisk(FakeCommands):
     # -- arranging --
 
     def says(self, samples: bytes) -> int:
-        """The caller says this, to a handler that was called by ``EAGI()``. Sound that nobody reads is lost.
+        """The caller says this, to a handler that was called by ``EAGI()``. Sound that is not read is lost.
 
         Parameters:
             samples: 16 bits each, 8,000 a second.
@@ -170,7 +170,7 @@ class FakeAsterisk(FakeCommands):
     def application_lasts(
         self, name: str, seconds: float, result: int = 0, then: Callable[[FakeChannel], object] | None = None
     ) -> None:
-        """A dialplan application runs for so long, unless the caller hangs up before.
+        """A dialplan application runs for this time, unless the caller hangs up before.
 
         Parameters:
             name: such as ``ChanSpy``.
@@ -303,7 +303,7 @@ class FakeAsterisk(FakeCommands):
             seconds: how long to wait for it to close.
 
         Raises:
-            OSError: nobody listens there.
+            OSError: no server listens there.
             TimeoutError: the connection is still open after that time.
             Exception: whatever went wrong inside the fake.
         """

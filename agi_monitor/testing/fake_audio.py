@@ -33,7 +33,7 @@ class FakeAudio:
         return taken
 
     def close(self) -> None:
-        """The call is over. Whoever reads is told; nothing is left open."""
+        """The call is over. A waiting read is told; nothing is left open."""
         if self._open:
             self._open = False
             os.close(self._writing)

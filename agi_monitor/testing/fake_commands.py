@@ -17,7 +17,7 @@ from agi_monitor.testing.fake_pbx import Blocks, FakePbx
 from agi_monitor.testing.turns import Turns
 
 CHANNEL_SECONDS = 10.0
-"""What a channel waits for a key when nobody says (pbx.c: rtimeoutms)."""
+"""What a channel waits for a key by default (pbx.c: rtimeoutms)."""
 
 USAGE = "520-Invalid command syntax.  Proper usage follows:\nUsage: {}\n520 End of proper usage."
 

@@ -201,7 +201,7 @@ class FakeManager:
             try:
                 transport.write(data)
             except Exception as error:
-                # There is nobody in this thread who could be told.
+                # Nothing in this thread could be told.
                 self.error = self.error or error
                 break
         self._closed()
@@ -267,7 +267,7 @@ class FakeManager:
             self.event("BridgeLeave", BridgeUniqueid=bridge, **_plain(channel))
 
     def hang_up(self, name: str, *, by_phone: bool = False) -> None:
-        """A channel ends; whoever spies from it or on it does so no more.
+        """A channel ends, and with it every spy from it or on it.
 
         Parameters:
             name: of the channel.
@@ -293,8 +293,8 @@ class FakeManager:
         self.event("ChanSpyStart", **_spy(hears, heard))
 
     def stop_spying(self, spyer: str, spyee: str) -> None:
-        """One channel no longer hears another. Lists and ``CHANNEL(appname)`` go on naming the application for a
-        channel in a context of ours: it is behind AGI. Every other one runs nothing more.
+        """One channel no longer hears another. Lists and ``CHANNEL(appname)`` still name the application for a
+        channel in a context of ours: AGI has executed it. Every other one runs nothing more.
 
         Parameters:
             spyer: the name of the channel that hears.
@@ -306,7 +306,7 @@ class FakeManager:
         self.event("ChanSpyStop", **_spy(hears, self._channel(spyee)))
 
     def event(self, name: str, **headers: str) -> None:
-        """Tell an event; nobody hears it before the login.
+        """Tell an event; before the login it is not sent.
 
         Parameters:
             name: of the event.
@@ -499,7 +499,7 @@ class FakeManager:
         return [*written.items(), *more.items()]
 
     def _snapshot(self, prefix: str, headers: Mapping[str, str]) -> dict[str, str]:
-        """The headers of the channel that stands behind this prefix, as far as it is known here."""
+        """The headers of the channel that is named with this prefix, as far as it is known here."""
         for channel in self.channels:
             if channel["Uniqueid"] == headers.get(f"{prefix}Uniqueid"):
                 return {f"{prefix}{name}": channel[name] for name in CHANNEL if name in channel}

@@ -28,7 +28,7 @@ class SocketWire:
         self._connection = connection
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 (Twisted's name)
-        """Send what the fake says. Whoever is gone is noticed when it is read from."""
+        """Send what the fake says. A peer that is gone is noticed when it is read from."""
         try:
             self._connection.sendall(data)
         except OSError:

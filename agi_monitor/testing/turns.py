@@ -8,7 +8,9 @@ from threading import RLock
 
 
 class Turns:
-    """Steps that a fake PBX takes one after the other, however deep whoever asks for one is in calls of their own."""
+    """Steps that a fake PBX takes one after the other, however deep in calls of its own the code that asks for one
+    is.
+    """
 
     def __init__(self) -> None:
         self.lock = RLock()

@@ -84,7 +84,7 @@ def test_a_folder_that_others_may_write_is_refused(tmp_path: Path, mode: int) ->
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(mode)
-    with pytest.raises(ControlFailed, match="others than the user that runs the server may write there"):
+    with pytest.raises(ControlFailed, match="users other than the one that runs the server may write there"):
         make_room(folder / "control.sock")
 
 

@@ -148,5 +148,5 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("supervisor", "name", name=op.f("pk_supervisor_group")),
     )
-    # Against mistakes; against somebody who means it there is the chain.
+    # Against mistakes; against intent there is the chain.
     op.execute(SQLITE_KEEPS if op.get_bind().dialect.name == "sqlite" else POSTGRESQL_KEEPS)

@@ -1,4 +1,4 @@
-"""Who let somebody try again whose PIN was wrong too often, and up to where each node has it in its audit."""
+"""Who ended a lock-out, and up to where each node has it in its audit."""
 
 import sqlalchemy as sa
 from alembic import op

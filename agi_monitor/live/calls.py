@@ -333,7 +333,7 @@ class NodeCalls:
         ways, peers = self._ways(leg)
         queues = {other.queue.lower(): other.queue for other in (*ways[1:], *peers) if other.queue}
         if leg.queue or len(queues) > 1 or not peers:
-            # The agent called a queue, or talks to callers of several, or to nobody now.
+            # The agent called a queue, or talks to callers of several queues, or talks to no party now.
             return Origin(None, leg.direction)
         return Origin(next(iter(queues.values()), ""), leg.direction)
 
@@ -574,7 +574,7 @@ class NodeCalls:
         if isinstance(leg, Outcome):
             return leg
         _describe(self._enter(leg, bridge_id), event)
-        # Of one whose place it takes (SwapUniqueid) the BridgeLeave has come just before.
+        # The BridgeLeave of a channel whose place it takes (SwapUniqueid) has come just before.
         return Outcome.TAKEN
 
     def _take_leave(self, event: Headers) -> Outcome:
@@ -632,7 +632,7 @@ def _take_application(leg: _Leg, item: Headers) -> None:
     if application in CALLED or application in CALLING:
         leg.direction = Direction.IN if application in CALLED else Direction.OUT
     if application == QUEUE:
-        # Of one who was transferred by an agent meanwhile no list tells.
+        # No list tells of a caller who was transferred by an agent meanwhile.
         leg.queue = text(item, "ApplicationData").partition(",")[0]
 
 

@@ -157,7 +157,7 @@ class DeviceChannelsOverAgi:
         if answer is None:
             return None
         # Others chose the number and the names of the peers. So they come last, and of the number only digits: then
-        # each bar before the names is one of ours, and all behind it, bars as well, is names.
+        # each bar before the names is one of ours, and all after it, bars as well, is names.
         fields = answer.split("|", 3)
         if len(fields) != 4 or not is_uniqueid(fields[0]):
             # Cut off, or holding what is structure in an application: ChanSpy could not be told exactly this one.
@@ -210,7 +210,7 @@ class DeviceChannelsOverAgi:
         """Return those of a list who are there, and whether each of them says the same of the bridge."""
         together = {name, *members}
         there = []
-        # A Local channel is called as it was dialled, with a comma too: then the parts of its name are no channels.
+        # A Local channel is called as it was dialled, with a comma too: then the parts of its name are not channels.
         agreed = all(ChannelName.read(member) for member in members)
         for member in members:
             if member.startswith(INTERNAL):
@@ -242,7 +242,7 @@ class DeviceChannelsOverAgi:
             other = other_half(way)
             behind: list[str] = []
             if other is not None and len(seen) >= MAX_CHANNELS:
-                # Whoever stands behind this one is not looked for, and may be protected.
+                # The party beyond this one is not looked for, and may be protected.
                 certain = False
             elif other is not None:
                 seen[other] = None

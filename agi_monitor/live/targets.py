@@ -138,10 +138,10 @@ def candidates(devices: AgentDevices, own: frozenset[str]) -> tuple[DeviceChanne
 def found_again(
     devices: AgentDevices, own: frozenset[str], uniqueid: str, parties: Collection[str] | None
 ) -> DeviceChannel | Refusal:
-    """Return a call that was chosen before, as it is now, or say why it is not that call any more.
+    """Return a call that was chosen before, as it is now, or say why it is no longer that call.
 
     Parameters:
-        devices: the agent's devices at this moment.
+        devices: the agent's devices now.
         own: the supervisor's own devices.
         uniqueid: of the agent's channel.
         parties: one of them must be on the call still, for it was chosen because of them; None for any.

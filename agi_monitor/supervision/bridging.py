@@ -22,7 +22,7 @@ def join(channel: DeviceChannel) -> str:
 
 def take(channel: DeviceChannel) -> str:
     """Return the arguments of ``Bridge`` for one exact channel. Option ``x``: when the supervisor hangs up, the
-    customer is hung up as well; without it a customer who had called goes on in the dialplan. With it that happens
+    customer is hung up as well; without it a customer who had called continues in the dialplan. With it that happens
     only where the site wants it behind the agent, too: ``Dial`` with option ``g``.
     """
     return f"{channel},x"

@@ -36,7 +36,7 @@ HELP_KEY = "0"
 """Tells what the keys do."""
 
 END_KEY = "D"
-"""Pressed by the server in the supervisor's place when a spy has to end, or to begin anew. Most phones do not have
+"""Pressed by the server in the supervisor's place when a spy has to end, or to begin again. Most phones do not have
 it, and who presses it only does that to the own spy."""
 
 OPTIONS = "uqESX"
@@ -56,7 +56,7 @@ def arguments(uniqueid: Uniqueid, mode: Mode) -> str:
 
 
 def notice(uniqueid: Uniqueid, context: str, proof: str) -> str:
-    """Return the arguments of Originate for a helper that plays the notice to one exact channel, and to nobody else.
+    """Return the arguments of Originate for a helper that plays the notice to exactly one channel.
 
     Parameters:
         uniqueid: of the agent's channel.

@@ -10,7 +10,7 @@ its uniqueid. Every action on a channel takes a ``Confirmed``, and only this fil
     carrier   the signed grant stands on the channel       wherever the supervisor's call has gone
     runs      exactly a grant's application runs on it     the same, where the proof is missing
     spy       an application that spies runs on it         before a rogue spy is hung up
-    bridged   it is in a bridge with somebody              before a stranger is taken out of a joined call
+    bridged   it is in a bridge with another before a stranger is taken out of a joined call
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from agi_monitor.names import ChannelName, Uniqueid
 
 PROOF = "AGI_MONITOR_GRANT"
 """The channel variable in which a grant stands, signed. It stays with the application when another phone gets it
-(seen on 16.28 and 22.10: ast_channel_masquerade keeps the variables of the channel that goes on)."""
+(seen on 16.28 and 22.10: ast_channel_masquerade keeps the variables of the channel that stays)."""
 
 SNOOP = "Snoop/"
 """How the name of a channel begins that ARI made to hear another (res_stasis_snoop.c)."""
@@ -112,7 +112,7 @@ async def spy(source: Source, uniqueid: str, applications: Collection[str]) -> C
 
 
 async def bridged(source: Source, uniqueid: str) -> Confirmed | None:
-    """Confirm that a channel is in a bridge with somebody.
+    """Confirm that a channel is in a bridge with another.
 
     Parameters:
         source: the PBX.
@@ -123,7 +123,7 @@ async def bridged(source: Source, uniqueid: str) -> Confirmed | None:
 
 
 async def in_bridge(source: Source, channel: Uniqueid) -> bool:
-    """Return whether a channel is in a bridge with somebody, also with one whose name holds a line break.
+    """Return whether a channel is in a bridge with another, also with one whose name holds a line break.
 
     Parameters:
         source: the PBX.

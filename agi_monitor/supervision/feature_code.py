@@ -16,7 +16,7 @@ END = "#"
 
 
 def parse(dialled: str, codes: Mapping[Mode, str]) -> SpyRequest | Refusal:
-    """Say which mode on which extension was dialled.
+    """Return which mode on which extension was dialled.
 
     Parameters:
         dialled: ``agi_extension`` as Asterisk sent it, such as ``*2221001``.

@@ -39,7 +39,7 @@ class GrantWatch(Protocol):
         """Count who else hears a call; None where that is not known.
 
         Parameters:
-            place: whoever is not counted.
+            place: the one that is not counted.
             call: the channels of the call.
             begins: whether all count; otherwise those who were there before.
         """
@@ -50,7 +50,7 @@ class GrantWatch(Protocol):
         ...
 
     def place_taken(self, place: Place) -> None:
-        """Somebody is about to hear a call, and counts from this moment on, through all changes of mode."""
+        """A supervisor is about to hear a call, and counts from now on, through all changes of mode."""
         ...
 
     def place_left(self, place: Place) -> None:
@@ -58,11 +58,11 @@ class GrantWatch(Protocol):
         ...
 
     def left_alone(self, grant: Grant) -> None:
-        """Its story has lost the connection, and it goes on. ``closed`` follows."""
+        """Its story has lost the connection, and the spy continues. ``closed`` follows."""
         ...
 
     def revoked(self, grant: Grant) -> str | None:
-        """Say why a grant was ended from outside, or None."""
+        """Return why a grant was ended from outside, or None."""
         ...
 
     async def was_handed_over(self, grant: Grant) -> bool:
@@ -74,11 +74,11 @@ class GrantWatch(Protocol):
         ...
 
     def is_another_conversation(self, grant: Grant) -> bool:
-        """Return whether nobody of those who talked to the agent before is left on the call."""
+        """Return whether all who talked to the agent before have left the call."""
         ...
 
     def conversation_over(self, grant: Grant) -> bool:
-        """Return whether a spy was told to end because nobody talks to the agent any more."""
+        """Return whether a spy was told to end because the agent is alone on the call."""
         ...
 
     async def silenced(self, grant: Grant) -> None:

@@ -611,7 +611,7 @@ class Grants:
         """Count who else hears a call, by whatever right or none.
 
         Parameters:
-            place: whoever is not counted.
+            place: the one that is not counted.
             call: the channels of the call.
             begins: whether all count; otherwise those who were there before.
         """

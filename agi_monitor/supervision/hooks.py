@@ -4,7 +4,7 @@ Three rules. A plug-in can only take away: it is asked after the rules, and they
 that raises, takes too long or answers with something else denies, and is named in the log and the audit. A plug-in
 sees no PIN, no PIN record and no digit that was keyed in.
 
-``PeopleStore`` is the exception to the first: whoever it names may be let in. So it counts only where the
+``PeopleStore`` is the exception to the first: a person whom it names may be let in. So it counts only where the
 configuration says its name.
 
 ``AuditWriter`` and ``PeopleStore`` are called in a thread; every other method is a coroutine (or, for ``words``,
@@ -29,7 +29,7 @@ from agi_monitor.model import Agent, Cue, Mode, Reason, Refusal
 from agi_monitor.supervision.prompts import placeholders
 
 SECONDS = 2.0
-"""So long a plug-in may take for one answer."""
+"""How long a plug-in may take for one answer."""
 
 MAX_WORDS = 20
 """Sound files that a prompt set may say at once."""
@@ -93,7 +93,7 @@ class TargetResolver(Protocol):
     """Knows the devices of agents. Without one the configuration, the hint and the queue logins say them."""
 
     async def devices_of_agent(self, extension: str) -> Sequence[str] | None:
-        """Return an agent's devices at this moment, such as ``PJSIP/1001``; None for an agent it does not know.
+        """Return an agent's devices now, such as ``PJSIP/1001``; None for an agent it does not know.
 
         Parameters:
             extension: the agent's.
@@ -165,7 +165,7 @@ class AuditWriter(Protocol):
 class PeopleStore(Protocol):
     """Knows who there is, and who may hear whom. Without one the configuration file does, or the database.
 
-    Both methods are called in a thread. While one of them raises, nobody begins to hear anybody.
+    Both methods are called in a thread. While one of them raises, no spy begins.
     """
 
     def people_version(self) -> str:
@@ -201,7 +201,7 @@ class Plugin:
 
 
 class InTime(Protocol):
-    """Awaits something for so long as a plug-in may take."""
+    """Awaits something for as long as a plug-in may take."""
 
     def __call__(self, story: Coroutine[Any, Any, Result], /) -> Awaitable[Result]:
         """Await it.

@@ -1,7 +1,7 @@
 """Finds out what is known of a request: what the PBX tells of the call, who hears it, what the clock says.
 
-Without the manager interface nothing of it is known, not even the time: nobody could end a spy when its hours do, so
-a rule that depends on them may not let it begin. The same is so while the live picture is not to be trusted.
+Without the manager interface nothing of it is known, not even the time: a spy could not be ended when its hours do,
+so a rule that depends on them may not let it begin. The same is so while the live picture is not to be trusted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agi_monitor.supervision.policy import Permitted, Policy
 
 
 class LiveCircumstances:
-    """Says what is known at this moment.
+    """Says what is known now.
 
     Parameters:
         live: the PBX as its manager interface shows it.
@@ -100,7 +100,7 @@ class LiveCircumstances:
         """Decide whether it may come to be permitted, for the question whether to look further.
 
         Where nothing more will be known this is as strict as the last word, but for the reason, which may be asked
-        for: whoever may never hear an agent does not learn whether there is a call.
+        for: a supervisor who may never hear an agent does not learn whether there is a call.
 
         Parameters:
             policy: what the configuration says now.

@@ -30,7 +30,7 @@ async def at_source(session: Variables, channel: DeviceChannel) -> Origin:
 
     Parameters:
         session: the supervisor's.
-        channel: the agent's, with the way to whoever talks to it, as the PBX has just said it.
+        channel: the agent's, with the way to its other party, as the PBX has just said it.
     """
     own = await session.get_full_variable(APPLICATION, channel.uniqueid) or ""
     application = own.partition("|")[0]
@@ -54,7 +54,7 @@ async def at_source(session: Variables, channel: DeviceChannel) -> Origin:
 def confirmed(known: Circumstances, source: Origin) -> Iterator[Circumstances]:
     """Yield each of what may be true of a call. What is allowed has to be allowed in every case.
 
-    After a transfer the caller's channel may go on naming the queue that the call has left, and the picture knows
+    After a transfer the caller's channel may still name the queue that the call has left, and the picture knows
     better; so where both know something and differ, both count. What one of them does not know is not known.
 
     Parameters:

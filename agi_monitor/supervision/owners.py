@@ -17,7 +17,7 @@ from agi_monitor.supervision.policy import Permitted, Policy
 def agents_at(policy: Policy, live: LivePbx, device: str) -> tuple[Agent, ...]:
     """Return the agents whose device it is, in a time that does not depend on how many there are.
 
-    By the configuration, and with the live picture also by a hint and by where somebody is logged in.
+    By the configuration, and with the live picture also by a hint and by a login.
 
     Parameters:
         policy: what the configuration says now.
@@ -59,7 +59,7 @@ def other_owner_refuses(
     channel: str,
     decide: Callable[[str], Permitted | Refusal],
 ) -> Refusal | None:
-    """Say which other agent, whose device it is as well, may not be heard; or None.
+    """Return which other agent, whose device it is as well, may not be heard; or None.
 
     Parameters:
         policy: what the configuration says now.
@@ -82,9 +82,9 @@ def other_owner_refuses(
 
 
 def _foreign_login(policy: Policy, live: LivePbx, extension: str, device: str) -> str | None:
-    """Return a context that is not of the agent's tenant, and by which somebody is logged in at this device.
+    """Return a context that is not of the agent's tenant, and by which there is a login at this device.
 
-    It need not be an agent of ours: a company that nobody monitors shares the PBX all the same.
+    It need not be an agent of ours: a company that is not monitored may share the PBX.
     """
     agent = policy.agents.get(extension)
     at = live.at_device(device)

@@ -13,7 +13,7 @@ from agi_monitor.supervision.line import SupervisorLine
 async def change_pin(
     line: SupervisorLine, pins: PinGuard, claim: Claim, old: PinRecord, digits: str, why: PinDue
 ) -> PinRecord | Refusal:
-    """Let somebody who gave the right PIN choose another one.
+    """Let a supervisor who gave the correct PIN choose another one.
 
     Parameters:
         line: the supervisor's.

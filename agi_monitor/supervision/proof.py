@@ -119,7 +119,7 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A grant that somebody signed.
+    """A signed grant.
 
     Parameters:
         grant: the grant.

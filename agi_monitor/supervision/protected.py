@@ -1,4 +1,4 @@
-"""Calls that nobody may hear, whoever's they are."""
+"""Calls that may not be heard, whichever agent has them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Protected:
     numbers: tuple[str, ...] = ()
 
     def refusal(self, channel: DeviceChannel) -> Refusal | None:
-        """Say what protects the call that this channel is in, or None."""
+        """Return what protects the call that this channel is in, or None."""
         for name in (channel.name, *channel.peers):
             endpoint = endpoint_of(name)
             if endpoint in self.endpoints:
@@ -40,5 +40,5 @@ class Protected:
 
 
 def marked(variable: str | None) -> bool:
-    """Say whether the value of the channel variable protects the call."""
+    """Return whether the value of the channel variable protects the call."""
     return (variable or "").strip().lower() not in _NO

@@ -56,7 +56,7 @@ class _Step:
         pressed: the key that ended it, or empty.
         another: whether another conversation is on the agent's channel.
         parties: who talked to the agent then.
-        revoked: why the grant did not hold any more, or empty.
+        revoked: why the grant no longer held, or empty.
     """
 
     why: End
@@ -97,9 +97,9 @@ class Spying:
         self._deciding = Deciding(line, manager)
         self._gates = Gates(line, devices, self._deciding, manager.watch)
         self.grants = 0
-        """So many were given."""
+        """How many were given."""
         self.spying = False
-        """Whether an application that gives sound runs at this moment."""
+        """Whether an application that gives sound runs now."""
         self._over_at: float | None = None
         """When the application that gave sound last was over; None where the last grant came to none."""
         self.went_back = False
@@ -153,7 +153,7 @@ class Spying:
             grant, spyee = granted.grant, granted.spyee
             pressed = self._line.take_key()
             if pressed in _SPY_KEYS:
-                # While the supervisor was told which mode begins: nobody was heard.
+                # While the supervisor was told which mode begins: no sound yet.
                 await self._line.abandon(End.SUPERVISOR_LEFT)
                 self.grants -= 1
                 parties = frozenset(spyee.channel.peers)
@@ -172,7 +172,7 @@ class Spying:
             if step.another:
                 self._gates.begin_another_call()
                 if before in _SPOKEN_TO_ALL:
-                    # Whoever came later is not on the call that the supervisor chose to speak into.
+                    # A party who came later is not on the call that the supervisor chose to speak into.
                     before = Mode.LISTEN
                 # Nor was a key meant for them that was pressed while the call before ended.
                 wanted = None if wanted is None else before
@@ -260,7 +260,7 @@ class Spying:
             signed = self._watch.opened(grant)
             step = await self._hear(grant, spyee, signed)
             if signed is not None:
-                # The proof would go on being one for a spy that somebody else starts on this channel.
+                # The proof would still count for a spy that another program starts on this channel.
                 await self._caller.set_variable(proof.VARIABLE, "")
             # It may have been revoked up to this moment, and has silenced the channel then.
             step = step.unless_revoked(self._watch.revoked(grant))
@@ -278,7 +278,7 @@ class Spying:
         except CallEnded:
             step = _Step(await self._why_the_call_ended(grant))
             if signed is not None and self._goes_on():
-                # It goes on with its proof: the watch finds it by that, and records its end.
+                # It continues with its proof: the watch finds it by that, and records its end.
                 on_record = False
                 self._watch.left_alone(grant)
             raise
@@ -389,7 +389,7 @@ class Spying:
         return chanspy.APPLICATION, chanspy.arguments(Uniqueid(channel.uniqueid), grant.mode)
 
     def _no_longer(self, grant: Grant, spyee: Spyee, source: Origin | None = None) -> str | None:
-        """Say why the grant does not hold any more: the records took their time.
+        """Return why the grant no longer holds, or None: the records took their time.
 
         Parameters:
             grant: the grant.
@@ -411,7 +411,7 @@ class Spying:
         return None if owed is None else owed.reason
 
     def _goes_on(self) -> bool:
-        """Whether sound goes on although the story is over."""
+        """Whether sound continues although the story is over."""
         return self.spying and not self._caller.hung_up and self.ended_by_server is None
 
     async def _unmute(self, grant: Grant) -> None:
@@ -443,7 +443,7 @@ class Spying:
             made = await self._caller.get_full_variable("${BRIDGERESULT}")
             return End.CALL_OVER if made == "SUCCESS" else End.TARGET_GONE
         if await self._caller.get_full_variable("${CHANNEL(state)}", grant.spyee_uniqueid):
-            # Somebody else may have come into its place in the call, while the supervisor's own is still here.
+            # Another party may have come into its place in the call, while the supervisor's own is still here.
             return End.HANDED_OVER if await self._watch.was_handed_over(grant) else End.PBX_ENDED
         # Option u: a channel that cannot be found ends ChanSpy with -1; one that was heard and is gone with 0.
         return End.TARGET_GONE if result == -1 else End.CALL_OVER
@@ -457,13 +457,14 @@ class Spying:
         return End.HANDED_OVER if why is End.SUPERVISOR_HUNG_UP and await self._was_moved() else why
 
     async def _was_moved(self) -> bool:
-        """Return whether the call left this server without a hang-up: it was redirected, or bridged with somebody.
+        """Return whether the call left this server without a hang-up: it was redirected, or bridged with another
+        channel.
 
-        Asterisk answers both as it does a hang-up, and goes on elsewhere: in another place of the dialplan, or on a
+        Asterisk answers both as it does a hang-up, and continues elsewhere: in another place of the dialplan, or on a
         channel with another uniqueid (ast_async_goto, pbx.c; ast_channel_yank, channel.c). What is left says so.
         """
         try:
-            # The proof goes with the channel, and would be one for whoever lets it spy there.
+            # The proof goes with the channel, and would count for any spy there.
             await self._caller.set_variable(proof.VARIABLE, "")
             where = await self._caller.get_full_variable("${UNIQUEID}|${CONTEXT}") or ""
         except (CallEnded, CommandFailed):
@@ -472,7 +473,7 @@ class Spying:
         return uniqueid != self._line.dialled.uniqueid or context not in (self._line.context, chanspy.EXIT_CONTEXT)
 
     def why_the_call_ended(self) -> End:
-        """Say why the supervisor's call is over."""
+        """Return why the supervisor's call is over."""
         return self.ended_by_server or (End.SUPERVISOR_HUNG_UP if self._caller.hung_up else End.CONNECTION_LOST)
 
     # ---- records ---------------------------------------------------------------------------------------

@@ -186,7 +186,7 @@ def test_pages_show_the_examples_as_they_are() -> None:
 
 
 def test_an_example_that_changed_is_found(tmp_path: Path) -> None:
-    """An old block is filled anew, and a section that is not there is an error."""
+    """An old block is filled again, and a section that is not there is an error."""
     page = "<!-- contrib/examples/tutorial/extensions.conf -->\n```ini\nold\n```\n"
     assert "exten => 700,1," in examples.filled(page)
     assert examples.sections("[a]\nx\n\n[b]\ny\n", ["b"]) == "[b]\ny\n"

@@ -184,7 +184,7 @@ class AdminSession:
         return [item.message for item in self._wait(self._client.perform_list(action(name, *headers))).items]
 
     def event(self, seconds: float) -> Event | None:
-        """Wait for the next event that is wanted; None when there was none for so long."""
+        """Wait for the next event that is wanted; None when there was none in this time."""
         try:
             return self._events.get(timeout=seconds) if seconds > 0 else self._events.get_nowait()
         except Empty:

@@ -2,7 +2,7 @@
 
 A caller can. Asterisk writes a caller's number, a dialled number and a few other texts into events as they are, and a
 line break among them ends a header, or the whole event: what follows is read as if Asterisk had said it. But the text
-is short (79 bytes each), it stands in a known place, and everything that Asterisk writes behind that place is still
+is short (79 bytes each), it stands in a known place, and everything that Asterisk writes after that place is still
 to come. So an event planted in another one leaves two halves: the event before, which lacks its last headers, and the
 rest of it, which does not begin a message or follows the planted one.
 
@@ -11,7 +11,7 @@ A message that differs is *forged*: a header in other letters, one that its shap
 Read in 16.28.0 and 22.10.1: manager.c, manager_channels.c, manager_bridges.c, stasis_bridges.c, core_local.c,
 devicestate.c, loader.c, asterisk.c, pbx.c, app_queue.c, parking_manager.c.
 
-Text in the *last* header of an event leaves no half behind it, so a whole event could follow. ``PRIVILEGES``,
+Text in the *last* header of an event leaves no half after it, so a whole event could follow. ``PRIVILEGES``,
 ``FILLED`` and ``VALUES`` make each event that we act on longer than the 79 bytes that a caller has; the shortest that
 is left tells of a reload, and only has the lists asked for.
 """
@@ -48,9 +48,9 @@ class Why(StrEnum):
     VALUE = "value"
     """A value that Asterisk makes is not one of its own: a number, an identifier, the class of the event."""
     ANSWERS_NOTHING = "answers_nothing"
-    """An answer or an item of a list that nobody asked for."""
+    """An answer or an item of a list that was not asked for."""
     BEFORE_FORGED = "before_forged"
-    """It looks right, but what came right behind it is forged: the text that was planted may begin in this one."""
+    """It looks right, but what came right after it is forged: the text that was planted may begin in this one."""
     COUNT = "count"
     """A list says that it has another number of items."""
 
@@ -73,7 +73,7 @@ class Part:
 
     @property
     def pattern(self) -> str:
-        """A regular expression for the names, each with a line feed behind it."""
+        """A regular expression for the names, each with a line feed after it."""
         if self.any_order:
             name = "|".join(map(re.escape, (*self.names, *self.more)))
             pattern = f"(?:(?:{name})\n){{{len(self.names)},{len(self.names) + len(self.more)}}}"
@@ -99,7 +99,7 @@ class Repeated:
 
     @property
     def pattern(self) -> str:
-        """A regular expression for the names, each with a line feed behind it."""
+        """A regular expression for the names, each with a line feed after it."""
         return f"(?:{re.escape(self.name)}\n)*"
 
 
@@ -317,10 +317,10 @@ ID_LAST = frozenset({"QueueParams", "QueueMember", "QueueEntry"})
 """Items whose ActionID is their last header; for all others it is the second (manager_queues_status, app_queue.c)."""
 
 ANSWERS: Mapping[str, tuple[str, ...]] = {"Getvar": ("Response", "ActionID", "Variable", "Value")}
-"""The headers of a Success, by the action: those that carry what somebody else may have written."""
+"""The headers of a Success, by the action: those that carry what others may have written."""
 
 TEXTS = frozenset({*ANSWERS, "Command"})
-"""Actions whose Success may hold text that Asterisk has from somebody else."""
+"""Actions whose Success may hold text that Asterisk has from others."""
 
 LIST_END = ("Event", "ActionID", "EventList", "ListItems")
 """How the event begins that ends a list (astman_send_list_complete_start_common, manager.c)."""
@@ -482,7 +482,7 @@ class Authenticity:
         if size > MAX_KNOWN_BYTES:
             return
         if len(self._known) >= MAX_KNOWN or self._known_bytes + size > MAX_KNOWN_BYTES:
-            # Only somebody who makes up names fills it.
+            # Only a peer that makes up names fills it.
             self._known.clear()
             self._known_bytes = 0
         self._known[key] = why
@@ -490,7 +490,7 @@ class Authenticity:
 
 
 def is_privilege(name: str, text: str) -> bool:
-    """Say whether Asterisk writes this as the ``Privilege`` of an event.
+    """Return whether Asterisk writes this as the ``Privilege`` of an event.
 
     Parameters:
         name: of the event.

@@ -1,7 +1,7 @@
 """An ``asterisk.manager.Manager`` that keeps its word: pyst2's manager client on this package's own wire.
 
-Two threads for each connection, whatever is asked: one reads, one calls the callbacks. A manager that nobody keeps
-any more ends them.
+Two threads for each connection, whatever is asked: one reads, one calls the callbacks. They end with the last
+reference to the manager.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ END_SECONDS = 5.0
 RECEIVE_BYTES = 65_536
 
 Callback = Callable[[Any, "BlockingManager"], object]
-"""Called with the event and the manager. One that returns True keeps the event from those behind it."""
+"""Called with the event and the manager. One that returns True keeps the event from those after it."""
 
 log = library_log()
 
@@ -115,7 +115,7 @@ class _Line:
         self._connection = AMIConnection(limits)
         self._waiting: dict[str, SimpleQueue[Message | None]] = {}
         self._state = threading.Lock()  # of the two above
-        self._writing = threading.Lock()  # whoever writes must not keep the reader from reading
+        self._writing = threading.Lock()  # a writer must not keep the reader from reading
         self._dropping = False
         self._why = "the connection was lost before the answer came"
         try:
@@ -245,7 +245,7 @@ def _dispatch(line: _Line, whose: weakref.ref[BlockingManager]) -> None:
         if manager is None:
             return
         manager._tell(event)
-        # Not kept while waiting: a manager that nobody else keeps is to go.
+        # Not kept while waiting: a manager without another reference is to go.
         del manager
 
 
@@ -371,7 +371,7 @@ class BlockingManager(asterisk.manager.Manager):  # type: ignore[misc]  # pyst2 
 
         Parameters:
             event: the name, or ``*`` for all; those of the name come first.
-            function: one that returns True keeps the event from those behind it.
+            function: one that returns True keeps the event from those after it.
         """
         self._callbacks[event].append(function)
 

@@ -36,7 +36,7 @@ START_SECONDS = 30.0
 """How long ``async with`` waits for the first login."""
 
 RING_SECONDS = 30.0
-"""How long a call rings unless somebody says otherwise (action_originate, manager.c)."""
+"""How long a call rings by default (action_originate, manager.c)."""
 
 OUTCOME_SECONDS = 10.0
 """How much later than that the outcome is told at the latest."""
@@ -50,11 +50,11 @@ class Outcome(StrEnum):
     """How a call that was originated went."""
 
     ANSWERED = "answered"
-    """It was answered, and goes on where it was told to."""
+    """It was answered, and continues where it was told to."""
     BUSY = "busy"
     """The other side is busy."""
     NO_ANSWER = "no_answer"
-    """It rang for as long as it was to, or nobody was reached in that time."""
+    """It rang for as long as it was to, or no device was reached in that time."""
     CONGESTION = "congestion"
     """The network or the trunk is full."""
     HUNG_UP = "hung_up"
@@ -83,7 +83,7 @@ class Originated:
 
     @property
     def answered(self) -> bool:
-        """Whether somebody took the call."""
+        """Whether the call was answered."""
         return self.outcome is Outcome.ANSWERED
 
     @classmethod
@@ -122,7 +122,7 @@ class ManagerClient:
         host: of the PBX: a name or an address.
         account: an account of manager.conf.
         port: TCP port; 5038, or 5039 with ``tls``, when not given.
-        tls: encrypt, and verify the certificate so. Without it, use a network that nobody else is in.
+        tls: encrypt, and verify the certificate so. Without it, use a network that is yours alone.
         reactor: Twisted's, for a program that runs on it.
         endpoint: how to connect, instead of ``host`` and ``port``; needs ``reactor``.
         needs: the names of actions that will be asked for: what the account lacks for them is logged at the login.
@@ -181,7 +181,7 @@ class ManagerClient:
 
         Raises:
             LoginRefused: Asterisk refused the login.
-            Disconnected: there was no login within ``start_seconds``; the error says why. Nothing is tried any more.
+            Disconnected: there was no login within ``start_seconds``; the error says why. Nothing is tried again.
             RuntimeError: it was started already, or no event loop runs here and no reactor was given.
         """
         if self._client is not None:
@@ -319,12 +319,13 @@ class ManagerClient:
         timeout: float = RING_SECONDS,
         **headers: str,
     ) -> Originated:
-        """Call somebody, and wait until it is known how that went. The account needs ``write = originate`` and
+        """Call a device, and wait until it is known how that went. The account needs ``write = originate`` and
         ``read = call``.
 
         Parameters:
             channel: whom to call, such as ``PJSIP/2001``. It decides what the call costs: never a stranger's text.
-            context: where the call goes on in the dialplan when it is answered, with ``extension`` and ``priority``.
+            context: where the call continues in the dialplan when it is answered, with ``extension`` and
+                ``priority``.
             extension: the same.
             priority: the same; a number or a label.
             application: what it runs instead.
@@ -337,7 +338,7 @@ class ManagerClient:
         Raises:
             ValueError: neither an extension in a context nor an application was given, or both were.
             NoAnswer: the outcome was not told: the account does not read the class ``call``.
-            Disconnected: the connection was lost meanwhile: the call may go on.
+            Disconnected: the connection was lost meanwhile: the call may continue.
             PermissionDenied, ActionFailed, LocalProtocolError: as ``action``.
         """
         if bool(application) == bool(context and extension):
@@ -359,7 +360,7 @@ class ManagerClient:
         self._originating += 1
         try:
             client.want(self._wanted())
-            # In the turn of its answer: what the event says cannot come before somebody waits for it.
+            # In the turn of its answer: what the event says cannot come before it is awaited.
             sending = Deferred.fromCoroutine(client.perform(asked))
             outcome = sending.addCallback(self._outcome_of, client, timeout + OUTCOME_SECONDS)
             told: Originated = await self._awaitable(outcome)
@@ -460,7 +461,7 @@ class _Filtered(News[Event]):
         try:
             is_wanted = self._where is None or self._where(news)
         except Exception as error:
-            # Its reader is to see it, and nobody else.
+            # Only its reader is to see it.
             self.end(error)
             return
         if is_wanted:

@@ -39,7 +39,7 @@ ENDS = frozenset({COMPLETE, "cancelled", "canceled"})
 
 
 MAX_PAST = 20_000
-"""ActionIDs that are remembered behind their answers: what is late for one of them is nobody's forgery."""
+"""ActionIDs that are remembered after their answers: what is late for one of them is not a forgery."""
 
 
 class _NeedData(Enum):
@@ -125,7 +125,7 @@ class ListBroken:
 
 @dataclass(frozen=True, slots=True)
 class Forged:
-    """A message that Asterisk cannot have written, or that somebody's text has torn. It is dropped.
+    """A message that Asterisk cannot have written, or that a caller's text has torn. It is dropped.
 
     Parameters:
         name: of the event, when it is one that is known; otherwise empty. Never text of the message.
@@ -179,7 +179,7 @@ _NOTHING = Message(())
 
 
 def _why_not_unread(name: bytes, data: bytes, end: int) -> Why | None:
-    """Return why an event that nobody reads is forged, by its second line alone."""
+    """Return why an event that is not wanted is forged, by its second line alone."""
     if end < 0 or not data.startswith(PRIVILEGE, end + 2):
         return Why.NO_PRIVILEGE
     until = data.find(b"\r\n", end + 2)
@@ -200,7 +200,7 @@ class AMIConnection:
 
     Parameters:
         limits: sizes that the peer is held to.
-        wanted: the names of events that somebody wants; others are dropped before their headers are read. All of
+        wanted: the names of events to tell; others are dropped before their headers are read. All of
             them when not given.
     """
 
@@ -223,7 +223,7 @@ class AMIConnection:
         self.forged = 0
         """Messages that Asterisk cannot have written."""
         self.dropped = 0
-        """Events that nobody wanted."""
+        """Events that were not wanted."""
         self.strays = 0
         """Answers that belong to no action: it was given up earlier, or Asterisk could not read it."""
 
@@ -231,7 +231,7 @@ class AMIConnection:
         """Tell other events from now on.
 
         Parameters:
-            names: of all events that somebody wants; see ``wanted``.
+            names: of all events to tell; see ``wanted``.
         """
         self._wanted = frozenset(name.encode() for name in names)
 
@@ -293,7 +293,7 @@ class AMIConnection:
             if read is None:
                 return self._at_end_of_data()
             if read.why is None:
-                # Text that ends a message of its own is told by what stands behind it, as soon as that has come.
+                # Text that ends a message of its own is told by what stands after it, as soon as that has come.
                 empty = not read.name and self._buffer.startswith(b"\r\n")
                 self._ahead = self._read()
                 forged = self._ahead is not None and self._ahead.why is not None
@@ -348,7 +348,7 @@ class AMIConnection:
             name = data[len(EVENT) : end] if end >= 0 else data[len(EVENT) :]
             whole = ACTION_ID in data or A_CHANNEL in data or A_LINKED_CHANNEL in data
             if name not in wanted and not whole:
-                # Nobody reads it, and it holds nothing that a caller could have torn.
+                # It is not read, and holds nothing that a caller could have torn.
                 return _Read(_NOTHING, "", 0, _why_not_unread(name, data, end), is_wanted=False)
         message = Message.from_wire(data, self._limits)
         if data.startswith(EVENT):

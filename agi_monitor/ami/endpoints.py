@@ -40,7 +40,7 @@ UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What the certificate of the PBX is held against.
+    """What the certificate of the PBX is compared with.
 
     Parameters:
         ca_file: the certificates that are trusted, in PEM; those of the system when None.
@@ -62,11 +62,11 @@ def endpoint(
         reactor: Twisted's.
         host: a name or an IP address.
         port: the TCP port.
-        tls: encrypt, and verify the certificate so. Plain TCP when None: only for a network that nobody else is in.
+        tls: encrypt, and verify the certificate so. Plain TCP when None: only for a network that is yours alone.
         seconds: how long an attempt to connect may take.
 
     Raises:
-        ConfigError: ``ca_file`` cannot be read or holds no certificate, or the name is none.
+        ConfigError: ``ca_file`` cannot be read or holds no certificate, or the name is not a host name.
     """
     plain = HostnameEndpoint(reactor, host, port, timeout=seconds)
     if tls is None:
@@ -138,7 +138,7 @@ class VerifiedTLS:
         name: the host name or IP address that the certificate must be for.
 
     Raises:
-        ConfigError: the file cannot be read or holds no certificate, or the name is none.
+        ConfigError: the file cannot be read or holds no certificate, or the name is not a host name.
     """
 
     def __init__(self, ca_file: Path | None, name: str) -> None:

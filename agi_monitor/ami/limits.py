@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agi_monitor.limits import require_positive
 
 MAX_GREETING_BYTES = 256
-"""``Asterisk Call Manager/9.0.0`` is 27 bytes; whoever says more before the first line end is no Asterisk."""
+"""``Asterisk Call Manager/9.0.0`` is 27 bytes; a peer that says more before the first line end is not Asterisk."""
 
 MAX_LINE_BYTES = 65_536
 """One header. Names, numbers and arguments are below 1 KiB, a variable's value below 8 KiB (a dialplan line)."""
@@ -46,10 +46,10 @@ RETRY_SECONDS = 1.0
 """Before the first attempt after a loss; doubled with each failure."""
 
 MAX_RETRY_SECONDS = 30.0
-"""The longest wait: nobody should see a dead index for minutes after the PBX is back."""
+"""The longest wait: the index must not stay dead for minutes after the PBX is back."""
 
 CLOSE_SECONDS = 2.0
-"""A connection that we close has so long to say good-bye."""
+"""How long a connection that we close has to say good-bye."""
 
 
 @dataclass(frozen=True, slots=True)

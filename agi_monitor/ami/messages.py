@@ -44,7 +44,7 @@ MAX_ACTION_HEADERS = 120
 """Lines of an action. Asterisk keeps 128 (AST_MAX_MANHEADERS, manager.h) and drops the action beyond."""
 
 MAX_ACTION_ID = 64
-"""Asterisk echoes at most some 240 bytes of an ActionID; an answer to a longer one could not be told any more."""
+"""Asterisk echoes at most some 240 bytes of an ActionID; an answer to a longer one could no longer be told."""
 
 FORBIDDEN = re.compile(r"[\r\n\0]")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
@@ -62,7 +62,7 @@ class Action:
     Parameters:
         name: what it does, such as ``CoreShowChannels``.
         headers: the others, in order; a name may come several times.
-        action_id: what its answer is told by; given by whoever sends it.
+        action_id: what its answer is told by; given by the sender.
     """
 
     name: str
@@ -231,7 +231,7 @@ class Message:
     @property
     def is_success(self) -> bool:
         """Whether this is the response to an action that Asterisk took."""
-        # Goodbye answers Logoff; everything else that is no Success is a no.
+        # Goodbye answers Logoff; everything else that is not Success is a no.
         return self.text("Response").lower() in ("success", "goodbye")
 
 
@@ -242,7 +242,7 @@ def variables(values: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         values: name and value each.
 
     Raises:
-        LocalProtocolError: a name is none.
+        LocalProtocolError: a name is invalid.
     """
     headers = []
     for name, value in values:

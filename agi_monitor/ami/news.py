@@ -15,7 +15,7 @@ from agi_monitor.errors import EventsLost, LocalProtocolError
 T = TypeVar("T")
 
 MAX_WAITING = 1_000
-"""News that wait to be read, unless somebody says otherwise: an event is some 2 kB."""
+"""News that wait to be read, by default: an event is some 2 kB."""
 
 
 class Overflow(StrEnum):
@@ -137,7 +137,7 @@ class News(Generic[T]):
         if isinstance(last, _Gap):
             last.number += 1
         elif self._overflow is Overflow.FAIL:
-            # One more than fits: what is missing has its place, and the next that comes may find room behind it.
+            # One more than fits: what is missing has its place, and the next that comes may find room after it.
             self._waiting.append(_Gap(1))
 
     def _wake(self) -> None:

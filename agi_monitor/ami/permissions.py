@@ -82,7 +82,7 @@ class Offers:
 
     @classmethod
     def from_headers(cls, headers: Iterable[tuple[str, str]]) -> Offers:
-        """Read the answer to ListCommands; what is no line of it is passed over."""
+        """Read the answer to ListCommands; what is not a line of it is passed over."""
         found = {}
         for name, value in headers:
             privileges = PRIVILEGES.fullmatch(value, max(0, value.rfind("(Priv: ")))

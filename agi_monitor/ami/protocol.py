@@ -1,13 +1,13 @@
 """AMI on Twisted: login, deadlines and reconnection around ``AMIConnection``.
 
 Two rules: no decision about bytes is made here (``connection`` does), none about what an event means either
-(whoever gave the callbacks does).
+(the callbacks do).
 
 How a connection ends
     It is lost, its certificate is refused, the peer breaks the protocol, the login or a Ping is not answered in
     time: the state is ``Down``, ``on_down`` is called, every action without an answer fails with ``Disconnected``,
-    and after a growing, random wait there is another attempt. Asterisk refuses the login: the state is ``Refused``
-    and nobody tries again.
+    and after a growing, random wait there is another attempt. Asterisk refuses the login: the state is ``Refused``,
+    and there is no other attempt.
 
 What a no means
     Asterisk says it in English, which is passed on to people and never read here. A no to ``Challenge`` passes: the
@@ -87,13 +87,15 @@ FREE = frozenset({"Ping", "ListCommands"})
 
 LOG_LINES = 10
 LOG_SECONDS = 60.0
-"""So many lines about failing callbacks in so many seconds: an event can come a thousand times a second."""
+"""How many lines about failing callbacks are logged in how many seconds: an event can come a thousand times a
+second.
+"""
 
 MAX_SAID = 200
 """Characters of what Asterisk says that go into an error, and with it into the log."""
 
 FORGED_LOG_SECONDS = 60.0
-"""One line in so many seconds about messages that Asterisk cannot have written, with how many there were besides."""
+"""Seconds between two lines about messages that Asterisk cannot have written, with how many there were besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Account:
     Parameters:
         username: its section's name.
         secret: its secret, which must be there in plain text for the MD5 login.
-        may_be_weak: for an account that somebody else has made and that is to be looked at.
+        may_be_weak: for an account that others have made and that is to be looked at.
 
     Raises:
         LoginRefused: the secret is missing, or ``names.weakness`` finds it weak. The AMI can end every call of a PBX:
@@ -160,7 +162,7 @@ class Callbacks:
         on_down: no longer logged in; called once for each ``on_up``, before the actions without an answer fail.
         on_state: each change of the state.
         on_forged: a message came that Asterisk cannot have written. What was told just before and since then may be
-            somebody's invention, until it has been asked for again.
+            invented, until it has been asked for again.
     """
 
     on_event: Callable[[Event], object] = lambda event: None
@@ -172,7 +174,7 @@ class Callbacks:
 
 @dataclass(eq=False, slots=True)
 class _Pending:
-    """Somebody who waits for an answer."""
+    """An answer that is awaited."""
 
     action: Action
     as_list: bool
@@ -205,7 +207,7 @@ class AMIProtocol(Protocol):
 
     @property
     def dropped(self) -> int:
-        """Events that nobody wanted."""
+        """Events that were not wanted."""
         return self._connection.dropped
 
     @property
@@ -311,8 +313,8 @@ class AMIProtocol(Protocol):
     def _refused(self, pending: _Pending, response: Response) -> None:
         """The account has this action or not: only now is it known which error this is."""
         if pending.deferred.called:
-            return  # nobody waits any more
-        # Without offers nobody answered ListCommands, and nothing is known.
+            return  # no longer awaited
+        # Without offers ListCommands was not answered, and nothing is known.
         lacks = self._offers is not NOTHING and self._offers.lack_class(response.action.name)
         pending.deferred.errback(_missing_class(response) if lacks else _failure(response))
 
@@ -394,7 +396,8 @@ class AMIProtocol(Protocol):
         if self._open:
             self._set_timer(self._limits.ping_seconds, self._ping)
             if not self._checked and self._client.needs:
-                # Whoever reads the class system is told FullyBooted at the login, or when the PBX has started.
+                # An account that reads the class system is told FullyBooted at the login, or when the PBX has
+                # started.
                 self._client.log.error("ami_class_missing", line="read", classes="system", needed_for=BOOTED)
                 self._check_account()
 
@@ -441,7 +444,7 @@ class AMIProtocol(Protocol):
         return pending
 
     def _give_up(self, asked: Action) -> None:
-        """Nobody waits for this answer any more; it may come and belongs to nobody."""
+        """This answer is no longer awaited; it may still come, and is then dropped."""
         self._take_pending(asked.action_id)
         self._connection.forget(asked)
 
@@ -453,7 +456,7 @@ class AMIProtocol(Protocol):
             pending.deferred.errback(NoAnswer(asked.name, seconds))
 
     def _release(self, reason: str) -> None:
-        """Whoever still waits learns that no answer comes."""
+        """End every wait for an answer that will not come."""
         for action_id in list(self._pending):
             pending = self._take_pending(action_id)
             if pending is not None:
@@ -558,7 +561,7 @@ class AMIClient(Service):
         jitter: a number from 0 to 1 at each call; a random one when not given, so that the clients of a PBX do not
             all come back in the same moment.
         log: where to log.
-        id_prefix: of the ActionIDs; random when not given, so that nobody on a call can answer in Asterisk's place.
+        id_prefix: of the ActionIDs; random when not given, so that no caller can answer in Asterisk's place.
     """
 
     def __init__(
@@ -601,7 +604,7 @@ class AMIClient(Service):
             _WatchedEndpoint(self, endpoint), _AMIFactory(self), retryPolicy=lambda _: self._delay, clock=clock
         )
 
-    # -- for whoever assembles the server --
+    # -- for the code that assembles the server --
 
     @property
     def state(self) -> State:
@@ -610,7 +613,7 @@ class AMIClient(Service):
 
     @property
     def dropped(self) -> int:
-        """Events that nobody wanted, over all connections."""
+        """Events that were not wanted, over all connections."""
         return self._dropped + (0 if self._protocol is None else self._protocol.dropped)
 
     @property

@@ -1,4 +1,4 @@
-"""How the connection to a PBX stands, as values: for a health page, a log, and whoever must not trust old news."""
+"""How the connection to a PBX stands, as values: for a health page, a log, and code that must not trust old news."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Asterisk refused the login. Final: the same name and secret would be refused again, and somebody might be
-    locked out by the attempts.
+    """Asterisk refused the login. Final: the same name and secret would be refused again, and the attempts might
+    lock an address out.
 
     Parameters:
         reason: what Asterisk said.

@@ -20,7 +20,7 @@ from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision.grants import Grant
 
 HANGUP_SECONDS = 1.0
-"""So long after the end of an orphan its channels have to hang up, to be the reason of it."""
+"""How long after the end of an orphan its channels have to hang up, to be the reason of it."""
 
 
 class Adopting:
@@ -71,7 +71,7 @@ class Adopting:
             signed: its proof, as it stands on the channel.
         """
         self._carriers.signed[grant.id] = signed
-        # Only the clock on the wall goes on while no server runs.
+        # Only the time of day continues while no server runs.
         ago = max(0.0, self._clock() - grant.began)
         self._watched.begin(grant, self._reactor.seconds() - ago)
         self._places.adopted(grant)

@@ -1,7 +1,7 @@
 """Finds the channel that carries a grant: the supervisor's own, or the phone that its call was handed to.
 
 The signed grant on a channel says so. It is a variable like any other, so it may be missing there: once the
-supervisor's channel is gone and the story of the call goes on all the same, the application itself says so as well.
+supervisor's channel is gone and the story of the call continues all the same, the application itself says so as well.
 A channel that cannot be asked ends no search; the others are asked.
 """
 
@@ -29,7 +29,7 @@ LOOK_SECONDS = 0.05
 
 GONE_SECONDS = 1.0
 """How long it may take until a channel that was hung up is gone, or a spy whose end was told is over. A story that
-goes on for longer than that after the supervisor's channel has ended has lost its call to another phone."""
+continues for longer than that after the supervisor's channel has ended has lost its call to another phone."""
 
 
 class Carriers:
@@ -78,7 +78,7 @@ class Carriers:
 
     def take_list(self, channels: Sequence[Headers], asked_at: float, *, whole: bool) -> None:
         """A list came. What runs somewhere else while a supervisor's channel is there is not that supervisor's: a
-        channel goes on naming the last application that AGI has executed on it.
+        channel still names the last application that AGI has executed on it.
 
         Parameters:
             channels: the items.
@@ -144,8 +144,8 @@ class Carriers:
 
         Parameters:
             grant: the grant.
-            guesses: channels that an event names; all that spy are asked where it is none of them.
-            has_story: a story goes on for as long as its application; where there is none, nothing is waited for.
+            guesses: channels that an event names; all that spy are asked where it is not one of them.
+            has_story: a story lasts as long as its application; where there is none, nothing is waited for.
 
         Raises:
             Disconnected, NoAnswer, ActionFailed, ForgedAnswer: as ``of``.
@@ -203,7 +203,7 @@ class Carriers:
 
     async def proof_on(self, uniqueid: str) -> str:
         """Return the proof on a channel of ours. One that was redirected elsewhere took it along, and it is worth
-        nothing there: what is on in another context nobody of ours has started.
+        nothing there: what is on in another context was not started by us.
 
         Parameters:
             uniqueid: of the channel.
@@ -229,7 +229,7 @@ class Carriers:
         """Return whether the proof on a channel is of another server, and names whom it hears.
 
         Parameters:
-            spy: who hears somebody from that channel.
+            spy: who listens from that channel.
         """
         return self._signer.is_of_another(
             await self.proof_on(spy.spyer_uniqueid), spy.spyer_uniqueid, spy.spyee_uniqueid

@@ -1,7 +1,7 @@
 """Ends of spies and of channels that an event tells: each counts once the PBX, asked, says so as well.
 
-Anybody who can put a line break into what Asterisk writes can write such an event. An end that is none would take a
-spy out of sight that goes on.
+Anybody who can put a line break into what Asterisk writes can write such an event. A false end would hide a spy that
+continues.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from agi_monitor.supervision.grants import (
 
 STOP_SECONDS = (0.05, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 5)
 """Between the looks whether a spy is over whose end was told. On a busy PBX its channel, or its story, takes a while
-to go on; if it never does, somebody else wrote that."""
+to continue; if it never does, the event was forged."""
 
 
 class Ends:
@@ -60,7 +60,7 @@ class Ends:
         adopting: told of the ends of spies without a story.
         proving: says which are still being asked.
         under_way: begins what is not waited for.
-        look_for_moved: asks for all channels soon, as a spy that is none of ours may be at another phone.
+        look_for_moved: asks for all channels soon, as a spy of others may be at another phone.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Ends:
         self._stopping = False
 
     def stop(self) -> None:
-        """Ask no more whether an end was none."""
+        """Ask no more whether an end was false."""
         self._stopping = True
 
     def since(self, moment: float) -> set[str]:
@@ -109,7 +109,7 @@ class Ends:
             self._ended.popleft()
 
     def take_ends(self, ended: Iterable[Spy]) -> None:
-        """Spies are over: whoever has to do with each is told."""
+        """Spies are over: every part that has to do with one is told."""
         for spy in ended:
             by = self._rogues.take_killer(spy)
             self._notices.take_beeps_end(spy)
@@ -147,7 +147,8 @@ class Ends:
             self._note_end(uniqueid)
             self.take_ends([spy for spy in [self._grants.stopped(event)] if spy is not None])
         elif not self._stopping and any(grant.spyer_uniqueid == uniqueid for grant in self._watched.ours()):
-            # ChanSpy without our options ends with one channel and goes on to the next: only of ours it is not true.
+            # ChanSpy without our options ends with one channel and continues with the next: only of ours it is not
+            # true.
             self._pbx.contradicted("ChanSpyStop")
 
     async def _stopped(self, uniqueid: str) -> bool:
@@ -171,8 +172,9 @@ class Ends:
             return True
         if application not in APPLICATIONS and not (name or "").startswith(confirmation.SNOOP):
             return False
-        # Behind AGI a channel goes on naming the application that is over; its story clears the proof with the spy.
-        # Where no story is left, nobody does so for that reason, and the dialplan goes on to another application.
+        # Under AGI a channel still names the application that is over; its story clears the proof with the spy.
+        # Where no story is left, the proof is not cleared for that reason, and the dialplan continues with another
+        # application.
         if any(grant.spyer_uniqueid == channel for grant in self._watched.ours()):
             return True
         return not await self._is_idle(channel)

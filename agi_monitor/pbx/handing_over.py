@@ -1,7 +1,7 @@
 """Spies that are at another phone than the one that was decided on: the grant follows the phone, or ends.
 
-A transfer puts another phone into the supervisor's place, and the application goes on there. The event that tells of
-it only says where to look. That phone was never granted anything: it falls silent and is hung up, whatever the
+A transfer puts another phone into the supervisor's place, and the application continues there. The event that tells
+of it only says where to look. That phone was never granted anything: it falls silent and is hung up, whatever the
 configuration says about rogue spies.
 """
 
@@ -106,7 +106,7 @@ class HandingOver:
         self._transfers.begin(self._take_handed_over(grant, guesses), grant.id)
 
     async def _take_handed_over(self, grant: Grant, guesses: Iterable[str] = ()) -> None:
-        """The supervisor's channel is gone and its spy may go on at another phone: that phone hears nothing.
+        """The supervisor's channel is gone and its spy may continue at another phone: that phone hears nothing.
 
         It may be handed on while it is looked for, so it is looked for until its story is over; after a moment with
         each look at the call.
@@ -145,7 +145,7 @@ class HandingOver:
             await self._put_down(grant, moved)
 
     async def _put_down(self, grant: Grant, moved: Confirmed, *, again: bool = False) -> None:
-        """Silence a phone that a spy was handed to, and hang it up. A story looks for it as long as it goes on; where
+        """Silence a phone that a spy was handed to, and hang it up. A story looks for it as long as it runs; where
         there is none, it is tried again for as long as the phone is there and hears."""
         self._putting_out[moved.uniqueid] = None
         is_over = False
@@ -214,7 +214,7 @@ class HandingOver:
         )
 
     async def take_out(self, grant: Grant, stranger: Confirmed, bridge: BridgeId) -> None:
-        """Take somebody out of a joined call who came there in the supervisor's place.
+        """Take a party out of a joined call who came there in the supervisor's place.
 
         Parameters:
             grant: of the supervisor.

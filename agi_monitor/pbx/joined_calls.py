@@ -1,4 +1,4 @@
-"""The calls that supervisors have joined, and their doors: nobody comes into one in a supervisor's place.
+"""The calls that supervisors have joined, and their doors: no party comes into one in a supervisor's place.
 
 Who is on a call by right is known from the moment on that it was joined. An event only says where to look: who comes
 in is known once the PBX, asked, has them in a bridge with the others, and the door is closed once it says that the
@@ -33,15 +33,15 @@ DOOR_SECONDS = 2.0
 """How long a joined call stays closed after its supervisor was transferred out of it."""
 
 AT_ONCE_SECONDS = 0.25
-"""How shortly before or after a supervisor left somebody came who may have their place though no transfer was told:
+"""How shortly before or after a supervisor left a party came who may have their place though no transfer was told:
 Asterisk merges two calls, lets a phone take another one's place, and brings in the Local channel of a blind transfer
 within a few milliseconds (bridge.c, bridge_do_merge and blind_transfer_bridge)."""
 
 GUARD_SECONDS = 0.5
-"""Between two looks at a call whose door stays closed for longer, as somebody on it cannot be read."""
+"""Between two looks at a call whose door stays closed for longer, as a party on it cannot be read."""
 
 LEARN_TRIES = 4
-"""So often it is asked who is on a call that a supervisor has joined, and where it is once somebody has left it for
+"""Between two questions who is on a call that a supervisor has joined, and where it is once a party has left it for
 another bridge."""
 
 TRANSFERRED, LEFT = "BlindTransfer", "BridgeLeave"
@@ -74,15 +74,15 @@ class JoinedCall:
         learned: who was on it when it was joined is known.
         left: when those of them left it who are not back.
         strangers: channels that took the supervisor's place, or that of one who did.
-        closed_until: nobody may come in before.
-        sweeping: somebody puts strangers out of it.
-        unreadable: somebody on it could not be read, or nobody could be asked.
+        closed_until: no party may come in before.
+        sweeping: strangers are being put out of it.
+        unreadable: a party on it could not be read, or none could be asked.
         forgetting: the look after which it is forgotten: its story is over.
         unseen: its story ended while nothing was told of it; the next list shows who is on it.
         recorded: a stranger in it is on record.
         looked: the PBX was asked who is on it since its door was closed.
-        looks: so often it is still asked which bridge it is in.
-        met: the names of those who were in another bridge before anybody of the call came there.
+        looks: how often it is still asked which bridge it is in.
+        met: the names of those who were in another bridge before a party of the call came there.
         entering: channels that are said to have come in, until the PBX, asked, has them there.
     """
 
@@ -176,7 +176,7 @@ class JoinedCalls:
         return None if joined is None else joined.bridge
 
     def stop(self) -> None:
-        """Look at none of them any more."""
+        """Look at none of them from now on."""
         waiting = [joined.forgetting for joined in self._joined.values() if joined.forgetting is not None]
         for call in (*waiting, *self._guards.values()):
             if call.active():
@@ -187,7 +187,7 @@ class JoinedCalls:
 
     def story_over(self, grant: Grant) -> None:
         """The story of a supervisor is over. Who was transferred out of a call may come into it a moment after that,
-        and while the picture is in doubt nobody tells of them."""
+        and while the picture is in doubt no event tells of them."""
         joined = self._joined.get(grant.id)
         if joined is None or joined.forgetting is not None:
             return
@@ -218,7 +218,7 @@ class JoinedCalls:
         self._begin(self._close_when_left(joined, grant.spyer_uniqueid, told), grant.id)
 
     def take_entry(self, event: Message, joins: Callable[[Grant], bool]) -> None:
-        """Somebody entered a bridge: the supervisor a call, or somebody else a call that a supervisor has joined.
+        """A channel entered a bridge: the supervisor a call, or another party a call that a supervisor has joined.
 
         Parameters:
             event: the BridgeEnter.
@@ -257,7 +257,7 @@ class JoinedCalls:
                 self._follow(joined, self._pbx.members_with(uniqueid) or frozenset())
 
     def take_leave(self, event: Message) -> None:
-        """Somebody left a joined call. Whoever came in the supervisor's place may have a number that makes an event
+        """A party left a joined call. One who came in the supervisor's place may have a number that makes an event
         unreadable, so while the picture is in doubt the door is closed without being told of a transfer."""
         uniqueid, now = event.text("Uniqueid"), self._reactor.seconds()
         for joined in tuple(self._joined.values()):
@@ -287,7 +287,7 @@ class JoinedCalls:
 
     def listed(self, channels: Sequence[Message], asked_at: float, *, whole: bool) -> None:
         """The lists came. Joined calls of which nothing was told are found, by an earlier run or while the connection
-        was lost. Where a supervisor's channel ended unseen, nobody stays who was not known on the call before.
+        was lost. Where a supervisor's channel ended unseen, only parties stay who were known on the call before.
 
         Parameters:
             channels: the list.
@@ -334,7 +334,7 @@ class JoinedCalls:
             self._join(grant, bridge)
 
     async def _learn(self, joined: JoinedCall) -> None:
-        """Ask who is on a call that a supervisor has just joined, until somebody is.
+        """Ask who is on a call that a supervisor has just joined, until a party is.
 
         A channel whose item in the list could not be read has no bridge in it; the supervisor's own names it. Who is
         there while the supervisor is not may have their place.
@@ -366,7 +366,7 @@ class JoinedCalls:
         self._pbx.missed()
 
     def _meet(self, joined: JoinedCall, items: Iterable[Message]) -> None:
-        """Whom a list has on a call with its supervisor took nobody's place, also where no event told of them."""
+        """A party whom a list has on a call with its supervisor took no place, even if no event told of them."""
         now, spyer = self._reactor.seconds(), joined.grant.spyer_uniqueid
         if joined.forgetting is not None or spyer in joined.left or joined.closed_until >= now:
             return
@@ -390,7 +390,7 @@ class JoinedCalls:
                 await self._admit(joined, item.text("Uniqueid"), item.text("Channel"), now)
 
     async def _admit(self, joined: JoinedCall, uniqueid: str, name: str, since: float) -> None:
-        """Somebody came in while the door was open: they are on it by right, when the PBX has them there."""
+        """A party came in while the door was open: they are on it by right, when the PBX has them there."""
         asked_at = self._reactor.seconds()
         until = asked_at + GONE_SECONDS
         while True:
@@ -432,8 +432,8 @@ class JoinedCalls:
     # ---- where it is -----------------------------------------------------------------------------------
 
     def _follow(self, joined: JoinedCall, met: Iterable[str] = ()) -> None:
-        """Somebody of a joined call may be in another bridge: Asterisk merges two calls that an attended transfer
-        joins. While the door is closed, whoever sweeps finds them.
+        """A party of a joined call may be in another bridge: Asterisk merges two calls that an attended transfer
+        joins. While the door is closed, the sweep finds them.
 
         Parameters:
             joined: the call.
@@ -470,9 +470,9 @@ class JoinedCalls:
     async def _is_elsewhere(self, joined: JoinedCall) -> bool:
         """Take in that a joined call is in another bridge. Returns whether nothing is left to be asked.
 
-        Where the supervisor is, the call is, and who is there is on it by right: Asterisk moves everybody but whoever
-        transfers it (bridge.c, bridge_do_merge). Where only others are, whom they have met may be there in the
-        supervisor's place, and nobody is on it by right for that.
+        Where the supervisor is, the call is, and who is there is on it by right: Asterisk moves everyone but the
+        one who transfers it (bridge.c, bridge_do_merge). Where only others are, whom they have met may be there in
+        the supervisor's place, and none of them is on it by right for that.
         """
         asked_at = self._reactor.seconds()
         try:
@@ -532,7 +532,7 @@ class JoinedCalls:
 
     async def _close_when_left(self, joined: JoinedCall, uniqueid: str, told: str, stranger: str = "") -> None:
         """Close the door once the place of a supervisor, or of who took it, is empty. Where it is not in a while, the
-        event that said so was none of the PBX's.
+        event that said so was forged.
 
         Parameters:
             joined: the call.
@@ -602,7 +602,7 @@ class JoinedCalls:
 
         Out of a call of three a Local channel comes into it. While the space is said the supervisor stays on the call
         (parking_bridge_features.c, park_local_transfer), and what names who transferred is gone at once
-        (parking_applications.c). What is behind that Local channel says that it is so, and not the event alone: it
+        (parking_applications.c). What that Local channel leads to says that it is so, and not the event alone: it
         has the transferer's name until it is in a bridge of its own (bridge.c, blind_transfer_bridge), or runs
         ``Park``, without which Asterisk does not park the call (parking_is_exten_park).
 
@@ -624,7 +624,7 @@ class JoinedCalls:
         return joined.left.get(joined.grant.spyer_uniqueid, self._reactor.seconds())
 
     def _close_door(self, joined: JoinedCall, before: float, seconds: float = DOOR_SECONDS) -> None:
-        """The supervisor may have been transferred out of a joined call: for a moment nobody comes in.
+        """The supervisor may have been transferred out of a joined call: for a moment no party comes in.
 
         Parameters:
             joined: the call.
@@ -674,8 +674,8 @@ class JoinedCalls:
             self._guard(joined)
 
     async def _sweep_once(self, joined: JoinedCall) -> None:
-        """Look once at who is on the call. A channel that cannot be read keeps nobody else on it, and the door closed
-        for as long as somebody who is known is on it."""
+        """Look once at who is on the call. A channel that cannot be read keeps no other on it, and the door closed
+        for as long as a known party is on it."""
         joined.unreadable = False
         try:
             await self._put_strangers_out(joined, await self._pbx.channels())
@@ -696,7 +696,7 @@ class JoinedCalls:
             if item.get("BridgeId") is None and item.text("Channel") in named:
                 there = joined.bridge
             is_with_them = joined.learned and (there == bridge or item.text("Channel") in named)
-            # Where nobody is known, only who came in the supervisor's place is a stranger for certain.
+            # Where no party is known, only who came in the supervisor's place is a stranger for certain.
             if there != joined.bridge or not (is_with_them or uniqueid in joined.strangers):
                 continue
             try:
@@ -734,7 +734,7 @@ class JoinedCalls:
             except AgiMonitorError:
                 peers = None
             if peers is None:
-                # They talk to somebody whose name holds a line break, or could not be asked.
+                # They talk to a party whose name holds a line break, or could not be asked.
                 joined.unreadable = True
             elif bridge is not None or not peers.isdisjoint(other.text("Channel") for other in asked):
                 named |= peers
@@ -744,7 +744,7 @@ class JoinedCalls:
         return {grant.spyer_uniqueid for grant in self._ours()} - {joined.grant.spyer_uniqueid}
 
     async def _turn_away(self, joined: JoinedCall, uniqueid: str, bridge: BridgeId) -> None:
-        """Put out who comes in while the door is closed, when somebody of the call is there."""
+        """Put out who comes in while the door is closed, when a party of the call is there."""
         if uniqueid in joined.strangers or await self._is_on_it(joined, uniqueid):
             await self._put_out(joined, uniqueid, bridge)
 

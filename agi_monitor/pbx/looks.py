@@ -1,4 +1,4 @@
-"""Looks that no event asks for: the clock is held against the grants, and the PBX is asked about the calls."""
+"""Looks that no event asks for: the clock is compared with the grants, and the PBX is asked about the calls."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.policy import Policy
 
 CHECK_SECONDS = 0.5
-"""So often the clock is held against the grants, while there are rules that depend on it."""
+"""Between two comparisons of the clock with the grants, while there are rules that depend on it."""
 
 RETRY_SECONDS = 60.0
 """Between two tries by the clock to end a spy while there is no connection."""
 
 SOURCE_SECONDS = 3.0
-"""So often the PBX itself is asked who is on a call that is heard, also while the picture is trusted."""
+"""Between two questions to the PBX itself who is on a call that is heard, also while the picture is trusted."""
 
 
 class Looks:
@@ -82,7 +82,7 @@ class Looks:
         self._next_check = None
 
     def check_within(self) -> None:
-        """See to it that the clock is looked at, and the calls themselves, as long as somebody is heard."""
+        """See to it that the clock is looked at, and the calls themselves, as long as a call is heard."""
         if self._stopping or not self._watched.ours():
             return
         often = self._policy().rights.depend_on_time or not self._circumstances.are_live
@@ -100,7 +100,7 @@ class Looks:
         self._looked_at = now if looks else self._looked_at
         is_up = isinstance(self._pbx.state, Up)
         for grant in self._watched.ours():
-            # Without a connection only the site's own command can end somebody, and it is not tried all the time.
+            # Without a connection only the site's own command can end a spy, and it is not tried all the time.
             at = self._watched.of(grant).revoked_at
             tried = at is not None and now - at < RETRY_SECONDS
             if is_up or (self._has_other_way() and not tried):

@@ -1,4 +1,4 @@
-"""Helpers that hear an agent and are no spies: our own, which tells the agent, and Asterisk's, which play beeps."""
+"""Helpers that hear an agent and are not spies: our own, which tells the agent, and Asterisk's, which play beeps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from agi_monitor.supervision.grants import BEEP_SECONDS, HOOKS, LATE_SECONDS, MAX_SPIES, Grants, Spy
 
 NOTICE_BEGIN_SECONDS = 3.0
-"""So long it may take until the notice is heard; 0.1 s were seen. A channel that is gone hears none."""
+"""How long it may take until the notice is heard; 0.1 s were seen. A channel that is gone hears none."""
 
 NOTICE_SECONDS = 20.0
-"""So long a notice may take to its end; a helper that hears the agent for longer is a spy."""
+"""How long a notice may take to its end; a helper that hears the agent for longer is a spy."""
 
 TEST_SECONDS = 60.0
 """How long a test call of the doctor may hear the other half of it: what it hears may be bridged with anybody."""
 
 BEEPS_WITHIN_SECONDS = 60.0
-"""Within this time the beeps to all channels of one call may be ``BEEP_SECONDS`` long, together; those of one helper
-likewise."""
+"""Within this time the beeps to all channels of one call may be ``BEEP_SECONDS`` long, together; so may those of
+one helper."""
 
 MAX_BEEPS = 100
 """Beeps of one channel that are kept of that time; the oldest of more count as one."""
@@ -85,7 +85,7 @@ class Notices:
         self._notices: dict[str, _Notice] = {}
         """By what its helper carries."""
         self._late: deque[tuple[float, str, _Notice]] = deque()
-        """Notices that nobody waits for any more and that may still begin, and since when."""
+        """Notices that are no longer awaited and may still begin, and since when."""
         self._notice_count = 0
         self._helpers: dict[str, IDelayedCall] = {}
         """By the channel of our helper, or of a test call, the look whether it is over."""
@@ -126,7 +126,7 @@ class Notices:
         return True
 
     def notice_over(self, notice: str) -> None:
-        """Nobody waits for it any more."""
+        """It is no longer awaited."""
         expected, now = self._notices.pop(notice), self._reactor.seconds()
         self._grants.notice_over(expected.spyee_uniqueid, now)
         if not expected.helper:
@@ -184,7 +184,7 @@ class Notices:
     # ---- beeps -----------------------------------------------------------------------------------------
 
     def take_beep(self, spy: Spy) -> None:
-        """An exempt helper begins to hear a channel, or goes on to another one. A beep is short, and so are all of a
+        """An exempt helper begins to hear a channel, or moves to another one. A beep is short, and so are all of a
         minute together, of a helper and to a call."""
         if not spy.spyer.startswith(HOOKS) or self._stopping:
             return
@@ -206,7 +206,7 @@ class Notices:
             self.forget_beep(spy.spyer_uniqueid)
 
     def forget_beep(self, spyer_uniqueid: str) -> None:
-        """It was none: the PBX knows of no such helper."""
+        """It was false: the PBX knows of no such helper."""
         beep = self._beeps.pop(spyer_uniqueid, None)
         if beep is not None and beep.look.active():
             beep.look.cancel()

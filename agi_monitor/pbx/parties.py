@@ -6,14 +6,14 @@ only what the PBX says counts.
 
 ::
 
-    nobody is left                            the spy ends: the conversation is over
-    somebody of those before                  it goes on
-    nobody of those before                    it begins again, by a new decision; without a story it ends
-    one alone, and another than last time     it begins again: ChanSpy would give the agent alone
+    no party is left                          the spy ends: the conversation is over
+    a party of before is left                 it continues
+    only new parties                          it begins again, by a new decision; without a story it ends
+    one alone, but not the one of last time   it begins again: ChanSpy would give the agent alone
     a protected phone                         it ends
     the agent's channel is another one now    it ends: ChanSpy goes with the channel that it hears
 
-A supervisor who has joined the call, or taken it over, is on it like anybody else. The call that counts is the one
+A supervisor who has joined the call, or taken it over, is on it like any other party. The call that counts is the one
 that their own channel is in, and it is over when the PBX says so to that channel.
 """
 
@@ -45,10 +45,10 @@ from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.policy import Policy
 
 OVER = "conversation_over"
-"""Why it ends when nobody talks to the agent any more and no story is there to end it."""
+"""Why it ends when the agent is alone on the call and no story is there to end it."""
 
 ALONE_SECONDS = 0.5
-"""How long an agent may be on the line with nobody until their conversation is over: in a transfer the next party
+"""How long an agent may be alone on the line until their conversation is over: in a transfer the next party
 comes within a few milliseconds."""
 
 log = structlog.get_logger()
@@ -143,9 +143,9 @@ class Parties:
         The agent's channel may outlive the customer: an agent who is logged in (AgentLogin), in a conference room or
         in a bridge of ARI. Who is alone there is not heard, and the next customer's call is a decision of its own.
 
-        After a transfer by the customer ChanSpy goes on and gives the agent alone: Asterisk 22.10 drops what the new
-        party says as long as its RTP numbers are lower than those of the party before. A barge stays with the party
-        before (app_chanspy.c).
+        After a transfer by the customer ChanSpy continues and gives the agent alone: Asterisk 22.10 drops what the
+        new party says as long as its RTP numbers are lower than those of the party before. A barge stays with the
+        party before (app_chanspy.c).
 
         Parameters:
             grant: whose.
@@ -163,7 +163,7 @@ class Parties:
                 watched.alone = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
             return
         if not settled and before and parties != before and all(map(self._is_local, parties)):
-            # Of a call through a Local channel, a half may be there for a moment after the party is gone.
+            # Half of a Local channel may be there for a moment after the party is gone.
             watched.alone = self._reactor.callLater(ALONE_SECONDS, self._left_alone_on_the_line, grant)
             return
         watched.parties = parties
@@ -202,7 +202,7 @@ class Parties:
         if is_another:
             self._end_orphan(grant)
         if grant in self._grants.granted():
-            self._press_end(grant, anew=is_another)
+            self._press_end(grant, again=is_another)
 
     async def _are_with(self, grant: Grant, parties: frozenset[str]) -> bool:
         """Return whether the PBX has one of several channels in the call of a grant; also where it cannot be read
@@ -228,7 +228,7 @@ class Parties:
             self.follow_party(grant, settled=True)
 
     async def _left_alone_if_so(self, grant: Grant) -> None:
-        """The events say that nobody talks to the agent any more: it is so once the PBX says it as well."""
+        """The events say that the agent is alone: it is so once the PBX says it as well."""
         try:
             is_alone = await self._is_alone(grant)
         except AgiMonitorError:
@@ -242,10 +242,10 @@ class Parties:
         self._pbx.contradicted("BridgeLeave")
 
     async def _is_alone(self, grant: Grant) -> bool:
-        """Return whether the PBX has nobody in the call of a grant but the agent and supervisors of ours.
+        """Return whether the PBX has only the agent and supervisors of ours in the call of a grant.
 
         In a call of two it tells the other one. With more there is only a list that is not written again for one who
-        is left alone, so whoever is on it has to say the same (see ``live.over_agi``).
+        is left alone, so each channel on it has to say the same (see ``live.over_agi``).
         """
         own = Uniqueid.read(self._on_whose_line(grant))
         apart = {grant.spyee, *(other.spyer for other in self._watched.ours())}
@@ -263,7 +263,7 @@ class Parties:
                 if name in (await self._pbx.variable_of(other, "BRIDGEPEER")).split(","):
                     return False
         except ForgedAnswer:
-            # Somebody is there whose name holds a line break or a comma.
+            # A channel is there whose name holds a line break or a comma.
             return False
         return True
 
@@ -289,20 +289,20 @@ class Parties:
         has_story = grant in self._grants.granted()
         return has_story and self._watched.of(grant).revoked is None and not self.in_bridge(grant)
 
-    def _press_end(self, grant: Grant, *, anew: bool | None = None) -> None:
+    def _press_end(self, grant: Grant, *, again: bool | None = None) -> None:
         """Press the key that ends ChanSpy; its story asks why.
 
         Parameters:
             grant: whose.
-            anew: the spy begins again, and whether with another conversation; None where it is over.
+            again: the spy begins again, and whether with another conversation; None where it is over.
         """
         if not self.runs_chanspy(grant):
             return
-        if anew is None:
+        if again is None:
             log.info("conversation_over", node=self._pbx.node, grant=grant.id)
         else:
             log.info("spy_begins_anew", node=self._pbx.node, grant=grant.id)
-            self._watched.of(grant).anew = anew
+            self._watched.of(grant).again = again
         self._under_way.begin(self.press(grant))
 
     async def press(self, grant: Grant) -> None:
@@ -315,8 +315,8 @@ class Parties:
     # ---- by the PBX itself -----------------------------------------------------------------------------
 
     async def look_at_source(self, grant: Grant) -> None:
-        """Ask who is on the line with the agent: a protected phone, nobody, somebody else than before, or somebody
-        of whom the picture knows nothing."""
+        """Ask who is on the line with the agent: a protected phone, no party, another party than before, or
+        one of whom the picture knows nothing."""
         agent = await confirmation.same(self._pbx, grant.spyee_uniqueid, grant.spyee)
         heard = agent if grant.mode not in (Mode.BARGE, Mode.TAKE_OVER) else await self._on_the_line(grant, agent)
         with_agent = heard is not None and heard == agent
@@ -342,7 +342,7 @@ class Parties:
 
     async def _end_if_gone(self, grant: Grant) -> None:
         """End a spy whose agent's channel is gone. ChanSpy does so itself, at once; where Asterisk has made another
-        channel of the one that it hears, it would go on with that."""
+        channel of the one that it hears, it would continue with that."""
         await deferLater(self._reactor, GONE_SECONDS)
         if grant not in self._watched.ours() or self._watched.of(grant).over:
             return
@@ -367,7 +367,7 @@ class Parties:
         return agent if with_agent else own
 
     async def _compare(self, grant: Grant, heard: Confirmed, names: frozenset[str], *, with_agent: bool) -> None:
-        """Compare the trusted picture with what the PBX said. Where it lacks somebody, the lists are asked for."""
+        """Compare the trusted picture with what the PBX said. Where it lacks a party, the lists are asked for."""
         if not self._knows(heard, names):
             # The event may be on its way.
             await deferLater(self._reactor, ALONE_SECONDS)
@@ -391,8 +391,8 @@ class Parties:
         """While the picture is in doubt, end the spy with the conversation, or begin it again.
 
         Who is behind a Local channel is the party, so it is the same one when Asterisk takes that channel out of the
-        way. One that leads to nobody says nothing for a moment; what stays is a party. Whom it leads to in the end is
-        no other party than it was itself.
+        way. One that leads nowhere says nothing for a moment; what stays is a party. The channel it leads to in the
+        end is the same party as it was itself.
         """
         watched = self._watched.of(grant)
         names, before = _devices(names), watched.names_before
@@ -402,7 +402,7 @@ class Parties:
             if self._reactor.seconds() - watched.only_local < ALONE_SECONDS:
                 return
         watched.names_before, watched.only_local = names, None
-        if not before or not names.isdisjoint(before) or watched.anew is not None or watched.over:
+        if not before or not names.isdisjoint(before) or watched.again is not None or watched.over:
             return
         if not names:
             self._left_alone_for_certain(grant)
@@ -410,7 +410,7 @@ class Parties:
             return
         else:
             self._end_orphan(grant)
-            self._press_end(grant, anew=True)
+            self._press_end(grant, again=True)
 
     async def _names_with(self, heard: Confirmed) -> frozenset[str] | None:
         """Return who is in a bridge with a channel, without supervisors of ours; None where that cannot be read."""
@@ -420,8 +420,8 @@ class Parties:
             return None
 
     async def _behind(self, heard: Confirmed, names: frozenset[str]) -> frozenset[str]:
-        """Return who talks to a channel, with each Local channel followed to whoever is behind it. One that leads to
-        nobody, or to whom cannot be read, stays itself."""
+        """Return who talks to a channel, with each Local channel followed to where it leads. One that leads nowhere,
+        or to a channel that cannot be read, stays itself."""
         found: set[str] = set()
         ways = sorted(names)
         seen: set[str] = {heard.name}

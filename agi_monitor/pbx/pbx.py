@@ -67,7 +67,7 @@ MAX_RETRY_SECONDS = 60.0
 """The wait is doubled with each list that does not come, up to this: an account may lack the right for ever."""
 
 FRESH_SECONDS = 2.0
-"""How old the last word of the PBX may be when somebody is about to be heard; and how long it may take to answer when
+"""How old the last word of the PBX may be when a call is about to be heard; and how long it may take to answer when
 it is asked whether it is there."""
 
 MAX_IN_FLIGHT = 16_384
@@ -114,7 +114,7 @@ CONTRADICTED = "contradicted"
 """Why an event is not believed whose form was right: the PBX, when asked, said that it is not so."""
 
 FORGED_RECORD_SECONDS = 60.0
-"""One record in so many seconds about what Asterisk cannot have written: a caller can have a thousand of them."""
+"""Seconds between two records about what Asterisk cannot have written: a caller can have a thousand of them."""
 
 _WHY = {
     Stale.TOO_MANY: "there are more channels, devices, hints or queue members than are kept",
@@ -134,7 +134,7 @@ class Watcher(Protocol):
         ...
 
     def connected(self) -> None:
-        """A connection was made: what happened before it will not be told of any more."""
+        """A connection was made: what happened before it will no longer be told."""
         ...
 
     def doubted(self) -> None:
@@ -153,9 +153,9 @@ class Watcher(Protocol):
 
 
 class _Spacing:
-    """When lists may be asked for once more because of what was told: somebody else chooses how often that is.
+    """When lists may be asked for once more because of what was told: others choose how often that is.
 
-    The wait is doubled while it happens again and again, and begins anew after two minutes of peace.
+    The wait is doubled while it happens again and again, and starts again after two minutes of peace.
     """
 
     def __init__(self) -> None:
@@ -184,7 +184,7 @@ class Pbx:
         clock: seconds since 1970, for the records.
         hint_context: returns where the hints of the agents' extensions are.
         audit: where facts go.
-        resync_seconds: so often the index is held against a fresh list.
+        resync_seconds: between two comparisons of the index with a fresh list.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class Pbx:
         self.changed = Bell()
         """Rings when calls, spies or what is known of them may have changed."""
         self.resyncs = 0
-        """Lists that the index was held against."""
+        """Lists that the index was compared with."""
         self.differences = 0
         """What they found wrong in it."""
         self.unreadable = 0
@@ -259,7 +259,7 @@ class Pbx:
         self._client.startService()
 
     async def stop(self) -> None:
-        """Disconnect. Nobody waits for lists that are on their way: a PBX that hangs does not hold up a stop."""
+        """Disconnect. Lists that are on their way are not awaited: a PBX that hangs does not hold up a stop."""
         self._stopping = True
         self._cancel_sync()
         if self._sync_running is not None:
@@ -274,7 +274,7 @@ class Pbx:
 
     @property
     def dropped(self) -> int:
-        """Events that came and that nobody wanted."""
+        """Events that came and were not wanted."""
         return self._client.dropped
 
     @property
@@ -290,11 +290,11 @@ class Pbx:
     # ---- what is asked ---------------------------------------------------------------------------------
 
     def stale(self) -> Stale | None:
-        """Say why the live picture is not to be trusted, or None."""
+        """Return why the live picture cannot be trusted, or None."""
         return self.index.stale(self.node)
 
     def devices_of(self, agent: Agent) -> AgentDevices | Stale:
-        """Say what an agent's devices are doing."""
+        """Return what an agent's devices are doing."""
         return self.index.devices_of(self.node, agent, self._hint_context())
 
     def channel(self, uniqueid: str) -> Channel | Stale | None:
@@ -310,7 +310,7 @@ class Pbx:
         return self.index.origin_of(self.node, uniqueid)
 
     def at_device(self, device: str) -> AtDevice | Stale:
-        """Return the extensions that a device belongs to at this moment."""
+        """Return the extensions that a device belongs to now."""
         return self.index.at_device(self.node, device)
 
     def bridge_of(self, uniqueid: str) -> BridgeId | None:
@@ -332,7 +332,7 @@ class Pbx:
         return self.index.endpoints(self.node)
 
     async def is_fresh(self) -> bool:
-        """Say whether the PBX was heard a moment ago, or answers now. False: the picture is not to be trusted."""
+        """Return whether the PBX was heard a moment ago, or answers now. False: the picture cannot be trusted."""
         if self._reactor.seconds() - self._heard_at <= FRESH_SECONDS or await self.answers():
             return True
         if self.stale() is None:
@@ -367,7 +367,7 @@ class Pbx:
         return answer.message.text("Value")
 
     async def peers(self, channel: Uniqueid) -> frozenset[str]:
-        """Return the names of who is in a bridge with a channel; nobody where it is in none.
+        """Return the names of who is in a bridge with a channel; empty where it is in none.
 
         Asterisk joins the names of more than one with commas, and a Local channel is called as it was dialled: its
         name may hold commas as well, and between them the name of anybody. So of two the bridge itself tells the
@@ -395,7 +395,7 @@ class Pbx:
 
         Raises:
             Disconnected, NoAnswer: as ``variable``.
-            ForgedAnswer: the value holds a line break, or the name is none that can be asked for.
+            ForgedAnswer: the value holds a line break, or the name cannot be asked for.
         """
         channel = ChannelName.read(name)
         if channel is None:
@@ -533,7 +533,7 @@ class Pbx:
         await self._client.perform(action("PlayDTMF", where, ("Digit", key), ("Duration", "80"), ("Receive", "true")))
 
     async def remove(self, channel: Confirmed, bridge: BridgeId) -> None:
-        """Take a channel out of a bridge; what runs on it goes on behind that.
+        """Take a channel out of a bridge; what runs on it continues after that.
 
         Raises:
             as ``hang_up``.
@@ -613,7 +613,7 @@ class Pbx:
         except AgiMonitorError as error:
             log.warning("index_not_listed", node=self.node, error=str(error))
             if isinstance(error, NoAnswer):
-                # Whoever does not answer may not tell what happens either.
+                # A PBX that does not answer may not tell what happens either.
                 self._distrust("no answer")
         finally:
             # Also after a fault of this program: the next list comes all the same.
@@ -661,7 +661,7 @@ class Pbx:
         # Events that were made before the lists and not yet sent come before this answer.
         await self._client.perform(action("Ping"))
         if not was_stale:
-            # Answers come from the events meanwhile; nobody waits with us.
+            # Answers come from the events meanwhile; no look-up waits with us.
             await deferLater(self._reactor, SETTLE_SECONDS)
         if self._forged:
             await self._tell_of_unreadable(channels, asked_at)
@@ -701,12 +701,12 @@ class Pbx:
         self._take_forged(forged.name, forged.why.value)
 
     def missed(self) -> None:
-        """Ask for the lists soon: when asked, the PBX knew of somebody on a call of whom it had not told."""
+        """Ask for the lists soon: when asked, the PBX knew of a party on a call of whom it had not told."""
         self._is_told = True
         self._sync_within(self._told_lists.due(self._reactor.seconds()))
 
     def contradicted(self, event: str) -> None:
-        """Take in that the PBX, when asked, said the opposite of an event: somebody else wrote that event."""
+        """Take in that the PBX, when asked, said the opposite of an event: that event was forged."""
         log.error("ami_forged", node=self.node, name=event, why=CONTRADICTED, unlogged=0)
         self._take_forged(event, CONTRADICTED)
 
@@ -717,8 +717,8 @@ class Pbx:
             self._record(AmiForged(at=self._now(), node=self.node, event=event, why=why))
         self._doubt()
         if self._syncing or self._not_listed:
-            # The lists that come are not whole, and the wait before the next ones grows: whoever stays on the line
-            # with such a number must not keep us busy.
+            # The lists that come are not whole, and the wait before the next ones grows: a caller who stays on
+            # the line with such a number must not keep us busy.
             return
         self._sync_within(self._forged_lists.due(now))
 
@@ -730,7 +730,7 @@ class Pbx:
             self.watcher.doubted()
 
     async def _tell_of_unreadable(self, channels: tuple[Message, ...], asked_at: float) -> None:
-        """Let the watcher know of every channel all the same: nobody hides by the number that they call with."""
+        """Let the watcher know of every channel all the same: no caller hides by the number that they call with."""
         found, whole = await self._missing(channels)
         self.unreadable = 0 if whole else 1
         if not whole:
@@ -763,7 +763,7 @@ class Pbx:
         return found, whole and len(missing) <= MAX_UNREADABLE
 
     async def _spying_first(self, names: list[str]) -> list[str]:
-        """Put those that hear somebody first: many others with such numbers must not hide one of them."""
+        """Put those that spy first: many others with such numbers must not hide one of them."""
         hear: list[str] = []
         others: list[str] = []
         for name in names[:MAX_APPLICATION_QUESTIONS]:

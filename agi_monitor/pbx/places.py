@@ -31,7 +31,7 @@ class Places:
         return 0.0 if taken is None else self._reactor.seconds() - taken
 
     def place_taken(self, place: Place) -> None:
-        """Somebody is about to hear a call, and counts from this moment on, through all changes of mode."""
+        """A supervisor is about to hear a call, and counts from now on, through all changes of mode."""
         if self._is_in_use(place):
             return
         before = max(0.0, self._clock() - place.since)
@@ -39,11 +39,11 @@ class Places:
         self._grants.place_taken(place)
 
     def place_left(self, place: Place) -> None:
-        """Not any more."""
+        """The supervisor leaves the place, and counts no longer."""
         if self._is_in_use(place):
             return
         if all(grant.place != place for grant in self._grants.adopted()):
-            # Who lost their story goes on to hear the call.
+            # A supervisor whose story is lost still hears the call.
             self._taken.pop((place.spyer_uniqueid, place.spyee_uniqueid), None)
         self._grants.place_left(place)
 
@@ -53,10 +53,10 @@ class Places:
         return grant is not None and grant.spyee_uniqueid == place.spyee_uniqueid
 
     def adopted(self, grant: Grant) -> None:
-        """A grant of an earlier run goes on in its place."""
+        """A grant of an earlier run continues in its place."""
         heard = max(0.0, self._clock() - grant.since)
         self._taken.setdefault((grant.spyer_uniqueid, grant.spyee_uniqueid), self._reactor.seconds() - heard)
 
     def orphan_ended(self, grant: Grant) -> None:
-        """A spy that had no story is over: nobody else leaves its place."""
+        """A spy that had no story is over: nothing else leaves its place."""
         self._taken.pop((grant.spyer_uniqueid, grant.spyee_uniqueid), None)

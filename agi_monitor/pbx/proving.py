@@ -116,7 +116,7 @@ class Proving:
         self._proving[spy] = False
         asked_at = self._reactor.seconds()
         try:
-            # A channel that is gone already proves nothing: somebody was heard.
+            # A channel that is gone already proves nothing: a call was heard.
             signed = await self._carriers.proof_on(spy.spyer_uniqueid)
             proven = self._signer.read(signed)
             was_moved = proven is not None and await self._was_moved(spy, proven)
@@ -134,7 +134,8 @@ class Proving:
         finally:
             self._proving.pop(spy, None)
         if moved is not None and proven is not None:
-            # A list has shown the phone that a spy was handed to unseen. It is no rogue: it ends whatever the policy.
+            # A list has shown the phone that a spy was handed to unseen. It is not a rogue: it ends whatever the
+            # policy.
             await self._handing_over.end_handed_over(proven.grant, moved)
             return
         if (spy.idle or was_ended) and spy not in self._grants.unproven():
@@ -198,7 +199,7 @@ class Proving:
 
     async def _was_moved(self, spy: Spy, proven: proof.Proof) -> bool:
         """Return whether a grant of this server, of this run or an earlier one, stands on another phone because the
-        supervisor's channel is gone. While that is there, somebody has copied its proof."""
+        supervisor's channel is gone. While that is there, its proof was copied."""
         grant = proven.grant
         if proven.server != self._signer.server or grant.spyer_uniqueid == spy.spyer_uniqueid:
             return False
@@ -225,7 +226,7 @@ class Proving:
             self._under_way.begin(self._look_at_prompt(spy))
 
     async def _look_at_prompt(self, spy: Spy) -> None:
-        """Nobody is at a prompt for so long: it spies, and its context is not its own."""
+        """No prompt lasts this long: it spies, and its context is not its own."""
         if await confirmation.same(self._pbx, spy.spyer_uniqueid, spy.spyer) is None:
             return
         if await confirmation.spy(self._pbx, spy.spyer_uniqueid, APPLICATIONS) is not None:

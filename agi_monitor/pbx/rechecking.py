@@ -82,7 +82,7 @@ class Rechecking:
                 self.recheck(grant)
 
     def recheck_listeners(self, spy: Spy) -> None:
-        """Somebody else hears a call: that counts where rules depend on it."""
+        """Another listener hears a call: that counts where rules depend on it."""
         if self._policy().rights.depend_on_listeners:
             self.recheck_call(spy.spyee_uniqueid if spy.grant is None else spy.grant.spyee_uniqueid)
 
@@ -107,9 +107,9 @@ class Rechecking:
         return decide(grant.endpoint, grant.identity, extension, grant.mode, known)
 
     def _colleague_refuses(self, grant: Grant) -> Refusal | None:
-        """Say which agent, left on a call that a supervisor joined, may not be heard; or None.
+        """Return which agent, left on a call that a supervisor joined, may not be heard; or None.
 
-        The right to hear an agent covers the agent's call, with whomever it is. Without that agent it is the call of
+        The right to hear an agent covers the agent's call with any party. Without that agent it is the call of
         the agents who are left, as after a transfer to a colleague.
         """
         if grant.mode is not Mode.BARGE:
@@ -123,7 +123,7 @@ class Rechecking:
         return None
 
     def _left_with(self, grant: Grant) -> Sequence[tuple[str, str]]:
-        """Return who is on a call that a supervisor joined and the agent has left, by name and uniqueid; nobody while
+        """Return who is on a call that a supervisor joined and the agent has left, by name and uniqueid; empty while
         the agent is on it. With the picture in doubt it is what the PBX said at the last look."""
         if not self._circumstances.are_live:
             return [(name, grant.spyee_uniqueid) for name in sorted(self._watched.of(grant).left_with)]

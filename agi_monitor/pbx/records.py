@@ -73,7 +73,7 @@ class Records:
         return SpyRevoked(**self.common(grant), grant=grant.number, extension=grant.extension, why=why, by=by)
 
     def adoption(self, grant: Grant) -> SpyAdopted:
-        """Return that a grant goes on without a story."""
+        """Return that a grant continues without a story."""
         return SpyAdopted(
             **self.common(grant),
             grant=grant.number,

@@ -3,7 +3,7 @@
 ::
 
     at once                  mute both ways
-    behind that              the key that ends ChanSpy; out of the bridge where it joined
+    after that               the key that ends ChanSpy; out of the bridge where it joined
     KEY_SECONDS later        hang-up; not yet where its story is on and it is muted, or the PBX told its end
     CLOSE_SECONDS later      hang-up there, too
 
@@ -38,7 +38,7 @@ KEY_SECONDS = 0.12
 
 MUTE_SECONDS = 1.0
 """How long the answer to a mute is waited for. Asterisk does what it is told in the order in which it was told, so a
-hang-up is not done any sooner than a mute that is on its way; but whoever does not answer may not do either."""
+hang-up is not done any sooner than a mute that is on its way; but a PBX that does not answer may not do either."""
 
 CLOSE_SECONDS = 1.0
 """How much longer a spy may take to end where it hears nothing already: it is muted, or the PBX has ended it."""
@@ -93,7 +93,7 @@ class Revoking:
         self._stops.pop(grant.spyer_uniqueid, None)
 
     async def end(self, grant: Grant, why: str, by: str) -> None:
-        """Silence at once, then the key that ends ChanSpy: the supervisor's call goes on, and is told why."""
+        """Silence at once, then the key that ends ChanSpy: the supervisor's call continues, and is told why."""
         watched = self._watched.of(grant)
         if watched.revoked is not None or grant not in self._watched.ours():
             return
@@ -112,7 +112,7 @@ class Revoking:
         has_stopped = self._stops.get(grant.spyer_uniqueid, began - 1.0) >= began
         has_story = grant in self._grants.granted()
         if not is_closed and (has_stopped or (has_story and watched.muted)):
-            # Nothing is heard any more: the supervisor keeps the call, if the PBX or the story is only slow.
+            # Nothing more is heard: the supervisor keeps the call, if the PBX or the story is only slow.
             is_closed = await self._within(closed, CLOSE_SECONDS)
         if closed in watched.closing:
             watched.closing.remove(closed)
@@ -141,10 +141,10 @@ class Revoking:
 
     async def over_at_last(self, grant: Grant) -> None:
         """Make sure that a spy that was ended is over: its channel is gone, or its story says so. That no channel is
-        found says nothing while the story goes on.
+        found says nothing while the story runs.
 
         Raises:
-            ActionFailed: it goes on.
+            ActionFailed: it continues.
         """
         until = self._reactor.seconds() + OVER_SECONDS
         while grant in self._watched.ours():
@@ -189,7 +189,7 @@ class Revoking:
         except AgiMonitorError:
             if await self._hang_up_otherwise(grant.spyer):
                 return
-            # It is on: the next list, or whoever says so again, tries it once more.
+            # It is on: the next list, or a repeated request, tries it once more.
             self._watched.of(grant).revoked = None
             raise
 

@@ -21,7 +21,7 @@ from agi_monitor.supervision.grants import APPLICATIONS, JOINING, SETTLED, Grant
 from agi_monitor.supervision.policy import Policy
 
 KILLED = "killed"
-"""Why a grant ends when somebody says so."""
+"""Why a grant ends on request."""
 
 AGAIN_SECONDS = 3.0
 """Between two tries to hang up a rogue spy."""
@@ -98,14 +98,14 @@ class Rogues:
         )
 
     async def take_unasked(self, spy: Spy) -> None:
-        """It is over, and its channel could not be asked for a grant: somebody was heard."""
+        """It is over, and its channel could not be asked for a grant: a call was heard."""
         if not spy.idle:
             await self.take_rogue(replace(spy, why="its channel could not be asked"), on=False)
             self.take_rogues_end(spy, "")
 
     async def hang_up_rogue(self, spy: Spy) -> None:
         """Hang up a rogue spy, and nothing that only an event or a list calls one. It is tried again while it
-        goes on."""
+        lasts."""
         if spy.spyer_uniqueid in self._hanging_up:
             return
         self._hanging_up[spy.spyer_uniqueid] = None
@@ -140,15 +140,15 @@ class Rogues:
         return True
 
     async def _is_over(self, spy: Spy) -> bool:
-        """Return whether a spy is known to be over: in our context a channel goes on naming the application."""
+        """Return whether a spy is known to be over: in our context a channel still names the application."""
         return not self._grants.is_known(spy.spyer_uniqueid) and await self._carriers.is_ours(spy.spyer_uniqueid)
 
     async def hears_by_grant(self, uniqueid: str) -> bool | None:
-        """Return whether a channel hears just whom its grant names, as the PBX says itself; or nobody. None: it is
-        gone, or has no grant any more."""
+        """Return whether a channel hears just whom its grant names, as the PBX says itself, or no channel. None: it
+        is gone, or no longer has a grant."""
         channel = Uniqueid.read(uniqueid)
         of_channel = (spy for spy in self._grants.spies() if spy.spyer_uniqueid == uniqueid)
-        # A rogue spy may have a grant that is over, or somebody else's.
+        # A rogue spy may have a grant that is over, or another spy's.
         by_right = next((spy for spy in of_channel if spy.kind in (SpyKind.GRANTED, *SETTLED)), None)
         if channel is None or by_right is None:
             return None
@@ -162,7 +162,7 @@ class Rogues:
         return heard == granted
 
     async def kill(self, spy: Spy, by: str) -> bool:
-        """End a spy because somebody says so. False: its channel spies no more.
+        """End a spy on request. False: its channel spies no more.
 
         Parameters:
             spy: one that is not ours.
@@ -188,7 +188,7 @@ class Rogues:
         return True
 
     def take_killer(self, spy: Spy) -> str:
-        """Return who had a spy ended that is over, and forget it; empty for nobody."""
+        """Return who had a spy ended that is over, and forget it; may be empty."""
         return self._killed_by.pop(spy.spyer_uniqueid, "")
 
     def take_rogues_end(self, spy: Spy, by: str) -> None:
@@ -196,7 +196,7 @@ class Rogues:
 
         Parameters:
             spy: the spy.
-            by: who had it ended; empty for nobody.
+            by: who had it ended; may be empty.
         """
         self._records.record(
             RogueSpyEnded(

@@ -1,4 +1,4 @@
-"""Watches over all who hear somebody on one PBX, and ends what must end.
+"""Watches over all spies of one PBX, and ends what must end.
 
 ::
 
@@ -78,7 +78,7 @@ class SpyWatch:
         pbx: the PBX.
         reactor: Twisted's, or a ``Clock``.
         clock: seconds since 1970, for the records. How long something takes is told by the reactor, whose clock
-            nobody sets.
+            is monotonic.
         signer: signs grants.
         policy: returns what the configuration says now.
         audit: where facts go.
@@ -205,7 +205,7 @@ class SpyWatch:
         """A grant begins. Returns its proof, for the supervisor's channel; empty: there is none, and no spy."""
         if self.grants.has_grant(grant.spyer_uniqueid):
             # A channel has one session. This one claims the channel of a supervisor who spies, and with its end that
-            # spy would have no grant any more.
+            # spy would no longer have a grant.
             log.error("channel_claimed_twice", node=self._pbx.node, grant=grant.id, channel=grant.spyer)
             self._refused.add(grant.id)
             return ""
@@ -214,7 +214,7 @@ class SpyWatch:
         try:
             self._carriers.signed[grant.id] = self._signer.sign(grant)
         except ValueError:
-            # Whoever asked for it does not spy: a phone that the spy is handed to would not be found.
+            # The one who asked for it does not spy: a phone that the spy is handed to would not be found.
             log.warning("grant_not_signed", node=self._pbx.node, grant=grant.id)
             self._carriers.signed[grant.id] = ""
         self._carriers.take_caller(grant.spyer_uniqueid, grant.spyer)
@@ -246,7 +246,7 @@ class SpyWatch:
             waiting.callback(None)
 
     def left_alone(self, grant: Grant) -> None:
-        """Its story has lost the connection, and it goes on: it is watched over from here."""
+        """Its story has lost the connection, and the spy continues: it is watched over from here."""
         in_bridge = self._is_for_a_bridge(grant) or self._parties.in_bridge(grant)
         self.grants.left_alone(grant, self._reactor.seconds(), in_bridge=in_bridge)
         self._under_way.begin(self._take_orphan(grant))
@@ -264,11 +264,11 @@ class SpyWatch:
         return self._places.heard_for(place)
 
     def place_taken(self, place: Place) -> None:
-        """Somebody is about to hear a call, and counts from this moment on, through all changes of mode."""
+        """A supervisor is about to hear a call, and counts from now on, through all changes of mode."""
         self._places.place_taken(place)
 
     def place_left(self, place: Place) -> None:
-        """Not any more."""
+        """The supervisor leaves the place, and counts no longer."""
         self._places.place_left(place)
 
     async def silenced(self, grant: Grant) -> None:
@@ -278,7 +278,7 @@ class SpyWatch:
             await telling
 
     def revoked(self, grant: Grant) -> str | None:
-        """Say why a grant was ended from outside, or None."""
+        """Return why a grant was ended from outside, or None."""
         return self._watched.of(grant).revoked
 
     async def was_handed_over(self, grant: Grant) -> bool:
@@ -287,14 +287,14 @@ class SpyWatch:
 
     def begins_anew(self, grant: Grant) -> bool:
         """Return whether a spy was told to begin again, because another party is on the call."""
-        return self._watched.of(grant).anew is not None
+        return self._watched.of(grant).again is not None
 
     def is_another_conversation(self, grant: Grant) -> bool:
-        """Return whether nobody of those who talked to the agent before is left on the call."""
-        return self._watched.of(grant).anew is True
+        """Return whether all who talked to the agent before have left the call."""
+        return self._watched.of(grant).again is True
 
     def conversation_over(self, grant: Grant) -> bool:
-        """Return whether a spy was told to end because nobody talks to the agent any more."""
+        """Return whether a spy was told to end because the agent is alone on the call."""
         return self._watched.of(grant).over
 
     def notice_expected(self, spyee_uniqueid: str) -> str:
@@ -306,7 +306,7 @@ class SpyWatch:
         return await self._notices.notice_given(notice)
 
     def notice_over(self, notice: str) -> None:
-        """Nobody waits for it any more."""
+        """It is no longer awaited."""
         self._notices.notice_over(notice)
 
     # ---- what the PBX tells ----------------------------------------------------------------------------
@@ -336,7 +336,7 @@ class SpyWatch:
             self._take_transfer(name, event)
         elif name == "BridgeEnter":
             self._joined.take_entry(event, self._joins)
-            # Somebody joined a call: it may be one now that nobody may hear.
+            # A party joined a call: it may be one now that must not be heard.
             for grant in self._watched.ours():
                 if event.text("Uniqueid") in self._parties.on_the_call(grant):
                     self._rechecking.recheck(grant)
@@ -390,7 +390,7 @@ class SpyWatch:
             why, at = watched.revoked, watched.revoked_at
             ended = at is not None and at < asked_at - GONE_SECONDS
             if why is not None and ended and grant.spyer_uniqueid in there:
-                # It is still there: whoever said that it is over was wrong.
+                # It is still there: the word that it is over was wrong.
                 watched.revoked = None
                 self._under_way.begin(self._revoking.end(grant, why, ""))
         self.recheck()
@@ -416,7 +416,7 @@ class SpyWatch:
                 self._handing_over.begin(grant, guesses)
 
     def _look_for_moved(self) -> None:
-        """A spy that is none of ours may be at another phone: the next list tells, and is not waited for."""
+        """A spy of others may be at another phone: the next list tells, and is not waited for."""
         now = self._reactor.seconds()
         if self._moved_look is None and not self._stopping:
             self._moved_look = self._reactor.callLater(
@@ -463,7 +463,7 @@ class SpyWatch:
                 self._under_way.begin(self._revoking.end(grant, ORPHANED, ""))
 
     async def kill(self, identifier: str, by: str) -> bool:
-        """End a spy because somebody says so. False: there is no such spy.
+        """End a spy on request. False: there is no such spy.
 
         Parameters:
             identifier: as ``grants.Spy.id``.

@@ -114,7 +114,7 @@ class Starts:
             return
         heard = arguments.partition(",")[0]
         if name != event.text("SpyeeChannel") or any(heard in (spy.spyee_uniqueid, spy.spyee) for spy in before):
-            # It names exactly the one that it has heard, so it goes on with that.
+            # It names exactly the one that it has heard, so it continues with that.
             self._pbx.contradicted("ChanSpyStart")
             return
         self._take_believed_start(event, [spy for spy in before if spy in self._grants.rogues()])
@@ -130,7 +130,7 @@ class Starts:
         self.take_start(spy)
 
     async def take_other_start(self, event: Message) -> None:
-        """The PBX told that a channel with a grant hears somebody else. It does when its own application says so.
+        """The PBX told that a channel with a grant hears another channel. It does when its own application says so.
         Lists do not tell, so it is asked until it answers."""
         uniqueid = event.text("SpyerUniqueid")
         try:
@@ -145,7 +145,7 @@ class Starts:
         elif hears is not None:
             for spy in self._grants.spies():
                 if spy.kind is SpyKind.ADOPTED and spy.spyer_uniqueid == uniqueid:
-                    # By its grant it hears nobody any more.
+                    # By its grant it no longer hears any channel.
                     self._grants.dropped(spy)
                     self._ends.take_ends([spy])
             self.take_told_start(event)

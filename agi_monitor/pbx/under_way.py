@@ -1,4 +1,4 @@
-"""Coroutines that were begun and that nobody waits for, until somebody has to."""
+"""Coroutines that were begun and are not awaited, until they have to be."""
 
 from __future__ import annotations
 

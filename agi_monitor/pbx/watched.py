@@ -33,10 +33,10 @@ class Watched:
         only_party: who talked to the agent alone, the last time that only one did.
         names_before: who was on the line with the agent when the PBX itself last said so, and the picture as well.
         left_with: who was on the call of a supervisor that the agent is not on, when the PBX itself last said so.
-        only_local: since when only Local channels that lead to nobody are on the line with the agent.
-        anew: whether its spy begins again with another conversation; None while it was not told to begin again.
+        only_local: since when only Local channels that lead nowhere are on the line with the agent.
+        again: whether its spy begins again with another conversation; None while it was not told to begin again.
         over: its conversation is over.
-        alone: the look at an agent who is on the line with nobody.
+        alone: the look at an agent who is alone on the line.
         looking: its call is looked at.
     """
 
@@ -57,7 +57,7 @@ class Watched:
     names_before: frozenset[str] = frozenset()
     left_with: frozenset[str] = frozenset()
     only_local: float | None = None
-    anew: bool | None = None
+    again: bool | None = None
     over: bool = False
     alone: IDelayedCall | None = None
     looking: bool = False
@@ -103,7 +103,7 @@ class WatchedGrants:
             self.of(grant).hung_up = True
 
     def of(self, grant: Grant) -> Watched:
-        """Return the entry of a grant. Of one that has not begun, or is over, nothing is known, and nothing is kept:
+        """Return the entry of a grant. Nothing is known of one that has not begun, or is over, and nothing is kept:
         a story or an answer that is late may ask all the same."""
         return self._by_id.get(grant.id) or Watched(self._seconds())
 

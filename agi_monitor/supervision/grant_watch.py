@@ -54,7 +54,7 @@ class GrantWatch(Protocol):
         ...
 
     def place_left(self, place: Place) -> None:
-        """Not any more."""
+        """The supervisor leaves the place, and counts no longer."""
         ...
 
     def left_alone(self, grant: Grant) -> None:

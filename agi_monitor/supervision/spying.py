@@ -436,8 +436,8 @@ class Spying:
         if pressed == chanspy.END_KEY and self._watch.conversation_over(grant):
             return End.CALL_OVER
         if pressed:
-            anew = pressed == chanspy.END_KEY and self._watch.begins_anew(grant)
-            return End.PARTY_CHANGED if anew else End.MODE_KEY
+            again = pressed == chanspy.END_KEY and self._watch.begins_anew(grant)
+            return End.PARTY_CHANGED if again else End.MODE_KEY
         if grant.mode is Mode.TAKE_OVER:
             # features.c, bridge_exec: SUCCESS also at the end of a bridge that was made.
             made = await self._caller.get_full_variable("${BRIDGERESULT}")

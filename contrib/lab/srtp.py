@@ -50,7 +50,7 @@ class SrtpKey:
 
         :param packet: RTP, with its authentication tag
         :param header: bytes of its header
-        :param rollovers: how often the sequence number may have begun anew
+        :param rollovers: how often the sequence number may have begun again
         """
         content, tag = packet[:-TAG_BYTES], packet[-TAG_BYTES:]
         (sequence,) = struct.unpack_from(">H", packet, 2)

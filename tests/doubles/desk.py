@@ -190,7 +190,7 @@ class Phone(FakeAsterisk):
 
 
 class LiveHouse:
-    """``LivePbx``: the real index, listed anew at every question, of what the fake PBX is at that moment."""
+    """``LivePbx``: the real index, listed again at every question, of what the fake PBX is at that moment."""
 
     def __init__(self, pbx: FakeAsterisk) -> None:
         self._pbx = pbx
@@ -288,8 +288,8 @@ class Watch:
         self.open: list[Grant] = []
         self.reasons: dict[str, str] = {}
         """Why a grant was revoked."""
-        self.anew: set[str] = set()
-        """Grants that are told to begin anew."""
+        self.again: set[str] = set()
+        """Grants that are told to begin again."""
         self.elsewhere: set[str] = set()
         """Grants that another phone has."""
         self.others: set[str] = set()
@@ -343,7 +343,7 @@ class Watch:
 
     def begins_anew(self, grant: Grant) -> bool:
         """Whether another party came."""
-        return grant.id in self.anew
+        return grant.id in self.again
 
     async def was_handed_over(self, grant: Grant) -> bool:
         """Whether it was found at another phone."""

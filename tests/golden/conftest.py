@@ -1,4 +1,4 @@
-"""The way to make the golden files anew: ``pytest tests/golden --regenerate-golden``, then read the diff."""
+"""The way to make the golden files again: ``pytest tests/golden --regenerate-golden``, then read the diff."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option; it exists when this folder is named on the command line."""
-    parser.addoption("--regenerate-golden", action="store_true", help="write the golden dialplan files anew")
+    parser.addoption("--regenerate-golden", action="store_true", help="write the golden dialplan files again")
 
 
 @pytest.fixture

@@ -209,7 +209,7 @@ class House:
 
     def assert_index_is_true(self) -> None:
         """Whatever happened: no list found the live picture wrong, and neither does one of this moment."""
-        of_the_picture = ("serving", "pbx_synced", "pbx_lost")  # a server that was started anew has none at first
+        of_the_picture = ("serving", "pbx_synced", "pbx_lost")  # a server that was started again has none at first
         heard = [line["event"] for line in self.server.lines() if line.get("event") in of_the_picture]
         if self.server.is_running and heard[-1:] == ["pbx_synced"]:
             self.resync()

@@ -238,7 +238,7 @@ def test_the_spy_that_freepbx_brings_along(freepbx: Site) -> None:
 
 
 def test_an_install_as_on_plain_asterisk_is_refused(freepbx: Site) -> None:
-    """FreePBX would write the file anew with the next change, and the codes would be gone."""
+    """FreePBX would write the file again with the next change, and the codes would be gone."""
     freepbx.server.configure(asterisk={})
     before = freepbx.files()
     code, said = freepbx.run("install", "--yes", "--force", user="administrator")

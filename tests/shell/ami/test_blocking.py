@@ -238,7 +238,7 @@ def test_manager_lost_connection(says: Callable[..., BlockingManager]) -> None:
 
 
 def test_manager_reconnect(fake: FakeManager) -> None:
-    """The same object connects anew, and its callbacks are still there."""
+    """The same object connects again, and its callbacks are still there."""
     seen = SimpleQueue[str]()
     manager = BlockingManager()
     manager.register_event("Reload", lambda event, manager: seen.put(event["Module"]))

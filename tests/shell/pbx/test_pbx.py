@@ -419,7 +419,7 @@ def test_knows_everything_again_after_the_return(site: Site) -> None:
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_loss_during_a_list_is_made_good(site: Site, name: str) -> None:
-    """Whatever was on its way, the next login begins anew, and no second list runs beside it."""
+    """Whatever was on its way, the next login begins again, and no second list runs beside it."""
     site.fake.held.add(name)
     with capture_logs():
         site.fake.event("Reload")

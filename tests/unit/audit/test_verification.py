@@ -277,7 +277,7 @@ def test_a_checkpoint_comes_in_time() -> None:
 
 
 def test_records_without_a_checkpoint_are_found() -> None:
-    """Who makes the chain anew cannot sign it; leaving the checkpoints out is seen as well."""
+    """Who makes the chain again cannot sign it; leaving the checkpoints out is seen as well."""
     lines = chained((record(number % 200) for number in range(250)), Chain(Head()))
     kinds = {kind for kind, *_ in named(verify(lines))}
     assert kinds == {"unsigned"}

@@ -153,7 +153,7 @@ def test_freepbx_keeps_its_own_files() -> None:
 
 @pytest.mark.parametrize("name", ["FreePBX", "IssabelPBX"])
 def test_files_of_freepbx_are_refused_elsewhere(name: str) -> None:
-    """It would write them anew, and nobody would notice; no force helps. The same for what is made from it."""
+    """It would write them again, and nobody would notice; no force helps. The same for what is made from it."""
     files = {path: (content or b"").replace(b"FreePBX", name.encode()) for path, content in FREEPBX.items()}
     plan = installed(files)
     assert f"is written by {name}" in plan.conflicts[0].text

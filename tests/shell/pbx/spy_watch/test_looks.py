@@ -107,7 +107,7 @@ def test_what_was_known_in_an_earlier_doubt_does_not_count(site: Site) -> None:
     site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-1")
     site.fake.leave(CUSTOMER)
     wait(site, 1.0)
-    site.watch._watched.of(GRANT).anew = None
+    site.watch._watched.of(GRANT).again = None
     site.forget()
     forge(site)
     wait(site, 2.0)

@@ -119,7 +119,7 @@ def test_a_take_over_without_a_story_goes_on_without_the_agent(site: Site, agent
 
 @pytest.mark.parametrize("ends", ["the agent's next call", "the agent's channel"])
 def test_an_adopted_take_over_does_not_end_with_the_agent(site: Site, ends: str) -> None:
-    """The server was started anew; the agent's channel serves the next customer, and that call is another one."""
+    """The server was started again; the agent's channel serves the next customer, and that call is another one."""
     site.fake.lose_connection()
     item(site, SPYER).update(Application="Bridge", ApplicationData=f"{CUSTOMER},x", BridgeId="b-9")
     item(site, CUSTOMER)["BridgeId"] = "b-9"

@@ -59,7 +59,7 @@ def test_the_last_of_a_conference_is_another_party(site: Site) -> None:
 
 
 def test_another_party_that_nobody_may_hear_ends_the_spy(site: Site) -> None:
-    """It is revoked, and does not begin anew."""
+    """It is revoked, and does not begin again."""
     site.open()
     site.change(protected=Protected(frozenset({"PJSIP/3002"})))
     transfer(site)

@@ -236,7 +236,7 @@ def test_nobody_is_barged_in_on_who_came_later(tmp_path: Path, another: bool, di
     def party_changes() -> int:
         assert desk.watch is not None
         (grant,) = desk.watch.open
-        desk.watch.anew.add(grant.id)
+        desk.watch.again.add(grant.id)
         if another:
             desk.watch.others.add(grant.id)
         return ended_by_the_server(desk)
@@ -261,7 +261,7 @@ def seen_by_the_watch(desk: Desk) -> None:
     """The party of the call that is heard is another one."""
     assert desk.watch is not None
     (grant,) = desk.watch.open
-    desk.watch.anew.add(grant.id)
+    desk.watch.again.add(grant.id)
     desk.watch.others.add(grant.id)
     next_customer(desk)
 

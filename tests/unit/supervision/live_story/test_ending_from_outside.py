@@ -83,7 +83,7 @@ def test_the_servers_key_on_a_phone_changes_nothing(desk: Desk) -> None:
 def test_a_spy_that_is_told_to_begin_anew_goes_on_with_the_new_party(desk: Desk) -> None:
     """The server pressed the key: it is on record as what it is, and the same mode is decided again."""
     assert desk.watch is not None
-    desk.watch.anew.add("fake-1.1")
+    desk.watch.again.add("fake-1.1")
     desk.run(f"{PIN}#D")
     assert ends(desk) == ["party_changed", "supervisor_hung_up"]
     assert desk.spies == [f"{SPYEE_UNIQUEID},uqESX"] * 2

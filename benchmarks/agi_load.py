@@ -4,10 +4,10 @@
     python benchmarks/agi_load.py PORT rate CALLS CALLS_PER_SECOND PROMPT_SECONDS
     python benchmarks/agi_load.py PORT hold CALLS
 
-``closed`` has so many calls open all the time. ``rate`` begins so many each second, whatever the server does; each
-stays in its PIN prompt for so long. ``hold`` keeps all of them in their prompt, says ``held``, waits for a line, and
-then lets all go on at once. At the end one JSON object tells the calls that were complete, and of each its seconds to
-the first command and to its end.
+``closed`` has this number of calls open all the time. ``rate`` begins this number each second, whatever the server
+does; each stays in its PIN prompt for this time. ``hold`` keeps all of them in their prompt, says ``held``, waits for
+a line, and then lets all continue at once. At the end one JSON object tells the calls that were complete, and of each
+its seconds to the first command and to its end.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Load(ClientFactory):
             reactor.stop()
 
     def tell(self) -> None:
-        """Say what was seen. Not while the reactor runs: it keeps the pipe from waiting for its reader."""
+        """Print what was seen. Not while the reactor runs: it keeps the pipe from waiting for its reader."""
         os.set_blocking(sys.stdout.fileno(), True)
         found = {"complete": self.complete, "seconds": self.seconds, "first": self.first, "whole": self.whole}
         sys.stdout.write(json.dumps(found) + "\n")
@@ -150,7 +150,7 @@ class Load(ClientFactory):
 
 
 class Closed(Load):
-    """So many at once, a new one for each that is over."""
+    """This number at once, a new one for each that is over."""
 
     def __init__(self, port: int, calls: int, at_once: int) -> None:
         super().__init__(port, calls)
@@ -167,7 +167,7 @@ class Closed(Load):
 
 
 class Rate(Load):
-    """So many each second."""
+    """This number each second."""
 
     def __init__(self, port: int, calls: int, per_second: float, prompt: float) -> None:
         super().__init__(port, calls)
@@ -223,7 +223,7 @@ class Hold(Load):
             sys.stdout.flush()
 
     def release(self) -> None:
-        """Let all go on."""
+        """Let all continue."""
         reactor.callLater(PATIENCE_SECONDS, self.stop)
         held, self.held = self.held, []
         for call in held:

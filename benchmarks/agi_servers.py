@@ -34,7 +34,7 @@ COMMANDS = (
 
 
 def listening() -> None:
-    """Say so to whoever started this."""
+    """Tell the program that started this."""
     sys.stdout.write("listening\n")
     sys.stdout.flush()
 

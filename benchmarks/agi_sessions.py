@@ -63,7 +63,7 @@ def rate(name: str) -> dict[str, float]:
 
 
 def hold(name: str, calls: int) -> dict[str, float]:
-    """What calls cost that wait, and whether they all go on."""
+    """What waiting calls cost, and whether they all continue."""
     with serving("agi_servers.py", name) as (server, port), running("agi_load.py", port, "hold", calls) as load:
         held = int(load.line().split()[1])
         mib = server.mib()

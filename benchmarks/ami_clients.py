@@ -28,7 +28,7 @@ LAST = "PJSIP/last-00000000"
 
 
 def say(text: str) -> None:
-    """Tell whoever started this."""
+    """Tell the program that started this."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

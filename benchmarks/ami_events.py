@@ -2,7 +2,7 @@
 
     python benchmarks/ami_events.py [--calls 200] [--repeat 5] [--client NAME ...]
 
-The events are those of a real call through a queue, as Asterisk 22 told them (`call-22.txt`), so many times over.
+The events are those of a real call through a queue, as Asterisk 22 told them (`call-22.txt`), many times over.
 Each client (`ami_clients.py`) is a process of its own, and clients take turns. Numbers are medians over the repeats;
 ratios are to bare Twisted of the same run.
 """
@@ -19,7 +19,7 @@ from processes import free_port, running, save, tell
 
 FLOOR = "bare Twisted"
 SLOW = {"pyst2": 10}
-"""Clients that are given so many times fewer calls."""
+"""Clients that are given fewer calls, and by which factor."""
 
 
 def measure(name: str, calls: int) -> float:

@@ -2,8 +2,8 @@
 
     python benchmarks/ami_pump.py PORT CALLS
 
-Says ``listening``. For a line on standard input it tells the recorded call (`call-22.txt`) so many times, and an
-event of a channel that stands for the end.
+Says ``listening``. For a line on standard input it tells the recorded call (`call-22.txt`) that number of times, and
+an event of a channel that stands for the end.
 """
 
 from __future__ import annotations

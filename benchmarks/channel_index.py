@@ -6,7 +6,7 @@ Everything is measured in this process, in one run, in CPU time; each number is 
 answers whom a supervisor may hear: the hint's device, the queues' devices, its channel, its peer behind a Local
 channel, its number. It is measured with another agent each time, which finds less in the processor's cache the more
 there are, and with one agent all the time, which tells the work alone; the ratios to the smallest index say whether
-they depend on the number of calls. Events are whole lives of queue calls, told while so many other channels are
+they depend on the number of calls. Events are whole lives of queue calls, told while many other channels are
 there.
 """
 
@@ -65,7 +65,7 @@ def life(number: int) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 
 
 def filled(channels: int, number_of_agents: int | None = None) -> ChannelIndex:
-    """An index with so many channels, four to a call; each agent has a hint, a state, and two queues.
+    """An index with this number of channels, four to a call; each agent has a hint, a state, and two queues.
 
     Without a number of agents there are as many as calls.
     """

@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 
 @contextmanager
 def answering(path: Path) -> Iterator[None]:
-    """Whoever asks at this socket is told of some calls."""
+    """A client of this socket is told of some calls."""
     calls = [{"agents": [str(1000 + one)], "state": "talking", "seconds": one, "spies": []} for one in range(CALLS)]
     answer = json.dumps({"ok": True, "calls": calls}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX) as server:
@@ -78,7 +78,7 @@ def seconds(arguments: tuple[str, ...], environment: Mapping[str, str]) -> float
 
 
 def measure(repeat: int, run: Callable[[tuple[str, ...]], float]) -> dict[str, Any]:
-    """Run each command so often, in turns; the first turn fills the caches and does not count."""
+    """Run each command this number of times, in turns; the first turn fills the caches and does not count."""
     turns = [{name: run(arguments) for name, arguments in COMMANDS.items()} for _ in range(repeat + 1)][1:]
     empty = median(turn[EMPTY] for turn in turns)
     results = {}

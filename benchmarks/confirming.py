@@ -49,7 +49,7 @@ def milliseconds(lines: list[dict[str, Any]]) -> list[tuple[float, int]]:
 
 
 def measure(version: str, times: int) -> dict[str, Any]:
-    """Change the mode so many times."""
+    """Change the mode this number of times."""
     with Lab(version) as lab, tempfile.TemporaryDirectory() as folder:
         server = MonitorServer(lab, Path(folder))
         server.render()

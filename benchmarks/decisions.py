@@ -32,7 +32,7 @@ DAY = When(zone("Europe/Berlin"), (hours("mon-fri 08:00-18:00"), hours("sat 10:0
 
 
 def requests(people: int, draw: random.Random, number: int) -> list[SpyAsk]:
-    """So many requests of some of so many people."""
+    """This number of requests of some of this number of people."""
     supervisors = [
         Supervisor(f"s{one}", frozenset(), frozenset({f"leads{one // 10}", "everybody"}), "")
         for one in range(people // 2)
@@ -47,7 +47,7 @@ def requests(people: int, draw: random.Random, number: int) -> list[SpyAsk]:
 
 
 def rules(people: int, number: int, draw: random.Random) -> list[Rule]:
-    """So many rules about so many people."""
+    """This number of rules about this number of people."""
 
     def one(position: int) -> Rule:
         who, whom = draw.randrange(people // 2), draw.randrange(people // 2)

@@ -20,7 +20,7 @@ MIB = 1024
 
 
 def free_port() -> int:
-    """A TCP port that nobody uses."""
+    """A free TCP port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
@@ -61,7 +61,7 @@ class Process:
 def running(program: str, *arguments: object) -> Iterator[Process]:
     """A program of this folder, killed at the end."""
     command = [sys.executable, str(HERE / program), *map(str, arguments)]
-    # What other libraries log about each call would be their cost, so nobody reads it.
+    # What other libraries log about each call would be their cost, so it is not read.
     with subprocess.Popen(  # noqa: S603 (this folder)
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as started:
@@ -86,7 +86,7 @@ def serving(program: str, name: str) -> Iterator[tuple[Process, int]]:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that so many percent of them do not exceed; infinite for none."""
+    """The value that this percentage of them does not exceed; infinite for none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("inf")
 

@@ -1,4 +1,4 @@
-"""What a reload costs the calls: how long the server answers nobody meanwhile, with a thousand people and with ten.
+"""What a reload costs the calls: how long the server does not answer meanwhile, with a thousand people and with ten.
 
     python benchmarks/reload.py [--repeat 3]
 

@@ -100,7 +100,7 @@ def rendering(sizes: Any) -> Rows:
 
 
 def reloads(runs: Any) -> Rows:
-    """A reload while calls go on."""
+    """A reload while calls continue."""
     for one in runs:
         stall = f"{one['cpu_ms']:.1f}", f"{one['clock_ms']:.0f} ({one['quiet_clock_ms']:.0f})"
         yield f"{one['people']:,} people, {one['how']}", *stall, f"{one['seconds']:.1f}", f"{one['cpu_seconds']:.1f}"

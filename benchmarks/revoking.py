@@ -1,4 +1,4 @@
-"""How long a hundred spies go on hearing after the right to it was taken away, on a real Asterisk in a container.
+"""How long a hundred spies still hear after the permission was taken away, on a real Asterisk in a container.
 
     python benchmarks/revoking.py
 
@@ -35,8 +35,8 @@ from contrib.lab.waiting import wait_until
 SUPERVISOR = "2001"
 WAIT_SECONDS = 60.0
 GAP_SECONDS = 0.08
-"""The sound of a call has ended when nothing was heard for so long: it comes every 20 ms, and what the supervisor is
-told comes later than that."""
+"""The sound of a call has ended when nothing was heard for this time: it comes every 20 ms, and what the supervisor
+is told comes later than that."""
 TOLD_SECONDS = 10.0
 SO_TIMESTAMPNS = 35
 """Of Linux (asm-generic/socket.h); Python has no name for it."""
@@ -115,7 +115,7 @@ def at(record: dict[str, Any]) -> float:
 
 
 def begin(server: MonitorServer, caller: SipCaller, ears: Ears, spies: int) -> list[SipCall]:
-    """Let a supervisor hear an agent so many times; the PIN is asked for once."""
+    """Let a supervisor hear an agent this number of times; the PIN is asked for once."""
     mark = server.mark()
     calls = [caller.invite("*2221001", sound_to=ears.place).established()]
     server.wait_for("pin_prompted", mark)

@@ -4,7 +4,7 @@
 
 Everything is measured in this process, in one run, in CPU time; each number is the median of the repeats. Every agent
 has a hint, a state and two queues; each of the 200 calls came out of a queue over a Local channel, to an agent of its
-own as far as there are so many. The ratio to the fewest agents says whether the cost depends on their number. To look
+own as far as there are enough. The ratio to the fewest agents says whether the cost depends on their number. To look
 every agent up for the devices, only to know whose call it is, is measured beside it.
 """
 

@@ -35,7 +35,7 @@ copybutton_prompt_is_regexp = True
 myst_heading_anchors = 4
 myst_enable_extensions = ["fieldlist"]
 # Links that leave docs/, to the examples and to the README; tests/test_docs.py checks that they lead somewhere.
-# A block of SQL may hold a command of psql, which is no SQL.
+# A block of SQL may hold a command of psql, which is not SQL.
 suppress_warnings = ["myst.xref_missing", "misc.highlighting_failure"]
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}

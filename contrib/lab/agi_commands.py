@@ -1,4 +1,4 @@
-"""Whether a key that a phone presses is read: what Asterisk executes for AGI programs at this moment.
+"""Whether a key that a phone presses is read: what Asterisk executes for AGI programs now.
 
 Between two commands of an AGI program Asterisk reads the channel and drops what it reads, keys too (run_agi,
 res_agi.c). A person does not notice these milliseconds; a test does that presses a key as soon as a program has
@@ -23,7 +23,7 @@ ACCOUNT = "keys"
 """Of the manager interface; it sees the class agi."""
 WAIT_FOR_KEYS = ("GET DATA", "GET OPTION", "WAIT FOR DIGIT", "RECORD FILE")
 """Commands that read keys for as long as a person takes. A sentence may be several commands, with a gap between two
-words; whoever waits for one of these has heard it to its end."""
+words; after a wait for one of these it has been heard to its end."""
 READ_KEYS = ("Bridge", "ChanSpy", "ConfBridge", "Dial", "MusicOnHold", "Queue", "Read", "WaitExten")
 """Applications that do, when a program executes them."""
 

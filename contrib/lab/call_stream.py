@@ -38,7 +38,7 @@ write = call
 
 
 def record(lab: Lab) -> str:
-    """The events of one call, until a Ping that is sent behind it is answered."""
+    """The events of one call, until a Ping that is sent after it is answered."""
     lab.pbx.write_dialplan("lab-call-stream", DIALPLAN)
     with (
         lab.pbx.manager_accounts(ACCOUNT),

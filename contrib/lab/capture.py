@@ -71,7 +71,7 @@ class RtpCapture:
     def packets_since(self, moment: float) -> list[RtpPacket]:
         """List what arrived at or after a moment (seconds since 1970), in order.
 
-        :raises LabError: the file is no capture
+        :raises LabError: the file is not a capture
         """
         with self._lock:
             self._read_on()

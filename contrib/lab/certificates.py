@@ -31,7 +31,7 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         self.pem: str = certificate.public_bytes(Encoding.PEM).decode()
-        """Its certificate, for whoever is to trust it."""
+        """Its certificate, for clients that are to trust it."""
 
     def issue(self, *names: str, common_name: str = "server", expired: bool = False) -> str:
         """Sign a certificate for a server.

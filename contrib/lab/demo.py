@@ -137,7 +137,7 @@ class Caught:
     record: dict[str, Any]
     """What the audit says of it."""
     silent: bool
-    """Whether nothing reaches its phone any more."""
+    """Whether nothing more reaches its phone."""
 
 
 def _rogue(lab: Lab, server: MonitorServer) -> Caught:
@@ -194,7 +194,7 @@ def _phones(options: argparse.Namespace, folder: Path, say: Progress) -> int:
         try:
             while not stop.wait(1.0):
                 if not lab.phone(AGENT).calls:
-                    # A phone's tone lasts a quarter of an hour; somebody may also have ended the call.
+                    # A phone's tone lasts a quarter of an hour; the call may also have been ended.
                     lab.connect(CUSTOMER, AGENT)
         except KeyboardInterrupt:
             say("ending")

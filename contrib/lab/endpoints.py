@@ -30,7 +30,7 @@ class Endpoint:
 
     name: str
     role: str
-    """`supervisor`, `stranger` (may dial like a supervisor, but is none), `agent` or `customer`."""
+    """`supervisor`, `stranger` (may dial like a supervisor, but is not one), `agent` or `customer`."""
     tone_hz: int
     """The frequency that it speaks in."""
     line: int

@@ -23,7 +23,7 @@ from contrib.lab.waiting import wait_until
 START_SECONDS = 60.0
 APT_SECONDS = 600.0
 APT_LOCK_SECONDS = 120
-"""So long apt waits for another apt of this machine, such as its unattended upgrades."""
+"""How long apt waits for another apt of this machine, such as its unattended upgrades."""
 LOG_TAIL_LINES = 25
 DAEMON_PID_FILE = Path("/var/run/docker.pid")
 
@@ -144,7 +144,7 @@ def tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:
 
 
 def _problem() -> str | None:
-    """Say why no engine can be used, or None when one answers."""
+    """Return why no engine can be used, or None when one answers."""
     try:
         client = docker.from_env(timeout=10)
         try:
@@ -203,7 +203,7 @@ def _start_daemon(cache: Path) -> None:
 
 
 def _forget_dead_daemon() -> None:
-    """Remove the pid file of a daemon that is gone: its number may belong to another program by now."""
+    """Remove the pid file of a daemon that is gone: its number may belong to another program already."""
     try:
         pid = int(DAEMON_PID_FILE.read_text())
     except (FileNotFoundError, ValueError):

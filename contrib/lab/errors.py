@@ -12,7 +12,7 @@ from __future__ import annotations
 
 
 class LabError(Exception):
-    """Something in the laboratory failed; the message says what, where and how to mend it."""
+    """Something in the laboratory failed; the message says what, where and how to fix it."""
 
 
 class EngineError(LabError):

@@ -84,7 +84,7 @@ class FaultyWay:
         self._late_seconds = seconds
 
     def hush(self) -> None:
-        """Let nothing that the PBX says come through any more. Connections stay, and new ones are made."""
+        """Let nothing that the PBX says come through from now on. Connections stay, and new ones are made."""
         self._open.clear()
 
     def speak(self) -> None:

@@ -210,7 +210,7 @@ def _make(client: Any, recipes: list[Recipe], say: Say) -> None:
 
 
 class _Bases:
-    """Debian base images; each is looked for and made at most once, whoever asks first."""
+    """Debian base images; each is looked for and made at most once."""
 
     def __init__(self, client: Any, say: Say) -> None:
         self._client = client
@@ -282,7 +282,7 @@ def _make_one(client: Any, recipe: Recipe, bases: _Bases, say: Say) -> None:
         if not image_id:
             raise ImageError(f"building {recipe.title} gave no image, see {log}; its end:\n{tail(log)}")
         _prove(client, recipe, image_id)
-        # The name is given last: whoever finds it finds an image whose version was seen.
+        # The name is given last: an image of this name is one whose version was seen.
         client.api.tag(image_id, *recipe.tag().rsplit(":", 1))
         client.api.tag(image_id, recipe.repository, recipe.series)
 

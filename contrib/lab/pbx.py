@@ -243,7 +243,7 @@ class Asterisk:
             self.reload_manager()
 
     def reload_manager(self) -> None:
-        """Load manager.conf, what it includes, and the certificate again. Whoever is logged in stays it.
+        """Load manager.conf, what it includes, and the certificate again. Clients that are logged in stay logged in.
 
         :raises LabError: Asterisk logged an error or a warning about it
         """
@@ -255,7 +255,7 @@ class Asterisk:
         complaints = [
             line
             for line in self.log_since(mark).splitlines()
-            # A client that refuses the certificate is no fault of the file.
+            # A client that refuses the certificate is not a fault of the file.
             if re.search(r"(WARNING|ERROR)\[.* (manager|config|tcptls|acl)\.c: ", line) and "with peer" not in line
         ]
         if complaints:
@@ -384,7 +384,7 @@ class Lab:
 
     @property
     def ca_file(self) -> Path:
-        """The certificate of `authority`, for whoever connects to the manager interface with TLS."""
+        """The certificate of `authority`, for clients that connect to the manager interface with TLS."""
         return self.folder / "ca.pem"
 
     def present(self, certificate: str | None = None) -> None:
@@ -431,7 +431,7 @@ class Lab:
         )
 
     def on_a_running_machine(self, seconds: float, since: float) -> float:
-        """Tell how long something may take that takes so long on a machine that runs.
+        """Tell how long something may take that takes this long on a machine that runs.
 
         What goes through two processes waits for a processor twice.
 
@@ -695,7 +695,7 @@ def remove_leftovers() -> None:
         client = engine_client()
         try:
             mine = {"label": [LABEL, f"{LABEL_HOST}={socket.gethostname()}"]}
-            # A laboratory of another checkout may be going away at this moment.
+            # A laboratory of another checkout may be going away right now.
             for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
                 if not _is_alive(container.labels.get(LABEL, "")):
                     with suppress(NotFound):

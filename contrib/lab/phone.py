@@ -43,7 +43,7 @@ KEYS = "0123456789*#ABCD"
 def parse_netstrings(data: bytearray) -> Iterator[bytes]:
     """Take complete netstrings off the front of a buffer and leave the rest in it.
 
-    :raises PhoneError: this is no netstring, or a longer one than baresip has any reason to send
+    :raises PhoneError: this is not a netstring, or a longer one than baresip has any reason to send
     """
     while data:
         colon = data.find(b":", 0, LONGEST_LENGTH_DIGITS + 1)
@@ -234,7 +234,7 @@ class Phone:
         return self.wait_for_state(self.dial(number), "established", timeout)
 
     def answer(self, timeout: float = CALL_SECONDS) -> Call:
-        """Wait for a call to come in and take it; a call that is going on is put on hold.
+        """Wait for a call to come in and take it; a running call is put on hold.
 
         :param timeout: seconds until WaitTimeout
         """
@@ -337,7 +337,7 @@ class Phone:
         self._running.hold(one.id, True)
 
     def resume(self, call: Call | None = None) -> None:
-        """Take a call off hold, the first one on hold by default; another one that is going on is put on hold."""
+        """Take a call off hold, the first one on hold by default; another running call is put on hold."""
         one = call or next((item for item in self.calls if item.on_hold), None)
         if one is None:
             raise PhoneError(f"phone {self.name} has no call on hold")

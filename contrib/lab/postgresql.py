@@ -2,7 +2,7 @@
 
     python -m contrib.lab.postgresql        installs Debian's package when it is missing and this is root
 
-Nothing is changed outside of the folder, and nobody listens on the network.
+Nothing is changed outside of the folder, and it does not listen on the network.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Program(Protocol):
         """
 
     def start(self, *arguments: str, log: Path) -> Running:
-        """Start a command that goes on.
+        """Start a command that keeps running.
 
         :param log: what it prints is appended to this file
         """
@@ -107,7 +107,7 @@ class Started:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, log: Path) -> Running:
-        """Start a command that goes on."""
+        """Start a command that keeps running."""
         with log.open("ab") as file:
             command = [*self.command, *arguments]
             return _Popen(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file))
@@ -144,7 +144,7 @@ class Forked:
             return Ended(code, stdout.read_text(), stderr.read_text())
 
     def start(self, *arguments: str, log: Path) -> Running:
-        """Start a command that goes on."""
+        """Start a command that keeps running."""
         return self._begin(arguments, NOTHING, Path(os.devnull), log, log)
 
     def _begin(self, arguments: tuple[str, ...], environment: Mapping[str, str], *streams: Path) -> Running:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 Say = Callable[[str], None]
 
 SILENCE_SECONDS = 15.0
-"""A step that takes longer says every so often that it is still at work."""
+"""A step that takes longer says now and then that it is still at work."""
 
 
 class Progress:
@@ -31,7 +31,7 @@ def step(say: Say, name: str, last_line: Callable[[], str] = str) -> Iterator[No
 
     :param say: where the lines go
     :param name: what is being done
-    :param last_line: the newest line of the step's own output, shown while it goes on
+    :param last_line: the newest line of the step's own output, shown while it runs
     """
     say(f"{name} ...")
     started = time.monotonic()

@@ -263,7 +263,7 @@ def try_all(wanted: Iterable[str], found: Mapping[str, Python], say: Say) -> dic
 
 
 def report(outcomes: Mapping[str, Outcome | str], found: Mapping[str, Python]) -> list[str]:
-    """Say what ran and what did not, in lines."""
+    """Return what ran and what did not, in lines."""
     lines: list[str] = []
     for version, outcome in outcomes.items():
         if isinstance(outcome, str):

@@ -1,4 +1,4 @@
-"""Runs the scenarios; one that fails by chance is told from one that fails.
+"""Runs the scenarios; one that fails now and then is told from one that always fails.
 
     python -m contrib.lab.scenarios tests/scenarios tests/lab
 

@@ -25,7 +25,7 @@ STOP_SECONDS = 30.0
 EVENT_SECONDS = 40.0
 
 PINS: Mapping[str, str] = {"2001": "8305917", "2002": "6194038", "2003": "7420586"}
-"""The supervisors' PINs by phone: long enough not to turn up anywhere by chance."""
+"""The supervisors' PINs by phone: long enough not to turn up anywhere else."""
 
 ANOTHER_CLOCK = """\
 import pathlib, sys, time
@@ -229,7 +229,7 @@ class MonitorServer:
         ]
 
     def wait_for_audit(self, fact: str, count: int = 1, timeout: float = EVENT_SECONDS) -> list[dict[str, Any]]:
-        """Wait until the audit holds so many facts of a kind, and return them."""
+        """Wait until the audit holds this number of facts of a kind, and return them."""
         return (
             wait_until(
                 lambda: records if len(records := self.audit(fact)) >= count else None,

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 30.0
 LONGEST_BYTES = 65_535
 LONGEST_USER = 79
-"""Asterisk keeps so many characters of a decoded user part (AST_CHANNEL_NAME less one, res_pjsip.c)."""
+"""How many characters of a decoded user part Asterisk keeps (AST_CHANNEL_NAME less one, res_pjsip.c)."""
 ANYWHERE = ("127.0.0.1", 9)
-"""Sound that is sent there is heard by nobody."""
+"""Sound that is sent there is not heard."""
 UNAUTHORIZED, PROXY_AUTHENTICATION = 401, 407
 
 
 def escaped(text: str) -> str:
-    """Write a text so that it can be a user part, every character that is no letter or digit as %XX.
+    """Write a text so that it can be a user part, every character that is not a letter or digit as %XX.
 
     :raises ValueError: Asterisk would cut it
     """
@@ -53,7 +53,7 @@ def escaped(text: str) -> str:
 
 
 class SipCaller:
-    """Somebody with a socket and an endpoint's password, as a context manager. Its calls end with it.
+    """A caller with a socket and an endpoint's password, as a context manager. Its calls end with it.
 
     :param pbx: the PBX's address
     :param name: the endpoint

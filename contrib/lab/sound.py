@@ -64,7 +64,7 @@ def tone_level(samples: Sequence[int], frequency_hz: float) -> float:
 
 
 def tones_in(samples: Sequence[int], tones_hz: Mapping[str, int]) -> frozenset[str]:
-    """Name the speakers whose tones make up one packet; nobody when it is silent, or holds anything else.
+    """Name the speakers whose tones make up one packet; none when it is silent, or holds anything else.
 
     In a packet's 20 ms a bin is 50 Hz wide: enough to tell the tones apart, and to tell them from a spoken prompt.
 
@@ -133,7 +133,7 @@ class Hearing:
         return frozenset(speaker for speaker in self.levels[listener] if self.hears(listener, speaker))
 
     def matches(self, expected: Mapping[str, Collection[str]]) -> bool:
-        """Tell whether each listener hears exactly the speakers named, and nobody else.
+        """Tell whether each listener hears exactly the speakers named.
 
         :raises Unclear: see `hears`
         """

@@ -89,7 +89,7 @@ class Decrypter:
         self._by_source: dict[int, SrtpKey] = {}
 
     def __call__(self, packet: bytes, header: int) -> bytes | None:
-        """Return the payload of a packet; None when nobody told its key."""
+        """Return the payload of a packet; None when its key was not told."""
         (source,) = struct.unpack_from(">I", packet, 8)
         known = self._by_source.get(source)
         found = None if known is None else known.decrypt(packet, header)

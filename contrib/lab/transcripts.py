@@ -8,7 +8,7 @@
     E: hang up                                          what the person at the phone did
     X:                                                  Asterisk closed the connection
 
-Bytes that are no printable ASCII stand as \\xNN, a backslash as \\x5c.
+Bytes that are not printable ASCII stand as \\xNN, a backslash as \\x5c.
 
 tests/transcripts/ami-actions-<version>.txt is a conversation with the manager interface, in the same way: a line of
 a message each, without the events between them, and `E: connect` for a new connection.
@@ -150,7 +150,7 @@ def answer(talk: Conversation) -> None:
 
 
 def get_data_time_out(talk: Conversation) -> None:
-    """Nobody types, then somebody types too little."""
+    """No key is pressed, then too few."""
     talk.say("ANSWER")
     talk.say("GET DATA silence/1 500 4")
     talk.say("GET DATA silence/1 1500 4", lambda: talk.press("12"))
@@ -362,7 +362,7 @@ def longest_line(talk: Conversation) -> None:
 
 
 def dial(talk: Conversation) -> None:
-    """The called party hangs up, without and with option g; nobody is there; the caller hangs up."""
+    """The called party hangs up, without and with option g; no device answers; the caller hangs up."""
     agent = talk.lab.phone("1001")
 
     def answer_and_leave() -> None:
@@ -425,7 +425,7 @@ class Calls:
         self._manager = manager
 
     def quiet(self, moment: str) -> None:
-        """Write down the lists as soon as nothing happens any more."""
+        """Write down the lists as soon as nothing more happens."""
 
         def look() -> bool:
             self._hear()

@@ -1,6 +1,6 @@
 """The one place where the laboratory polls.
 
-Rule: whoever waits names the condition, so that a time-out says what did not happen.
+Rule: each wait names its condition, so that a time-out says what did not happen.
 """
 
 from __future__ import annotations

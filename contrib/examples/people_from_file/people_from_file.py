@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class PeopleFromFile:
-    """A ``PeopleStore``. What it raises, such as for a file that is gone, lets nobody in."""
+    """A ``PeopleStore``. What it raises, such as for a file that is gone, keeps every supervisor out."""
 
     def __init__(self) -> None:
         self._file = Path(os.environ.get("PEOPLE_FILE", "/etc/agi-monitor/people.json"))

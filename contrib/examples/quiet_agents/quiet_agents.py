@@ -1,4 +1,4 @@
-"""A plug-in: agents whose extension stands in a file are heard by nobody for as long as it stands there."""
+"""A plug-in: agents whose extension stands in a file may not be heard for as long as it stands there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Business hours: whether somebody is there at this moment, holidays and summer time included."""
+"""Business hours: whether the office is open now, holidays and summer time included."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from agi_monitor import Session, serve
 
 @dataclass(frozen=True)
 class BusinessHours:
-    """When somebody is there.
+    """When the office is open.
 
     Parameters:
         zone: whose clock counts.
         days: weekday, Monday is 0 -> from when until when.
-        holidays: nobody is there.
+        holidays: the office is closed.
     """
 
     zone: ZoneInfo
@@ -25,7 +25,7 @@ class BusinessHours:
     holidays: frozenset[date] = frozenset()
 
     def open_at(self, moment: datetime) -> bool:
-        """Whether somebody is there; the moment needs a time zone."""
+        """Whether the office is open; the moment needs a time zone."""
         here = moment.astimezone(self.zone)
         opens, closes = self.days.get(here.weekday(), (time.max, time.min))
         return here.date() not in self.holidays and opens <= here.time() < closes

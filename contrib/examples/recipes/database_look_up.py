@@ -15,7 +15,7 @@ SECONDS = 1.0
 
 @dataclass(frozen=True)
 class CallerName:
-    """A handler that sets the caller's name. Without an entry, or a database, the call goes on as it is.
+    """A handler that sets the caller's name. Without an entry, or a database, the call continues as it is.
 
     Parameters:
         path: of the database; it has a table ``people`` with ``number`` and ``name``.

@@ -49,7 +49,7 @@ class Person:
 
 @dataclass(frozen=True)
 class DialByName:
-    """A handler that leads to the extension of whom the caller picks. Without a choice the dialplan goes on.
+    """A handler that leads to the extension of whom the caller picks. Without a choice the dialplan continues.
 
     Parameters:
         people: who may be asked for.

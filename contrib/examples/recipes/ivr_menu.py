@@ -13,7 +13,7 @@ router = Router()
 
 @router.route("menu/{prompt}")
 async def menu(session: Session, prompt: str) -> None:
-    """Play the prompt up to three times. Without a choice the dialplan goes on behind ``AGI()``."""
+    """Play the prompt up to three times. Without a choice the dialplan continues after ``AGI()``."""
     await session.answer()
     for _ in range(TRIES):
         played = await session.get_option(prompt, "1234567890*#", timeout=SECONDS)

@@ -1,4 +1,4 @@
-"""A gate: who keys in the right PIN goes on, nobody else does."""
+"""A gate: only who keys in the correct PIN passes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PinGate:
     """A handler that sets GATE to ``open``, or ends with AGISTATUS FAILURE.
 
     Wrong PINs are counted in Asterisk's database, over all calls. After ten in a row the gate stays shut until
-    somebody types ``database del pin-gate wrong`` into Asterisk's console.
+    an administrator types ``database del pin-gate wrong`` into Asterisk's console.
 
     Parameters:
         record: the argon2 record of the PIN.

@@ -13,7 +13,7 @@ GATE = PinGate(PasswordHasher(time_cost=1, memory_cost=64).hash(PIN), in_thread=
 
 
 def call(keys: str, wrong: int = 0) -> FakeAsterisk:
-    """A caller who keys this in, after so many wrong PINs of others."""
+    """A caller who keys this in, after this number of wrong PINs of others."""
     fake = FakeAsterisk()
     fake.database[FAMILY, "wrong"] = str(wrong)
     fake.keys(keys)

@@ -15,7 +15,7 @@ SAVED = "20261126-090000-2001-01234567.wav"
 
 
 class Box:
-    """Box 1001, for a caller who speaks so long."""
+    """Box 1001, for a caller who speaks for this time."""
 
     def __init__(self, folder: Path, extension: str = "1001", caller_id: str | None = "2001", seconds: float = 3):
         self.folder = folder

@@ -176,6 +176,8 @@ class PinDue(StrEnum):
 class Cue(StrEnum):
     """A moment, other than a refusal, at which something is said."""
 
+    ASK_NUMBER = "ask_number"
+    """Before the number of the supervisor's own phone, on an unassigned phone. One sound file."""
     ASK_PIN = "ask_pin"
     """Before the PIN. One sound file: keys may interrupt it."""
     ASK_PIN_AGAIN = "ask_pin_again"
@@ -228,6 +230,7 @@ class Cue(StrEnum):
 
 ONE_FILE = frozenset(
     {
+        Cue.ASK_NUMBER,
         Cue.ASK_PIN,
         Cue.ASK_PIN_AGAIN,
         Cue.ASK_NEW_PIN,

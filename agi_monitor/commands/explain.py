@@ -94,7 +94,7 @@ def explain(
         why = "is a supervisor who is disabled" if is_disabled else "is not a supervisor"
         raise click.BadParameter(f"{supervisor!r} {why} in {_place(config, config_path)}", param_hint="SUPERVISOR")
     # What this supervisor would dial comes first: the digits may be an agent's of another tenant as well.
-    whose = policy.agent_for(min(person.endpoints), agent) or policy.agents.get(agent)
+    whose = policy.agent_for(person.tenant, agent) or policy.agents.get(agent)
     if whose is None:
         why = "is an agent who is disabled" if agent in config.agents else "is not an agent"
         raise click.BadParameter(f"{agent!r} {why} in {_place(config, config_path)}", param_hint="AGENT")

@@ -137,6 +137,9 @@ class Pins(TopSection):
     """The longest lock-out of a PBX."""
     remember_minutes: Annotated[float, Field(ge=0, le=720, allow_inf_nan=False)] = 0.0
     """How long a correct PIN is remembered for the same endpoint. 0 asks at every call."""
+    any_phone: bool = False
+    """Whether supervisors may call from a phone that is assigned to no supervisor: before the PIN they key in the
+    number of a phone of their own, such as 2001 for `PJSIP/2001`. Such a phone does not remember a PIN."""
     min_digits: Annotated[int, Field(ge=4, le=16)] = 4
     """The minimum number of digits of a new PIN. Existing PINs stay valid."""
     refuse_weak: bool = True

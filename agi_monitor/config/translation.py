@@ -79,6 +79,7 @@ def policy(config: Config) -> Policy:
         rogue=config.spies.rogue,
         orphans=config.spies.orphans,
         exceptions=frozenset(config.spies.rogue_exceptions),
+        any_phone=config.pins.any_phone,
     )
 
 

@@ -89,11 +89,14 @@ class Claim:
         supervisor: whose phone it is; None if it is not assigned.
         endpoint: the phone.
         peer: the address of the PBX.
+        is_named: whether they have said who they are, on a phone that is assigned to no supervisor. A PIN is not
+            remembered there: the number of another supervisor is not a secret.
     """
 
     supervisor: Supervisor | None
     endpoint: str
     peer: str
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +405,7 @@ class PinGuard:
             StateUnavailable: that is not known.
         """
         supervisor = claim.supervisor
-        if supervisor is None or not any(entry[0] == supervisor.id for entry in self._remembered):
+        if supervisor is None or claim.is_named or not any(entry[0] == supervisor.id for entry in self._remembered):
             return None
         record = await self._record(claim)
         given = self._remembered.get((supervisor.id, record.hash, claim.endpoint, peer_name(claim.peer)))
@@ -414,7 +417,7 @@ class PinGuard:
         """Note that the PIN was right, for as long as the site wants."""
         now, seconds = self._now(), self.policy.remember_seconds
         self._remembered = {entry: given for entry, given in self._remembered.items() if not given.over(seconds, now)}
-        if seconds > 0 and claim.supervisor is not None:
+        if seconds > 0 and claim.supervisor is not None and not claim.is_named:
             # The hash is part of the key: a changed PIN is asked for at once. So is the PBX: two of them may have
             # phones of one name, and another address can claim to be any phone.
             self._remembered[claim.supervisor.id, record.hash, claim.endpoint, peer_name(claim.peer)] = now

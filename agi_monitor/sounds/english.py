@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
+    "ask-number": "Please key in the number of your own phone, and then the hash key.",
     "ask-pin": "Please key in your PIN, and then the hash key.",
     "ask-pin-again": "That PIN is wrong. Please try again.",
     "ask-new-pin": "Your PIN has to be changed. Please key in a new one, and then the hash key.",

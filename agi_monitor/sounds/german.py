@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
+    "ask-number": "Bitte geben Sie die Nummer Ihres eigenen Telefons ein, und dann die Rautetaste.",
     "ask-pin": "Bitte geben Sie Ihre PIN ein, und dann die Rautetaste.",
     "ask-pin-again": "Die PIN ist falsch. Bitte versuchen Sie es noch einmal.",
     "ask-new-pin": "Ihre PIN muss geändert werden. Bitte geben Sie eine neue ein, und dann die Rautetaste.",

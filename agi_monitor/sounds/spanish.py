@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
+    "ask-number": "Marque el número de su propio teléfono, y después la tecla almohadilla.",
     "ask-pin": "Marque su PIN, y después la tecla almohadilla.",
     "ask-pin-again": "El PIN no es correcto. Inténtelo de nuevo.",
     "ask-new-pin": "Debe cambiar su PIN. Marque uno nuevo, y después la tecla almohadilla.",

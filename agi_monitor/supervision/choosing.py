@@ -50,7 +50,7 @@ class Choosing:
         for identifier in devices.unusable:
             unusable = unusable_characters(identifier)
             self._line.log.error("identifier_unusable", identifier=repr(identifier), characters=repr(unusable))
-        calls = targets.candidates(devices, permitted.supervisor.endpoints)
+        calls = targets.candidates(devices, permitted.own)
         if not isinstance(calls, Refusal):
             # Nothing is said of a call that may not be heard, not even its number.
             calls = self.may_be_heard(extension, mode, calls, scan=scan)
@@ -72,7 +72,7 @@ class Choosing:
             if chosen is None:
                 return Refusal(Reason.AMBIGUOUS, f"{len(calls)} calls")
             devices = await self._devices.devices_of(permitted.agent)
-            own = permitted.supervisor.endpoints
+            own = permitted.own
             found = targets.found_again(devices, own, chosen.uniqueid, chosen.peers)
             if isinstance(found, Refusal):
                 return found

@@ -220,5 +220,5 @@ _NO_REASON = ("", frozenset[str](), "")
 
 
 def _own_phone(permitted: Permitted, channel: DeviceChannel) -> Refusal | None:
-    own = endpoint_of(channel.name) in permitted.supervisor.endpoints
+    own = endpoint_of(channel.name) in permitted.own
     return Refusal(Reason.SELF_SPY) if own else None

@@ -119,7 +119,7 @@ class Following:
         at = dict.fromkeys(partner.endpoint for partner in partners if partner.endpoint is not None)
         policy = self._policy()
         for agent in (agent for device in at for agent in agents_at(policy, self._live, device)):
-            if not policy.shares_tenant(self._line.endpoint, agent):
+            if agent.tenant != self._line.tenant:
                 continue
             devices = self._live.devices_of(agent)
             if isinstance(devices, AgentDevices) and any(

@@ -347,7 +347,7 @@ class Gates:
         if isinstance(permitted, Refusal):
             return permitted
         devices = await self._devices.devices_of(permitted.agent)
-        own, uniqueid = permitted.supervisor.endpoints, spyee.channel.uniqueid
+        own, uniqueid = permitted.own, spyee.channel.uniqueid
         channel = targets.found_again(devices, own, uniqueid, parties)
         if isinstance(channel, Refusal):
             return channel

@@ -21,17 +21,41 @@ async def identify(line: SupervisorLine, pins: PinGuard) -> Refusal | None:
         line: the supervisor's.
         pins: counts attempts.
     """
-    supervisor = line.policy().supervisors.get(line.endpoint)
-    line.assigned = None if supervisor is None else supervisor.id
-    if supervisor is not None and supervisor.language:
-        await line.speak(supervisor.language)
-    claim = Claim(supervisor, line.endpoint, line.caller.peer)
+    claim = await _claim(line, pins)
+    line.assigned = None if claim.supervisor is None else claim.supervisor.id
+    if not claim.is_named:
+        await _speak(line, claim)
     try:
         proven = await pins.remembered(claim) or await _prove(line, pins, claim)
     except StateUnavailable as error:
         line.log.error("state_unavailable", error=str(error))
         return Refusal(Reason.STATE_UNAVAILABLE, str(error))
-    return proven if isinstance(proven, Refusal) else await line.identify(_identity(claim, proven))
+    if isinstance(proven, Refusal):
+        return proven
+    refusal = await line.identify(_identity(claim, proven))
+    if refusal is None and claim.is_named:
+        # Not before the PIN: another language would tell that the number is a supervisor's.
+        await _speak(line, claim)
+    return refusal
+
+
+async def _claim(line: SupervisorLine, pins: PinGuard) -> Claim:
+    """Return who they say they are: by their phone, or by the number of their own one, on an unassigned phone."""
+    supervisor, peer = line.policy().supervisors.get(line.endpoint), line.caller.peer
+    if supervisor is not None or not line.policy().any_phone:
+        return Claim(supervisor, line.endpoint, peer)
+    line.log.info("number_prompted")
+    number = await line.ask(Cue.ASK_NUMBER, pins.policy.seconds, MAX_DIGITS)
+    # The phone may have been assigned to somebody meanwhile, whose PIN it is then.
+    assigned = line.policy().supervisors.get(line.endpoint)
+    if assigned is not None:
+        return Claim(assigned, line.endpoint, peer)
+    return Claim(line.policy().with_number(number), line.endpoint, peer, is_named=True)
+
+
+async def _speak(line: SupervisorLine, claim: Claim) -> None:
+    if claim.supervisor is not None and claim.supervisor.language:
+        await line.speak(claim.supervisor.language)
 
 
 def _identity(claim: Claim, proven: PinRecord) -> Identity:

@@ -155,7 +155,8 @@ class SupervisorLine:
         """Who it is, once the PIN was right."""
         assigned = policy().supervisors.get(self.endpoint)
         self.assigned = None if assigned is None else assigned.id
-        """Whose phone it was when the PIN was asked for, or when the call began."""
+        """Whose phone it was when the PIN was asked for, or when the call began; on an unassigned phone, who
+        they said they were before the PIN."""
         self.context = ""
         """Where in the dialplan the call came in, as the PBX said it."""
         self.request: Request | None = None
@@ -205,6 +206,11 @@ class SupervisorLine:
             self.log = self.log.bind(supervisor=identity.supervisor)
             self.log.info("supervisor_identified")
         return refusal
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant of the supervisor on this line; None for an unassigned phone."""
+        return self.policy().tenant_on(self.endpoint, self.assigned)
 
     @property
     def assignment_lost(self) -> Refusal | None:
@@ -348,7 +354,7 @@ class SupervisorLine:
             mode: how the agent is to be heard.
             extension: as it was dialled or keyed in.
         """
-        self.request = Request(mode, self.policy().agents_digits(extension, self.endpoint))
+        self.request = Request(mode, self.policy().agents_digits(extension, self.tenant))
         return self.request
 
     async def abandon(self, why: End) -> None:
@@ -400,7 +406,7 @@ class SupervisorLine:
                 **self.common(),
                 reason=refusal.reason,
                 mode=mode,
-                extension=self.policy().agents_digits(extension, self.endpoint),
+                extension=self.policy().agents_digits(extension, self.tenant),
                 detail=refusal.detail,
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -29,11 +30,19 @@ from agi_monitor.supervision.protected import Protected
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """A yes of the rules, before anybody looked for a call."""
+    """A yes of the rules, before anybody looked for a call.
+
+    Parameters:
+        supervisor: who may.
+        agent: whom.
+        rule: by which rule.
+        own: the supervisor's own phones and the one that they call from, whose calls they cannot hear.
+    """
 
     supervisor: Supervisor
     agent: Agent
     rule: str
+    own: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,7 @@ class Policy:
     Parameters:
         codes: the feature code of each mode.
         supervisors: by endpoint.
+        any_phone: whether supervisors may call from a phone that is assigned to no supervisor.
         agents: by ``Agent.extension``.
         rules: the permissions; ``rights`` is made of them.
         prompts: what is said.
@@ -130,6 +140,7 @@ class Policy:
     rogue: RogueSpies = RogueSpies.ALARM
     orphans: Orphans = Orphans.ADOPT
     exceptions: frozenset[str] = frozenset()
+    any_phone: bool = False
     rights: Rights = field(init=False, repr=False, compare=False)
     agents_at: Mapping[str, tuple[Agent, ...]] = field(init=False, repr=False, compare=False)
     """The agents of each device, by the configuration."""
@@ -137,6 +148,7 @@ class Policy:
     """The agents of each extension, as phones dial it: at most one of each tenant."""
     _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """Which agent is the first, the second, the third of the site."""
+    _by_id: Mapping[str, Supervisor] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rights", Rights(self.rules))
@@ -149,6 +161,7 @@ class Policy:
         for agent in self.agents.values():
             dialled[agent.digits] = (*dialled.get(agent.digits, ()), agent)
         object.__setattr__(self, "_dialled", dialled)
+        object.__setattr__(self, "_by_id", {one.id: one for one in self.supervisors.values()})
         object.__setattr__(self, "_places", {extension: place for place, extension in enumerate(self.agents)})
 
     # ---- who it is -------------------------------------------------------------------------------------
@@ -158,9 +171,10 @@ class Policy:
 
         Parameters:
             endpoint: the phone.
-            supervisor_id: whose phone it was; None for an unassigned one.
+            supervisor_id: whose phone it was, or who has named themselves on one that is assigned to no supervisor;
+                None on an unassigned phone.
         """
-        supervisor = self.supervisors.get(endpoint)
+        supervisor = self._on(endpoint, supervisor_id)
         if supervisor is None:
             return Refusal(Reason.IDENTITY_CHANGED, "the phone is not assigned to a supervisor any more")
         if supervisor.id != supervisor_id:
@@ -181,21 +195,39 @@ class Policy:
             return Refusal(Reason.IDENTITY_CHANGED, "the PIN was changed")
         return supervisor
 
-    # ---- who is meant ----------------------------------------------------------------------------------
-
-    def agent_for(self, endpoint: str, digits: str) -> Agent | None:
-        """Return the agent whom these digits mean on this supervisor's phone: one of the supervisor's own tenant.
+    def with_number(self, number: str) -> Supervisor | None:
+        """Return the supervisor one of whose own phones has a number; None if there is none, or more than one.
 
         Parameters:
-            endpoint: the supervisor's device.
+            number: the digits with which the name of an endpoint begins, such as those of ``PJSIP/2001``.
+        """
+        found = {one.id: one for endpoint, one in self.supervisors.items() if _number_of(endpoint) == number}
+        return found.popitem()[1] if number and len(found) == 1 else None
+
+    def tenant_on(self, endpoint: str, supervisor_id: str | None) -> str | None:
+        """Return the tenant whose agents a supervisor means on a phone; None for an unassigned phone.
+
+        Parameters:
+            endpoint: the phone.
+            supervisor_id: as in ``assigned``.
+        """
+        supervisor = self._on(endpoint, supervisor_id)
+        return None if supervisor is None else supervisor.tenant
+
+    def _on(self, endpoint: str, supervisor_id: str | None) -> Supervisor | None:
+        found = self.supervisors.get(endpoint)
+        return self._by_id.get(supervisor_id or "") if found is None and self.any_phone else found
+
+    # ---- who is meant ----------------------------------------------------------------------------------
+
+    def agent_for(self, tenant: str | None, digits: str) -> Agent | None:
+        """Return the agent whom these digits mean: one of the supervisor's own tenant; no rule reaches across.
+
+        Parameters:
+            tenant: of the supervisor; None for an unassigned phone, on which no agent is meant.
             digits: as they were dialled or keyed in.
         """
-        return next((agent for agent in self._dialled.get(digits, ()) if self.shares_tenant(endpoint, agent)), None)
-
-    def shares_tenant(self, endpoint: str, agent: Agent) -> bool:
-        """Say whether an agent is of the same tenant as the supervisor of this phone; no rule reaches across."""
-        supervisor = self.supervisors.get(endpoint)
-        return supervisor is not None and supervisor.tenant == agent.tenant
+        return next((agent for agent in self._dialled.get(digits, ()) if agent.tenant == tenant), None)
 
     def agents_hinted(self, context: str, digits: str) -> Iterator[Agent]:
         """Yield the agents who are found by the hint of this extension in this context."""
@@ -219,15 +251,13 @@ class Policy:
         """
         return sorted(agents, key=lambda agent: self._places[agent.extension])
 
-    def longest_extension(self, endpoint: str) -> int:
-        """Return how many digits the longest extension has that can be dialled on this supervisor's phone."""
-        own = (agent for agent in self.agents.values() if self.shares_tenant(endpoint, agent))
-        return max((len(agent.digits) for agent in own), default=1)
+    def longest_extension(self, tenant: str | None) -> int:
+        """Return how many digits the longest extension of a tenant's agents has."""
+        return max((len(agent.digits) for agent in self.agents.values() if agent.tenant == tenant), default=1)
 
-    def shortest_extension(self, endpoint: str) -> int:
-        """Return how many digits the shortest extension has that can be dialled on this supervisor's phone."""
-        own = (agent for agent in self.agents.values() if self.shares_tenant(endpoint, agent))
-        return min((len(agent.digits) for agent in own), default=1)
+    def shortest_extension(self, tenant: str | None) -> int:
+        """Return how many digits the shortest extension of a tenant's agents has."""
+        return min((len(agent.digits) for agent in self.agents.values() if agent.tenant == tenant), default=1)
 
     # ---- what is allowed -------------------------------------------------------------------------------
 
@@ -298,22 +328,22 @@ class Policy:
         )
         if isinstance(verdict, Refusal):
             return verdict
-        return Permitted(supervisor, agent, verdict.rule)
+        return Permitted(supervisor, agent, verdict.rule, supervisor.endpoints | {endpoint})
 
-    def agents_digits(self, extension: str | None, endpoint: str = "") -> str | None:
+    def agents_digits(self, extension: str | None, tenant: str | None = None) -> str | None:
         """Return the agent who is meant, for the records.
 
         Only an agent's digits are written down: somebody may key in, or even dial, the PIN in their place.
 
         Parameters:
             extension: the agent, or what was dialled on the supervisor's phone.
-            endpoint: that phone.
+            tenant: of the supervisor; None for an unassigned phone.
         """
-        agent = None if extension is None else self.agent_for(endpoint, extension)
+        agent = None if extension is None else self.agent_for(tenant, extension)
         if agent is not None:
             return agent.extension
         agent = self.agents.get(extension or "")
-        if agent is None or (endpoint in self.supervisors and not self.shares_tenant(endpoint, agent)):
+        if agent is None or tenant not in (None, agent.tenant):
             # The digits may be the key of another company's agent, who was not asked for.
             return None
         return agent.extension
@@ -322,3 +352,12 @@ class Policy:
         """Return what is said on the phone for an agent: what one dials for them."""
         agent = self.agents.get(extension)
         return extension if agent is None else agent.digits
+
+
+def _number_of(endpoint: str) -> str:
+    """Return the digits with which the name of an endpoint begins, if they are a word of it."""
+    found = _NUMBER.match(endpoint.partition("/")[2])
+    return "" if found is None else found[0]
+
+
+_NUMBER = re.compile(r"[0-9]+(?![0-9A-Za-z])")

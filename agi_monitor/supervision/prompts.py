@@ -41,6 +41,7 @@ def placeholders(moment: Cue | Reason) -> frozenset[str]:
 _SORRY = ("im-sorry", "something-terribly-wrong")
 
 DEFAULTS: Mapping[str, tuple[str, ...]] = {
+    Cue.ASK_NUMBER: ("agent-user",),
     Cue.ASK_PIN: ("agent-pass",),
     Cue.ASK_PIN_AGAIN: ("auth-incorrect",),
     Cue.ASK_NEW_PIN: ("vm-newpassword",),

@@ -127,7 +127,7 @@ class Scanning:
                 continue  # this agent's hint alone is in doubt
             if isinstance(devices, Stale):
                 return Refusal(Reason.STALE, devices)
-            found = targets.candidates(devices, permitted.supervisor.endpoints)
+            found = targets.candidates(devices, permitted.own)
             if not isinstance(found, Refusal):
                 found = self._hearing.choosing.may_be_heard(extension, mode, found, scan=True)
             if isinstance(found, Refusal) or found[0].uniqueid in refused or not self._is_of(of, found[0]):

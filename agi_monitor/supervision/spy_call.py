@@ -132,7 +132,7 @@ class SpyCall:
         extension, misses = request.extension, 0
         heard: list[str] = []
         while misses < MAX_MISSES:
-            if extension is not None and len(extension) < self._policy().shortest_extension(self._line.endpoint):
+            if extension is not None and len(extension) < self._policy().shortest_extension(self._line.tenant):
                 extension = await self._ask_rest(extension)
             if extension is None:
                 if self._line.identity_lost is not None:
@@ -144,7 +144,7 @@ class SpyCall:
                         await self._line.refuse(Refusal(Reason.EXTENSION_MISSING), request.mode)
                     return
             # From here on it is the agent, and not what another tenant's supervisor would mean by the same digits.
-            agent = self._policy().agent_for(self._line.endpoint, extension)
+            agent = self._policy().agent_for(self._line.tenant, extension)
             extension = extension if agent is None else agent.extension
             outcome = await self._reach(extension, request.mode)
             if outcome is End.CALL_OVER:
@@ -156,18 +156,18 @@ class SpyCall:
             extension = before(heard, extension, went_back=went_back)
 
     async def _ask_extension(self) -> str:
-        longest = self._policy().longest_extension(self._line.endpoint)
+        longest = self._policy().longest_extension(self._line.tenant)
         self._line.log.info("extension_prompted")
         return await self._line.ask(Cue.ASK_EXTENSION, EXTENSION_SECONDS, longest)
 
     async def _ask_rest(self, begun: str) -> str:
         """Ask for the digits that are missing. If the whole extension is keyed in instead, it is that one."""
-        longest = self._policy().longest_extension(self._line.endpoint)
+        longest = self._policy().longest_extension(self._line.tenant)
         self._line.log.info("extension_prompted")
         keyed = await self._line.ask(Cue.ASK_REST, EXTENSION_SECONDS, longest)
         whole = begun + keyed
-        known = self._policy().agent_for(self._line.endpoint, whole)
-        return keyed if known is None and self._policy().agent_for(self._line.endpoint, keyed) is not None else whole
+        known = self._policy().agent_for(self._line.tenant, whole)
+        return keyed if known is None and self._policy().agent_for(self._line.tenant, keyed) is not None else whole
 
     async def _reach(self, extension: str, mode: Mode) -> End | Refusal:
         """Hear an agent until it is over; an agent who has no call yet is waited for, where the site wants that."""

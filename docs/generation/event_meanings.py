@@ -33,6 +33,7 @@ EVENTS = {
     "call_started": "A feature code was dialled; `extension` is empty unless it is an agent's: it might be a PIN.",
     "call_ended": "That call is over.",
     "supervisor_identified": "The PIN was correct, or is remembered.",
+    "number_prompted": "The number of the supervisor's own phone is asked for, on an unassigned phone.",
     "pin_prompted": "A PIN is asked for.",
     "pin_refused": "What was keyed in was not a correct PIN; `empty` when nothing was keyed in. Never the digits.",
     "pin_locked_out": "Too many wrong PINs in a row. `kind` is what is locked: a supervisor, a phone, or everyone on "

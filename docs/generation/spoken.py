@@ -7,6 +7,7 @@ from agi_monitor.supervision import prompts
 
 SPOKEN = {
     "agent-pass": "Please enter your password followed by the pound key.",
+    "agent-user": "Agent login. Please enter your agent number followed by the pound key.",
     "auth-incorrect": "Password incorrect. Please enter your password followed by the pound key.",
     "vm-newpassword": "Please enter your new password followed by the pound key.",
     "vm-reenterpassword": "Please re-enter your password followed by the pound key.",

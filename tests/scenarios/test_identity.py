@@ -129,3 +129,33 @@ def test_a_remembered_pin_is_not_asked_for_again(house: House) -> None:
     house.server.wait_for_audit("spy_started", 2)
     house.hears(heard_in("listen"))
     assert len(house.server.events("pin_prompted")) == 1
+
+
+def test_a_supervisor_away_from_the_desk(house: House) -> None:
+    """On a phone of nobody the number of the own phone and the PIN are enough, and the record names the phone.
+    Without the right PIN the number is worth nothing. Elsewhere nothing changes."""
+    house.reconfigure(pins={"any_phone": True})
+    house.lab.connect("3001", "1001")
+    phone = house.lab.phone("2999")
+    for number, pin, outcome in (
+        ("2001", WRONG, "pin_refused"),
+        ("5555", PINS["2001"], "pin_refused"),
+        ("2001", PINS["2001"], "spy_started"),
+    ):
+        mark = house.server.mark()
+        call = phone.dial("*2221001")
+        house.server.wait_for("number_prompted", mark)
+        phone.press(number + "#")
+        house.server.wait_for("pin_prompted", mark)
+        phone.press(pin + "#")
+        house.server.wait_for(outcome, mark)
+        if outcome == "pin_refused":
+            phone.hang_up(call)
+    house.hears(heard_in("listen", supervisor="2999"))
+    (started,) = house.server.audit("spy_started")
+    assert (started["supervisor"], started["endpoint"]) == ("anna", "PJSIP/2999")
+    phone.hang_up()
+    house.server.wait_for_audit("spy_ended")
+    mark = house.server.mark()
+    house.dial("*2221001")
+    assert not house.server.events("number_prompted", mark)

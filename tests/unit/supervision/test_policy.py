@@ -16,7 +16,7 @@ from tests.doubles.desk import AGENTS, ANNA, ANNA_HERE, BERT, BERT_HERE, PIN, PO
 def test_permits_what_a_rule_allows() -> None:
     """With the person, the agent and the name of the rule."""
     assert POLICY.permitted("PJSIP/2001", ANNA_HERE, "1001", Mode.TAKE_OVER) == Permitted(
-        ANNA, AGENTS[0], "leads-supervise"
+        ANNA, AGENTS[0], "leads-supervise", ANNA.endpoints
     )
 
 

@@ -132,14 +132,15 @@ def test_the_hint_is_asked_in_the_context_of_the_tenant() -> None:
 def test_the_same_digits_are_two_people() -> None:
     """Whom they mean depends on who dials."""
     policy = site()
-    assert policy.agent_for("PJSIP/2001", "1001") == ACMES
-    assert policy.agent_for("PJSIP/2002", "1001") == BETAS
-    assert policy.agent_for("PJSIP/6666", "1001") is None
-    assert policy.agent_for("PJSIP/2001", "beta-1001") is None
-    assert policy.agents_digits("1001", "PJSIP/2002") == "beta-1001"
-    assert policy.agents_digits("beta-1001", "PJSIP/2001") is None
-    assert policy.agents_digits("1001", "PJSIP/6666") == "1001"
-    assert policy.agents_digits("47110815", "PJSIP/2001") is None
+    assert [policy.tenant_on(f"PJSIP/{number}", None) for number in (2001, 2002, 6666)] == ["acme", "beta", None]
+    assert policy.agent_for("acme", "1001") == ACMES
+    assert policy.agent_for("beta", "1001") == BETAS
+    assert policy.agent_for(None, "1001") is None
+    assert policy.agent_for("acme", "beta-1001") is None
+    assert policy.agents_digits("1001", "beta") == "beta-1001"
+    assert policy.agents_digits("beta-1001", "acme") is None
+    assert policy.agents_digits("1001") == "1001"
+    assert policy.agents_digits("47110815", "acme") is None
     assert policy.spoken_digits("beta-1001") == "1001"
 
 

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         WrongUsage,
     )
     from agi_monitor.limits import Limits
+    from agi_monitor.pin_check import PinAnswer, PinCheck
     from agi_monitor.supervision.hooks import (
         AfterSpy,
         Asked,
@@ -118,6 +119,8 @@ __all__ = [
     "Overflow",
     "PeopleStore",
     "PermissionDenied",
+    "PinAnswer",
+    "PinCheck",
     "Playback",
     "PlayedList",
     "Plugin",
@@ -192,6 +195,7 @@ _PLACES = {
         "WrongUsage",
     ),
     "agi_monitor.limits": ("Limits",),
+    "agi_monitor.pin_check": ("PinAnswer", "PinCheck"),
     "agi_monitor.supervision.hooks": (
         "AfterSpy",
         "Asked",

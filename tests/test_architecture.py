@@ -26,6 +26,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"supervision", "install"}),
     frozenset({"config", "async_agi", "testing"}),
     frozenset({"storage", "pbx", "pytest_plugin"}),
+    frozenset({"pin_check"}),
     # The package itself: its public names, and its version.
     frozenset({""}),
     frozenset({"server", "doctor", "setup"}),
@@ -91,7 +92,8 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "twisted": frozenset(
-        {"agi", "ami", "async_agi", "commands.serve", "control.protocol", "embedding", "pbx", "server", "testing"}
+        {"agi", "ami", "async_agi", "commands.serve", "control.protocol", "embedding", "pbx", "pin_check", "server"}
+        | {"testing"}
     ),
     "zope": frozenset({"agi", "ami", "async_agi", "control.protocol", "embedding", "server", "testing"}),
 }

@@ -59,6 +59,8 @@ PUBLIC = [
     "Overflow",
     "PeopleStore",
     "PermissionDenied",
+    "PinAnswer",
+    "PinCheck",
     "Playback",
     "PlayedList",
     "Plugin",
@@ -139,6 +141,7 @@ PUBLIC_SESSION = [
     "speech_unload_grammar",
     "stream_file",
     "tdd_mode",
+    "until",
     "verbose",
     "wait_for_digit",
 ]

@@ -8,7 +8,7 @@ or a failure, never "one of the two".
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
@@ -19,6 +19,9 @@ from agi_monitor.errors import CallEnded, CommandFailed, InvalidCommand, WrongUs
 
 if TYPE_CHECKING:
     from agi_monitor.agi.audio import Audio
+
+
+T = TypeVar("T")
 
 
 class Wire(Protocol):
@@ -34,7 +37,7 @@ class Wire(Protocol):
         """Report that the handler has kept all calls waiting."""
 
 
-def _as_it_is(deferred: Deferred[Reply]) -> Deferred[Reply]:
+def _as_it_is(deferred: Deferred[Any]) -> Deferred[Any]:
     return deferred
 
 
@@ -54,7 +57,7 @@ class Conversation:
         self.handler = ""
         """What serves it, for the log."""
         self._wire = wire
-        self._awaited: Callable[[Deferred[Reply]], Awaitable[Reply]] = _as_it_is
+        self._awaited: Callable[[Deferred[Any]], Awaitable[Any]] = _as_it_is
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.request.channel!r}>"
@@ -78,6 +81,18 @@ class Conversation:
         self._awaited = convert
         if self.audio is not None:
             self.audio.awaiting(convert)
+
+    async def until(self, deferred: Deferred[T]) -> T:
+        """Wait for a Deferred of Twisted's, whatever this handler awaits otherwise.
+
+        Parameters:
+            deferred: cancelled when the call ends meanwhile.
+
+        Raises:
+            CallEnded: the call has ended meanwhile.
+        """
+        result: T = await self._awaited(deferred)
+        return result
 
     def send(self, command: Command) -> Deferred[Reply]:
         """Send one command, whatever is awaited otherwise. Its reply is not looked at.
@@ -108,7 +123,7 @@ class Conversation:
         Raises:
             CallEnded, InvalidCommand, WrongUsage: as every method.
         """
-        reply = await self._awaited(self._wire.perform(command))
+        reply: Reply = await self._awaited(self._wire.perform(command))
         code = reply.code
         if code == 200:
             return reply

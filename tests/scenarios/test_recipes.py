@@ -105,6 +105,7 @@ def recipe(lab: Lab, tmp_path: Path) -> Iterator[Recipe]:
     lab.pbx.hangup_all()
     lab.pbx.remove_dialplan("recipe")
     lab.pbx.cli("database deltree pin-gate")
+    lab.pbx.cli("database deltree night-service")
     lab.pbx.cli("devstate change Custom:messages-1001 NOT_INUSE")
 
 
@@ -297,3 +298,34 @@ def test_click_to_call(recipe: Recipe, tmp_path: Path) -> None:
         rings(recipe.caller)
         assert asked.result(SECONDS) == (200, {"outcome": "answered"})
         wait_until(lambda: recipe.lab.pbx.bridged(CALLER, AGENT), SECONDS, "both to talk")
+
+
+def test_a_feature_code(recipe: Recipe, tmp_path: Path) -> None:
+    """The PIN switches over. A phone that guesses is locked out, and the PIN is in no log."""
+    pbx = recipe.lab.pbx
+    mark = pbx.log_mark()
+    path, record = tmp_path / "pins.db", PasswordHasher().hash(PIN)
+    handler = f"NightService(PinCheck(Path({str(path)!r}), wrong_in_a_row=2), {record!r})"
+    imports = "from pathlib import Path\nfrom agi_monitor import PinCheck\nfrom feature_code import NightService"
+
+    def switched() -> bool:
+        return "Value: yes" in pbx.cli("database get night-service on")
+
+    with recipe.served("night-service", handler, imports, extension="*28"):
+        recipe.caller.call(EXTENSION)
+        recipe.caller.press("1111#")
+        recipe.wait_for('STREAM FILE "vm-invalidpassword"')
+        recipe.wait_for("GET DATA", times=2)
+        recipe.caller.press(f"{PIN}#")
+        recipe.wait_for('STREAM FILE "activated"')
+        recipe.caller.wait_until_idle()
+        assert switched()
+        recipe.caller.call(EXTENSION)
+        for times, keys in enumerate(("1111#", "2222#", f"{PIN}#"), 1):
+            recipe.wait_for("GET DATA", times=2 + times)
+            recipe.caller.press(keys)
+            recipe.wait_for('STREAM FILE "vm-invalidpassword"', times=1 + times)
+        recipe.caller.wait_until_idle()
+        assert switched()
+    assert PIN not in printed(recipe.out)
+    assert PIN not in pbx.log_since(mark)

@@ -45,7 +45,8 @@ MAX_SESSIONS = 1_000
 """At 64 KiB each this is 64 MiB, and more spies than any PBX has ever carried."""
 
 MAX_SESSIONS_PER_PEER = 500
-"""One PBX is one peer: half of all, so that a second PBX always gets in."""
+"""One PBX is one peer: half of all, so that a second PBX always gets in. All addresses of the loopback are one peer,
+and so are all of one IPv6 /64."""
 
 
 def require_positive(limits: Any) -> None:
@@ -79,7 +80,7 @@ class Limits:
         hangup_reply_seconds: for the reply that is still due after a hang-up.
         cleanup_seconds: for the clean-up of a handler after the end of its call.
         max_sessions: calls at once.
-        max_sessions_per_peer: calls at once from one address.
+        max_sessions_per_peer: calls at once from one peer.
     """
 
     max_environment_lines: int = MAX_ENVIRONMENT_LINES

@@ -11,6 +11,7 @@ structure where the text is written to. ``[0-9]`` stands for ``\\d``, which take
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Self
 
@@ -222,6 +223,32 @@ class BridgeId(_Name):
     __slots__ = ()
     _form = _BRIDGE
     _what = "the identifier of a bridge"
+
+
+LOOPBACK = "127.0.0.1"
+"""Every program on this machine can connect from any address of the loopback: they count as one."""
+
+
+def peer_name(address: str) -> str:
+    """Return the name that a PBX is counted under: one for all addresses that one machine can take.
+
+    Parameters:
+        address: that its connections come from, or the ``/64`` that this function returned.
+
+    Returns:
+        127.0.0.1 for any address of the loopback, the ``/64`` of an IPv6 address, an IPv4 address as such; anything
+        else as it is.
+    """
+    try:
+        # The zone, as in fe80::1%eth0, says by which of its own interfaces this machine sees it.
+        found = ipaddress.ip_address(re.sub(r"%.*|/64$", "", address))
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    if found.is_loopback:
+        return LOOPBACK
+    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
 
 
 MIN_SECRET, MIN_DIFFERENT = 16, 6

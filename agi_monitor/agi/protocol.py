@@ -50,6 +50,7 @@ from agi_monitor.agi.story import Awaited, StoryRun
 from agi_monitor.embedding.library_log import library_log
 from agi_monitor.errors import CallEnded, LocalProtocolError, RemoteProtocolError
 from agi_monitor.limits import Limits
+from agi_monitor.names import peer_name
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 """Who may connect by default. AGI has no password and no encryption: any peer that connects is taken for the PBX."""
@@ -632,7 +633,7 @@ class FastAGIFactory(Factory):
             refusal = Count.DRAINING
         elif max(self._connected_now - self._refusing, len(self._sessions)) >= self.limits.max_sessions:
             refusal = Count.TOO_MANY_SESSIONS
-        elif self._slots[peer] >= self.limits.max_sessions_per_peer:
+        elif self._slots[peer_name(peer)] >= self.limits.max_sessions_per_peer:
             refusal = Count.TOO_MANY_OF_PEER
         if refusal is not None and self._refusing >= MAX_REFUSING:
             self._warn(LogEvent.SESSION_REFUSED, refusal, peer, reason=refusal.value)
@@ -653,11 +654,12 @@ class FastAGIFactory(Factory):
 
     def _connected(self, peer: str, refusal: Count | None) -> None:
         self.counters[Count.CONNECTIONS] += 1
-        self._slots[peer] += 1
+        self._slots[peer_name(peer)] += 1
         self._connected_now += 1
         self._refusing += refusal is not None
 
     def _disconnected(self, peer: str, refusal: Count | None) -> None:
+        peer = peer_name(peer)
         self._slots[peer] -= 1
         self._connected_now -= 1
         if self._slots[peer] <= 0:

@@ -22,7 +22,8 @@ from agi_monitor.config.loading import load
 from agi_monitor.config.people import People, SupervisorEntry
 from agi_monitor.config.sections import Config
 from agi_monitor.model import Locked
-from agi_monitor.pins.lock_outs import LockOut, key, peer_name
+from agi_monitor.names import peer_name
+from agi_monitor.pins.lock_outs import LockOut, key
 from agi_monitor.pins.records import make_hash
 from agi_monitor.pins.rules import PinRules, Weakness, numbers_of
 from agi_monitor.storage.database import Database

@@ -21,9 +21,10 @@ from typing import Protocol, TypeVar
 import structlog
 
 from agi_monitor.model import Locked, PinDue, Reason, Refusal, Supervisor
+from agi_monitor.names import peer_name
 from agi_monitor.pins import lock_outs
 from agi_monitor.pins.costs import Cost, cost_of, with_one_more
-from agi_monitor.pins.lock_outs import MAX_STRANGERS, Limit, Limits, LockOutStore, peer_name
+from agi_monitor.pins.lock_outs import MAX_STRANGERS, Limit, Limits, LockOutStore
 from agi_monitor.pins.records import PinRecord, PinStore, is_old, look, make_hash, matches
 from agi_monitor.pins.rules import PinRules
 from agi_monitor.pins.waiting import Progress, Turns, Wait

@@ -5,13 +5,12 @@ Pure functions of what is on record; ``LockOutStore`` holds it. A caller who is 
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from agi_monitor.model import Locked
+from agi_monitor.names import peer_name
 
 FORGET_SECONDS = 86_400.0
 """A day after the last wrong PIN, or after the end of its lock-out, wrong PINs no longer count."""
@@ -22,10 +21,6 @@ nothing up. Supervisors are never forgotten for want of room."""
 
 MAX_KEY = 200
 """No name that attempts are counted under is longer; a phone's is what a client says."""
-
-
-LOOPBACK = "127.0.0.1"
-"""Every program on this machine can connect from any address of the loopback: they count as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,28 +119,6 @@ class LockOutStore(Protocol):
 def key(kind: Locked, name: str) -> str:
     """Return the name under which attempts are counted. Any text makes one that every database takes."""
     return f"{kind}:{ascii(name)[1:-1]}"[:MAX_KEY]
-
-
-def peer_name(address: str) -> str:
-    """Return the name that attempts of a PBX are counted under: one for all addresses that one machine can take.
-
-    Parameters:
-        address: that its connections come from, or the ``/64`` that this function returned.
-
-    Returns:
-        127.0.0.1 for any address of the loopback, the ``/64`` of an IPv6 address, an IPv4 address as such; anything
-        else as it is.
-    """
-    try:
-        # The zone, as in fe80::1%eth0, says by which of its own interfaces this machine sees it.
-        found = ipaddress.ip_address(re.sub(r"%.*|/64$", "", address))
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    if found.is_loopback:
-        return LOOPBACK
-    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
 
 
 def kind_of(who: str) -> Locked:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi_monitor.model import Locked
-from agi_monitor.pins.lock_outs import MAX_KEY, Limit, Limits, LockOut, counted, key, kind_of, locked, peer_name
+from agi_monitor.names import peer_name
+from agi_monitor.pins.lock_outs import MAX_KEY, Limit, Limits, LockOut, counted, key, kind_of, locked
 
 NOW = 1_700_000_000.0
 LIMITS = Limits(Limit(3, 60.0, 1000.0), Limit(5, 60.0, 1000.0), Limit(9, 10.0, 100.0))

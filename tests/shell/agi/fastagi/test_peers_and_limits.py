@@ -12,7 +12,7 @@ from agi_monitor.agi import protocol as protocol_module
 from agi_monitor.agi.log_events import LogEvent
 from agi_monitor.agi.protocol import Count
 from agi_monitor.limits import Limits
-from tests.shell.agi.fastagi.conversation import GET_DATA, LIMITS, Server, waits_for_data
+from tests.shell.agi.fastagi.conversation import ENVIRONMENT, GET_DATA, LIMITS, Server, waits_for_data
 
 
 # -- peers and limits --
@@ -78,6 +78,26 @@ def test_too_many_sessions(limits: Limits, reason: str) -> None:
     assert server.factory.counters[Count(reason)] == 1
     lines[0].breaks()
     assert server.call().sent == GET_DATA
+
+
+@pytest.mark.parametrize(
+    ("addresses", "other"),
+    [
+        (("127.0.0.1", "127.0.0.2", "::1"), "192.0.2.1"),
+        (("2001:db8::1", "2001:db8::2", "2001:db8::3"), "2001:db9::1"),
+    ],
+)
+def test_a_peer_with_many_addresses_is_one_peer(addresses: tuple[str, ...], other: str) -> None:
+    """A program here can connect from each address of the loopback, and must leave room for another PBX."""
+    limits = replace(LIMITS, max_sessions_per_peer=2)
+    server = Server(waits_for_data, limits=limits, allowed_peers=("127.0.0.0/8", "::1", "192.0.2.1", "2001:db8::/31"))
+    lines = [line for address in (*addresses, other) if (line := server.connect(address)) is not None]
+    for line in lines:
+        line.says(ENVIRONMENT)
+    assert [line.sent for line in lines] == [GET_DATA, GET_DATA, b"failure\n", GET_DATA]
+    for line in lines:
+        line.breaks()
+    assert server.factory._slots == {}
 
 
 def test_refused_connections_are_bounded_too() -> None:

@@ -11,7 +11,7 @@ class Mode(StrEnum):
     """What a supervisor may do on a call."""
 
     LISTEN = "listen"
-    """Hear agent and customer; nobody hears the supervisor."""
+    """Hear agent and customer; neither hears the supervisor."""
     WHISPER = "whisper"
     """The agent hears the supervisor as well, the customer does not."""
     BARGE = "barge"

@@ -24,7 +24,7 @@ from agi_monitor.supervision.prompts import Prompts
 from agi_monitor.supervision.protected import Protected
 
 FREEPBX_PHONES = "from-internal"
-"""Where phones dial from on FreePBX, unless somebody has changed it."""
+"""Where phones dial from on FreePBX, unless it was changed."""
 
 PJSIP = "PJSIP/"
 

@@ -372,7 +372,7 @@ class PinGuard:
     async def _renewed(
         self, claim: Claim, supervisor: Supervisor, record: PinRecord, digits: str
     ) -> PinRecord | None:
-        """Hash a correct PIN again if its record is of an older kind; None where it is not the PIN any more."""
+        """Hash a correct PIN again if its record is of an older kind; None where it is no longer the PIN."""
         if record.hash is None or not is_old(record.hash):
             return record
         records = self._records
@@ -387,7 +387,7 @@ class PinGuard:
         if done:
             log.info("pin_record_renewed", supervisor=supervisor.id)
             return renewed
-        # Another call has renewed it, or somebody has changed the PIN meanwhile.
+        # Another call has renewed it, or the PIN was changed meanwhile.
         now_kept = await self._record(claim)
         right = await self._hashing(lambda: now_kept.hash is not None and matches(now_kept.hash, digits))
         return now_kept if right else None

@@ -1,4 +1,4 @@
-"""Whether a supervisor may hear an agent's call, by everything that is known at this moment.
+"""Whether a supervisor may hear an agent's call, by everything that is known now.
 
 Nothing is waited for in here. Whatever is waited for elsewhere, a decision of before is worth nothing after it.
 """

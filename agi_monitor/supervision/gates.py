@@ -209,7 +209,7 @@ class NoticeGate:
 class ModeMarkGate:
     """Does the supervisor know which mode begins? For one grant.
 
-    It is played on the supervisor's own channel while nothing is heard there and nobody hears it: no spy is on.
+    It is played on the supervisor's own channel while nothing is heard there and no channel hears it: no spy is on.
 
     Parameters:
         line: the supervisor's.
@@ -340,7 +340,7 @@ class Gates:
             parties: one of them must be on the call still; None for any.
         """
         extension = spyee.agent.extension
-        # Whoever may not hear the agent any more is not told whether the call is still on.
+        # A supervisor who may no longer hear the agent is not told whether the call is still on.
         permitted = self._deciding.possible(
             extension, mode, scan=self._deciding.scan, uniqueid=spyee.channel.uniqueid
         )

@@ -98,7 +98,7 @@ class GrantWatch(Protocol):
         ...
 
     def notice_over(self, notice: str) -> None:
-        """Nobody waits for it any more."""
+        """It is no longer awaited."""
         ...
 
 

@@ -15,7 +15,7 @@ from agi_monitor.supervision.pin_change import change_pin
 
 
 async def identify(line: SupervisorLine, pins: PinGuard) -> Refusal | None:
-    """Find out who is on the line, or say why nobody may know.
+    """Find out who is on the line, or say why not.
 
     Parameters:
         line: the supervisor's.
@@ -46,7 +46,7 @@ async def _claim(line: SupervisorLine, pins: PinGuard) -> Claim:
         return Claim(supervisor, line.endpoint, peer)
     line.log.info("number_prompted")
     number = await line.ask(Cue.ASK_NUMBER, pins.policy.seconds, MAX_DIGITS)
-    # The phone may have been assigned to somebody meanwhile, whose PIN it is then.
+    # The phone may have been assigned meanwhile: it is that supervisor's PIN then.
     assigned = line.policy().supervisors.get(line.endpoint)
     if assigned is not None:
         return Claim(assigned, line.endpoint, peer)
@@ -63,7 +63,7 @@ def _identity(claim: Claim, proven: PinRecord) -> Identity:
 
 
 async def _prove(line: SupervisorLine, pins: PinGuard, claim: Claim) -> PinRecord | Refusal:
-    # A phone that belongs to nobody walks the same way as a wrong PIN, to the last word and the same time.
+    # An unassigned phone walks the same way as a wrong PIN, to the last word and the same time.
     prompt = Cue.ASK_PIN
     for number in range(1, pins.policy.attempts + 1):
         if await pins.locked(claim):
@@ -91,7 +91,7 @@ async def _try(line: SupervisorLine, pins: PinGuard, claim: Claim, digits: str) 
     try:
         record = await pins.look(attempt, digits)
     finally:
-        # Also when they hang up meanwhile: a try that nobody has seen to be right stays counted.
+        # Also when they hang up meanwhile: a try that was not found correct stays counted.
         if record is None:
             await _locked_out(line, attempt)
     return record

@@ -77,7 +77,7 @@ class Dialled:
     """What the environment of the AGI session says.
 
     Parameters:
-        channel: the supervisor's channel. Its endpoint is who they are; the caller id is nobody's proof.
+        channel: the supervisor's channel. Its endpoint is who they are; the caller id proves nothing.
         uniqueid: of that channel.
         extension: the digits that were dialled.
         language: of the channel.
@@ -125,7 +125,7 @@ class SupervisorLine:
         policy: returns what the configuration says now.
         audit: where facts go.
         clock: seconds since 1970, for the records.
-        seconds: on a clock that nobody sets, for how long something took.
+        seconds: on a monotonic clock, for how long something took.
         hooks: the site's plug-ins, if any.
         catch_up: takes in what others have changed of people, before the next look for it.
     """
@@ -169,7 +169,7 @@ class SupervisorLine:
     async def confirm(self) -> None:
         """Make sure that the call is still at the phone that it came from.
 
-        Asterisk can put another phone into the place of this one while an application or a prompt goes on, with all
+        Asterisk can put another phone into the place of this one while an application or a prompt runs, with all
         that the phone keys in from then on (ast_channel_masquerade, channel.c). Its uniqueid is another one then.
 
         Raises:
@@ -185,7 +185,7 @@ class SupervisorLine:
             self._is_named_by_caller = False
             peer = await self.caller.get_full_variable("${CHANNEL(peername)}") or ""
             if self.endpoint != f"SIP/{peer}":
-                # A guest who calls themselves like a supervisor's phone: a phone of nobody.
+                # A guest who calls themselves like a supervisor's phone: an unassigned phone.
                 self.endpoint = self.dialled.channel
 
     # ---- who it is -------------------------------------------------------------------------------------
@@ -214,13 +214,15 @@ class SupervisorLine:
 
     @property
     def assignment_lost(self) -> Refusal | None:
-        """Why nobody can be identified, if the phone has changed hands since the PIN was asked for; or None."""
+        """Why the supervisor cannot be identified, if the phone has changed hands since the PIN was asked for; or
+        None.
+        """
         found = self.policy().assigned(self.endpoint, self.assigned)
         return found if isinstance(found, Refusal) else None
 
     @property
     def identity_lost(self) -> Refusal | None:
-        """Why the call may not go on, if it is not the identified supervisor's any more; or None."""
+        """Why the call may not continue, if it is no longer the identified supervisor's; or None."""
         return self._lost(self.identity)
 
     def _lost(self, identity: Identity | None) -> Refusal | None:
@@ -318,7 +320,7 @@ class SupervisorLine:
         while len(typed) < most:
             asked = most - len(typed)
             keyed = await self._keyed_in(moment, file, seconds, asked)
-            # What somebody keys in at another phone is worth nothing here, a PIN least of all.
+            # What is keyed in at another phone is worth nothing here, a PIN least of all.
             await self.confirm()
             # Hands that know the star as the key to leave press it once more before the next extension.
             digits = keyed if typed else keyed.lstrip("*")

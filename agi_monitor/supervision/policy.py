@@ -1,4 +1,4 @@
-"""Who may do what and how spies behave, as the configuration says at this moment."""
+"""Who may do what and how spies behave, as the configuration says now."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Notice:
     agents: frozenset[str]
 
     def concerns(self, agent: Agent, mode: Mode) -> bool:
-        """Say whether this agent is to be told."""
+        """Return whether this agent is to be told."""
         return mode in self.modes and not self.agents.isdisjoint({ALL, agent.extension, *agent.groups})
 
 
@@ -92,13 +92,13 @@ class ScanOf:
     queues: frozenset[str] = frozenset()
 
     def names(self, agent: Agent) -> bool:
-        """Say whether the scan comes to this agent."""
+        """Return whether the scan comes to this agent."""
         return not self.agents.isdisjoint({ALL, agent.extension, *agent.groups})
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may do what, as the configuration says at this moment.
+    """Who may do what, as the configuration says now.
 
     Parameters:
         codes: the feature code of each mode.
@@ -107,17 +107,17 @@ class Policy:
         agents: by ``Agent.extension``.
         rules: the permissions; ``rights`` is made of them.
         prompts: what is said.
-        reasons: the digits that stand for a reason to hear somebody, and what the audit calls it.
+        reasons: the digits that stand for a reason to listen, and what the audit calls it.
         barge: what carries a barge.
         follow: whom a supervisor stays with.
         scan_order: which call a scan takes next.
-        protected: calls that nobody may hear.
-        notice: which agents are told; None for nobody.
+        protected: calls that may not be heard.
+        notice: which agents are told; None for none of them.
         waiting: how a supervisor waits for a call.
         scans: whose calls a scan comes to, by its number.
         mode_mark: what a supervisor hears before another mode begins.
         hint_context: where the hints of the agents' extensions are.
-        rogue: what happens to a spy that nobody granted.
+        rogue: what happens to a spy without a grant.
         orphans: what happens to a spy of ours whose server died.
         exceptions: devices that may spy without a grant.
     """
@@ -269,7 +269,8 @@ class Policy:
         mode: Mode,
         known: Circumstances = NOTHING,
     ) -> Permitted | Refusal:
-        """Decide whether somebody may hear an agent; somebody taken out of the configuration is nobody at once.
+        """Decide whether a supervisor may hear an agent; one who is taken out of the configuration may not from then
+        on.
 
         Parameters:
             endpoint: the supervisor's device.
@@ -310,7 +311,7 @@ class Policy:
             return supervisor
         agent = self.agents.get(extension)
         if agent is None or agent.tenant != supervisor.tenant:
-            # Another company's agent is nobody: the audit and the log say which, the phone does not.
+            # Another company's agent counts as unknown: the audit and the log say which, the phone does not.
             return Refusal(Reason.AGENT_UNKNOWN, "" if agent is None else f"of the tenant {agent.tenant or 'none'}")
         verdict = decide(
             SpyAsk(
@@ -333,7 +334,7 @@ class Policy:
     def agents_digits(self, extension: str | None, tenant: str | None = None) -> str | None:
         """Return the agent who is meant, for the records.
 
-        Only an agent's digits are written down: somebody may key in, or even dial, the PIN in their place.
+        Only an agent's digits are written down: the PIN may be keyed in, or even dialled, in their place.
 
         Parameters:
             extension: the agent, or what was dialled on the supervisor's phone.

@@ -96,7 +96,8 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     Reason.STATE_UNAVAILABLE: _SORRY,
     Reason.PBX_ERROR: _SORRY,
 }
-"""Two pairs sound the same on purpose: a phone of nobody like a wrong PIN, an unknown agent like a forbidden one."""
+"""Two pairs sound the same on purpose: an unassigned phone like a wrong PIN, an unknown agent like a forbidden one.
+"""
 
 
 PACK_FOLDER = "agi-monitor"
@@ -109,7 +110,7 @@ def own(name: str) -> str:
 
 
 def is_own(word: str) -> bool:
-    """Say whether a word is a sound file of the own pack, which may not be installed."""
+    """Return whether a word is a sound file of the own pack, which may not be installed."""
     return word.startswith(f"{PACK_FOLDER}/")
 
 

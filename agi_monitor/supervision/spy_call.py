@@ -192,7 +192,7 @@ class SpyCall:
                 break
             mode, tries = unheard(mode), tries + 1
             outcome = await self._hearing.attempt(extension, mode, "" if held is None else held.peers[0])
-            # A call that was over before it was heard is no reason to give up.
+            # A call that was over before it was heard does not end the wait.
             waited_for = waiting.reasons | {Reason.TARGET_GONE}
         if isinstance(outcome, Refusal):
             await self._line.refuse(outcome, mode, extension)

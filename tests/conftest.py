@@ -11,7 +11,7 @@ turns. Options:
 Every test that Hypothesis draws values for has the mark `fuzz`. Its values are the same in every run, but for
 
     HYPOTHESIS_PROFILE=fuzz pytest                               other values each time, and many more
-    HYPOTHESIS_PROFILE=fuzz pytest -m fuzz --fuzz-seconds 600    these alone, again and again, for so long
+    HYPOTHESIS_PROFILE=fuzz pytest -m fuzz --fuzz-seconds 600    these alone, again and again, for this time
 
 `make fuzz` is the latter.
 """
@@ -46,9 +46,9 @@ FAILED = pytest.StashKey[bool]()
 LOG_MARK = pytest.StashKey[int]()
 """Where the PBX's log stood when a test began."""
 FUZZ_SECONDS = pytest.StashKey[float]()
-"""How long each of the random tests goes on."""
+"""How long each of the random tests runs."""
 
-# A slow machine is no fault of the code: nothing here depends on how long an example takes. And what holds for a
+# A slow machine is not a fault of the code: nothing here depends on how long an example takes. And what holds for a
 # commit holds for it tomorrow: new values are looked for by `make fuzz`, not in the tests of an innocent change.
 settings.register_profile(
     "quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None

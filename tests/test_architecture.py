@@ -320,7 +320,7 @@ def test_a_wrong_arrow_is_found(module: str, source: str, complaint: str) -> Non
     ],
 )
 def test_a_right_arrow_is_left_alone(module: str, source: str) -> None:
-    """What leads down, or to the same room, is no violation."""
+    """What leads down, or to the same room, is not a violation."""
     assert violations(module, source, MODULES) == []
 
 

@@ -56,6 +56,6 @@ def test_the_image_has_the_same() -> None:
 
 @pytest.mark.parametrize("name", ["requirements.txt", "image.txt"])
 def test_no_registry_is_named(name: str) -> None:
-    """Where files come from is for whoever installs; by their hashes they are the same from everywhere."""
+    """Where files come from is for anyone who installs; by their hashes they are the same from everywhere."""
     text = (LOCK / name).read_text(encoding="utf-8")
     assert re.findall(r"://|--index|--extra-index|--find-links|--trusted-host", text.replace("--no-emit-", "")) == []

@@ -14,7 +14,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Seal:
-    """``Signer``, fast and as good as a real one for whoever does not know how it is made."""
+    """``Signer``, fast and as good as a real one for anyone who does not know how it is made."""
 
     def __init__(self, secret: str = "house") -> None:
         self.public = hashlib.sha256(secret.encode()).hexdigest()
@@ -50,7 +50,7 @@ def chained(records: Iterable[Mapping[str, object]], chain: Chain | None = None)
 
 
 def audit(count: int, every: int = 0) -> list[bytes]:
-    """So many records, and after so many of them a checkpoint besides those that come by themselves."""
+    """This number of records, and after that number of them a checkpoint besides those that come by themselves."""
     chain = Chain(Head(), SEAL)
     lines: list[bytes] = []
     for number in range(count):

@@ -35,5 +35,5 @@ class Pause:
             yield self
 
     def over(self) -> None:
-        """Let whoever waits go on."""
+        """Let the waiting one continue."""
         self.is_over = True

@@ -131,7 +131,7 @@ class Witness:
         """The disk fails from this append on, counted from 1."""
         self.appends = 0
         self.afterwards: dict[str, Callable[[], object]] = {}
-        """What happens when a fact of this name is on disk, before its writer goes on."""
+        """What happens when a fact of this name is on disk, before its writer continues."""
 
     async def append(self, fact: Fact) -> None:
         """Put the fact on disk, and say so."""
@@ -217,7 +217,7 @@ class LiveHouse:
         kinds = [{"BridgeUniqueid": bridge, "BridgeType": "basic"} for bridge in bridges]
         index.snapshot("pbx", Lists(channels, kinds, states), listing)
         for item in channels:
-            # They began while the picture was true, so whoever holds them was heard.
+            # They began while the picture was true, so anyone who holds them was heard.
             index.apply("pbx", {"Event": "Newchannel", **item})
         for channel in self._pbx.channels:
             if channel.on_hold:
@@ -449,7 +449,7 @@ class Desk:
         )
         self.call: SpyCall | None = None
         self.when_quiet: Callable[[], int | None] = self.supervisor_hangs_up
-        """What happens during ChanSpy once no more keys are pressed; None goes on, a number ends it with that."""
+        """What happens during ChanSpy once no more keys are pressed; None continues, a number ends it with that."""
         self.at_key: Callable[[str], None] = lambda key: None
         """Called when a key ends ChanSpy."""
 

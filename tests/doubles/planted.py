@@ -13,7 +13,9 @@ RAW_SUFFIXES = ("CallerIDNum", "ConnectedLineNum", "Exten", "AccountCode")
 """Of each channel in an event, with the prefix of that channel (manager_channels.c)."""
 RAW_NAMES = ("DialString", "Forward", "Extension", "OldAccountCode", "MemberName", "Name", "ApplicationData")
 MAX_BYTES = 79
-"""Of a number, an extension or an account code (AST_CHANNEL_NAME, AST_MAX_EXTENSION, AST_MAX_ACCOUNT_CODE)."""
+"""The length of a number, an extension or an account code (AST_CHANNEL_NAME, AST_MAX_EXTENSION,
+AST_MAX_ACCOUNT_CODE).
+"""
 
 _FIELD = re.compile(
     rb"\r\n((?:[A-Za-z]*(?:"

@@ -220,7 +220,7 @@ Dial = Callable[..., Call]
 
 @pytest.fixture
 def port() -> int:
-    """A port of the loopback that nobody uses at this moment."""
+    """A port of the loopback that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -47,7 +47,7 @@ def dialplan(lab: Lab) -> Iterator[Lab]:
 
 def wait_for_no_leak(lab: Lab, expected: dict[str, set[str]]) -> None:
     """Wait until nobody else is heard, not even faintly: a packet that is lost on a busy machine is a click, which
-    holds every tone for a moment; what leaks goes on."""
+    holds every tone for a moment; what leaks lasts."""
     lab.pbx.wait_until(
         lambda: lab.wait_for_hearing(expected).loudest_leak(expected) < LEAK_LIMIT_DBFS, 40, "a matrix without a leak"
     )
@@ -90,7 +90,7 @@ def test_typed_keys_reach_the_dialplan(dialplan: Lab) -> None:
 
 def test_hold_and_resume_are_seen_by_the_pbx_and_heard(lab: Lab) -> None:
     lab.connect("3001", "1001")
-    # Asterisk 22.10 was seen to go on sending the caller to whoever holds within 0.3 s of the answer.
+    # Asterisk 22.10 was seen to go on sending the caller to anyone who holds within 0.3 s of the answer.
     lab.wait_for_hearing(PAIR)
     agent = lab.phone("1001")
     agent.hold()
@@ -143,7 +143,7 @@ def test_blind_transfer(lab: Lab) -> None:
 
 def test_attended_transfer(lab: Lab) -> None:
     lab.connect("3001", "1001")
-    # Asterisk 22.10 was seen to go on sending the caller to whoever holds within 0.3 s of the answer.
+    # Asterisk 22.10 was seen to go on sending the caller to anyone who holds within 0.3 s of the answer.
     lab.wait_for_hearing(PAIR)
     agent = lab.phone("1001")
     agent.hold()

@@ -49,7 +49,9 @@ class Writer:
         self._out.close()
 
     def killed_after(self, where: str, spies: int, turns: int) -> list[str]:
-        """Let one write there, kill it after so many spies and turns of a loop. Returns the spies that it told."""
+        """Let one write there, kill it after this number of spies and turns of a loop. Returns the spies that it
+        told.
+        """
         self._in.write(f"{where}\n")
         self._in.flush()
         told: list[str] = []

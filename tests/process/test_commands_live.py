@@ -465,7 +465,7 @@ WRONG: tuple[dict[str, object], ...] = (
 @pytest.mark.parametrize("command", ASKING, ids=lambda command: " ".join(command))
 @pytest.mark.parametrize("number", range(len(WRONG)))
 def test_an_answer_of_another_shape(tmp_path: Path, command: list[str], number: int) -> None:
-    """Is told as that, for people and for programs alike, and is no traceback."""
+    """Is told as that, for people and for programs alike, and is not a traceback."""
     path = tmp_path / "other.sock"
     said = json.dumps({"ok": True, **WRONG[number]}).encode() + b"\n"
     with saying(path, said * 2 if command == ["events"] else said):

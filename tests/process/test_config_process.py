@@ -64,7 +64,7 @@ def test_names_a_file_that_cannot_be_read(path: Path) -> None:
 
 
 def test_takes_no_code_from_where_the_server_stands(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may write into a folder does not run what the server runs."""
+    """Anyone who may write into a folder does not run what the server runs."""
     for name in ("agi_monitor.py", "json.py", "config.py"):
         (path.parent / name).write_text("raise SystemExit(3)\n")
     monkeypatch.chdir(path.parent)
@@ -77,7 +77,7 @@ STUCK = ("/bin/sh", "-c", "echo > begun; exec sleep 600")
 
 
 def test_what_takes_too_long_is_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server goes on with what it has."""
+    """The server continues with what it has."""
     monkeypatch.chdir(path.parent)
     with pytest.raises(ConfigError, match=f"{path}: could not be read within 0.1 seconds"):
         ConfigProcess(path, 0.1, STUCK).load()

@@ -124,7 +124,7 @@ class Site:
             except (AgiMonitorError, OSError) as error:
                 (self.own / "output").write_text(f"{error!r}")
                 code = 1
-            except BaseException as error:  # the child must not go on as a second test run
+            except BaseException as error:  # the child must not continue as a second test run
                 (self.own / "output").write_text(f"broken: {error!r}")
             finally:
                 os._exit(code)

@@ -62,7 +62,7 @@ def test_starts_serves_and_stops(server: Server, call: Call) -> None:
 
 @pytest.mark.parametrize("file", ["", "FOLDER/log/audit.jsonl"])
 def test_keeps_the_audit_in_the_database(start: Callable[..., Server], dial: Dial, text: str, file: str) -> None:
-    """Besides the file, or instead of it; a server that was killed during a spy goes on with the same chain."""
+    """Besides the file, or instead of it; a server that was killed during a spy continues with the same chain."""
     audit = text.index("audit:")
     line = f"audit: {{file: {file}, store: true}}\n".replace("FOLDER", text.split("file: ")[1].split("/log/")[0])
     text = text[:audit] + line + text[text.index("\n", audit) + 1 :]
@@ -144,7 +144,7 @@ def test_reloads_a_right_file(server: Server, text: str, dial: Dial) -> None:
 
 
 def test_a_wrong_file_changes_nothing(server: Server, text: str, dial: Dial) -> None:
-    """The problems are in the log, and calls go on as before."""
+    """The problems are in the log, and calls continue as before."""
     server.write(text.replace("allow: [listen]", "allow: [lisen]"))
     server.hang_up()
     (problem,) = server.logs("reload_refused")["problems"]
@@ -204,7 +204,7 @@ def test_a_storm_of_reloads_ends_with_the_file(server: Server, text: str) -> Non
 
 
 def test_a_file_that_never_ends_holds_nobody_up(server: Server, dial: Dial) -> None:
-    """Somebody put a FIFO in its place: it is refused, and calls go on."""
+    """Somebody put a FIFO in its place: it is refused, and calls continue."""
     server.config.unlink()
     os.mkfifo(server.config)
     server.hang_up()
@@ -224,7 +224,7 @@ def test_a_call_at_a_prompt_ends_with_the_server(server: Server, call: Call) -> 
 
 
 def test_a_spy_is_left_running_on_record(server: Server, call: Call) -> None:
-    """By default the supervisor goes on hearing the call, and the audit says that nobody watches any more."""
+    """By default the supervisor still hears the call, and the audit says that nobody watches any more."""
     call.answer_until("EXEC")
     code, _ = server.stop()
     assert code == 0
@@ -358,7 +358,7 @@ def test_a_missing_audit_folder_is_named(start: Callable[..., Server], tmp_path:
 
 
 def test_a_database_that_is_none_is_named(start: Callable[..., Server], tmp_path: Path) -> None:
-    """It is kept for whoever mends it: without the lock-outs everybody could go on guessing."""
+    """It is kept for anyone who fixes it: without the lock-outs everybody could go on guessing."""
     path = tmp_path / "state" / "agi-monitor.db"
     path.write_text("something else\n" * 100)
     message = f"{path}: it is not an SQLite database; move it away, or restore a copy\n"

@@ -44,7 +44,7 @@ def test_nothing_was_passed(environment: dict[str, str]) -> None:
 
 
 def test_takes_a_socket_at_the_configured_address(listener: socket.socket) -> None:
-    """It is returned, and goes on to listen."""
+    """It is returned, and continues with listen."""
     assert inherited([listener.fileno()], "127.0.0.1", port_of(listener)) == Inherited(
         listener.fileno(), socket.AF_INET
     )

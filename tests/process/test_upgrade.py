@@ -1,4 +1,4 @@
-"""A site of an earlier state of 0.x is taken over as it is: its configuration, store, audit and dialplan go on.
+"""A site of an earlier state of 0.x is taken over as it is: its configuration, store, audit and dialplan continue.
 
 ``tests/samples/november_2026`` is what that version left: people in the store, an install with the books in
 Asterisk's folder, and an audit with a start and a stop of its server.

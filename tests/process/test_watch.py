@@ -47,7 +47,7 @@ def watching(server: LiveServer, *command: str) -> Iterator[subprocess.Popen[str
 
 
 def ends_by_interrupt(process: subprocess.Popen[str]) -> None:
-    """Ctrl-C is no failure, and leaves no word behind."""
+    """Ctrl-C is not a failure, and leaves no word behind."""
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=WAIT_SECONDS) == ("", "")
     assert process.returncode == 0

@@ -67,7 +67,7 @@ def ends(agi: BlockingAGI) -> None:
 
 
 def swallows(agi: BlockingAGI) -> None:
-    """Takes the hang-up for any other error, and goes on."""
+    """Takes the hang-up for any other error, and continues."""
     try:
         while True:
             sum(range(20))

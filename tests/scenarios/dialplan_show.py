@@ -79,7 +79,7 @@ def step_of(line: str) -> Step:
     """What one line says.
 
     Raises:
-        UnknownOutput: it is no step: a hint, or an extension with a caller id, which this project never writes.
+        UnknownOutput: it is not a step: a hint, or an extension with a caller id, which this project never writes.
     """
     match = STEP.fullmatch(line)
     if match is None:

@@ -92,7 +92,7 @@ def test_a_connection_that_ends_in_the_middle_of_a_message(house: House, way: Fa
 
 
 def test_a_connection_that_is_cut_while_somebody_spies(house: House, way: FaultyWay) -> None:
-    """The spy goes on, is known as before afterwards, and ends as it would have."""
+    """The spy continues, is known as before afterwards, and ends as it would have."""
     house.lab.connect("3001", "1001")
     house.spy("barge")
     mark = house.server.mark()
@@ -127,7 +127,7 @@ def test_a_right_that_is_taken_away_while_nobody_can_be_told(house: House, way: 
 
 
 def test_a_right_is_taken_away_by_the_command_of_the_site(house: House, way: FaultyWay) -> None:
-    """Without a connection the supervisor is hung up by it, and the call that was heard goes on."""
+    """Without a connection the supervisor is hung up by it, and the call that was heard continues."""
     container = house.lab.pbx.container.get_wrapped_container().id
     hangup = ["docker", "exec", container, "asterisk", "-rx", "channel request hangup {channel}"]
     house.lab.connect("3001", "1001")

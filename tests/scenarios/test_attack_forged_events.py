@@ -62,7 +62,7 @@ def forged(
     """Let somebody call whose number, or whom they dial, holds an event; the call goes on while the block runs.
 
     :param lines: of the event
-    :param tear: what stands before it: an empty line begins another event, a line break goes on with the true one
+    :param tear: what stands before it: an empty line begins another event, a line break continues with the true one
     :param by: whose call it is
     :param dialled: whether it is in the number that is dialled
     """

@@ -209,8 +209,8 @@ def test_a_question_is_transferred(house: House, asked: str) -> None:
 
 @pytest.mark.parametrize("number", [STRANGER, "700"], ids=["to a phone", "into the parking"])
 def test_a_conference_is_sent_away(house: House, number: str) -> None:
-    """A blind transfer out of a bridge of three puts a Local channel into the supervisor's place, and whoever answers
-    it, or fetches it from the parking, is in the call."""
+    """A blind transfer out of a bridge of three puts a Local channel into the supervisor's place, and anyone who
+    answers it, or fetches it from the parking, is in the call."""
     house.reconfigure(spies={"barge": "conference"})
     house.lab.connect("3001", "1001")
     stranger = house.lab.phone(STRANGER)
@@ -264,7 +264,7 @@ def test_a_stranger_takes_the_leg(house: House) -> None:
 
 
 def test_what_is_heard_is_sent_away(house: House) -> None:
-    """A blind transfer, and one into the parking, is refused by the PBX, and the supervisor goes on hearing."""
+    """A blind transfer, and one into the parking, is refused by the PBX, and the supervisor still hears."""
     house.lab.connect("3001", "1001")
     house.lab.phone(STRANGER).set_auto_answer(True)
     with SipCaller.of(house.lab, "2001") as supervisor:
@@ -337,7 +337,7 @@ def assert_moved(house: House, grant: int) -> None:
 
 
 def test_a_proof_of_a_spy_that_is_over(replaying: House) -> None:
-    """A grant stays on a channel that was redirected; for whoever spies from it later it is no right."""
+    """A grant stays on a channel that was redirected; for anyone who spies from it later it is not a right."""
     house = replaying
     house.lab.connect("3001", "1001")
     house.lab.phone(STRANGER).set_auto_answer(True)

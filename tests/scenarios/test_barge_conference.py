@@ -35,7 +35,7 @@ def why(house: House, count: int = 1) -> list[str]:
     ids=["is called", "calls", "by a queue", "by a queue without Local channel"],
 )
 def test_all_three_hear_each_other(conference: House, caller: str, number: str, callee: str) -> None:
-    """The whole matrix of three, in every kind of call; when the supervisor hangs up, the others go on."""
+    """The whole matrix of three, in every kind of call; when the supervisor hangs up, the others continue."""
     house = conference
     house.lab.connect(caller, number, callee)
     house.spy("barge")
@@ -64,7 +64,7 @@ def test_a_key_joins_the_call(conference: House) -> None:
 
 
 def test_it_outlives_the_agent(conference: House) -> None:
-    """The agent hangs up, customer and supervisor go on; with the customer it is over, and the record says so."""
+    """The agent hangs up, customer and supervisor continue; with the customer it is over, and the record says so."""
     house = conference
     house.lab.connect("3001", "1001")
     house.spy("barge")
@@ -96,7 +96,7 @@ def test_everybody_leaves_and_the_next_call_is_waited_for(house: House) -> None:
 
 
 def test_the_customer_leaves_first(conference: House) -> None:
-    """Agent and supervisor go on; when the agent leaves as well, it is over."""
+    """Agent and supervisor continue; when the agent leaves as well, it is over."""
     house = conference
     house.lab.connect("3001", "1001")
     house.spy("barge")
@@ -189,7 +189,7 @@ def test_it_goes_on_through_a_transfer_by_the_agent(colleagues: House, transfer:
 
 @TRANSFERS
 def test_it_ends_with_a_colleague_whom_nobody_allowed(conference: House, transfer: Callable[[House], None]) -> None:
-    """The call is the colleague's then: the supervisor leaves it and is told, and the others go on."""
+    """The call is the colleague's then: the supervisor leaves it and is told, and the others continue."""
     house = conference
     house.lab.connect("3001", "1001")
     house.spy("barge")

@@ -10,7 +10,7 @@ from tests.scenarios.house import House, heard_in
 
 @pytest.mark.parametrize("who", ["3001", "1001"])
 def test_the_call_ends_while_it_is_heard(house: House, who: str) -> None:
-    """Whoever hangs up: the spy ends, and the supervisor may ask for the next extension without the PIN."""
+    """Whichever side hangs up: the spy ends, and the supervisor may ask for the next extension without the PIN."""
     house.lab.connect("3001", "1001")
     house.lab.connect("3002", "100")
     house.spy()
@@ -44,7 +44,7 @@ def test_star_leaves_for_the_next_extension(house: House) -> None:
 
 
 def test_hanging_up_while_spying_ends_all(house: House) -> None:
-    """The supervisor's hang-up ends the spy, the record says so, the call of the others goes on."""
+    """The supervisor's hang-up ends the spy, the record says so, the call of the others continues."""
     house.lab.connect("3001", "1001")
     call = house.spy("barge")
     house.lab.phone("2001").hang_up(call)
@@ -111,7 +111,8 @@ def test_an_attended_transfer_by_the_agent_ends_the_spy(house: House) -> None:
 
 @pytest.mark.parametrize("mode", ["listen", "whisper", "barge"])
 def test_after_a_transfer_by_the_customer_the_spy_begins_anew(house: House, mode: str) -> None:
-    """The agent's channel stays: the supervisor hears the agent with the new party, and a barge goes on as listening.
+    """The agent's channel stays: the supervisor hears the agent with the new party, and a barge continues as
+    listening.
 
     Without that 22.10 gives the agent alone after about every second transfer, and a barge stays with the old party.
     """

@@ -50,7 +50,7 @@ def test_a_channel_is_known_by_its_name_alone(lab: Lab) -> None:
         assert name.startswith("PJSIP/2001-")
         assert ask(connection, Variable=f"CHANNELS([{name[-1]}]$)") == name
         assert ask(connection, Variable=f"CHANNELS([^{name[-1]}]$)") == ""
-        # The phone is told that it was answered before the dialplan goes on.
+        # The phone is told that it was answered before the dialplan continues.
         application = wait_until(
             lambda: (found := ask(connection, Channel=name, Variable="CHANNEL(appname)")) != "Answer" and found,
             10,

@@ -35,7 +35,7 @@ def clocked(house: House) -> House:
 
 @pytest.mark.parametrize("hours", [2, -2], ids=["ahead", "back"])
 def test_a_clock_that_jumps_changes_nothing(clocked: House, hours: int) -> None:
-    """Spy, keys, lists, revocation and the next spy go on; nobody is taken for rogue, no deadline comes late,
+    """Spy, keys, lists, revocation and the next spy continue; nobody is taken for rogue, no deadline comes late,
     and what took seconds is on record as seconds."""
     house = clocked
     house.lab.connect("3001", "1001")

@@ -227,7 +227,7 @@ def test_a_trunk_of_another_kind(doctor: Doctor) -> None:
 
 
 def test_what_cannot_be_looked_into(doctor: Doctor) -> None:
-    """Scripts and switches of others, and not our own; a note is no failure."""
+    """Scripts and switches of others, and not our own; a note is not a failure."""
     text = "[lab-tests]\nexten => 7501,1,AGI(ivr.php)\nswitch => Realtime/lab-tests@extensions\n"
     with doctor.dialplan(text):
         code, said = doctor.run("--only", "dialplan-unseen")

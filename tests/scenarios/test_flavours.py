@@ -332,7 +332,7 @@ def realtime(asterisk_version: str, tmp_path: Path) -> Iterator[Site]:
 
 
 def test_realtime_and_func_odbc(realtime: Site) -> None:
-    """The site's switch goes on to work behind our codes; the phones of the group are moved by the rendered SQL."""
+    """The site's switch still works behind our codes; the phones of the group are moved by the rendered SQL."""
     before = {name: content for name, content in realtime.files().items() if name != "site/site.db"}
     realtime.install()
     statements = (realtime.lab.pbx.generated / "realtime.sql").read_text()

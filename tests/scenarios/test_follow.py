@@ -236,7 +236,7 @@ def test_the_customer_is_parked_and_fetched(with_customer: House) -> None:
 
 
 def test_the_customer_waits_on_hold_at_the_new_agent(with_customer: House) -> None:
-    """A call on hold is waited for: it is heard when the new agent goes on."""
+    """A call on hold is waited for: it is heard when the new agent continues."""
     house = with_customer
     house.lab.connect("3001", "1001")
     house.spy()

@@ -1,4 +1,4 @@
-"""Every spy on the PBX is held against the grants: ours raise no alarm, all others do.
+"""Every spy on the PBX is compared with the grants: ours raise no alarm, all others do.
 
 What the PBX says is asked by a login at the manager interface that shares no code with our own.
 """
@@ -122,7 +122,7 @@ def test_a_conference_of_ours_raises_no_alarm(house: House) -> None:
 
 
 def test_lists_during_our_own_calls_raise_no_alarm(house: House) -> None:
-    """The list goes on naming ChanSpy for a supervisor who is at a prompt: not a spy, and no alarm."""
+    """The list still names ChanSpy for a supervisor who is at a prompt: not a spy, and no alarm."""
     house.lab.connect("3001", "1001")
     house.spy()
     house.resync()
@@ -138,7 +138,7 @@ def test_lists_during_our_own_calls_raise_no_alarm(house: House) -> None:
 
 
 def test_a_restart_at_a_prompt_raises_no_alarm(house: House) -> None:
-    """A list is all that a new server has; a supervisor who once spied is no rogue in it."""
+    """A list is all that a new server has; a supervisor who once spied is not a rogue in it."""
     house.lab.connect("3001", "1001")
     house.spy()
     mark = house.server.mark()
@@ -219,7 +219,7 @@ ROGUES = {
 @pytest.mark.parametrize("way", ROGUES)
 @pytest.mark.either_version
 def test_a_rogue_spy_is_told(open_house: House, way: str) -> None:
-    """By default it is recorded and goes on; so is its end."""
+    """By default it is recorded and continues; so is its end."""
     house, (spy, phone, heard) = open_house, ROGUES[way]
     house.lab.connect("3001", "1001")
     began = time.monotonic()
@@ -239,7 +239,7 @@ def test_a_rogue_spy_is_told(open_house: House, way: str) -> None:
 
 @pytest.mark.parametrize("way", ROGUES)
 def test_a_rogue_spy_is_hung_up(open_house: House, way: str) -> None:
-    """When the configuration says so: the phone is silent, and the call that was heard goes on."""
+    """When the configuration says so: the phone is silent, and the call that was heard continues."""
     house, (spy, phone, heard) = open_house, ROGUES[way]
     house.reconfigure(spies={"rogue": "hang_up"})
     house.lab.connect("3001", "1001")

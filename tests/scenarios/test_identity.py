@@ -94,7 +94,7 @@ def test_another_supervisors_pin_is_a_wrong_one(house: House) -> None:
 
 
 def test_an_unknown_endpoint_hears_what_a_wrong_pin_hears(house: House) -> None:
-    """A phone of nobody is asked for a PIN, refused, and played exactly the same; a stolen PIN does not help."""
+    """An unassigned phone is asked for a PIN, refused, and played exactly the same; a stolen PIN does not help."""
     house.lab.connect("3001", "1001")
     house.give_wrong_pins("*2221001", WRONG)
     house.lab.phone("2001").wait_until_idle()

@@ -95,7 +95,7 @@ def test_a_lost_event_is_found_out(lab: Lab, watched: Watched) -> None:
 
 
 def test_a_connection_that_was_lost_is_made_good_by_the_lists(lab: Lab, watched: Watched) -> None:
-    """What happened meanwhile is known after the next lists, and is no difference: nothing was known to be wrong."""
+    """What happened meanwhile is known after the next lists, and no difference: nothing was known to be wrong."""
     lab.connect("3001", "1001")
     watched.wait_until(lambda: watched.index.calls(NODE), "the call to be told")
     watched.index.lost(NODE)

@@ -116,7 +116,7 @@ def test_install_and_uninstall(installation: Installation) -> None:
 def test_a_dialplan_that_is_not_loaded_is_taken_back(installation: Installation) -> None:
     """Asterisk passes over a line of ours, with no more than a warning: files and PBX have the old dialplan again."""
     path = installation.folder / "extensions.conf"
-    # Whoever comes first has the place.
+    # The first one has the place.
     path.write_bytes(b"[agi-monitor-mode]\nexten => 4,1,NoOp()\n" + path.read_bytes())
     before = installation.files()
     code, said = installation.run("install", "--yes")

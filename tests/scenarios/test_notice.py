@@ -157,7 +157,7 @@ def test_who_cannot_be_told_is_not_heard(house: House) -> None:
 
 @pytest.mark.either_version
 def test_a_mode_of_which_the_agent_cannot_be_told_does_not_begin(house: House) -> None:
-    """Listening goes on as before, as after every refusal of a mode."""
+    """Listening continues as before, as after every refusal of a mode."""
     house.reconfigure(notice={**SOUNDS, "modes": ["whisper"]})
     house.lab.connect("3001", "1001")
     house.spy()
@@ -199,7 +199,7 @@ def test_the_call_ends_during_the_notice(long_notice: House) -> None:
 
 
 def test_the_supervisor_hangs_up_during_the_notice(long_notice: House) -> None:
-    """No spy begins, and the call of the others goes on."""
+    """No spy begins, and the call of the others continues."""
     house = long_notice
     house.lab.connect("3001", "1001")
     call = house.identify("*2221001")

@@ -28,7 +28,7 @@ def answer(house: House, sound: str, digits: str, mark: int) -> int:
 
 
 def test_a_pin_is_changed_on_the_phone(stored: House) -> None:
-    """The own number is refused; then the new one counts, at once and alone, and the call goes on, until an
+    """The own number is refused; then the new one counts, at once and alone, and the call continues, until an
     administrator gives another one: that ends what this one opened."""
     house = stored
     house.lab.connect("3001", "1001")

@@ -55,7 +55,7 @@ def assert_protected(house: House, number: str = "*2221001", supervisor: str = "
 def test_the_other_party_protects_the_call(
     house: House, ami: dict[str, Any], caller: str, number: str, callee: str
 ) -> None:
-    """Whoever called whom, through whatever, by device or number: refused; without protection the call is heard."""
+    """By device or number, in either direction, over any channel: refused; without protection the call is heard."""
     house.restart(**ami)
     house.lab.connect(caller, number, callee)
     house.hears({"3001": {"1001"}, "1001": {"3001"}})
@@ -125,7 +125,7 @@ def test_the_dialplan_protects_a_call_by_the_agent(marking: House) -> None:
 
 
 def test_a_mark_that_comes_during_the_call(house: House) -> None:
-    """At the next key the call is protected: neither the new mode nor the old one goes on."""
+    """At the next key the call is protected: neither the new mode nor the old one continues."""
     house.lab.connect("3001", "1001")
     house.spy()
     house.hears(heard_in("listen"))

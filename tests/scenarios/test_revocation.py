@@ -161,7 +161,7 @@ def test_a_supervisor_who_is_removed(house: House) -> None:
 
 @pytest.mark.either_version
 def test_what_still_holds_is_left_alone(house: House) -> None:
-    """A reload that takes the right of one supervisor does not touch the spy of another, nor one that may go on."""
+    """A reload that takes the permission of one supervisor leaves other spies alone, and any that may continue."""
     house.lab.connect("3001", "1001")
     house.spy(supervisor="2001")
     house.spy(supervisor="2003")

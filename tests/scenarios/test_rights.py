@@ -101,7 +101,7 @@ def test_hours_that_end_end_the_spy(house: House) -> None:
 
 @pytest.mark.either_version
 def test_minutes_that_are_up_end_the_spy(house: House) -> None:
-    """Another mode is no new beginning, nor is another request for the same call; the next call is one."""
+    """Another mode is not a new beginning, nor is another request for the same call; the next call is one."""
     house.reconfigure(rules=[rule(terms={"max_minutes": 0.15})])
     house.lab.connect("3001", "1001")
     mark = house.server.mark()

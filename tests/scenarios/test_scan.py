@@ -43,7 +43,7 @@ def scanned(house: House) -> list[str]:
 
 
 def test_the_longest_call_comes_first_and_nobody_twice_in_a_round(house: House) -> None:
-    """The extension is said, the call is heard, the star goes on; after the last one a new round begins."""
+    """The extension is said, the call is heard, the star continues; after the last one a new round begins."""
     house.lab.connect("2999", "1002")  # protected by a rule
     house.lab.connect("3001", "1001")
     house.lab.connect("3002", "100")
@@ -82,7 +82,7 @@ def test_when_a_call_is_over_the_next_one_is_heard(house: House) -> None:
 
 
 def test_without_a_call_the_first_one_that_begins_is_heard(house: House) -> None:
-    """Nobody talks: the supervisor waits; a ringing phone is no call, an answered one is."""
+    """Nobody talks: the supervisor waits; a ringing phone is not a call, an answered one is."""
     mark = scan(house)
     house.server.wait_for("waiting", mark)
     house.lab.phone("3001").dial("100")
@@ -94,7 +94,7 @@ def test_without_a_call_the_first_one_that_begins_is_heard(house: House) -> None
 
 
 def test_the_star_ends_the_waiting(house: House) -> None:
-    """Whoever does not want to wait any longer leaves with the star, and the call ends."""
+    """Anyone who does not want to wait any longer leaves with the star, and the call ends."""
     mark = scan(house)
     house.server.wait_for("waiting", mark)
     house.lab.phone("2001").press("*")
@@ -124,7 +124,7 @@ def test_a_protected_call_is_passed_over(house: House, protected: dict[str, Any]
 
 
 def test_a_call_that_the_dialplan_protects_is_left_again(house: House) -> None:
-    """Only the channel itself tells of it: it is refused by voice, and the scan goes on."""
+    """Only the channel itself tells of it: it is refused by voice, and the scan continues."""
     house.lab.connect("3001", "1001")
     house.lab.connect("3002", "100")
     (agent,) = house.lab.pbx.channels_of("1001")
@@ -151,7 +151,7 @@ def test_the_supervisors_own_phone_is_passed_over(house: House) -> None:
 
 
 def test_a_held_call_is_passed_over_until_it_goes_on(house: House) -> None:
-    """Nothing is said on a call on hold, so it is not heard; when it goes on, it is."""
+    """Nothing is said on a call on hold, so it is not heard; when it continues, it is."""
     house.lab.connect("3001", "1001")
     house.lab.phone("1001").hold()
     mark = scan(house)

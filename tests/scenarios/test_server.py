@@ -28,7 +28,7 @@ def test_without_a_server_nobody_hears_anything(house: House) -> None:
 
 
 def test_a_server_killed_while_spying(house: House) -> None:
-    """The spy goes on as it was; a key then ends the call; a new server serves new calls."""
+    """The spy continues as it was; a key then ends the call; a new server serves new calls."""
     house.lab.connect("3001", "1001")
     house.spy("whisper")
     house.server.kill()
@@ -52,7 +52,7 @@ def test_a_server_killed_while_spying_and_the_call_ends(house: House) -> None:
 
 
 def test_stopping_leaves_spies_on_by_default(house: House) -> None:
-    """SIGTERM: a call at a prompt ends, the spy goes on, the record says that it was left."""
+    """SIGTERM: a call at a prompt ends, the spy continues, the record says that it was left."""
     house.lab.connect("3001", "1001")
     house.spy(supervisor="2001")
     house.dial("*2221001", supervisor="2003")

@@ -1,4 +1,4 @@
-"""Key 7: the supervisor goes on with the customer, and the agent is released."""
+"""Key 7: the supervisor continues with the customer, and the agent is released."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_the_customer_hangs_up_and_the_supervisor_goes_on(house: House, follow: 
 
 @pytest.mark.either_version
 def test_during_a_scan_the_next_call_follows(house: House) -> None:
-    """After the call that was taken over the scan goes on."""
+    """After the call that was taken over the scan continues."""
     house.lab.connect("3001", "1001")
     house.lab.connect("3002", "100")
     mark = house.server.mark()

@@ -72,7 +72,7 @@ def test_of_two_calls_on_one_device_the_active_one_comes_first(house: House) -> 
 
 @pytest.mark.either_version
 def test_no_choice_is_no_spy(house: House) -> None:
-    """Whoever does not choose between two calls is refused."""
+    """Anyone who does not choose between two calls is refused."""
     house.lab.connect("3001", "1001")
     house.lab.connect("3002", "1001")
     house.identify("*2221001")
@@ -83,7 +83,7 @@ def test_no_choice_is_no_spy(house: House) -> None:
 @pytest.mark.parametrize("holder", ["1001", "3001"])
 @pytest.mark.either_version
 def test_a_call_on_hold_is_refused(house: House, holder: str) -> None:
-    """Whoever put the call on hold, the supervisor is told so."""
+    """Whichever side put the call on hold, the supervisor is told so."""
     house.lab.connect("3001", "1001")
     house.lab.phone(holder).hold()
     house.refused("*2221001", "on_hold")
@@ -227,7 +227,7 @@ def test_two_supervisors_on_one_agent(house: House) -> None:
 
 @pytest.mark.either_version
 def test_a_missing_sound_file_does_not_end_the_call(house: House) -> None:
-    """What cannot be played is passed over, the rest is said, keys are waited for all the same, the call goes on."""
+    """What cannot be played is passed over, the rest is said, keys are awaited all the same, the call continues."""
     prompts = {
         "no_call": ["no-such-file", "beep"],
         "ask_pin": ["no-such-pin"],

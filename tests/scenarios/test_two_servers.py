@@ -100,7 +100,7 @@ def test_a_second_server_finds_the_spies_of_the_first(house: House, tmp_path: Pa
 
 
 def test_a_spy_of_a_server_with_another_key_is_found_by_the_list(house: House, tmp_path: Path) -> None:
-    """It began while nobody looked; a supervisor of that server who is at a prompt is no rogue."""
+    """It began while nobody looked; a supervisor of that server who is at a prompt is not a rogue."""
     house.server.stop()
     with second(house, tmp_path / "second") as other:
         house.lab.connect("3001", "1001")
@@ -151,7 +151,7 @@ def orphaned(house: House, mode: str = "listen", **changes: Any) -> None:
 @pytest.mark.parametrize("end", ["the supervisor hangs up", "the customer hangs up", "a key"])
 @pytest.mark.either_version
 def test_an_orphan_is_adopted(house: House, mode: str, end: str) -> None:
-    """By default it goes on, is listed as what it was, and its end is on record; a key ends the call."""
+    """By default it continues, is listed as what it was, and its end is on record; a key ends the call."""
     orphaned(house, mode)
     (record,) = house.server.wait_for_audit("spy_adopted")
     (started,) = house.server.audit("spy_started")
@@ -195,7 +195,7 @@ def test_an_orphan_is_adopted_once(house: House) -> None:
 
 
 def test_an_orphan_is_ended(house: House) -> None:
-    """When the configuration says so: the supervisor's call is over, and the others' goes on."""
+    """When the configuration says so: the supervisor's call is over, and the others' continues."""
     orphaned(house, "barge", spies={"orphans": "end"})
     house.server.wait_for("spy_revoked", why="orphaned")
     house.lab.phone("2001").wait_until_idle()

@@ -167,7 +167,7 @@ def test_what_is_too_long_for_asyncagi_is_not_served() -> None:
 
 
 def test_a_command_that_is_too_long_is_refused() -> None:
-    """A line of the manager interface has 1,024 bytes; nothing is sent, and the session goes on."""
+    """A line of the manager interface has 1,024 bytes; nothing is sent, and the session continues."""
 
     async def write(session: Session) -> None:
         with pytest.raises(LocalProtocolError, match="nothing was sent"):

@@ -97,7 +97,7 @@ def test_any_text_is_refused_or_one_exact_channel(text: str) -> None:
 
 
 def test_names_the_characters_that_are_the_trouble() -> None:
-    """Whoever called the PBX so has to find them."""
+    """Anyone who called the PBX so has to find them."""
     assert names.unusable_characters("Sales, (Berlin), 1-1764400000.12") == "(),"
     assert names.unusable_characters("Call Center 1-1764400000.12") == ""
     assert not names.is_system_name("")
@@ -202,7 +202,7 @@ def test_each_form_takes_what_it_says(form: str) -> None:
 
 
 def test_each_form_is_tested() -> None:
-    """A new one has its row here. ``BEGUN`` is no form of a text, but the end of one."""
+    """A new one has its row here. ``BEGUN`` is not a form of a text, but the end of one."""
     forms = {name for name, value in vars(names).items() if isinstance(value, re.Pattern) and name[0] != "_"}
     assert forms == {*FORMS, "BEGUN"}
 

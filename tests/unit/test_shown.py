@@ -79,7 +79,7 @@ def test_any_text_can_be_shown(text: str) -> None:
 
 @given(st.dictionaries(st.text(), st.text(st.characters())))
 def test_json_says_the_same(value: dict[str, str]) -> None:
-    """To whoever reads it as JSON."""
+    """To anyone who reads it as JSON."""
     line = in_json(json.dumps(value, ensure_ascii=False))
     assert line.isprintable()
     assert json.loads(line) == value

@@ -90,7 +90,7 @@ def test_a_script_that_exits_with_a_number_has_failed(tmp_path: Path, script: Pa
 
 
 def test_a_hang_up_in_a_command_is_raised_there() -> None:
-    """Once: the clean-up goes on."""
+    """Once: the clean-up continues."""
     fake = FakeAsterisk()
     fake.hang_up_during("GET DATA")
     seen: list[str] = []
@@ -223,7 +223,7 @@ def test_thousands_of_hang_ups_at_random_moments(seed: int) -> None:
 
 
 def test_a_command_takes_as_long_as_it_takes() -> None:
-    """A spy of an hour is no silence of 5 s."""
+    """A spy of an hour is not a silence of 5 s."""
     seen: list[str] = []
 
     def listen(agi: BlockingAGI) -> None:
@@ -449,4 +449,4 @@ MENDED = {
     "fastagi-time-out": test_a_command_takes_as_long_as_it_takes,
     "interrupt-threads": test_a_hang_up_interrupts_a_script_that_computes,
 }
-"""Defects of pyst2 that are mended by the server itself; the names are those of docs/howto/from-pyst2.md."""
+"""Defects of pyst2 that are fixed by the server itself; the names are those of docs/howto/from-pyst2.md."""

@@ -336,7 +336,7 @@ def test_a_late_reply_answers_nothing_else(server: Served) -> None:
 
 
 def test_one_command_at_a_time(server: Served) -> None:
-    """The second is refused, and the first goes on."""
+    """The second is refused, and the first continues."""
     call = server.call("two")
     assert call.hears() == 'WAIT FOR DIGIT "-1"'
     assert server.wait_for("two") == [{"at": "two", "error": "LocalProtocolError"}]

@@ -55,7 +55,7 @@ def test_serve_in_a_script_of_its_own(tmp_path: Path) -> None:
 
 
 def test_serve_lets_a_call_come_to_its_end(tmp_path: Path) -> None:
-    """After SIGTERM nobody new is taken, and the call that runs goes on."""
+    """After SIGTERM nobody new is taken, and the call that runs continues."""
     with running(tmp_path, SERVE) as (server, port):
         call = Call(port, ENVIRONMENT.removesuffix("\n") + "agi_arg_1: hello\n\n")
         assert call.hears().startswith("STREAM FILE")
@@ -234,7 +234,7 @@ def test_a_stop_ends_what_does_not_end_by_itself() -> None:
     """Calls have stop_seconds; then each is told CallEnded, and the stop is over when all are."""
     service = Service()
     protocol = service.factory.buildProtocol(None)
-    assert protocol is None  # an address that is no loopback
+    assert protocol is None  # an address that is not a loopback
     ended: list[str] = []
 
     async def long(session: Session) -> None:

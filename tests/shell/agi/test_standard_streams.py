@@ -93,7 +93,7 @@ GREET = """
 
 
 def test_a_call_over_standard_input_and_output(tmp_path: Path) -> None:
-    """The same handler; what it prints is no command, and 0 is its exit code."""
+    """The same handler; what it prints is not a command, and 0 is its exit code."""
     with started(tmp_path, GREET) as script:
         assert script.hears() == b"ANSWER\n"
         script.says(b"200 result=0\n")

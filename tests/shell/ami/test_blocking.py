@@ -1,4 +1,4 @@
-"""pyst2's manager client on this wire: the same calls, and what is mended of it, on a fake PBX over TCP."""
+"""pyst2's manager client on this wire: the same calls, and what is fixed of it, on a fake PBX over TCP."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_callback_that_returns_true_is_the_last(manager: BlockingManager, fake
     assert [seen.get(timeout=SECONDS) for _ in range(2)] == ["first", "Reload"]
 
 
-# ---- what is mended: a name in the page, a test of it here ----------------------------------------------------
+# ---- what is fixed: a name in the page, a test of it here ----------------------------------------------------
 
 
 def test_manager_threads(manager: BlockingManager) -> None:
@@ -220,13 +220,13 @@ def test_manager_deaf() -> None:
 
 @pytest.mark.parametrize(("headers", "seconds"), [({}, 40.0), ({"Timeout": 5_000}, 15.0), ({"Timeout": "x"}, 40.0)])
 def test_manager_originate(headers: dict[str, object], seconds: float) -> None:
-    """Whoever calls a phone waits for as long as it rings, and no longer."""
+    """Anyone who calls a phone waits for as long as it rings, and no longer."""
     assert BlockingManager()._seconds("Originate", headers) == seconds
     assert BlockingManager()._seconds("Ping", headers) == 10.0
 
 
 def test_manager_lost_connection(says: Callable[..., BlockingManager]) -> None:
-    """Whoever waits is told at once, and `connected()` says so."""
+    """Anyone who waits is told at once, and `connected()` says so."""
     manager = says(lambda asked: None)
     with pytest.raises(asterisk.manager.ManagerSocketException, match="Ping: the connection was lost") as lost:
         manager.ping()
@@ -333,7 +333,7 @@ def test_manager_names_and_bytes(says: Callable[..., BlockingManager]) -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nAction: Reload", "a\nb", "a\0b"])
 def test_manager_newline(manager: BlockingManager, fake: FakeManager, value: str) -> None:
-    """A line break in a value is no new header and no new action: nothing is sent."""
+    """A line break in a value is neither a new header nor a new action: nothing is sent."""
     with pytest.raises(LocalProtocolError, match="line break"):
         manager.send_action(Action="Setvar", Channel=PHONE, Variable="A", Value=value)
     assert fake.asked("Setvar") == []

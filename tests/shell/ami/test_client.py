@@ -129,7 +129,7 @@ def test_a_missing_class_is_named(shell: Callable[..., None]) -> None:
 
 
 def test_events_by_name_and_by_what_they_say(shell: Callable[..., None]) -> None:
-    """Two readers with filters of their own; one ends, the other goes on."""
+    """Two readers with filters of their own; one ends, the other continues."""
 
     async def steps(manager: ManagerClient, fake: FakeManager) -> None:
         ours = manager.events("Newchannel", where=lambda event: event.message.text("Channel").startswith("PJSIP/"))
@@ -272,7 +272,7 @@ def _begin(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def _until(fake: FakeManager, condition: Callable[[], bool]) -> None:
-    """Nothing that the fake does happens before whoever asked for it lets it."""
+    """Nothing that the fake does happens before the one who asked for it lets it."""
     while not condition():
         try:
             await asyncio.sleep(0.001)

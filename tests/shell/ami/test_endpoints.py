@@ -86,7 +86,7 @@ def test_a_certificate_that_is_over_is_refused(ca_file: Path) -> None:
 
 @pytest.mark.parametrize("trusts", ["another", "system"])
 def test_a_certificate_of_a_stranger_is_refused(tmp_path: Path, trusts: str) -> None:
-    """Whoever is trusted, by file or by default, has not signed it."""
+    """No trusted party, by file or by default, has signed it."""
     path = tmp_path / "other.pem"
     path.write_text(Authority("other").pem)
     client = VerifiedTLS(path if trusts == "another" else None, "pbx.example")

@@ -249,7 +249,7 @@ def test_a_refused_challenge_is_tried_again(text: str) -> None:
 
 @pytest.mark.parametrize("greets", [False, True])
 def test_a_silent_login_is_given_up(greets: bool) -> None:
-    """Whoever accepts and says nothing is cut off, and tried again later."""
+    """Anyone who accepts and says nothing is cut off, and tried again later."""
     site = Site()
     line = site.start()
     if greets:
@@ -479,7 +479,7 @@ def test_any_answer_to_ping_is_a_sign_of_life(response: str) -> None:
 
 
 def test_a_ping_waits_behind_a_slow_action() -> None:
-    """Asterisk takes actions in turn: one that takes long is no silence, until its own deadline."""
+    """Asterisk takes actions in turn: one that takes long is not a silence, until its own deadline."""
     site = Site()
     line = site.up()
     found = site.run(site.client.perform(action("Reload"), 45))
@@ -707,7 +707,7 @@ def test_only_wanted_events_are_told_and_those_about_the_pbx() -> None:
 
 
 def test_a_raising_callback_stops_nothing() -> None:
-    """It is logged with its place, a few times a minute, and everything else goes on."""
+    """It is logged with its place, a few times a minute, and everything else continues."""
     site = Site(wanted={"Hangup"})
     site.raising = True
     with capture_logs() as logs:

@@ -221,7 +221,7 @@ def test_who_asks_nothing_is_closed(site: Site) -> None:
 
 
 def test_each_answer_gives_new_time(site: Site) -> None:
-    """Somebody who goes on asking may stay."""
+    """Somebody who keeps asking may stay."""
     client = site.connect()
     for _ in range(10):
         site.clock.advance(LIMITS.request_seconds - 1)
@@ -317,7 +317,7 @@ def test_requests_wait_for_the_end_of_a_spy(site: Site) -> None:
 
 
 def test_an_end_that_takes_too_long_is_told_and_done(site: Site) -> None:
-    """The client learns that it is not known; the server goes on with it."""
+    """The client learns that it is not known; the server continues with it."""
     site.house.slow = Deferred()
     client = site.connect()
     client.asks(ask="kill", id="a1b2.1")
@@ -330,7 +330,7 @@ def test_an_end_that_takes_too_long_is_told_and_done(site: Site) -> None:
 
 
 def test_who_leaves_does_not_take_it_back(site: Site) -> None:
-    """The spy is ended, also when whoever wanted it closes at once."""
+    """The spy is ended, also when the one who wanted it closes at once."""
     site.house.slow = Deferred()
     client = site.connect()
     client.asks(ask="kill", id="a1b2.1")
@@ -358,7 +358,7 @@ def test_a_reload_that_is_refused_says_why(site: Site) -> None:
 
 
 def test_a_reload_that_takes_too_long_is_told_and_done(site: Site) -> None:
-    """The client learns that it goes on."""
+    """The client learns that it continues."""
     site.house.slow = Deferred()
     client = site.connect()
     client.asks(ask="reload")
@@ -472,7 +472,7 @@ def test_who_does_not_take_a_list_gets_the_last_one(site: Site) -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 def test_the_end_of_a_follower(site: Site, first: bool) -> None:
-    """Whoever sends nothing more is told nothing more, whether that came before or after."""
+    """Anyone who sends nothing more is told nothing more, whether that came before or after."""
     client = site.connect()
     if first:
         client.protocol.pauseProducing()

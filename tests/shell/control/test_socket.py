@@ -82,7 +82,7 @@ class StillReactor(Clock):
 
 
 def test_a_server_that_stops_takes_its_socket_along(server: LiveServer) -> None:
-    """Whoever is connected is told."""
+    """Anyone who is connected is told."""
     with Client(server.path) as client:
         assert client.asks(ask="events") == {"ok": True}
         assert server.stop() == 0
@@ -102,7 +102,7 @@ def test_what_a_killed_server_leaves_is_in_nobodys_way(path: Path) -> None:
 
 
 def test_a_live_server_keeps_its_socket(server: LiveServer) -> None:
-    """A second one says whose place it is, and the first goes on."""
+    """A second one says whose place it is, and the first continues."""
     with LiveServer(server.path) as second:
         assert second.begun == {
             "failed": f"{server.path}: another program listens there. Stop it, or set control.socket"
@@ -113,7 +113,7 @@ def test_a_live_server_keeps_its_socket(server: LiveServer) -> None:
 
 
 def test_a_socket_of_somebody_else_is_not_taken_along(server: LiveServer) -> None:
-    """Whoever has removed ours and put another one there keeps it, and ours stops all the same."""
+    """Anyone who has removed ours and put another one there keeps it, and ours stops all the same."""
     server.path.unlink()
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(server.path))

@@ -274,7 +274,7 @@ def test_a_large_site_is_listed(devices: int, stale: Stale | None) -> None:
 
 
 def test_a_list_that_does_not_come_at_all_is_given_up(site: Site) -> None:
-    """A silent PBX costs the deadline of a list; what is known is not believed any more, and asked for again."""
+    """A silent PBX costs the deadline of a list; what is known is no longer believed, and asked for again."""
     site.fake.held.add("BridgeList")
     with capture_logs() as logs:
         site.fake.event("Reload")
@@ -334,7 +334,7 @@ def test_an_account_that_may_never_list_does_not_flood_the_log() -> None:
 
 
 def test_a_fault_does_not_end_the_lists(site: Site) -> None:
-    """Whatever breaks in whoever is told of a list, the next one is asked for, and the log has the fault."""
+    """Whatever breaks in the code that is told of a list, the next one is asked for, and the log has the fault."""
 
     class Watcher:
         def take(self, name: str, event: object) -> None:
@@ -357,7 +357,7 @@ def test_a_fault_does_not_end_the_lists(site: Site) -> None:
 
 
 def test_too_many_channels_are_told_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event that is one too many ends the trust, and that is logged and on record; a list that fits mends it."""
+    """The event that is one too many ends the trust, and that is logged and on record; a list that fits fixes it."""
     monkeypatch.setattr(calls, "MAX_CHANNELS", 4)
     with capture_logs() as logs:
         site.fake.add_channel("PJSIP/9-00000009", "9.9")
@@ -479,7 +479,7 @@ def test_stops(site: Site) -> None:
 
 @pytest.mark.parametrize("held", ["BridgeList", "Ping", "nothing"])
 def test_stops_while_a_list_is_on_its_way(site: Site, held: str) -> None:
-    """A PBX that has gone silent does not keep the server from stopping, and a stop is no loss."""
+    """A PBX that has gone silent does not keep the server from stopping, and a stop is not a loss."""
     stopped: list[object] = []
     site.fake.held.add(held)
     with capture_logs() as logs:
@@ -623,7 +623,7 @@ def test_a_variable_that_may_not_be_read_is_no_missing_channel() -> None:
 
 
 def test_a_watcher_is_told_after_the_index(site: Site) -> None:
-    """Whoever is told of an event finds its effect in the index already."""
+    """Anyone who is told of an event finds its effect in the index already."""
     seen: list[object] = []
 
     class Watcher:

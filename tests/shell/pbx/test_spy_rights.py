@@ -145,7 +145,7 @@ NEXT, NEXT_UNIQUEID = "PJSIP/trunk-000000cc", "1700009000.1"
 
 
 def hear_for(site: Site, seconds: float) -> Grant:
-    """The supervisor hears the call for so long. Returns the grant, whose place is taken."""
+    """The supervisor hears the call for this time. Returns the grant, whose place is taken."""
     only_if(site, terms=Terms(max_minutes=1))
     grant = replace(GRANT, since=site.time(), began=site.time())
     begin(site, grant)
@@ -297,7 +297,7 @@ def test_a_call_that_turns_into_a_denied_one_is_heard_no_longer(site: Site) -> N
 
 
 def test_a_limit_that_is_lowered_ends_those_who_came_last(site: Site) -> None:
-    """The one who has heard the call for longest goes on."""
+    """The one who has heard the call for longest continues."""
     site.fake.add_channel(SECOND, SECOND_UNIQUEID, Context="agi-monitor-call")
     begin(site)
     begin(site, SECOND_GRANT)
@@ -311,7 +311,7 @@ def test_a_limit_that_is_lowered_ends_those_who_came_last(site: Site) -> None:
 
 @pytest.mark.parametrize(("earlier", "ended"), [(5.0, ["too_many_listeners"]), (-5.0, [])])
 def test_two_servers_do_not_both_give_the_last_place(site: Site, earlier: float, ended: list[str]) -> None:
-    """Whoever began later ends; each server sees the other's grant on the channel."""
+    """Anyone who began later ends; each server sees the other's grant on the channel."""
     only_if(site, terms=Terms(max_listeners=1))
     grant = replace(GRANT, since=site.time())
     begin(site, grant)
@@ -399,7 +399,7 @@ STEPS = st.one_of(
 
 
 class Watched:
-    """Spies on one call, and what is known of it to whoever does not ask the server."""
+    """Spies on one call, and what is known of it to anyone who does not ask the server."""
 
     def __init__(self) -> None:
         self.site = Site()
@@ -435,7 +435,7 @@ class Watched:
         site.fake.advance(CHECK_SECONDS)
 
     def allowed(self, grant: Grant) -> bool:
-        """What ``explain`` says of a grant at this moment."""
+        """What ``explain`` says of a grant now."""
         now = self.site.time()
         request = SpyAsk(
             supervisor=ANNA,

@@ -135,7 +135,7 @@ def answers(server: LiveServer) -> bool:
 
 @pytest.mark.parametrize("data", [b"", b"X"])
 def test_a_connection_has_an_end(tmp_path: Path, data: bytes) -> None:
-    """Whoever says nothing is closed, and whoever goes on with a request that never ends too."""
+    """Anyone who says nothing is closed, and anyone who continues with a request that never ends too."""
     with (
         LiveServer(tmp_path / "control.sock", page_seconds=0.2) as server,
         socket.create_connection(("127.0.0.1", server.port), 0.01) as connection,

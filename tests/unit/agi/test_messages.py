@@ -166,7 +166,7 @@ def test_request_properties() -> None:
 
 @pytest.mark.parametrize("priority", ["", "x", "²", "-1", "9" * 40])
 def test_a_strange_priority_is_zero(priority: str) -> None:
-    """A priority that is no number is 0."""
+    """A priority that is not a number is 0."""
     assert AGIRequest({"agi_priority": priority}).priority == 0
 
 

@@ -75,7 +75,7 @@ class Talk:
 
 
 def mended(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A test that shows one defect mended, by its name in the document."""
+    """A test that shows one defect fixed, by its name in the document."""
 
     def mark(test: Callable[..., None]) -> Callable[..., None]:
         MENDED.append(name)
@@ -640,7 +640,7 @@ def test_what_never_comes_to_a_script_stays_as_it_is() -> None:
 
 
 def listed() -> list[str]:
-    """The names in the document's table of what is mended; the one of the manager has tests elsewhere."""
+    """The names in the document's table of what is fixed; the one of the manager has tests elsewhere."""
     agi, _, _ = DOCUMENT.read_text(encoding="utf-8").partition("## The manager interface")
     return re.findall(r"^\| `([a-z0-9-]+)` \|", agi, re.MULTILINE)
 

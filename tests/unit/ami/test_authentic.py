@@ -65,14 +65,14 @@ def test_a_line_inside_a_number_is_seen(name: str, header: str, line: str) -> No
 @pytest.mark.parametrize("line", ["stateinterface: PJSIP/9", "stateinterface:", "x: y", "location: PJSIP/9", "x"])
 @pytest.mark.parametrize("name", ["QueueMemberStatus", "QueueMemberAdded"])
 def test_a_line_inside_the_name_of_a_queue_member_is_seen(name: str, line: str) -> None:
-    """Whoever logs in chooses it."""
+    """Anyone who logs in chooses it."""
     (found,) = conversation(told(name, MemberName=f"1001\r\n{line}"))
     assert isinstance(found, Forged)
 
 
 @pytest.mark.parametrize("line", ["hint: PJSIP/7", "context: x", "hint:", "x: y"])
 def test_a_line_inside_the_extension_of_a_hint_is_seen(line: str) -> None:
-    """Whoever subscribes chooses it."""
+    """Anyone who subscribes chooses it."""
     (found,) = conversation(told("ExtensionStatus", Exten=f"1900\r\n{line}"))
     assert isinstance(found, Forged)
 

@@ -143,7 +143,7 @@ def test_the_greeting_at_every_split() -> None:
     "data", [b"SSH-2.0-x\r\n", b"Asterisk Call Manager/\r\n", b"Asterisk Call Manager/1 2\r\n", b"\r\n", b"x" * 300]
 )
 def test_another_greeting_breaks_the_protocol(data: bytes) -> None:
-    """Whoever greets differently is no manager interface, and the error stays."""
+    """A peer that greets differently is not a manager interface, and the error stays."""
     connection = AMIConnection(LIMITS)
     connection.receive_data(data)
     for _ in range(2):

@@ -131,7 +131,7 @@ def test_a_letter_that_only_looks_like_another_one_is_another_one() -> None:
 
 
 def test_a_name_has_a_colon_and_a_space_behind_it() -> None:
-    """Asterisk writes both, also before nothing; a line with less is no header."""
+    """Asterisk writes both, also before nothing; a line with less is not a header."""
     message = read(b"Event: X\r\nUniqueid:theirs\r\nUniqueid:\r\nUniqueid: \r\na:b: c")
     assert message.headers == (
         *(("Event", "X"), ("", "Uniqueid:theirs"), ("", "Uniqueid:"), ("Uniqueid", ""), ("", "a:b: c")),

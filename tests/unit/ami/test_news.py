@@ -92,7 +92,7 @@ def test_what_does_not_fit_may_be_skipped() -> None:
 
 
 def test_the_end_may_be_an_error() -> None:
-    """Raised behind what came before, and again to whoever asks again."""
+    """Raised behind what came before, and again to anyone who asks again."""
     news = made()
     news.tell(1)
     news.end(ConnectionError("refused"))

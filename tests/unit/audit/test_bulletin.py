@@ -1,4 +1,4 @@
-"""What is put into the audit is told to whoever listens, after it was kept."""
+"""What is put into the audit is told to anyone who listens, after it was kept."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_tells_after_it_was_kept() -> None:
 
 
 def test_does_not_tell_what_could_not_be_kept() -> None:
-    """What gates has not happened then, and its error goes on to who wanted it."""
+    """What gates has not happened then, and its error goes to who wanted it."""
     told: list[object] = []
     audit = Audit(told)
     audit.broken = True

@@ -1,4 +1,4 @@
-"""What the audit says of people, held against sums and chances that were worked out another way."""
+"""What the audit says of people, compared with sums and chances that were worked out another way."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_spy_that_began_before_counts() -> None:
 
 
 def test_an_adopted_spy_is_the_same_spy() -> None:
-    """A server that came back goes on with it."""
+    """A server that came back continues with it."""
     found = minutes(started(), {**started(), "fact": "spy_adopted"}, ended())
     assert (of(found.agents(), "1001").spies, of(found.agents(), "1001").unended) == (1, 0)
 
@@ -134,7 +134,7 @@ def test_refusals_and_lock_outs_are_counted() -> None:
 
 
 def test_the_longest_comes_first() -> None:
-    """Whoever was heard most stands on top."""
+    """The agent who was heard most stands on top."""
     found = minutes(ended(extension="1", seconds=1), ended(2, extension="2", seconds=2), ended(3, extension="3"))
     assert [one.who for one in found.agents()] == ["3", "2", "1"]
 

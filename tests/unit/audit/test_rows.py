@@ -74,7 +74,7 @@ def test_what_is_no_object(line: bytes) -> None:
 
 
 def test_what_is_nested_without_need() -> None:
-    """Can be read, and would end whoever writes it again; many of them beside one another would not."""
+    """Can be read, and would end anyone who writes it again; many of them beside one another would not."""
     assert row_of(b'{"a":' + b"[" * 900 + b"]" * 900 + b"}") is None
     assert row_of(json.dumps({"a": [{}] * 100}).encode()) == {"a": [{}] * 100}
     assert row_of(b'{"a":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}") is not None

@@ -69,7 +69,7 @@ def test_removed_records_are_found(lines: list[bytes], which: int, count: int) -
 
 @given(lines_of, position, st.binary(max_size=40).filter(lambda text: b"\n" not in text))
 def test_an_inserted_line_is_found(lines: list[bytes], where: int, text: bytes) -> None:
-    """A line that is no record is named, wherever it stands: also before the first record and behind the last."""
+    """A line that is not a record is named, wherever it stands: also before the first record and behind the last."""
     where %= len(lines) + 1
     head = head_of(lines)
     lines.insert(where, text)
@@ -170,7 +170,7 @@ def test_a_chain_made_anew_is_found(lines: list[bytes], where: int, known: bool)
 
 @given(st.lists(st.tuples(st.sampled_from("cdis"), position, position), min_size=2, max_size=6))
 def test_several_changes_are_found(changes: list[tuple[str, int, int]]) -> None:
-    """Any mixture of changes, removals, insertions and swaps is no good audit, and no fault of this program."""
+    """Any mixture of changes, removals, insertions and swaps is not a good audit, and no fault of this program."""
     lines = list(AUDITS[5])
     head, before = head_of(lines), list(lines)
     for kind, one, other in changes:
@@ -187,7 +187,7 @@ def test_several_changes_are_found(changes: list[tuple[str, int, int]]) -> None:
     assert verify(lines, [head]).ok == (lines == before)
 
 
-# ---- what is no change ---------------------------------------------------------------------------------------
+# ---- what is not a change ---------------------------------------------------------------------------------------
 
 
 @given(lines_of)
@@ -349,7 +349,7 @@ def test_a_second_chain_is_found() -> None:
 
 
 def test_records_behind_a_closed_end_are_found() -> None:
-    """The server had stopped, and somebody went on; while it runs, records come behind what was known."""
+    """The server had stopped, and somebody continued the chain; while it runs, records come behind what was known."""
     lines = audit(5)
     head = head_of(lines)
     lines += chained([record(9)], Chain(head))
@@ -386,7 +386,7 @@ PLAIN = b'{"fact":"refused","at":"2026-01-01T00:00:00.000+00:00","seq":1,"prev":
     ids=range(13),
 )
 def test_what_is_no_record(line: bytes) -> None:
-    """Whatever the server would not write is no part of a chain."""
+    """Whatever the server would not write is not part of a chain."""
     assert read(PLAIN) is not None
     assert read(line) is None
 

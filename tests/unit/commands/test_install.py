@@ -310,7 +310,7 @@ def test_the_books_of_an_earlier_version_are_taken_over(run: Run, folder: Path, 
 
 @pytest.mark.parametrize("name", ["../../victim", "/etc/passwd", "agi-monitor/../extensions.conf", "modules.conf"])
 def test_a_manifest_that_names_another_file_is_refused(run: Run, folder: Path, name: str) -> None:
-    """Whoever wrote it into Asterisk's folder could have that file removed."""
+    """Anyone who wrote it into Asterisk's folder could have that file removed."""
     old = folder / "agi-monitor" / ".installed"
     old.mkdir(parents=True)
     row = {"version": 1, "files": {name: "0" * 64}, "originals": {}, "made_folder": True}

@@ -356,7 +356,7 @@ def test_render_with_a_mistake_writes_nothing(config: Path, tmp_path: Path) -> N
 
 
 def test_reload_needs_a_server(config: Path, tmp_path: Path) -> None:
-    """A file of a server that is gone is no server."""
+    """A file of a server that is gone is not a server."""
     (tmp_path / "agi-monitor.pid").write_text(f"{os.getpid()}\n")
     result = run("reload", "-c", config)
     assert (result.exit_code, result.stderr) == (1, f"{tmp_path}: no agi-monitor runs with this folder\n")
@@ -378,7 +378,7 @@ def test_reload_tells_the_server(config: Path, tmp_path: Path) -> None:
 
 
 def test_reload_says_what_waits_for_an_install(config: Path, tmp_path: Path) -> None:
-    """The codes were changed: the dialplan that is installed does not fit any more, until it is installed again."""
+    """The codes were changed: the installed dialplan no longer fits, until it is installed again."""
     asterisk = tmp_path / "asterisk"
     asterisk.mkdir()
     for name in ("extensions.conf", "manager.conf"):
@@ -426,7 +426,7 @@ def test_a_configuration_that_may_not_be_read_names_who_may(tmp_path: Path) -> N
 
 
 def test_reload_refuses_a_mistake_before_the_server_does(config: Path) -> None:
-    """Whoever types it sees what is wrong."""
+    """Anyone who types it sees what is wrong."""
     config.write_text(config.read_text().replace("port: 4573", "port: x"))
     result = run("reload", "-c", config)
     assert result.exit_code == 1

@@ -65,7 +65,7 @@ def names(config: Path) -> tuple[list[str], list[str], list[str]]:
 
 @pytest.mark.parametrize("name", ["people.yaml", "people.csv"])
 def test_a_file_that_is_no_list_of_people(run: Run, tmp_path: Path, name: str) -> None:
-    """A pipe is not waited for, and what is no word of a file that was not meant is not repeated."""
+    """A pipe is not waited for, and what is not a word of a file that was not meant is not repeated."""
     path = tmp_path / name
     os.mkfifo(path)
     result = run("people", "import", str(path), "--yes")
@@ -87,7 +87,7 @@ def test_nobody_is_there_at_first(run: Run) -> None:
 
 
 def test_an_import_shows_what_changes_and_asks(run: Run, config: Path, tmp_path: Path) -> None:
-    """Whoever says no has changed nothing."""
+    """Anyone who says no has changed nothing."""
     path = tmp_path / "people.yaml"
     path.write_text(PEOPLE)
     refused = run("people", "import", str(path), given="n\n")

@@ -125,7 +125,7 @@ def test_set_refuses_a_weak_pin(site: Site, pin: str, options: tuple[str, ...], 
 
 
 def test_set_takes_a_weak_pin_when_it_is_told_to(site: Site) -> None:
-    """Whoever says so."""
+    """With the option for it."""
     assert site.run("pin", "set", "anna", "--weak", given="1234\n").exit_code == 0
     record = site.record("anna").hash
     assert record is not None

@@ -339,7 +339,7 @@ def test_aliases_are_allowed_within_reason() -> None:
 
 
 def test_a_file_that_is_too_large_is_not_looked_at() -> None:
-    """Sixteen megabytes are no configuration."""
+    """Sixteen megabytes are not a configuration."""
     assert problems(b"#" * (MAX_BYTES + 1)) == (f"c.yaml:1: is larger than {MAX_BYTES} bytes",)
 
 
@@ -436,7 +436,7 @@ def test_an_anchor_that_stands_there_twice_is_the_last_one(recwarn: pytest.Warni
 
 
 def test_a_key_is_shown_as_one_line_that_a_console_can_bear() -> None:
-    """Whoever writes the file does not write the log."""
+    """Anyone who writes the file does not write the log."""
     (found,) = problems(TEXT + '"a\\nb\\e[31m": 1\n')
     assert found == "c.yaml:17: (not a word): is not a key of this section"
     (found,) = problems(TEXT + f"fastagi: {{peers: [{'x' * 5_000}]}}\n")
@@ -678,6 +678,6 @@ def test_people_of_a_company_that_nobody_named_are_logged_in_nowhere() -> None:
     ],
 )
 def test_what_would_mix_companies_is_a_mistake(old: str, new: str, problem: str) -> None:
-    """With its line, and how to mend it."""
+    """With its line, and how to fix it."""
     assert COMPANIES.count(old) == 1
     assert any(f"c.yaml:{problem}" in one for one in problems(COMPANIES.replace(old, new)))

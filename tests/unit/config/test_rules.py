@@ -262,5 +262,5 @@ def test_the_examples_of_the_howto_are_right() -> None:
     ],
 )
 def test_a_reason_that_is_none(reasons: str, said: str) -> None:
-    """What, where, and how to mend it."""
+    """What, where, and how to fix it."""
     assert problem(with_reasons(reasons)).startswith(f"c.yaml:8: {said}")

@@ -80,7 +80,7 @@ def test_a_socket_of_another_kind_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770])
 def test_a_folder_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
-    """Whoever makes the socket first is believed by the commands; the sticky bit of ``/tmp`` does not prevent it."""
+    """The commands believe who makes the socket first; the sticky bit of ``/tmp`` does not prevent it."""
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(mode)

@@ -52,7 +52,7 @@ def test_a_site_without_an_account_has_no_file() -> None:
 
 
 def test_no_dialplan_loads_the_secret() -> None:
-    """Whoever includes agi-monitor/*.conf in extensions.conf gets the dialplan alone."""
+    """Anyone who includes agi-monitor/*.conf in extensions.conf gets the dialplan alone."""
     assert [name for name in FILES if Path(name).match("*.conf")] == ["agi-monitor.conf"]
 
 

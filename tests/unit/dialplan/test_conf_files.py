@@ -1,4 +1,4 @@
-"""agi_monitor.dialplan.conf_files: templates, sections that go on, includes and comments, as Asterisk has them."""
+"""agi_monitor.dialplan.conf_files: templates, sections that continue, includes and comments, as Asterisk has them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ junk
 
 
 def shown(reading: Reading) -> dict[str, list[tuple[str, str]]]:
-    """The sections that are no templates."""
+    """The sections that are not templates."""
     return {
         section.name: [(line.name, line.value) for line in section.lines]
         for section in reading.sections
@@ -80,7 +80,7 @@ def test_reads_what_asterisk_reads(tmp_path: Path) -> None:
 
 
 def test_what_a_file_may_begin_with_and_what_goes_on(tmp_path: Path) -> None:
-    """A byte order mark is no text; ``+=`` goes on with the last value, the spaces before it included."""
+    """A byte order mark is not text; ``+=`` adds to the last value, the spaces before it included."""
     (tmp_path / "a.conf").write_text("[a]\nx = 1\ny += 3 \nx += 2\nx +=4\n", encoding="utf-8-sig")
     reading = read(tmp_path, "a.conf")
     assert shown(reading) == {"a": [("x", "1 24"), ("y", "3")]}
@@ -129,7 +129,7 @@ def test_what_asterisk_refuses(tmp_path: Path, text: str, line: int, why: str) -
 
 
 def test_an_included_file_that_asterisk_cannot_read_to_its_end(tmp_path: Path) -> None:
-    """What it said before that counts, and the file that includes it goes on; the next file of a pattern does not."""
+    """What it said before counts, and the file that includes it continues; the next file of a pattern does not."""
     (tmp_path / "b1.conf").write_text("[panel]\nwrite = all\n\\\ndeny = 0.0.0.0/0\n")
     (tmp_path / "b2.conf").write_text("[other]\nx = 1\n")
     (tmp_path / "a.conf").write_text("[general]\n#include b?.conf\nx = 2\n[last]\n")
@@ -316,7 +316,7 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str) -> None:
 
 
 def test_what_the_kernel_makes_up_is_not_read(tmp_path: Path) -> None:
-    """Such as the log of the kernel, whose lines are gone when they are read: it is no configuration."""
+    """Such as the log of the kernel, whose lines are gone when they are read: it is not a configuration."""
     (tmp_path / "b.conf").symlink_to("/proc/version")
     told = "not a file on a disk: the kernel makes it up"
     with pytest.raises(OSError, match=told):
@@ -381,7 +381,7 @@ def test_notes_are_bounded(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """Is for whoever asked for it."""
+    """Is for anyone who asked for it."""
     with pytest.raises(FileNotFoundError):
         read(tmp_path, "none.conf")
 
@@ -536,7 +536,7 @@ def owned(path: Path, owner: str) -> None:
 @pytest.mark.parametrize("owner", ["owner", "group", "anyone", "sticky", "root"])
 @pytest.mark.parametrize("where", ["folder", "above", "behind a link", "above what a link leads to", "file"])
 def test_root_reads_with_the_rights_of_who_may_write(owner: str, where: str) -> None:
-    """Whoever can exchange the folder, or the file, says what is read: it is nothing that they may not read."""
+    """Anyone who can exchange the folder, or the file, says what is read: it is nothing that they may not read."""
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         base.chmod(0o755)

@@ -120,7 +120,7 @@ def test_host_refuses_names(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["", "1a", "a]", "a b", "a,b", "ä", "a" * 80])
 def test_context_refuses(value: str) -> None:
-    """What is no name for a context, or too long for one, is refused."""
+    """What is not a name for a context, or too long for one, is refused."""
     with pytest.raises(RefusedValue):
         filters.context(value)
 

@@ -1,4 +1,4 @@
-"""agi_monitor.doctor.audio and test_calls: what was measured is held against what must be, and nothing is left."""
+"""agi_monitor.doctor.audio and test_calls: what was measured is compared with what must be, and nothing is left."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_other_matrix_is_wrong(mode: Mode, speaker: Party, listener: Party
 
 
 def test_a_call_that_nobody_measures_says_nothing_of_the_mode() -> None:
-    """Without the module nobody is ever heard, and that is no proof."""
+    """Without the module nobody is ever heard, and that proves nothing."""
     call = TestCall(Mode.LISTEN, dict.fromkeys(Party, frozenset[Party]()))
     assert call.is_deaf
     assert "func_talkdetect.so" in call.wrong()[0]

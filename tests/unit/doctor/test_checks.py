@@ -424,7 +424,7 @@ def test_ways_through_a_variable_come_last() -> None:
 
 
 def test_exit_codes() -> None:
-    """By the worst that was found; a note is no failure."""
+    """By the worst that was found; a note is not a failure."""
     of = {severity: next(one for one in CHECKS if one.severity is severity) for severity in Severity}
     codes = {severity: exit_code([Result(check, Outcome.FOUND, ("x",))]) for severity, check in of.items()}
     assert codes == {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 3}
@@ -459,7 +459,7 @@ def test_versions_that_nobody_can_compare(version: str) -> None:
     ],
 )
 def test_versions(version: str, known: set[str]) -> None:
-    """The first version that is mended is not affected."""
+    """The first version that is fixed is not affected."""
     assert {str(one["id"]) for one in affected(version)} == known
 
 

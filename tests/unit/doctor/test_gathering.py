@@ -296,7 +296,7 @@ def test_agents_whom_queues_reach_by_several_contexts(config: Config) -> None:
 
 
 def test_a_folder_of_sounds_that_leads_nowhere(config: Config, folder: Path) -> None:
-    """Too long a name is no folder, and no reason to fail."""
+    """Too long a name is not a folder, and no reason to fail."""
     (folder / "asterisk.conf").write_text(f"[directories]\nastdatadir => /{'a' * 300}\n")
     found = gathering.of_files(Evidence(NOW, sounds={"en": frozenset({"beep"})}), config, folder).sound_files
     assert isinstance(found, dict | Missing)

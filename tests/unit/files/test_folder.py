@@ -99,7 +99,7 @@ def test_the_content_is_on_disk_before_the_name(path: Path, monkeypatch: pytest.
 def test_another_folder_that_takes_the_name_is_left_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """Whoever may write in the folder above may rename one of ours to the name right after it was made."""
+    """Anyone who may write in the folder above may rename one of ours to the name right after it was made."""
     keys = tmp_path / "keys"
     keys.mkdir(0o700)
     if what == "its mode":

@@ -73,7 +73,7 @@ class Installed:
         assert done.exit_code == 0, done.output
 
     def killed(self, name: str, steps: int) -> bool:
-        """Call it and kill it after so many steps. Returns whether it was killed, or came to its end before."""
+        """Call it and kill it after this number of steps. Returns whether it was killed, or ended before."""
         child = os.fork()
         if child == 0:
             killed_after(steps)

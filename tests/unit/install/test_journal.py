@@ -56,7 +56,7 @@ def killed_before(number: int, folder: Path, steps: tuple[str, ...]) -> int:
             journal = journal_of(folder)
             for step in steps:
                 journal.switch(CHANGES) if step == "switch" else getattr(journal, step)()
-        except BaseException:  # the child must not go on as a second test run
+        except BaseException:  # the child must not continue as a second test run
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -71,7 +71,7 @@ def test_a_dialplan_of_the_site_is_its_own() -> None:
 
 
 def test_after_an_uninstall_the_files_are_loaded() -> None:
-    """Asterisk goes on with what it has loaded until it is told."""
+    """Asterisk continues with what it has loaded until it is told."""
     assert [line for step in after_uninstall(LOAD) for line in step.lines] == [
         f"asterisk -rx '{one}'" for one in LOAD
     ]

@@ -225,7 +225,7 @@ def test_the_difference_is_a_unified_diff() -> None:
     ids=range(8),
 )
 def test_a_broken_manifest_is_refused(content: bytes) -> None:
-    """A manifest of another version or form is no manifest."""
+    """A manifest of another version or form is not a manifest."""
     with pytest.raises(BrokenManifest):
         Manifest.from_bytes(content)
 

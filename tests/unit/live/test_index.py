@@ -35,7 +35,7 @@ def empty_index(*nodes: str) -> ChannelIndex:
 
 
 def lists_of(pbx: SmallPbx) -> Lists:
-    """What the PBX says of itself at this moment."""
+    """What the PBX says of itself now."""
     return Lists(pbx.channels_list(), pbx.bridges_list(), queues=pbx.queues_list())
 
 
@@ -789,7 +789,7 @@ def test_a_pbx_that_tells_of_no_call_is_deaf(deaf_for: str) -> None:
 
 
 def test_what_was_not_trusted_is_compared_with_nothing() -> None:
-    """After a loss and before the first list there is nothing to be held against the list."""
+    """After a loss and before the first list there is nothing to be compared with the list."""
     pbx = SmallPbx()
     incoming(pbx)
     index = empty_index()
@@ -923,7 +923,7 @@ def test_no_garbage_raises(
     bridges: Sequence[dict[str, str]],
     after: Sequence[dict[str, str]],
 ) -> None:
-    """Whatever events and lists hold, the index goes on, answers, and lets go of everything with the channels."""
+    """Whatever events and lists hold, the index continues, answers, and lets go of everything with the channels."""
     index = ChannelIndex()  # one that was not trusted before: the list finds nothing that no event told of
     listing = index.resync(NODE)
     for event in before:

@@ -342,7 +342,7 @@ def test_more_doubts_about_a_device_than_can_be_asked_are_told(monkeypatch: pyte
 
 
 def test_the_events_that_are_wanted_are_those_that_are_taken() -> None:
-    """Whoever passes on only these loses nothing."""
+    """Anyone who passes on only these loses nothing."""
     assert {"Newchannel", "BridgeEnter", "DeviceStateChange", "ExtensionStatus", "QueueMemberAdded"} <= EVENTS
     index = told()
     for name in sorted(EVENTS):

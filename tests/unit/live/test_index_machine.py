@@ -69,7 +69,7 @@ class Lives(RuleBasedStateMachine):
         return len(self.pbx.legs) <= MAX_LEGS - 2
 
     def lists_now(self) -> Lists:
-        """What the PBX says of itself at this moment."""
+        """What the PBX says of itself now."""
         return Lists(self.pbx.channels_list(), self.pbx.bridges_list(), queues=self.pbx.queues_list())
 
     # ---- calls -----------------------------------------------------------------------------------------

@@ -330,18 +330,18 @@ class SmallPbx:
         return {frozenset(group) for group in groups.values()}
 
     def channels_list(self) -> list[dict[str, str]]:
-        """The items of CoreShowChannels at this moment."""
+        """The items of CoreShowChannels now."""
         return [
             {"Event": "CoreShowChannel", **self._headers(leg.uniqueid), "BridgeId": leg.bridge or ""}
             for leg in self.legs.values()
         ]
 
     def bridges_list(self) -> list[dict[str, str]]:
-        """The items of BridgeList at this moment."""
+        """The items of BridgeList now."""
         return [{"Event": "BridgeListItem", **self._bridge_headers(room)} for room in self.rooms]
 
     def queues_list(self) -> list[dict[str, str]]:
-        """The items of QueueStatus at this moment, as far as they are about callers."""
+        """The items of QueueStatus now, as far as they are about callers."""
         return [
             {"Event": "QueueEntry", "Queue": leg.queue, "Channel": leg.name, "Uniqueid": leg.uniqueid}
             for leg in self.legs.values()

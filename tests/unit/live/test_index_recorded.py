@@ -165,7 +165,7 @@ NEEDED = ("Newchannel", "BridgeEnter", "Hangup", "NewConnectedLine")
 @pytest.mark.parametrize("name", NEEDED)
 def test_a_kind_of_event_that_is_never_heard_is_found_out(version: str, name: str) -> None:
     """Without any one of these kinds some list disagrees, and after each list the index is right again; without one
-    of those by which every channel comes and goes it is not trusted any more."""
+    of those by which every channel comes and goes it is no longer trusted."""
     first, *rest = MOMENTS[version]
     index = listed(first.lists)
     found_out: list[str] = []

@@ -168,7 +168,7 @@ def test_finds_the_channels_of_exactly_one_device(agent: str, found: list[str]) 
     ],
 )
 def test_reads_the_hint_of_an_agent_without_endpoints(hint: str, endpoints: tuple[str, ...]) -> None:
-    """Devices are taken from the hint; what is no device, or could be read as an expression, is left out."""
+    """Devices are taken from the hint; what is not a device, or could be read as an expression, is left out."""
     answers = Answers({"${HINT(1001@hints)}": hint})
     assert look_up(answers, Agent("1001", frozenset())).endpoints == endpoints
 
@@ -331,7 +331,7 @@ def test_no_answer_raises(answer: str) -> None:
 
 @given(st.text())
 def test_no_list_of_channels_raises(names: str) -> None:
-    """Names that are no channels of the device are left out."""
+    """Names that are not channels of the device are left out."""
     answers = one_channel(f"1700000000.10|Up|0||{PEER}")
     answers.own = {**answers.own, "${CHANNELS(^PJSIP/1001-[0-9a-f]+$)}": names}
     assert look_up(answers).channels == ()
@@ -367,7 +367,7 @@ def test_a_conference_has_all_its_peers() -> None:
 def test_nobody_is_behind_the_internal_channels_of_a_conference(
     members: str, peers: tuple[str, ...], in_conference: bool, talking: bool
 ) -> None:
-    """Whoever waits alone in a conference talks to nobody, and its announcer is no party."""
+    """Anyone who waits alone in a conference talks to nobody, and its announcer is not a party."""
     (channel,) = look_up(one_channel(f"1700000000.10|Up|0|555|{members}")).channels
     assert (channel.peers, channel.in_conference, channel.talking) == (peers, in_conference, talking)
 
@@ -436,7 +436,7 @@ def test_no_state_is_asked_of_a_hint_that_says_all() -> None:
     ],
 )
 def test_an_agent_of_the_pool_is_where_they_logged_in(hint: str, channel: str, endpoints: tuple[str, ...]) -> None:
-    """By the channel that waits in AgentLogin; what is no phone's is nobody's."""
+    """By the channel that waits in AgentLogin; what is not a phone's is nobody's."""
     answers = Answers({"${HINT(1002@hints)}": hint, "${AGENT(7001:fullchannel)}": channel})
     assert look_up(answers, BY_HINT).endpoints == endpoints
 

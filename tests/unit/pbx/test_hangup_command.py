@@ -42,7 +42,7 @@ def hang_up(*command: str, seconds: float = 60.0) -> tuple[bool, list[dict[str, 
 
 
 def runs(pid: int) -> bool:
-    """Whether a process goes on; one that only waits for its parent to take note does not."""
+    """Whether a process still runs; one that only waits for its parent to take note does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

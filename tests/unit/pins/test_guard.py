@@ -240,7 +240,7 @@ def test_a_clock_that_is_set_back_lengthens_a_lock_out(room: Room) -> None:
 
 
 def test_old_mistakes_are_forgotten(room: Room) -> None:
-    """Two wrong PINs of yesterday and one of today are no lock-out; within a day they are."""
+    """Two wrong PINs of yesterday and one of today are not a lock-out; within a day they are."""
     room.key_in()
     room.key_in()
     room.now += FORGET_SECONDS - 1
@@ -351,7 +351,7 @@ def test_a_restart_gives_no_further_tries(room: Room) -> None:
 
 
 def test_without_a_store_no_pin_is_looked_at(room: Room) -> None:
-    """An attempt that cannot be put on record fails; with the store everything goes on as before."""
+    """An attempt that cannot be put on record fails; with the store everything continues as before."""
     room.key_in()
     room.store.fails = True
     for _ in range(3):
@@ -633,7 +633,7 @@ def test_a_changed_pin_is_asked_for_at_once() -> None:
 
 
 def test_a_pin_that_became_due_is_asked_for() -> None:
-    """Nobody goes on with it because it is remembered."""
+    """It does not last longer because it is remembered."""
     records = Records(anna=PinRecord(PIN_HASH, NOW))
     room = Room(REMEMBERING, records)
     room.key_in(PIN)

@@ -43,7 +43,7 @@ def test_nobody_gets_a_look_before_its_time(tries: list[tuple[str | None, str, s
         rows.update(after)
         for who, limit in names.items():
             looks.setdefault(who, []).append(now)
-            # A phone of nobody has another limit than a supervisor's: only the wider one holds for every look.
+            # An unassigned phone has another limit than a supervisor's: only the wider one holds for every look.
             limits[who] = max(limit, limits.get(who, limit), key=lambda one: one.after)
         if right and supervisor is not None:
             for who in names:
@@ -115,7 +115,7 @@ def test_a_plain_name_stays_as_it_is(name: str) -> None:
     ],
 )
 def test_a_pbx_has_one_name(addresses: tuple[str, ...], name: str | None) -> None:
-    """Whoever can take many addresses gets no more tries for it; what is not an address stays as it is."""
+    """Anyone who can take many addresses gets no more tries for it; what is not an address stays as it is."""
     for address in addresses:
         expected = address if name is None else name
         assert peer_name(address) == expected

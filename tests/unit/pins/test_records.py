@@ -57,12 +57,12 @@ def test_a_stranger_waits_as_long_as_a_supervisor() -> None:
 
 
 def test_a_record_with_other_parameters_is_old() -> None:
-    """A fresh one is not, and one that cannot be read is no record to renew."""
+    """A fresh one is not, and one that cannot be read is not a record to renew."""
     assert is_old(PIN_HASH)
     assert not is_old(make_hash(PIN))
     assert not any(is_old(record) for record in BROKEN[1:])
 
 
 def test_a_record_is_not_shown() -> None:
-    """A record of a short PIN can be tried out by whoever finds it in a log."""
+    """A record of a short PIN can be tried out by anyone who finds it in a log."""
     assert PIN_HASH not in repr(PinRecord(PIN_HASH, 1.0)) + str(PinRecord(PIN_HASH)) + repr([PinRecord(PIN_HASH)])

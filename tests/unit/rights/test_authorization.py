@@ -54,7 +54,7 @@ def test_a_rule_names_people_in_several_ways(supervisors: str, agents: str) -> N
     ],
 )
 def test_a_rule_about_others_says_nothing(supervisors: str, agents: str) -> None:
-    """Names are compared whole, and a supervisor's group is no group of agents."""
+    """Names are compared whole, and a supervisor's group is not a group of agents."""
     rules = [rule("r", supervisors=supervisors, agents=agents)]
     assert decide(rules, ANNA, BEN, Mode.LISTEN) == Refusal(Reason.MODE_DENIED, "no rule allows it")
 
@@ -216,7 +216,7 @@ def test_a_reason_is_asked_for_where_it_alone_helps() -> None:
 
 
 def test_rules_that_allow_add_up() -> None:
-    """Where one does not apply any more, another one may."""
+    """Where one no longer applies, another one may."""
     rights = Rights([granting(name="short", terms=Terms(max_minutes=1)), granting(name="by-day", when=DAY)])
     assert rights.decide(listening(heard_seconds=0.0, at=MONDAY_NIGHT)) == Allowed("short")
     assert rights.decide(listening(heard_seconds=60.0, at=MONDAY_NOON)) == Allowed("by-day")

@@ -44,7 +44,7 @@ def covers(dates: Iterable[Dates], day: datetime) -> bool:
 
 
 def holds(when: When, at: datetime) -> bool:
-    """Whether the rule holds at this moment: every hour that begins yesterday or today is written out."""
+    """Whether the rule holds now: every hour that begins yesterday or today is written out."""
     local = at.astimezone(when.zone).replace(tzinfo=None)
     for days_ago in (0, 1):
         midnight = local.replace(hour=0, minute=0) - timedelta(days=days_ago)
@@ -155,7 +155,7 @@ def test_possible_is_what_the_unknown_may_bring(permissions: list[Rule], request
 
 @given(st.lists(rules, max_size=6), requests, st.sets(st.sampled_from(FACTS)))
 def test_knowing_less_never_allows(permissions: list[Rule], request: SpyAsk, forgotten: set[str]) -> None:
-    """Whoever is refused with all facts is refused without some of them."""
+    """Anyone who is refused with all facts is refused without some of them."""
     rights = Rights(permissions)
     unknown: dict[str, Any] = dict.fromkeys(forgotten)
     less = replace(request, **unknown)
@@ -177,7 +177,7 @@ def test_the_order_of_the_rules_allows_nothing(orders: tuple[list[Rule], list[Ru
 
 @given(st.lists(rules, max_size=6), rules, st.integers(0, 6), requests)
 def test_one_more_deny_never_allows(permissions: list[Rule], added: Rule, place: int, request: SpyAsk) -> None:
-    """Whoever was refused is refused with one more deny as well."""
+    """Anyone who was refused is refused with one more deny as well."""
     deny = replace(added, effect=Effect.DENY)
     before = Rights(permissions).decide(request)
     after = Rights([*permissions[:place], deny, *permissions[place:]]).decide(request)

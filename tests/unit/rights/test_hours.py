@@ -361,7 +361,7 @@ def test_refuses_what_are_no_dates(text: str) -> None:
     ],
 )
 def test_refuses_what_is_no_time_zone(text: str) -> None:
-    """Folders, files that are no zones, and the zone of the machine, which is not told from here."""
+    """Folders, files that are not zones, and the zone of the machine, which is not told from here."""
     with pytest.raises(ValueError, match="zone"):
         zone(text)
 

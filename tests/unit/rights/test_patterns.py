@@ -39,7 +39,7 @@ def test_fits_as_in_the_dialplan(pattern: str, fitting: list[str], other: list[s
 
 @pytest.mark.parametrize("extension", ["10٠١", "10ab", "10 1", "10\n1"])
 def test_fits_digits_only(extension: str) -> None:
-    """Digits of other scripts, letters and spaces are no extension."""
+    """Digits of other scripts, letters and spaces are not an extension."""
     assert not fits("_10XX", extension)
     assert not fits("_1.", extension)
     assert PatternTable([("_10XX", 1), ("_1.", 2)]).fitting(extension) == 0

@@ -129,7 +129,7 @@ def test_no_reason_is_asked_for_where_another_rule_allows(desk: Desk) -> None:
 
 
 def test_a_mode_may_need_a_reason_that_another_does_not(desk: Desk) -> None:
-    """It is asked for at the key; without one the old mode goes on."""
+    """It is asked for at the key; without one the old mode continues."""
     free = rule(name="free", modes=frozenset({Mode.LISTEN}))
     desk.change(rules=(free, rule(name="why", terms=REASON)))
     desk.run(f"{PIN}#5951")
@@ -222,7 +222,7 @@ def test_of_several_calls_only_those_that_may_be_heard_are_offered(desk: Desk) -
 
 
 def test_the_next_call_that_may_be_heard_is_waited_for(desk: Desk) -> None:
-    """Whoever follows an agent hears nothing of the calls between, and stays."""
+    """Anyone who follows an agent hears nothing of the calls between, and stays."""
     out_of_queue(desk)
     desk.change(rules=(rule(calls=HELP),), follow=Follow.AGENT)
     desk.when_quiet = desk.agent_hangs_up

@@ -80,7 +80,7 @@ def test_young_circles_go_as_ever(house: House) -> None:
 
 
 def test_the_end_is_as_it_was_before() -> None:
-    """Whoever uses the server in a program of their own gets their Python back."""
+    """Anyone who uses the server in a program of their own gets their Python back."""
     before = gc.get_threshold()
     house = House()
     assert gc.get_threshold() != before

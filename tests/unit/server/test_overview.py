@@ -90,7 +90,7 @@ def test_says_how_the_server_is(site: Site) -> None:
 
 
 def test_says_that_there_is_no_manager_interface() -> None:
-    """Which is no mistake; nothing is known then, which is not the same as nothing going on."""
+    """Which is not a mistake; nothing is known then, which is not the same as nothing going on."""
     status = nothing().status()
     assert (status.ami, status.node, status.calls, status.spies) == ("off", None, None, None)
     assert list(status.row()) == ["version", "node", "ami", "stale", "calls", "spies"]
@@ -294,7 +294,7 @@ def test_reloads_as_the_server_does() -> None:
 
 
 def test_tells_what_is_recorded(site: Site) -> None:
-    """Whoever subscribes gets the records of the audit, until they leave."""
+    """Anyone who subscribes gets the records of the audit, until they leave."""
     told: list[Row] = []
     bulletin = Bulletin(site.ledger)
     overview = ServerOverview(

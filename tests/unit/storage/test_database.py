@@ -51,7 +51,7 @@ def count(database: Database) -> int:
 
 
 def test_the_steps_lead_to_the_tables_of_the_schema(database: Database) -> None:
-    """Whoever changes the schema and forgets the step is told."""
+    """Anyone who changes the schema and forgets the step is told."""
     with database.transaction() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}

@@ -101,7 +101,7 @@ def test_every_change_says_who_and_what(table: PeopleTable) -> None:
 
 
 def test_a_pin_record_is_in_no_row_of_changes(table: PeopleTable) -> None:
-    """A short PIN could be tried out by whoever reads it."""
+    """A short PIN could be tried out by anyone who reads it."""
     put(table, SITE)
     last = "E" if PIN_HASH.endswith("A") else "A"
     other = SITE.supervisors["anna"].model_copy(update={"pin": PIN_HASH[:-1] + last})

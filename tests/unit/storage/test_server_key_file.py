@@ -23,7 +23,7 @@ def test_is_the_same_through_all_runs(tmp_path: Path) -> None:
 
 
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
-    """Whoever has the key can grant spies."""
+    """Anyone who has the key can grant spies."""
     path = tmp_path / "server-key.json"
     server_key(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -59,7 +59,7 @@ TORN = [
 
 @pytest.mark.parametrize("text", TORN, ids=range(len(TORN)))
 def test_a_torn_file_is_named_and_left_alone(tmp_path: Path, text: str) -> None:
-    """Nobody makes a new key in the place of one that could be mended, and no letter of it is told."""
+    """Nobody makes a new key in the place of one that could be fixed, and no letter of it is told."""
     path = tmp_path / "server-key.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(StateUnavailable, match="the server's key cannot be read") as caught:

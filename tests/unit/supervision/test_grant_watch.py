@@ -41,7 +41,7 @@ def test_no_spy_is_watched() -> None:
 
 
 def test_no_agent_can_be_told() -> None:
-    """Whoever has to be told is not heard."""
+    """An agent who has to be told is not heard."""
     watch = NO_MANAGER.watch
     assert watch.notice_expected("1700000000.10") is None
     assert not finish(watch.notice_given("1"))

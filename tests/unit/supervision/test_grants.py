@@ -156,7 +156,7 @@ def test_an_event_of_nobody_is_nothing(headers: Mapping[str, str]) -> None:
 
 
 def test_a_list_that_was_faster_than_the_event() -> None:
-    """A spy that a list has told of is no second one when its event comes."""
+    """A spy that a list has told of is not a second one when its event comes."""
     grants = Grants()
     (found,) = grants.listed([item("1.5", "ChanSpy", "1.10"), item("1.10")], NOW, NOW).found
     assert grants.started(event("1.5", "1.10"), NOW) is None
@@ -223,7 +223,7 @@ def test_devices_of_the_configuration_are_exempt() -> None:
 
 
 def test_an_exception_takes_no_right_for_another_call() -> None:
-    """Whoever has a grant and hears another channel is rogue, excepted or not."""
+    """Anyone who has a grant and hears another channel is rogue, excepted or not."""
     grants = Grants({"PJSIP/spyer"})
     grants.opened(GRANT, NOW)
     spy = grants.started(event("1.1", "1.11"), NOW)
@@ -353,7 +353,7 @@ def test_an_exception_that_is_taken_away_leaves_a_doubt() -> None:
 
 @pytest.mark.parametrize("data", ["", "PJSIP/1001,q", ",d", "1.99"])
 def test_a_list_that_does_not_tell_whom(data: str) -> None:
-    """A name, a part of one or nothing at all is no identifier: whom they hear stays open."""
+    """A name, a part of one or nothing at all is not an identifier: whom they hear stays open."""
     (spy,) = Grants().listed([item("1.5", "ChanSpy", data), item("1.10")], NOW, NOW).found
     assert (spy.spyee, spy.spyee_uniqueid) == ("", "")
     assert spy.id == "1.5"
@@ -454,7 +454,7 @@ spyers, spyees = st.sampled_from(SPYERS), st.sampled_from(SPYEES)
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Stories and events in any order, held against a plain account of who has which right."""
+    """Stories and events in any order, compared with a plain account of who has which right."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -529,7 +529,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(uniqueid=st.sampled_from([*SPYERS, *SPYEES]))
     def hangs_up(self, uniqueid: str) -> None:
-        """Whoever hangs up neither hears nor is heard."""
+        """Anyone who hangs up neither hears nor is heard."""
         ended = {spyer: spy for spyer, spy in self.heard.items() if uniqueid in (spyer, spy.spyee_uniqueid)}
         assert set(self.grants.gone(uniqueid)) == set(ended.values())
         for spyer in ended:
@@ -644,7 +644,7 @@ def test_what_was_heard_of_a_call_counts_until_it_is_over() -> None:
 
 
 def test_minutes_are_those_of_the_conversation() -> None:
-    """They go on with the customer to another agent, and not on the agent's channel to another customer."""
+    """They continue with the customer to another agent, and not on the agent's channel to another customer."""
     grants = Grants()
     grants.opened(GRANT, NOW)
     grants.closed(GRANT, NOW + 30, parties=frozenset({"customer", "colleague"}))
@@ -658,7 +658,7 @@ def test_minutes_are_those_of_the_conversation() -> None:
 
 
 def test_a_second_phone_is_no_new_beginning() -> None:
-    """Whoever hears the call already hears it since then, from whichever phone."""
+    """Anyone who hears the call already hears it since then, from whichever phone."""
     grants = Grants()
     grants.place_taken(replace(ME, since=NOW - 60))
     assert grants.heard_since("anna", CALL, NOW) == NOW - 60

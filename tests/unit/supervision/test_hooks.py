@@ -191,7 +191,7 @@ def test_a_resolver_that_names_another_device(tmp_path: Path) -> None:
 
 
 def test_a_resolver_that_does_not_know_leaves_it_to_the_others(tmp_path: Path) -> None:
-    """None is no answer."""
+    """None is not an answer."""
     assert len(served(tmp_path, Knows(None)).spies) == 1
 
 

@@ -140,7 +140,7 @@ def test_back_to_the_agent_before(tmp_path: Path) -> None:
 
 
 def test_back_in_a_scan(tmp_path: Path) -> None:
-    """The one before is announced and heard again; after it the round goes on."""
+    """The one before is announced and heard again; after it the round continues."""
     desk = _two_calls(tmp_path)
     desk.run(f"{PIN}#*8*")
     assert started(desk, "extension") == [("1001",), ("1005",), ("1001",), ("1001",)]

@@ -57,7 +57,7 @@ def origin(*channels: Mapping[str, str]) -> Origin | Stale | None:
         # callers of two queues in one conference, and of one that is written in two ways
         ([item(BEN), item(TRUNK, "Queue", "help"), item(CARA, "Queue", "sales")], Origin(None, None)),
         ([item(BEN), item(TRUNK, "Queue", "help"), item(CARA, "Queue", "HELP")], Origin("HELP", None)),
-        # with nobody at this moment
+        # with nobody now
         ([item(BEN, "AppDial", bridge="")], Origin(None, IN)),
         ([item(BEN, bridge="", state="Ring")], Origin(None, OUT)),
         ([item(TRUNK)], None),
@@ -92,7 +92,7 @@ def test_nothing_is_said_without_a_picture() -> None:
 def test_whose_device_it_is_is_known_while_in_doubt(
     doubt: Callable[[ChannelIndex, str], None],
 ) -> None:
-    """The rights of whoever is logged in there are asked for all the same."""
+    """The rights of anyone who is logged in there are asked for all the same."""
     index = ChannelIndex()
     listed(index, item(BEN))
     before = index.at_device(NODE, "PJSIP/1001")
@@ -102,7 +102,7 @@ def test_whose_device_it_is_is_known_while_in_doubt(
 
 
 def test_events_are_believed_before_lists_as_long_as_none_is_missed() -> None:
-    """A list goes on naming the queue of a caller whom the agent has transferred; the event has said otherwise."""
+    """A list still names the queue of a caller whom the agent has transferred; the event has said otherwise."""
     index = ChannelIndex()
     caller = item(TRUNK, "Queue", "help")
     listed(index, item(BEN, "AppQueue"), caller)

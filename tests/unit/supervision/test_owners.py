@@ -125,7 +125,7 @@ def test_another_phone_is_no_matter(live: LivePbx) -> None:
 
 
 def test_who_may_hear_both_hears_the_device_of_both() -> None:
-    """A shared phone of two colleagues is heard by whoever has both rights, and no longer without one of them."""
+    """A shared phone of two colleagues is heard by anyone who has both rights, and no longer without one of them."""
     colleague = replace(SALES, extension="1002")
     assert refusal(SALES, colleague) is None
     assert refusal(SALES, replace(colleague, groups=frozenset({"support"}))) is not None

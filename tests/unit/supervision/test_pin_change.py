@@ -270,7 +270,7 @@ def test_no_digit_of_a_pin_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keyed", [(NEW, NEW), (NEW, OTHER) * 3], ids=["changed", "not changed"])
 def test_only_a_pin_that_was_changed_is_remembered(tmp_path: Path, keyed: Sequence[str]) -> None:
-    """Whoever was asked for another one and gave none is asked for the PIN again."""
+    """Anyone who was asked for another one and gave none is asked for the PIN again."""
     office = Office(tmp_path, ASKED)
     office.desk.pins.policy = replace(POLICY, remember_seconds=600.0)
     desk = office.dial(PIN, *keyed)

@@ -19,7 +19,7 @@ FILES = {word for words in PACK.values() for word in words if is_own(word)} | DI
 
 
 def test_every_moment_has_words() -> None:
-    """No reason and no cue is without a sentence; what is no sentence is a placeholder or a beep."""
+    """No reason and no cue is without a sentence; what is not a sentence is a placeholder or a beep."""
     assert set(PACK) == {*Cue, *Reason}
     others = {word for words in PACK.values() for word in words} - FILES
     assert others == {*PLACEHOLDERS, *DEFAULTS[Cue.STILL_WAITING]}

@@ -163,7 +163,7 @@ def test_no_rule_reaches_across(endpoint: str, person: Supervisor, own: str, mod
 
 
 def test_the_rules_say_so_by_themselves() -> None:
-    """Whoever asks them without a policy gets the same answer, and explain says why."""
+    """Anyone who asks them without a policy gets the same answer, and explain says why."""
     refused = Refusal(Reason.MODE_DENIED, "the agent is of another tenant")
     assert decide((ALL,), ACME, BETAS, Mode.LISTEN) == refused
     assert decide((ALL,), ACME, ACMES, Mode.LISTEN) == Allowed("everybody")

@@ -166,7 +166,7 @@ def test_planned_sound_comes_in_its_time() -> None:
 
 
 def test_the_pipe_holds_what_asterisk_s_holds() -> None:
-    """What is not read in time is lost, and the call goes on."""
+    """What is not read in time is lost, and the call continues."""
     fake = FakeAsterisk(eagi=True)
     assert fake.says(bytes(100_000)) == 65_536
     assert fake.says(b"more") == 0

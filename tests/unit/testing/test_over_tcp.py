@@ -108,7 +108,7 @@ def test_a_server_that_never_ends() -> None:
 
 
 def test_an_application_lasts_in_memory_too() -> None:
-    """Until time is told to go on, or the caller leaves."""
+    """Until time is told to continue, or the caller leaves."""
 
     async def story(session: Session) -> None:
         await session.execute("ChanSpy", "x")

@@ -63,7 +63,7 @@ def test_hangup_after_end_from_outside() -> None:
 
 
 def test_drain() -> None:
-    """New calls are refused with failure, running ones go on, idle fires when the last is over."""
+    """New calls are refused with failure, running ones continue, idle fires when the last is over."""
     server = Server(waits_for_data)
     early = server.connect()
     assert early is not None

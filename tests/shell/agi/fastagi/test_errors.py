@@ -18,7 +18,7 @@ from tests.shell.agi.fastagi.conversation import Server, waits_for_data
     ("reply", "error"), [(b"510 Invalid\n", InvalidCommand), (b"520-U\nx\n520 End of proper usage.\n", WrongUsage)]
 )
 def test_error_replies(reply: bytes, error: type[Exception]) -> None:
-    """510 and 520 are errors of their command, and the session goes on."""
+    """510 and 520 are errors of their command, and the session continues."""
 
     async def story(session: Session, seen: list[str]) -> None:
         with pytest.raises(error):
@@ -98,7 +98,7 @@ def test_a_refusing_story() -> None:
 
 
 def test_gosub_runs_and_a_reply_without_a_meaning_is_a_failed_command() -> None:
-    """Asterisk says 100 before a subroutine runs. 503 and what nobody knows fail, and the session goes on."""
+    """Asterisk says 100 before a subroutine runs. 503 and what nobody knows fail, and the session continues."""
 
     async def story(session: Session, seen: list[str]) -> None:
         await session.gosub("sub", "s", 1)

@@ -89,7 +89,7 @@ def test_the_next_customer_is_another_conversation(site: Site, gap: float) -> No
 
 
 def test_who_is_left_of_a_conference_is_the_same_conversation(site: Site) -> None:
-    """One of three leaves: ChanSpy has to begin again to be heard, and it is no new call."""
+    """One of three leaves: ChanSpy has to begin again to be heard, and it is not a new call."""
     site.open()
     site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-1")
     site.fake.hang_up(CUSTOMER)
@@ -140,7 +140,7 @@ def test_a_customer_who_only_an_event_says_has_left_is_still_heard(
 def test_a_party_whom_only_events_exchange_is_no_other_conversation(
     site: Site, adopted: bool, logs: list[EventDict]
 ) -> None:
-    """The customer is said to have left, and somebody else to have come: the spy goes on as it is."""
+    """The customer is said to have left, and somebody else to have come: the spy continues as it is."""
     if adopted:
         miss(site, BEFORE)
     else:

@@ -12,7 +12,7 @@ from tests.shell.pbx.spy_watch.watching import HOOK, PHONE, go_on, kinds, resync
 
 
 def test_helpers_of_asterisk_are_exempt(site: Site, logs: list[EventDict]) -> None:
-    """The beep of MixMonitor and PERIODIC_HOOK is no spy, and nobody asks its channel."""
+    """The beep of MixMonitor and PERIODIC_HOOK is not a spy, and nobody asks its channel."""
     site.fake.add_channel(HOOK, "1700000000.20")
     site.fake.start_spying(HOOK, SPYEE)
     assert kinds(site) == [(HOOK, SpyKind.EXEMPT)]
@@ -47,7 +47,9 @@ def test_a_beep_stays_exempt_at_a_reload(site: Site) -> None:
 
 
 def test_a_beep_that_goes_on_is_none(site: Site) -> None:
-    """Whoever dials into the helper of Asterisk's own hears for as long as they like, under a name that is exempt."""
+    """Anyone who dials into the helper of Asterisk's own hears for as long as they like, under a name that is
+    exempt.
+    """
     site.change(rogue=RogueSpies.HANG_UP)
     site.fake.add_channel(HOOK, "1700000000.20")
     site.fake.start_spying(HOOK, SPYEE)
@@ -152,7 +154,7 @@ def test_an_exempt_spy_that_could_not_be_asked_is_asked_again(site: Site) -> Non
 
 
 def test_an_excepted_device_that_could_not_be_asked_stays_excepted(site: Site) -> None:
-    """The PBX says later that it is the one: it is no rogue."""
+    """The PBX says later that it is the one: it is not a rogue."""
     site.change(exceptions=frozenset({"PJSIP/6666"}), rogue=RogueSpies.HANG_UP)
     site.fake.held.add("Getvar")
     site.fake.start_spying(ROGUE, SPYEE)
@@ -166,7 +168,7 @@ def test_an_excepted_device_that_could_not_be_asked_stays_excepted(site: Site) -
 
 
 def test_beeps_cost_no_list(site: Site) -> None:
-    """A helper is no phone: nobody takes its place, and there are many of them."""
+    """A helper is not a phone: nobody takes its place, and there are many of them."""
     site.fake.add_channel(HOOK, "1700000000.60")
     site.fake.start_spying(HOOK, SPYEE)
     lists = len(site.fake.asked("CoreShowChannels"))

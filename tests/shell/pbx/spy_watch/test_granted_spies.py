@@ -90,7 +90,7 @@ def test_what_the_pbx_says_of_a_grant_is_on_record(site: Site) -> None:
 
 
 def test_what_the_pbx_says_late_is_of_the_grant_that_was(site: Site) -> None:
-    """Also when the story is over; of another channel it is no grant's, and rogue."""
+    """Also when the story is over; of another channel it is not a grant's, and rogue."""
     site.watch.opened(GRANT)
     site.watch.closed(GRANT)
     site.fake.start_spying(SPYER, SPYEE)
@@ -112,7 +112,7 @@ def test_a_spy_behind_the_end_of_a_grant_is_rogue(site: Site) -> None:
 
 @pytest.mark.parametrize("mode", [Mode.BARGE, Mode.TAKE_OVER])
 def test_a_spy_behind_a_conference_is_rogue(site: Site, mode: Mode) -> None:
-    """Whoever joined a call by another application has no start that could come late."""
+    """Anyone who joined a call by another application has no start that could come late."""
     site.change(barge=Barge.CONFERENCE)
     grant = replace(GRANT, mode=mode)
     site.watch.opened(grant)

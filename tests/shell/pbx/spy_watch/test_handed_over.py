@@ -123,7 +123,7 @@ def test_a_transfer_that_only_somebody_tells_of_ends_nobody(site: Site, leg: str
 def test_a_phone_that_was_exchanged_unseen_falls_silent_with_the_next_list(
     site: Site, rogue: RogueSpies, whose: str
 ) -> None:
-    """There was no connection, and no event told of it. It is no rogue, whatever the site does with those."""
+    """There was no connection, and no event told of it. It is not a rogue, whatever the site does with those."""
     site.change(rogue=rogue)
     if whose == "story":
         site.open()
@@ -184,7 +184,7 @@ def moved_unseen(site: Site, whose: str) -> None:
 @pytest.mark.parametrize("whose", ["nobody's", "adopted"])
 def test_a_phone_that_could_not_be_hung_up_is_tried_again(site: Site, whose: str, error: str) -> None:
     """No story asks for it, and the next list is minutes away. It is kept as a spy until its channel is gone, is on
-    record once, and is no rogue."""
+    record once, and is not a rogue."""
     hang_up = site.fake.answers["Hangup"]
     resist(site, error)
     moved_unseen(site, whose)
@@ -357,7 +357,7 @@ def erase(site: Site, name: str = SPYER) -> None:
 
 
 def test_a_phone_without_the_proof_is_found_by_what_it_runs(site: Site) -> None:
-    """The supervisor's channel is gone and the story goes on: in our context, exactly this grant's ChanSpy is it."""
+    """The supervisor's channel is gone and the story continues: in our context, this grant's very ChanSpy is it."""
     site.open()
     erase(site)
     exchange(site)
@@ -371,7 +371,7 @@ def test_a_phone_without_the_proof_is_found_by_what_it_runs(site: Site) -> None:
 
 @pytest.mark.parametrize("told", [True, False], ids=["event", "list"])
 def test_an_adopted_spy_without_the_proof_is_found_by_what_it_runs(site: Site, told: bool) -> None:
-    """No story is waited for, and none goes on to look for it."""
+    """No story is waited for, and none goes looking for it."""
     miss(site, BEFORE)
     erase(site)
     if not told:
@@ -397,7 +397,7 @@ def test_who_runs_the_same_while_an_adopted_spy_goes_on_is_left_alone(site: Site
 
 @pytest.mark.parametrize("listed", ["with the adopted one", "before", "by a list that is not whole"])
 def test_who_was_at_a_prompt_before_is_not_taken_for_the_phone(site: Site, listed: str) -> None:
-    """A supervisor of another server has heard the same call while no server ran here, and their channel goes on
+    """A supervisor of another server has heard the same call while no server ran here, and their channel continues
     naming the application: the list showed that while the adopted one's own channel was there."""
     site.fake.lose_connection()
     heard = {"Application": "ChanSpy", "ApplicationData": f"{SPYEE_UNIQUEID},uqESX"}
@@ -441,7 +441,7 @@ def test_who_runs_the_same_by_right_is_not_taken_for_the_phone(site: Site, whose
 
 
 def test_a_kill_that_finds_no_channel_is_no_success(site: Site) -> None:
-    """The supervisor's channel is gone, no other carries the spy, and its story goes on: somewhere it is heard."""
+    """The supervisor's channel is gone, no other carries the spy, and its story continues: somewhere it is heard."""
     site.open()
     site.fake.hang_up(SPYER)
     done = begin(site.watch.kill(GRANT.id, "root"))
@@ -485,7 +485,7 @@ def kicked(site: Site) -> list[str]:
 
 def test_a_third_phone_in_a_joined_call_is_taken_out(joined: Site) -> None:
     """The supervisor is transferred: another phone has their place in the bridge, without a grant. It is that phone's
-    bridge as well, so it is taken out of it and goes on."""
+    bridge as well, so it is taken out of it and continues."""
     joined.fake.leave(SPYER)
     next(one for one in joined.fake.channels if one["Channel"] == ROGUE)["BridgeId"] = "b-1"
     joined.fake.event("BridgeEnter", **BRIDGE, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, SwapUniqueid=SPYER_UNIQUEID)
@@ -714,7 +714,7 @@ def test_a_swap_that_only_somebody_tells_of_takes_nobody_out(site: Site) -> None
 
 
 def test_an_end_that_only_somebody_tells_of_is_none(site: Site, logs: list[EventDict]) -> None:
-    """ChanSpyStop and Hangup of a spy that goes on: nothing is recorded as its end, and the picture is doubted."""
+    """ChanSpyStop and Hangup of a spy that continues: nothing is recorded as its end, and the picture is doubted."""
     miss(site, BEFORE)
     site.forget()
     site.fake.event("Hangup", Channel=SPYER, Uniqueid=SPYER_UNIQUEID)

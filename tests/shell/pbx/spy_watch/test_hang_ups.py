@@ -85,7 +85,7 @@ def test_a_rogue_spy_is_hung_up_no_more_where_nobody_wants_it(site: Site, change
 
 
 def test_who_has_a_proof_by_now_is_not_hung_up(site: Site) -> None:
-    """A supervisor of another server goes on to another mode between the question and the hang-up."""
+    """A supervisor of another server continues with another mode between the question and the hang-up."""
     site.change(rogue=RogueSpies.HANG_UP)
     asked: list[str] = []
     getvar = site.fake.answers["Getvar"]
@@ -105,7 +105,9 @@ def test_who_has_a_proof_by_now_is_not_hung_up(site: Site) -> None:
 
 @pytest.mark.parametrize("whose", ["over", "another spyer's"])
 def test_a_rogue_spy_with_a_proof_is_hung_up(site: Site, whose: str) -> None:
-    """A grant that is over, or that was copied from another supervisor of the same agent, is no right to go on."""
+    """A grant that is over, or that was copied from another supervisor of the same agent, gives no right to
+    continue.
+    """
     site.change(rogue=RogueSpies.HANG_UP)
     if whose == "over":
         signed = SIGNER.sign(GRANT)

@@ -563,7 +563,7 @@ def test_an_end_that_cannot_be_confirmed_waits_for_the_next_list(joined: Site) -
 
 
 def test_who_called_while_a_list_was_made_is_on_the_call(site: Site) -> None:
-    """It does not show the supervisor's channel, which is there, and the colleague who comes then is no stranger."""
+    """It does not show the supervisor's channel, which is there; the colleague who comes then is not a stranger."""
     site.change(barge=Barge.CONFERENCE)
     site.fake.hang_up(SPYER)
     wait(site)

@@ -107,7 +107,7 @@ def test_a_spy_that_lost_its_story_can_be_killed(site: Site) -> None:
 
 
 def test_a_spy_that_ends_while_it_is_killed_leaves_nothing(site: Site) -> None:
-    """Its end is taken in before the PBX is told, and the channel goes on naming the application."""
+    """Its end is taken in before the PBX is told, and the channel still names the application."""
     site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
     site.fake.start_spying(SPYER, SPYEE)
     disk: Deferred[None] = Deferred()

@@ -173,7 +173,7 @@ def half(site: Site, *, leads_to: str = "") -> None:
 
 
 def optimize(site: Site, name: str) -> None:
-    """Asterisk puts whoever is behind a Local channel into its place."""
+    """Asterisk puts the channel behind a Local channel into its place."""
     put(site, name, "b-1")
     put(site, NEAR, None)
     put(site, FAR, None)
@@ -271,7 +271,7 @@ def test_a_spy_without_a_story_ends_with_the_party_behind_a_local_channel(site: 
 def test_a_protected_phone_behind_a_local_channel_is_found_while_the_picture_is_in_doubt(
     site: Site, name: str
 ) -> None:
-    """Where the way to it can be read; where not, the spy goes on."""
+    """Where the way to it can be read; where not, the spy continues."""
     site.change(protected=Protected(endpoints=frozenset({"PJSIP/9000"})))
     site.open()
     forge(site)
@@ -287,7 +287,7 @@ def test_a_protected_phone_behind_a_local_channel_is_found_while_the_picture_is_
 @pytest.mark.parametrize("by", ["ChanSpy", "ChanSpy, without a story"])
 @pytest.mark.parametrize("mode", [Mode.LISTEN, Mode.BARGE])
 def test_a_spy_on_a_channel_that_has_become_another_one_ends(site: Site, mode: Mode, by: str, doubt: bool) -> None:
-    """Asterisk may put another device into the agent's place, and ChanSpy goes on with that one."""
+    """Asterisk may put another device into the agent's place, and ChanSpy continues with that one."""
     grant = replace(GRANT, mode=mode)
     if by == "ChanSpy":
         site.open(grant)

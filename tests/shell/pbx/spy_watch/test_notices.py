@@ -22,7 +22,7 @@ def tell(site: Site, notice: str = "", helper: str = HELPER) -> None:
 
 
 def test_a_notice_is_given_when_the_helper_is_done(site: Site) -> None:
-    """It is heard from ChanSpyStart on, and over at ChanSpyStop; it is no alarm and no question."""
+    """It is heard from ChanSpyStart on, and over at ChanSpyStop; it is neither an alarm nor a question."""
     timers = len(site.fake.clock.getDelayedCalls())
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     given = begin(site.watch.notice_given(notice))
@@ -117,7 +117,7 @@ def test_each_notice_ends_with_its_own_helper(site: Site) -> None:
 
 
 def test_two_events_about_a_channel_that_is_not_there_are_no_notice(site: Site) -> None:
-    """Whoever forges them leaves the agent untold."""
+    """Anyone who forges them leaves the agent untold."""
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     given = begin(site.watch.notice_given(notice))
     helper = {"SpyerChannel": HELPER, "SpyerUniqueid": "1.1", "SpyeeChannel": SPYEE, "SpyeeUniqueid": SPYEE_UNIQUEID}
@@ -129,7 +129,7 @@ def test_two_events_about_a_channel_that_is_not_there_are_no_notice(site: Site) 
 
 @pytest.mark.parametrize("over", [False, True], ids=["while-it-is-given", "right-behind-it"])
 def test_a_notice_has_one_helper(site: Site, *, over: bool) -> None:
-    """Another one of that name is no notice."""
+    """Another one of that name is not a notice."""
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     tell(site, notice)
     if over:
@@ -172,7 +172,7 @@ def test_a_stop_looks_at_no_helper(site: Site) -> None:
 
 
 def test_a_helper_that_could_not_be_asked_is_still_the_one(site: Site) -> None:
-    """The PBX says so later: it is no rogue, and its time is bounded from its beginning on."""
+    """The PBX says so later: it is not a rogue, and its time is bounded from its beginning on."""
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     site.fake.held.add("Getvar")
     tell(site, notice)
@@ -186,8 +186,8 @@ def test_a_helper_that_could_not_be_asked_is_still_the_one(site: Site) -> None:
 
 @pytest.mark.parametrize("carries", ["", "made up", "x\r\ny", "of another agent"])
 def test_who_is_called_like_the_helper_and_comes_first_is_not_it(site: Site, carries: str) -> None:
-    """Whoever may originate a call can make a channel of that name, and not what ours carries: the agent is told by
-    ours, and the other one is a spy."""
+    """Anyone who may originate a call can make a channel of that name, and not what ours carries: the agent is told
+    by ours, and the other one is a spy."""
     other = site.watch.notice_expected(CUSTOMER_UNIQUEID)
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     given = begin(site.watch.notice_given(notice))
@@ -202,7 +202,7 @@ def test_who_is_called_like_the_helper_and_comes_first_is_not_it(site: Site, car
 
 
 def test_a_test_call_of_the_doctor_is_short(site: Site) -> None:
-    """Whoever may originate calls can name two like those, and bridge the one that is heard with anybody."""
+    """Anyone who may originate calls can name two like those, and bridge the one that is heard with anybody."""
     spyer, spyee = f"{TEST_SUPERVISOR}0000000a;1", f"{TEST_AGENT}0000000b;1"
     timers = len(site.fake.clock.getDelayedCalls())
     for number, name in enumerate((spyer, spyee)):

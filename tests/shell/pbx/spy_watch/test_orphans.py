@@ -25,7 +25,7 @@ from tests.shell.pbx.spy_watch.watching import BEFORE, ENDING, begin, kept, kind
 
 @pytest.mark.parametrize("by_event", [True, False], ids=["event", "list"])
 def test_a_spy_of_an_earlier_run_is_adopted(site: Site, by_event: bool) -> None:
-    """It is on record again, with whose it is, and goes on."""
+    """It is on record again, with whose it is, and continues."""
     if by_event:
         site.fake.variables[SPYER, VARIABLE] = BEFORE.sign(GRANT)
         site.fake.start_spying(SPYER, SPYEE)
@@ -70,7 +70,7 @@ def test_an_orphan_that_ends_by_the_key_is_not_hung_up_twice(site: Site) -> None
     ],
 )
 def test_says_why_an_orphan_ended(site: Site, hangs_up: str | None, stop_first: bool, why: str) -> None:
-    """Whoever hung up ended it, whether that is told before the end of ChanSpy or after it."""
+    """The side that hung up ended it, whether that is told before the end of ChanSpy or after it."""
     miss(site, BEFORE)
     site.fake.advance(2.5)
     began = site.fake.clock.seconds()
@@ -153,7 +153,7 @@ def test_a_clock_that_jumps_falsifies_no_duration_of_an_orphan(site: Site, skew:
 
 
 def test_a_spy_that_lost_its_story_is_watched_over(site: Site) -> None:
-    """It goes on as an adopted one, with its end on record when it comes."""
+    """It continues as an adopted one, with its end on record when it comes."""
     site.open()
     site.watch.left_alone(GRANT)
     site.watch.closed(GRANT)
@@ -343,7 +343,7 @@ def test_an_end_that_is_only_told_is_none_though_the_proof_was_erased(site: Site
 @pytest.mark.parametrize("slow", ["channel", "answers"])
 @pytest.mark.parametrize("whose", ["story", "adopted"])
 def test_a_busy_pbx_forges_nothing(site: Site, logs: list[EventDict], whose: str, slow: str) -> None:
-    """The channel goes on, or its story ends, seconds after the end was told; or it takes as long to answer."""
+    """The channel continues, or its story ends, seconds after the end was told; or it takes as long to answer."""
     if whose == "story":
         site.open()
     else:

@@ -58,7 +58,7 @@ def join(site: Site) -> None:
 
 
 def take_over(site: Site) -> None:
-    """The supervisor takes the customer over; the agent's channel goes on."""
+    """The supervisor takes the customer over; the agent's channel continues."""
     site.fake.variables[SPYER, VARIABLE] = site.watch.opened(TAKEN)
     item(site, SPYER).update(Application="Bridge", ApplicationData=f"{CUSTOMER},x")
     for channel in (CUSTOMER, SPYEE):
@@ -73,7 +73,7 @@ def done(site: Site) -> set[str]:
 
 
 def lose_story(site: Site, grant: Grant) -> None:
-    """The FastAGI connection is lost, and the application goes on."""
+    """The FastAGI connection is lost, and the application continues."""
     site.watch.left_alone(grant)
     site.watch.closed(grant)
 

@@ -176,7 +176,7 @@ def test_whoever_took_over_has_a_call_of_their_own(site: Site) -> None:
 
 
 def test_a_phone_that_joined_while_the_record_was_written_ends_the_spy(site: Site) -> None:
-    """A grant is held against the call as it is when it begins."""
+    """A grant is compared with the call as it is when it begins."""
     site.change(protected=Protected(frozenset({"PJSIP/9000"})))
     site.fake.add_channel(DOCTOR, "1700000000.13", "b-1")
     site.watch.opened(GRANT)

@@ -11,7 +11,7 @@ from tests.shell.pbx.spy_watch.watching import kept, kinds, miss, resync
 
 
 def test_a_supervisor_at_a_prompt_is_no_alarm(site: Site) -> None:
-    """A list goes on naming the application that AGI has executed last: without a proof it is over."""
+    """A list still names the application that AGI has executed last: without a proof it is over."""
     miss(site, None)
     assert (kinds(site), site.facts) == ([], ["pbx_lost", "pbx_synced"])
 

@@ -32,7 +32,7 @@ def test_a_proof_that_proves_nothing(site: Site, signer: Signer, why: str) -> No
     ids=["another-spyer", "another-spyee"],
 )
 def test_a_proof_for_another_call_proves_nothing(site: Site, signer: Signer, grant: Grant) -> None:
-    """Whoever copies a proof to another channel, or keeps one for the next call, is rogue."""
+    """Anyone who copies a proof to another channel, or keeps one for the next call, is rogue."""
     if grant.spyer_uniqueid == "1.1":
         site.fake.add_channel(SPYER.replace("3", "9"), "1.1", Context="agi-monitor-call")
         grant = replace(grant, spyer=SPYER.replace("3", "9"))
@@ -52,7 +52,7 @@ def test_a_spy_of_another_server_is_its_own_business(site: Site) -> None:
 
 
 def test_a_spy_of_another_server_is_forgotten_when_its_proof_is_gone(site: Site) -> None:
-    """Its end may have been missed, and the list goes on naming the application."""
+    """Its end may have been missed, and the list still names the application."""
     site.fake.variables[SPYER, VARIABLE] = OTHER.sign(GRANT)
     site.fake.start_spying(SPYER, SPYEE)
     resync(site)
@@ -104,7 +104,7 @@ def test_a_proof_of_another_version_for_another_call_proves_nothing(site: Site, 
 
 
 def test_a_proof_with_a_line_break_proves_nothing(site: Site) -> None:
-    """Whoever spies may have set it: that is an alarm, and no question without an answer."""
+    """Anyone who spies may have set it: that is an alarm, and no question without an answer."""
     site.fake.variables[ROGUE, VARIABLE] = "x\r\ny: z"
     site.fake.start_spying(ROGUE, SPYEE)
     assert [record["spyer"] for record in site.records("rogue_spy")] == [ROGUE]

@@ -175,7 +175,7 @@ def test_whatever_a_reload_takes_away(site: Site, changes: dict[str, object]) ->
 
 
 def test_a_reload_that_changes_nothing_ends_nothing(site: Site) -> None:
-    """A spy that is still allowed goes on."""
+    """A spy that is still allowed continues."""
     site.open()
     site.change(hint_context="other")
     assert (site.facts, deeds(site)) == ([], [])
@@ -266,7 +266,7 @@ def test_what_does_not_silence_a_spy_is_logged(site: Site, logs: list[EventDict]
 
 
 def test_a_channel_that_is_gone_needs_no_silence(site: Site, logs: list[EventDict]) -> None:
-    """Whoever hung up in the same moment is no fault."""
+    """A hang-up in the same moment is not a fault."""
     site.open()
     site.fake.held.update(ENDING)
     site.change(rules=())
@@ -316,7 +316,7 @@ def test_waits_for_what_is_under_way(site: Site) -> None:
 
 
 def test_modes_are_rights_of_their_own(site: Site) -> None:
-    """A grant to barge ends when barging is taken away, one to listen goes on."""
+    """A grant to barge ends when barging is taken away, one to listen continues."""
     (rule,) = site.policy.rules
     barge = replace(GRANT, number=2, mode=Mode.BARGE, spyer=ROGUE, spyer_uniqueid=ROGUE_UNIQUEID)
     site.open()
@@ -326,7 +326,7 @@ def test_modes_are_rights_of_their_own(site: Site) -> None:
 
 
 def test_a_right_that_went_while_the_record_was_written_is_none(site: Site) -> None:
-    """A grant is held against the policy once more when it begins."""
+    """A grant is compared with the policy once more when it begins."""
     site.policy = replace(site.policy, rules=())
     site.watch.opened(GRANT)
     assert site.watch.revoked(GRANT) == "mode_denied"
@@ -334,7 +334,7 @@ def test_a_right_that_went_while_the_record_was_written_is_none(site: Site) -> N
 
 
 def test_waits_until_nothing_silences_the_channel_any_more(site: Site) -> None:
-    """Whoever lets it speak again must come after the actions that silence it."""
+    """Anyone who lets it speak again must come after the actions that silence it."""
     site.open()
     site.fake.held.update(ENDING)
     site.change(rules=())

@@ -114,7 +114,7 @@ def tell(site: Site) -> None:
 
 
 def go_on(site: Site, name: str, heard: str) -> None:
-    """ChanSpy without option E goes on to another channel: when * is pressed, or the first one ends."""
+    """ChanSpy without option E continues with another channel: when * is pressed, or the first one ends."""
     spyer = next(one for one in site.fake.channels if one["Channel"] == name)
     before = str(spyer["ApplicationData"]).partition(",")[0]
     of = {one["Uniqueid"]: one["Channel"] for one in site.fake.channels}

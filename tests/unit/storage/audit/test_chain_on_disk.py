@@ -163,7 +163,7 @@ def test_rotation_keeps_the_chain(house: House) -> None:
 
 
 def test_old_lines_stay_and_are_counted(house: House) -> None:
-    """An audit from before there was a chain goes on as one, and what stood there is held fast."""
+    """An audit from before there was a chain continues as one, and what stood there is held fast."""
     old = '{"fact":"server_started","at":"2025-01-01T00:00:00.000+00:00","version":"0"}\n{"fact":"torn'
     house.path.write_text(old)
     house.append(refusal("1"))
@@ -201,7 +201,7 @@ def test_a_torn_memory_goes_on_where_the_file_ends(house: House, content: str) -
 
 @given(st.integers(0, 10**6), st.booleans())
 def test_a_write_that_was_cut_anywhere_breaks_nothing(offset: int, is_spy: bool) -> None:
-    """Whatever part of a record reached the disk before a crash, the next run goes on, and nothing looks changed."""
+    """Whatever part of a record reached the disk before a crash, the next run continues; nothing looks changed."""
     with tempfile.TemporaryDirectory() as folder, capture_logs():
         house = House(Path(folder))
         house.append(refusal("1"), refusal("2"))
@@ -278,7 +278,7 @@ def test_a_line_that_could_not_be_taken_back_is_taken_back_later(
 
 
 def test_a_memory_that_cannot_be_written_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The record is on disk, so whoever waits for it goes on."""
+    """The record is on disk, so anyone who waits for it continues."""
     house.append(refusal("1"))
     before = (house.folder / HEAD_FILE).read_bytes()
 

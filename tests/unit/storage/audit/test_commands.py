@@ -187,7 +187,7 @@ def test_an_expected_record_is_one_of_one_server(office: Office) -> None:
 
 
 def test_retains_while_the_server_runs(office: Office) -> None:
-    """This server's records alone; the chain is whole, and the server goes on."""
+    """This server's records alone; the chain is whole, and the server continues."""
     result = office.run("retain", "--store", "--days", 90)
     assert "2 of 5 records would be removed" in result.stdout
     assert office.one.count() == 5

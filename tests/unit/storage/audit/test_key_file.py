@@ -24,14 +24,14 @@ def test_is_the_same_through_all_runs(tmp_path: Path) -> None:
 
 
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
-    """Whoever has the key can write an audit of their own; the public half is for everybody."""
+    """Anyone who has the key can write an audit of their own; the public half is for everybody."""
     audit_key(tmp_path)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (KEY_FILE, PUBLIC_FILE)]
     assert modes == [0o600, 0o644]
 
 
 def test_signs_what_it_verifies(tmp_path: Path) -> None:
-    """And nothing else: no other content, no other key, nothing that is no signature."""
+    """And nothing else: no other content, no other key, nothing that is not a signature."""
     key = audit_key(tmp_path)
     signature = key.sign(b"content")
     assert verifies(key.public, b"content", signature)
@@ -70,7 +70,7 @@ def other_kind() -> bytes:
     "content", [b"", b"{", b"-----BEGIN PRIVATE KEY-----\nsecret\n", other_kind(), b"\xff"], ids=range(5)
 )
 def test_a_torn_key_is_named_and_left_alone(tmp_path: Path, content: bytes) -> None:
-    """Nobody makes a new key in the place of one that could be mended, and nothing of it is told."""
+    """Nobody makes a new key in the place of one that could be fixed, and nothing of it is told."""
     path = tmp_path / KEY_FILE
     path.write_bytes(content)
     with pytest.raises(StateUnavailable, match="the key of the audit cannot be read") as caught:
@@ -99,7 +99,7 @@ def test_the_key_is_in_no_text(tmp_path: Path) -> None:
     "text", ["", "abc\n", "g" * 64, "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n", "ü"]
 )
 def test_a_file_without_a_key_is_named(tmp_path: Path, text: str) -> None:
-    """Whoever trusts nothing would verify nothing."""
+    """Anyone who trusts nothing would verify nothing."""
     path = tmp_path / "keys"
     path.write_text(text)
     with pytest.raises(StateUnavailable, match="no public key of Ed25519"):

@@ -94,7 +94,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_not_held_in_memory(tmp_path: Path) -> None:
-    """It is no record, and the next line is read as the next."""
+    """It is not a record, and the next line is read as the next."""
     path = tmp_path / "audit.jsonl"
     with path.open("wb") as file:
         for _ in range(64):
@@ -160,7 +160,7 @@ def test_xz_is_unpacked_in_little_memory(tmp_path: Path) -> None:
     large = [{"id": lzma.FILTER_LZMA2, "dict_size": 512 * 1024 * 1024, "mode": lzma.MODE_FAST, "mf": lzma.MF_HC3}]
     path.write_bytes(lzma.compress(b"one\n", filters=[{**large[0], "dict_size": 4096}]))
     assert len(list(lines(path))) == 1
-    # Packing takes ten times the memory of the dictionary, so its size is written into the head, and the sum mended.
+    # Packing takes ten times the memory of the dictionary, so its size is written into the head, and the sum fixed.
     head = bytearray(path.read_bytes())
     begin, end = 12, 12 + (head[12] + 1) * 4
     assert head[begin + 2 : begin + 4] == b"\x21\x01"

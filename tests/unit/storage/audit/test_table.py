@@ -280,7 +280,7 @@ def test_a_lost_end_goes_on_where_the_records_end(desk: Desk) -> None:
 
 
 def test_all_that_is_gone_is_missed(desk: Desk) -> None:
-    """Whoever empties both tables: the state folder knows that there was something."""
+    """Both tables are emptied: the state folder knows that there was something."""
     desk.append(refusal("1"), refusal("2"))
     desk.put([])
     desk.forget_chain()

@@ -143,7 +143,7 @@ def test_an_end_that_is_another_one_is_found(new: Callable[[], Desk]) -> None:
 @same_database
 @given(st.lists(st.tuples(st.sampled_from("cdisl"), position, position), min_size=1, max_size=5))
 def test_several_changes_are_found(new: Callable[[], Desk], changes: list[tuple[str, int, int]]) -> None:
-    """Any mixture of changes, removals, insertions, swaps and a chain set back is no good audit."""
+    """Any mixture of changes, removals, insertions, swaps and a chain set back is not a good audit."""
     desk = new()
     before = desk.rows()
     lines = [line for *_, line in before]

@@ -163,7 +163,7 @@ def test_a_call_that_becomes_protected_meanwhile_is_not_heard(desk: Desk) -> Non
 
 
 def test_nobody_is_taken_over_but_whom_it_was_decided_on(desk: Desk) -> None:
-    """The call went on with another customer while the record was written: nobody's call is taken."""
+    """The call continued with another customer while the record was written: nobody's call is taken."""
 
     def moves() -> None:
         if len(desk.pbx.executed) == 1:

@@ -69,7 +69,7 @@ def test_any_other_key_goes_on_waiting(desk: Desk) -> None:
     [({"rules": ()}, "mode_denied"), ({"agents": {}}, "agent_unknown"), ({"supervisors": {}}, "identity_changed")],
 )
 def test_a_right_that_was_taken_away_is_not_followed(desk: Desk, changes: dict[str, object], reason: str) -> None:
-    """Waiting is no grant: the next call is decided again, refused and not heard."""
+    """Waiting is not a grant: the next call is decided again, refused and not heard."""
     desk.when_quiet = desk.agent_hangs_up
     desk.then(lambda: desk.change(**changes), lambda: call_of_1001(desk))
     desk.run()

@@ -165,7 +165,7 @@ def test_a_phone_that_becomes_the_supervisors_own_is_not_heard(desk: Desk) -> No
 
 
 def test_a_call_that_was_chosen_is_heard_with_that_party_only(desk: Desk) -> None:
-    """The supervisor chose a customer's number, and the agent's channel goes on with somebody else."""
+    """The supervisor chose a customer's number, and the agent's channel continues with somebody else."""
     other = desk.pbx.add_channel("PJSIP/1001-00000030", "1700000000.30", bridge_peer="PJSIP/trunk-00000031")
     customer = desk.pbx.add_channel("PJSIP/trunk-00000031", "1700000000.31", bridge_peer="PJSIP/1001-00000030")
 

@@ -73,7 +73,7 @@ def test_the_scan_comes_to_nobody_any_more(tmp_path: Path, supervisors: dict[str
 
 @either_change
 def test_a_customer_is_not_waited_for_any_more(desk: Desk, supervisors: dict[str, object]) -> None:
-    """With the customer still on the line, no look is left in which the wait could go on."""
+    """With the customer still on the line, no look is left in which the wait could continue."""
     desk.change(follow=Follow.CUSTOMER)
 
     def agent_leaves() -> int:
@@ -141,7 +141,7 @@ def test_a_spy_whose_pin_was_changed_ends_with_the_call(desk: Desk) -> None:
 
 @pytest.mark.parametrize("change", [True, False], ids=["another-change", "none"])
 def test_a_pin_changed_on_this_call_is_the_one_that_counts(tmp_path: Path, change: bool) -> None:
-    """The supervisor goes on with the new PIN; an administrator who changes it once more ends that."""
+    """The supervisor continues with the new PIN; an administrator who changes it once more ends that."""
     office = Office(tmp_path, ASKED)
     table = PinTable(office.desk.database)
 

@@ -47,7 +47,7 @@ def test_a_barge_can_join_a_conference(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("live", [True, False], ids=["in-doubt", "no-manager-interface"])
 def test_no_call_is_joined_where_nobody_sees_who_comes(tmp_path: Path, live: bool) -> None:
-    """It may become the call of somebody who may not be heard; listening goes on."""
+    """It may become the call of somebody who may not be heard; listening continues."""
     desk = connected(tmp_path) if live else Desk(tmp_path)
     desk.change(barge=Barge.CONFERENCE)
     if desk.live is not None:
@@ -97,7 +97,7 @@ def test_taking_over_is_a_right_of_its_own(tmp_path: Path) -> None:
     ids=["three-parties", "no-device"],
 )
 def test_nobody_is_taken_over_but_one_device(desk: Desk, peers: str) -> None:
-    """Of several parties nobody could say which; a helper of Asterisk's is no customer."""
+    """Of several parties nobody could say which; a helper of Asterisk's is not a customer."""
 
     def change(key: str) -> None:
         desk.channel_of(SPYEE_UNIQUEID).bridge_peer = peers

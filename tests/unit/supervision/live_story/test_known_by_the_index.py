@@ -100,7 +100,7 @@ def test_a_phone_that_is_somebody_elses_too_is_not_heard(desk: Desk) -> None:
 
 
 def test_a_login_while_somebody_is_heard_holds_at_the_next_key(desk: Desk) -> None:
-    """Neither the new mode nor the old one goes on."""
+    """Neither the new mode nor the old one continues."""
     live = desk.live = SharedHouse(desk.pbx)
     live.shared = False
 

@@ -110,7 +110,7 @@ def test_a_key_between_two_customers_is_not_for_the_second(tmp_path: Path, key: 
 
 @pytest.mark.parametrize("mode", ["5", "6", "7"])
 def test_a_key_while_the_customer_changes_begins_nothing(desk: Desk, mode: str) -> None:
-    """The next customer is there already when it is read: listening goes on, and the call is not spoken into."""
+    """The next customer is there already when it is read: listening continues, and the call is not spoken into."""
     assert desk.watch is not None
 
     def changes(key: str) -> None:

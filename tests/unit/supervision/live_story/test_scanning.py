@@ -160,7 +160,7 @@ def refused_by_the_dialplan(desk: Desk) -> None:
 
 
 def ended_by_the_pbx(desk: Desk) -> None:
-    """Somebody stops ChanSpy, and the agent's call goes on."""
+    """Somebody stops ChanSpy, and the agent's call continues."""
     desk.when_quiet = desk.stopped_on_the_pbx
 
 

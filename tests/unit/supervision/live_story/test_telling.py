@@ -21,7 +21,7 @@ def test_the_dialplan_protects_a_call(desk: Desk) -> None:
 
 
 def test_a_call_becomes_protected_while_it_is_heard(desk: Desk) -> None:
-    """The next mode is decided on the call as it is then: neither it nor the old one goes on."""
+    """The next mode is decided on the call as it is then: neither it nor the old one continues."""
 
     def protect(key: str) -> None:
         desk.channel_of(SPYEE_UNIQUEID).variables["AGI_MONITOR_PROTECTED"] = "yes"
@@ -90,7 +90,7 @@ def test_without_the_notice_nobody_is_heard(desk: Desk) -> None:
 
 
 def test_a_key_whose_notice_fails_goes_on_as_before(desk: Desk) -> None:
-    """Whispering is refused, listening goes on: it needs no notice."""
+    """Whispering is refused, listening continues: it needs no notice."""
     desk.change(notice=Notice(frozenset({Mode.WHISPER}), frozenset({"all"})))
     assert desk.watch is not None
     desk.watch.gives = False

@@ -115,7 +115,7 @@ def test_who_has_lost_the_identity_gets_nothing_more(
 
 
 def test_a_conference_cannot_be_barged_into_by_key(desk: Desk) -> None:
-    """When a third party joins the call, the barge key is refused and listening goes on."""
+    """When a third party joins the call, the barge key is refused and listening continues."""
 
     def join(key: str) -> None:
         desk.pbx.add_channel("PJSIP/1002-00000033")

@@ -33,7 +33,7 @@ def test_a_strangers_phone_sounds_like_a_wrong_pin(tmp_path: Path, policy: PinPo
 
 
 def test_a_strangers_right_pin_is_wrong(tmp_path: Path) -> None:
-    """Somebody's PIN on a phone of nobody is no PIN."""
+    """Somebody's PIN on an unassigned phone is not a PIN."""
     desk = Desk(tmp_path, channel=STRANGER).run(f"{PIN}#" * 3)
 
     assert refusals(desk) == ["endpoint_unknown"]
@@ -78,7 +78,7 @@ def test_a_lock_out_is_on_record(desk: Desk) -> None:
 
 
 def test_a_lock_out_is_on_record_also_after_a_hang_up(tmp_path: Path) -> None:
-    """Whoever hangs up before the wrong PIN too many was looked at locks all the same, and not in silence."""
+    """Anyone who hangs up before the wrong PIN too many was looked at locks all the same, and not in silence."""
 
     async def slow(function: Callable[[], Result], /) -> Result:
         desk.pbx.hang_up()

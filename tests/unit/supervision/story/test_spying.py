@@ -35,7 +35,7 @@ def test_asks_for_the_extension(tmp_path: Path) -> None:
 
 
 def test_says_goodbye_and_hangs_up(desk: Desk) -> None:
-    """After the ``*`` key and no further extension the call ends with a word, and it was no refusal."""
+    """After the ``*`` key and no further extension the call ends with a word, and it was not a refusal."""
     desk.run(f"{PIN}#*")
 
     assert desk.pbx.played == ["agent-pass", "vm-enter-num-to-call", "vm-goodbye"]

@@ -34,7 +34,7 @@ def test_the_channels_language_holds_without_one(tmp_path: Path) -> None:
 
 
 def test_missing_sounds_stop_nothing(desk: Desk) -> None:
-    """A sound file that is not there is logged and passed over; the call goes on."""
+    """A sound file that is not there is logged and passed over; the call continues."""
     desk.pbx.missing_sounds = {"agent-pass", "feature-not-avail-line", "vm-goodbye"}
     desk.pbx.channel.extension = "*2221003"
     with capture_logs() as logs:

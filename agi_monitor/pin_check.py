@@ -107,6 +107,7 @@ class PinCheck:
             keyed: from ``session.get_data``.
 
         Raises:
+            ValueError: the record cannot be used. The message repeats nothing of it.
             StateUnavailable: the attempt could not be counted, so the PIN was not looked at.
             CallEnded: the caller has hung up meanwhile. The attempt counts.
         """
@@ -115,8 +116,11 @@ class PinCheck:
         return answer
 
     async def _check(self, session: Session, name: str, record: str, digits: str) -> PinAnswer:
+        from agi_monitor.pins import costs
         from agi_monitor.pins.guard import Claim
 
+        # Otherwise every PIN would be wrong, and the phone would be locked for it.
+        costs.read(record)
         phone = endpoint_of(session.request.channel) or session.request.channel
         claim = Claim(Supervisor(name, frozenset(), frozenset(), record), phone, session.peer)
         attempt = await self._guard.count(claim)

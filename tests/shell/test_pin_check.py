@@ -123,6 +123,17 @@ def test_without_its_file_no_pin_is_right(record: str, tmp_path: Path) -> None:
         PinCheck(tmp_path / "missing" / "pins.db")
 
 
+@pytest.mark.parametrize("record", ["", "=19=65536,t=3,p=4", "407196", "$argon2id$v=19$m=9999999,t=3,p=4$AAAA$AAAA"])
+def test_a_record_that_cannot_be_used_is_an_error(record: str) -> None:
+    """A shell that has eaten its dollar signs is noticed at the first call, and no attempt is counted."""
+    pins = in_memory(wrong_in_a_row=1)
+    with pytest.raises(ValueError, match="argon2id record") as raised:
+        tried(pins, record, f"{PIN}#")
+    assert PIN not in str(raised.value)
+    with pytest.raises(ValueError, match="argon2id record"):
+        tried(pins, record, f"{PIN}#")
+
+
 def test_a_handler_of_asyncio(record: str) -> None:
     """The threads are the event loop's, and what is awaited is asyncio's."""
     asking = Asking(PinCheck(), record, "door", "door")

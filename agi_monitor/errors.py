@@ -116,12 +116,14 @@ class ActionFailed(AgiMonitorError):
     Parameters:
         action: the action's name only: its headers may be secrets.
         text: what Asterisk said.
+        has_begun: the answer had begun, with a list that is not whole: there is something to be listed.
     """
 
-    def __init__(self, action: str, text: str) -> None:
+    def __init__(self, action: str, text: str, *, has_begun: bool = False) -> None:
         super().__init__(f"{action}: Asterisk answered {text or 'with an error'}")
         self.action = action
         self.text = text
+        self.has_begun = has_begun
 
 
 class PermissionDenied(ActionFailed):

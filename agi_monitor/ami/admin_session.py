@@ -155,7 +155,9 @@ class AdminSession:
             answer = self._wait(self._client.perform_list(action("ShowDialPlan", ("Context", name))))
         except PermissionDenied:
             raise
-        except ActionFailed:
+        except ActionFailed as error:
+            if error.has_begun:
+                raise
             return None
         return [dict(reversed(item.message.headers)) for item in answer.items]
 

@@ -304,7 +304,7 @@ class AMIProtocol(Protocol):
             if event.is_too_long:
                 most = f"{self._limits.max_list_items:,} items or {self._limits.max_list_bytes:,} bytes"
                 text = f"with a list of more than {most}, which is not taken"
-            pending.deferred.errback(ActionFailed(pending.action.name, text))
+            pending.deferred.errback(ActionFailed(pending.action.name, text, has_begun=True))
 
     def _take_offers(self, answer: ListAnswer) -> None:
         """What a session may do never changes; modules that bring actions can be loaded meanwhile."""

@@ -189,7 +189,9 @@ def _queue_contexts(pbx: Pbx, config: Config) -> Mapping[str, frozenset[str]]:
         items = [] if config.tenants else pbx.items("QueueStatus")
     except PermissionDenied:
         raise
-    except ActionFailed:
+    except ActionFailed as error:
+        if error.has_begun:
+            raise
         items = []  # a PBX without app_queue.so
     for item in items:
         member = LOCAL_MEMBER.fullmatch(item.text("Location"))

@@ -75,7 +75,7 @@ MAX_IN_FLIGHT = 16_384
 
 MAX_LIST_ITEMS = 4 * max(MAX_DEVICE_STATES, MAX_HINTS, MAX_MEMBERS)
 """Items of one list: more than the index keeps, so that it can say itself that there are too many. A list that is
-longer costs the connection, and the next login asks for it again."""
+longer is not taken, and is asked for again."""
 
 MAX_LIST_BYTES = 1_024 * MAX_LIST_ITEMS
 """All lists that are coming in, together. An item of CoreShowChannels has 1 kB, all others less."""
@@ -687,8 +687,8 @@ class Pbx:
             answer = await self._client.perform_list(action(name))
         except PermissionDenied:
             raise
-        except ActionFailed:
-            if name not in MODULE_LISTS:
+        except ActionFailed as error:
+            if error.has_begun or name not in MODULE_LISTS:
                 raise
             return ()
         if not answer.is_whole and not self._forged:

@@ -597,6 +597,7 @@ def test_a_list_that_is_broken_off_is_an_error_at_once() -> None:
     line.says("Event: CoreShowChannelsComplete", f"ActionID: {asked.action_id}", "EventList: cancelled")
     assert [type(error) for error in found] == [ActionFailed]
     assert "broke it off" in str(found[0])
+    assert found[0].has_begun
     line.says("Event: CoreShowChannelsComplete", f"ActionID: {asked.action_id}", "EventList: Complete")
     assert len(found) == 1
 

@@ -14,10 +14,11 @@ from agi_monitor.errors import ActionFailed, Disconnected, ForgedAnswer, NoAnswe
 from agi_monitor.live import calls
 from agi_monitor.live import devices as devices_module
 from agi_monitor.live import index as channels
-from agi_monitor.live.devices import MAX_DEVICE_STATES
+from agi_monitor.live.devices import MAX_DEVICE_STATES, AtDevice
 from agi_monitor.live.index import SETTLE_SECONDS, Stale
 from agi_monitor.live.targets import AgentDevices, Source
 from agi_monitor.names import BridgeId, ChannelName, Uniqueid
+from agi_monitor.pbx import pbx as pbx_module
 from agi_monitor.pbx.pbx import FRESH_SECONDS, MAX_LOGGED, MAX_RETRY_SECONDS, RETRY_SECONDS
 from agi_monitor.supervision.confirmation import Confirmed
 from tests.shell.managed import (
@@ -228,6 +229,27 @@ def test_a_pbx_without_a_module_has_an_empty_list(name: str) -> None:
         site.fake.refused[name] = "Invalid/unknown command"
         site.connect()
     assert site.is_up()
+
+
+@pytest.mark.parametrize("when", ["from the beginning", "later"])
+def test_more_queue_members_than_are_read_are_not_none(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """An account of the class ``agent`` can add any number: a protected agent who is logged in stays known."""
+    monkeypatch.setattr(pbx_module, "MAX_LIST_ITEMS", 8)
+    many = [MEMBER, *({**MEMBER, "Location": f"PJSIP/{number}"} for number in range(10))]
+    with capture_logs() as logs:
+        site = Site(connect=False)
+        site.fake.queues = many if when == "from the beginning" else [MEMBER]
+        site.connect()
+        site.fake.queues = many
+        site.fake.advance(RESYNC_SECONDS)
+        site.fake.advance(SETTLE_SECONDS)
+    assert "a list of more than 8 items" in events(logs, "index_not_listed")[0]["error"]
+    if when == "from the beginning":
+        assert site.pbx.stale() is Stale.NEVER_LISTED
+    else:
+        at = site.pbx.at_device("PJSIP/1002")
+        assert isinstance(at, AtDevice)
+        assert {login.extension for login in at.logged_in} == {MEMBER["Name"]}
 
 
 def test_an_account_that_may_not_list_is_told_from_a_missing_module() -> None:

@@ -293,6 +293,8 @@ def test_agents_whom_queues_reach_by_several_contexts(config: Config) -> None:
     named = config.model_copy(update={"tenants": {"acme": Tenant(contexts=("acme",))}})
     assert gathering._queue_contexts(two, named) == {}
     assert gathering._queue_contexts(Queues(refusal=ActionFailed("QueueStatus", "no such action")), config) == {}
+    with pytest.raises(ActionFailed):
+        gathering._queue_contexts(Queues(refusal=ActionFailed("QueueStatus", "too long", has_begun=True)), config)
 
 
 def test_a_folder_of_sounds_that_leads_nowhere(config: Config, folder: Path) -> None:

@@ -84,7 +84,7 @@ fuzz: .venv/ready
 	@HYPOTHESIS_PROFILE=fuzz $(PYTHON) -m pytest -m fuzz --numprocesses auto --fuzz-seconds $(FUZZ_SECONDS)
 
 # These need a PBX, and with it a Docker engine.
-PBX_BENCHMARKS = confirming first_sound mode_keys revoking
+PBX_BENCHMARKS = confirming first_sound waiting mode_keys revoking
 BENCHMARKS = agi_sessions ami_events channel_index shown_calls decisions audit_chain render reload commands
 
 benchmark: .venv/ready images

@@ -120,7 +120,7 @@ def confirming(versions: Any) -> Rows:
         yield f"Asterisk {one['asterisk']}, {one['spies']} spies", f"{one['commands']:.0f}", *times
 
 
-def felt(supervisors: Any, keys: Any) -> Rows:
+def felt(supervisors: Any, waiting: Any, keys: Any) -> Rows:
     """What a supervisor waits for."""
 
     def times(one: Any) -> Sequence[str]:
@@ -129,6 +129,7 @@ def felt(supervisors: Any, keys: Any) -> Rows:
     for one in supervisors:
         many = "one supervisor" if one["supervisors"] == 1 else f"{one['supervisors']} supervisors at once"
         yield f"last key of the PIN to the call's sound, {many}", *times(one)
+    yield f"the agent's answer to the call's sound, {waiting['calls']} times", *times(waiting)
     yield f"key for whispering to the agent's ear, {keys['keys']} times", *times(keys)
 
 
@@ -191,7 +192,9 @@ TABLES = {
     "confirming": Table(
         ("confirming",), confirming, ("", "questions", "half take less than, ms", "90 % less than, ms", "longest, ms")
     ),
-    "felt": Table(("first_sound", "mode_keys"), felt, ("", "half within, ms", "90 % within, ms", "all within, ms")),
+    "felt": Table(
+        ("first_sound", "waiting", "mode_keys"), felt, ("", "half within, ms", "90 % within, ms", "all within, ms")
+    ),
     "revoking": Table(
         ("revoking",), revoking, ("", "half silent within, ms", "99 % within, ms", "the last, ms", "told why")
     ),

@@ -223,8 +223,11 @@ class DeviceChannelsOverAgi:
             theirs = _names(answer.removeprefix("|"))
             # A channel with a peer is in a bridge of two, and that is not this one.
             agreed = agreed and answer.startswith("|") and name in theirs and together.issuperset(theirs)
-        # The list of one who was left alone is not written again: then all on it are gone.
-        return there, agreed and len(there) in (0, len(members))
+        if there:
+            return there, agreed and len(there) == len(members)
+        # The list of one who was left alone is not written again: then all on it are gone. Or they are parts of the
+        # names of Local channels, which look like names themselves: ``Local/1,PJSIP/2@agents-00000007;1``.
+        return [], agreed and not any(member.startswith("Local/") for member in members)
 
     async def _far_ends(self, name: str, members: list[str]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
         """Return who talks to a channel, with each Local channel followed to the party it leads to.

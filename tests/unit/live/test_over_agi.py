@@ -109,6 +109,27 @@ def test_a_comma_in_the_name_of_a_peer_makes_a_call_of_three_uncertain() -> None
     assert not channel.peers_known
 
 
+class Gone(Answers):
+    """Nothing is a channel but what is in the table."""
+
+    def named(self, channel: str) -> str:
+        """Who else is in the bridge of a channel."""
+        return super().named(channel) if channel in self.channels else ""
+
+
+def test_parts_of_names_that_look_like_channels_are_nobody_who_is_gone() -> None:
+    """Behind the Local channel a call of three goes on, whose other parties are called as somebody dialled them."""
+    way = "Local/1001@way-00000001"
+    named = "Local/1,PJSIP/2@agents-00000007;1,Local/3,PJSIP/4@agents-00000009;1"
+    answers = Gone(
+        {"${DEVICE_STATE(PJSIP/1001)}": "INUSE", "${CHANNELS(^PJSIP/1001-[0-9a-f]+$)}": NAME},
+        {NAME: {DETAILS: f"1700000000.10|Up|0|49301234|{way};1"}, f"{way};2": {"${BRIDGEPEER}": named}},
+    )
+    (channel,) = look_up(answers).channels
+    assert channel.talking
+    assert not channel.peers_known
+
+
 @pytest.mark.parametrize(
     ("agent", "found"),
     [

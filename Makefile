@@ -4,6 +4,9 @@
 
 PYTHON = .venv/bin/python
 
+# As images of containers set it: each of a thousand programs, and each run of the tests, would compile all modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: sounds help demo demo-phones test quick lint types format site deb deb-check images postgresql pythons fuzz
 .PHONY: benchmark browser clean
 
@@ -64,13 +67,13 @@ postgresql: .venv/ready
 	@$(PYTHON) -m contrib.lab.postgresql
 
 quick: lint types postgresql browser
-	@$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab
+	@$(PYTHON) -m pytest --numprocesses auto --in-memory --ignore tests/scenarios --ignore tests/lab
 
 # What computes runs first, beside no scenario: scenarios wait for people to speak, and many run at the same time.
 # One that fails is run once more, alone, and is named UNSTABLE when it then passes; see contrib/lab/scenarios.py.
 test: lint types postgresql browser images
 	@failed=0; \
-	$(PYTHON) -m pytest --numprocesses auto --ignore tests/scenarios --ignore tests/lab || failed=1; \
+	$(PYTHON) -m pytest --numprocesses auto --in-memory --ignore tests/scenarios --ignore tests/lab || failed=1; \
 	$(PYTHON) -m contrib.lab.scenarios tests/scenarios tests/lab || failed=1; \
 	exit $$failed
 

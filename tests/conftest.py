@@ -7,6 +7,7 @@ turns. Options:
     pytest --asterisk 22        only that version
     pytest --keep-lab           keep the folders with logs and packets below .cache/lab
     pytest --evidence FOLDER    keep what failed tests leave there instead of in .cache/failures
+    pytest --in-memory          keep the files of the tests in memory, where there is room, until the run ends
 
 Every test that Hypothesis draws values for has the mark `fuzz`. Its values are the same in every run, but for
 
@@ -21,11 +22,14 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 import signal
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -33,6 +37,7 @@ import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from contrib.lab.errors import LabError
+from contrib.lab.memory import folder_in_memory
 from contrib.lab.scenarios import EVIDENCE, evidence_name
 
 if TYPE_CHECKING:
@@ -64,10 +69,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--asterisk", choices=VERSIONS, help="run the tests that need a PBX on this version only")
     group.addoption("--keep-lab", action="store_true", help="keep the laboratory's folders")
     group.addoption("--evidence", default=str(EVIDENCE), help="where failed tests leave what they had")
+    parser.addoption("--in-memory", action="store_true", help="keep the files of the tests in memory")
     parser.addoption("--fuzz-seconds", type=float, default=0.0, help="go on with the random tests for so long")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--in-memory") and not hasattr(config, "workerinput"):
+        keep_files_in_memory(config)
     # The programs that tests start inherit what is ignored here, as under nohup or behind an "&" of a script.
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
@@ -76,6 +84,21 @@ def pytest_configure() -> None:
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+def keep_files_in_memory(config: pytest.Config) -> None:
+    """Have a folder in memory for this run, its workers and what they start: no test is about a power cut."""
+    memory = folder_in_memory(like_a_disk=True)
+    if memory is None:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="am-", dir=memory))
+    # As in /tmp, other users may come by.
+    folder.chmod(0o755)
+    # Later than that of multiprocessing, which has a folder in it.
+    Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=-1000)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    # Short: a socket's path may have 107 characters.
+    config.option.basetemp = folder / "t"
 
 
 @pytest.fixture(scope="session", autouse=True)

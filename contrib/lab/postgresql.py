@@ -20,6 +20,7 @@ from typing import Self
 from contrib.lab.engine import install_packages, tail
 from contrib.lab.errors import EngineError, LabError
 from contrib.lab.images import CACHE
+from contrib.lab.memory import folder_in_memory
 from contrib.lab.progress import Progress, Say
 from contrib.lab.waiting import wait_until
 
@@ -28,9 +29,6 @@ ACCOUNT = "postgres"
 """PostgreSQL refuses to run as root; Debian's package makes this user."""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of its own is made there)
-ROOM_BYTES = 4 << 30
-"""For the databases of all tests on several processors, eight megabytes each."""
 
 
 def programs() -> Path | None:
@@ -61,7 +59,8 @@ class PostgreSQL:
             raise EngineError("PostgreSQL is missing; install it with: apt-get install postgresql")
         self._programs = found
         # A socket's path may have 107 characters: a folder of the tests would be too long.
-        self.folder = Path(tempfile.mkdtemp(prefix="agi-monitor-postgresql-", dir=_memory()))
+        memory = folder_in_memory(like_a_disk=False)
+        self.folder = Path(tempfile.mkdtemp(prefix="agi-monitor-postgresql-", dir=memory))
         if os.geteuid() == 0:
             shutil.chown(self.folder, ACCOUNT, ACCOUNT)
         self._log = self.folder / "log"
@@ -133,15 +132,6 @@ class PostgreSQL:
         )
         if done.returncode:
             raise EngineError(f"{program} ended with {done.returncode}: {done.stderr.strip()}")
-
-
-def _memory() -> Path | None:
-    """Where files are kept in memory, when there is room: a cluster is thousands of files, made and removed."""
-    try:
-        has_room = shutil.disk_usage(MEMORY).free >= ROOM_BYTES
-    except OSError:
-        return None
-    return MEMORY if has_room and os.access(MEMORY, os.W_OK) else None
 
 
 def _account() -> str | None:

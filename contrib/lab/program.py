@@ -1,6 +1,6 @@
 """The command `agi-monitor`, started as a user starts it, or forked from a process that has imported it already.
 
-Importing the product takes longer than most commands run. Scenarios that are about a call, not about how the program
+Importing the product takes longer than most commands run. Tests that are about a call, not about how the program
 starts, fork it; what a start is about (the container, an install, a plug-in, another clock) starts it.
 """
 
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -55,6 +55,10 @@ class Ended:
 class Running(Protocol):
     """A program that was started."""
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+
     def poll(self) -> int | None:
         """Return its exit code, or None while it runs."""
 
@@ -85,14 +89,22 @@ class Program(Protocol):
     def start(self, *arguments: str, log: Path) -> Running:
         """Start a command that keeps running.
 
-        :param log: what it prints is appended to this file
+        :param log: what it prints is appended to this file; it may be a pipe that has a name
         """
 
 
 class Started:
-    """As a user starts it: a new Python."""
+    """As a user starts it: a new Python.
+
+    :param command: starts it
+    :param pass_fds: files that stay open in what goes on
+    """
 
     command: tuple[str, ...] = (sys.executable, "-m", "agi_monitor")
+
+    def __init__(self, command: Sequence[str] = command, pass_fds: Sequence[int] = ()) -> None:
+        self.command = tuple(command)
+        self._pass_fds = pass_fds
 
     def run(self, *arguments: str, given: str = "", environment: Mapping[str, str] = NOTHING) -> Ended:
         """Run a command to its end."""
@@ -110,12 +122,16 @@ class Started:
         """Start a command that keeps running."""
         with log.open("ab") as file:
             command = [*self.command, *arguments]
-            return _Popen(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file))
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, pass_fds=self._pass_fds
+            )
+            return _Popen(process)
 
 
 class _Popen:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self.pid = process.pid
         self.poll = process.poll
         self.kill = process.kill
         self.terminate = process.terminate
@@ -163,6 +179,11 @@ class _Fork:
         self._process = process
         self.kill = process.kill
         self.terminate = process.terminate
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None  # noqa: S101 (it was started)
+        return self._process.pid
 
     def poll(self) -> int | None:
         return self._process.exitcode

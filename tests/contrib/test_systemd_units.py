@@ -19,7 +19,7 @@ from agi_monitor.config.sections import Config
 from contrib.lab.engine import ensure_programs
 from contrib.lab.images import CACHE
 from contrib.lab.progress import Progress
-from tests.doubles.server_process import Dial, Start
+from tests.doubles.server_process import STARTED, Dial, Start
 
 UNITS = Path(__file__).resolve().parents[2] / "contrib" / "systemd"
 DOCUMENT = UNITS.parents[1] / "docs" / "howto" / "run-it.md"
@@ -223,7 +223,7 @@ def test_gives_signs_of_life(start: Start, manager: Manager, monkeypatch: pytest
     """With a watchdog the server says again and again that it lives."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(manager.path))
     monkeypatch.setenv("WATCHDOG_USEC", "400000")
-    start()
+    start(command=STARTED)
     messages = [manager.hears() for _ in range(4)]
     assert set(messages) == {"READY=1", "WATCHDOG=1"}
     assert messages.count("WATCHDOG=1") >= 3

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
 import pytest
 
+from contrib.lab.program import Forked, Started
 from tests.doubles.desk import PIN, PIN_HASH
 
+FORKED = Forked()
+STARTED = Started.command
+"""Begins a server as a user does."""
+NUMBERS = itertools.count(1)
 WAIT_SECONDS = 30.0
 """A test that waits so long for something has failed."""
 
@@ -57,12 +62,14 @@ OWN = "${UNIQUEID}|${CONTEXT}|${CHANNEL}"
 class Server:
     """``agi-monitor serve`` in a folder of its own.
 
+    It is a fork of a process that has imported the product already, unless it has a command.
+
     Parameters:
         folder: for its configuration, state and audit.
         text: its configuration.
         port: of FastAGI.
-        command: that begins it, where it is not the usual one.
-        pass_fds: files that stay open in it.
+        command: that begins it, as ``STARTED`` does.
+        pass_fds: files that stay open in what the command begins.
     """
 
     def __init__(
@@ -70,7 +77,7 @@ class Server:
         folder: Path,
         text: str,
         port: int,
-        command: Sequence[str] = (sys.executable, "-m", "agi_monitor"),
+        command: Sequence[str] = (),
         pass_fds: Sequence[int] = (),
     ) -> None:
         self.config = folder / "agi-monitor.yaml"
@@ -79,24 +86,21 @@ class Server:
         self.folder = folder
         self.lines: list[Mapping[str, Any]] = []
         self._arrived: Queue[str | None] = Queue()
-        self.process = subprocess.Popen(
-            [*command, "serve", "-c", str(self.config)],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            pass_fds=pass_fds,
-        )
+        self._log = folder / f"log-{next(NUMBERS)}"
+        os.mkfifo(self._log)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        program = Started(command, pass_fds) if command else FORKED
+        self.process = program.start("serve", "-c", str(self.config), log=self._log)
 
     def write(self, text: str) -> None:
         """Change the configuration."""
         self.config.write_text(text)
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self._arrived.put(line)
+        with self._log.open() as log:
+            for line in log:
+                self._arrived.put(line)
         self._arrived.put(None)
 
     def logs(self, event: str) -> Mapping[str, Any]:
@@ -122,7 +126,7 @@ class Server:
 
     def hang_up(self) -> None:
         """SIGHUP: read the configuration again."""
-        self.process.send_signal(signal.SIGHUP)
+        os.kill(self.process.pid, signal.SIGHUP)
 
     @property
     def facts(self) -> list[Mapping[str, Any]]:
@@ -135,9 +139,10 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(WAIT_SECONDS)
+        # Of one that ended before it had a log, the reader still waits for the other end.
+        with suppress(OSError):
+            os.close(os.open(self._log, os.O_WRONLY | os.O_NONBLOCK))
         self._reader.join(WAIT_SECONDS)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
 
 
 class Call:

@@ -26,7 +26,7 @@ from agi_monitor.storage.audit import table_reading as reading
 from agi_monitor.storage.database import Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from tests.doubles.desk import PIN, PIN_HASH
-from tests.doubles.server_process import WAIT_SECONDS, Call, Dial, Server, Start
+from tests.doubles.server_process import STARTED, WAIT_SECONDS, Call, Dial, Server, Start
 from tests.installed import install
 
 
@@ -44,8 +44,11 @@ def call(server: Server, dial: Dial) -> Call:
     return dial(server)
 
 
-def test_starts_serves_and_stops(server: Server, call: Call) -> None:
+def test_starts_serves_and_stops(start: Start, dial: Dial) -> None:
     """A call gets as far as ChanSpy; the audit has the server's life and the call's, in order."""
+    server = start(command=STARTED)
+    server.logs("serving")
+    call = dial(server)
     assert call.answer_until("EXEC") == 'EXEC "ChanSpy" "1700000000.10,uqESX"'
     assert [fact["fact"] for fact in server.facts] == ["server_started", "spy_started"]
     call.say("HANGUP", "200 result=-1")
@@ -556,7 +559,8 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Directory:
 def directed(directory: Directory, tmp_path: Path, text: str, port: int) -> Iterator[Server]:
     """A server whose people a plug-in knows."""
     begin, end = text.index("supervisors:"), text.index("audit:")
-    server = Server(tmp_path, text[:begin] + text[end:] + "store: {plugin: people_from_file}\n", port)
+    text = text[:begin] + text[end:] + "store: {plugin: people_from_file}\n"
+    server = Server(tmp_path, text, port, command=STARTED)
     server.logs("serving")
     yield server
     server.close()
@@ -595,7 +599,7 @@ def test_it_must_answer_at_the_start(directed: Server, directory: Directory, sta
     """A server that does not know who may hear whom does not start, and says which plug-in it waits for."""
     directed.stop()
     directory.says(json.dumps({**BY_PLUGIN, "agents": {"1001": {"phone": "PJSIP/1001"}}}))
-    server = start(directed.config.read_text())
+    server = start(directed.config.read_text(), command=STARTED)
     code, said = server.ends()
     assert code != 0
     assert "plug-in people_from_file: agents.1001.phone" in said

@@ -18,13 +18,24 @@ def postgresql() -> Iterator[PostgreSQL]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def with_tables(postgresql: PostgreSQL) -> str:
+    """The address of a database to copy: to make the tables takes longer."""
+    url = postgresql.database()
+    database = Database(url)
+    database.upgrade()
+    database.close()
+    return url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
+    """The address of an empty database, or of that with the tables."""
     if request.param == "sqlite":
         return file_url(tmp_path)
     cluster: PostgreSQL = request.getfixturevalue("postgresql")
-    return cluster.database()
+    has_tables = "database" in request.fixturenames
+    return cluster.database(request.getfixturevalue("with_tables") if has_tables else None)
 
 
 @pytest.fixture

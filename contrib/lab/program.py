@@ -13,14 +13,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVarTuple
 
 from agi_monitor import commands
 from contrib.lab.errors import LabError
+
+Given = TypeVarTuple("Given")
 
 COMMAND_SECONDS = 120.0
 NOTHING: Mapping[str, str] = {}
@@ -144,12 +146,7 @@ class _Popen:
 
 
 class Forked:
-    """A fork of one process for each test process, which has imported the product but neither begun anything in it
-    nor imported the reactor."""
-
-    def __init__(self) -> None:
-        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(IMPORTED))
+    """A fork of one process for each test process: see ``forked``."""
 
     def run(self, *arguments: str, given: str = "", environment: Mapping[str, str] = NOTHING) -> Ended:
         """Run a command to its end."""
@@ -164,14 +161,22 @@ class Forked:
         return self._begin(arguments, NOTHING, Path(os.devnull), log, log)
 
     def _begin(self, arguments: tuple[str, ...], environment: Mapping[str, str], *streams: Path) -> Running:
-        # A daemon, so that it ends with the tests.
-        process = self._context.Process(
-            target=_be_agi_monitor,
-            args=(arguments, tuple(map(str, streams)), {**os.environ, **environment}, str(Path.cwd())),
-            daemon=True,
-        )
-        process.start()
-        return _Fork(process)
+        files = tuple(map(str, streams))
+        return forked(_be_agi_monitor, arguments, files, {**os.environ, **environment}, str(Path.cwd()))
+
+
+def forked(work: Callable[[*Given], None], *given: *Given) -> Running:
+    """Do something in a fork of a process that has imported the product, but neither begun anything in it nor
+    imported the reactor. There is one for each test process. The fork ends with the tests.
+
+    :param work: a function of a module, which the fork imports by its name
+    :param given: what it is called with; a socket is handed over
+    """
+    context: ForkServerContext = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
+    process = context.Process(target=_be, args=(work, given), daemon=True)
+    process.start()
+    return _Fork(process)
 
 
 class _Fork:
@@ -195,11 +200,18 @@ class _Fork:
         return self._process.exitcode
 
 
+def _be(work: Callable[[*Given], None], given: tuple[*Given]) -> None:
+    """In the fork: do the work."""
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
+    # What was imported is nothing for the collector of this process; looking at it would copy every page of it.
+    gc.freeze()
+    work(*given)
+
+
 def _be_agi_monitor(
     arguments: tuple[str, ...], streams: tuple[str, ...], environment: Mapping[str, str], folder: str
 ) -> None:
     """In the fork: be the command, with its own standard streams and the environment of the test."""
-    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -210,8 +222,6 @@ def _be_agi_monitor(
         os.close(opened)
     sys.stdin = os.fdopen(0, closefd=False)
     sys.argv = ["agi-monitor", *arguments]
-    # What was imported is nothing for the collector of this process; looking at it would copy every page of it.
-    gc.freeze()
     from agi_monitor.commands.main import main  # here, as only the fork needs it
 
     main(prog_name="agi-monitor")

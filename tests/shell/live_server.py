@@ -1,18 +1,20 @@
-"""Starts ``live_house`` as a process of its own, and speaks to it."""
+"""Forks ``live_house`` as a process of its own, and speaks to it."""
 
 from __future__ import annotations
 
 import json
+import os
 import queue
 import socket
-import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from contrib.lab.program import forked
+
 WAIT_SECONDS = 20.0
 
 
@@ -26,17 +28,18 @@ class LiveServer:
 
     def __init__(self, path: Path, **limits: float) -> None:
         self.path = path
-        command = [sys.executable, "-m", "tests.shell.live_house", str(path), json.dumps(limits)]
-        self.process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = forked(_be_a_house, path, limits, theirs)
+        self._orders, self._lines = ours.makefile("w"), ours.makefile("r")
+        ours.close()
         self._said: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self.begun = self.says()
 
     def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self._lines:
             self._said.put(line)
         self._said.put("")
 
@@ -47,10 +50,12 @@ class LiveServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
+        self.process.wait(WAIT_SECONDS)
+        self._listener.join(WAIT_SECONDS)
+        # What it did not read any more is no matter.
+        with suppress(OSError):
+            self._orders.close()
+        self._lines.close()
 
     @property
     def port(self) -> int:
@@ -64,9 +69,8 @@ class LiveServer:
 
     def send(self, order: str) -> None:
         """Tell it to do something."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{order}\n")
-        self.process.stdin.flush()
+        self._orders.write(f"{order}\n")
+        self._orders.flush()
 
     def says(self) -> dict[str, Any]:
         """The next thing that it says; empty at its end."""
@@ -87,6 +91,17 @@ class LiveServer:
     def ends(self) -> int:
         """Wait for its end, and return its exit code."""
         return self.process.wait(WAIT_SECONDS)
+
+
+def _be_a_house(path: Path, limits: dict[str, float], orders: socket.socket) -> None:
+    """In the fork: read orders, and print what happens, on this socket."""
+    for standard in (0, 1):
+        os.dup2(orders.fileno(), standard)
+    orders.close()
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    from tests.shell.live_house import main  # here, as only the fork needs it
+
+    main(path, limits)
 
 
 class Client:

@@ -79,7 +79,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = tmp_path_factory.mktemp("venv")
     venv.create(environment)
     # By the pip of the tests: to install another one first, and to compile all modules, takes longer than the rest.
-    pip = [sys.executable, "-m", "pip", "--python", environment / "bin" / "python"]
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", environment / "bin" / "python"]
     run(*pip, "install", "--quiet", "--no-compile", wheel, cwd=environment)
     return environment / "bin"
 

@@ -14,14 +14,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, create_engine, event, text
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.files.folder import Folder, check
-from agi_monitor.storage.schema import metadata
+from agi_monitor.storage.schema import VERSION, metadata
 from agi_monitor.storage.state_folder import as_owner_of
 
 FILE = "agi-monitor.db"
@@ -146,33 +146,33 @@ class Database:
         Raises:
             StateUnavailable: that is not possible, or a newer version has made them.
         """
+        self._make_file()
+        with self.transaction() as connection:
+            self.lock(connection, UPGRADE_LOCK)
+            found = _version(connection)
+            if found != VERSION:
+                self._bring_up_to_date(connection, found)
+
+    def _bring_up_to_date(self, connection: Connection, found: str | None) -> None:
         # Only here: it takes longer to import than all the rest of the store.
         from alembic import command
         from alembic.config import Config
-        from alembic.migration import MigrationContext
         from alembic.script import ScriptDirectory
         from alembic.util.exc import CommandError
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        scripts = ScriptDirectory.from_config(config)
-        known = {script.revision for script in scripts.walk_revisions()}
-        self._make_file()
-        with self.transaction() as connection:
-            self.lock(connection, UPGRADE_LOCK)
-            found = MigrationContext.configure(connection).get_current_revision()
-            if found == scripts.get_current_head():
-                return
-            if found is not None and found not in known:
-                raise StateUnavailable(
-                    f"{self.shown}: its tables are of another version of agi-monitor ({found}). "
-                    "Use that version, or restore a copy from before it"
-                )
-            config.attributes["connection"] = connection
-            try:
-                command.upgrade(config, "head")
-            except CommandError as error:
-                raise StateUnavailable(f"{self.shown}: the tables cannot be brought up to date: {error}") from None
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if found is not None and found not in known:
+            raise StateUnavailable(
+                f"{self.shown}: its tables are of another version of agi-monitor ({found}). "
+                "Use that version, or restore a copy from before it"
+            )
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StateUnavailable(f"{self.shown}: the tables cannot be brought up to date: {error}") from None
 
     def check(self) -> None:
         """Look whether the tables are there, and of this version. Changes nothing.
@@ -180,17 +180,13 @@ class Database:
         Raises:
             StateUnavailable: they are not, or cannot be looked at.
         """
-        from alembic.migration import MigrationContext
-        from alembic.script import ScriptDirectory
-
-        head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
         with self.transaction() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
+            found = _version(connection)
         if found is None:
             raise StateUnavailable(f"{self.shown}: its tables are missing; start the server, which makes them")
-        if found != head:
+        if found != VERSION:
             raise StateUnavailable(
-                f"{self.shown}: its tables are of another version of agi-monitor ({found}, not {head}); "
+                f"{self.shown}: its tables are of another version of agi-monitor ({found}, not {VERSION}); "
                 "the server brings them up to date when it starts"
             )
 
@@ -275,6 +271,14 @@ def _with_driver(url: URL) -> URL:
     if url.drivername not in ("sqlite", "postgresql") or not url.database or url.database == ":memory:":
         raise ArgumentError
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def _version(connection: Connection) -> str | None:
+    """The version of the tables, or None without any. Asked without Alembic, which takes long to import."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+    return ", ".join(sorted(map(str, found))) or None
 
 
 def _engine(url: URL) -> Engine:

@@ -20,6 +20,9 @@ from sqlalchemy import (
     Text,
 )
 
+VERSION = "0003"
+"""The last step of ``migrations``."""
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",

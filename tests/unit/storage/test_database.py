@@ -6,6 +6,7 @@ import os
 import socket
 import sqlite3
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,15 @@ from sqlalchemy.engine import make_url
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.storage import database as module
 from agi_monitor.storage.database import Database, file_url
-from agi_monitor.storage.schema import agent, agent_group, audit_record, lock_out, metadata, supervisor_endpoint
+from agi_monitor.storage.schema import (
+    VERSION,
+    agent,
+    agent_group,
+    audit_record,
+    lock_out,
+    metadata,
+    supervisor_endpoint,
+)
 from contrib.lab.postgresql import PostgreSQL
 
 LOCKED = {"who": "supervisor:anna", "failures": 1, "last": 1.5, "until": 0.0}
@@ -65,6 +74,18 @@ def test_an_upgrade_of_what_is_up_to_date_changes_nothing(database: Database) ->
     assert count(database) == 1
 
 
+def test_the_version_is_that_of_the_last_step() -> None:
+    """Whoever adds a step and forgets the version is told."""
+    assert ScriptDirectory(str(module.MIGRATIONS)).get_current_head() == VERSION
+
+
+def test_what_is_up_to_date_is_seen_without_alembic(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To import it takes longer than most commands that look into the store."""
+    monkeypatch.setitem(sys.modules, "alembic", None)
+    database.upgrade()
+    database.check()
+
+
 def test_two_servers_that_start_together_make_the_tables_once(url: str) -> None:
     """The second one waits for the first, and finds them made."""
 
@@ -83,6 +104,15 @@ def test_tables_of_a_newer_version_are_not_touched(database: Database) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StateUnavailable, match="of another version of agi-monitor"):
         database.upgrade()
+
+
+def test_tables_of_two_versions_are_not_touched(database: Database) -> None:
+    """Neither of them is what they are."""
+    with database.transaction() as connection:
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+    for look in (database.check, database.upgrade):
+        with pytest.raises(StateUnavailable, match=r"of another version of agi-monitor \(0001, 0003"):
+            look()
 
 
 def test_half_a_step_leaves_nothing(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

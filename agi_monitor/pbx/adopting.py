@@ -17,7 +17,7 @@ from agi_monitor.pbx.places import Places
 from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grant import Grant
 
 HANGUP_SECONDS = 1.0
 """How long after the end of an orphan its channels have to hang up, to be the reason of it."""

@@ -21,8 +21,11 @@ from agi_monitor.names import DeviceChannel, Uniqueid
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.supervision import bridging, chanspy, confirmation, proof
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import APPLICATIONS, JOINING, MAX_SPIES, OUR_CONTEXTS, Grant, Spy
+from agi_monitor.supervision.grant import Grant
+from agi_monitor.supervision.grants import MAX_SPIES
 from agi_monitor.supervision.proof import Signer
+from agi_monitor.supervision.spies import Spy
+from agi_monitor.supervision.spying_applications import APPLICATIONS, JOINING, OUR_CONTEXTS
 
 LOOK_SECONDS = 0.05
 """Between two looks whether the PBX has done what it was told."""

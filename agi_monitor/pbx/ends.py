@@ -28,17 +28,10 @@ from agi_monitor.pbx.rogues import Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation, proof
-from agi_monitor.supervision.grants import (
-    APPLICATIONS,
-    JOINING,
-    LOCAL,
-    MAX_SPIES,
-    NOTICE,
-    OUR_CONTEXTS,
-    TEST_SUPERVISOR,
-    Spy,
-    SpyKind,
-)
+from agi_monitor.supervision.exemptions import NOTICE, TEST_SUPERVISOR
+from agi_monitor.supervision.grants import MAX_SPIES
+from agi_monitor.supervision.spies import LOCAL, Spy, SpyKind
+from agi_monitor.supervision.spying_applications import APPLICATIONS, JOINING, OUR_CONTEXTS
 
 STOP_SECONDS = (0.05, 0.05, 0.1, 0.2, 0.4, *(0.8,) * 5)
 """Between the looks whether a spy is over whose end was told. On a busy PBX its channel, or its story, takes a while

@@ -26,7 +26,8 @@ from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import Grant, Spy, SpyKind
+from agi_monitor.supervision.grant import Grant
+from agi_monitor.supervision.spies import Spy, SpyKind
 
 SEARCH_SECONDS = (0.05, 0.2, 0.75)
 """Between the looks for a spy that may have been handed over, after the first one, for which its story waits."""

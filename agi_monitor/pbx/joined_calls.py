@@ -26,8 +26,9 @@ from agi_monitor.pbx.carriers import GONE_SECONDS, LOOK_SECONDS
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.supervision import bridging, confirmation, proof
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import OUR_CONTEXTS, Grant
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.proof import Signer
+from agi_monitor.supervision.spying_applications import OUR_CONTEXTS
 
 DOOR_SECONDS = 2.0
 """How long a joined call stays closed after its supervisor was transferred out of it."""

@@ -14,7 +14,7 @@ from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.rechecking import Rechecking
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.policy import Policy
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from agi_monitor.supervision.grants import BEEP_SECONDS, HOOKS, LATE_SECONDS, MAX_SPIES, Grants, Spy
+from agi_monitor.supervision.exemptions import BEEP_SECONDS, HOOKS
+from agi_monitor.supervision.grants import LATE_SECONDS, MAX_SPIES, Grants
+from agi_monitor.supervision.spies import Spy
 
 NOTICE_BEGIN_SECONDS = 3.0
 """How long it may take until the notice is heard; 0.1 s were seen. A channel that is gone hears none."""

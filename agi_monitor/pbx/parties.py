@@ -40,9 +40,10 @@ from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import chanspy, confirmation
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import LOCAL, Grant
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.policy import Policy
+from agi_monitor.supervision.spies import LOCAL
 
 OVER = "conversation_over"
 """Why it ends when the agent is alone on the call and no story is there to end it."""

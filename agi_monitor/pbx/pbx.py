@@ -29,7 +29,7 @@ from agi_monitor.model import Agent
 from agi_monitor.names import BridgeId, ChannelName, DeviceChannel, Uniqueid
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision.confirmation import SNOOP, Confirmed
-from agi_monitor.supervision.grants import APPLICATIONS, JOINING
+from agi_monitor.supervision.spying_applications import APPLICATIONS, JOINING
 
 EVENT_CLASSES = "call,agent,system"
 """Classes of events that are asked for: calls, queues, and the life of the PBX."""

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from agi_monitor.supervision.grants import Grant, Grants, Place
+from agi_monitor.supervision.grant import Grant, Place
+from agi_monitor.supervision.grants import Grants
 
 
 class Places:

@@ -29,8 +29,10 @@ from agi_monitor.pbx.rogues import Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import confirmation, proof
-from agi_monitor.supervision.grants import APPLICATIONS, Grant, Spy, SpyKind
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.proof import Signer
+from agi_monitor.supervision.spies import Spy, SpyKind
+from agi_monitor.supervision.spying_applications import APPLICATIONS
 
 PROMPT_SECONDS = 120.0
 """How long a supervisor of whom no grant is known may be at a prompt, as one of another server may: then it is a

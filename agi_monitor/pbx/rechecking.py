@@ -18,10 +18,11 @@ from agi_monitor.pbx.revoking import Revoking
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.rights.circumstances import Circumstances
-from agi_monitor.supervision.grants import Grant, Spy
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.owners import other_owner_refuses
 from agi_monitor.supervision.policy import Permitted, Policy
+from agi_monitor.supervision.spies import Spy
 
 
 class Rechecking:

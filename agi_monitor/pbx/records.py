@@ -8,7 +8,7 @@ from typing import Any
 
 from agi_monitor.audit.facts import AuditLog, Fact, SpyAdopted, SpyHeard, SpyRevoked
 from agi_monitor.pbx.under_way import UnderWay
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grant import Grant
 
 
 class Records:

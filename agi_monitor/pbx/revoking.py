@@ -30,7 +30,7 @@ from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.watched import WatchedGrants
 from agi_monitor.supervision import chanspy
 from agi_monitor.supervision.confirmation import Confirmed
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grant import Grant
 
 KEY_SECONDS = 0.12
 """How long a spy that could not be muted has to end by a pressed key; then its channel is hung up. Both fit into

@@ -17,8 +17,10 @@ from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision import confirmation
-from agi_monitor.supervision.grants import APPLICATIONS, JOINING, SETTLED, Grants, Spy, SpyKind
+from agi_monitor.supervision.grants import Grants
 from agi_monitor.supervision.policy import Policy
+from agi_monitor.supervision.spies import SETTLED, Spy, SpyKind
+from agi_monitor.supervision.spying_applications import APPLICATIONS, JOINING
 
 KILLED = "killed"
 """Why a grant ends on request."""

@@ -54,10 +54,12 @@ from agi_monitor.pbx.rogues import KILLED, Rogues
 from agi_monitor.pbx.starts import Starts
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.pbx.watched import WatchedGrants
-from agi_monitor.supervision.grants import Grant, Grants, Place, Spy, SpyKind
+from agi_monitor.supervision.grant import Grant, Place
+from agi_monitor.supervision.grants import Grants
 from agi_monitor.supervision.live_circumstances import LiveCircumstances
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
+from agi_monitor.supervision.spies import Spy, SpyKind
 
 ORPHANED = "orphaned"
 """Why it ends when its server had died."""
@@ -466,7 +468,7 @@ class SpyWatch:
         """End a spy on request. False: there is no such spy.
 
         Parameters:
-            identifier: as ``grants.Spy.id``.
+            identifier: as ``spies.Spy.id``.
             by: who says so.
 
         Raises:

@@ -19,7 +19,9 @@ from agi_monitor.pbx.records import Records
 from agi_monitor.pbx.rogues import AGAIN_SECONDS, Rogues
 from agi_monitor.pbx.under_way import UnderWay
 from agi_monitor.supervision import chanspy, confirmation
-from agi_monitor.supervision.grants import EXCEPTED, HOOKS, TELLS, TEST_SUPERVISOR, Grants, Spy, SpyKind
+from agi_monitor.supervision.exemptions import EXCEPTED, HOOKS, TELLS, TEST_SUPERVISOR
+from agi_monitor.supervision.grants import Grants
+from agi_monitor.supervision.spies import Spy, SpyKind
 
 log = structlog.get_logger()
 

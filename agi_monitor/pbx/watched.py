@@ -9,7 +9,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from agi_monitor.supervision.grants import Grant, Grants
+from agi_monitor.supervision.grant import Grant
+from agi_monitor.supervision.grants import Grants
 
 
 @dataclass(slots=True, eq=False)

@@ -23,7 +23,7 @@ from agi_monitor.live.targets import Source
 from agi_monitor.server import systemd
 from agi_monitor.server.metrics import Readings
 from agi_monitor.server.parts import Part
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.spy_call import SpyCall
 
 SCRIPT = "spy"

@@ -15,9 +15,9 @@ from agi_monitor.live.targets import ChannelState, age
 from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.spy_watch import SpyWatch
 from agi_monitor.shown import CallShown, ChannelShown, ReloadRefused, ReloadShown, SpyShown, StatusShown
-from agi_monitor.supervision.grants import Spy
 from agi_monitor.supervision.owners import agent_shown_at
 from agi_monitor.supervision.policy import Policy
+from agi_monitor.supervision.spies import Spy
 
 
 class ServerOverview:

@@ -24,8 +24,8 @@ from agi_monitor.pbx.spy_watch import SpyWatch
 from agi_monitor.server.metrics import PBXReadings, Readings
 from agi_monitor.server.parts import Part
 from agi_monitor.storage.server_key_file import server_key
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.grant_watch import NO_MANAGER, ManagerInterface
-from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import Signer
 

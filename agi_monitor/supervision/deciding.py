@@ -16,8 +16,8 @@ from agi_monitor.model import Agent, Barge, Mode, Reason, Refusal
 from agi_monitor.names import endpoint_of
 from agi_monitor.rights.circumstances import Circumstances
 from agi_monitor.supervision import origins
+from agi_monitor.supervision.grant import Place
 from agi_monitor.supervision.grant_watch import ManagerInterface
-from agi_monitor.supervision.grants import Place
 from agi_monitor.supervision.hooks import Asked
 from agi_monitor.supervision.line import SupervisorLine
 from agi_monitor.supervision.live_circumstances import LiveCircumstances

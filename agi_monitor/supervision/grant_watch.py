@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agi_monitor.live.port import LivePbx, NoLivePbx
-from agi_monitor.supervision.grants import Grant, Place
+from agi_monitor.supervision.grant import Grant, Place
 
 
 class GrantWatch(Protocol):

@@ -1,4 +1,4 @@
-"""Grants that are on now, held against what the PBX says is heard: what is heard without a grant is rogue.
+"""Grants that are on now, compared with what the PBX says is heard: what is heard without a grant is rogue.
 
 ::
 
@@ -6,11 +6,11 @@
     the PBX                       ChanSpyStart ... ChanSpyStop, Hangup
     and at every list                    channels that run an application that spies
 
-Events and stories come over different connections, in any order: a start that comes late is held, too, against the
+Events and stories come over different connections, in any order: a start that comes late is also compared with the
 grants that were closed a moment ago before their own start was seen; each explains one. A start without a stop ends
-with the hang-up of either party, or with a list in which nobody spies any more.
+with the hang-up of either party, or with a list in which it no longer spies.
 
-``now`` is in seconds on a clock that nobody sets: whoever sets that on the wall must not make a grant last. ``at`` is
+``now`` is in seconds on a monotonic clock: a change of the time of day must not make a grant last. ``at`` is
 that moment in seconds since 1970, by which the rules count; it is ``now`` when not given.
 """
 
@@ -18,206 +18,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from agi_monitor.live.headers import Headers, text
-from agi_monitor.model import Identity, Mode
 from agi_monitor.names import endpoint_of
-from agi_monitor.supervision import bridging
-from agi_monitor.supervision.confirmation import SNOOP
-
-APPLICATIONS = frozenset({"ChanSpy", "ExtenSpy", "DAHDIScan"})
-"""Applications that let one channel hear another (app_chanspy.c)."""
-
-JOINING = frozenset({bridging.JOIN, bridging.TAKE})
-"""Applications by which a supervisor of ours joins a call, or takes it over."""
-
-EXCEPTED = "excepted by the configuration"
-
-TELLS = "our own notice to the agent"
-
-LOCAL = "Local/"
-"""How the name of a Local channel begins: it is no phone, and says nothing of who talks."""
-
-HOOKS = "Local/hook@__func_periodic_hook_context__-"
-"""How the helpers of PERIODIC_HOOK and MixMonitor's option B are called, which play a beep (func_periodic_hook.c)."""
-
-NOTICE = "Local/notice@agi-monitor-notice-"
-"""How our own helper is called that tells an agent."""
-
-TEST_SUPERVISOR, TEST_AGENT = "Local/supervisor@agi-monitor-doctor-", "Local/agent@agi-monitor-doctor-"
-"""How the two are called in a test call of the doctor: one that is no phone hears another that is none."""
-
-OUR_CONTEXTS = frozenset({"agi-monitor-call", "agi-monitor-mode"})
-"""Where the calls of our supervisors stand. A list goes on naming the last application that AGI has executed there,
-also when it is over; only the proof on the channel tells."""
-
-BEEP_SECONDS = 10.0
-"""How long a helper of Asterisk's may hear a channel to play a beep; what takes longer is not one."""
+from agi_monitor.supervision.exemptions import EXCEPTED, HOOKS, NOTICE, TELLS, TEST_AGENT, TEST_SUPERVISOR
+from agi_monitor.supervision.grant import Grant, Place
+from agi_monitor.supervision.listeners import Listeners
+from agi_monitor.supervision.spies import SETTLED, Listed, Spy, SpyKind
+from agi_monitor.supervision.spying_applications import OUR_CONTEXTS, is_spying, spied_on
 
 LATE_SECONDS = 10.0
-"""So long after its end a grant still explains its start, if that has not come yet."""
+"""How long after its end a grant still explains its start, if that has not come yet."""
 
 UNTOLD_SECONDS = 2.0
-"""How much older than a list a beginning is that will not be told of any more: what is told comes in the order in
+"""How much older than a list a beginning is that will no longer be told: what is told comes in the order in
 which it was made, but for a moment (see ``live.index.SETTLE_SECONDS``)."""
 
 MAX_SPIES = 10_000
 """Spies of others that are kept. Each is a channel, and more than that a PBX does not carry."""
-
-
-MAX_HEARD = 10_000
-"""Calls whose time is kept, each for one supervisor; those that are over are forgotten with the next list."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One of those who hear a call.
-
-    Parameters:
-        supervisor: who.
-        spyer_uniqueid: the supervisor's channel.
-        spyee_uniqueid: the agent's.
-        since: as ``Grant.since``.
-    """
-
-    supervisor: str
-    spyer_uniqueid: str
-    spyee_uniqueid: str
-    since: float
-
-    @property
-    def order(self) -> tuple[float, str]:
-        """What sorts those who hear a call, the longest first."""
-        return self.since, self.spyer_uniqueid
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """The decision that one spyer may spy on one spyee in one mode, until it is revoked.
-
-    Parameters:
-        call: the supervisor's call.
-        number: numbers the grants of this call, from 1.
-        supervisor: who.
-        pin: the PIN that proved it, as in ``Identity``.
-        endpoint: the supervisor's device.
-        spyer: the supervisor's channel.
-        spyer_uniqueid: of that channel.
-        extension: the agent.
-        spyee: the agent's channel.
-        spyee_uniqueid: of that channel.
-        mode: how.
-        rule: the rule that allowed it.
-        began: seconds since 1970.
-        since: when hearing this call began, as the rules count it: through changes of mode, and that much earlier as
-            this supervisor has heard of the call before.
-        reason: what the supervisor gave as the reason, or empty.
-        scan: the scan came to the agent.
-    """
-
-    call: str
-    number: int
-    supervisor: str
-    pin: str
-    endpoint: str
-    spyer: str
-    spyer_uniqueid: str
-    extension: str
-    spyee: str
-    spyee_uniqueid: str
-    mode: Mode
-    rule: str
-    began: float
-    since: float
-    reason: str = ""
-    scan: bool = False
-
-    @property
-    def identity(self) -> Identity:
-        """Who was identified, and by which PIN."""
-        return Identity(self.supervisor, self.pin)
-
-    @property
-    def place(self) -> Place:
-        """The place on the call that it fills."""
-        return Place(self.supervisor, self.spyer_uniqueid, self.spyee_uniqueid, self.since)
-
-    @property
-    def id(self) -> str:
-        """What it is called on the command line."""
-        return f"{self.call}.{self.number}"
-
-
-class SpyKind(StrEnum):
-    """By what right somebody hears somebody."""
-
-    GRANTED = "granted"
-    """By a grant of this server, which its story watches over."""
-    ADOPTED = "adopted"
-    """By a grant of this server, whose story died with an earlier run of it."""
-    OTHERS = "others"
-    """By a grant of another server of this PBX; which one is not known where that is of another version."""
-    EXEMPT = "exempt"
-    """It is a helper of Asterisk's or of ours, or a device that the configuration excepts."""
-    UNPROVEN = "unproven"
-    """Its channel is being asked for a grant."""
-    ROGUE = "rogue"
-    """By none."""
-
-
-SETTLED = frozenset({SpyKind.ADOPTED, SpyKind.OTHERS})
-"""By the signed grant on the channel: no event alone takes that back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spy:
-    """Somebody who hears somebody at this moment.
-
-    Parameters:
-        kind: by what right.
-        spyer: the channel that hears; ``spyer_uniqueid`` is its identifier.
-        spyee: the channel that is heard, or empty where a list does not tell; ``spyee_uniqueid`` likewise.
-        since: on the clock of ``Grants``.
-        grant: the grant, where there is one.
-        why: for a rogue or exempt one, in a few words; for one that is to be proved, by what it may be exempt.
-        idle: a list names it, but it may be over: it is one only with a proof.
-        at: when that was, in seconds since 1970.
-        in_bridge: the supervisor has joined the call or taken it over, and may be on it without the channel that was
-            heard.
-    """
-
-    kind: SpyKind
-    spyer: str
-    spyer_uniqueid: str
-    spyee: str
-    spyee_uniqueid: str
-    since: float
-    grant: Grant | None = None
-    why: str = ""
-    idle: bool = False
-    at: float = 0.0
-    in_bridge: bool = False
-
-    @property
-    def id(self) -> str:
-        """What it is called on the command line."""
-        return self.grant.id if self.grant is not None else self.spyer_uniqueid
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What a list changed.
-
-    Parameters:
-        found: spies that no event had told of.
-        ended: spies of whose end no event had told.
-    """
-
-    found: tuple[Spy, ...]
-    ended: tuple[Spy, ...]
 
 
 class Grants:
@@ -241,10 +61,7 @@ class Grants:
         """By spyer, the grant whose beginning the PBX has told, and not its end; and when."""
         self._observed: dict[str, Spy] = {}
         self._notices: Counter[str] = Counter()
-        self._places: dict[str, dict[str, Place]] = {}
-        """By the channel that is heard, and by the one that hears."""
-        self._heard: dict[tuple[str, str], tuple[float, float]] = {}
-        """By supervisor and somebody who talked to the agent: so long that was heard, and when it was heard last."""
+        self._listeners = Listeners()
 
     # ---- what the story of a call tells ----------------------------------------------------------------
 
@@ -292,21 +109,18 @@ class Grants:
         self._last.pop(grant.spyer_uniqueid, None)
         self._last[grant.spyer_uniqueid] = (now, grant)
         self._forget(now)
-        self._note_heard(grant, parties, now, max(heard, (now if at is None else at) - grant.since))
+        self._listeners.note(grant, parties, now, max(heard, (now if at is None else at) - grant.since))
 
     def place_taken(self, place: Place) -> None:
-        """Somebody is about to hear a call, and counts as one who does until the place is left."""
-        self._places.setdefault(place.spyee_uniqueid, {})[place.spyer_uniqueid] = place
+        """A supervisor is about to hear a call, and counts until the place is left."""
+        self._listeners.take(place)
 
     def place_left(self, place: Place) -> None:
-        """Not any more."""
-        places = self._places.get(place.spyee_uniqueid, {})
-        places.pop(place.spyer_uniqueid, None)
-        if not places:
-            self._places.pop(place.spyee_uniqueid, None)
+        """The supervisor counts no longer."""
+        self._listeners.leave(place)
 
     def left_alone(self, grant: Grant, now: float, *, in_bridge: bool = False) -> None:
-        """Its story is over, and it goes on.
+        """Its story is over, and the spy continues.
 
         Parameters:
             grant: the grant.
@@ -329,7 +143,7 @@ class Grants:
         self._notices[spyee_uniqueid] += 1
 
     def notice_over(self, spyee_uniqueid: str, now: float) -> None:
-        """Nobody waits for it any more; a helper that is on its way may still begin."""
+        """It is no longer awaited; a helper that is on its way may still begin."""
         self._notices[spyee_uniqueid] -= 1
         self._notices = +self._notices
         self._closed.append((now, (NOTICE, spyee_uniqueid)))
@@ -412,7 +226,7 @@ class Grants:
         return self._observed.pop(spy.spyer_uniqueid)
 
     def gone(self, uniqueid: str) -> tuple[Spy, ...]:
-        """A channel is hung up: whoever spied from it or on it does so no more. Who is in a bridge stays there."""
+        """A channel is hung up, and with it ends every spy from it or on it. Who is in a bridge stays there."""
         ended = [spy for spy in self._observed.values() if _ends_with(spy, uniqueid)]
         for spy in ended:
             del self._observed[spy.spyer_uniqueid]
@@ -424,7 +238,7 @@ class Grants:
         return text(event, "SpyerUniqueid") in self._told
 
     def is_known(self, spyer_uniqueid: str) -> bool:
-        """Return whether somebody without a grant of a story is known to spy from a channel."""
+        """Return whether a spy without a grant of a story is known on a channel."""
         return spyer_uniqueid in self._observed
 
     def granted_to(self, spyer_uniqueid: str) -> Grant | None:
@@ -432,17 +246,17 @@ class Grants:
         return self._by_spyer.get(spyer_uniqueid)
 
     def names_of(self, uniqueid: str) -> set[str]:
-        """Return the names under which a channel hears somebody, or is heard without a grant of a story."""
+        """Return the names under which a channel hears another, or is heard without a grant of a story."""
         found = {spy.spyer for spy in self._observed.values() if spy.spyer_uniqueid == uniqueid}
         return found | {spy.spyee for spy in self._observed.values() if spy.spyee_uniqueid == uniqueid and spy.spyee}
 
     def has_grant(self, spyer_uniqueid: str) -> bool:
-        """Return whether a grant, of this server or another one, goes on on a channel."""
+        """Return whether a channel has a grant that is on, of this server or another one."""
         known = self._observed.get(spyer_uniqueid)
         return spyer_uniqueid in self._by_spyer or (known is not None and known.grant is not None)
 
     def concerns(self, uniqueid: str) -> bool:
-        """Return whether a channel hears somebody, or is heard by somebody without a grant of a story."""
+        """Return whether a channel hears another, or is heard without a grant of a story."""
         known = uniqueid in self._by_spyer or uniqueid in self._told or uniqueid in self._observed
         return known or any(_ends_with(spy, uniqueid) for spy in self._observed.values())
 
@@ -476,7 +290,7 @@ class Grants:
             whole: these are all; otherwise nothing has ended because it is not among them.
         """
         at = now if at is None else at
-        spying = {text(item, "Uniqueid"): item for item in channels if _spies(item)}
+        spying = {text(item, "Uniqueid"): item for item in channels if is_spying(item)}
         names = {text(item, "Uniqueid"): text(item, "Channel") for item in channels}
         ended = self._no_longer_listed(spying, names, asked_at) if whole else ()
         ended += self._under_another_name(names, asked_at)
@@ -487,11 +301,11 @@ class Grants:
         for uniqueid, item in spying.items():
             if not uniqueid or uniqueid in self._by_spyer or uniqueid in self._observed:
                 continue
-            spyer, spyee_uniqueid = text(item, "Channel"), _target(item, names)
+            spyer, spyee_uniqueid = text(item, "Channel"), spied_on(item, names)
             if item.get("Context") in (None, *OUR_CONTEXTS) and (
                 self._was_closed(uniqueid, spyee_uniqueid, now) or self._was_open(uniqueid, asked_at)
             ):
-                # It goes on naming the application that is over, or the list is older than that end.
+                # It still names the application that is over, or the list is older than that end.
                 continue
             exempt = self._exempt(spyer, names.get(spyee_uniqueid, ""), spyee_uniqueid, now)
             kind = SpyKind.EXEMPT if exempt else SpyKind.UNPROVEN
@@ -512,14 +326,12 @@ class Grants:
         for spy in ended:
             del self._observed[spy.spyer_uniqueid]
         self._told = {spyer: told for spyer, told in self._told.items() if spyer in channels or told[0] >= asked_at}
-        over = [key for key, (_, last) in self._heard.items() if last < asked_at and key[1] not in channels]
-        for key in over:
-            del self._heard[key]
+        self._listeners.forget(channels, asked_at)
         return ended
 
     def _under_another_name(self, names: Mapping[str, str], asked_at: float) -> tuple[Spy, ...]:
-        """Forget the spies whose channels are others now, by a uniqueid that was used again: no right goes with it.
-        Where an adopted one has gone to is asked by its proof."""
+        """Forget the spies whose uniqueids are now other channels', because they were used again: no right goes with
+        it. Where an adopted one has gone to is asked by its proof."""
         others = tuple(
             spy
             for spy in self._observed.values()
@@ -528,11 +340,11 @@ class Grants:
         )
         for spy in others:
             del self._observed[spy.spyer_uniqueid]
-        # Whoever is still to be proved was not heard by any right yet, and is found again.
+        # One that is still to be proved had no right yet, and is found again.
         return tuple(spy for spy in others if spy.kind is not SpyKind.UNPROVEN)
 
     def connected(self) -> None:
-        """A connection is made: what began before it, and is over, will not be told of any more."""
+        """A connection is made: what began before it, and is over, will no longer be told."""
         self._forget_untold(math.inf)
 
     def _forget_untold(self, before: float) -> None:
@@ -541,12 +353,12 @@ class Grants:
         self._closed = deque(one for one in self._closed if one[0] >= before or one[1][0] == NOTICE)
 
     def dropped(self, spy: Spy) -> None:
-        """It is no spy, or none any more."""
+        """It is not a spy, or no longer one."""
         if self._observed.get(spy.spyer_uniqueid) == spy:
             del self._observed[spy.spyer_uniqueid]
 
     def called(self, spy: Spy, name: str, now: float) -> Spy | None:
-        """The PBX says that an ``UNPROVEN`` spy is called otherwise than an event, or a list, has said. Returns it
+        """The PBX says that an ``UNPROVEN`` spy has a name other than an event, or a list, has said. Returns it
         with that name, and with what it is exempt by under it; None when it has ended meanwhile.
 
         Parameters:
@@ -560,7 +372,7 @@ class Grants:
 
     def suspected(self, spy: Spy) -> Spy | None:
         """It was taken for a supervisor at a prompt. Returns it as one that is to be proved; None where its channel
-        has a right by now."""
+        already has a right."""
         if spy.spyer_uniqueid in self._by_spyer or spy.spyer_uniqueid in self._observed:
             return None
         return self._keep(replace(spy, kind=SpyKind.UNPROVEN))
@@ -582,13 +394,13 @@ class Grants:
         return tuple(spy.grant for spy in self._observed.values() if spy.kind is SpyKind.ADOPTED and spy.grant)
 
     def no_longer_exempt(self) -> None:
-        """Doubt the spies of devices that the configuration has excepted and does not any more."""
+        """Doubt the spies of devices that the configuration no longer excepts."""
         for spy in list(self._observed.values()):
             if spy.why == EXCEPTED and endpoint_of(spy.spyer) not in self.exceptions:
                 self._observed[spy.spyer_uniqueid] = replace(spy, kind=SpyKind.UNPROVEN, why="")
 
     def rogues(self) -> tuple[Spy, ...]:
-        """Return the spies that nobody granted."""
+        """Return the spies without a grant."""
         return tuple(spy for spy in self._observed.values() if spy.kind is SpyKind.ROGUE)
 
     def unproven(self) -> tuple[Spy, ...]:
@@ -600,7 +412,7 @@ class Grants:
         return tuple(spy for spy in self._observed.values() if spy.kind is SpyKind.OTHERS)
 
     def spies(self) -> tuple[Spy, ...]:
-        """Return everybody who hears somebody, in the order of their beginning."""
+        """Return all spies, in the order of their beginning."""
         ours = [
             Spy(SpyKind.GRANTED, one.spyer, one.spyer_uniqueid, one.spyee, one.spyee_uniqueid, self._since[name], one)
             for name, one in self._open.items()
@@ -615,24 +427,17 @@ class Grants:
             call: the channels of the call.
             begins: whether all count; otherwise those who were there before.
         """
-        found = {
-            other.spyer_uniqueid
-            for other in self._on(call)
-            if other.spyer_uniqueid != place.spyer_uniqueid and (begins or other.order < place.order)
-        }
-        return len(found)
+        return self._listeners.count(place, call, self._observed.values(), begins=begins)
 
     def heard_since(self, supervisor: str, call: frozenset[str], now: float) -> float:
         """Return since when a supervisor hears a call, with what was heard of it before counted in; or now.
 
         Parameters:
-            supervisor: who.
+            supervisor: the id of the supervisor.
             call: the channels of the call.
             now: seconds since 1970.
         """
-        running = [other.since for other in self._on(call) if other.supervisor == supervisor]
-        heard = [self._heard.get((supervisor, uniqueid), (0.0, 0.0))[0] for uniqueid in call]
-        return min([now, *running, *(now - seconds for seconds in heard)])
+        return self._listeners.heard_since(supervisor, call, self._observed.values(), now)
 
     def find(self, identifier: str) -> Spy | None:
         """Return the spy that is called so."""
@@ -652,28 +457,6 @@ class Grants:
         if endpoint_of(spyer) in self.exceptions:
             return EXCEPTED
         return ""
-
-    def _on(self, call: frozenset[str]) -> Iterator[Place]:
-        """Yield the places of those who hear a call; one may come twice."""
-        for uniqueid in call:
-            yield from self._places.get(uniqueid, {}).values()
-        for spy in self._observed.values():
-            if spy.kind is SpyKind.EXEMPT or (spy.idle and spy.grant is None):
-                continue
-            # A list does not always tell who is heard; the grant does.
-            place = Place("", spy.spyer_uniqueid, spy.spyee_uniqueid, spy.at)
-            place = place if spy.grant is None else spy.grant.place
-            if place.spyee_uniqueid in call:
-                yield place
-
-    def _note_heard(self, grant: Grant, parties: frozenset[str], now: float, heard: float) -> None:
-        # The agent's channel may outlive the conversation, and the conversation may go on with another agent.
-        for party in parties or {grant.spyee_uniqueid}:
-            key = grant.supervisor, party
-            seconds, _ = self._heard.pop(key, (0.0, 0.0))
-            self._heard[key] = max(seconds, heard), now
-        while len(self._heard) > MAX_HEARD:
-            del self._heard[next(iter(self._heard))]
 
     def _take_late(self, spyer_uniqueid: str, spyee_uniqueid: str, now: float) -> bool:
         """Whether it is the start of a grant that is over; another one is explained by another grant only."""
@@ -710,22 +493,3 @@ class Grants:
 def _ends_with(spy: Spy, uniqueid: str) -> bool:
     """Return whether a spy is over when a channel is gone."""
     return uniqueid == spy.spyer_uniqueid or (uniqueid == spy.spyee_uniqueid and not spy.in_bridge)
-
-
-def _spies(item: Headers) -> bool:
-    if item.get("Application") in JOINING:
-        # Anybody may join calls; a supervisor in our context who does has, or had, a grant.
-        return item.get("Context") in OUR_CONTEXTS
-    return item.get("Application") in APPLICATIONS or text(item, "Channel").startswith(SNOOP)
-
-
-def _target(item: Headers, names: dict[str, str]) -> str:
-    """The uniqueid of the channel that is heard, where the application's arguments or the channel's name tell."""
-    if item.get("Application") in APPLICATIONS:
-        target = text(item, "ApplicationData").partition(",")[0]
-    elif item.get("Application") in JOINING:
-        return ""
-    else:
-        # Snoop/<uniqueid>-<eight digits>
-        target = text(item, "Channel").removeprefix(SNOOP).rpartition("-")[0]
-    return target if target in names else ""

@@ -13,8 +13,8 @@ from agi_monitor.live.index import Stale
 from agi_monitor.live.port import LivePbx
 from agi_monitor.model import Identity, Mode, Refusal
 from agi_monitor.rights.circumstances import Circumstances
+from agi_monitor.supervision.grant import Place
 from agi_monitor.supervision.grant_watch import GrantWatch
-from agi_monitor.supervision.grants import Place
 from agi_monitor.supervision.policy import Permitted, Policy
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from agi_monitor.model import Mode
 from agi_monitor.names import endpoint_of
 from agi_monitor.supervision import confirmation
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grant import Grant
 
 VARIABLE = confirmation.PROOF
 """The channel variable that it stands in."""

@@ -22,8 +22,8 @@ from agi_monitor.pins.guard import PinGuard
 from agi_monitor.supervision import feature_code
 from agi_monitor.supervision.choosing import Choosing
 from agi_monitor.supervision.following import AGENT_SECONDS, Following
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.grant_watch import NO_MANAGER, ManagerInterface
-from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.hearing import Hearing, unheard
 from agi_monitor.supervision.hooks import ResolvedDevices
 from agi_monitor.supervision.identification import identify

@@ -25,8 +25,8 @@ from agi_monitor.pins.records import pin_id
 from agi_monitor.supervision import bridging, chanspy, origins, proof
 from agi_monitor.supervision.deciding import Deciding, Spyee
 from agi_monitor.supervision.gates import Gates
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.grant_watch import ManagerInterface
-from agi_monitor.supervision.grants import Grant
 from agi_monitor.supervision.hooks import Asked
 from agi_monitor.supervision.line import HandedOver, SupervisorLine
 from agi_monitor.supervision.policy import Permitted

@@ -37,8 +37,9 @@ from agi_monitor.storage.audit.sinks import AuditSinks
 from agi_monitor.storage.database import FILE, Database, file_url
 from agi_monitor.storage.lock_out_table import LockOutTable
 from agi_monitor.supervision import chanspy
+from agi_monitor.supervision.grant import Grant, Place
 from agi_monitor.supervision.grant_watch import NO_MANAGER, ManagerInterface
-from agi_monitor.supervision.grants import Grant, Grants, Place
+from agi_monitor.supervision.grants import Grants
 from agi_monitor.supervision.hooks import Hooks, Plugin
 from agi_monitor.supervision.line import Dialled, SupervisorLine
 from agi_monitor.supervision.policy import Policy

@@ -18,7 +18,7 @@ from agi_monitor.pbx.pbx import Pbx
 from agi_monitor.pbx.spy_watch import SpyWatch
 from agi_monitor.pins.records import pin_id
 from agi_monitor.rights.authorization import Effect, Rule
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.proof import VARIABLE, Signer
 from agi_monitor.testing import FakeManager

@@ -20,8 +20,9 @@ from agi_monitor.pbx.looks import CHECK_SECONDS
 from agi_monitor.rights.authorization import Allowed, Calls, Effect, Rule, SpyAsk, Terms
 from agi_monitor.rights.explain import explain
 from agi_monitor.rights.hours import When, hours
-from agi_monitor.supervision.grants import Grant, Place, SpyKind
+from agi_monitor.supervision.grant import Grant, Place
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.supervision.spies import SpyKind
 from tests.doubles import drawn_rules
 from tests.shell.managed import (
     AGENT,

@@ -21,7 +21,7 @@ from agi_monitor.model import Cue, Direction, Follow, Mode, Reason
 from agi_monitor.rights.authorization import Allowed, Calls, Effect, Rights, Rule, SpyAsk, Terms
 from agi_monitor.rights.explain import explain
 from agi_monitor.rights.hours import Hours, When
-from agi_monitor.supervision.grants import Grant, Place
+from agi_monitor.supervision.grant import Grant, Place
 from agi_monitor.supervision.prompts import DEFAULTS
 from tests.doubles import drawn_rules
 from tests.doubles.desk import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agi_monitor.live.index import Stale
 from agi_monitor.model import Agent
+from agi_monitor.supervision.grant import Place
 from agi_monitor.supervision.grant_watch import NO_MANAGER
-from agi_monitor.supervision.grants import Place
 from tests.doubles.coroutines import finish
 from tests.shell.managed import GRANT
 

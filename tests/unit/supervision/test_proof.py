@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agi_monitor.model import Mode
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.proof import MAX_CHARACTERS, Proof, Signer
 
 GRANT = Grant(

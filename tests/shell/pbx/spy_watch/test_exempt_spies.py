@@ -6,7 +6,8 @@ import pytest
 from structlog.typing import EventDict
 
 from agi_monitor.model import RogueSpies
-from agi_monitor.supervision.grants import BEEP_SECONDS, SpyKind
+from agi_monitor.supervision.exemptions import BEEP_SECONDS
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import CUSTOMER, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import HOOK, PHONE, go_on, kinds, resync
 

@@ -9,8 +9,9 @@ from structlog.typing import EventDict
 
 from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
 from agi_monitor.pbx.ends import STOP_SECONDS
-from agi_monitor.supervision.grants import LATE_SECONDS, SpyKind
+from agi_monitor.supervision.grants import LATE_SECONDS
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import (
     CUSTOMER,
     CUSTOMER_UNIQUEID,

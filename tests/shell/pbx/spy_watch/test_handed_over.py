@@ -15,8 +15,8 @@ from agi_monitor.pbx.ends import STOP_SECONDS
 from agi_monitor.pbx.handing_over import SEARCH_SECONDS
 from agi_monitor.pbx.joined_calls import DOOR_SECONDS
 from agi_monitor.pbx.looks import SOURCE_SECONDS
-from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.supervision.spies import SpyKind
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import (
     CUSTOMER_UNIQUEID,

@@ -9,8 +9,9 @@ import pytest
 from agi_monitor.model import Barge, Mode, Orphans, RogueSpies
 from agi_monitor.names import Uniqueid
 from agi_monitor.supervision import chanspy
-from agi_monitor.supervision.grants import Grant, SpyKind
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import (
     CUSTOMER,
     CUSTOMER_UNIQUEID,

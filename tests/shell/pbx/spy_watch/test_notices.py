@@ -7,7 +7,9 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.pbx.notices import NOTICE_BEGIN_SECONDS, NOTICE_SECONDS, TEST_SECONDS
 from agi_monitor.supervision.chanspy import NOTICE_VARIABLE
-from agi_monitor.supervision.grants import LATE_SECONDS, TEST_AGENT, TEST_SUPERVISOR, SpyKind
+from agi_monitor.supervision.exemptions import TEST_AGENT, TEST_SUPERVISOR
+from agi_monitor.supervision.grants import LATE_SECONDS
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import CUSTOMER_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import HELPER, begin, deeds, kinds
 

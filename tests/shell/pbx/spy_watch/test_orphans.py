@@ -15,8 +15,8 @@ from agi_monitor.model import Mode, Orphans
 from agi_monitor.pbx.adopting import HANGUP_SECONDS
 from agi_monitor.pbx.ends import STOP_SECONDS
 from agi_monitor.pbx.revoking import KEY_SECONDS
-from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.supervision.spies import SpyKind
 from agi_monitor.testing import FakeManager
 from tests.shell.managed import GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, SPYER, SPYER_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.test_handed_over import exchange

@@ -9,9 +9,10 @@ import pytest
 from agi_monitor.model import Agent, Barge, Mode
 from agi_monitor.pbx.adopting import HANGUP_SECONDS
 from agi_monitor.pbx.ends import STOP_SECONDS
-from agi_monitor.supervision.grants import Grant, SpyKind
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.protected import Protected
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import (
     CUSTOMER,
     GRANT,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agi_monitor.pbx.proving import PROMPT_SECONDS
-from agi_monitor.supervision.grants import LATE_SECONDS, SpyKind
+from agi_monitor.supervision.grants import LATE_SECONDS
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, SPYER, Site
 from tests.shell.pbx.spy_watch.watching import kept, kinds, miss, resync
 

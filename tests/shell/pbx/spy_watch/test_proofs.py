@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from agi_monitor.model import RogueSpies
-from agi_monitor.supervision.grants import Grant, SpyKind
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.proof import VARIABLE, Signer
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import GRANT, ROGUE, SIGNER, SPYEE, SPYER, Site
 from tests.shell.pbx.spy_watch.watching import BEFORE, OTHER, STRANGER, kinds, newer, resync, tell
 

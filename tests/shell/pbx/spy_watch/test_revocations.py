@@ -14,9 +14,10 @@ from agi_monitor.pbx.carriers import GONE_SECONDS
 from agi_monitor.pbx.handing_over import SEARCH_SECONDS
 from agi_monitor.pbx.revoking import CLOSE_SECONDS, KEY_SECONDS, MUTE_SECONDS
 from agi_monitor.rights.authorization import Terms
-from agi_monitor.supervision.grants import Grant, SpyKind
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.proof import VARIABLE
 from agi_monitor.supervision.protected import Protected
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import (
     ANNA,
     GRANT,

@@ -6,8 +6,8 @@ import pytest
 from structlog.typing import EventDict
 
 from agi_monitor.live.index import SETTLE_SECONDS
-from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import CUSTOMER, NODE, ROGUE, ROGUE_UNIQUEID, SPYEE, SPYEE_UNIQUEID, Site
 from tests.shell.pbx.spy_watch.watching import go_on, kinds, resync
 

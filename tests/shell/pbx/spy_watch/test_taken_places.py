@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import GRANT, ROGUE, ROGUE_UNIQUEID, SPYEE, Site
 from tests.shell.pbx.spy_watch.watching import OTHER, PHONE, kinds, take_the_place
 

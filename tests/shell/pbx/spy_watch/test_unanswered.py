@@ -7,8 +7,8 @@ from structlog.typing import EventDict
 
 from agi_monitor.live.index import SETTLE_SECONDS
 from agi_monitor.model import RogueSpies
-from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.proof import VARIABLE
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import GRANT, ROGUE, SPYEE, SPYER, Site
 from tests.shell.pbx.spy_watch.watching import OTHER, kept, kinds, resync
 

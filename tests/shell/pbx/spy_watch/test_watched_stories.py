@@ -9,8 +9,8 @@ import pytest
 from structlog.typing import EventDict
 
 from agi_monitor.pbx.revoking import KEY_SECONDS
-from agi_monitor.supervision.grants import SpyKind
 from agi_monitor.supervision.protected import Protected
+from agi_monitor.supervision.spies import SpyKind
 from tests.doubles.desk import Desk
 from tests.shell.managed import GRANT, Site
 from tests.shell.pbx.spy_watch.watching import DOCTOR, kept, kinds

@@ -13,8 +13,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from agi_monitor.live.index import SETTLE_SECONDS
-from agi_monitor.supervision.grants import Grant, SpyKind
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.proof import VARIABLE, Signer
+from agi_monitor.supervision.spies import SpyKind
 from tests.shell.managed import CUSTOMER, CUSTOMER_UNIQUEID, GRANT, SIGNER, SPYEE, SPYER, SPYER_UNIQUEID, Site
 
 BEFORE = replace(SIGNER, run="run-1")

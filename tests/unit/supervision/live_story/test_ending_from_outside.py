@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from agi_monitor.audit.facts import End
 from agi_monitor.model import Reason
-from agi_monitor.supervision.grants import Grant
+from agi_monitor.supervision.grant import Grant
 from agi_monitor.supervision.proof import VARIABLE
 from tests.doubles.desk import PIN, SPYEE_UNIQUEID, Desk, refusals, spoken, started
 from tests.unit.supervision.live_story.calls import ALL_MODES, ends

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from agi_monitor.model import Mode
 from agi_monitor.rights.authorization import Terms
-from agi_monitor.supervision.grants import Place
+from agi_monitor.supervision.grant import Place
 from agi_monitor.supervision.hooks import Asked, Plugin
 from agi_monitor.supervision.policy import Notice
 from agi_monitor.supervision.protected import Protected

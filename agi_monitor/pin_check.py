@@ -59,7 +59,7 @@ class PinCheck:
     Parameters:
         path: a file of its own for the counts, which several programs may share; None keeps them in memory, and a
             restart forgets them.
-        wrong_in_a_row: after so many a phone is locked out.
+        wrong_in_a_row: after this number a phone is locked out.
         lock_seconds: how long the first time.
         clock: seconds since 1970.
         seconds: of a clock that only runs forward.

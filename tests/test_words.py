@@ -1,4 +1,4 @@
-"""The words of messages, help texts and documents: patterns at which a native reader stumbles are kept out.
+"""The words of messages, help texts, docstrings and documents: what native readers stumble over is kept out.
 
 What is recorded or read by programs keeps its words: see ``RECORDED``. Code in documents is left alone.
 """
@@ -6,7 +6,9 @@ What is recorded or read by programs keeps its words: see ``RECORDED``. Code in 
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +30,7 @@ WORDS = {
 }
 """What to look for -> its form, and what to write."""
 
-DOCUMENT_WORDS = WORDS | {
+PROSE_WORDS = WORDS | {
     "is others, another than": (
         r"\b(is|are) others\b|\b(another|others|otherwise) than\b",
         "was changed, differs from",
@@ -39,15 +41,21 @@ DOCUMENT_WORDS = WORDS | {
     "to go on": (r"\b(go|goes|going|went) on\b", "to continue"),
     "the right PIN": (r"\b[Rr]ight (old )?PINs?\b", "the correct PIN"),
     "of what is said": (r"(^|[.:;|] )Of (an?|one|what|whom)\b", "the subject first"),
+    "not any more": (r"\bany more\b", "no longer"),
+    "none of ours": (r"\bnone of (ours|theirs)\b", "of others"),
 }
-"""The same for documents, which are for people alone: nothing there has to stay as it is."""
+"""The same for documents, docstrings and comments, which are for people alone: nothing there has to stay as it is."""
+
+DOCSTRING_WORDS = PROSE_WORDS | {"say whether": (r"^Say (whether|why|what|who|which|how)\b", "return")}
+"""The same for docstrings and comments, which say what a function returns."""
 
 NATIVE = {
     r"\b(hear|hears|heard) nobody\b|\b[Nn]obody (else|hears|talks|on the call)\b": "a native writer says so, too",
     r"\bare none of their business\b": "an idiom",
     r"\*by chance\*": "a column of `agi-monitor audit sampling`",
+    r"\bDebian's nobody\b": "the name of a user",
 }
-"""What may stay in a document -> why."""
+"""What may stay in prose -> why."""
 
 RECORDED = {"nobody granted it"}
 """Recorded in audits that sites have."""
@@ -83,6 +91,28 @@ def shown(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, ast.get_docstring(node) or ""
 
 
+def prose(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the docstrings of a module in one line each, and its comments, those below each other as one."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, " ".join(node.value.value.split())
+    last, first, text = 0, 0, ""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            if token.start[0] > last + 1:
+                yield first, text
+                first, text = token.start[0], ""
+            last, text = token.start[0], f"{text} {token.string.lstrip('# ')}".strip()
+    yield first, text
+
+
+def stumbles_in_prose(place: str, text: str) -> list[Found]:
+    """Return what a docstring or a comment holds of ``DOCSTRING_WORDS``."""
+    for form in NATIVE:
+        text = re.sub(form, "…", text)
+    return [Found(place, text, instead) for form, instead in DOCSTRING_WORDS.values() if re.search(form, text)]
+
+
 def stumbles(place: str, text: str) -> list[Found]:
     """Return what a text holds of ``WORDS``. A text without a blank is a name."""
     if " " not in text or text in RECORDED:
@@ -100,11 +130,11 @@ def sentences(markdown: str) -> Iterator[str]:
 
 
 def stumbles_of(place: str, markdown: str) -> list[Found]:
-    """Return what a document holds of ``DOCUMENT_WORDS``."""
+    """Return what a document holds of ``PROSE_WORDS``."""
     return [
         Found(place, text, instead)
         for text in sentences(markdown)
-        for form, instead in DOCUMENT_WORDS.values()
+        for form, instead in PROSE_WORDS.values()
         if re.search(form, text)
     ]
 
@@ -115,6 +145,13 @@ def test_what_is_shown_reads_well(path: Path) -> None:
     if "migrations" in path.parts or path.name == "schema.py":
         return  # the comments that stand in the databases of sites
     found = [one for line, text in shown(path.read_text()) for one in stumbles(f"{path.name}:{line}", text)]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_docstrings_and_comments_read_well(path: Path) -> None:
+    """What is written for those who read the code."""
+    found = [one for line, text in prose(path.read_text()) for one in stumbles_in_prose(f"{path.name}:{line}", text)]
     assert found == []
 
 
@@ -169,6 +206,27 @@ def test_what_reads_well_is_let_through(text: str) -> None:
 def test_what_stumbles_in_a_document_is_found(text: str) -> None:
     """In a heading, a row, over the end of a line and beside code."""
     assert stumbles_of("here", f"# A page\n\nFine.\n\n{text}\n")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""Whoever\nwaits."""',
+        'def one() -> bool:\n    """Say whether it is so."""\n    return True',
+        "one = 1  # it is none of ours",
+        "# the first line\n# ends, and it goes\n# on below",
+        'one = 1\n"""Not any more."""',
+    ],
+)
+def test_what_stumbles_in_the_code_is_found(source: str) -> None:
+    """In docstrings, in texts below a constant, and in comments over the end of a line."""
+    assert [one for line, text in prose(source) for one in stumbles_in_prose(f"here:{line}", text)]
+
+
+def test_code_and_names_in_the_code_are_let_through() -> None:
+    """What is not prose."""
+    source = 'nobody = "nobody goes on"  # the user of a service: Debian\'s nobody and nogroup\n'
+    assert [one for _, text in prose(source) for one in stumbles_in_prose("here", text)] == []
 
 
 @pytest.mark.parametrize(

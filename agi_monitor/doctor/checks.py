@@ -668,7 +668,7 @@ CHECKS: tuple[Check, ...] = (
         "certificate",
         WARNING,
         "Certificates that have ended, or end within 30 days",
-        "The manager interface is not trusted afterwards: nothing is known of calls any more.",
+        "The manager interface is not trusted afterwards: nothing more is known of calls.",
         "Make a new one in time.",
         _certificates,
     ),

@@ -56,7 +56,7 @@ class ConfigProcess:
         try:
             with self._lock:
                 if self._closed:
-                    raise ConfigError(f"{self._path}: is not read any more, the server is about to stop")
+                    raise ConfigError(f"{self._path}: is no longer read, the server is about to stop")
                 process = self._process = _begin((*self._command, str(self._path)))
         except OSError as error:
             raise ConfigError(f"{self._path}: cannot be read in a process: {error.strerror}") from None

@@ -83,7 +83,7 @@ async def _prove(line: SupervisorLine, pins: PinGuard, claim: Claim) -> PinRecor
 
 
 async def _try(line: SupervisorLine, pins: PinGuard, claim: Claim, digits: str) -> PinRecord | Refusal | None:
-    """One try: the record of a right PIN, None for a wrong one, or why it was not looked at."""
+    """One try: the record of a correct PIN, None for a wrong one, or why it was not looked at."""
     attempt = await pins.count(claim)
     if isinstance(attempt, Refusal):
         return attempt

@@ -34,7 +34,7 @@ class FakeThreads:
             try:
                 call = self._calls.get(timeout=SECONDS)
             except Empty:
-                raise AssertionError(f"nothing happens any more, and {what} is not true") from None
+                raise AssertionError(f"nothing more happens, and {what} is not true") from None
             call()
 
     def run_waiting(self) -> None:

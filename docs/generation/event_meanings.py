@@ -103,7 +103,7 @@ EVENTS = {
     "among them is not seen.",
     "call_handed_over": "A supervisor's call is at another phone: nothing more is said or heard on it, and it ends.",
     "spy_handed_over": "A spy was found at a phone other than the one it was granted to. That phone was silenced.",
-    "conversation_over": "Nobody talks to the agent any more: the spy ends, although the agent's channel lives on.",
+    "conversation_over": "The agent is alone on the call: the spy ends, although the agent's channel lives on.",
     "rogue_spy_not_found": "A rogue spy was to be hung up, but the PBX shows none on its channel.",
     "pbx_failed": "Something went wrong with the live picture, which is a fault of this program.",
     "index_listed": "The PBX gave its lists, and the live picture was compared with them.",

@@ -102,7 +102,7 @@ def test_the_end_of_the_server_is_not_waited_for(path: Path, monkeypatch: pytest
     reader.close()
     thread.join(WAIT_SECONDS)
     assert found == [f"{path}: could not be read: the process that read it ended with code {-signal.SIGKILL}"]
-    with pytest.raises(ConfigError, match="is not read any more, the server is about to stop"):
+    with pytest.raises(ConfigError, match="is no longer read, the server is about to stop"):
         reader.load()
 
 

@@ -160,7 +160,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep what a failed scenario had: its failure, Asterisk's log, SIP messages, packets, recordings, server logs.
 
-    Of a test that fails and then also fails to end, the first failure counts.
+    If a test fails and then also fails to end, the first failure counts.
     """
     report = yield
     if report.failed and not has_failed(item):
@@ -178,7 +178,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def has_failed(item: pytest.Item) -> bool:
-    """Whether a test has failed by now."""
+    """Whether a test has failed already."""
     return item.stash.get(FAILED, False)
 
 

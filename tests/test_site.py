@@ -143,7 +143,7 @@ def test_every_parameter_is_described(name: str) -> None:
 
 
 def test_a_parameter_that_nobody_described_is_found() -> None:
-    """Of a function and of a method, and of a method that is inherited."""
+    """It may be of a function, of a method, or of a method that is inherited."""
 
     class Half:
         """Half.

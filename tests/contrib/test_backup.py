@@ -1,4 +1,4 @@
-"""The back-up of docs/topics/operations.md, taken while a server writes, is one to go on from."""
+"""The back-up of docs/topics/operations.md, taken while a server writes, is one to continue from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def verified(config: Path) -> int:
 
 
 def test_state_first_and_the_audit_afterwards(start: Start, dial: Dial, text: str, tmp_path: Path) -> None:
-    """What is written between the two copies is not a gap; a server goes on from them, and all of it verifies."""
+    """What is written between the two copies is not a gap; a server continues from them, and all of it verifies."""
     server = start()
     server.logs("serving")
     listen(server, dial)

@@ -1,5 +1,5 @@
-"""Scenarios that fail by chance are told from those that fail, by real runs of pytest on tests that are told how to
-end."""
+"""Scenarios that fail now and then are told from those that always fail, by real runs of pytest on tests that are
+told how to end."""
 
 from __future__ import annotations
 

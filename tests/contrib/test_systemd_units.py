@@ -140,7 +140,7 @@ class Manager:
         return self._socket.recv(4096).decode().partition("\n")[0]
 
     def close(self) -> None:
-        """Nobody listens any more."""
+        """No server listens."""
         self._socket.close()
 
 

@@ -24,7 +24,7 @@ def finish(story: Coroutine[Any, Any, Result]) -> Result:
 
 
 class Pause:
-    """``supervision.waiting.Wait`` without a reactor: whoever drives the coroutine goes on when it is over."""
+    """``supervision.waiting.Wait`` without a reactor: the driver of the coroutine continues when it is over."""
 
     def __init__(self) -> None:
         self.is_over = False

@@ -335,7 +335,7 @@ class Watch:
         self.known.place_taken(place)
 
     def place_left(self, place: Place) -> None:
-        """Not any more."""
+        """No longer."""
         self.known.place_left(place)
 
     def left_alone(self, grant: Grant) -> None:
@@ -380,7 +380,7 @@ class Watch:
         return self.gives
 
     def notice_over(self, notice: str) -> None:
-        """Nobody waits for it any more."""
+        """It is no longer awaited."""
         self.notices.remove(notice)
 
 
@@ -568,7 +568,7 @@ class Desk:
         self.policy = replace(self.policy, **changes)  # type: ignore[arg-type]  # the fields of Policy
 
     def lose_the_database(self) -> None:
-        """Nothing can be read or written there any more."""
+        """Nothing more can be read or written there."""
         self.database_path.rename(self.database_path.with_suffix(".away"))
         self.database_path.mkdir()
 

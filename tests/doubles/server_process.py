@@ -24,7 +24,7 @@ STARTED = Started.command
 """Begins a server as a user does."""
 NUMBERS = itertools.count(1)
 WAIT_SECONDS = 30.0
-"""A test that waits so long for something has failed."""
+"""A test that waits this long for something has failed."""
 
 CONFIG = f"""\
 fastagi: {{port: PORT}}

@@ -90,7 +90,7 @@ def test_typed_keys_reach_the_dialplan(dialplan: Lab) -> None:
 
 def test_hold_and_resume_are_seen_by_the_pbx_and_heard(lab: Lab) -> None:
     lab.connect("3001", "1001")
-    # Asterisk 22.10 was seen to go on sending the caller to anyone who holds within 0.3 s of the answer.
+    # Asterisk 22.10 was seen to keep sending the caller to anyone who holds within 0.3 s of the answer.
     lab.wait_for_hearing(PAIR)
     agent = lab.phone("1001")
     agent.hold()
@@ -143,7 +143,7 @@ def test_blind_transfer(lab: Lab) -> None:
 
 def test_attended_transfer(lab: Lab) -> None:
     lab.connect("3001", "1001")
-    # Asterisk 22.10 was seen to go on sending the caller to anyone who holds within 0.3 s of the answer.
+    # Asterisk 22.10 was seen to keep sending the caller to anyone who holds within 0.3 s of the answer.
     lab.wait_for_hearing(PAIR)
     agent = lab.phone("1001")
     agent.hold()

@@ -25,7 +25,7 @@ from tests.unit.storage.audit.test_sinks import House
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 moments = st.tuples(st.integers(0, 12), st.integers(0, 30_000), st.booleans())
-"""After so many spies, and so many turns of a loop; and whether the file is rotated afterwards."""
+"""After how many spies, and how many turns of a loop; and whether the file is rotated afterwards."""
 
 
 class Writer:
@@ -87,7 +87,7 @@ def writer() -> Iterator[Writer]:
 @settings(max_examples=20)
 @given(runs=st.lists(moments, min_size=4, max_size=4))
 def test_a_kill_at_any_moment_breaks_nothing(writer: Writer, runs: list[tuple[int, int, bool]]) -> None:
-    """Eighty servers with a file, each going on behind the last."""
+    """Eighty servers with a file, each continuing after the last."""
     with tempfile.TemporaryDirectory() as folder, capture_logs():
         told: set[str] = set()
         for number, (spies, turns, rotated) in enumerate(runs):

@@ -188,7 +188,7 @@ def test_status(house: LiveServer) -> None:
     [("up", None, 0), ("off", None, 0), ("off", "never_listed", 0), ("up", "lost", 1), ("down", "lost", 1)],
 )
 def test_status_is_a_health_check(server: LiveServer, ami: str, stale: str | None, code: int) -> None:
-    """Exit code 1 when there ought to be a picture of the PBX and is none to be trusted."""
+    """Exit code 1 when there ought to be a picture of the PBX that can be trusted, and there is not."""
     server.order("set", status=replace(STATUS, ami=ami, stale=stale, spies=1, differences=3).row())
     result = run(server.path, "status")
     assert (result.exit_code, rows(result)[-2:]) == (code, [["spies", "1"], ["differences", "3"]])
@@ -475,7 +475,7 @@ def test_an_answer_of_another_shape(tmp_path: Path, command: list[str], number: 
 
 @pytest.mark.parametrize("reloaded", [None, 5, {}, {"supervisors": "1", "agents": 1, "restart": []}, "restart"])
 def test_an_answer_of_another_shape_to_a_reload(tmp_path: Path, reloaded: object) -> None:
-    """Likewise."""
+    """This one as well."""
     path = tmp_path / "other.sock"
     if reloaded == "restart":
         reloaded = {"supervisors": 1, "agents": 1, "restart": [5]}

@@ -227,7 +227,7 @@ def test_a_call_at_a_prompt_ends_with_the_server(server: Server, call: Call) -> 
 
 
 def test_a_spy_is_left_running_on_record(server: Server, call: Call) -> None:
-    """By default the supervisor still hears the call, and the audit says that nobody watches any more."""
+    """By default the supervisor still hears the call, and the audit says that it is no longer watched."""
     call.answer_until("EXEC")
     code, _ = server.stop()
     assert code == 0
@@ -361,7 +361,7 @@ def test_a_missing_audit_folder_is_named(start: Callable[..., Server], tmp_path:
 
 
 def test_a_database_that_is_none_is_named(start: Callable[..., Server], tmp_path: Path) -> None:
-    """It is kept for anyone who fixes it: without the lock-outs everybody could go on guessing."""
+    """It is kept for anyone who fixes it: without the lock-outs anyone could keep guessing."""
     path = tmp_path / "state" / "agi-monitor.db"
     path.write_text("something else\n" * 100)
     message = f"{path}: it is not an SQLite database; move it away, or restore a copy\n"

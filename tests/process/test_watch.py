@@ -118,7 +118,7 @@ class Terminal:
 
 
 def test_on_a_terminal_the_table_is_drawn_in_place(server: LiveServer) -> None:
-    """Durations go on by themselves, no line is wider than the terminal, and Ctrl-C gives the cursor back."""
+    """Durations grow by themselves, no line is wider than the terminal, and Ctrl-C gives the cursor back."""
     terminal = Terminal()
     # A session of its own, whose terminal it is: Ctrl-C is typed, not sent.
     program = (

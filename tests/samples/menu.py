@@ -16,7 +16,7 @@ class Language(StrEnum):
 
 @router.route("menu/{language}")
 async def menu(session: Session, language: Language, tries: int = 1) -> None:
-    """Ask for a number, at most so many times."""
+    """Ask for a number, a limited number of times."""
     await session.answer()
     for _ in range(tries):
         keyed = await session.get_data(f"{language}/enter-number", timeout=5, max_digits=4)

@@ -108,7 +108,7 @@ def ordered(context: Context) -> Context:
 
 
 def differences(text: str, wanted: Context) -> list[str]:
-    """What Asterisk loaded otherwise than wanted, one sentence for each; empty when it is the same.
+    """What Asterisk loaded that differs from what is wanted, one sentence for each; empty when it is the same.
 
     Parameters:
         text: what ``dialplan show`` printed for this context.

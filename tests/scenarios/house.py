@@ -24,7 +24,7 @@ KEYS = {"listen": "4", "whisper": "5", "barge": "6", "take_over": "7"}
 
 
 def heard_in(mode: str, customer: str = "3001", agent: str = "1001", supervisor: str = "2001") -> dict[str, set[str]]:
-    """Say who hears whom while a supervisor is on a call: the whole matrix."""
+    """Tell who hears whom while a supervisor is on a call: the whole matrix."""
     expected = {customer: {agent}, agent: {customer}, supervisor: {customer, agent}}
     if mode in ("whisper", "barge"):
         expected[agent].add(supervisor)
@@ -180,7 +180,7 @@ class House:
         return json.loads(self.server.command(command, "--json", "--config", str(self.server.config)))
 
     def wait_for_spies(self, count: int) -> list[dict[str, Any]]:
-        """Wait until the server lists so many spies, and return them: it hears of them when the PBX tells it."""
+        """Wait until the server lists this number of spies, and return them: it knows them once the PBX tells."""
         found: list[list[dict[str, Any]]] = []
 
         def look() -> bool:

@@ -76,7 +76,7 @@ def assert_nothing_wrong(house: House) -> None:
 @pytest.mark.parametrize("event", ["Newchannel", "BridgeEnter", "Hangup"])
 @pytest.mark.either_version
 def test_a_connection_that_ends_in_the_middle_of_a_message(house: House, way: FaultyWay, event: str) -> None:
-    """Half an event is none: the connection is made again, and the lists tell what it would have told."""
+    """Half an event does not count: the connection is made again, and the lists tell what it would have told."""
     mark = house.server.mark()
     way.cut_within(event)
     house.lab.connect("3002", "1002")

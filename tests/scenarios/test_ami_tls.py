@@ -21,7 +21,7 @@ def presenting(lab: Lab) -> Iterator[Lab]:
 
 
 def refusal(lab: Lab, tls: Mapping[str, str], port: int = MANAGER_TLS_PORT) -> str:
-    """Why the client does not come up; it sends nothing of the login and goes on trying."""
+    """Why the client does not come up; it sends nothing of the login and keeps trying."""
     mark = lab.pbx.log_mark()
     with Monitor(lab, port=port, tls=tls, retry_seconds=0.1, login_seconds=3) as monitor:
         down = monitor.wait_for(told="state", state="Down")

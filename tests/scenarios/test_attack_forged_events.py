@@ -59,7 +59,7 @@ def open_house(house: House) -> Iterator[House]:
 def forged(
     house: House, *lines: str, tear: str = EMPTY_LINE, by: str = ATTACKER, dialled: bool = False
 ) -> Iterator[None]:
-    """Let somebody call whose number, or whom they dial, holds an event; the call goes on while the block runs.
+    """Let somebody call whose number, or whom they dial, holds an event; the call lasts while the block runs.
 
     :param lines: of the event
     :param tear: what stands before it: an empty line begins another event, a line break continues with the true one

@@ -1,7 +1,7 @@
 """A supervisor's leg is handed to another phone while it hears a call: nothing of the call goes with it.
 
 Asterisk puts the other phone's channel into the application that was running (masquerade, main/channel.c); the AGI
-session goes on and does not notice. What tells of it differs from way to way, so each way is tried.
+session continues and does not notice. What tells of it differs from way to way, so each way is tried.
 
 The moves come from a phone that transfers, from a stranger who only signals, and from the manager interface.
 """

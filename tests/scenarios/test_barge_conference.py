@@ -25,7 +25,7 @@ def everybody(*phones: str) -> dict[str, set[str]]:
 
 
 def why(house: House, count: int = 1) -> list[str]:
-    """Why the spies ended, in their order, as soon as so many have."""
+    """Why the spies ended, in their order, as soon as that many have."""
     return [record["why"] for record in house.server.wait_for_audit("spy_ended", count)]
 
 

@@ -34,7 +34,7 @@ CLEAN = {
 """Files as a careful administrator has them. The PBX of the laboratory listens on all addresses."""
 
 OF_THE_VERSION = {"16": {"asterisk-version"}, "22": set[str]()}
-"""What a clean site cannot help: Asterisk 16 gets no updates any more."""
+"""What a clean site cannot help: Asterisk 16 gets no more updates."""
 
 OF_THE_LABORATORY = {"supervisor-transfer", "caller-text"}
 """Its phones are as open as phones are where nobody has thought of it, and other scenarios need them so."""
@@ -239,7 +239,7 @@ def test_what_cannot_be_looked_into(doctor: Doctor) -> None:
 
 
 def test_sound_that_may_pass_by(doctor: Doctor) -> None:
-    """Of an agent whose devices are found by their hint; not that of a customer."""
+    """That of an agent whose devices are found by their hint; not that of a customer."""
     container = doctor.house.lab.pbx.container
     container.exec(["cp", PJSIP, f"{PJSIP}.before"])
     try:

@@ -51,7 +51,7 @@ def open_house(house: House) -> Iterator[House]:
 
 
 def events_of(manager: Manager, name: str, count: int = 1) -> list[Message]:
-    """Wait for so many events of a name."""
+    """Wait for this number of events of a name."""
     found: list[Message] = []
 
     def look() -> bool:
@@ -155,7 +155,7 @@ def test_a_restart_at_a_prompt_raises_no_alarm(house: House) -> None:
 @pytest.mark.parametrize("extension", ["7403", "7405"], ids=["MixMonitor", "PERIODIC_HOOK"])
 def test_beeps_raise_no_alarm(open_house: House, extension: str) -> None:
     """MixMonitor and PERIODIC_HOOK play their beeps with a helper that spies, again and again; the log says why it
-    is none."""
+    is not one."""
     house = open_house
     with Manager(house.lab) as manager:
         house.lab.connect("2999", extension, "1001")
@@ -325,7 +325,7 @@ def test_a_supervisor_who_is_sent_to_another_call(open_house: House) -> None:
 
 
 def test_a_grant_that_was_copied(open_house: House) -> None:
-    """The proof of one supervisor's grant on another channel, in a context that is none of ours, proves nothing."""
+    """The proof of one supervisor's grant on another channel, in a context of others, proves nothing."""
     house = open_house
     house.lab.connect("3001", "1001")
     house.spy()

@@ -22,7 +22,7 @@ def test_the_keys_of_one_call(house: House) -> None:
     house.wait_for_sound(mark)
     before = house.hears(heard_in("listen"))
 
-    # Only the supervisor hears that whisper begins; the call goes on meanwhile.
+    # Only the supervisor hears that whisper begins; the call continues meanwhile.
     mark = house.server.mark()
     supervisor.press("5")
     ended = house.server.wait_for("spy_ended", mark, why="mode_key")

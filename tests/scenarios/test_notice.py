@@ -14,7 +14,7 @@ from tests.scenarios.house import House, heard_in
 
 SOUNDS = {"sounds": [NOTICE_SOUND]}
 LONG = {"sounds": [NOTICE_SOUND] * 8}
-"""So long that much can happen meanwhile."""
+"""Long enough for much to happen meanwhile."""
 SOUND_SECONDS = 1.0
 
 
@@ -185,7 +185,7 @@ def test_a_right_that_is_taken_away_during_the_notice(long_notice: House) -> Non
 
 
 def test_the_call_ends_during_the_notice(long_notice: House) -> None:
-    """There is nobody to be heard any more: no spy begins, and nothing is left of the helper."""
+    """There is no call left to hear: no spy begins, and nothing is left of the helper."""
     house = long_notice
     house.lab.connect("3001", "1001")
     house.identify("*2221001")

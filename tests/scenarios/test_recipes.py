@@ -81,7 +81,7 @@ serve({handler}, listen, peers=["{self.lab.pbx.address}"], transcript=True, use_
             yield
 
     def wait_for(self, command: str, times: int = 1) -> None:
-        """Wait until the handler has sent a command so many times."""
+        """Wait until the handler has sent a command this number of times."""
         wait_until(
             lambda: printed(self.out).count(f"line='{command}") >= times,
             SECONDS,

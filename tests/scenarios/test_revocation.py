@@ -138,7 +138,7 @@ def test_a_right_that_is_taken_away(house: House, change: str, mode: str) -> Non
 
 @pytest.mark.either_version
 def test_a_mode_that_is_taken_away(house: House) -> None:
-    """Who may go on listening, but no longer barge, is taken out of the barge."""
+    """Who may still listen, but no longer barge, is taken out of the barge."""
     begin(house, "barge")
     mark = house.server.mark()
     house.reconfigure(rules=[{"name": "listen-only", "allow": ["listen"], "supervisors": ["all"], "agents": ["all"]}])

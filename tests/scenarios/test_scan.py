@@ -25,7 +25,7 @@ def pair(one: str, other: str) -> dict[str, set[str]]:
 
 
 def scan(house: House, code: str = "*222*", supervisor: str = "2001") -> int:
-    """Dial a code with a star behind it, give the PIN, and return the place in the log before that."""
+    """Dial a code with a star after it, give the PIN, and return the place in the log before that."""
     mark = house.server.mark()
     house.identify(code, supervisor)
     return mark

@@ -121,7 +121,7 @@ def test_no_record_no_spy(house: House) -> None:
 
 
 def test_the_record_fails_at_a_change_of_mode(house: House) -> None:
-    """A mode that cannot be recorded does not begin, and the old one does not go on unrecorded."""
+    """A mode that cannot be recorded does not begin, and the old one does not continue unrecorded."""
     house.lab.connect("3001", "1001")
     house.spy("listen")
     shutil.rmtree(house.server.audit_file.parent)

@@ -110,7 +110,7 @@ def test_the_supervisor_hangs_up_and_the_customer_too(
 
 
 def test_what_comes_behind_the_agent_comes_behind_the_supervisor(behind_the_call: House) -> None:
-    """A dialplan that goes on when the agent hangs up, such as to a survey, goes on when the supervisor does."""
+    """A dialplan that continues when the agent hangs up, as with a survey, continues when the supervisor does."""
     house = behind_the_call
     house.lab.connect("2999", "7302", "1001")
     house.spy()

@@ -79,7 +79,7 @@ def test_two_servers_with_one_key_know_each_other(house: House, tmp_path: Path) 
 
 
 def test_a_second_server_finds_the_spies_of_the_first(house: House, tmp_path: Path) -> None:
-    """By its list and the proof on the channel; a supervisor at a prompt is none, and the lists go on saying so."""
+    """By its list and the proof on the channel; a supervisor at a prompt is not one, and the lists still say so."""
     house.restart(spies={"key": KEY})
     house.lab.connect("3001", "1001")
     house.spy("barge", supervisor="2001")
@@ -182,7 +182,7 @@ def test_an_orphan_is_adopted(house: House, mode: str, end: str) -> None:
 
 @pytest.mark.either_version
 def test_an_orphan_is_adopted_once(house: House) -> None:
-    """Lists go on finding it, and a third run adopts it again."""
+    """Lists still find it, and a third run adopts it again."""
     orphaned(house)
     house.server.wait_for_audit("spy_adopted")
     house.resync()

@@ -63,7 +63,7 @@ class House:
 
 
 def test_a_call_over_the_manager_interface() -> None:
-    """Commands go as actions, results come as events, and at the end the channel goes on in the dialplan."""
+    """Commands go as actions, results come as events, and at the end the channel continues in the dialplan."""
     seen: list[object] = []
 
     async def ask(session: Session) -> None:
@@ -99,7 +99,7 @@ def test_another_program_s_result_is_not_ours() -> None:
 
 @pytest.mark.parametrize("first", ["", "200 result=-1\n"])
 def test_leaving_without_our_word_is_a_hang_up(first: str) -> None:
-    """The handler is told; nothing can be sent any more, so its clean-up fails at once."""
+    """The handler is told; nothing more can be sent, so its clean-up fails at once."""
     seen: list[str] = []
 
     async def wait(session: Session) -> None:
@@ -199,7 +199,7 @@ def test_a_lost_connection_ends_all_calls() -> None:
 
 
 def test_a_command_that_the_pbx_does_not_take_ends_the_call() -> None:
-    """The channel is not in AsyncAGI any more."""
+    """The channel is no longer in AsyncAGI."""
     ended: list[object] = []
 
     async def wait(session: Session) -> None:

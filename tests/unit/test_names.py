@@ -151,7 +151,7 @@ def test_refuses_what_is_not_the_whole_name_of_a_device(channel: str) -> None:
     "name", ["Local/1001@agents-0000000a;1", "Snoop/1700000000.1-00000001", "Surrogate/PJSIP/1-0a"]
 )
 def test_takes_the_name_of_any_channel(name: str) -> None:
-    """Of a Local half and of what Asterisk makes for itself as well."""
+    """Half a Local channel and what Asterisk makes for itself as well."""
     assert names.ChannelName.read(name) == name
 
 

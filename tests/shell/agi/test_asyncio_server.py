@@ -117,7 +117,7 @@ def test_a_hook_that_fails_keeps_the_server_closed() -> None:
 
 
 def test_it_may_be_started_again() -> None:
-    """After a stop; twice at once is an error, and to stop twice is none."""
+    """After a stop; twice at once is an error, and to stop twice is not."""
 
     async def main() -> None:
         server = AgiServer(waits, port=0)

@@ -184,7 +184,7 @@ def test_a_hang_up_is_told_once_whenever_it_comes(commands: int) -> None:
 
 
 def test_the_script_of_a_call_that_is_over_does_not_run() -> None:
-    """Nothing would interrupt it any more."""
+    """Nothing would interrupt it from then on."""
     held, ran = threading.Event(), list[str]()
 
     def holds(agi: BlockingAGI) -> None:
@@ -293,7 +293,7 @@ def test_its_own_hang_up_does_not_tear_a_script() -> None:
 
 
 def test_a_lost_connection_is_a_broken_pipe() -> None:
-    """pyst2's word for it; no command goes out any more."""
+    """pyst2's word for it; no more commands go out."""
     seen: list[str] = []
 
     def work(agi: BlockingAGI) -> None:

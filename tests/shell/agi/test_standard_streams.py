@@ -185,7 +185,7 @@ LISTENS = """
 
 
 def test_eagi_hears_the_caller(tmp_path: Path) -> None:
-    """So many bytes at a time, however they come; what was said earlier can be left out; the end is the end."""
+    """That many bytes at a time, however they come; what was said earlier can be left out; the end is the end."""
     with started(tmp_path, LISTENS, eagi=True) as script:
         assert script.sound is not None
         for _ in range(16):

@@ -83,7 +83,7 @@ def says() -> Iterator[Callable[..., BlockingManager]]:
 
 
 def action_id(asked: bytes) -> bytes:
-    """Of an action, as it goes back."""
+    """The one of an action, as it goes back."""
     (line,) = [line for line in asked.split(b"\r\n") if line.startswith(b"ActionID:")]
     return line
 
@@ -120,7 +120,7 @@ def test_a_script_of_pyst2(fake: FakeManager) -> None:
 
 
 def test_errors_are_those_of_pyst2(fake: FakeManager) -> None:
-    """So that what catches them goes on doing so."""
+    """So that what catches them still does."""
     manager = BlockingManager()
     with pytest.raises(asterisk.manager.ManagerSocketException) as unconnected:
         manager.ping()
@@ -316,7 +316,7 @@ def test_manager_repeated_headers(says: Callable[..., BlockingManager]) -> None:
 
 
 def test_manager_names_and_bytes(says: Callable[..., BlockingManager]) -> None:
-    """A caller may be called whatever it takes: bytes that are no UTF-8, or words of Asterisk's own."""
+    """A caller may be called whatever it takes: bytes that are not UTF-8, or words of Asterisk's own."""
 
     def answer(asked: bytes) -> bytes:
         events = [b"Channel status will follow", b"Caf\xe9", b"Response: Follows", b"--END COMMAND--"]
@@ -352,7 +352,7 @@ def test_manager_secret(manager: BlockingManager, fake: FakeManager) -> None:
 
 
 def test_manager_collected(fake: FakeManager) -> None:
-    """One that nobody keeps any more ends its connection and its threads, and waits for nothing."""
+    """One without a reference ends its connection and its threads, and waits for nothing."""
     with fake.over_tcp() as (host, port):
         manager = BlockingManager()
         manager.connect(host, port)

@@ -311,7 +311,7 @@ def test_a_login_that_is_refused_later(shell: Callable[..., None]) -> None:
 
 
 def test_a_pbx_that_is_not_there() -> None:
-    """The error says what the attempts met, and nothing is tried any more."""
+    """The error says what the attempts met, and nothing is tried again."""
 
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -340,7 +340,7 @@ def test_an_outcome_that_is_not_told() -> None:
 
 
 def test_it_is_cancelled_like_anything_else() -> None:
-    """A reader and a call that nobody waits for any more leave the client as it was."""
+    """A reader and a call that are no longer awaited leave the client as it was."""
 
     async def steps(manager: ManagerClient, fake: FakeManager) -> None:
         events = manager.events("Newchannel")

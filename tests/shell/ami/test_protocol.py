@@ -271,7 +271,9 @@ def test_a_silent_login_is_given_up(greets: bool) -> None:
     ],
 )
 def test_a_weak_secret_is_refused_before_connecting(secret: str) -> None:
-    """An empty, well-known, short or monotonous secret, or the user's name, is none; the error does not repeat it."""
+    """An empty, well-known, short or monotonous secret, or the user's name, is refused; the error does not repeat
+    it.
+    """
     with pytest.raises(LoginRefused) as caught:
         Account("monitoring-pbx", secret)
     assert len(secret) < 9 or secret not in str(caught.value)
@@ -411,7 +413,7 @@ def test_an_action_without_a_connection_fails_at_once(when: str) -> None:
 
 @pytest.mark.parametrize("when", ["connecting", "logging in", "up", "waiting"])
 def test_stopping_ends_everything(when: str) -> None:
-    """The connection is closed, nobody waits any more, no timer stays, nothing is tried again."""
+    """The connection is closed, no wait is left, no timer stays, nothing is tried again."""
     site = Site()
     site.client.startService()
     waiting = site.client.when_up()
@@ -588,7 +590,7 @@ def test_an_error_comes_also_when_nobody_says_what_is_offered(how: str) -> None:
 
 
 def test_a_list_that_is_broken_off_is_an_error_at_once() -> None:
-    """Nobody waits for the deadline, and half a list is none."""
+    """The deadline is not waited for, and half a list does not count."""
     site = Site()
     line = site.up()
     found = site.run(site.client.perform_list(action("CoreShowChannels")))

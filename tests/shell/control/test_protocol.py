@@ -229,7 +229,7 @@ def test_each_answer_gives_new_time(site: Site) -> None:
 
 
 def test_who_does_not_take_answers_is_not_asked_again(site: Site) -> None:
-    """What is sent meanwhile stays where it is, and goes on when the answer is taken."""
+    """What is sent meanwhile stays where it is, and continues when the answer is taken."""
     client = site.connect()
     client.protocol.pauseProducing()
     client.sends(b'{"ask": "calls"}\n{"ask": "calls"}\n')
@@ -413,7 +413,7 @@ def test_what_a_follower_sends_is_thrown_away(site: Site) -> None:
 
 
 def test_who_watches_gets_the_list_when_it_has_changed(site: Site) -> None:
-    """At once, and after each change; what has moved by itself alone, such as a duration, is none."""
+    """At once, and after each change; what has moved by itself alone, such as a duration, does not count."""
     client = site.connect()
     client.asks(ask="watch_calls")
     site.clock.advance(0)

@@ -67,7 +67,7 @@ def events(logs: list[Any], event: str) -> list[Any]:
 
 
 def test_asks_for_the_lists_at_the_login() -> None:
-    """All five lists in this order, a Ping behind them, and once more because the PBX says that it has booted."""
+    """All five lists in this order, a Ping after them, and once more because the PBX says that it has booted."""
     with capture_logs() as logs:
         site = Site(connect=False)
         site.pbx.start()
@@ -206,7 +206,7 @@ def test_hints_that_somebody_makes_keep_nobody_busy(site: Site, hint: str) -> No
 
 @pytest.mark.parametrize("name", LISTS[:4:3])
 def test_tries_a_list_again_that_did_not_come(site: Site, name: str) -> None:
-    """A refused list is said in the log and asked for again after a moment; what is known goes on being known."""
+    """A refused list is said in the log and asked for again after a moment; what is known stays known."""
     site.fake.refused[name] = "not now"
     with capture_logs() as logs:
         site.fake.advance(RESYNC_SECONDS)
@@ -310,7 +310,7 @@ def test_a_list_that_does_not_come_at_all_is_given_up(site: Site) -> None:
 
 
 def test_a_pbx_that_tells_of_no_call_is_not_trusted(site: Site) -> None:
-    """An account without read=call: the next list says so, and the log what is missing; a call that is heard mends
+    """An account without read=call: the next list says so, and the log what is missing; a call that is heard fixes
     it."""
     fake = site.fake
     fake.channels.append({**fake.channels[3], "Channel": "PJSIP/9-00000009", "Uniqueid": "9.9"})
@@ -410,7 +410,7 @@ def test_counts_what_nobody_wanted(site: Site) -> None:
 
 
 def test_knows_nothing_after_a_loss(site: Site) -> None:
-    """The moment the connection is lost nothing is said any more, and that is on record once."""
+    """The moment the connection is lost nothing more is said, and that is on record once."""
     with capture_logs() as logs:
         site.fake.listening = False
         site.fake.lose_connection()
@@ -601,7 +601,7 @@ def peers_of(site: Site, uniqueid: str) -> frozenset[str]:
 
 
 def test_a_name_with_commas_in_it_is_one_name(site: Site) -> None:
-    """Of a call of two, the bridge itself tells the other one."""
+    """In a call of two, the bridge itself tells the other one."""
     site.fake.add_channel(EVIL, "1700000000.70", "b-7")
     site.fake.add_channel("PJSIP/3001-00000071", "1700000000.71", "b-7")
     assert peers_of(site, "1700000000.71") == {EVIL}
@@ -677,7 +677,7 @@ def test_a_silent_pbx_is_asked_before_it_is_believed(site: Site) -> None:
 
 
 def test_a_pbx_that_does_not_answer_is_not_believed(site: Site) -> None:
-    """The connection is still open and nothing comes: the old picture is no ground for a grant."""
+    """The connection is still open and nothing comes: the old picture does not justify a grant."""
     site.fake.advance(FRESH_SECONDS + 0.1)
     site.fake.held.add("Ping")
     fresh: list[Any] = []

@@ -100,7 +100,7 @@ def looks(site: Site) -> int:
 
 
 def test_hours_that_end_end_the_spy(site: Site) -> None:
-    """Not before, and within the second; the audit says that no rule allows it any more."""
+    """Not before, and within the second; the audit says that no rule allows it."""
     only_if(site, when=UNTIL_22_14)
     begin(site)
     site.fake.advance(40.0 - site.time() + NOW - 0.1)
@@ -138,7 +138,7 @@ def test_a_clock_that_is_set_back_gives_nobody_a_minute_more(site: Site) -> None
 
 
 def heard(site: Site, *call: str) -> float:
-    """So many seconds of this call the supervisor has heard, as the rules count them."""
+    """How many seconds of this call the supervisor has heard, as the rules count them."""
     return round(site.time() - site.watch.heard_since("anna", frozenset(call), site.time()), 1)
 
 
@@ -245,7 +245,7 @@ def test_nothing_is_ended_while_nobody_could_be_told(site: Site) -> None:
 
 
 def test_what_a_lost_connection_hides_takes_no_right_away(site: Site) -> None:
-    """A queue that cannot be seen for a moment is no other queue; a rule that is gone is gone."""
+    """A queue that cannot be seen for a moment does not count as another queue; a rule that is gone is gone."""
     out_of_queue(site)
     only_if(site, calls=HELP)
     begin(site)
@@ -274,7 +274,7 @@ def test_a_call_that_leaves_its_queue_is_heard_no_longer(site: Site) -> None:
 
 
 def test_an_event_of_the_queue_is_enough(site: Site) -> None:
-    """The queue is done with a caller who goes on talking to the agent."""
+    """The queue is done with a caller who still talks to the agent."""
     out_of_queue(site)
     only_if(site, calls=HELP)
     begin(site)

@@ -91,7 +91,7 @@ def test_the_environment_at_every_split() -> None:
     ],
 )
 def test_replies_at_every_split(data: bytes, code: int, result: str, value: str | None) -> None:
-    """Every form of reply is one event, alone and with HANGUP before and behind it."""
+    """Every form of reply is one event, alone and with HANGUP before and after it."""
     for before, behind in ((b"", b""), (b"HANGUP\n", b"HANGUP\n"), (b"", b"HANGUP\n"), (b"HANGUP\nHANGUP\n", b"")):
         for chunks in splits(before + data + behind):
             connection = ready(NOOP)

@@ -42,7 +42,7 @@ class Wire:
         self.transport.connected = True
 
     def read(self, size: int) -> bytes:
-        """What has arrived, so many bytes."""
+        """What has arrived, this number of bytes."""
         got = b""
         while len(got) < size:
             got += self.peer.recv(size - len(got))
@@ -66,7 +66,7 @@ def test_a_command_is_sent_at_once(wire: Wire) -> None:
 
 
 def test_what_the_socket_does_not_take_goes_its_usual_way(wire: Wire) -> None:
-    """All of it arrives, in its order, also what is written behind it when there is room again."""
+    """All of it arrives, in its order, also what is written after it when there is room again."""
     writer = DirectWriter(wire.transport)
     sent = 0
     while not wire.reactor.getWriters():

@@ -45,7 +45,7 @@ def test_a_list_is_played_to_its_end() -> None:
 
 
 def test_a_key_ends_the_list() -> None:
-    """What is behind it is not played; a key that is not listened for does not end it."""
+    """What comes after it is not played; a key that is not listened for does not end it."""
     fake = FakeAsterisk()
     fake.keys("91")
     assert played(fake, "one", "two", escape_digits="1") == PlayedList("1", 0)

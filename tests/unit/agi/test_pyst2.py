@@ -163,7 +163,7 @@ def test_sizes_are_bound() -> None:
 
 @mended("latin-1")
 def test_a_name_that_is_no_utf_8_ends_nothing() -> None:
-    """The bytes that are none are replaced."""
+    """The bytes that are not UTF-8 are replaced."""
     talk = Talk(b"200 result=1 (M\xfcller)\n", b"agi_calleridname: M\xfcller\n\n")
     assert talk.agi.env["agi_calleridname"] == "M\ufffdller"
     assert talk.agi.get_variable("NAME") == "M\ufffdller"
@@ -438,7 +438,7 @@ def test_what_is_not_one_word_is_quoted() -> None:
 
 
 def test_what_a_script_has_quoted_is_not_quoted_twice() -> None:
-    """The way around pyst2 goes on working; and without a channel none is named."""
+    """The way around pyst2 still works; and without a channel none is named."""
     talk = Talk(b"200 result=1\n200 result=1\n200 result=6\n")
     talk.agi.stream_file('"my file"')
     talk.agi.hangup()

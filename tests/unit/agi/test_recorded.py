@@ -43,7 +43,7 @@ def environment_and_turns(path: Path) -> tuple[bytes, list[Turn]]:
 
 
 def events(connection: AGIConnection) -> list[object]:
-    """Everything that has happened by now."""
+    """Everything that has happened so far."""
     found: list[object] = []
     while (event := connection.next_event()) is not NEED_DATA:
         found.append(event)
@@ -125,7 +125,7 @@ def test_every_command_of_asterisk_was_recorded() -> None:
 
 @pytest.mark.parametrize("version", ["16", "22"])
 def test_one_byte_more_than_the_longest_line_shifts_all_replies(version: str) -> None:
-    """That is what was measured: the longest line is answered, and behind a longer one nothing fits any more."""
+    """That is what was measured: the longest line is answered, and after a longer one nothing fits."""
     (path,) = [path for path in FILES if path.stem == f"agi-longest-line-{version}"]
     environment, turns = environment_and_turns(path)
     connection = AGIConnection(Limits())

@@ -273,7 +273,7 @@ def test_codes(reply: bytes, error: type[Exception]) -> None:
 
 @pytest.mark.parametrize("reply", [b"200 result=1 (digit) endpos=0", b"200 result=x"])
 def test_nonsense_is_the_peers_fault(reply: bytes) -> None:
-    """A digit without the digit, a number that is none."""
+    """A digit without the digit, a number that is not one."""
     verb: Verb = (lambda s: s.speech_recognize("p", 1)) if b"digit" in reply else (lambda s: s.wait_for_digit(1))
     with pytest.raises(RemoteProtocolError):
         perform(verb, reply)

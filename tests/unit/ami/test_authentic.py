@@ -25,7 +25,7 @@ UNIQUEID = "1700000000.1"
 
 WANTED = EVENTS | {"ChanSpyStart", "ChanSpyStop"}
 RAW = ("CallerIDNum", "ConnectedLineNum", "AccountCode", "Exten")
-"""Of a channel, what is written as somebody said it."""
+"""What is written about a channel as others said it."""
 
 ONLY_LISTS = {"Shutdown", "Reload"}
 """Events after which the lists are asked for, and nothing else is done."""
@@ -120,7 +120,7 @@ def test_the_shortest_of_each_event_is_believed(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(SHAPES) - ONLY_LISTS))
 def test_no_whole_event_fits_behind_a_last_header(name: str) -> None:
     """A caller has 79 bytes; Asterisk adds the end of the message. Of reloads only the lists tell."""
-    # Of a uniqueid and a device only the shortest that there is; and of states those that change an answer.
+    # For a uniqueid and a device only the shortest that there is; and of states those that change an answer.
     real = {"Rename": {"Uniqueid": UNIQUEID}, "DeviceStateChange": {"Device": "SIP/1", "State": "INVALID"}}
     shortest = told(name, **real.get(name, {}))
     assert len("\r\n\r\n" + shortest.removesuffix("\r\n\r\n")) > MAX_BYTES

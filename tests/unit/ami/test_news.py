@@ -61,7 +61,7 @@ def test_they_come_in_order() -> None:
 
 
 def test_what_does_not_fit_is_missed_where_it_was() -> None:
-    """Those before are read, the gap is raised once, and those behind it come."""
+    """Those before are read, the gap is raised once, and those after it come."""
     news = made()
     for one in range(6):
         news.tell(one)

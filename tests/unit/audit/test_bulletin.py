@@ -51,7 +51,7 @@ def test_does_not_tell_what_could_not_be_kept() -> None:
 
 
 def test_a_listener_that_leaves_hears_no_more() -> None:
-    """Once or twice, and from inside its own call as well; the others go on listening."""
+    """Once or twice, and from inside its own call as well; the others keep listening."""
     told: list[str] = []
     bulletin = Bulletin(Audit([]))
 

@@ -167,7 +167,7 @@ def test_many_visits_are_no_trouble() -> None:
 
 
 def sampled(visits: dict[str, int]) -> Sampling:
-    """So many visits to each agent."""
+    """This number of visits to each agent."""
     found = Sampling()
     for agent, count in visits.items():
         for number in range(count):
@@ -198,6 +198,6 @@ def test_equal_shares_are_no_surprise() -> None:
 
 
 def test_visits_to_others_are_left_out() -> None:
-    """Of a group, only its visits count."""
+    """For a group, only its visits count."""
     (one, other) = sampled({"1001": 3, "1002": 1, "2001": 50}).shares(["1001", "1002"])
     assert (one.visits + other.visits, one.expected) == (4, 2.0)

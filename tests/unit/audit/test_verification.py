@@ -236,7 +236,7 @@ def test_an_audit_that_was_replaced_by_old_lines_is_found() -> None:
 
 
 def test_an_unfinished_line_is_a_note_where_a_record_says_so() -> None:
-    """What a crash left is named by the record behind it; the same line without such a record was put there."""
+    """What a crash left is named by the record after it; the same line without such a record was put there."""
     chain = Chain(Head(), SEAL)
     lines = chained([record(0)], chain)
     linked = chain.link(b'{"fact":"refused","at":"2026-01-01T00:00:01.000+00:00"}', BEGIN, torn=b'{"fact":"ref')
@@ -330,7 +330,7 @@ def test_a_removal_that_nobody_signed_is_found(lines: list[bytes], data: st.Data
 
 
 def test_two_servers_in_one_file_are_found() -> None:
-    """Both go on behind the same record; the other one's records are named."""
+    """Both continue after the same record; the other one's records are named."""
     common = audit(5)
     one, other = Chain(head_of(common)), Chain(head_of(common))
     mixed = list(common)

@@ -64,7 +64,7 @@ class Office:
             finish(self.audit.append(fact))
 
     def spy(self, call: str, extension: str, days: int, seconds: float) -> None:
-        """A spy, so many days ago."""
+        """A spy, this number of days ago."""
         at = NOW - timedelta(days=days)
         what = {"extension": extension, "spyee": "PJSIP/1-1", "spyee_uniqueid": "1.2", "rule": "r"}
         why = {"source": "agi", "stale": "", "because": "hint"}

@@ -86,7 +86,7 @@ def test_finds_agents_devices_names_and_groups(folder: Path) -> None:
 
 
 def test_no_password_is_told(folder: Path) -> None:
-    """Of a mailbox: many have the same for both."""
+    """Those of a mailbox: many have the same for both."""
     done = discover(folder)
     assert "4711" not in done.output
     assert "supervisors" not in done.stdout
@@ -106,7 +106,7 @@ def test_import_takes_what_it_prints(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_list_of_freepbx(tmp_path: Path) -> None:
-    """Its device stands in the column 'dial'; what is none is told."""
+    """Its device stands in the column 'dial'; what is not one is told."""
     path = tmp_path / "extensions.csv"
     path.write_text(
         "extension,name,dial,voicemail\n1001,Ben,PJSIP/1001,novm\n1002,Ann,,\nx,Y,PJSIP/x,\n", encoding="utf-8-sig"
@@ -185,7 +185,7 @@ FILES = st.lists(
 
 @given(LISTS, FILES, FILES, FILES)
 def test_whatever_a_site_has_can_be_imported(exported: str, pjsip: str, voicemail: str, queues: str) -> None:
-    """Names in any script, half-written sections, lists that are none: what is printed is a document of people."""
+    """Names in any script, half-written sections, lists that are not: what is printed is a document of people."""
     with tempfile.TemporaryDirectory() as name:
         folder, path = Path(name), Path(name) / "extensions.csv"
         for file, text in (

@@ -542,7 +542,7 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None
 
 
 def test_a_file_of_too_many_values_is_refused_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the value that is one too many, whatever stands behind it."""
+    """At the value that is one too many, whatever stands after it."""
     monkeypatch.setattr(yaml, "MAX_NODES", 100)
     assert problems("- a\n" * 100 + "]") == ("c.yaml:100: has more than 100 values",)
 

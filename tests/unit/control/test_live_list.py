@@ -12,7 +12,7 @@ from agi_monitor.shown import Row
 
 
 class Watched:
-    """A list of which each look takes so long, and its answers."""
+    """A list of which each look takes this long, and its answers."""
 
     def __init__(self, takes: float = 0.0) -> None:
         self.clock = Clock()

@@ -120,7 +120,7 @@ def test_what_a_line_goes_on_with(tmp_path: Path, text: str, values: list[str]) 
     ],
 )
 def test_what_asterisk_refuses(tmp_path: Path, text: str, line: int, why: str) -> None:
-    """The whole file; what stands behind that line is not taken for loaded."""
+    """The whole file; what stands after that line is not taken for loaded."""
     (tmp_path / "a.conf").write_text(text)
     reading = read(tmp_path, "a.conf")
     assert reading.refused == f"{tmp_path}/a.conf:{line}: {why}"
@@ -352,7 +352,7 @@ def test_a_file_that_would_have_to_be_waited_for_is_an_error() -> None:
     "name", ["n" * 300, "{a,b}" * 60 + "*", "*/" * 2_000 + "x", '"//"', '"./."', '""', "a**.conf"]
 )
 def test_odd_names_of_includes(tmp_path: Path, name: str) -> None:
-    """Mean no file, which is no reason to fail."""
+    """Mean no file, and do not fail."""
     (tmp_path / "a.conf").write_text(f"[a]\n#tryinclude {name}\n[c]\n")
     if "{" in name:
         with pytest.raises(TooMuch, match=r"a\.conf:2: the patterns of includes mean too many files"):

@@ -36,7 +36,7 @@ def test_unchanged_files_are_not_touched(tmp_path: Path) -> None:
 
 
 def test_file_is_replaced_not_rewritten(tmp_path: Path) -> None:
-    """Who has the old file open goes on reading the old text."""
+    """Who has the old file open still reads the old text."""
     write({"a.conf": "old"}, tmp_path)
     with (tmp_path / "a.conf").open() as reader:
         write({"a.conf": "new"}, tmp_path)

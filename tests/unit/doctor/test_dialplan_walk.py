@@ -95,7 +95,7 @@ def test_digits_that_are_dialled_later(application: str, arguments: str, is_reac
 
 
 def test_the_context_is_that_of_the_channel() -> None:
-    """An extension that stands in an included context goes on in the one that includes it."""
+    """An extension that stands in an included context continues in the one that includes it."""
     rows = [
         include("phones", "common"),
         step("common", "1", "Goto", "s,1"),
@@ -224,7 +224,7 @@ ROWS = st.lists(
 
 
 def naive(rows: list[Row]) -> set[tuple[str, str]]:
-    """The places with a spy that are reached, by going on until nothing new comes."""
+    """The places with a spy that are reached, followed until nothing new comes."""
     includes = {(row["Context"], row["IncludeContext"]) for row in rows if "IncludeContext" in row}
     sees = {(one, one) for row in rows for one in (row["Context"], row.get("IncludeContext", row["Context"]))}
     sees |= {("phones", "phones")}

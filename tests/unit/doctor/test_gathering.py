@@ -261,7 +261,7 @@ class NoEndpoints(Queues):
 
 
 def test_a_pbx_without_endpoints() -> None:
-    """Has none: that is an answer. Any other error is none."""
+    """Has none: that is an answer. Any other error is not."""
     assert gathering._endpoints(NoEndpoints(refusal=ActionFailed("PJSIPShowEndpoints", "No endpoints found"))) == ()
     for refusal in (
         ActionFailed("PJSIPShowEndpoints", "x"),
@@ -286,7 +286,7 @@ def test_files_with_pins_that_everyone_may_read(config: Config, folder: Path, tm
 
 
 def test_agents_whom_queues_reach_by_several_contexts(config: Config) -> None:
-    """On a PBX without tenants; a number that is nobody's agent is no matter."""
+    """On a PBX without tenants; a number without an agent does not matter."""
     two = Queues("Local/1001@acme/n", "Local/1001@beta", "Local/7@acme", "Local/7@beta", "PJSIP/1001")
     assert gathering._queue_contexts(two, config) == {"1001": {"acme", "beta"}}
     assert gathering._queue_contexts(Queues("Local/1001@acme/n", "Local/1001@acme"), config) == {}
@@ -316,7 +316,7 @@ def test_folders_within_one_another_without_an_end(config: Config, folder: Path,
 
 
 def test_sounds_by_their_names(config: Config, folder: Path, tmp_path: Path) -> None:
-    """In folders too; a language without a folder has none, and a link that leads to itself is no sound."""
+    """In folders too; a language without a folder has none, and a link that leads to itself is not a sound."""
     (tmp_path / "sounds" / "en" / "digits").mkdir(parents=True)
     (tmp_path / "sounds" / "en" / "digits" / "1.gsm").write_text("")
     (tmp_path / "sounds" / "en" / "loop.gsm").symlink_to("loop.gsm")

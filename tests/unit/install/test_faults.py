@@ -157,7 +157,7 @@ def test_a_full_disk(site: Installed, tmp_path: Path) -> None:
             python=sys.executable,
             arguments=arguments,
         )
-        # Of a namespace of its own: whatever happens, the file system goes with it.
+        # It has a namespace of its own: whatever happens, the file system goes with it.
         space = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
         done = subprocess.run([*space, "sh", "-c", script], capture_output=True, text=True, check=False)
         left = Installed(seen, site.config).files()

@@ -94,7 +94,7 @@ def test_broken_markers_are_refused(content: bytes) -> None:
     ],
 )
 def test_an_include_by_hand_is_seen(line: bytes, reads: bool) -> None:
-    """A line of the site that reads our file already is known, whatever it looks like; a comment is none."""
+    """A line of the site that reads our file already is known, whatever it looks like; a comment is not one."""
     assert includes_by_hand(b"[a]\n" + line + b"\n", TARGET, "/etc/asterisk") is reads
 
 

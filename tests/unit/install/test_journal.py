@@ -35,7 +35,7 @@ def journal_of(folder: Path) -> Journal:
 
 
 def killed_before(number: int, folder: Path, steps: tuple[str, ...]) -> int:
-    """Take these steps in a process that is killed before so many calls; returns how it ended."""
+    """Take these steps in a process that is killed before this number of calls; returns how it ended."""
     child = os.fork()
     if child == 0:
         left = number

@@ -311,7 +311,7 @@ def test_a_call_is_on_hold_from_either_side(holder: int) -> None:
 
 
 def test_one_who_holds_a_conference_holds_nobody_else() -> None:
-    """The others go on talking."""
+    """The others keep talking."""
     pbx = SmallPbx()
     conference(pbx)
     cara = next(leg.uniqueid for leg in pbx.legs.values() if leg.name.startswith(CARA))
@@ -584,7 +584,7 @@ def test_a_list_that_was_given_up_changes_nothing() -> None:
 
 
 def test_asking_twice_keeps_what_came_after_the_first_time() -> None:
-    """Who went on hold before the first list came is on hold after the second one, too."""
+    """A channel put on hold before the first list came is on hold after the second one, too."""
     pbx = SmallPbx()
     _, agent = pbx.call(TRUNK, BEN)
     before = len(pbx.wire)
@@ -716,7 +716,7 @@ def hold_is_known(index: ChannelIndex) -> bool:
 
 
 def test_hold_is_known_where_every_hold_was_heard() -> None:
-    """Of a call whose both sides were told of from their beginning, until the connection is lost."""
+    """This is a call whose both sides were told of from their beginning, until the connection is lost."""
     pbx = SmallPbx()
     incoming(pbx)
     index = told(pbx)

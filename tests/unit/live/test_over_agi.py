@@ -359,7 +359,7 @@ def test_no_list_of_channels_raises(names: str) -> None:
 
 
 def test_a_channel_that_hangs_up_meanwhile_is_gone() -> None:
-    """A name from the list may be no channel any more when it is asked about."""
+    """A name from the list may no longer be a channel when it is asked about."""
     answers = one_channel("", name=f"{NAME} PJSIP/1001-000000")
     assert look_up(answers).channels == ()
 
@@ -432,7 +432,7 @@ BY_HINT = Agent("1002", frozenset())
     ],
 )
 def test_the_hint_of_a_pattern_is_asked_for_by_its_state(written: str, endpoints: tuple[str, ...]) -> None:
-    """Until then it is the text of the pattern; what goes on being that names no phone."""
+    """Until then it is the text of the pattern; what stays the pattern names no phone."""
     assert look_up(Patterns("PJSIP/${EXTEN}", written), BY_HINT).endpoints == endpoints
     assert look_up(Patterns("PJSIP/fixed&PJSIP/${EXTEN}", written), BY_HINT).endpoints == endpoints
 

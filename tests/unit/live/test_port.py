@@ -145,7 +145,7 @@ def test_a_pbx_that_has_fallen_silent_is_asked_over_agi() -> None:
     ids=["logged-in", "told-by-an-event-alone", "no-answer", "AGI-asks-the-hint"],
 )
 def test_who_is_known_by_a_queue_is_asked_of_the_queue(device: str, known_by: KnownBy, confirmed: bool) -> None:
-    """An event that told of the login is no ground to hear anybody."""
+    """An event that told of the login does not justify a spy."""
     live = Live(LIVE)
     live.members = {"PJSIP/1002"}
     leg = DeviceChannel(f"{device}-00000001", "1.1", ChannelState.UP, ("PJSIP/trunk-00000002",), known_by=known_by)

@@ -62,7 +62,7 @@ class Records:
         return self.kept.get(supervisor_id)
 
     def replace(self, supervisor_id: str, before: PinRecord, after: PinRecord, by: str, at: float) -> bool:
-        """Keep another one, unless it is not the same any more."""
+        """Keep another one, unless it is no longer the same."""
         same = self.kept.get(supervisor_id) == before
         if same:
             self.kept[supervisor_id] = after
@@ -560,7 +560,7 @@ REMEMBERING = replace(POLICY, remember_seconds=600.0)
 
 
 def test_remembers_a_right_pin_for_a_while() -> None:
-    """For this supervisor, this phone and so long, and not at all unless it is wanted."""
+    """For this supervisor, this phone and this time, and not at all unless it is wanted."""
     room = Room(REMEMBERING)
     room.key_in(PIN)
     assert room.remembers()

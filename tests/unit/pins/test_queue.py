@@ -79,7 +79,7 @@ class Threads:
 
 
 class House:
-    """Servers with one store, and calls on them that go on in any order."""
+    """Servers with one store, and calls on them that continue in any order."""
 
     def __init__(self, policy: PinPolicy, chance: Random, servers: int = 1) -> None:
         self.chance = chance
@@ -130,7 +130,7 @@ class House:
         return bool(steps)
 
     def finish(self) -> list[str]:
-        """Go on until nothing happens any more, and return what came of each call."""
+        """Continue until nothing more happens, and return what came of each call."""
         while self.step():
             pass
         assert not self._calls, "somebody waits for ever"

@@ -44,7 +44,7 @@ class Queue:
 
 
 def test_turns_go_in_the_order_of_arrival() -> None:
-    """So many at once."""
+    """This number at once."""
     queue = Queue(2)
     for name in "abcde":
         queue.comes(name)

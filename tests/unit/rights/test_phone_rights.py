@@ -106,7 +106,7 @@ def test_no_reason_no_sound(desk: Desk, key: str) -> None:
 
 
 def test_a_hash_that_comes_late_is_no_answer(desk: Desk) -> None:
-    """The extension is complete with its last digit; the # behind it meets the next question, which is put again."""
+    """The extension is complete with its last digit; the # after it meets the next question, which is put again."""
     desk.pbx.channel.extension = "*222"
     desk.change(rules=(rule(terms=REASON),))
     desk.run(f"{PIN}#1001#3")

@@ -68,7 +68,7 @@ class House:
 
 
 def test_the_life_of_a_server_is_on_record() -> None:
-    """Its start before everything, its stop behind it; nothing is tried afterwards."""
+    """Its start before everything, its stop after it; nothing is tried afterwards."""
     house = House()
     told: list[object] = []
     house.audit.bulletin.subscribe(lambda record: told.append((record["fact"], record.get("version"))))

@@ -90,7 +90,7 @@ def test_says_how_the_server_is(site: Site) -> None:
 
 
 def test_says_that_there_is_no_manager_interface() -> None:
-    """Which is not a mistake; nothing is known then, which is not the same as nothing going on."""
+    """Which is not a mistake; nothing is known then, which is not the same as nothing happening."""
     status = nothing().status()
     assert (status.ami, status.node, status.calls, status.spies) == ("off", None, None, None)
     assert list(status.row()) == ["version", "node", "ami", "stale", "calls", "spies"]

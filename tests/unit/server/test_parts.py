@@ -108,7 +108,7 @@ def test_each_ends_when_the_one_behind_has_ended(house: House) -> None:
 
 
 def test_what_cannot_begin_ends_those_that_have(house: House) -> None:
-    """Itself as well, as far as it came; the others behind it were never begun. The failure is the start's."""
+    """Itself as well, as far as it came; the others after it were never begun. The failure is the start's."""
     house.broken.add("hall begins")
     assert house.begin(house.parts.start()) == ["hall begins"]
     assert house.happened == ["cellar begins", "hall begins", "hall ends", "cellar ends"]

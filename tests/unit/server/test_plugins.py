@@ -291,7 +291,7 @@ def test_an_answer_in_time_is_the_answer() -> None:
 
 
 def test_an_answer_that_does_not_come_is_a_failure() -> None:
-    """After so many seconds."""
+    """After this number of seconds."""
     clock, seen = Clock(), list[str]()
     answer = Deferred.fromCoroutine(InTime(clock)(waits(Deferred())))
     answer.addErrback(lambda failure: seen.append(failure.getErrorMessage()))

@@ -141,7 +141,7 @@ def test_an_empty_machine_gets_everything_in_order() -> None:
 
 
 def test_what_a_package_brought_is_left_to_it() -> None:
-    """Of a package are the user, the name on the PATH and the man pages; without systemd no unit is started."""
+    """A package has the user, the name on the PATH and the man pages; without systemd no unit is started."""
     assert tasks(Machine(PROGRAM, has_user=True, is_packaged=True)) == [*ALWAYS, Task.DOCTOR]
 
 

@@ -395,7 +395,7 @@ def test_tables_that_are_missing_are_said(url: str) -> None:
 
 
 def test_a_file_that_is_moved_away_is_missed_at_once(tmp_path: Path) -> None:
-    """Nothing is written into it any more, and none is made in its place while a server runs."""
+    """Nothing more is written into it, and none is made in its place while a server runs."""
     with opened(file_url(tmp_path)) as database:
         database.upgrade()
         assert count(database) == 0
@@ -519,7 +519,7 @@ def test_a_schema_in_which_others_make_functions_is_refused(own_url: str, who: s
     ],
 )
 def test_what_others_have_made_there_is_refused(own_url: str, made: str, told: str) -> None:
-    """Also when they may make nothing any more: it would run with our rights, or stand in the place of ours."""
+    """Also when they may no longer make anything: it would run with our rights, or stand in the place of ours."""
     with administrator(own_url) as sql:
         sql("GRANT CREATE ON SCHEMA public TO auditor")
         with closing(

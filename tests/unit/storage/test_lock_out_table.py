@@ -95,7 +95,7 @@ def test_what_is_left_out_is_removed(table: LockOutTable, database: Database) ->
 
 
 def test_a_decision_that_breaks_changes_nothing(table: LockOutTable) -> None:
-    """Nor does it keep anybody else from going on."""
+    """Nor does it hold up anyone else."""
     put(table, ROWS)
 
     def broken(_: Mapping[str, LockOut]) -> Mapping[str, LockOut]:

@@ -97,7 +97,7 @@ def test_a_grant_explains_its_late_start(later: float) -> None:
 
 
 def test_what_is_no_chanspy_explains_no_late_start() -> None:
-    """A conference and a take-over have no start of their own: one that comes behind them is somebody else's."""
+    """A conference and a take-over have no start of their own: one that comes after them is another spy's."""
     grants = Grants()
     grants.opened(GRANT, NOW, by_chanspy=False)
     grants.closed(GRANT, NOW)
@@ -375,7 +375,7 @@ def test_a_list_that_was_asked_for_during_a_spy_comes_after_its_end() -> None:
 
 
 def test_a_list_shows_what_runs_elsewhere_behind_a_grant() -> None:
-    """The same channel hears the same agent in a context that is none of ours: no grant was for that."""
+    """The same channel hears the same agent in a context of others: no grant was for that."""
     grants = Grants()
     grants.opened(GRANT, NOW)
     grants.closed(GRANT, NOW)
@@ -611,7 +611,7 @@ def test_of_two_who_began_at_once_one_is_the_first() -> None:
 
 @pytest.mark.parametrize("kind", [SpyKind.ADOPTED, SpyKind.OTHERS, SpyKind.ROGUE, SpyKind.EXEMPT])
 def test_spies_without_a_story_count_as_well(kind: SpyKind) -> None:
-    """Of an earlier run, of another server, of nobody; a helper or an excepted recorder does not."""
+    """Those of an earlier run, of another server, without a grant; a helper or an excepted recorder does not."""
     grants = Grants()
     spy = grants.started(event("3.3", GRANT.spyee_uniqueid), NOW + 5)
     assert spy is not None

@@ -63,7 +63,7 @@ def test_a_yes_changes_nothing_and_sees_no_pin(tmp_path: Path) -> None:
 
 
 def test_a_no_is_a_refusal_that_names_it(tmp_path: Path) -> None:
-    """The first no counts; those behind it are not asked."""
+    """The first no counts; those after it are not asked."""
     last = Says(True)
     desk = served(tmp_path, Says(True), Says("not on\nSundays"), last)
     assert desk.spies == []

@@ -118,7 +118,7 @@ def test_a_pin_that_is_due_is_changed_and_the_call_goes_on(tmp_path: Path, recor
 
 
 def test_a_pin_that_is_not_due_is_not_asked_for(tmp_path: Path) -> None:
-    """The call goes on at once."""
+    """The call continues at once."""
     office = Office(tmp_path, YOUNG)
     desk = office.dial(PIN)
     assert (heard(desk), len(desk.spies), office.record) == ([], 1, YOUNG)

@@ -118,7 +118,7 @@ def test_all_servers_with_the_key_read_it() -> None:
     "field", ["spyer_uniqueid", "spyee_uniqueid", "mode", "supervisor", "began", "since", "reason", "scan"]
 )
 def test_every_field_counts(field: str) -> None:
-    """The signature of one grant is none for another."""
+    """The signature of one grant does not fit another."""
     changes: dict[str, Any] = {
         field: {"mode": Mode.BARGE, "began": 1.0, "since": 1.0, "scan": True}.get(field, "other")
     }

@@ -97,7 +97,7 @@ def test_half_a_hangup_behind_a_reply_holds_the_next_command_back() -> None:
 
 
 def test_a_reply_that_never_comes_after_hangup() -> None:
-    """The clean-up waits so long for it and no longer; then its commands are over as well."""
+    """The clean-up waits this long for it and no longer; then its commands are over as well."""
     server = Server(waits_for_data)
     line = server.call()
     line.says(b"HANGUP\n")

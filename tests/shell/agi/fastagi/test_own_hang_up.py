@@ -34,7 +34,7 @@ WORKING: list[Deferred[None]] = []
 
 @pytest.mark.parametrize("together", [True, False])
 def test_its_own_hang_up_interrupts_nothing(together: bool) -> None:
-    """Whether HANGUP comes with the reply or behind it: the work is done, and the next command raises."""
+    """Whether HANGUP comes with the reply or after it: the work is done, and the next command raises."""
     WORKING.clear()
     server = Server(hangs_up_and_works)
     line = server.call()

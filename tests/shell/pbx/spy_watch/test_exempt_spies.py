@@ -130,7 +130,7 @@ def test_beeps_at_the_same_time_add_up(site: Site) -> None:
 
 
 def test_beeps_that_are_short_stay_exempt(site: Site) -> None:
-    """Four in a minute, for as long as the call; and they are forgotten behind it."""
+    """Four in a minute, for as long as the call; and they are forgotten after it."""
     for number in range(20):
         name = HOOK.replace("0b", f"{number:02x}")
         site.fake.add_channel(name, f"1700000100.{number}")

@@ -170,7 +170,7 @@ def test_a_supervisor_who_hears_somebody_else_is_asked_until_the_channel_answers
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_a_grant_whose_beginning_was_missed_explains_no_later_spy(site: Site, when: str) -> None:
-    """It began, and ended, while there was no connection: nobody tells of that any more."""
+    """It began, and ended, while there was no connection: no event will tell of that."""
     if when == "before":
         site.watch.opened(GRANT)
         site.watch.closed(GRANT)

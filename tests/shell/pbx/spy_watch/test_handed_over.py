@@ -36,7 +36,7 @@ SILENCE = ["Setvar", "Hangup"]
 
 def exchange(site: Site, *, told: bool = True) -> None:
     """The stranger's phone takes the place of the supervisor's, as Asterisk was seen to do it: the application and
-    its variables go on under the stranger's name; the supervisor's channel hangs up.
+    its variables continue under the stranger's name; the supervisor's channel hangs up.
 
     Parameters:
         site: the PBX.
@@ -79,7 +79,7 @@ def test_another_phone_falls_silent(site: Site, mode: Mode, told: bool) -> None:
 
 
 def test_a_hang_up_is_not_waited_for(site: Site) -> None:
-    """The story of a supervisor who has hung up goes on after one look; later ones are few, and end with it."""
+    """The story of a supervisor who has hung up continues after one look; later ones are few, and end with it."""
     site.open()
     site.fake.hang_up(SPYER)
     assert begin(site.watch.was_handed_over(GRANT)) == [False]

@@ -151,7 +151,7 @@ def test_a_revocation_while_the_picture_is_in_doubt_removes_from_the_call(joined
 
 
 def test_the_end_of_one_spy_does_not_wait_for_another_call(joined: Site) -> None:
-    """The door of a joined call stays closed for a while; that is no matter of other supervisors."""
+    """The door of a joined call stays closed for a while; that does not concern other supervisors."""
     other = replace(GRANT, call="c-9", spyer=ROGUE, spyer_uniqueid=ROGUE_UNIQUEID)
     joined.open(other)
     joined.fake.event("BlindTransfer", Result="Success", TransfererUniqueid=SPYER_UNIQUEID, Extension="700")
@@ -658,7 +658,7 @@ def test_who_left_while_it_was_asked_who_is_there_is_not_on_the_call(site: Site)
 
 @pytest.mark.parametrize("steps", [0.0, 0.05])
 def test_a_merge_that_is_seen_half_way_ends_nobody(joined: Site, steps: float) -> None:
-    """In doubt the door is closed when the supervisor leaves a bridge, not while they go on to the next one."""
+    """In doubt the door is closed when the supervisor leaves a bridge, not while they move to the next one."""
     doubt(joined)
     consulted(joined)
     wait(joined)

@@ -86,7 +86,7 @@ def test_a_call_that_goes_on_as_it_was_puts_nothing_in_doubt(site: Site) -> None
 
 @pytest.mark.parametrize("first", ["customer", "sign"])
 def test_the_next_customer_is_another_conversation_while_the_picture_is_in_doubt(site: Site, first: str) -> None:
-    """Whether they come before the first sign or behind it: who was on the line when the spy began is known."""
+    """Whether they come before the first sign or after it: who was on the line when the spy began is known."""
     grant = replace(GRANT, mode=Mode.BARGE)
     site.open(grant)
     for step in (swap, forge) if first == "customer" else (forge, swap):
@@ -140,7 +140,7 @@ def test_the_other_partys_number_is_asked_for_while_the_picture_is_in_doubt(site
 
 
 def test_a_torn_message_alone_begins_the_looks(site: Site) -> None:
-    """No event and no list that could be read comes behind it."""
+    """No event and no list that could be read comes after it."""
     site.open()
     site.fake.held.update(("Ping", "CoreShowChannels"))
     swap(site)
@@ -184,7 +184,7 @@ def optimize(site: Site, name: str) -> None:
 def test_a_local_channel_that_is_taken_out_of_the_way_is_no_other_party(
     site: Site, began: str, leads_to: str
 ) -> None:
-    """The customer has been behind it, or comes out of an application that it ran."""
+    """The customer was its other end, or comes out of an application that it ran."""
     put(site, CUSTOMER, "")
     half(site, leads_to=leads_to)
     site.come_back()
@@ -221,7 +221,7 @@ def test_another_party_behind_a_local_channel_is_another_conversation(site: Site
 @pytest.mark.parametrize("seconds", [0.5, 5.0])
 @pytest.mark.parametrize("with_customer", [True, False])
 def test_a_local_channel_between_two_parties_hides_no_change(site: Site, seconds: float, with_customer: bool) -> None:
-    """It leads to nobody, for a moment or longer, and was on the call with the customer or came behind them."""
+    """It leads to nobody, for a moment or longer, and was on the call with the customer or came after them."""
     site.open()
     forge(site)
     wait(site, 1.0)
@@ -240,7 +240,7 @@ def test_a_local_channel_between_two_parties_hides_no_change(site: Site, seconds
 
 @pytest.mark.parametrize("stays", [True, False])
 def test_half_a_local_channel_is_no_party_for_a_moment_while_the_picture_is_in_doubt(site: Site, stays: bool) -> None:
-    """As it is none while the picture is trusted; what stays is one, and nobody is behind it for ever."""
+    """It is not one while the picture is trusted; what stays is one, even if it leads nowhere for ever."""
     site.open()
     forge(site)
     wait(site, 1.0)

@@ -55,7 +55,7 @@ def test_a_notice_that_does_not_begin_was_not_given(site: Site) -> None:
 
 
 def test_a_notice_that_does_not_end_was_not_given(site: Site) -> None:
-    """A sound that goes on for ever keeps nobody waiting for ever."""
+    """A sound without an end makes no supervisor wait for ever."""
     notice = site.watch.notice_expected(SPYEE_UNIQUEID)
     given = begin(site.watch.notice_given(notice))
     tell(site, notice)
@@ -107,7 +107,7 @@ def test_a_story_that_ends_while_the_agent_is_told_leaves_nothing(site: Site) ->
 
 
 def test_each_notice_ends_with_its_own_helper(site: Site) -> None:
-    """Two supervisors tell the same agent: who waits for the longer notice goes on waiting."""
+    """Two supervisors tell the same agent: who waits for the longer notice keeps waiting."""
     notices = [site.watch.notice_expected(SPYEE_UNIQUEID) for _ in range(2)]
     given = [begin(site.watch.notice_given(notice)) for notice in notices]
     tell(site, notices[0])

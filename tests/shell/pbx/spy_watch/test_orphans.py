@@ -283,7 +283,7 @@ def test_a_spy_that_ends_while_it_is_asked_whose_it_is_leaves_nothing_behind(sit
 
 
 def test_an_adopted_supervisor_who_hears_somebody_else_has_ended_the_spy(site: Site) -> None:
-    """The dialplan went on to another ChanSpy: that is nobody's grant, and this one is over."""
+    """The dialplan continued with another ChanSpy: that has no grant, and this one is over."""
     miss(site, BEFORE)
     site.forget()
     spyer = next(one for one in site.fake.channels if one["Channel"] == SPYER)

@@ -64,7 +64,7 @@ def test_a_supervisor_who_had_a_grant_may_be_at_a_prompt(site: Site) -> None:
 
 
 def test_a_told_end_hides_nobody(site: Site) -> None:
-    """In our context, without a proof, and the end that was told is none: it is looked at again."""
+    """In our context, without a proof, and the end that was told is false: it is looked at again."""
     next(one for one in site.fake.channels if one["Channel"] == ROGUE)["Context"] = "agi-monitor-mode"
     site.fake.held.add("Getvar")
     site.fake.start_spying(ROGUE, SPYEE)

@@ -20,7 +20,7 @@ from tests.shell.pbx.spy_watch.watching import BEFORE, OTHER, STRANGER, kinds, n
     ids=["another-key", "a-grant-that-is-over"],
 )
 def test_a_proof_that_proves_nothing(site: Site, signer: Signer, why: str) -> None:
-    """A signature of somebody else is none; one of this very run is of a grant that this run has closed."""
+    """A signature by another key is not valid; one of this very run is of a grant that this run has closed."""
     site.fake.variables[SPYER, VARIABLE] = signer.sign(GRANT)
     site.fake.start_spying(SPYER, SPYEE)
     assert [record["why"] for record in site.records("rogue_spy")] == [why]

@@ -77,7 +77,7 @@ def test_a_spy_that_does_not_end_by_the_key_is_hung_up(site: Site, muted: bool) 
 
 
 def test_a_spy_that_is_over_keeps_its_call_though_the_story_is_slow(site: Site) -> None:
-    """The PBX has said that nobody is heard any more; a busy server takes longer to say the same."""
+    """The PBX has said that no call is heard; a busy server takes longer to say the same."""
     site.open()
     site.change(rules=())
     site.fake.stop_spying(SPYER, SPYEE)
@@ -359,8 +359,8 @@ def many(site: Site) -> list[Grant]:
 
 
 def test_many_spies_fall_silent_before_anything_else_is_done(site: Site, logs: list[EventDict]) -> None:
-    """The PBX takes a while to answer so many actions: no key, no log and no record comes before the last mute, and
-    nobody is hung up who hears nothing any more and is to be told why."""
+    """The PBX takes a while to answer that many actions: no key, no log and no record comes before the last mute, and
+    no supervisor is hung up who hears nothing more and is to be told why."""
     grants = many(site)
     site.fake.actions.clear()
     site.fake.held.update(ENDING)

@@ -66,7 +66,7 @@ def deeds(site: Site) -> list[str]:
 
 
 def stop(site: Site) -> None:
-    """The spy ends without its story: the channel of the supervisor goes on in the dialplan, where it is hung up."""
+    """The spy ends without its story: the supervisor's channel continues in the dialplan, where it is hung up."""
     next(one for one in site.fake.channels if one["Channel"] == SPYER)["Application"] = "Hangup"
     site.fake.stop_spying(SPYER, SPYEE)
 

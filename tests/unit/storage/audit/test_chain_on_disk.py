@@ -105,7 +105,7 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 
 
 def test_runs_are_one_chain(house: House) -> None:
-    """A server that stops and starts again goes on where it was."""
+    """A server that stops and starts again continues where it was."""
     for number in range(3):
         house.append(refusal(f"{number}"), spy(f"{number}"))
         house.stop()
@@ -132,7 +132,7 @@ def test_what_a_crash_leaves_is_signed_by_the_next_run(house: House) -> None:
 
 
 def test_checkpoints_come_by_number_and_by_time(house: House) -> None:
-    """After so many records at once; and while nothing happens, when somebody asks whether it is time."""
+    """After that many records at once; and while nothing happens, when it is asked whether it is time."""
     with capture_logs() as logged:
         house.append(*(refusal(f"{number}") for number in range(CHECKPOINT_RECORDS + 1)))
         assert house.facts().count("checkpoint") == 1
@@ -218,7 +218,7 @@ def test_a_write_that_was_cut_anywhere_breaks_nothing(offset: int, is_spy: bool)
 
 
 def test_a_crash_right_after_the_first_record_breaks_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a run behind one that had stopped as it should: the record was not remembered, and is genuine."""
+    """By a run after one that had stopped as it should: the record was not remembered, and is genuine."""
     house.append(refusal("1"))
     house.stop()
     house.start()
@@ -313,7 +313,7 @@ def test_a_second_server_is_refused(house: House) -> None:
 
 
 def test_a_line_of_somebody_else_is_told_and_found(house: House) -> None:
-    """While the server runs it goes on behind its own last record."""
+    """While the server runs it continues after its own last record."""
     house.append(refusal("1"), refusal("2"))
     with house.path.open("a") as file:
         file.write("by hand\n")
@@ -326,7 +326,7 @@ def test_a_line_of_somebody_else_is_told_and_found(house: House) -> None:
 @pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize("stopped", [True, False])
 def test_a_cut_file_is_told_and_found(house: House, running: bool, stopped: bool) -> None:
-    """Records that somebody cut off stay missed, whatever comes behind them."""
+    """Records that were cut off stay missed, whatever comes after them."""
     house.append(refusal("1"), refusal("2"), refusal("3"))
     if stopped and not running:
         house.stop()

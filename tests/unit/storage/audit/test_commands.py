@@ -61,7 +61,7 @@ class Office:
         self.config.write_text(text[:begin] + section + text[end:])
 
     def spy(self, desk: Desk, days: int, call: str) -> None:
-        """A spy, so many days ago."""
+        """A spy, this number of days ago."""
         at = NOW - timedelta(days=days)
         what: dict[str, Any] = {"extension": "1001", "spyee": "PJSIP/1-1", "spyee_uniqueid": "1.2", "rule": "r"}
         why: dict[str, Any] = {"source": "agi", "stale": "", "because": "hint"}

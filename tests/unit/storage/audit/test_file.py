@@ -102,7 +102,7 @@ def test_writes_one_line_each_in_order(log: Log) -> None:
 
 
 def test_a_line_is_the_record(log: Log) -> None:
-    """As it is, with letters of every language, and compact; its place in the chain behind it."""
+    """As it is, with letters of every language, and compact; its place in the chain after it."""
     log.append(ServerStarted(at=AT, version="ü"))
     record = '{"fact":"server_started","at":"2026-01-01T00:00:00.000+00:00","version":"ü"'
     assert log.path.read_text() == f'{record},"seq":1,"prev":"{"0" * 64}"}}\n'

@@ -60,7 +60,7 @@ def test_only_the_server_makes_it(tmp_path: Path) -> None:
 
 
 def other_kind() -> bytes:
-    """A key that is none for Ed25519."""
+    """A key that is not for Ed25519."""
     return generate_private_key(SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -1,4 +1,4 @@
-"""Old records go, what is held stays, and the chain goes on through what is gone."""
+"""Old records go, what is held stays, and the chain continues through what is gone."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def verdict_records(path: Path) -> int:
 
 
 def test_what_a_crash_left_goes_with_its_record(tmp_path: Path) -> None:
-    """An unfinished line that nobody knows of any more would look like one that somebody put there."""
+    """An unfinished line that is no longer remembered would look like one that was put there."""
     chain = Chain(Head(), SEAL)
     first = chained([record(0)], chain)
     linked = chain.link(b'{"fact":"refused","at":"2026-01-01T00:00:01.000+00:00"}', BEGIN, torn=b'{"fact":"x')

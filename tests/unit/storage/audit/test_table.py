@@ -50,7 +50,7 @@ def test_a_record_is_the_line_of_the_file(desk: Desk) -> None:
 
 
 def test_runs_are_one_chain(desk: Desk) -> None:
-    """A server that is killed or stops, and starts again, goes on where it was."""
+    """A server that is killed or stops, and starts again, continues where it was."""
     for number in range(3):
         desk.append(refusal(f"{number}"), spy(f"{number}"))
         if number == 1:
@@ -224,7 +224,7 @@ def test_a_grant_with_a_lost_answer_is_refused_and_ends(desk: Desk, done: bool) 
 
 
 def test_a_lost_answer_and_another_writer(desk: Desk) -> None:
-    """Somebody else of this node has its number by now: it gets another one."""
+    """Another server of this node has its number already: it gets another one."""
     with unanswered(desk, done=False):
         desk.append(refusal("1"))
     other = AuditSinks([AuditTable(desk.database, NODE)], at_once)
@@ -256,7 +256,7 @@ def test_a_cut_chain_stays_missed(desk: Desk, is_new_run: bool) -> None:
 
 
 def test_a_record_behind_the_end_is_found_and_stays_found(desk: Desk, database: Database) -> None:
-    """Somebody who knows how the chain is made adds one; the server goes on behind it, and the break is seen."""
+    """Someone who knows how the chain is made adds one; the server continues after it, and the break is seen."""
     desk.append(refusal("1"))
     chain = desk.chain()
     assert chain is not None

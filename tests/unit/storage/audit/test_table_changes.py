@@ -116,7 +116,7 @@ def test_columns_that_say_something_else_are_found(new: Callable[[], Desk], data
 
 
 def test_an_end_that_was_set_back_is_found(new: Callable[[], Desk]) -> None:
-    """With the records behind it left or removed, as far as anybody else knows better."""
+    """With the records after it left or removed, as far as the state folder knows better."""
     desk = new()
     rows = desk.rows()
     desk.set_chain(5, digest(rows[4][2].encode()))

@@ -1,4 +1,4 @@
-"""Old records go from the database in one step, what is held stays, and the chain goes on through what is gone."""
+"""Old records go from the database in one step, what is held stays, and the chain continues through what is gone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def seen(desk: Desk) -> Seen:
 
 
 def audit(database: Database, folder: Path, count: int) -> Desk:
-    """So many records, one each second, of a node of their own."""
+    """This number of records, one each second, of a node of their own."""
     desk = Desk(database, folder, f"node{next(NAMES)}")
     for number in range(count):
         desk.sink.write(body_of(record(number)), BEGIN + timedelta(seconds=number))

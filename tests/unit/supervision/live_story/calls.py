@@ -1,4 +1,4 @@
-"""Desks at a PBX with a manager interface, and calls that go on while a supervisor listens."""
+"""Desks at a PBX with a manager interface, and calls that last while a supervisor listens."""
 
 from __future__ import annotations
 

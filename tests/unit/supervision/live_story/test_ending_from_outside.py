@@ -73,7 +73,7 @@ def test_a_revoked_call_that_hangs_up_was_revoked(desk: Desk) -> None:
 
 
 def test_the_servers_key_on_a_phone_changes_nothing(desk: Desk) -> None:
-    """Who has it and presses it goes on in the same mode, on a grant of its own: nobody revoked anything."""
+    """Who has it and presses it continues in the same mode, on a grant of its own: nothing was revoked."""
     desk.run(f"{PIN}#D")
     assert ends(desk) == ["mode_key", "supervisor_hung_up"]
     assert desk.spies == [f"{SPYEE_UNIQUEID},uqESX"] * 2

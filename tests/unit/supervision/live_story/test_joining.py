@@ -85,7 +85,7 @@ def test_a_customer_who_was_taken_over_hangs_up(desk: Desk) -> None:
 
 
 def test_taking_over_is_a_right_of_its_own(tmp_path: Path) -> None:
-    """Who may only listen hears a refusal and goes on listening."""
+    """Who may only listen hears a refusal and keeps listening."""
     desk = connected(tmp_path, channel="PJSIP/2002-00000001").run(f"{PIN}#7")
     assert [name for name, _ in desk.pbx.executed] == ["ChanSpy", "ChanSpy"]
     assert refusals(desk) == ["mode_denied"]
@@ -128,7 +128,7 @@ def test_a_customer_who_could_not_be_taken_over_is_gone(desk: Desk, result: str)
 
 @pytest.mark.parametrize("key", "4567")
 def test_a_call_that_ends_with_a_key_is_refused_once(desk: Desk, key: str) -> None:
-    """Nothing more is executed, above all no Bridge on a customer who may be on another call by now."""
+    """Nothing more is executed, above all no Bridge on a customer who may be on another call already."""
 
     def hang_up(key: str) -> None:
         desk.channel_of(SPYEE_UNIQUEID).alive = False

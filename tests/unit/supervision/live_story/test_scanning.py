@@ -83,7 +83,7 @@ def test_waits_for_the_first_call(tmp_path: Path) -> None:
 
 
 def test_the_star_key_ends_a_scan_that_waits(tmp_path: Path) -> None:
-    """There is nothing to go on to: the call is over."""
+    """There is nothing to continue with: the call is over."""
     desk = Desk(tmp_path, "*222*", talking=False)
     desk.connect()
     desk.then(star(desk))
@@ -151,7 +151,7 @@ def test_a_scan_looks_at_those_alone_who_have_a_channel(tmp_path: Path) -> None:
 
 
 MANY_COMMANDS = 400
-"""No story here needs so many: one that tries for ever is hung up."""
+"""No story here needs that many: one that tries for ever is hung up."""
 
 
 def refused_by_the_dialplan(desk: Desk) -> None:

@@ -105,7 +105,7 @@ def test_no_digit_of_what_was_keyed_in_is_written_down(away: Desk) -> None:
 
 
 def test_a_pin_is_not_remembered_there(away: Desk) -> None:
-    """A number is no secret: whoever keys it in next is asked for the PIN."""
+    """A number is not a secret: the next one to key it in is asked for the PIN."""
     away.pins.policy = replace(PIN_POLICY, remember_seconds=600.0)
     away.run(f"2001#{PIN}#")
     assert away.pins._remembered == {}

@@ -34,7 +34,7 @@ def test_the_long_story_has_so_many_commands(desk: Desk) -> None:
 
 @pytest.mark.parametrize("number", range(1, COMMANDS_OF_LONG_STORY + 1))
 def test_a_hang_up_at_any_command_leaves_no_open_record(desk: Desk, number: int) -> None:
-    """Wherever the supervisor hangs up, no ChanSpy is without a record before it and an end behind it."""
+    """Wherever the supervisor hangs up, no ChanSpy is without a record before it and an end after it."""
     desk.pbx.hang_up_at_command(number)
     with capture_logs() as logs:
         desk.run(LONG_STORY)

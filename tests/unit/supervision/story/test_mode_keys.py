@@ -35,7 +35,7 @@ def test_changes_the_mode_by_key(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("key", "mode"), [("5", "whisper"), ("6", "barge")])
 def test_a_key_without_the_right_changes_nothing(tmp_path: Path, key: str, mode: str) -> None:
-    """Who may only listen hears a refusal and goes on listening; the other mode is never executed."""
+    """Who may only listen hears a refusal and keeps listening; the other mode is never executed."""
     desk = Desk(tmp_path, channel="PJSIP/2002-00000001").run(f"{PIN}#{key}")
 
     assert desk.spies == [f"{SPYEE_UNIQUEID},uqESX"] * 2
@@ -51,7 +51,7 @@ def test_a_key_without_the_right_changes_nothing(tmp_path: Path, key: str, mode:
 
 
 def test_a_rule_taken_away_ends_the_spy_at_the_next_key(desk: Desk) -> None:
-    """A reload in the middle of a spy holds for the next mode, and for going on with the old one."""
+    """A reload in the middle of a spy holds for the next mode, and for continuing with the old one."""
     desk.at_key = lambda key: desk.change(rules=RULES[1:])
     desk.run(f"{PIN}#5")
 

@@ -78,7 +78,7 @@ STORIES: dict[Reason, Callable[[Desk], None]] = {
 """How each refusal comes about."""
 
 AFTER_A_SPY = {Reason.TARGET_GONE, Reason.PBX_ERROR, Reason.REVOKED, Reason.TIME_IS_UP, Reason.IDENTITY_CHANGED}
-"""Here ChanSpy was executed, and gave no sound or none any more."""
+"""Here ChanSpy was executed, and gave no sound, or no more of it."""
 
 
 @pytest.mark.parametrize("reason", Reason)

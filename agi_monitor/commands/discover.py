@@ -13,6 +13,10 @@ from agi_monitor.config import yaml
 from agi_monitor.dialplan import discovery
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 @click.command()
 @click.option(
     "--asterisk-dir",
@@ -33,8 +37,9 @@ from agi_monitor.dialplan import discovery
 def discover(folder: Path, lists: tuple[Path, ...], as_json: bool) -> None:
     """Find agents and their devices in Asterisk's files, and print them for 'people import'.
 
-    Reads pjsip.conf, voicemail.conf (only names) and queues.conf (a queue becomes a group). Prints what it did not
-    understand on standard error. Never makes a supervisor, a rule or a PIN. Exit code 1 when no agent was found.
+    Reads pjsip.conf, pjsip_wizard.conf, sip.conf, iax.conf and users.conf (devices), extensions.conf (whose they
+    are), voicemail.conf (only names) and queues.conf (a queue becomes a group). Prints what it did not understand on
+    standard error. Never makes a supervisor, a rule or a PIN. Exit code 1 when no agent was found.
     """
     found = discovery.look(folder, lists)
     agents = found.agents()
@@ -43,7 +48,7 @@ def discover(folder: Path, lists: tuple[Path, ...], as_json: bool) -> None:
     else:
         for note in found.notes:
             terminal.say(note, err=True)
-        terminal.say(f"{len(agents)} agents, {len(found.notes)} notes", err=True)
+        terminal.say(f"{_count(len(agents), 'agent')}, {_count(len(found.notes), 'note')}", err=True)
         if agents:
             terminal.data(yaml.text({"agents": agents}))
     sys.exit(0 if agents else 1)

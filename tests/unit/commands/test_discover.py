@@ -114,10 +114,10 @@ def test_a_list_of_freepbx(tmp_path: Path) -> None:
     found = json.loads(discover(tmp_path / "none", "--freepbx", str(path), "--json").stdout)
     assert found["agents"] == {"1001": {"endpoints": ["PJSIP/1001"], "name": "Ben"}}
     assert [note for note in found["notes"] if "extensions.csv" in note] == [
-        f"{path}:3: 1002 has no device in the column 'dial'",
+        f"{path}:3: 1002 has no device in the columns 'dial', 'devinfo_dial' and 'tech'",
         f"{path}:4: 'x' is not an extension",
     ]
-    assert len(found["notes"]) == 5  # and three files that are not there
+    assert len(found["notes"]) == 3  # and that there are no files
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,8 @@ FILES = st.lists(
         st.sampled_from(
             ["[1001]", "[1002]", "[sales]", "[all]", "[tr](!)", "[1001](tr)", "[tr(!)]", "type = endpoint"]
         ),
+        st.sampled_from(["type = wizard", "type = friend", "hassip = yes", "same => n,Dial(SIP/x)"]),
+        st.sampled_from(["exten => 1001,hint,PJSIP/x", "exten => 1002,1,Dial(PJSIP/1001&SIP/x)", "exten => 1001,1"]),
         st.builds("callerid = {} <1002>".format, NAMES),
         st.builds("{} => 1,{}".format, st.sampled_from(["1001", "1002"]), NAMES),
         st.builds("member => {},0,{}".format, st.sampled_from(["PJSIP/1001", "Local/1002@x", "SIP/x"]), NAMES),
@@ -183,8 +185,13 @@ FILES = st.lists(
 ).map("\n".join)
 
 
-@given(LISTS, FILES, FILES, FILES)
-def test_whatever_a_site_has_can_be_imported(exported: str, pjsip: str, voicemail: str, queues: str) -> None:
+OTHERS = st.sampled_from(["pjsip_wizard.conf", "sip.conf", "iax.conf", "users.conf", "extensions.conf"])
+
+
+@given(LISTS, FILES, FILES, FILES, OTHERS, FILES)
+def test_whatever_a_site_has_can_be_imported(
+    exported: str, pjsip: str, voicemail: str, queues: str, other: str, text_of_other: str
+) -> None:
     """Names in any script, half-written sections, lists that are not: what is printed is a document of people."""
     with tempfile.TemporaryDirectory() as name:
         folder, path = Path(name), Path(name) / "extensions.csv"
@@ -193,6 +200,7 @@ def test_whatever_a_site_has_can_be_imported(exported: str, pjsip: str, voicemai
             ("pjsip.conf", pjsip),
             ("voicemail.conf", voicemail),
             ("queues.conf", queues),
+            (other, text_of_other),
         ):
             (folder / file).write_bytes(text.encode())
         try:
@@ -249,3 +257,125 @@ def test_nothing_in_a_file_is_done_by_the_terminal(tmp_path: Path) -> None:
     done = discover(tmp_path)
     assert "\x1b" not in done.stderr + done.stdout
     assert "PJSIP/a\\x1b[2Jb cannot be a device" in done.stderr
+
+
+# ---- whose a device is ---------------------------------------------------------------------------------------
+
+ENDPOINTS = "[{}]\ntype = endpoint\n"
+
+
+def agents_of(folder: Path, **files: str) -> dict[str, list[str]]:
+    """The devices of each agent that is found in files of these names."""
+    for name, text in files.items():
+        (folder / f"{name}.conf").write_text(text)
+    return {extension: list(agent["endpoints"]) for extension, agent in look(folder).agents().items()}  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("dialplan", "agents"),
+    [
+        ("exten => 6001,1,Dial(PJSIP/alice)", {"6001": ["PJSIP/alice"]}),
+        ("exten => 6001,1,Answer()\n same => n,Dial(pjsip/alice,20,t)", {"6001": ["PJSIP/alice"]}),
+        ("exten => 6001,n(ring),Dial(PJSIP/alice@trunk/x)", {"6001": ["PJSIP/alice"]}),
+        ("exten => 6001,hint,PJSIP/alice&PJSIP/alice-mobile", {"6001": ["PJSIP/alice", "PJSIP/alice-mobile"]}),
+        (
+            "exten => 6001,hint,PJSIP/alice\nexten => 7000,hint,PJSIP/alice&PJSIP/bob",
+            {"6001": ["PJSIP/alice"], "7000": ["PJSIP/bob"]},
+        ),
+        ("exten => 6001,hint,PJSIP/alice\nexten => 7000,1,Dial(PJSIP/alice)", {"6001": ["PJSIP/alice"]}),
+        ("exten => 6001,1,Dial(PJSIP/alice)\nexten => 7000,1,Dial(PJSIP/alice)", {}),
+        ("exten => 7000,1,Dial(PJSIP/alice&PJSIP/bob)", {}),
+        ("exten => _60XX,1,Dial(PJSIP/alice)\n same => n,Dial(PJSIP/bob)", {}),
+        ("exten => 6001,1,Dial(PJSIP/${EXTEN})", {}),
+        ("exten => 6001,1,NoOp(Dial(PJSIP/alice))", {}),
+    ],
+)
+def test_the_dialplan_says_whose_a_device_is(tmp_path: Path, dialplan: str, agents: dict[str, list[str]]) -> None:
+    """By hint, or by a call to it alone; not where several extensions call it, or a pattern does."""
+    endpoints = "".join(map(ENDPOINTS.format, ("alice", "alice-mobile", "bob")))
+    assert agents_of(tmp_path, pjsip=endpoints, extensions=f"[internal]\n{dialplan}\n") == agents
+
+
+@pytest.mark.parametrize(
+    ("lines", "agents"),
+    [
+        (
+            "[200]\ntype=endpoint\n[99200]\ntype=endpoint\ncallerid=Anna <200>\n",
+            {"200": ["PJSIP/200", "PJSIP/99200"]},
+        ),
+        ("[99200]\ntype=endpoint\ncallerid=Anna <99200>\n", {"99200": ["PJSIP/99200"]}),
+        ("[300]\ntype=endpoint\ncallerid=Anna <200>\n", {"300": ["PJSIP/300"]}),
+        ("[trunk1]\ntype=endpoint\ncallerid=<49301234567>\n", {}),
+        ("[trunk1]\ntype=endpoint\noutbound_auth=me\ncallerid=<200>\n", {}),
+        ("[200]\ntype=endpoint\noutbound_auth=me\n", {}),
+        ("[12345678901]\ntype=endpoint\n", {"12345678901": ["PJSIP/12345678901"]}),
+    ],
+)
+def test_second_devices_and_trunks(tmp_path: Path, lines: str, agents: dict[str, list[str]]) -> None:
+    """A device that is called after another one's extension, and one that the outside is reached by."""
+    assert agents_of(tmp_path, pjsip=lines) == agents
+
+
+def test_a_hint_names_a_second_device(tmp_path: Path) -> None:
+    """As FreePBX writes them."""
+    hints = "[ext-local]\nexten => 200,hint,PJSIP/200&PJSIP/99200&Custom:DND200,CustomPresence:200\n"
+    found = agents_of(tmp_path, pjsip=ENDPOINTS.format("200") + ENDPOINTS.format("99200"), extensions=hints)
+    assert found == {"200": ["PJSIP/200", "PJSIP/99200"]}
+
+
+def test_devices_of_other_drivers(tmp_path: Path) -> None:
+    """Each file in its own words."""
+    found = agents_of(
+        tmp_path,
+        pjsip_wizard="[6001]\ntype = wizard\n[ann]\ntype = wizard\nendpoint/callerid = Ann <6002>\n"
+        "[out]\ntype = wizard\nsends_auth = yes\nendpoint/callerid = <6003>\n",
+        sip="[general]\ncontext = x\n[6004]\ntype = friend\n[out2]\ntype = peer\nfromuser = me\n"
+        "callerid = <6005>\n[6006]\n",
+        iax="[6007]\ntype = friend\n",
+        users="[general]\nhassip = yes\n[6008]\nfullname = Eve\nhasiax = yes\n[6009]\nhassip = no\n",
+        queues="[sales]\nmember => sip/6004\nmember => pjsip/6001\nmember => Iax2/6008,1,Eva\n",
+    )
+    assert found == {
+        "6001": ["PJSIP/6001"],
+        "6002": ["PJSIP/ann"],
+        "6004": ["SIP/6004"],
+        "6007": ["IAX2/6007"],
+        "6008": ["SIP/6008", "IAX2/6008"],
+    }
+    agents = look(tmp_path).agents()
+    assert [extension for extension, agent in agents.items() if agent.get("groups") == ["sales"]] == [
+        "6001",
+        "6004",
+        "6008",
+    ]
+    assert agents["6008"]["name"] == "Eve"
+
+
+@pytest.mark.parametrize("columns", ["extension,name,devinfo_dial", "extension,name,tech"])
+def test_lists_of_other_versions_of_freepbx(tmp_path: Path, columns: str) -> None:
+    """The device stands in another column, or only what it is called by."""
+    path = tmp_path / "extensions.csv"
+    value = "PJSIP/1001" if columns.endswith("dial") else "pjsip"
+    path.write_text(f"{columns}\n1001,Ben,{value}\n")
+    assert look(tmp_path, [path]).agents() == {"1001": {"endpoints": ["PJSIP/1001"], "name": "Ben"}}
+
+
+def test_many_notes_of_one_kind_are_told_in_short(tmp_path: Path) -> None:
+    """A list of five hundred rows without devices says so three times, and how many more there are."""
+    path = tmp_path / "extensions.csv"
+    path.write_text("extension,name\n" + "".join(f"{1000 + row},\n" for row in range(501)))
+    (tmp_path / "pjsip.conf").write_text("".join(ENDPOINTS.format(name) for name in ("a", "b", "c")))
+    notes = look(tmp_path, [path]).notes
+    assert len(notes) == 6
+    assert notes[2].endswith("; and 498 more like it")
+    assert notes[2].startswith(f"{path}:4: 1002 has no device")
+    assert "more like it" not in notes[5]
+
+
+def test_a_file_that_asterisk_refuses(tmp_path: Path) -> None:
+    """What stands before the mistake is found, and the mistake is told."""
+    (tmp_path / "pjsip.conf").write_text("[1001]\ntype = endpoint\n[1002\ntype = endpoint\n")
+    found = look(tmp_path)
+    assert list(found.agents()) == ["1001"]
+    (told,) = [note for note in found.notes if "Asterisk does not load the file" in note]
+    assert told.startswith(f"{tmp_path}/pjsip.conf:3: ")

@@ -7,6 +7,7 @@ record is on disk, and in the database as well when there is one.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from datetime import UTC, datetime
@@ -75,9 +76,14 @@ def main() -> None:
     """Fork writers."""
     # Standard output is for what is told.
     structlog.configure(processors=[drop])
+    # Nothing speaks to it: each writer would import the drivers for itself.
+    for url in ("postgresql:///nothing", "sqlite:////nothing"):
+        Database(url)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
+            # What was imported is nothing for the collector of this process; looking at it would copy its pages.
+            gc.freeze()
             write_for_ever(line.rstrip("\n"))
         os.write(1, f"{child}\n".encode())
         os.waitpid(child, 0)

@@ -102,9 +102,9 @@ def test_nobody_listens() -> None:
 def test_a_server_that_never_ends() -> None:
     """The call is given up."""
     ours, theirs = socket.socketpair()
-    seconds = iter(range(100))
-    with ours, theirs, pytest.raises(TimeoutError, match="still open after 5 s"):
-        converse(ours, Clock(), lambda data: None, lambda: False, 5.0, lambda: float(next(seconds)))
+    hundredths = iter(range(100))
+    with ours, theirs, pytest.raises(TimeoutError, match=r"still open after 0\.05 s"):
+        converse(ours, Clock(), lambda data: None, lambda: False, 0.05, lambda: next(hundredths) / 100)
 
 
 def test_an_application_lasts_in_memory_too() -> None:

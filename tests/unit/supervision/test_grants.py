@@ -4,76 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agi_monitor.model import Mode
-from agi_monitor.supervision.grant import Grant, Place
-from agi_monitor.supervision.grants import LATE_SECONDS, MAX_SPIES, UNTOLD_SECONDS, Grants
-from agi_monitor.supervision.listeners import MAX_HEARD
-from agi_monitor.supervision.spies import Spy, SpyKind
-
-NOW = 1_700_000_000.0
-
-GRANT = Grant(
-    call="c-1",
-    number=1,
-    supervisor="anna",
-    pin="0123456789abcdef",
-    endpoint="PJSIP/2001",
-    spyer="PJSIP/2001-00000001",
-    spyer_uniqueid="1.1",
-    extension="1001",
-    spyee="PJSIP/1001-0000000a",
-    spyee_uniqueid="1.10",
-    mode=Mode.LISTEN,
-    rule="leads",
-    began=NOW,
-    since=NOW,
-)
+from agi_monitor.supervision.grants import LATE_SECONDS, MAX_SPIES, Grants
+from agi_monitor.supervision.spies import SpyKind
+from tests.unit.supervision.granted import GRANT, NOW, event, item, named
 
 HELPER = "Local/notice@agi-monitor-notice-00000001;1"
+
 HOOK = "Local/hook@__func_periodic_hook_context__-00000001;2"
-
-
-def event(spyer: str, spyee: str) -> Mapping[str, str]:
-    """A ChanSpyStart or ChanSpyStop between two uniqueids."""
-    return {
-        "SpyerChannel": f"PJSIP/any-{spyer.replace('.', ''):0>8}",
-        "SpyerUniqueid": spyer,
-        "SpyeeChannel": f"PJSIP/any-{spyee.replace('.', ''):0>8}",
-        "SpyeeUniqueid": spyee,
-    }
-
-
-def named(spyer: str, spyee: str = "1.10") -> Mapping[str, str]:
-    """The same for a spyer with this name."""
-    return {**event("1.5", spyee), "SpyerChannel": spyer}
-
-
-def item(
-    uniqueid: str, application: str = "", data: str = "", context: str = "default", name: str = ""
-) -> dict[str, str]:
-    """An item of CoreShowChannels."""
-    return {
-        "Channel": name or f"PJSIP/any-{uniqueid.replace('.', ''):0>8}",
-        "Uniqueid": uniqueid,
-        "Application": application,
-        "ApplicationData": data,
-        "Context": context,
-    }
-
-
-def is_known(grants: Grants, uniqueid: str) -> bool:
-    """Whether somebody who spies from this channel is known."""
-    return any(spy.spyer_uniqueid == uniqueid for spy in grants.spies())
-
-
-# ---- a start ------------------------------------------------------------------------------------------------
 
 
 def test_a_grant_explains_its_start() -> None:
@@ -171,9 +112,6 @@ def test_an_event_says_that_an_idle_channel_spies_after_all() -> None:
     assert grants.spies() == (spy,)
 
 
-# ---- exemptions ---------------------------------------------------------------------------------------------
-
-
 def test_a_beep_is_exempt() -> None:
     """The helpers of PERIODIC_HOOK and MixMonitor, and nobody whose name only looks like theirs."""
     spy = Grants().started(named(HOOK), NOW)
@@ -224,9 +162,6 @@ def test_an_exception_takes_no_right_for_another_call() -> None:
     assert spy.kind is SpyKind.ROGUE
 
 
-# ---- ends ---------------------------------------------------------------------------------------------------
-
-
 def test_a_stop_ends_it() -> None:
     """That of the same pair, or one that does not say whom it was about (Asterisk 16.16)."""
     for stop in (event("1.5", "1.10"), {"SpyerUniqueid": "1.5"}):
@@ -262,9 +197,6 @@ def test_a_proof_that_comes_late_settles_nothing() -> None:
     assert grants.proved(first, SpyKind.OTHERS, GRANT) is None
     grants.dropped(first)
     assert grants.spies() == (second,)
-
-
-# ---- lists --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("application", ["ChanSpy", "ExtenSpy", "DAHDIScan"])
@@ -391,9 +323,6 @@ def test_a_list_ends_what_it_does_not_show() -> None:
     assert grants.spies() == (young,)
 
 
-# ---- what is asked ------------------------------------------------------------------------------------------
-
-
 def test_shows_everybody_in_the_order_of_their_beginning() -> None:
     """Granted ones with their grant, others by their channel, each under a name of its own."""
     grants = Grants()
@@ -437,233 +366,3 @@ def test_a_flood_is_bounded() -> None:
         grants.closed(grant, NOW)
     assert grants.started(event("8.0", "1.10"), NOW) is not None
     assert grants.started(event(f"8.{MAX_SPIES + 9}", "1.10"), NOW) is None
-
-
-# ---- any order ----------------------------------------------------------------------------------------------
-
-SPYERS = ("1.1", "1.2", "1.3")
-SPYEES = ("1.10", "1.11")
-spyers, spyees = st.sampled_from(SPYERS), st.sampled_from(SPYEES)
-
-
-class AnyOrder(RuleBasedStateMachine):
-    """Stories and events in any order, compared with a plain account of who has which right."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.grants = Grants()
-        self.now = NOW
-        self.open: dict[str, Grant] = {}
-        self.seen: set[str] = set()
-        self.closed: list[tuple[float, str, str]] = []
-        self.heard: dict[str, Spy] = {}
-        self.number = 0
-
-    def late(self, spyer: str, spyee: str) -> list[tuple[float, str, str]]:
-        """The grants that were over a moment ago, and had no start."""
-        return [one for one in self.closed if one[1:] == (spyer, spyee) and one[0] >= self.now - LATE_SECONDS]
-
-    def granted(self, spyer: str, spyee: str) -> bool:
-        """Whether a grant explains it, or did a moment ago."""
-        grant = self.open.get(spyer)
-        return (grant is not None and grant.spyee_uniqueid == spyee) or bool(self.late(spyer, spyee))
-
-    @rule(spyer=spyers, spyee=spyees)
-    def opens(self, spyer: str, spyee: str) -> None:
-        """A story has at most one grant at a time."""
-        if spyer not in self.open:
-            self.number += 1
-            grant = replace(GRANT, number=self.number, spyer_uniqueid=spyer, spyee_uniqueid=spyee, began=self.now)
-            self.open[spyer] = grant
-            self.grants.opened(grant, self.now)
-
-    @rule(spyer=spyers)
-    def closes(self, spyer: str) -> None:
-        """A story closes its grant."""
-        grant = self.open.pop(spyer, None)
-        if grant is not None:
-            if grant.id not in self.seen:
-                self.closed.append((self.now, spyer, grant.spyee_uniqueid))
-            self.grants.closed(grant, self.now)
-
-    @rule(spyer=spyers, spyee=spyees)
-    def starts(self, spyer: str, spyee: str) -> None:
-        """A start without a right is told exactly once, one with a right never."""
-        known = self.heard.get(spyer)
-        told_already = known is not None and known.spyee_uniqueid in ("", spyee)
-        late = self.late(spyer, spyee)
-        spy = self.grants.started(event(spyer, spyee), self.now)
-        assert (spy is None) is (self.granted(spyer, spyee) or told_already)
-        if late:
-            self.closed.remove(late[0])
-        elif spyer in self.open and self.open[spyer].spyee_uniqueid == spyee:
-            self.seen.add(self.open[spyer].id)
-        if spy is not None:
-            assert spy.kind is (SpyKind.ROGUE if spyer in self.open else SpyKind.UNPROVEN)
-            self.heard[spyer] = spy
-
-    @rule(spyer=spyers, kind=st.sampled_from([SpyKind.ROGUE, SpyKind.OTHERS, SpyKind.ADOPTED]))
-    def is_proved(self, spyer: str, kind: SpyKind) -> None:
-        """A channel has answered."""
-        spy = self.heard.get(spyer)
-        if spy is not None and spy.kind is SpyKind.UNPROVEN:
-            proved = self.grants.proved(spy, kind, None)
-            assert proved == replace(spy, kind=kind)
-            self.heard[spyer] = proved
-
-    @rule(spyer=spyers, spyee=spyees)
-    def stops(self, spyer: str, spyee: str) -> None:
-        """The end of what was told is told."""
-        known = self.heard.get(spyer)
-        expected = known if known is not None and known.spyee_uniqueid in ("", spyee) else None
-        assert self.grants.stopped(event(spyer, spyee)) == expected
-        if expected is not None:
-            del self.heard[spyer]
-
-    @rule(uniqueid=st.sampled_from([*SPYERS, *SPYEES]))
-    def hangs_up(self, uniqueid: str) -> None:
-        """Anyone who hangs up neither hears nor is heard."""
-        ended = {spyer: spy for spyer, spy in self.heard.items() if uniqueid in (spyer, spy.spyee_uniqueid)}
-        assert set(self.grants.gone(uniqueid)) == set(ended.values())
-        for spyer in ended:
-            del self.heard[spyer]
-
-    @rule(spying=st.dictionaries(spyers, st.sampled_from([*SPYEES, ""])), ago=st.sampled_from([0.0, 1.0, 5.0]))
-    def is_listed(self, spying: Mapping[str, str], ago: float) -> None:
-        """A list adds who was missed, and ends whom it does not show."""
-        asked_at = self.now - ago
-        channels = [item(spyer, "ChanSpy", spying[spyer]) if spyer in spying else item(spyer) for spyer in SPYERS]
-        listed = self.grants.listed([*channels, *map(item, SPYEES)], asked_at, self.now)
-        ended = {spyer for spyer, spy in self.heard.items() if spyer not in spying and spy.since < asked_at}
-        assert {spy.spyer_uniqueid for spy in listed.ended} == ended
-        for spyer in ended:
-            del self.heard[spyer]
-        missed = {spyer for spyer in spying if spyer not in self.heard and spyer not in self.open}
-        before = asked_at - UNTOLD_SECONDS
-        self.closed = [one for one in self.closed if one[0] >= before]
-        self.seen.update(grant.id for grant in self.open.values() if grant.began < before)
-        assert {spy.spyer_uniqueid for spy in listed.found} == missed
-        self.heard.update({spy.spyer_uniqueid: spy for spy in listed.found})
-
-    @rule(seconds=st.sampled_from([0.1, 4.0, LATE_SECONDS]))
-    def time_passes(self, seconds: float) -> None:
-        """A grant that is over explains less and less."""
-        self.now += seconds
-
-    @invariant()
-    def knows_who_hears(self) -> None:
-        """What is shown is what was told."""
-        assert set(self.grants.granted()) == set(self.open.values())
-        shown: dict[Any, Any] = {spy.id: spy.kind for spy in self.grants.spies()}
-        told = {spy.id: spy.kind for spy in self.heard.values()}
-        assert shown == {**{grant.id: SpyKind.GRANTED for grant in self.open.values()}, **told}
-
-    def teardown(self) -> None:
-        """When everybody has hung up and every story is over, nothing is kept."""
-        for spyer in SPYERS:
-            self.closes(spyer)
-        for uniqueid in (*SPYERS, *SPYEES):
-            self.hangs_up(uniqueid)
-        self.now += LATE_SECONDS + 1.0
-        self.grants.listed([], self.now, self.now)
-        assert self.grants.started(event("1.99", "1.10"), self.now) is not None
-        self.grants.gone("1.99")
-        kept = {**vars(self.grants), **vars(self.grants._listeners)}
-        del kept["_listeners"]
-        assert [name for name, what in kept.items() if what] == []
-
-
-AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestAnyOrder: Any = AnyOrder.TestCase
-
-
-# ---- who hears a call, and for how long -------------------------------------------------------------------
-
-CALL = frozenset({GRANT.spyee_uniqueid, "1.11"})
-ME = Place("anna", GRANT.spyer_uniqueid, GRANT.spyee_uniqueid, NOW)
-
-
-def listening(spyer: str, since: float, spyee: str = GRANT.spyee_uniqueid) -> Place:
-    """Somebody else who hears the call."""
-    return Place("bert", spyer, spyee, since)
-
-
-def test_whoever_begins_counts_all_and_whoever_is_on_those_before() -> None:
-    """By both legs of the call, and nobody counts themselves or those of other calls."""
-    grants = Grants()
-    for place in (ME, listening("2.1", NOW - 1), listening("2.2", NOW + 1, "1.11"), listening("2.3", NOW, "9.9")):
-        grants.place_taken(place)
-    assert grants.listeners(ME, CALL, begins=True) == 2
-    assert grants.listeners(ME, CALL, begins=False) == 1
-    grants.place_left(listening("2.1", NOW - 1))
-    grants.place_left(listening("2.1", NOW - 1))
-    assert grants.listeners(ME, CALL, begins=True) == 1
-
-
-def test_of_two_who_began_at_once_one_is_the_first() -> None:
-    """A limit that is lowered to one ends one of them, not both."""
-    grants = Grants()
-    other = listening("2.1", NOW)
-    for place in (ME, other):
-        grants.place_taken(place)
-    assert sorted(grants.listeners(one, CALL, begins=False) for one in (ME, other)) == [0, 1]
-
-
-@pytest.mark.parametrize("kind", [SpyKind.ADOPTED, SpyKind.OTHERS, SpyKind.ROGUE, SpyKind.EXEMPT])
-def test_spies_without_a_story_count_as_well(kind: SpyKind) -> None:
-    """Those of an earlier run, of another server, without a grant; a helper or an excepted recorder does not."""
-    grants = Grants()
-    spy = grants.started(event("3.3", GRANT.spyee_uniqueid), NOW + 5)
-    assert spy is not None
-    grant = replace(GRANT, spyer_uniqueid="3.3", since=NOW - 5) if kind in (SpyKind.ADOPTED, SpyKind.OTHERS) else None
-    assert grants.listeners(ME, CALL, begins=True) == 1  # as long as nobody knows what it is
-    grants.proved(spy, kind, grant)
-    assert grants.listeners(ME, CALL, begins=True) == (kind is not SpyKind.EXEMPT)
-    assert grants.listeners(ME, CALL, begins=False) == (grant is not None)
-
-
-def test_what_was_heard_of_a_call_counts_until_it_is_over() -> None:
-    """In pieces, over several grants; a list without the channel makes an end of it."""
-    grants = Grants()
-    assert grants.heard_since("anna", CALL, NOW) == NOW
-    grants.opened(GRANT, NOW)
-    grants.closed(GRANT, NOW + 30)
-    assert grants.heard_since("anna", CALL, NOW + 100) == NOW + 70
-    assert grants.heard_since("bert", CALL, NOW + 100) == NOW + 100
-    grants.closed(replace(GRANT, number=2, since=NOW + 70), NOW + 110)
-    assert grants.heard_since("anna", CALL, NOW + 200) == NOW + 160
-    grants.listed([{"Uniqueid": GRANT.spyee_uniqueid, "Channel": GRANT.spyee}], NOW + 210, NOW + 211)
-    assert grants.heard_since("anna", CALL, NOW + 300) == NOW + 260
-    grants.listed([], NOW + 310, NOW + 311)
-    assert grants.heard_since("anna", CALL, NOW + 400) == NOW + 400
-
-
-def test_minutes_are_those_of_the_conversation() -> None:
-    """They continue with the customer to another agent, and not on the agent's channel to another customer."""
-    grants = Grants()
-    grants.opened(GRANT, NOW)
-    grants.closed(GRANT, NOW + 30, parties=frozenset({"customer", "colleague"}))
-    for call, heard in (
-        ({GRANT.spyee_uniqueid, "customer"}, 30),
-        ({"other-agent", "customer"}, 30),
-        ({"other-agent", "colleague", "fourth"}, 30),
-        ({GRANT.spyee_uniqueid, "other-customer"}, 0),
-    ):
-        assert grants.heard_since("anna", frozenset(call), NOW + 100) == NOW + 100 - heard
-
-
-def test_a_second_phone_is_no_new_beginning() -> None:
-    """Anyone who hears the call already hears it since then, from whichever phone."""
-    grants = Grants()
-    grants.place_taken(replace(ME, since=NOW - 60))
-    assert grants.heard_since("anna", CALL, NOW) == NOW - 60
-
-
-def test_what_is_kept_of_calls_has_an_end() -> None:
-    """Nothing grows with the number of calls."""
-    grants = Grants()
-    for number in range(MAX_HEARD + 5):
-        grants.closed(replace(GRANT, spyee_uniqueid=f"7.{number}"), NOW + 10)
-    assert len(grants._listeners._heard) == MAX_HEARD
-    assert grants.heard_since("anna", frozenset({"7.0"}), NOW) == NOW
-    assert grants.heard_since("anna", frozenset({f"7.{MAX_HEARD}"}), NOW) == NOW - 10

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from agi_monitor.commands import terminal
+from agi_monitor.commands import terminal, undoing
 from agi_monitor.commands.options import config_option, json_option
 from agi_monitor.commands.people_source import load_with_people
-from agi_monitor.commands.undoing import undo_setup
 from agi_monitor.config import translation
 from agi_monitor.config.sections import Config
 from agi_monitor.dialplan.parse import parse
@@ -238,7 +237,7 @@ def uninstall(
     """
     _take_out(config_path, Wish(folder, books, yes, dry_run, force, as_json), Login(ami_host, ami_port, ami_user))
     if books is None:
-        undo_setup(folder, yes=yes, dry_run=dry_run, err=as_json)
+        undoing.undo_setup(folder, yes=yes, dry_run=dry_run, err=as_json)
 
 
 def _take_out(config_path: Path, wish: Wish, login: Login) -> None:
@@ -258,6 +257,10 @@ def _take_out(config_path: Path, wish: Wish, login: Login) -> None:
                 click.echo(json.dumps({"state": "unchanged", "files": {}, "wrong": [], "foreign": []}, indent=1))
             return
         plan = plans.moved_books(plans.uninstall(found, manifest, _rendered_now(config_path)), present)
+        for phone in undoing.stranded_phones(folder):
+            terminal.say(
+                f"{phone}: dials from a context that goes; without another one it can dial nothing", err=True
+            )
         if not _agreed(plan, [], wish, "Take this out?"):
             return
         session = None
@@ -277,8 +280,11 @@ def _take_out(config_path: Path, wish: Wish, login: Login) -> None:
             left = [name for name in names if any("Extension" in row for row in session.context(name) or ())]
             left = [f"context {name} has extensions still" for name in left]
         _report(wish.as_json, "removed", plan, [], left)
-        if session is None and (plan.changes or recovered):
-            _say_numbered(next_steps.after_uninstall([MODULES[name] for name in _modules(plan)]))
+        if plan.changes or recovered:
+            modules = _modules(plan) if session is None else ()
+            stranded = undoing.stranded_phones(folder)
+            if steps := tuple(next_steps.after_uninstall([MODULES[name] for name in modules], stranded)):
+                _say_numbered(steps)
 
 
 # ---- parts of them ---------------------------------------------------------------------------------------
@@ -371,6 +377,8 @@ def _agreed(plan: Plan, masked: list[str], wish: Wish, question: str) -> bool:
     for line in plans.summary(plan):
         terminal.say(line, err=as_json)
     for change in () if wish.is_part else plan.changes:
+        if change.after is None and change.path in plans.OURS:
+            continue  # hundreds of lines, all of them ours, would hide what is asked
         terminal.say("".join(_masked(_without_the_sites(change), masked)), nl=False, err=as_json)
     for note in plan.notes:
         terminal.say(note, err=True)

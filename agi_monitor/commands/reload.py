@@ -69,5 +69,5 @@ def _reload_by_signal(directory: Path, silence: ControlFailed) -> None:
     if told is None and isinstance(silence.__cause__, PermissionError):
         raise silence
     if told is None:
-        terminal.fail(f"{directory}: no agi-monitor runs with this folder")
+        terminal.fail(f"{directory}: no agi-monitor runs with this folder. Start one with: agi-monitor serve")
     terminal.say(f"process {told}: told to reload; its log has the result")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,8 +36,6 @@ from agi_monitor.setup.surroundings import Surroundings, look
 
 RUNS_SYSTEMD = Path("/run/systemd/system")
 """It is there where systemd is the first process (sd_booted(3))."""
-PACKAGED = Path("/usr/lib/systemd/system/agi-monitor.service")
-"""It is there where a package has brought it, with the man pages and the name on the PATH."""
 TERMINAL = Path("/dev/tty")
 
 
@@ -80,7 +78,8 @@ def setup(
     machine = _machine(places)
     _must_be_fit(machine, dry_run)
     found = look(folder)
-    answers = None if machine.has_config else _answers(found, phone, supervisor, agents, yes or dry_run)
+    asks = not (yes or dry_run) and sys.stdin.isatty()
+    answers = None if machine.has_config else _answers(folder, found, phone, supervisor, agents, asks=asks)
     steps = list(plans.steps(machine, places, answers, folder))
     for number, step in enumerate(steps, start=1):
         terminal.say(f"{number}. {step.text}")
@@ -110,7 +109,9 @@ def setup(
 
 def _machine(places: Places) -> Machine:
     program = Path(sys.prefix) / "bin" / "agi-monitor"
-    return Machine(program, has_user(USER), os.path.lexists(places.config), PACKAGED.is_file(), RUNS_SYSTEMD.is_dir())
+    return Machine(
+        program, has_user(USER), os.path.lexists(places.config), shipped.PACKAGED.is_file(), RUNS_SYSTEMD.is_dir()
+    )
 
 
 def _must_be_fit(machine: Machine, dry_run: bool) -> None:
@@ -128,34 +129,69 @@ def _must_be_fit(machine: Machine, dry_run: bool) -> None:
 
 
 def _answers(
-    found: Surroundings, phone: str | None, supervisor: str | None, agents: tuple[str, ...], quiet: bool
+    folder: Path,
+    found: Surroundings,
+    phone: str | None,
+    supervisor: str | None,
+    agents: tuple[str, ...],
+    *,
+    asks: bool,
 ) -> Answers:
     for note in found.notes:
         terminal.say(note, err=True)
     if not found.agents:
         terminal.fail(
-            "no phones were found in pjsip.conf: write a configuration (agi-monitor init), and run this again"
+            f"{folder / 'pjsip.conf'}: no phones were found. Write them there, or write a configuration with: "
+            f"{Path(sys.prefix) / 'bin' / 'agi-monitor'} init. Then run this again"
         )
-    asks = not quiet and sys.stdin.isatty()
     if phone is None:
         listed = ", ".join(_named(found, extension) for extension in found.agents)
         if not asks:
             terminal.fail(f"--phone is missing: which phone supervises? There are: {listed}")
         terminal.say(f"phones: {listed}")
-        phone = click.prompt("Which of them supervises", err=True).strip()
+        phone = str(_asked("Which of them supervises", lambda said: _phone(said, found)))
     if supervisor is None:
-        supervisor = click.prompt("Id of the supervisor", default="supervisor", err=True) if asks else "supervisor"
+        supervisor = "supervisor"
+        if asks:
+            supervisor = str(_asked("Id of the supervisor", _id, default=supervisor))
     if not agents:
         others = tuple(extension for extension in found.agents if extension != phone)
-        said = (
-            click.prompt("Whose calls may be heard (extensions, or all)", default="all", err=True) if asks else "all"
-        )
-        agents = others if said == "all" else tuple(said.replace(",", " ").split())
+        agents = others
+        if asks:
+            question = "Whose calls may be heard (extensions, or all)"
+            agents = tuple(_asked(question, lambda said: _heard(said, others, found), default="all"))
     answers = Answers(supervisor, phone, agents)
     wrong = answering.problems(answers, found)
     if wrong:
         terminal.fail("\n".join(wrong))
     return answers
+
+
+def _asked(question: str, convert: Callable[[str], Sequence[str]], default: str | None = None) -> Sequence[str]:
+    """Ask until the answer is one that can be: the next question would come too early."""
+    said: Sequence[str] = click.prompt(question, default=default, value_proc=convert, err=True)
+    return said
+
+
+def _phone(said: str, found: Surroundings) -> str:
+    return _possible(said.strip(), answering.phone_problem(said.strip(), found))
+
+
+def _id(said: str) -> str:
+    return _possible(said.strip(), answering.id_problem(said.strip()))
+
+
+def _heard(said: str, others: tuple[str, ...], found: Surroundings) -> tuple[str, ...]:
+    wanted = others if said.strip() == "all" else tuple(said.replace(",", " ").split())
+    for one in wanted:
+        _possible(one, answering.phone_problem(one, found))
+    return wanted
+
+
+def _possible(said: str, problem: str) -> str:
+    if problem:
+        raise click.UsageError(problem)
+    return said
 
 
 def _named(found: Surroundings, extension: str) -> str:
@@ -205,7 +241,7 @@ class _Work:
                 maker.folder(places.log, 0o750, USER, USER)
                 maker.folder(places.state, 0o750, USER, USER)
             case Task.COMMAND:
-                if not maker.link(places.command, self._machine.program):
+                if not maker.link(places.command, self._machine.program) and not _leads(places, self._machine):
                     _kept(places.command)
             case Task.PAGES:
                 maker.folder(places.man, 0o755)
@@ -329,6 +365,11 @@ def _serves(config_path: Path) -> bool:
     except ControlFailed:
         return False
     return path is not None
+
+
+def _leads(places: Places, machine: Machine) -> bool:
+    """Whether the name on the PATH is the program already, as an earlier setup left it."""
+    return os.path.realpath(places.command) == os.path.realpath(machine.program)
 
 
 def _kept(path: Path) -> None:

@@ -511,7 +511,7 @@ CHECKS: tuple[Check, ...] = (
         "Supervisors' phones that may transfer calls",
         "Such a phone can hand over a call that it is listening to, and the other phone hears it until the server "
         "sees that in the manager interface.",
-        "Set allow_transfer = no for the endpoint; the templates in pjsip.conf.include do. If supervisors must "
+        "Set allow_transfer = no for the endpoint, in pjsip.conf or where your phones are. If supervisors must "
         "transfer calls of their own, set asterisk.allow_transfer in our configuration.",
         _transfers,
     ),

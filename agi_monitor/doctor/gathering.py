@@ -47,7 +47,7 @@ from agi_monitor.storage.audit.head_file import HEAD_FILE
 from agi_monitor.storage.audit.key_file import PUBLIC_FILE, trusted_keys
 from agi_monitor.storage.audit.reading import files_of, in_order
 from agi_monitor.storage.audit.source import Files, Table
-from agi_monitor.storage.database import Database, file_url
+from agi_monitor.storage.database import FILE, Database, file_url
 from agi_monitor.supervision.prompts import EXTENSION, NUMBER, PLACEHOLDERS, Prompts
 
 SOUND_FOLDERS = ("/usr/share/asterisk/sounds", "/var/lib/asterisk/sounds")
@@ -449,7 +449,11 @@ def _opened(config: Config) -> Iterator[Database]:
         database.close()
 
 
-def _store(config: Config) -> str:
+def _store(config: Config) -> str | Missing:
+    state = config.state.directory
+    is_new = not (state / HEAD_FILE).exists() and not (state / FILE).exists()
+    if is_new and not config.store.url and not config.store.people:
+        return Missing(f"{state / FILE}: it is not there yet; the server makes it when it starts")
     try:
         with _opened(config):
             return ""

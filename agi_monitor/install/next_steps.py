@@ -24,6 +24,7 @@ class Step:
 
 
 LOAD_DIALPLAN = "module reload pbx_config.so"
+LOAD_PHONES = "asterisk -rx 'module reload res_pjsip.so'"
 CHECK = Step(
     "Asterisk does not report lines that it ignores. An account with 'write = config' finds them:",
     ("agi-monitor install --check --ami-user USER",),
@@ -49,13 +50,18 @@ def after_install(site: Site, commands: Sequence[str]) -> Iterator[Step]:
         yield CHECK
 
 
-def after_uninstall(commands: Sequence[str]) -> Iterator[Step]:
+def after_uninstall(commands: Sequence[str], stranded: Sequence[str] = ()) -> Iterator[Step]:
     """Yield how Asterisk comes to know that the files are gone.
 
     Parameters:
-        commands: of Asterisk's console, to load the files.
+        commands: of Asterisk's console, to load the files; none where that is done.
+        stranded: file, line and name of each phone whose context has gone with the files.
     """
-    yield Step("Load the files:", tuple(f"asterisk -rx '{command}'" for command in commands))
+    if stranded:
+        yield Step("Give these phones another context; without one they can dial nothing:", tuple(stranded))
+        yield Step("Load the phones:", (LOAD_PHONES,))
+    if commands:
+        yield Step("Load the files:", tuple(f"asterisk -rx '{command}'" for command in commands))
 
 
 def _reach(site: Site) -> Iterator[Step]:
@@ -73,7 +79,7 @@ def _reach(site: Site) -> Iterator[Step]:
             "Give the supervisors' phones, and no others, their context (pjsip.conf, or the column of ps_endpoints):",
             tuple(line for group in groups for line in _endpoints(group)),
         )
-        yield Step("Load the phones:", ("asterisk -rx 'module reload res_pjsip.so'",))
+        yield Step("Load the phones:", (LOAD_PHONES,))
     else:
         yield Step(
             "Include the codes in the context that the supervisors' phones dial from, and in no other "

@@ -19,6 +19,15 @@ from agi_monitor.supervision.owners import agent_shown_at
 from agi_monitor.supervision.policy import Policy
 from agi_monitor.supervision.spies import Spy
 
+WORDS: Mapping[Stale, str] = {
+    Stale.NEVER_LISTED: "its manager interface has sent no list of calls yet; is Asterisk running?",
+    Stale.LOST: "the connection to its manager interface is lost; is Asterisk running?",
+    Stale.TOO_MANY: "it has more channels or devices than are kept",
+    Stale.FORGED: "it told something that Asterisk cannot have written",
+    Stale.DEAF: "no event tells of calls; the account needs call in its read line",
+}
+"""Why there is no picture, for an administrator who has not read of it."""
+
 
 class ServerOverview:
     """``shown.Overview`` of one server.
@@ -81,7 +90,7 @@ class ServerOverview:
         pbx, watch = self._live()
         calls = pbx.index.calls(pbx.node)
         if isinstance(calls, Stale):
-            raise Unavailable(f"there is no picture of {pbx.node} to be trusted now: {calls}")
+            raise Unavailable(f"there is no picture of {pbx.node} to be trusted now: {_because(calls)}")
         agents = self._agents(pbx, calls)
         spies = watch.grants.spies()
         return [self._call(pbx.node, call, agents, spies) for call in calls]
@@ -96,7 +105,9 @@ class ServerOverview:
         found = [self._spy(pbx.node, spy) for spy in watch.grants.spies()]
         stale = pbx.stale()
         if not found and stale is not None:
-            raise Unavailable(f"no spy is known, and there is no picture of {pbx.node} to be trusted now: {stale}")
+            raise Unavailable(
+                f"no spy is known, and there is no picture of {pbx.node} to be trusted now: {_because(stale)}"
+            )
         return found
 
     async def kill(self, spy: str, by: str) -> bool:
@@ -192,6 +203,10 @@ class ServerOverview:
 
 
 _AMI = {Up: "up", Down: "down", Connecting: "connecting", LoggingIn: "logging_in", Refused: "refused"}
+
+
+def _because(stale: Stale) -> str:
+    return f"{WORDS[stale]} ({stale})" if stale in WORDS else str(stale)
 
 
 def _state(channels: Sequence[Channel]) -> str:

@@ -53,20 +53,25 @@ class Secrets:
 
 def problems(answers: Answers, found: Surroundings) -> list[str]:
     """Return what is wrong with the answers, a sentence each."""
-    known = ", ".join(found.agents) or "none"
-    wrong = []
-    if not names.NAME.fullmatch(answers.supervisor):
-        wrong.append(f"{answers.supervisor!r} cannot be an id: use up to 40 letters, digits, _ and -")
-    if not found.devices(answers.phone):
-        wrong.append(f"{answers.phone!r} is not an extension with a phone that was found: {known}")
-    wrong += [
-        f"{one!r} is not an extension with a phone that was found: {known}"
-        for one in answers.agents
-        if not found.devices(one)
-    ]
+    phones = (phone_problem(one, found) for one in (answers.phone, *answers.agents))
+    wrong = [problem for problem in (id_problem(answers.supervisor), *phones) if problem]
     if not answers.agents:
         wrong.append("there is not one agent whose calls may be heard")
     return wrong
+
+
+def id_problem(supervisor: str) -> str:
+    """Return why this cannot be the id of a supervisor; empty when it can."""
+    if names.NAME.fullmatch(supervisor):
+        return ""
+    return f"{supervisor!r} cannot be an id: use up to 40 letters, digits, _ and -"
+
+
+def phone_problem(extension: str, found: Surroundings) -> str:
+    """Return why this cannot be the extension of a phone; empty when it can."""
+    if found.devices(extension):
+        return ""
+    return f"{extension!r} is not an extension with a phone that was found: {', '.join(found.agents) or 'none'}"
 
 
 def context_of(answers: Answers, found: Surroundings) -> str:

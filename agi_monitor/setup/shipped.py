@@ -7,6 +7,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 UNIT = "agi-monitor.service"
+PACKAGED = Path("/usr/lib/systemd/system/agi-monitor.service")
+"""It is there where a package has brought it, with the man pages and the name on the PATH."""
 PROGRAM = "/opt/agi-monitor/bin/agi-monitor"
 """Where the unit expects the program."""
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from agi_monitor.commands import install
 from agi_monitor.commands.install import _without_the_sites
 from agi_monitor.commands.main import main
+from agi_monitor.commands.undoing import in_few_lines
 from agi_monitor.files.folder import Folder
 from agi_monitor.install.journal import JOURNAL, LOCK, Journal
 from agi_monitor.install.places import Places, books_of, open_books
@@ -89,6 +90,39 @@ def test_install_and_uninstall(run: Run, folder: Path) -> None:
     assert "nothing was installed" in run("uninstall", "--yes").output
 
 
+def test_an_uninstall_names_the_phones_that_would_dial_nothing(run: Run, folder: Path) -> None:
+    """Before the question and among the steps behind it; files that go are a line each, not hundreds."""
+    (folder / "pjsip.conf").write_text(
+        "[2001]\ntype = endpoint\ncontext = agi-monitor-phone-leads\n[1001]\ntype = endpoint\ncontext = phones\n"
+    )
+    assert run("install", "--yes").exit_code == 0
+    said = run("uninstall", "--dry-run").output
+    assert f"{folder}/pjsip.conf:1: [2001] context = agi-monitor-phone-leads: dials from a context that goes" in said
+    assert "agi-monitor/agi-monitor.conf: removed" in said
+    assert "1001" not in said
+    assert "[agi-monitor-call]" not in said
+    steps = run("uninstall", "--yes").output.partition("Next:\n")[2]
+    assert steps.startswith("1. Give these phones another context")
+    assert "res_pjsip.so" in steps
+
+
+def test_many_files_of_one_folder_are_one_line() -> None:
+    """Of fifty man pages nobody reads each; what is said of others stands alone."""
+    pages = [f"/usr/share/man1/{name}.1: removed" for name in "abcd"]
+    lines = [
+        "/etc/x.yaml: removed",
+        *pages,
+        "/usr/share/man1/e.1: kept: it was changed since",
+        "agi-monitor: removed",
+    ]
+    assert list(in_few_lines(lines)) == [
+        "/etc/x.yaml: removed",
+        "/usr/share/man1: 4 files in it: removed",
+        "/usr/share/man1/e.1: kept: it was changed since",
+        "agi-monitor: removed",
+    ]
+
+
 def test_a_dialplan_of_the_site_is_left_alone(run: Run, folder: Path, tmp_path: Path) -> None:
     """Only the account is installed."""
     (tmp_path / "agi-monitor.yaml").write_text(SITE + "asterisk: {dialplan: false}\n")
@@ -155,9 +189,9 @@ def test_no_earlier_secret_is_shown(run: Run, folder: Path, tmp_path: Path) -> N
         f"{SITE.replace(AMI_SECRET, 'another-Xp4qM8sD1fG6')}fastagi: {{secret: new-shared-Wn2xB5kRt8}}\n"
     )
     outputs = [run("install", "--dry-run", "--force").output, run("install", "--yes", "--force").output]
+    assert all("(not shown)" in output for output in outputs)
     outputs.append(run("uninstall", "--yes").output)
     for output in outputs:
-        assert "(not shown)" in output
         for secret in (
             "old-shared-Zk3vQ9pL7x",
             "new-shared-Wn2xB5kRt8",

@@ -359,7 +359,10 @@ def test_reload_needs_a_server(config: Path, tmp_path: Path) -> None:
     """A file of a server that is gone is not a server."""
     (tmp_path / "agi-monitor.pid").write_text(f"{os.getpid()}\n")
     result = run("reload", "-c", config)
-    assert (result.exit_code, result.stderr) == (1, f"{tmp_path}: no agi-monitor runs with this folder\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"{tmp_path}: no agi-monitor runs with this folder. Start one with: agi-monitor serve\n",
+    )
 
 
 def test_reload_tells_the_server(config: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agi_monitor.commands.main import main
+from agi_monitor.commands.setup import _answers
+from agi_monitor.setup.surroundings import look
 
 PJSIP = """\
 [2001]
@@ -66,4 +68,25 @@ def test_a_phone_that_is_not_there_is_refused(folder: Path) -> None:
 def test_without_a_phone_it_says_what_to_do(tmp_path: Path) -> None:
     """Phones in a database are in no file."""
     done = setup(tmp_path, "--dry-run")
-    assert (done.exit_code, "agi-monitor init" in done.stderr) == (1, True)
+    assert (done.exit_code, "bin/agi-monitor init" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "complaint"),
+    [
+        (["2002", "2001", "anna", "all"], "'2002' is not an extension with a phone"),
+        (["2001", "Anna K", "anna", "all"], "'Anna K' cannot be an id"),
+        (["2001", "anna", "1009", "1001 1002"], "'1009' is not an extension with a phone"),
+    ],
+)
+def test_a_wrong_answer_is_asked_for_again_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, answers: list[str], complaint: str
+) -> None:
+    """Not behind all questions, where everything has to be answered anew."""
+    given = iter(answers)
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: next(given))
+    said: list[str] = []
+    monkeypatch.setattr("click.termui.echo", lambda text="", **_: said.append(str(text)))
+    found = _answers(folder, look(folder), None, None, (), asks=True)
+    assert (found.supervisor, found.phone, found.agents) == ("anna", "2001", ("1001", "1002"))
+    assert [text for text in said if complaint in text] != []

@@ -171,6 +171,20 @@ def test_files_of_an_install(config: Config, folder: Path) -> None:
     ]
 
 
+def test_a_store_that_no_server_has_made_yet_is_no_error(config: Config, folder: Path, tmp_path: Path) -> None:
+    """The first look of all comes before the first start; once a server has run, a store that is gone is one."""
+    new = config.model_copy(update={"state": config.state.model_copy(update={"directory": tmp_path / "state"})})
+    (tmp_path / "state").mkdir()
+    found = gathering.of_house(Evidence(NOW), new, folder).store
+    assert found == Missing(
+        f"{tmp_path}/state/agi-monitor.db: it is not there yet; the server makes it when it starts"
+    )
+    (tmp_path / "state" / "audit-head.json").write_text("{}")
+    lost = gathering.of_house(Evidence(NOW), new, folder).store
+    assert isinstance(lost, str)
+    assert "it is not there" in lost
+
+
 def test_a_certificate_that_is_not_there(config: Config, folder: Path) -> None:
     """Is not fine."""
     (folder / "http.conf").write_text("[general]\ntlsenable = yes\ntlscertfile = /nowhere/http.pem\n")

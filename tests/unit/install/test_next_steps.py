@@ -75,3 +75,12 @@ def test_after_an_uninstall_the_files_are_loaded() -> None:
     assert [line for step in after_uninstall(LOAD) for line in step.lines] == [
         f"asterisk -rx '{one}'" for one in LOAD
     ]
+
+
+def test_a_phone_without_its_context_is_told_of_first() -> None:
+    """It can dial nothing, from the moment when the files are loaded."""
+    phone = "pjsip.conf:5: [2001] context = agi-monitor-phone-leads"
+    first, second, third = after_uninstall(LOAD, (phone,))
+    assert (first.lines, "another context" in first.what) == ((phone,), True)
+    assert second.lines == ("asterisk -rx 'module reload res_pjsip.so'",)
+    assert third.lines == tuple(f"asterisk -rx '{one}'" for one in LOAD)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Self
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
@@ -229,6 +230,7 @@ LOOPBACK = "127.0.0.1"
 """Every program on this machine can connect from any address of the loopback: they count as one."""
 
 
+@lru_cache(maxsize=1_024)
 def peer_name(address: str) -> str:
     """Return the name that a PBX is counted under: one for all addresses that one machine can take.
 

@@ -57,7 +57,7 @@ class Fail2ban:
         return {**os.environ, "PYTHONPATH": str(modules), "PATH": f"{programs}:{os.environ.get('PATH', '')}"}
 
     def found(self, lines: list[str], name: str) -> list[str]:
-        """The lines in which a filter finds somebody, by `fail2ban-regex`."""
+        """The lines in which a filter finds an address, by `fail2ban-regex`."""
         log = self.folder / "lines"
         log.write_text("".join(f"{line}\n" for line in lines))
         command = self.command(
@@ -212,7 +212,7 @@ def test_the_jails_ban_a_stranger_tell_of_a_phone_and_spare_the_pbx(
     key_in_nothing_right(dial(server))
     dial(server).answer_until("STREAM FILE")
     lines = server.stop()[1].splitlines()
-    # Now not even 127.0.0.1, the PBX of this site, may connect: as if somebody had forgotten it.
+    # Now not even 127.0.0.1, the PBX of this site, may connect: as if it had been forgotten.
     server = start(text.replace("{port:", "{peers: [127.0.0.9], port:"))
     server.logs("serving")
     for _ in range(5):

@@ -163,7 +163,7 @@ def activated(start: Start, port: int, manager: Manager, monkeypatch: pytest.Mon
 
 
 def dialled(dial: Dial, server: Any) -> Any:
-    """A call, as soon as somebody listens."""
+    """A call, as soon as the server listens."""
     while True:
         try:
             return dial(server)
@@ -230,7 +230,7 @@ def test_gives_signs_of_life(start: Start, manager: Manager, monkeypatch: pytest
 
 
 def test_says_nothing_of_a_start_that_failed(start: Start, manager: Manager, text: str) -> None:
-    """systemd hears READY from nobody who cannot serve: the audit's folder is not there."""
+    """A server that cannot serve does not tell systemd READY: the audit's folder is not there."""
     environment = json.dumps(str(manager.path))
     code = (
         f"import os; os.environ['NOTIFY_SOCKET'] = {environment}; from agi_monitor.commands.main import main; main()"
@@ -259,7 +259,7 @@ main()
 
 
 def test_a_stop_that_breaks_down_ends_the_process_all_the_same(start: Start) -> None:
-    """Nobody waits for threads that were never ended: the log has the fault, and the exit code says so."""
+    """Threads that were never ended are not waited for: the log has the fault, and the exit code says so."""
     server = start(command=[sys.executable, "-c", BROKEN_STOP])
     server.logs("serving")
     server.process.terminate()

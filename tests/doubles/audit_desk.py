@@ -1,4 +1,4 @@
-"""The audit in a database, for tests: who writes, who verifies, and what somebody may do to the tables."""
+"""The audit in a database, for tests: who writes, who verifies, and what may be done to the tables."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Desk:
         return [(one.kind.value, one.first, one.last) for one in self.verify(with_state=with_state).findings]
 
     def put(self, rows: Sequence[tuple[int, str, str]]) -> None:
-        """Have these rows instead, as somebody who can write the table would."""
+        """Have these rows instead, as one who can write the table would."""
         with self.database.transaction() as connection:
             connection.execute(delete(audit_record).where(audit_record.c.node == self.node))
             if rows:

@@ -1,4 +1,4 @@
-"""Audits made for tests: chained lines, signed by a key of their own, and what somebody may do to them."""
+"""Audits made for tests: chained lines, signed by a key of their own, and what may be done to them."""
 
 from __future__ import annotations
 

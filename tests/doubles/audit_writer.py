@@ -1,4 +1,4 @@
-"""A process that writes an audit and says what is on disk, so that somebody may kill it.
+"""A process that writes an audit and says what is on disk, so that it may be killed.
 
 It is told folders on standard input, some with a node and the address of a database. For each it forks a writer,
 tells its process id, and when the writer is gone the word ``over``. The writer tells the call of every spy whose

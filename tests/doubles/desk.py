@@ -294,9 +294,9 @@ class Watch:
         self.elsewhere: set[str] = set()
         """Grants that another phone has."""
         self.others: set[str] = set()
-        """Grants whose agents talk to somebody else now."""
+        """Grants whose agents talk to another party now."""
         self.over: set[str] = set()
-        """Grants whose agents talk to nobody."""
+        """Grants whose agents are alone."""
         self.gives = True
         """Whether a notice reaches its agent."""
         self.notices: list[str] = []
@@ -331,7 +331,7 @@ class Watch:
         return 0.0
 
     def place_taken(self, place: Place) -> None:
-        """Somebody is about to hear a call."""
+        """A supervisor is about to hear a call."""
         self.known.place_taken(place)
 
     def place_left(self, place: Place) -> None:
@@ -351,7 +351,7 @@ class Watch:
         return grant.id in self.elsewhere
 
     def is_another_conversation(self, grant: Grant) -> bool:
-        """Whether nobody of the call before is left."""
+        """Whether all of the call before have left."""
         return grant.id in self.others
 
     def conversation_over(self, grant: Grant) -> bool:
@@ -367,7 +367,7 @@ class Watch:
         return self.reasons.get(grant.id)
 
     def notice_expected(self, spyee_uniqueid: str) -> str:
-        """Somebody is about to be told."""
+        """An agent is about to be told."""
         self.count += 1
         self.notices.append(f"notice-{self.count}")
         self._happened.append(f"notice to {spyee_uniqueid}")
@@ -414,7 +414,7 @@ class Desk:
     ) -> None:
         self.now = NOW
         self.jumped = 0.0
-        """What somebody has set the clock on the wall by: ``now`` has it, and how long something took has not."""
+        """By how much the time of day was set: ``now`` has it, and how long something took has not."""
         self.policy = POLICY
         self.plugins: tuple[Plugin, ...] = ()
         self.hooks: Hooks | None = None

@@ -225,7 +225,7 @@ Dial = Callable[..., Call]
 
 @pytest.fixture
 def port() -> int:
-    """A port of the loopback that nobody uses now."""
+    """A free port of the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

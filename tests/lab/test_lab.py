@@ -46,7 +46,7 @@ def dialplan(lab: Lab) -> Iterator[Lab]:
 
 
 def wait_for_no_leak(lab: Lab, expected: dict[str, set[str]]) -> None:
-    """Wait until nobody else is heard, not even faintly: a packet that is lost on a busy machine is a click, which
+    """Wait until no other phone is heard, not even faintly: a packet that is lost on a busy machine is a click, which
     holds every tone for a moment; what leaks lasts."""
     lab.pbx.wait_until(
         lambda: lab.wait_for_hearing(expected).loudest_leak(expected) < LEAK_LIMIT_DBFS, 40, "a matrix without a leak"

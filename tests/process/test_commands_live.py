@@ -29,7 +29,7 @@ from tests.doubles.desk import PIN_HASH
 from tests.shell.live_house import CALL, GRANTED, ROGUE, STATUS
 from tests.shell.live_server import WAIT_SECONDS, LiveServer
 
-# Root may open everything, so it becomes somebody else. The program is imported before: they may not be able to read
+# Root may open everything, so it becomes another user. The program is imported before: they may not be able to read
 # it. Everybody else has closed it to themselves.
 AS_NOBODY = """
 import os
@@ -48,7 +48,7 @@ ASKING = [["status"], ["calls"], ["spies"], ["spy", "kill", "x"], ["events"]]
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server that nobody changes."""
+    """A server that stays as it is."""
     with LiveServer(tmp_path_factory.mktemp("house") / "control.sock") as server:
         yield server
 
@@ -266,7 +266,7 @@ def test_events_for_people(server: LiveServer) -> None:
 
 
 def test_events_of_a_server_that_stops(server: LiveServer) -> None:
-    """End with a sentence and exit code 1: whoever watches must not think that nothing happens."""
+    """End with a sentence and exit code 1: a person who watches must not think that nothing happens."""
     with events(server, "--json") as process:
         server.stop()
         assert process.communicate(timeout=WAIT_SECONDS) == ("", "the server is stopping\n")
@@ -300,7 +300,7 @@ def test_no_server(tmp_path: Path, command: list[str]) -> None:
 
 @pytest.mark.parametrize("command", ASKING, ids=" ".join)
 def test_a_socket_that_was_left_behind(tmp_path: Path, command: list[str]) -> None:
-    """What it is, and that nobody has to remove it."""
+    """What it is, and that it need not be removed."""
     path = tmp_path / "control.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -422,7 +422,7 @@ def test_the_environment_says_where_it_is(house: LiveServer, monkeypatch: pytest
 
 @contextmanager
 def saying(path: Path, data: bytes) -> Iterator[None]:
-    """Somebody listens, says this to the first client whatever it wants, and closes."""
+    """A peer listens, says this to the first client whatever it wants, and closes."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()

@@ -91,14 +91,14 @@ def test_ids_of_the_server_that_is_named(server: LiveServer, tmp_path: Path) -> 
 
 
 def test_an_id_that_a_shell_would_run_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It may have come from somebody else."""
+    """It may have come from another."""
     spies = [replace(ROGUE, id=id) for id in ("a1.1", "a$(reboot)", "a b", "a\n", "")]
     monkeypatch.setattr(client, "spies", lambda path, seconds: spies)
     assert completed("spy", "kill", "--socket", str(tmp_path), "a") == ["a1.1"]
 
 
 def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Longer than somebody waits who has pressed a key."""
+    """Longer than a person waits who has pressed a key."""
     monkeypatch.setattr(watching, "COMPLETION_SECONDS", 0.05)
     path = tmp_path / "other.sock"
     with socket.socket(socket.AF_UNIX) as silent:

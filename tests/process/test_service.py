@@ -179,7 +179,7 @@ def test_the_command_says_what_came_of_a_reload(server: Server, text: str) -> No
 
 
 def test_a_server_without_its_socket_is_told_by_a_signal(server: Server, tmp_path: Path) -> None:
-    """It is the process with the lock; what somebody has written into the file is not asked."""
+    """It is the process with the lock; what was written into the file does not count."""
     (tmp_path / "state" / "control.sock").unlink()
     (tmp_path / "state" / "agi-monitor.pid").write_text("-1\n")
     code, said = reload(server)
@@ -207,7 +207,7 @@ def test_a_storm_of_reloads_ends_with_the_file(server: Server, text: str) -> Non
 
 
 def test_a_file_that_never_ends_holds_nobody_up(server: Server, dial: Dial) -> None:
-    """Somebody put a FIFO in its place: it is refused, and calls continue."""
+    """A FIFO was put in its place: it is refused, and calls continue."""
     server.config.unlink()
     os.mkfifo(server.config)
     server.hang_up()
@@ -216,7 +216,7 @@ def test_a_file_that_never_ends_holds_nobody_up(server: Server, dial: Dial) -> N
 
 
 def test_a_call_at_a_prompt_ends_with_the_server(server: Server, call: Call) -> None:
-    """Nobody is left waiting at a prompt; no spy was begun."""
+    """No caller is left waiting at a prompt; no spy was begun."""
     call.answer_until("GET DATA")
     code, _ = server.stop()
     assert (code, call.hear()) == (0, "")
@@ -404,7 +404,7 @@ def test_a_lock_out_survives_a_kill_and_is_shared(
 
 
 def test_starts_again_after_it_was_killed(server: Server, start: Callable[..., Server]) -> None:
-    """What a killed server leaves behind is in nobody's way."""
+    """What a killed server leaves does not get in the way."""
     server.process.kill()
     server.process.wait(WAIT_SECONDS)
     start().logs("serving")
@@ -489,7 +489,7 @@ def test_what_changed_while_no_server_ran_is_recorded_at_the_start(
 
 
 def test_people_who_are_changed_by_another_way_are_on_record(stored: Server, tmp_path: Path) -> None:
-    """Somebody writes into the tables: it holds from a reload on, with nobody's name on it."""
+    """The tables are written by hand: it holds from a reload on, without a name on it."""
     with closing(sqlite3.connect(tmp_path / "state" / "agi-monitor.db")) as connection, connection:
         connection.execute("UPDATE agent SET name = 'Eve'")
     stored.hang_up()

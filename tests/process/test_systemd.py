@@ -27,7 +27,7 @@ def port_of(listening: socket.socket) -> int:
 
 
 def test_finds_what_was_passed_once() -> None:
-    """The numbers begin with 3; afterwards the environment says nothing of them, to nobody."""
+    """The numbers begin with 3; afterwards the environment says nothing of them."""
     environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b", "PATH": "/bin"}
     assert passed_sockets(environment) == (3, 4)
     assert environment == {"PATH": "/bin"}
@@ -82,7 +82,7 @@ def test_what_is_no_listening_tcp_socket_is_refused() -> None:
 
 
 def test_two_sockets_are_refused() -> None:
-    """Nobody guesses which of several is meant."""
+    """Which of several is meant is not guessed."""
     with pytest.raises(ConfigError, match="passed 2 sockets"):
         inherited([3, 4], "127.0.0.1", 4573)
 
@@ -147,7 +147,7 @@ def test_an_abstract_socket_is_reached() -> None:
 
 @pytest.mark.parametrize("limit", ["", "soon", "-5"])
 def test_no_watchdog_without_a_time(manager: socket.socket, limit: str) -> None:
-    """Nobody waits for signs of life where no time is given."""
+    """Signs of life are not awaited where no time is given."""
     assert (
         Notifier({"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": limit}, lambda: 0.0).watchdog_seconds == 0
     )

@@ -313,7 +313,7 @@ def test_a_pattern_that_lets_any_characters_in(doctor: Doctor) -> None:
 
 
 def test_a_dialplan_that_is_another(doctor: Doctor) -> None:
-    """Somebody has changed the loaded one."""
+    """The loaded one was changed."""
     generated = doctor.house.generated
     doctor.house.lab.pbx.write_dialplan("agi-monitor", generated.replace("Set(AGISIGHUP=yes)", "NoOp()"))
     try:

@@ -45,7 +45,7 @@ exten => beep,1,Answer()
 
 @pytest.fixture
 def open_house(house: House) -> Iterator[House]:
-    """Somebody has put ways to spy into the dialplan, beside ours."""
+    """The dialplan has ways to spy beside ours."""
     with house.with_dialplan("lab-ways-in", WAYS_IN) as changed:
         yield changed
 
@@ -187,7 +187,7 @@ def test_an_exception_raises_no_alarm(open_house: House) -> None:
 
 
 def spy_by_code(house: House) -> None:
-    """Somebody dials a code that is not ours."""
+    """A phone dials a code that is not ours."""
     house.lab.phone("2999").dial("7401")
 
 

@@ -1,4 +1,4 @@
-"""Somebody hangs up in the middle of a step of a spy: every record has its end, and nothing is left behind."""
+"""One side hangs up in the middle of a step of a spy: every record has its end, and nothing is left behind."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def as_before() -> Iterator[None]:
 
 @pytest.mark.parametrize("output_format", ["json", "console"])
 def test_a_log_line_is_one_line(as_before: None, output_format: str) -> None:
-    """Whatever a caller, a channel or a plug-in says; nobody writes a second one."""
+    """Whatever a caller, a channel or a plug-in says; no second one is written."""
     stream = io.StringIO()
     logs.configure("info", output_format, stream)
     forged = "\n2026-11-29T10:00:00Z [info     ] spy_started supervisor=anna"
@@ -149,7 +149,7 @@ def heard() -> Heard:
 
 
 def headed() -> Table:
-    """A table whose head somebody else wrote."""
+    """A table with a header of others."""
     table = Table(EVIL, title=EVIL, caption=EVIL)
     table.add_row(EVIL, Text(EVIL))
     return table
@@ -207,7 +207,7 @@ PRINTED: dict[str, RenderableType] = {
 
 
 DIALLED = 'Local/5 by=root "x=1@from-trunk-00000001;2'
-"""A channel is called as somebody dialled it."""
+"""A channel is called as it was dialled."""
 
 
 @pytest.mark.parametrize(

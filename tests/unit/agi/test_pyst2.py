@@ -475,7 +475,7 @@ def test_a_zone_without_a_format_stays_a_zone() -> None:
 
 
 def test_gosub_says_twice_that_it_runs() -> None:
-    """``100`` is no reply; 503 and a code that nobody knows are failures."""
+    """``100`` is no reply; 503 and an unknown code are failures."""
     talk = Talk(b"100 result=0 Trying...\n200 result=0 Gosub complete\n503 result=-2 no memory\n299 x\n")
     assert talk.agi.execute("GOSUB", "sub", "s", 1)["result"] == ("0", "")
     for _ in range(2):
@@ -603,7 +603,7 @@ class Ended:
         self._error = error
 
     def perform(self, command: Command) -> Reply:
-        """There is nobody."""
+        """No process is there."""
         raise self._error
 
     def test_hangup(self) -> None:

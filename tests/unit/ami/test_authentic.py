@@ -80,7 +80,7 @@ def test_a_line_inside_the_extension_of_a_hint_is_seen(line: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("line", ["application:x", "application: x", "x: y", "uniqueid: 1.1", "Uniqueid:"])
 def test_a_line_inside_an_item_of_a_list_is_seen(version: str, line: str) -> None:
-    """In each place of the recorded lists where somebody's text stands."""
+    """In each place of the recorded lists where a caller's text stands."""
     honest = REAL[version]
     fields = rb"\r\n(?:[A-Za-z]*(?:Num|Exten|AccountCode|ApplicationData)|Name|MemberName): "
     places = list(re.finditer(fields, honest))
@@ -168,7 +168,7 @@ def test_nobody_ends_an_event_and_lets_its_rest_be_another_one_that_nobody_reads
 
 
 def test_names_differ_by_more_than_their_letters() -> None:
-    """No two headers of one event are the same to somebody who reads them in any letters."""
+    """No two headers of one event are the same where upper and lower case do not differ."""
     for name in SHAPES:
         names = re.findall(r"^([^:\r\n]+): ", told(name).replace("\r\n", "\n"), re.MULTILINE)
         assert len({each.casefold() for each in names}) == len(names), name
@@ -176,7 +176,7 @@ def test_names_differ_by_more_than_their_letters() -> None:
 
 
 def test_all_that_a_call_through_a_queue_tells_is_believed() -> None:
-    """Every event of it, also those that nobody here reads."""
+    """Every event of it, also those that are not read here."""
     lines = (ROOT / "benchmarks/call-22.txt").read_text().splitlines()
     text = "\r\n".join(line for line in lines if not line.startswith("#")).strip("\r\n")
     found = conversation(text + "\r\n\r\n", wanted=None)

@@ -248,7 +248,7 @@ def test_many_actions_are_bounded() -> None:
 
 @pytest.mark.parametrize("action_id", ["", "a"])
 def test_an_action_needs_its_own_id(action_id: str) -> None:
-    """Without an ActionID, or with one in use, nobody could tell the answers apart."""
+    """Without an ActionID, or with one in use, the answers could not be told apart."""
     connection = ready()
     ask(connection, "a")
     with pytest.raises(LocalProtocolError, match="ActionID"):

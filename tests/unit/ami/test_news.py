@@ -41,7 +41,7 @@ async def _next(news: News[int], found: list[Any]) -> None:
 
 
 def test_they_come_in_order() -> None:
-    """Those that were there, and those that come while somebody waits."""
+    """Those that were there, and those that come during a wait."""
     news = made()
     seen: list[int] = []
 

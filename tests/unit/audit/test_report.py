@@ -50,7 +50,7 @@ def test_adds_up_by_mode() -> None:
 
 
 def test_a_spy_without_an_end_is_told() -> None:
-    """Its minutes are not known, and nobody makes them up."""
+    """Its minutes are not known, and are not made up."""
     found = minutes(started())
     assert (of(found.agents(), "1001").unended, of(found.agents(), "1001").minutes) == (1, 0.0)
 
@@ -141,7 +141,7 @@ def test_the_longest_comes_first() -> None:
 
 @pytest.mark.parametrize("seconds", [None, "5", -5])
 def test_a_strange_length_is_none(seconds: object) -> None:
-    """A record that somebody changed breaks no report."""
+    """A record that was changed breaks no report."""
     assert of(minutes({**ended(), "seconds": seconds}).agents(), "1001").minutes == 0.0
 
 

@@ -1,4 +1,4 @@
-"""A record as JSON says it, whatever somebody has put there."""
+"""A record as JSON says it, whatever was put there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which records somebody wants, and what a legal hold holds."""
+"""Which records are wanted, and what a legal hold holds."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_an_inserted_record_that_fits_is_found(lines: list[bytes], where: int) -
 
 @given(lines_of, position, position)
 def test_swapped_records_are_found(lines: list[bytes], one: int, other: int) -> None:
-    """Two records in each other's place: one of them is named, or both, and nobody else."""
+    """Two records in each other's place: one of them is named, or both, and no other."""
     one, other = one % len(lines), other % len(lines)
     head = head_of(lines)
     lines[one], lines[other] = lines[other], lines[one]
@@ -134,7 +134,7 @@ def test_a_cut_end_is_found(lines: list[bytes], keep: int) -> None:
 
 @given(lines_of, position)
 def test_a_cut_beginning_is_found(lines: list[bytes], gone: int) -> None:
-    """The first record has the number 1, unless somebody says that the rest is elsewhere."""
+    """The first record has the number 1, unless the rest is said to be elsewhere."""
     gone = 1 + gone % (len(lines) - 1)
     head = head_of(lines)
     assert named(verify(lines[gone:], [head])) == [("missing", 1, 1, gone)]
@@ -143,7 +143,7 @@ def test_a_cut_beginning_is_found(lines: list[bytes], gone: int) -> None:
 
 @given(lines_of, position, st.booleans())
 def test_a_chain_made_anew_is_found(lines: list[bytes], where: int, known: bool) -> None:
-    """Somebody changes a record and all that follows, so that it fits: a checkpoint's signature does not, or the end
+    """A record and all that follows are changed so that they fit: a checkpoint's signature does not, or the end
     is not the one that is known."""
     where %= len(lines)
     head = head_of(lines)
@@ -349,7 +349,7 @@ def test_a_second_chain_is_found() -> None:
 
 
 def test_records_behind_a_closed_end_are_found() -> None:
-    """The server had stopped, and somebody continued the chain; while it runs, records come behind what was known."""
+    """The server had stopped, and the chain was continued; while it runs, records come after what was known."""
     lines = audit(5)
     head = head_of(lines)
     lines += chained([record(9)], Chain(head))

@@ -94,7 +94,7 @@ class Office:
         return CliRunner().invoke(main, typed, catch_exceptions=False)
 
     def change(self, path: Path, old: str, new: str) -> None:
-        """What nobody should do."""
+        """What should not be done."""
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new, 1))
@@ -154,7 +154,7 @@ def test_a_removed_file_is_found(office: Office) -> None:
 
 
 def test_files_that_were_taken_elsewhere(office: Office) -> None:
-    """In any order, with the key in a file and a record that somebody wrote down."""
+    """In any order, with the key in a file and a record that was written down."""
     office.stop()
     head = json.loads(office.run("verify", "--json").stdout)["head"]
     key = office.folder / "key.pem"

@@ -282,7 +282,7 @@ def test_an_account_without_its_secret(run: Run, folder: Path, monkeypatch: pyte
 
 
 def test_a_broken_manifest(run: Run, folder: Path) -> None:
-    """Nobody guesses what was installed."""
+    """What was installed is not guessed."""
     run("install", "--yes")
     (made_books(folder).path / "manifest.json").write_text("{")
     done = run("uninstall", "--yes")

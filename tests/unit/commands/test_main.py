@@ -271,7 +271,7 @@ LOCKED_OUT = ["supervisor:anna", "endpoint:PJSIP/2001", "endpoint:PJSIP/6666", "
 def test_unlock_lets_one_try_again(
     config: Path, lock_outs: LockOutTable, who: str, unlocked: list[str], number: int
 ) -> None:
-    """A supervisor with their phones, a phone, or a PBX; nobody else. A second time there is nothing to do."""
+    """A supervisor with their phones, a phone, or a PBX; no other. A second time there is nothing to do."""
     result = run("pin", "unlock", "-c", config, who)
     assert (result.exit_code, result.stdout) == (0, f"{who}: {number} wrong PINs forgotten\n")
     left = lock_outs.change(LOCKED_OUT, lambda before: before)
@@ -284,7 +284,7 @@ def test_unlock_lets_one_try_again(
 
 
 def test_unlock_says_why_it_cannot(config: Path, lock_outs: LockOutTable, tmp_path: Path) -> None:
-    """Nobody of that name, or no store."""
+    """No person of that name, or no store."""
     result = run("pin", "unlock", "-c", config, "dora")
     assert (result.exit_code, result.stderr) == (1, "dora is not a supervisor; there are: anna\n")
     assert len(lock_outs.change(LOCKED_OUT, lambda before: before)) == 4
@@ -416,7 +416,7 @@ def test_check_config_misses_the_driver_of_a_database(config: Path, monkeypatch:
 
 
 def test_a_configuration_that_may_not_be_read_names_who_may(tmp_path: Path) -> None:
-    """To write another one helps nobody."""
+    """To write another one does not help."""
     path = tmp_path / "agi-monitor.yaml"
     path.write_text("x")
     why = _fix(path, PermissionError())

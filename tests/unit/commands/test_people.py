@@ -221,7 +221,7 @@ def test_lists_people(site: Run) -> None:
 
 
 def test_adds_people(site: Run, config: Path) -> None:
-    """One by one; whoever is there is not replaced."""
+    """One by one; a person who is there is not replaced."""
     assert site("people", "add", "supervisor", "bert", "--endpoint", "PJSIP/2002", "--language", "de").exit_code == 0
     assert site("people", "add", "agent", "1003", "--group", "sales", "--protected").exit_code == 0
     people = load_with_people(config).people
@@ -309,7 +309,7 @@ def test_a_store_that_cannot_be_read_is_said(run: Run, config: Path) -> None:
 
 
 def test_people_of_several_companies(site: Run, config: Path) -> None:
-    """The companies stand in the file; whoever is of none, or of one that is not there, is refused."""
+    """The companies stand in the file; a person of none, or of one that is not there, is refused."""
     config.write_text(config.read_text() + "tenants: {acme: {hint_context: acme}, beta: {hint_context: beta}}\n")
     refused = site("people", "add", "agent", "beta-1001", "--dialled", "1001", "--tenant", "gamma")
     assert refused.exit_code == 1

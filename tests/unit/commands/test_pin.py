@@ -82,7 +82,7 @@ def after(made: Made) -> Mapping[str, object]:
 
 @pytest.mark.parametrize("who", ["anna", "bert"])
 def test_set_gives_a_pin(site: Site, who: str) -> None:
-    """With its date; the old one no longer counts, whoever had one may try again at once, and the change is noted."""
+    """With its date; the old one no longer counts, the supervisor may try again at once, and the change is noted."""
     before = load_with_people(site.config).people
     result = site.run("pin", "set", who, given=f"{NEW}\n")
     assert (result.exit_code, result.stdout) == (0, f"{who}: has a new PIN\n")

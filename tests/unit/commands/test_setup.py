@@ -50,7 +50,7 @@ def test_a_dry_run_says_each_step_and_changes_nothing(folder: Path) -> None:
 
 
 def test_who_supervises_is_never_guessed(folder: Path) -> None:
-    """It would give somebody the right to listen."""
+    """It would let a supervisor listen."""
     done = setup(folder, "--dry-run")
     assert done.exit_code == 1
     assert "--phone is missing: which phone supervises? There are: 1001, 1002, 2001 (Anna)" in done.stderr

@@ -300,7 +300,7 @@ def test_a_mistake_names_its_line_and_key(text: str, problem: str) -> None:
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
-    """Nobody runs the check ten times."""
+    """The check need not be run ten times."""
     text = edited("PJSIP/2002", "2002").replace("[listen,", "[lisen,") + "log: {level: loud}\n"
     assert [problem.split(": ")[0] for problem in problems(text)] == ["c.yaml:7", "c.yaml:14", "c.yaml:17"]
 
@@ -516,7 +516,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("writer", [False, True])
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path, writer: bool) -> None:
-    """A FIFO that nobody writes to, or somebody does for ever; a device; a socket."""
+    """A FIFO without a writer, or with one that never ends; a device; a socket."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     held = os.open(fifo, os.O_RDWR) if writer else None

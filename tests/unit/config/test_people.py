@@ -78,7 +78,7 @@ def test_what_is_not_in_a_document_stays() -> None:
 
 
 def test_what_is_not_in_a_document_goes_when_it_replaces() -> None:
-    """And nobody else is there afterwards."""
+    """And no other is there afterwards."""
     given_ = People(supervisors={"anna": SupervisorEntry(endpoints=("PJSIP/2005",))})
     after = taken_in(BEFORE, given_, replace=True)
     assert (set(after.supervisors), after.agents, after.rules) == ({"anna"}, {}, ())
@@ -212,7 +212,7 @@ def test_any_bytes_are_people_or_a_config_error(content: bytes) -> None:
 
 
 def test_records_of_too_many_kinds_are_refused() -> None:
-    """Each look at a PIN takes the work of all kinds; those of somebody who is disabled do not count."""
+    """Each look at a PIN takes the work of all kinds; those of a person who is disabled do not count."""
 
     def wrong(number: int, *, disabled: bool = False) -> list[str]:
         entries = {

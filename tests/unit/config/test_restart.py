@@ -47,7 +47,7 @@ class Whole(Section):
 
 
 def test_what_waits_for_a_restart() -> None:
-    """These and no others: whoever changes this list changes what a reload does."""
+    """These and no others: a change of this list changes what a reload does."""
     assert needed_by(Config) == AFTER_RESTART
     assert [".".join(place) for place in AFTER_RESTART] == [
         *("fastagi", "audit", "state", "store", "plugins", "ami", "spies.key", "control", "metrics", "log", "limits"),

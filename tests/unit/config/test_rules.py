@@ -201,7 +201,7 @@ def test_a_rule_that_denies_has_no_terms() -> None:
     ],
 )
 def test_a_pattern_must_fit_somebody(agents: str, message: str) -> None:
-    """A mistake in the pattern of a deny would protect nobody."""
+    """A mistake in the pattern of a deny would protect no agent."""
     text = LEAST.replace("agents: [sales]", f"agents: [{agents}]") + "}\n"
     assert problem(text).startswith(f"c.yaml:7: rules[0].{message}")
 

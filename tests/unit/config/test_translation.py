@@ -178,7 +178,7 @@ def test_only_the_server_may_log_in(host: str, server: str, addresses: tuple[str
 
 
 def test_without_ami_there_is_no_account(config: Config) -> None:
-    """Nobody gets a secret that nothing uses."""
+    """There is no secret that nothing uses."""
     assert translation.site(config).manager is None
 
 

@@ -14,7 +14,7 @@ from agi_monitor.errors import ControlFailed
 
 
 def bound(path: Path) -> socket.socket:
-    """A socket with this path; nobody listens yet."""
+    """A socket with this path, not listening yet."""
     made = socket.socket(socket.AF_UNIX)
     made.bind(str(path))
     return made
@@ -33,7 +33,7 @@ def test_nothing_is_in_the_way(tmp_path: Path) -> None:
 
 
 def test_what_a_dead_server_left_is_removed(tmp_path: Path) -> None:
-    """A socket that nobody listens on."""
+    """A socket without a listener."""
     path = tmp_path / "control.sock"
     bound(path).close()
     make_room(path)

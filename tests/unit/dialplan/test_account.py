@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
 
 @pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_no_account(make: Callable[[], object], message: str) -> None:
-    """A value that could break the file, or that lets nobody or everybody in, makes no account; no secret is told."""
+    """A value that could break the file, or that lets none or all in, makes no account; no secret is told."""
     with pytest.raises(RenderError) as caught:
         make()
     assert message in str(caught.value)

@@ -520,7 +520,7 @@ STRANGER = 65_533
 
 
 def owned(path: Path, owner: str) -> None:
-    """Let a folder, or the file in it, be one that somebody besides root may change."""
+    """Let a folder, or the file in it, be one that a user besides root may change."""
     uid, gid, mode = {
         "owner": (STRANGER, STRANGER, 0o755),
         "group": (0, STRANGER, 0o775),

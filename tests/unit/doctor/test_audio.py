@@ -106,7 +106,7 @@ class SmallPbx:
 
 
 def test_a_call_that_does_not_come_to_be_leaves_nothing() -> None:
-    """Nobody answers: each call says so, and its channels are hung up."""
+    """No phone answers: each call says so, and its channels are hung up."""
     pbx = SmallPbx()
     assert [call.failed for call in pbx.calls()] == ["no call came to be"] * 3
     hung_up = [given["Channel"] for name, given in pbx.performed if name == "Hangup"]

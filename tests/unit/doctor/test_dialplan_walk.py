@@ -128,7 +128,7 @@ def test_a_way_that_does_not_count() -> None:
 
 
 def test_an_extension_for_some_callers() -> None:
-    """Whoever they are."""
+    """No matter who they are."""
     rows = [step("phones", "_1XX/_8.", "Goto", "end,s,1"), step("end", "s/300", "ChanSpy")]
     assert reached(*rows) == ["from [phones] _1XX@phones -> s@end"]
 
@@ -205,7 +205,7 @@ def test_loops_end() -> None:
     ],
 )
 def test_patterns(pattern: str, extension: str, is_meant: bool) -> None:
-    """As pbx.c has them; what nobody understands means everything."""
+    """As pbx.c has them; what is not understood means everything."""
     assert overlap(pattern, extension) is is_meant
 
 

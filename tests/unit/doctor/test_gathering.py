@@ -70,7 +70,7 @@ def test_a_folder_of_no_pbx(tmp_path: Path) -> None:
 
 
 def test_files(config: Config, folder: Path) -> None:
-    """In their order; one that need not be there is as empty, and what nobody understood is told without its text."""
+    """In their order; one that need not be there is empty, and what was not understood is told without its text."""
     (folder / "manager.conf").write_text(
         "[general]\nenabled = yes\n[base](!)\nwrite = call\n[joe](base)\nsecret = x\npermit = 10.0.0.0/8\n"
         "deny = 10.1.0.0/16\nhunter2\n#exec /bin/accounts\n"

@@ -48,7 +48,7 @@ def test_a_context_that_is_not_there() -> None:
 
 
 def test_a_context_that_holds_nothing() -> None:
-    """The PBX lists no row for it; what somebody has put into it is foreign (main/pbx.c: "an empty context...")."""
+    """The PBX lists no row for it; what was put into it is foreign (main/pbx.c: "an empty context...")."""
     empty = parse("[site]\n").context("site")
     assert compare(empty, None) == Differences()
     assert compare(empty, [BEGIN]).foreign == ("_*222X.@site priority 1",)
@@ -82,7 +82,7 @@ def test_what_is_wrong(rows: list[Row], wrong: str) -> None:
     ids=["extension", "priority", "include", "switch"],
 )
 def test_what_is_foreign(row: Row, foreign: str) -> None:
-    """Somebody has put it there; what was rendered is right all the same."""
+    """It was put there; what was rendered is right all the same."""
     assert compare(rendered(), [*LOADED, row]) == Differences((), (foreign,))
 
 

@@ -74,7 +74,7 @@ def test_the_line_ends_of_the_file_are_used() -> None:
     ],
 )
 def test_broken_markers_are_refused(content: bytes) -> None:
-    """Nobody guesses what markers mean that are there twice, halves of a pair, or around something else."""
+    """It is not guessed what markers mean that are there twice, halves of a pair, or around something else."""
     for look in (without, include_of):
         with pytest.raises(BrokenMarkers):
             look(content)

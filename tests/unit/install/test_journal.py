@@ -189,7 +189,7 @@ def test_a_link_stays_a_link(folder: Path) -> None:
 
 
 def test_a_file_that_changes_meanwhile_is_not_touched(folder: Path) -> None:
-    """Somebody who saves the file while the question is on the screen loses nothing."""
+    """A person who saves the file while the question is on the screen loses nothing."""
     (folder / "extensions.conf").write_bytes(b"saved just now\n")
     with pytest.raises(InstallFailed, match="call again"):
         journal_of(folder).switch(CHANGES)
@@ -213,7 +213,7 @@ def test_an_old_content_that_was_taken_away_comes_back(folder: Path, instead: by
 
 
 def test_an_old_content_that_is_nowhere_is_told(folder: Path) -> None:
-    """Nobody is told that the old files were put back where they were not, and the journal stays."""
+    """It is not said that the old files were put back where they were not, and the journal stays."""
     journal = journal_of(folder)
     journal.switch(CHANGES)
     (folder / ".extensions.conf.agi-monitor-old").unlink()

@@ -163,7 +163,7 @@ def test_files_of_freepbx_are_refused_elsewhere(name: str) -> None:
 
 
 def test_a_file_that_nothing_reads_is_told() -> None:
-    """Somebody has taken FreePBX's include out."""
+    """FreePBX's include was taken out."""
     plan = on_freepbx({**FREEPBX, "extensions.conf": b"[from-internal]\n"})
     assert plan.notes == (f"extensions.conf: does not read extensions_custom.conf, so nothing loads {DIALPLAN}",)
 
@@ -197,7 +197,7 @@ def test_broken_markers_are_final() -> None:
 
 
 def test_an_include_that_was_changed_is_a_conflict() -> None:
-    """Another file between the markers was put there by somebody."""
+    """Another file was put between the markers."""
     plan = installed({"extensions.conf": with_include(b"", "other.conf"), "manager.conf": b""})
     assert any("between the markers was changed" in one.text for one in plan.conflicts)
 

@@ -338,7 +338,7 @@ def test_another_device_is_another_device(endpoint: str) -> None:
 
 
 def test_a_device_with_a_channel_is_reachable() -> None:
-    """Whatever its state is said to be: somebody is on it."""
+    """Whatever its state is said to be: it is in use."""
     pbx = SmallPbx()
     assert not devices(told(pbx), BEN).reachable
     ringing(pbx)
@@ -357,7 +357,7 @@ def test_a_device_that_is_named_twice_has_its_calls_once() -> None:
 
 
 def test_a_channel_that_cannot_be_named_exactly_is_no_target() -> None:
-    """ChanSpy could not be told a uniqueid that somebody made up; the view has the channel all the same."""
+    """ChanSpy could not be told a made-up uniqueid; the view has the channel all the same."""
     index = empty_index()
     event = {"Event": "Newchannel", "Uniqueid": "my-own-id", "Channel": f"{BEN}-0000000a", "ChannelStateDesc": "Up"}
     assert index.apply(NODE, event) is Outcome.TAKEN
@@ -410,7 +410,7 @@ def test_a_queue_is_told_while_it_has_the_caller() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_caller_who_waits_is_in_the_queue(way: Callable[[SmallPbx], ChannelIndex]) -> None:
-    """The lists know those who wait as well as the events do; whoever gave up is in no queue."""
+    """The lists know those who wait as well as the events do; a caller who gave up is in no queue."""
     pbx = SmallPbx()
     waiting, gone = pbx.create(TRUNK, "Up"), pbx.create(TRUNK, "Up")
     for caller in (waiting, gone):

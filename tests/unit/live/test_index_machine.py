@@ -243,7 +243,7 @@ class Lives(RuleBasedStateMachine):
         for leg in self.pbx.legs.values():
             leg.holds, leg.space, leg.dialed_by = False, "", ""
             leg.queue = leg.queue if leg.waits else ""
-        # Events that were written while nobody was there.
+        # Events that were written without a connection.
         self.read = self.connected_at = len(self.pbx.wire)
         self.listing = self.index.resync(NODE)
         self.lists = self.lists_now()

@@ -225,7 +225,7 @@ class SmallPbx:
             self.hang_up(half)
 
     def hang_up(self, leg: str) -> None:
-        """A channel is gone; a bridge is when nobody is left in it."""
+        """A channel is gone; a bridge is when no channel is left in it."""
         room = self.legs[leg].bridge
         self._tell("HangupRequest", self._headers(leg))
         for dialed in self.legs.values():

@@ -118,7 +118,7 @@ class Gone(Answers):
 
 
 def test_parts_of_names_that_look_like_channels_are_nobody_who_is_gone() -> None:
-    """Behind the Local channel a call of three goes on, whose other parties are called as somebody dialled them."""
+    """Behind the Local channel a call of three goes on, whose other parties are called as they were dialled."""
     way = "Local/1001@way-00000001"
     named = "Local/1,PJSIP/2@agents-00000007;1,Local/3,PJSIP/4@agents-00000009;1"
     answers = Gone(
@@ -404,7 +404,7 @@ def test_says_why_a_device_is_the_agents(endpoints: tuple[str, ...], known_by: K
 
 
 class Patterns(Answers):
-    """A PBX that writes the hint of an extension beside that of its pattern when somebody asks for the state."""
+    """A PBX that writes the hint of an extension beside that of its pattern when the state is asked for."""
 
     def __init__(self, pattern: str, written: str) -> None:
         super().__init__({"${HINT(1002@hints)}": pattern})

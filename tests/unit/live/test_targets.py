@@ -110,7 +110,7 @@ def test_only_barging_and_taking_over_need_a_call_of_two(mode: Mode, parties: in
 
 
 def test_a_conference_of_two_is_a_conference() -> None:
-    """ChanSpy finds nobody to barge to there; whoever joins the conference themselves needs no ChanSpy."""
+    """ChanSpy finds no party to barge to there; a supervisor who joins the conference needs no ChanSpy."""
     call = replace(TALKING, in_conference=True)
     assert possible(call, Mode.BARGE) == Refusal(Reason.CONFERENCE)
     assert possible(call, Mode.BARGE, Barge.CONFERENCE) is None

@@ -79,7 +79,7 @@ def test_a_command_that_fails_is_logged(command: tuple[str, ...], code: int | No
 
 
 def test_a_command_that_does_not_end_is_not_waited_for() -> None:
-    """What it was to do may be done later; nobody counts on it."""
+    """What it was to do may be done later; nothing depends on it."""
     did, (line,) = hang_up("sh", "-c", "read never", seconds=0.2)
     assert (did, line["error"]) == (False, "no end within 0.2 s")
 

@@ -75,7 +75,7 @@ class Room:
     def __init__(self, policy: PinPolicy = POLICY, records: Records | None = None) -> None:
         self.now = NOW
         self.set_by = 0.0
-        """What somebody has set the clock on the wall by."""
+        """By how much the time of day was set."""
         self.store = Memory()
         self.policy = policy
         self.records = records
@@ -223,7 +223,7 @@ def test_a_clock_that_is_set_forward_forgets_no_wrong_pin(room: Room) -> None:
 
 
 def test_a_lock_out_that_is_ended_is_over_whatever_the_clock_says(room: Room) -> None:
-    """Somebody lets them try again, on whatever server: the row is gone."""
+    """The lock-out is lifted, on whatever server: the row is gone."""
     for _ in range(3):
         room.key_in()
     room.set_clock(30.0)
@@ -430,7 +430,7 @@ def test_an_old_record_in_the_configuration_is_told_once(room: Room) -> None:
 
 
 def test_a_strangers_phone_is_looked_up_like_a_supervisors() -> None:
-    """The store is asked as often, whoever it is."""
+    """The store is asked as often for everyone."""
     asked = []
     for supervisor in (ANNA, None):
         records = Records(anna=PinRecord(PIN_HASH))
@@ -461,7 +461,7 @@ class Counting(PasswordHasher):
 @pytest.mark.parametrize("in_store", [False, True])
 def test_everybody_takes_the_same_work(monkeypatch: pytest.MonkeyPatch, in_store: bool) -> None:
     """An unassigned phone, a supervisor without a PIN, and supervisors whose records have other parameters: every
-    wrong PIN is compared as often, with the same parameters, so time tells nobody apart."""
+    wrong PIN is compared as often, with the same parameters, so time tells no callers apart."""
     people = {
         "usual": PinRecord(PIN_HASH, NOW),
         "old": OLD,
@@ -484,7 +484,7 @@ def test_everybody_takes_the_same_work(monkeypatch: pytest.MonkeyPatch, in_store
 
 
 def test_a_record_that_is_newer_than_the_policy_is_matched_by_everybody() -> None:
-    """Somebody was given a PIN in the store a moment ago: from the first look on others take its work as well."""
+    """A PIN was set in the store a moment ago: from the first look on others take its work as well."""
     hasher = Counting()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pin_records, "_hasher", hasher)
@@ -549,7 +549,7 @@ def test_a_clock_that_is_set_back_makes_no_pin_younger() -> None:
 
 
 def test_without_a_longest_age_no_pin_is_too_old() -> None:
-    """Somebody may still ask for another one."""
+    """Another one may still be asked for."""
     assert POLICY.due(PinRecord(PIN_HASH, 0.0), NOW) is None
     assert POLICY.due(PinRecord(PIN_HASH, NOW, must_change=True), NOW) is PinDue.ASKED
 

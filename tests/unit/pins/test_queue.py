@@ -96,7 +96,7 @@ class House:
         self._pauses: dict[int, Pause] = {}
 
     def calls(self, claim: Claim, digits: str, server: int = 0) -> int:
-        """Somebody calls and keys in a PIN."""
+        """A supervisor calls and keys in a PIN."""
         number = len(self.outcomes) + len(self._calls)
         self._calls[number] = self._key_in(self.guards[server], claim, digits)
         self._go_on(number)
@@ -113,7 +113,7 @@ class House:
         return WRONG if await guard.look(attempt, digits) is None else RIGHT
 
     def hangs_up(self) -> None:
-        """Somebody who waits hangs up."""
+        """A caller who waits hangs up."""
         if self._calls:
             number = self.chance.choice(sorted(self._calls))
             with pytest.raises(CallEnded):

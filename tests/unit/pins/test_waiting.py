@@ -19,7 +19,7 @@ class Queue:
         self.gone: list[str] = []
 
     def comes(self, name: str) -> Deferred[None]:
-        """Somebody comes."""
+        """A call comes."""
         call = Deferred.fromCoroutine(self._story(name))
 
         def left(failure: Failure) -> None:
@@ -39,7 +39,7 @@ class Queue:
             self.turns.leave()
 
     def done(self, name: str) -> None:
-        """What somebody did with the turn is done."""
+        """What was done with the turn is done."""
         self.doing.pop(name).callback(None)
 
 

@@ -147,12 +147,12 @@ def test_the_zone_of_the_moment_does_not_matter() -> None:
 
 
 def test_a_moment_without_an_offset_is_no_moment() -> None:
-    """Nobody guesses whose clock was meant."""
+    """It is not guessed whose clock was meant."""
     with pytest.raises(ValueError, match="no offset"):
         WEEK.timing(datetime(2026, 11, 23, 12))
 
 
-# ---- against whoever else can tell the time ------------------------------------------------------------
+# ---- against others who can tell the time ------------------------------------------------------------
 
 some_hours = st.builds(
     lambda days, begin, length: Hours(days, begin, (begin + length) % 1440 or 1440),

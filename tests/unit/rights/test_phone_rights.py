@@ -319,7 +319,7 @@ def test_a_place_is_free_again(desk: Desk) -> None:
 
 
 def test_whoever_had_a_place_keeps_it_through_a_change_of_mode(desk: Desk) -> None:
-    """Somebody who came later does not count against it."""
+    """A listener who came later does not count against it."""
     assert desk.watch is not None
     watch = desk.watch
     desk.change(rules=(rule(terms=Terms(max_listeners=1)),))

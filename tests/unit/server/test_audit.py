@@ -36,7 +36,7 @@ class Disk:
         self.happened: list[str] = []
 
     def take(self) -> None:
-        """Nobody else has it."""
+        """No other has it."""
         self.happened.append("taken")
 
     def write(self, body: bytes, at: datetime) -> None:

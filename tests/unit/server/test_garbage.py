@@ -47,7 +47,7 @@ def house() -> Iterator[House]:
 
 
 def test_nothing_is_collected_during_a_call(house: House) -> None:
-    """It stays for a while, and harms nobody."""
+    """It stays for a while, and does no harm."""
     circle = house.old_circle()
     house.now += MOST_SECONDS - 1
     house.collections.look()

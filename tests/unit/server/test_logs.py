@@ -91,7 +91,7 @@ def test_twisteds_warnings_and_errors_are_passed_on_without_their_text() -> None
 
 
 def test_takes_over_what_twisted_says() -> None:
-    """In a process of its own: an error that nobody handles becomes one line of ours."""
+    """In a process of its own: an unhandled error becomes one line of ours."""
     program = (
         "from agi_monitor.server import logs; from twisted.logger import Logger; import sys;"
         "logs.configure('info', 'json', sys.stdout); logs.take_over_twisted();"

@@ -165,7 +165,7 @@ def test_a_call_is_in_a_state(site: Site, events: list[tuple[str, dict[str, str]
 
 
 def test_an_agent_is_known_by_the_devices_of_now(site: Site) -> None:
-    """Also after a reload, and nobody else is an agent."""
+    """Also after a reload, and no other is an agent."""
     assert call_of(site, SPYER_UNIQUEID).agents == ()
     site.change(agents={"2001": Agent("2001", frozenset(), ("PJSIP/2001",))})
     assert call_of(site, SPYER_UNIQUEID).agents == ("2001",)

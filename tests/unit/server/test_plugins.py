@@ -160,7 +160,7 @@ def test_a_record_that_it_does_not_keep_is_not_there() -> None:
 
 
 def test_one_that_hangs_is_waited_for_once() -> None:
-    """Nobody knows of that record, and the next ones are refused at once until it comes back."""
+    """It is not known whether that record is kept, and the next ones are refused at once until it comes back."""
     keeps = Keeps()
     keeps.go_on = threading.Event()
     sink = PluginSink(named("keeps", keeps), seconds=0.01)

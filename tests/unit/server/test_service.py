@@ -73,7 +73,7 @@ def test_a_page_with_numbers_is_one_more(made: Make) -> None:
 
 
 def test_pins_of_the_store_cost_what_they_cost_from_the_start(made: Make, tmp_path: Path) -> None:
-    """Not from the first change on: a look at a PIN takes the work of all records, whoever is calling."""
+    """Not from the first change on: a look at a PIN takes the work of all records, no matter who calls."""
     database = Database(file_url(tmp_path))
     database.upgrade()
     anna = {"endpoints": ["PJSIP/2001"], "pin": PIN_HASH}

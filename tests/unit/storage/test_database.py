@@ -75,7 +75,7 @@ def test_an_upgrade_of_what_is_up_to_date_changes_nothing(database: Database) ->
 
 
 def test_the_version_is_that_of_the_last_step() -> None:
-    """Whoever adds a step and forgets the version is told."""
+    """A step without its version is noticed."""
     assert ScriptDirectory(str(module.MIGRATIONS)).get_current_head() == VERSION
 
 
@@ -99,7 +99,7 @@ def test_two_servers_that_start_together_make_the_tables_once(url: str) -> None:
 
 
 def test_tables_of_a_newer_version_are_not_touched(database: Database) -> None:
-    """What nobody here knows may mean anything."""
+    """What is not known here may mean anything."""
     with database.transaction() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StateUnavailable, match="of another version of agi-monitor"):
@@ -134,7 +134,7 @@ def test_half_a_step_leaves_nothing(url: str, monkeypatch: pytest.MonkeyPatch, t
         assert count(database) == 0
 
 
-# ---- a file that somebody else has made ------------------------------------------------------------------------
+# ---- a file that another user has made ------------------------------------------------------------------------
 
 
 ENDLESS = "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT x AS who FROM c WHERE x < 0"
@@ -193,7 +193,7 @@ def test_a_view_of_another_name_is_nobodys_business(tmp_path: Path) -> None:
 
 
 def test_tables_of_every_version_are_taken_for_ours(tmp_path: Path) -> None:
-    """A new version reads the tables of the old one before it changes them; an index of the site harms nobody."""
+    """A new version reads the tables of the old one before it changes them; an index of the site does no harm."""
     config = Config()
     config.set_main_option("script_location", str(module.MIGRATIONS))
     with opened(file_url(tmp_path)) as database:
@@ -433,7 +433,7 @@ def test_a_server_that_is_gone_is_said_and_taken_again_when_it_is_back() -> None
 
 
 def test_a_server_that_is_silent_is_asked_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes connections and says nothing: whoever comes next does not even knock."""
+    """It takes connections and says nothing: the next one does not even try."""
     monkeypatch.setattr(module, "CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"postgresql://root@127.0.0.1:{silent.getsockname()[1]}/none"

@@ -133,7 +133,7 @@ def test_nobody_comes_between_reading_and_writing(url: str, table: LockOutTable)
 def test_strangers_are_remembered_up_to_a_number(
     table: LockOutTable, database: Database, monkeypatch: pytest.MonkeyPatch, kind: Locked
 ) -> None:
-    """Another one pushes out the one who tried longest ago, never a supervisor and nobody of another kind."""
+    """Another one pushes out the one who tried longest ago, never a supervisor, and none of another kind."""
     monkeypatch.setattr(lock_out_table, "MAX_STRANGERS", 5)
     others = {f"supervisor:{number}": LockOut(1, NOW - 1_000.0, 0.0) for number in range(9)}
     put(table, {**others, PHONE: LockOut(1, NOW - 900.0, 0.0), PBX: LockOut(1, NOW - 900.0, 0.0)})
@@ -147,7 +147,7 @@ def test_strangers_are_remembered_up_to_a_number(
 
 
 def test_what_no_longer_counts_is_removed(table: LockOutTable, database: Database) -> None:
-    """A day after it ended, when somebody new is wrong: nobody who left is kept for ever."""
+    """A day after it ended, when another is wrong: those who left are not kept for ever."""
     put(table, {"supervisor:gone": LockOut(9, NOW, NOW + 1.0), ANNAS: LockOut(9, NOW, NOW + 3.0)})
     later = NOW + FORGET_SECONDS + 2.0
     put(table, {"endpoint:PJSIP/1": LockOut(1, later, 0.0)})
@@ -237,7 +237,7 @@ def test_a_database_that_is_locked_accepts_no_pin(tmp_path: Path, monkeypatch: p
 def test_a_lock_out_that_another_server_holds_accepts_no_pin(
     postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It hangs in the middle; the wait has an end, and somebody else's PIN is not concerned."""
+    """It hangs in the middle; the wait has an end, and another's PIN is not concerned."""
     monkeypatch.setattr(database_module, "STATEMENT_SECONDS", 1)
     url = postgresql.database()
     looks: list[object] = []
@@ -315,7 +315,7 @@ def test_a_server_that_is_gone_accepts_no_pin() -> None:
         assert [key_in(pins, "0000"), key_in(pins, PIN)] == [Reason.PIN_WRONG, Reason.PIN_LOCKED]
 
 
-# ---- let somebody try again ----------------------------------------------------------------------------------
+# ---- lifting a lock-out ----------------------------------------------------------------------------------
 
 AT = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 
@@ -333,7 +333,7 @@ def test_whoever_lets_somebody_try_again_is_on_record(table: LockOutTable) -> No
 
 
 def test_an_end_that_cannot_be_kept_is_none(table: LockOutTable, database: Database) -> None:
-    """Nobody is let try again without a record of who said so."""
+    """No lock-out is lifted without a record of who did it."""
     put(table, ROWS)
     with database.transaction() as connection:
         connection.execute(text("DROP TABLE lock_out_end"))

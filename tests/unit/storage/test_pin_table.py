@@ -72,7 +72,7 @@ def test_it_is_a_change_of_people(table: PinTable, database: Database) -> None:
 
 
 def test_what_is_not_replaced_is_no_change(table: PinTable, database: Database) -> None:
-    """Nobody is told of nothing."""
+    """Nothing is told where nothing changed."""
     last = PeopleTable(database).last_change()
     table.replace("anna", OTHER, OTHER, "root", NOW)
     assert PeopleTable(database).last_change() == last
@@ -130,7 +130,7 @@ def test_changes_of_people_at_the_same_time_lose_no_pin(table: PinTable, databas
 
 
 def test_nobody_is_made(table: PinTable) -> None:
-    """Somebody who was removed meanwhile does not come back."""
+    """A supervisor who was removed meanwhile does not come back."""
     assert not table.replace("nobody", PinRecord(None), OTHER, "root", NOW)
     assert table.read("nobody") is None
 

@@ -80,7 +80,7 @@ def test_release_may_be_called_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", ["-1", "1", "0", "x", ""])
 def test_what_the_file_says_is_not_believed(tmp_path: Path, said: str) -> None:
-    """The process that holds the lock is the server, whatever somebody has written."""
+    """The process that holds the lock is the server, whatever was written."""
     folder = StateFolder(tmp_path)
     folder.take()
     (tmp_path / PID_FILE).write_text(said)

@@ -50,7 +50,7 @@ def test_what_is_no_chanspy_explains_no_late_start() -> None:
     [("1.1", "1.11", SpyKind.ROGUE), ("1.2", "1.10", SpyKind.UNPROVEN), ("1.10", "1.1", SpyKind.UNPROVEN)],
 )
 def test_a_grant_explains_nothing_else(spyer: str, spyee: str, kind: SpyKind) -> None:
-    """Another spyee is rogue at once; another spyer may have a grant of somebody else."""
+    """Another spyee is rogue at once; another spyer may have another grant."""
     grants = Grants()
     grants.opened(GRANT, NOW)
     spy = grants.started(event(spyer, spyee), NOW)
@@ -113,7 +113,7 @@ def test_an_event_says_that_an_idle_channel_spies_after_all() -> None:
 
 
 def test_a_beep_is_exempt() -> None:
-    """The helpers of PERIODIC_HOOK and MixMonitor, and nobody whose name only looks like theirs."""
+    """The helpers of PERIODIC_HOOK and MixMonitor, and none whose name only looks like theirs."""
     spy = Grants().started(named(HOOK), NOW)
     assert spy is not None
     assert (spy.kind, spy.why) == (SpyKind.EXEMPT, "a beep of Asterisk's own")
@@ -175,7 +175,7 @@ def test_a_stop_ends_it() -> None:
 
 
 def test_a_hang_up_ends_all_that_it_concerns() -> None:
-    """Everybody who heard the channel, and the one who heard from it; nobody else."""
+    """Everybody who heard the channel, and the one who heard from it; no other."""
     grants = Grants()
     first = grants.started(event("1.5", "1.10"), NOW)
     second = grants.started(event("1.6", "1.10"), NOW)

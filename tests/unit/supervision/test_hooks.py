@@ -83,7 +83,7 @@ def test_anything_else_denies(tmp_path: Path, answer: object) -> None:
 
 
 def test_a_plain_function_denies(tmp_path: Path) -> None:
-    """Somebody forgot the ``async``."""
+    """The ``async`` was forgotten."""
 
     class Plain:
         def authorize(self, asked: Asked) -> bool:

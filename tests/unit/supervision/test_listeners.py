@@ -18,12 +18,12 @@ ME = Place("anna", GRANT.spyer_uniqueid, GRANT.spyee_uniqueid, NOW)
 
 
 def listening(spyer: str, since: float, spyee: str = GRANT.spyee_uniqueid) -> Place:
-    """Somebody else who hears the call."""
+    """Another listener on the call."""
     return Place("bert", spyer, spyee, since)
 
 
 def test_whoever_begins_counts_all_and_whoever_is_on_those_before() -> None:
-    """By both legs of the call, and nobody counts themselves or those of other calls."""
+    """By both legs of the call, and none counts itself or those of other calls."""
     grants = Grants()
     for place in (ME, listening("2.1", NOW - 1), listening("2.2", NOW + 1, "1.11"), listening("2.3", NOW, "9.9")):
         grants.place_taken(place)
@@ -50,7 +50,7 @@ def test_spies_without_a_story_count_as_well(kind: SpyKind) -> None:
     spy = grants.started(event("3.3", GRANT.spyee_uniqueid), NOW + 5)
     assert spy is not None
     grant = replace(GRANT, spyer_uniqueid="3.3", since=NOW - 5) if kind in (SpyKind.ADOPTED, SpyKind.OTHERS) else None
-    assert grants.listeners(ME, CALL, begins=True) == 1  # as long as nobody knows what it is
+    assert grants.listeners(ME, CALL, begins=True) == 1  # as long as it is not known what it is
     grants.proved(spy, kind, grant)
     assert grants.listeners(ME, CALL, begins=True) == (kind is not SpyKind.EXEMPT)
     assert grants.listeners(ME, CALL, begins=False) == (grant is not None)

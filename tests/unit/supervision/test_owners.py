@@ -1,4 +1,4 @@
-"""A device that is several agents': whoever hears it may hear a call of any of them."""
+"""A device that is several agents': one who hears it may hear a call of any of them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def refused_by(policy: Policy, live: LivePbx, mode: Mode) -> Refusal | None:
     ids=["configured", "configured-and-lost", "configured-and-logged-in-elsewhere", "hint", "logged-in"],
 )
 def test_the_right_for_every_owner_is_needed(other: Agent, live: LivePbx) -> None:
-    """By the configuration, by a hint, by a login, also of somebody who has a phone of their own."""
+    """By the configuration, by a hint, by a login, also of an agent who has a phone of their own."""
     refused = refusal(SALES, other, live=live)
     assert refused is not None
     assert refused.reason is Reason.MODE_DENIED

@@ -164,7 +164,7 @@ def test_the_new_pin_may_be_keyed_in_while_the_weak_one_is_refused(tmp_path: Pat
 
 
 def test_two_that_differ_are_refused_and_asked_for_again(tmp_path: Path) -> None:
-    """Nobody is locked out of the own account by one wrong key."""
+    """One wrong key locks no supervisor out of their own account."""
     office = Office(tmp_path, ASKED)
     desk = office.dial(PIN, NEW, OTHER, OTHER, OTHER)
     again = ["ask_new_pin", "ask_new_pin_again"]

@@ -87,7 +87,7 @@ def test_a_prompt_that_is_not_installed_is_said_in_the_default_words(tmp_path: P
 
 
 def test_a_pin_is_taken_without_the_pack(tmp_path: Path) -> None:
-    """A pack that was switched on and never installed is in nobody's way."""
+    """A pack that was switched on and never installed does not get in the way."""
     desk = Desk(tmp_path)
     desk.change(prompts=Prompts(pack=True))
     desk.pbx.missing_sounds.update(FILES)

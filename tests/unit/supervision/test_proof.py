@@ -99,7 +99,7 @@ def test_a_text_that_was_changed_proves_nothing(data: st.DataObject) -> None:
 @example("ü.ü")
 @example("\ud800.\ud800")
 def test_any_text_is_no_proof(text: str) -> None:
-    """Nothing that somebody makes up raises, or proves anything."""
+    """Nothing made up raises, or proves anything."""
     assert SIGNER.read(text) is None
 
 

@@ -90,5 +90,5 @@ def test_protects_nothing_by_itself() -> None:
     ],
 )
 def test_the_dialplan_protects_a_call(value: str | None, protects: bool) -> None:
-    """Any value but a plain no: whoever wrote something there meant to protect it."""
+    """Any value but a plain no: something was written there to protect it."""
     assert marked(value) is protects

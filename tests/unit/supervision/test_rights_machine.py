@@ -1,4 +1,4 @@
-"""Random imports and changes of rules by the commands: nobody who is denied comes through, and explain agrees.
+"""Random imports and changes of rules by the commands: no supervisor who is denied comes through, and explain agrees.
 
 The model is the sentence in the documents, over plain dictionaries: a rule of theirs allows it, and none denies it.
 """
@@ -97,7 +97,7 @@ class Model:
 
     @property
     def is_sound(self) -> bool:
-        """Whether every rule names somebody who is there."""
+        """Whether every rule names people who are there."""
         who = {"all", *self.supervisors, *(one for entry in self.supervisors.values() for one in entry["groups"])}
         whom = {"all", *self.agents, *(one for entry in self.agents.values() for one in entry["groups"])}
         whom |= {"_100X"} if self.agents else set()
@@ -145,7 +145,7 @@ class Rights(RuleBasedStateMachine):
 
     @initialize(some=st.lists(rules, min_size=1, max_size=3))
     def begins(self, some: Sequence[Entry]) -> None:
-        """Everybody is there, in every group, and somebody has made rules."""
+        """Everyone is there, in every group, and there are rules."""
         people = {name: {"groups": [LEADS, TRAINEES], "disabled": False} for name in IDS}
         whose = {name: {"groups": [SALES, BOARD], "disabled": False, "protected": False} for name in EXTENSIONS}
         self.takes_a_document({"supervisors": people, "agents": whose, "rules": one_each(some)}, True, False)

@@ -47,6 +47,6 @@ def test_any_of_them() -> None:
 
 
 def test_no_call_is_none() -> None:
-    """Nobody is asked to choose from nothing."""
+    """There is no choice from nothing."""
     for order in ScanOrder:
         assert next_call([], order, no_choice) is None

@@ -113,7 +113,7 @@ def test_every_context_that_a_member_names_must_be_of_the_tenant() -> None:
 
 @pytest.mark.parametrize("interface", ["Local/1001@beta/n", "Local/1001@from-internal", "PJSIP/1002"])
 def test_one_company_goes_on_as_it_was(interface: str) -> None:
-    """Where nobody has named tenants a login counts whatever context it comes through."""
+    """Where no tenants are named a login counts whatever context it comes through."""
     only = Agent("1001", frozenset())
     assert phones(only, member(interface, "PJSIP/1002", "1001")) == ("PJSIP/1002",)
 

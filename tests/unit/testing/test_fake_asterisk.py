@@ -393,7 +393,7 @@ def test_a_line_that_this_asterisk_does_not_read() -> None:
 
 
 def test_dial_in_the_fake() -> None:
-    """The application says how it ended by its variables, whoever hangs up."""
+    """The application says how it ended by its variables, whichever side hangs up."""
     fake = FakeAsterisk()
     seen: list[DialOutcome] = []
 

@@ -78,7 +78,7 @@ def test_logs_in_by_the_challenge() -> None:
 
 
 def test_refuses_a_wrong_secret() -> None:
-    """As Asterisk does, and nobody is told anything."""
+    """As Asterisk does, and nothing is told."""
     site = Site("another-horse-battery")
     assert site.client.state == Refused("Asterisk answered Authentication failed")
     site.fake.event("Newchannel")

@@ -156,7 +156,7 @@ def plain(transcript: str) -> str:
 
 
 HELD = [situation for situation in SITUATIONS if situation not in (longest_line, dial)]
-"""The fake has no bound of a line, and nobody answers its Dial: applications are what a test says."""
+"""The fake has no bound of a line, and no phone answers its Dial: applications are what a test says."""
 
 
 @pytest.mark.parametrize("version", VERSIONS)

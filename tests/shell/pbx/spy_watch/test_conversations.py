@@ -119,7 +119,7 @@ def test_a_picture_that_is_lost_ends_no_conversation(site: Site) -> None:
 def test_a_customer_who_only_an_event_says_has_left_is_still_heard(
     site: Site, conference: bool, adopted: bool, logs: list[EventDict]
 ) -> None:
-    """Somebody forges it: the PBX, asked, has them on the call, so nothing ends, and the lists are asked for."""
+    """It is forged: the PBX, asked, has them on the call, so nothing ends, and the lists are asked for."""
     if conference:
         site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-1")
     if adopted:

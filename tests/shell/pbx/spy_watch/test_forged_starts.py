@@ -22,7 +22,7 @@ from tests.shell.pbx.spy_watch.watching import BEFORE, HOOK, OTHER, kinds, miss,
 
 @pytest.mark.parametrize("name", [HOOK, "PJSIP/7777-00000009", "Local/notice@agi-monitor-notice-0000000a;1"])
 def test_nobody_is_exempt_by_a_name_that_only_an_event_gives(site: Site, name: str) -> None:
-    """Somebody planted the event before the real one: the PBX calls that channel otherwise, so it is asked."""
+    """The event was planted before the real one: the PBX calls that channel otherwise, so it is asked."""
     site.change(exceptions=frozenset({"PJSIP/7777"}))
     site.watch.notice_expected(SPYEE_UNIQUEID)
     site.fake.channels[3].update(Application="ChanSpy", ApplicationData=f"{SPYEE_UNIQUEID},q")
@@ -90,7 +90,7 @@ def test_a_forged_start_loses_no_end(site: Site) -> None:
 def test_only_an_event_takes_no_rogue_spy_on_to_another_channel(
     site: Site, hears: str, told: str, logs: list[EventDict]
 ) -> None:
-    """Somebody forges that it hears somebody else now: no end is on record, and no second alarm."""
+    """An event is forged that it hears another channel now: no end is on record, and no second alarm."""
     site.fake.start_spying(ROGUE, SPYEE)
     next(one for one in site.fake.channels if one["Channel"] == ROGUE)["ApplicationData"] = hears
     site.fake.advance(0.1)

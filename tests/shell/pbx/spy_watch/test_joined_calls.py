@@ -826,7 +826,7 @@ def test_a_leave_that_only_somebody_tells_of_keeps_nobody_off_the_call(joined: S
 
 
 def test_who_comes_and_goes_while_the_picture_is_in_doubt_is_forgotten(joined: Site) -> None:
-    """However often somebody does: it is asked all the time where the call is."""
+    """However often that happens: it is asked all the time where the call is."""
     doubt(joined)
     most = 0
     for number in range(100):

@@ -50,7 +50,7 @@ def test_kills_a_spy_of_another_server(site: Site) -> None:
 
 
 def test_kills_an_exempt_spy(site: Site) -> None:
-    """Somebody may want that as well."""
+    """That may be wanted as well."""
     site.change(exceptions=frozenset({"PJSIP/6666"}))
     site.fake.start_spying(ROGUE, SPYEE)
     assert begin(site.watch.kill(ROGUE_UNIQUEID, "root")) == [True]

@@ -69,7 +69,7 @@ def take_over(site: Site) -> None:
 
 
 def done(site: Site) -> set[str]:
-    """What was done that ends somebody, or silences them."""
+    """What was done that ends a spy, or silences it."""
     return {"BridgeKick", "Hangup", "PlayDTMF", "Setvar"} & set(deeds(site))
 
 
@@ -143,7 +143,7 @@ def test_an_adopted_take_over_does_not_end_with_the_agent(site: Site, ends: str)
 
 
 def test_an_end_of_chanspy_is_none_of_a_call_that_was_joined(site: Site) -> None:
-    """Only somebody who forges events tells of one: the supervisor without a story is on the call still."""
+    """Only a forged event tells of one: the supervisor without a story is on the call still."""
     site.change(barge=Barge.CONFERENCE)
     join(site)
     lose_story(site, BARGED)

@@ -106,7 +106,7 @@ def test_lists_what_the_store_has(office: Office) -> None:
 
 
 def test_without_a_file_it_is_always_the_store(office: Office) -> None:
-    """Nobody has to say so."""
+    """It need not be said."""
     office.configure("audit: {file: , store: true}")
     assert calls(office.run("list", "--json")) == ["c1", "c1", "o1", "o1", "c2", "c2"]
 
@@ -146,7 +146,7 @@ def test_an_export_is_a_file_that_can_be_verified(office: Office) -> None:
 
 
 def test_verifies_every_server(office: Office) -> None:
-    """Each with its chain; of another server's key nobody here knows, until it is given."""
+    """Each with its chain; another server's key is not known here until it is given."""
     result = office.run("verify", "--store")
     lines = result.stdout.splitlines()
     assert (result.exit_code, lines[0], lines.count("nothing was changed")) == (0, "one:", 2)

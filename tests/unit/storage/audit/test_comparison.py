@@ -165,7 +165,7 @@ def test_what_may_be_on_its_way_is_left_out(office: Office) -> None:
 
 
 def test_what_cannot_be_read_is_neither(office: Office) -> None:
-    """Exit code 2, with a sentence: nobody must take it for the same."""
+    """Exit code 2, with a sentence: it must not be taken for the same."""
     for arguments, said in ((("--node", "nobody"), "no audit of nobody; there are: one, other"),):
         result = office.run("compare", *arguments)
         assert (result.exit_code, said in result.stderr) == (2, True)

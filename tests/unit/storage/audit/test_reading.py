@@ -59,7 +59,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_puts_files_in_order(tmp_path: Path) -> None:
-    """By their records, whatever their names; the first line may be one that somebody moved there."""
+    """By their records, whatever their names; the first line may be one that was moved there."""
     content = audit(30)
     last = put(tmp_path / "a", content[0], *content[21:])
     first = put(tmp_path / "z", *content[1:10])

@@ -263,7 +263,7 @@ NESTED = "[" * 100_000 + "]" * 100_000
 
 @pytest.mark.parametrize("what", ["%", f'"x":{NESTED}', f'"x":{"9" * 5_000}'], ids=["no-json", "nested", "number"])
 def test_a_record_that_cannot_be_read_is_not_signed_away(tmp_path: Path, what: str) -> None:
-    """Its place in the chain is right, so somebody made it who knew how; the error says which record it is."""
+    """Its place in the chain is right, so it was made by one who knew how; the error says which record it is."""
     one, two, three = (json.loads(line) for line in audit(3))
     first = json.dumps(one, separators=(",", ":")).encode()
     head = f'{{"fact":"refused","at":"{two["at"]}",{what},"seq":2,"prev":"{digest(first)}"}}'.encode()

@@ -85,7 +85,7 @@ def test_both_have_the_same(house: House) -> None:
 
 
 def test_what_the_database_refuses_the_file_does_not_know(house: House) -> None:
-    """Nobody hears anything, and no record says that somebody did."""
+    """Nobody hears anything, and no record says otherwise."""
     with house.without_database(), pytest.raises(AuditUnavailable):
         house.append(spy(large("1")))
     house.append(refusal("2"))

@@ -239,7 +239,7 @@ def test_a_lost_answer_and_another_writer(desk: Desk) -> None:
 
 @pytest.mark.parametrize("is_new_run", [True, False])
 def test_a_cut_chain_stays_missed(desk: Desk, is_new_run: bool) -> None:
-    """Somebody removes records, and sets the end back as well: the state folder knows better."""
+    """Records are removed, and the end is set back as well: the state folder knows better."""
     desk.append(*(refusal(f"{number}") for number in range(3)))
     first = desk.verify().head
     desk.append(*(refusal(f"{number}") for number in range(3, 6)))

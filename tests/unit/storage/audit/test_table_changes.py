@@ -1,4 +1,4 @@
-"""Whatever somebody does to the tables of the audit is found, and the record is named."""
+"""Whatever is done to the tables of the audit is found, and the record is named."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def while_the_record_is_written(desk: Desk, step: Callable[[], object]) -> Desk:
     ids=["another-device", "another-channel", "alone", "gone"],
 )
 def test_what_changed_while_the_record_was_written_is_not_heard(desk: Desk, step: Callable[[Desk], object]) -> None:
-    """The same name on another channel, the same channel at another phone, or nobody to be heard."""
+    """The same name on another channel, the same channel at another phone, or no channel to be heard."""
     while_the_record_is_written(desk, lambda: step(desk)).run()
     assert desk.pbx.executed == []
     assert ends(desk) == ["target_gone"]

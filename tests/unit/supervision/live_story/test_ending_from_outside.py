@@ -139,7 +139,7 @@ def test_a_key_before_chanspy_could_look_counts_all_the_same(desk: Desk, key: st
 
 
 def test_a_spy_that_lost_its_story_is_left_to_the_watch(desk: Desk) -> None:
-    """The connection of the call breaks while it is heard: whoever watches the PBX records its end, not the story."""
+    """The connection of the call breaks while it is heard: the watch records its end, not the story."""
 
     def cut() -> int | None:
         desk.pbx.lose_connection()

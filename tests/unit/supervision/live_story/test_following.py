@@ -102,7 +102,7 @@ def test_nobody_is_followed_where_the_site_does_not_want_it(desk: Desk) -> None:
 
 
 def transferred(desk: Desk, name: str, uniqueid: str) -> int:
-    """The agent gives the customer to somebody else, and is out of the call."""
+    """The agent gives the customer to a colleague, and is out of the call."""
     desk.channel_of(SPYEE_UNIQUEID).alive = False
     desk.pbx.add_channel(name, uniqueid, bridge_peer=CUSTOMER)
     desk.channel_of(CUSTOMER_UNIQUEID).bridge_peer = name
@@ -119,7 +119,7 @@ def test_stays_with_the_customer(desk: Desk) -> None:
 
 
 def test_an_agent_who_may_not_be_heard_ends_it(desk: Desk) -> None:
-    """The customer comes to somebody whom no rule lets be heard: a refusal, and no sound."""
+    """The customer comes to an agent whom no rule lets be heard: a refusal, and no sound."""
     desk.change(follow=Follow.CUSTOMER)
     desk.when_quiet = lambda: transferred(desk, "PJSIP/1003-00000022", OTHER_UNIQUEID)
     desk.run()

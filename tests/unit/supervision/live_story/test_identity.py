@@ -217,7 +217,7 @@ def test_what_was_asked_and_told_must_hold_when_it_is_heard(
     desk: Desk, change: Callable[[Desk], None], detail: str
 ) -> None:
     """The configuration changes while the record is written: the record would name another rule, the agent would not
-    know, the plug-ins would not have agreed, the phone would be somebody else's."""
+    know, the plug-ins would not have agreed, the phone would be another's."""
     desk.plugins = (Plugin("agrees", Agrees()),)
     desk.audit.afterwards["spy_started"] = lambda: change(desk)
     desk.run()

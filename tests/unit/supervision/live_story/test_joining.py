@@ -47,7 +47,7 @@ def test_a_barge_can_join_a_conference(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("live", [True, False], ids=["in-doubt", "no-manager-interface"])
 def test_no_call_is_joined_where_nobody_sees_who_comes(tmp_path: Path, live: bool) -> None:
-    """It may become the call of somebody who may not be heard; listening continues."""
+    """It may become the call of an agent who may not be heard; listening continues."""
     desk = connected(tmp_path) if live else Desk(tmp_path)
     desk.change(barge=Barge.CONFERENCE)
     if desk.live is not None:

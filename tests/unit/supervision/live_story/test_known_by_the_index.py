@@ -79,7 +79,7 @@ def test_agi_answers_where_the_picture_has_no_hint(desk: Desk) -> None:
 
 
 class SharedHouse(LiveHouse):
-    """Somebody whom Anna may not hear is at the phone of 1001 as well, by a hint or a login."""
+    """An agent whom Anna may not hear is at the phone of 1001 as well, by a hint or a login."""
 
     shared = True
 

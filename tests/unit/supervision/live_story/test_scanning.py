@@ -37,7 +37,7 @@ def scanning(folder: Path, keys: str, **changes: object) -> Desk:
 
 
 def test_goes_from_call_to_call(tmp_path: Path) -> None:
-    """The longest first, each said before it is heard, nobody twice in a round, and then from the beginning."""
+    """The longest first, each said before it is heard, none twice in a round, and then from the beginning."""
     desk = scanning(tmp_path, f"{PIN}#***")
     assert started(desk, "extension", "mode") == [
         ("1006", "listen"),
@@ -104,7 +104,7 @@ def test_a_call_that_ends_leads_to_the_next(tmp_path: Path) -> None:
 
 
 def test_a_scan_without_any_right_is_refused(tmp_path: Path) -> None:
-    """Who may hear nobody does not wait for ever."""
+    """A supervisor who may hear no agent does not wait for ever."""
     desk = connected(tmp_path, "*222*")
     desk.change(rules=())
     desk.run()
@@ -160,7 +160,7 @@ def refused_by_the_dialplan(desk: Desk) -> None:
 
 
 def ended_by_the_pbx(desk: Desk) -> None:
-    """Somebody stops ChanSpy, and the agent's call continues."""
+    """ChanSpy is stopped, and the agent's call continues."""
     desk.when_quiet = desk.stopped_on_the_pbx
 
 
@@ -189,7 +189,7 @@ def test_a_scan_does_not_try_the_same_call_again_and_again(
 
 
 def test_a_scan_that_is_refused_everywhere_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody tries out by ear, call after call, what is protected."""
+    """What is protected cannot be tried out by ear, call after call."""
     monkeypatch.setattr("agi_monitor.supervision.scanning.MAX_REFUSED", 3)
     desk = connected(tmp_path, "*222*")
     agents = {}

@@ -31,7 +31,7 @@ BORROWED = "PJSIP/6666"
 
 @pytest.fixture
 def away(tmp_path: Path) -> Desk:
-    """A phone that is nobody's, at a site whose supervisors may call from any phone."""
+    """An unassigned phone, at a site whose supervisors may call from any phone."""
     desk = Desk(tmp_path, channel=STRANGER)
     desk.change(any_phone=True)
     return desk
@@ -47,7 +47,7 @@ def test_the_number_and_the_pin_are_enough(away: Desk) -> None:
 
 
 def test_the_own_phone_asks_for_no_number(tmp_path: Path) -> None:
-    """Nor does a phone of nobody where the site does not want that."""
+    """Nor does an unassigned phone where the site does not want that."""
     own = Desk(tmp_path / "own")
     own.change(any_phone=True)
     assert own.run().spies != []
@@ -143,7 +143,7 @@ def test_who_loses_the_right_loses_the_call() -> None:
     ],
 )
 def test_which_phone_has_which_number(endpoints: dict[str, str], number: str, who: str | None) -> None:
-    """A number that two people have is nobody's."""
+    """A number that two people have counts for neither."""
     people = {
         endpoint: Supervisor(id, frozenset({endpoint}), frozenset(), PIN_HASH) for id, endpoint in endpoints.items()
     }

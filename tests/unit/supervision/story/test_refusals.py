@@ -103,7 +103,7 @@ def test_every_reason_has_a_story() -> None:
 
 
 def test_more_misses_than_a_few_end_the_call(tmp_path: Path) -> None:
-    """Nobody searches the extensions by ear: after some refusals in a row the call is over."""
+    """Extensions cannot be searched by ear: after some refusals in a row the call is over."""
     desk = Desk(tmp_path, "*222").run(f"{PIN}#" + "7777" * 20)
 
     assert refusals(desk) == ["agent_unknown"] * MAX_MISSES

@@ -63,7 +63,7 @@ def test_says_that_the_call_is_over(desk: Desk) -> None:
 
 
 def test_notes_a_spy_that_was_stopped_on_the_pbx(desk: Desk) -> None:
-    """ChanSpy that ends while both channels live was ended by somebody else."""
+    """ChanSpy that ends while both channels live was ended by another."""
     desk.when_quiet = desk.stopped_on_the_pbx
     desk.run()
 

@@ -211,7 +211,7 @@ def list_(
     is_long: bool,
     **options: object,
 ) -> None:
-    """Show records, one a line; on a terminal, what does not fit into the line is cut."""
+    """Show records, one per line; on a terminal, long lines are cut."""
     selection = _selection(options)
     last: deque[Row] = deque(maxlen=limit)
     count = 0
@@ -263,7 +263,7 @@ def export(
 ) -> None:
     """Write records: as CSV, or as JSON lines, each exactly as it stands in the audit.
 
-    JSON lines are those of one chain, so that they can be verified as a file: of several servers, name one.
+    JSON lines are those of one chain, so that they can be verified as a file: with several servers, name one.
     """
     selection = _selection(options)
     with (
@@ -395,10 +395,10 @@ def compare(
 ) -> None:
     """Compare the audit in the file with the one in the database, and show which records are in one of them only.
 
-    A record is the same when it says the same; each place has a chain of its own, which 'verify' looks at. Without
-    FILES it is the file of the configuration and what rotation left of it. Records of the last 10 seconds are left
-    out unless --to says otherwise: they may be on their way. Exit code 0 when both are the same, 1 when they differ,
-    2 when one cannot be read.
+    Two records are the same when their contents are; each place has a chain of its own, which 'verify' checks.
+    Without FILES it is the file of the configuration and what rotation left of it. Records of the last 10 seconds are
+    left out unless --to says otherwise: they may be on their way. Exit code 0 when both are the same, 1 when they
+    differ, 2 when one cannot be read.
     """
     until = Selection(end=end or datetime.fromtimestamp(time.time() - ON_THE_WAY_SECONDS, UTC))
     since = Selection(begin)
@@ -495,7 +495,7 @@ def report(
 ) -> None:
     """Show how long each agent was heard, and how long each supervisor listened.
 
-    A record that no server has written so is left out and named, and the exit code is 1.
+    A record that no server can have written is left out and named, and the exit code is 1.
     """
     minutes = Minutes()
     selection = _selection(options)

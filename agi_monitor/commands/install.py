@@ -317,7 +317,7 @@ def _places(stack: ExitStack, folder: Path, given: Path | None, looked: Places |
         stack.enter_context(alone(site, books))
     places = stack.enter_context(Places(site, books))
     if looked is not None and Journal(places).is_there():
-        raise InstallFailed(f"{folder}: another agi-monitor was changing it; nothing was changed, call again")
+        raise InstallFailed(f"{folder}: another agi-monitor was changing it; nothing was changed, try again")
     return places
 
 
@@ -388,7 +388,7 @@ def _agreed(plan: Plan, masked: list[str], wish: Wish, question: str) -> bool:
         hint = (
             ""
             if is_final
-            else "\nlook at the difference; --force goes on, and keeps the old content beside the manifest"
+            else "\nlook at the difference; --force continues, and keeps the old content beside the manifest"
         )
         if as_json:
             click.echo(json.dumps({"state": "refused", "files": _states(plan), "wrong": wrong, "foreign": []}))
@@ -398,7 +398,7 @@ def _agreed(plan: Plan, masked: list[str], wish: Wish, question: str) -> bool:
         return False
     if plan.changes and not wish.yes:
         if not sys.stdin.isatty():
-            terminal.fail("there is no terminal to ask: use --yes to go on, or --dry-run to look first")
+            terminal.fail("there is no terminal to ask: use --yes to continue, or --dry-run to look first")
         click.confirm(question, abort=True, err=True)
     return True
 

@@ -148,7 +148,7 @@ def _ask(rules: PinRules, own: Iterable[str], weak: bool) -> str:
     digits = _prompted() if sys.stdin.isatty() else read()
     problem = PinRules(rules.min_digits, rules.refuse_weak and not weak).problem(digits, own)
     if problem is not None:
-        way_out = "" if problem in (Weakness.NO_DIGITS, Weakness.SHORT) else "; --weak takes it all the same"
+        way_out = "" if problem in (Weakness.NO_DIGITS, Weakness.SHORT) else "; --weak accepts it"
         terminal.fail(rules.said(problem) + way_out)
     return digits
 

@@ -88,7 +88,7 @@ def setup(
         return
     if not yes:
         if not sys.stdin.isatty():
-            terminal.fail("there is no terminal to ask: use --yes to go on, or --dry-run to look first")
+            terminal.fail("there is no terminal to ask: use --yes to continue, or --dry-run to look first")
         click.confirm("Do this?", abort=True, err=True)
     record = Record(ROOT_BOOKS, folder)
     program = context.find_root().command

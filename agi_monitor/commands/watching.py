@@ -35,7 +35,7 @@ COMPLETION_SECONDS = 1.0
 watch_option = click.option(
     "--watch",
     is_flag=True,
-    help="Show every change as it happens, until Ctrl-C: in place on a terminal, a line each elsewhere.",
+    help="Show every change as it happens, until Ctrl-C: in place on a terminal, otherwise one per line.",
 )
 
 

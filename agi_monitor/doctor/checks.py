@@ -449,7 +449,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "sound-missing",
         ERROR,
-        "Sound files that are to be played and are not there",
+        "Sound files that prompts need and that are missing",
         "A supervisor who should hear why they are refused, or be asked for the PIN, hears nothing.",
         "Install the core sounds of that language, or name other files in 'prompts'.",
         _sounds,
@@ -476,8 +476,8 @@ CHECKS: tuple[Check, ...] = (
         "queue-contexts",
         WARNING,
         "Agents whom queues reach by more than one context, on a PBX without tenants",
-        "Two companies may have the same extension. Without tenants it is one agent, and who may hear that agent "
-        "hears the calls of both.",
+        "Two companies may have the same extension. Without tenants they count as one agent, and a supervisor who "
+        "may hear one hears the calls of both.",
         "Name the companies in 'tenants' of the configuration. Where it is all one company, nothing has to be done.",
         _queue_contexts,
     ),
@@ -572,7 +572,7 @@ CHECKS: tuple[Check, ...] = (
         "ami-address",
         WARNING,
         "A manager interface that the network reaches without TLS",
-        "Secrets and everything that is told of calls pass in the clear.",
+        "Secrets and everything said about calls travel in the clear.",
         "Set bindaddr = 127.0.0.1 in manager.conf, or deny and permit lines for each account.",
         _manager_address,
     ),
@@ -596,7 +596,7 @@ CHECKS: tuple[Check, ...] = (
         "spy-reachable",
         ERROR,
         "Extensions by which a phone can hear others without us",
-        "It asks for neither a PIN nor a right, and the audit knows of it only as a rogue spy.",
+        "It checks neither a PIN nor a permission, and the audit knows of it only as a rogue spy.",
         "Remove the extension, or the include that leads to it.",
         _spies,
     ),
@@ -637,7 +637,7 @@ CHECKS: tuple[Check, ...] = (
         ERROR,
         "A store that cannot be used",
         "Without it no PIN is accepted.",
-        "See what it says.",
+        "Fix what the error names.",
         _store,
     ),
     Check(
@@ -667,7 +667,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "certificate",
         WARNING,
-        "Certificates that have ended, or end within 30 days",
+        "Certificates that have expired, or expire within 30 days",
         "The manager interface is not trusted afterwards: nothing more is known of calls.",
         "Make a new one in time.",
         _certificates,

@@ -239,7 +239,7 @@ class Journal:
         found = self._places.taken(change.path, row["real"])
         if (None if found is None else found.content) != change.before:
             raise InstallFailed(
-                f"{folder.path / name}: was changed while we looked at it; nothing was changed, call again"
+                f"{folder.path / name}: was changed while we looked at it; nothing was changed, try again"
             )
         rights = None if found is None or folder is self._books else found.rights
         row["rights"] = None if rights is None else _rights_row(rights)

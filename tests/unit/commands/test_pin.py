@@ -111,8 +111,8 @@ def test_a_temporary_pin_has_to_be_changed(site: Site) -> None:
 @pytest.mark.parametrize(
     ("pin", "options", "said"),
     [
-        ("1234", (), "its digits run up or down; --weak takes it all the same"),
-        ("200147", (), "it is the number of their own phone, or nearly so; --weak takes it all the same"),
+        ("1234", (), "its digits run up or down; --weak accepts it"),
+        ("200147", (), "it is the number of their own phone, or nearly so; --weak accepts it"),
         ("12", (), "a PIN is 4 to 16 digits"),
         ("12", ("--weak",), "a PIN is 4 to 16 digits"),
     ],

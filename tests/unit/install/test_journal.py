@@ -191,7 +191,7 @@ def test_a_link_stays_a_link(folder: Path) -> None:
 def test_a_file_that_changes_meanwhile_is_not_touched(folder: Path) -> None:
     """A person who saves the file while the question is on the screen loses nothing."""
     (folder / "extensions.conf").write_bytes(b"saved just now\n")
-    with pytest.raises(InstallFailed, match="call again"):
+    with pytest.raises(InstallFailed, match="try again"):
         journal_of(folder).switch(CHANGES)
     assert contents(folder) == {**OLD, "extensions.conf": b"saved just now\n"}
 

@@ -107,7 +107,7 @@ class WrongUsage(CommandFailed):
 
 
 class CallEnded(AgiMonitorError):
-    """The caller hung up, or the connection to Asterisk is gone. Ends a handler; no fault of anybody."""
+    """The caller hung up, or the connection to Asterisk is gone. Ends a handler; no fault of anyone."""
 
 
 class ActionFailed(AgiMonitorError):
@@ -194,7 +194,7 @@ class EventsLost(AgiMonitorError):
 
 
 class LoginRefused(AgiMonitorError):
-    """The AMI account cannot be used: Asterisk refused it, or its secret is one that anybody would guess."""
+    """The AMI account cannot be used: Asterisk refused it, or its secret is one that anyone would guess."""
 
 
 class Unavailable(AgiMonitorError):

@@ -20,7 +20,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 """What a site calls a supervisor, a company or a PBX."""
 
 GROUP = re.compile(rf"(?!all\Z)(?![0-9]+\Z){NAME.pattern}")
-"""A group of supervisors or of agents. Rules name both and agents: digits are an extension, ``all`` is everybody."""
+"""A group of supervisors or of agents. Rules name both and agents: digits are an extension, ``all`` is everyone."""
 
 EXTENSION = re.compile(r"[0-9]{1,20}")
 """The digits that are dialled for an agent; with a feature code before them far below the 80 bytes that Asterisk

@@ -176,7 +176,7 @@ class SpyShown(_Shown):
         extension: the agent.
         spyee: the channel that is heard; None where that is not known.
         spyee_uniqueid: of that channel.
-        mode: how.
+        mode: the mode of the spy.
         rule: which rule allows it.
         since: the time of day when it began, as ISO 8601.
         seconds: since then.

@@ -192,7 +192,7 @@ class FastAGIProtocol(Protocol):
         except RemoteProtocolError as error:
             self._protocol_error(error)
             return
-        # Everything was read before anybody is told: what came with a reply must not answer the next command.
+        # Everything was read before anyone is told: what came with a reply must not answer the next command.
         if request is not None:
             self._begin(request, hung_up or self._dead)
         elif hung_up:

@@ -1,7 +1,7 @@
 """Plain AGI and EAGI: a handler in a process that Asterisk starts for one call, over standard input and output.
 
 Three things are other than over TCP. The end of the call comes as SIGHUP, not as a line. Whatever is printed would be
-read by Asterisk as a command, so standard output is standard error for everybody else. And the process ends with the
+read by Asterisk as a command, so standard output is standard error for everyone else. And the process ends with the
 call: with 1 when the handler failed or refused, which makes AGISTATUS FAILURE.
 """
 
@@ -107,7 +107,7 @@ def run_agi(
         SystemExit: with 1 when the handler failed or refused the call, with 0 otherwise.
     """
     incoming, outgoing = os.dup(0), os.dup(1)
-    # What anybody prints is for people, and not for Asterisk.
+    # What anyone prints is for people, and not for Asterisk.
     sys.stdout.flush()
     os.dup2(2, 1)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -113,7 +113,7 @@ class DialStatus(StrEnum):
     BUSY = "BUSY"
     NO_ANSWER = "NOANSWER"
     CANCEL = "CANCEL"
-    """The caller hung up before anybody answered."""
+    """The caller hung up before anyone answered."""
     CONGESTION = "CONGESTION"
     UNAVAILABLE = "CHANUNAVAIL"
     """No device of these can be reached, or there is none."""

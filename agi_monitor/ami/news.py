@@ -111,7 +111,7 @@ class News(Generic[T]):
         """Something has happened.
 
         Parameters:
-            news: what.
+            news: what has happened.
         """
         if self._ended:
             return

@@ -166,7 +166,7 @@ class Chain:
         """Return a checkpoint, or None if nothing waits for one.
 
         Parameters:
-            at: now.
+            at: the time of day.
             torn: as in ``link``.
             due: only when it is time.
         """
@@ -236,7 +236,7 @@ def removed(first: Record, last: Record, what: Mapping[str, object], at: datetim
         first: of them.
         last: of them.
         what: who removed them, why, and anything else worth knowing.
-        at: now.
+        at: the time of day.
         signer: without a signature the line would be worthless: it replaces records that it does not show.
     """
     fields = {"fact": REMOVED, "at": stamp(at), **what, "first": first.first, "hash": last.hash}

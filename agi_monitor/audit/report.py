@@ -1,5 +1,5 @@
 """What the audit says of people: how long each agent was heard, how long each supervisor listened, and whether
-anybody is heard far more often than chance explains.
+anyone is heard far more often than chance explains.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class Sampling:
         """Every agent's share, the most unlikely first.
 
         Parameters:
-            agents: everybody who could have been chosen; visits to others are left out.
+            agents: everyone who could have been chosen; visits to others are left out.
         """
         everybody = sorted(set(agents))
         counts = {agent: len(self._visits.get(agent, ())) for agent in everybody}
@@ -243,7 +243,7 @@ class Sampling:
         return sorted(found, key=lambda one: (one.chance, -one.visits, one.agent))
 
     def heard(self) -> Sequence[str]:
-        """Everybody who was chosen at all."""
+        """Everyone who was chosen at all."""
         return sorted(self._visits)
 
 

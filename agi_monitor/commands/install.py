@@ -50,7 +50,7 @@ SECRET_LINE = re.compile(
     re.IGNORECASE,
 )
 """A secret by what stands in front of it, wherever that is in a line, also in a comment: a key with such a word in
-it, or the URL of a FastAGI server. Bounded, as the line may be anybody's and of any length."""
+it, or the URL of a FastAGI server. Bounded, as the line may be anyone's and of any length."""
 HEADING = re.compile(r"\s*\[[A-Za-z0-9_.-]{1,80}\]\s*")
 """A line that may be shown of a file of the site, to see where a change is."""
 SHORTEST = 6
@@ -172,7 +172,7 @@ def put_in(config_path: Path, wish: Wish, login: Login) -> None:
 
     Parameters:
         config_path: the configuration.
-        wish: how.
+        wish: the options of the command.
         login: the administrator's account, as far as it is given.
 
     Raises:

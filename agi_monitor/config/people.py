@@ -475,7 +475,7 @@ def tenant_problems(people: People, tenants: Mapping[str, Tenant], hint_context:
     """Find what is wrong between people and the companies they are of.
 
     Parameters:
-        people: everybody.
+        people: everyone.
         tenants: the companies; none where the PBX has only one.
         hint_context: where the hints of a company are that names no context.
     """

@@ -90,7 +90,7 @@ def _waiting(section: WaitingSection) -> Waiting:
 
 
 def agents(config: Config) -> tuple[Agent, ...]:
-    """Return everybody whose calls may be heard."""
+    """Return everyone whose calls may be heard."""
     return tuple(
         Agent(
             key,

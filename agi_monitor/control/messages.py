@@ -69,7 +69,7 @@ class Request:
     """What a client wants.
 
     Parameters:
-        ask: what.
+        ask: what is asked for.
         id: of which spy; empty where none is meant.
     """
 

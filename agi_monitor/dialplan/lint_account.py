@@ -1,6 +1,6 @@
 """Checks the account for manager.conf before it is written, also the one that a site's own template made.
 
-Asterisk takes an account without a complaint that everybody may use, or that may do everything.
+Asterisk takes an account without a complaint that everyone may use, or that may do everything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DANGEROUS = frozenset({"all", "command", "config", "originate", "system"})
 """In ``write=``, each of these can run programs on the PBX or change its configuration."""
 
 NEEDED = ("secret", "deny", "permit", "read", "write")
-"""What an account must say. Without ``deny`` and ``permit`` everybody may try the secret."""
+"""What an account must say. Without ``deny`` and ``permit`` everyone may try the secret."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,7 @@ _Node = tuple[str, ...]
 
 - ``in``, context, extension: something has been dialled in a context;
 - ``at``, the context that the channel is in, place: at one of the extensions that this means. The context is empty
-  where the steps do not ask for it, so that everybody who comes here shares the way on;
+  where the steps do not ask for it, so that everyone who comes here shares the way on;
 - ``to``, target, extension: a step leads on.
 """
 

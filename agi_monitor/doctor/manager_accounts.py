@@ -35,7 +35,7 @@ class ManagerAccount:
         return all(_lets_in(section, address) for section in self.lists)
 
     def is_open(self, *, to_ipv6: bool = True) -> bool:
-        """Whether just anybody may log in.
+        """Whether just anyone may log in.
 
         Parameters:
             to_ipv6: whether those with IPv6 count.
@@ -62,7 +62,7 @@ def accounts(manager: Sections, named_lists: Sections) -> Iterator[ManagerAccoun
 
 
 def _lets_in(section: Section, address: Address) -> bool:
-    """The last line that fits decides; without any, everybody is let in."""
+    """The last line that fits decides; without any, everyone is let in."""
     is_let_in = True
     for name, line in section:
         if name not in ("permit", "deny"):

@@ -22,7 +22,7 @@ LIMIT = 64 * 1_048_576
 """Bytes of one file; a generated dialplan may have MiB."""
 
 SITE_LIMIT = 4 * 1_048_576
-"""Bytes of one of the site's own files, which have some KiB, and are anybody's who owns Asterisk's folder."""
+"""Bytes of one of the site's own files, which have some KiB, and are anyone's who owns Asterisk's folder."""
 
 ALL_LIMIT = 2 * LIMIT
 """Bytes of all files together that a plan is made from; they are in memory at once."""

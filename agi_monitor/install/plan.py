@@ -332,7 +332,7 @@ def diff(change: Change) -> Iterator[str]:
 def _unified(before: list[str], after: list[str], old: str, new: str) -> Iterator[str]:
     """``difflib.unified_diff`` of what is between the lines that both begin and end with.
 
-    Its time grows with the product of both lengths and more, and the files may be anybody's: of much, all lines go
+    Its time grows with the product of both lengths and more, and the files may be anyone's: of much, all lines go
     and all lines come.
     """
     shorter = min(len(before), len(after))

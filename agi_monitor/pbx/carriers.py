@@ -116,7 +116,7 @@ class Carriers:
             del self._prompts[next(iter(self._prompts))]
 
     def forget(self, grant: Grant) -> None:
-        """It is over."""
+        """Forget a grant that is over."""
         self.signed.pop(grant.id, None)
         self._gone_since.pop(grant.id, None)
         self._there_at.pop(grant.id, None)
@@ -137,7 +137,7 @@ class Carriers:
         """Find the channel on which a grant's application runs.
 
         Raises:
-            Disconnected, NoAnswer, ActionFailed, ForgedAnswer: it was not found, and not everybody could be asked.
+            Disconnected, NoAnswer, ActionFailed, ForgedAnswer: it was not found, and not everyone could be asked.
         """
         own = await self.own(grant)
         return own if own is not None else await self.moved(grant)

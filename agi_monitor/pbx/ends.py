@@ -1,6 +1,6 @@
 """Ends of spies and of channels that an event tells: each counts once the PBX, asked, says so as well.
 
-Anybody who can put a line break into what Asterisk writes can write such an event. A false end would hide a spy that
+Anyone who can put a line break into what Asterisk writes can write such an event. A false end would hide a spy that
 continues.
 """
 

@@ -644,7 +644,7 @@ class JoinedCalls:
             self._begin(self._sweep(joined), joined.grant.id)
 
     async def _sweep(self, joined: JoinedCall) -> None:
-        """Put everybody out of a joined call who is not known there, as long as its door is closed."""
+        """Put everyone out of a joined call who is not known there, as long as its door is closed."""
         until = self._reactor.seconds() + DOOR_SECONDS
         try:
             await self._sweep_once(joined)

@@ -20,7 +20,7 @@ NOTICE_SECONDS = 20.0
 """How long a notice may take to its end; a helper that hears the agent for longer is a spy."""
 
 TEST_SECONDS = 60.0
-"""How long a test call of the doctor may hear the other half of it: what it hears may be bridged with anybody."""
+"""How long a test call of the doctor may hear the other half of it: what it hears may be bridged with anyone."""
 
 BEEPS_WITHIN_SECONDS = 60.0
 """Within this time the beeps to all channels of one call may be ``BEEP_SECONDS`` long, together; so may those of

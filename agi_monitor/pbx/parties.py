@@ -149,7 +149,7 @@ class Parties:
         party before (app_chanspy.c).
 
         Parameters:
-            grant: whose.
+            grant: the grant of the spy.
             settled: Local channels have had their moment: who is there now is a party.
         """
         parties = self._talking_to(grant)
@@ -189,7 +189,7 @@ class Parties:
         events have said so: a party that the PBX still has there did not leave.
 
         Parameters:
-            grant: whose.
+            grant: the grant of the spy.
             before: who talked to the agent before.
             only: who talked to the agent alone, the last time before that only one did.
             parties: who does now, by the events.
@@ -294,7 +294,7 @@ class Parties:
         """Press the key that ends ChanSpy; its story asks why.
 
         Parameters:
-            grant: whose.
+            grant: the grant of the spy.
             again: the spy begins again, and whether with another conversation; None where it is over.
         """
         if not self.runs_chanspy(grant):

@@ -370,7 +370,7 @@ class Pbx:
         """Return the names of who is in a bridge with a channel; empty where it is in none.
 
         Asterisk joins the names of more than one with commas, and a Local channel is called as it was dialled: its
-        name may hold commas as well, and between them the name of anybody. So of two the bridge itself tells the
+        name may hold commas as well, and between them the name of anyone. So of two the bridge itself tells the
         other one, and of more each who may be named so has to say that the channel is there.
 
         Raises:

@@ -77,7 +77,7 @@ class Rechecking:
             self._under_way.begin(self._revoking.end(grant, refusal.reason, ""))
 
     def recheck_call(self, uniqueid: str) -> None:
-        """Hold the spies on one call against what it is now, by any of its channels."""
+        """Compare the spies on one call with what it is now, by any of its channels."""
         for grant in self._watched.ours():
             if uniqueid in self._parties.on_the_call(grant):
                 self.recheck(grant)

@@ -89,7 +89,7 @@ class Revoking:
             self._stops[spyer_uniqueid] = self._reactor.seconds()
 
     def forget(self, grant: Grant) -> None:
-        """It is over."""
+        """Forget the spy of a grant that is over."""
         self._stops.pop(grant.spyer_uniqueid, None)
 
     async def end(self, grant: Grant, why: str, by: str) -> None:

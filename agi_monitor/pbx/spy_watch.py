@@ -230,7 +230,7 @@ class SpyWatch:
         return self._carriers.signed[grant.id]
 
     def closed(self, grant: Grant) -> None:
-        """It is over."""
+        """A grant is over: its story has ended it."""
         if grant.id in self._refused:
             self._refused.discard(grant.id)
             return
@@ -314,7 +314,7 @@ class SpyWatch:
     # ---- what the PBX tells ----------------------------------------------------------------------------
 
     def take(self, name: str, event: Message) -> None:
-        """An event came."""
+        """Take in an event of the PBX."""
         if not self._circumstances.are_live:
             self._looks.check_within()
         if name == "ChanSpyStart":

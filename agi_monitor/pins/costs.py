@@ -66,7 +66,7 @@ class Cost:
 
 _SALT = "cO5bpQtg7ZBsZeYjz+irjw"
 _HASH = "LxlByVciaeiZZh+iU/oO9ef9ZmwwCbEq0g4H26+uOD0"
-"""Random bytes; what they would be the hash of is not known to anybody."""
+"""Random bytes; what they would be the hash of is not known to anyone."""
 
 USUAL = Cost(65_536, 3, 4)
 """The cost of a new record (argon2-cffi, PasswordHasher)."""

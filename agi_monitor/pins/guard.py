@@ -3,7 +3,7 @@
 An attempt is counted *before* the PIN is looked at, and only a right one takes the count back. So fifty calls
 at once, on however many servers, get no more tries than one call does.
 
-Until a counted attempt is settled it looks like a wrong one, and at the start of a shift everybody keys in a PIN at
+Until a counted attempt is settled it looks like a wrong one, and at the start of a shift everyone keys in a PIN at
 once. So attempts come one after the other: few are counted at the same time, and who would be refused only because
 of attempts that are not settled yet waits for them and looks again. A wait never looks at a PIN: it is the same as
 calling a little later.
@@ -126,7 +126,7 @@ class _Moment:
     """When something was, by both clocks.
 
     Parameters:
-        wall: seconds since 1970; anybody may set them.
+        wall: seconds since 1970; anyone may set them.
         running: seconds of a clock that only runs forward.
     """
 
@@ -231,7 +231,7 @@ class PinGuard:
                 return found
 
     async def count(self, claim: Claim) -> Attempt | Refusal:
-        """Put an attempt on record, before anybody looks at its PIN. ``look`` has to follow at once.
+        """Put an attempt on record, before anyone looks at its PIN. ``look`` has to follow at once.
 
         Waits for its turn, and for attempts that are not settled yet where one of them may take a lock-out back.
 

@@ -1,4 +1,4 @@
-"""Which PINs are too easy to guess. Pure: nothing is known of anybody but the digits and their own numbers."""
+"""Which PINs are too easy to guess. Pure: nothing is known of anyone but the digits and their own numbers."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Turns:
 
 
 class Progress:
-    """Lets everybody who waits know that something has happened, so that they look again.
+    """Lets everyone who waits know that something has happened, so that they look again.
 
     Parameters:
         new_wait: makes a wait.

@@ -87,7 +87,7 @@ class SpyAsk:
     Parameters:
         supervisor: who asks.
         agent: whose call.
-        mode: how.
+        mode: the mode of the spy.
         scan: whether the scan reached this agent, rather than the supervisor's own choice.
         at: when, with its offset.
         queue: that gave the call to the agent; empty for a call of no queue.

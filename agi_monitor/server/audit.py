@@ -58,7 +58,7 @@ class AuditKeeping(Part):
     """Keeps facts, and tries again what could not be written.
 
     Parameters:
-        sinks: where.
+        sinks: the places that keep facts.
         in_thread: one thread of its own: all places have the same order.
         reactor: Twisted's.
         clock: seconds since 1970.
@@ -87,7 +87,7 @@ class AuditKeeping(Part):
         """Put on record that the server starts.
 
         Raises:
-            AuditUnavailable: it cannot be: a server that may not let anybody spy does not start.
+            AuditUnavailable: it cannot be: a server that may not let anyone spy does not start.
         """
         self._sinks.take()
         await self.bulletin.append(ServerStarted(at=self._now(), version=__version__))

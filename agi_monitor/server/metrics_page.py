@@ -138,7 +138,7 @@ class MetricsPage(Part):
     """The page, shown as long as the server runs.
 
     Parameters:
-        section: where.
+        section: of the configuration: where the page is.
         bulletin: tells the facts that are counted.
         readings: returns how it is; asked at each look.
         reactor: Twisted's.

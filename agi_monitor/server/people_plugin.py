@@ -51,7 +51,7 @@ class PluginPeople:
         return version
 
     def load(self) -> People:
-        """Return everybody and all rules.
+        """Return everyone and all rules.
 
         Raises:
             StateUnavailable: it raised, took too long, or what it returned has mistakes.
@@ -69,7 +69,7 @@ class PluginPeople:
         return people
 
     def read(self) -> tuple[str, People]:
-        """Return the version, and everybody as of it or later: a change in between is seen once more.
+        """Return the version, and everyone as of it or later: a change in between is seen once more.
 
         Raises:
             StateUnavailable: as the two of them.

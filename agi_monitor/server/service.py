@@ -144,7 +144,7 @@ class Server:
         """Begin to serve.
 
         Raises:
-            AuditUnavailable: the audit cannot be written; a server that may not let anybody spy does not start.
+            AuditUnavailable: the audit cannot be written; a server that may not let anyone spy does not start.
             CannotListenError: the port is taken.
             ConfigError: systemd passed a socket that listens elsewhere.
             ControlFailed: the control socket cannot be made.

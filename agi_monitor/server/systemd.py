@@ -112,7 +112,7 @@ class Notifier:
         """systemd ends the service when it was silent for this time; 0 when systemd does not watch it."""
 
     def serves(self) -> None:
-        """The service is there for everybody."""
+        """The service is there for everyone."""
         self._serves = True
         self._tell("READY=1")
 

@@ -51,7 +51,7 @@ class Maker:
         return True
 
     def folder(self, path: Path, mode: int, user: str = "root", group: str = "root") -> bool:
-        """Make a folder; False when there is one. Those above it are made as well, for everybody to enter.
+        """Make a folder; False when there is one. Those above it are made as well, for everyone to enter.
 
         Parameters:
             path: of it.

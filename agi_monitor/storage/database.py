@@ -131,7 +131,7 @@ class Database:
             raise StateUnavailable(said) from None
 
     def lock(self, connection: Connection, number: int) -> None:
-        """Keep others with the same lock out until the end of the transaction. In SQLite everybody is already.
+        """Keep others with the same lock out until the end of the transaction. In SQLite everyone is already.
 
         Parameters:
             connection: of the transaction.

@@ -15,7 +15,7 @@ from agi_monitor.storage.database import Database
 from agi_monitor.storage.schema import lock_out, lock_out_end
 
 ENDS_LOCK = 4_573_224
-"""Names the lock of PostgreSQL that everybody takes who ends lock-outs."""
+"""Names the lock of PostgreSQL that everyone takes who ends lock-outs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class LockOutTable:
         Parameters:
             who: names, as ``lock_outs.key`` makes them.
             by: who ends the lock-outs.
-            at: now.
+            at: the time of day.
 
         Raises:
             StateUnavailable: nothing was changed.

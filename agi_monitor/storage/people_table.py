@@ -27,7 +27,7 @@ from agi_monitor.storage.schema import (
 )
 
 PEOPLE_LOCK = 4_573_223
-"""Names the lock of PostgreSQL that everybody takes who changes people."""
+"""Names the lock of PostgreSQL that everyone takes who changes people."""
 
 ROWS = 500
 """Rows that are read at once: a millisecond."""
@@ -87,7 +87,7 @@ class PeopleTable:
 
         Parameters:
             by: who makes the change.
-            at: now.
+            at: the time of day.
             edit: returns the new people, given the present ones. No one else changes anything meanwhile.
 
         Raises:

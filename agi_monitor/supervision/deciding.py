@@ -114,7 +114,7 @@ class Deciding:
 
         Parameters:
             extension: the agent.
-            mode: how.
+            mode: the mode of the spy.
             scan: whether it is the scan that asks.
             uniqueid: the agent's channel, when it is known.
         """
@@ -133,8 +133,8 @@ class Deciding:
         """Decide whether an agent's call may be heard: the last word, for as long as nothing is waited for.
 
         Parameters:
-            spyee: whom.
-            mode: how.
+            spyee: the agent and the channel that is meant.
+            mode: the mode of the spy.
             source: where the call came from, by its channels; None where they were not asked.
         """
         policy, channel, now = self._line.policy(), spyee.channel, self._line.clock()
@@ -166,8 +166,8 @@ class Deciding:
         """Return what the plug-ins are told.
 
         Parameters:
-            spyee: whom.
-            mode: how.
+            spyee: the agent and the channel that is meant.
+            mode: the mode of the spy.
             permitted: by which rule, and who is who now.
         """
         return Asked(

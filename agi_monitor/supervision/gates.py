@@ -67,7 +67,7 @@ class Gate(Protocol):
 
         Parameters:
             spyee: whom, as the call was looked at last.
-            mode: how.
+            mode: the mode of the spy.
             permitted: what the rules say now.
         """
         ...
@@ -277,7 +277,7 @@ class Gates:
 
         Parameters:
             spyee: whom, as the call has just been looked at.
-            mode: how.
+            mode: the mode of the spy.
         """
         mode_mark = ModeMarkGate(self._line, self.marked)
         # They are asked for each grant.
@@ -321,8 +321,8 @@ class Gates:
         recorded; or None.
 
         Parameters:
-            spyee: whom.
-            mode: how.
+            spyee: the agent and the channel that is meant.
+            mode: the mode of the spy.
             permitted: what the rules say now.
         """
         if self.notice.is_owed(mode, permitted):
@@ -335,8 +335,8 @@ class Gates:
         """Look at the call again, as it is now.
 
         Parameters:
-            spyee: whom.
-            mode: how.
+            spyee: the agent and the channel that is meant.
+            mode: the mode of the spy.
             parties: one of them must be on the call still; None for any.
         """
         extension = spyee.agent.extension

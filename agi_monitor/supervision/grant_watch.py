@@ -22,14 +22,14 @@ class GrantWatch(Protocol):
         ...
 
     def closed(self, grant: Grant) -> None:
-        """It is over."""
+        """A grant is over: its story has ended it."""
         ...
 
     def heard_since(self, supervisor: str, call: frozenset[str], now: float) -> float:
         """Return since when a supervisor hears a call, with what was heard of it before counted in; or now.
 
         Parameters:
-            supervisor: who.
+            supervisor: the id of the supervisor.
             call: the channels of the call.
             now: seconds since 1970.
         """

@@ -55,7 +55,7 @@ class Asked:
         agent_groups: the agent's groups.
         channel: the agent's channel.
         uniqueid: of that channel.
-        mode: how.
+        mode: the mode of the spy.
         rule: which rule allows it.
         reason: that was given, or empty.
         scan: whether the scan came to the agent.

@@ -36,7 +36,7 @@ class LiveCircumstances:
         return self._live.stale() is None
 
     def before_the_call(self, now: float, *, scan: bool) -> Circumstances:
-        """Return what is known before anybody looked for a call.
+        """Return what is known before a call was looked for.
 
         Parameters:
             now: seconds since 1970.
@@ -52,7 +52,7 @@ class LiveCircumstances:
             now: seconds since 1970.
             scan: whether the scan came to the agent.
             reason: whether the supervisor gave a reason; None where that is still to be asked.
-            begins: whether the supervisor asks for a place. Then everybody who has one counts, otherwise only those
+            begins: whether the supervisor asks for a place. Then everyone who has one counts, otherwise only those
                 who have had one for longer.
         """
         if not self.are_live:
@@ -66,7 +66,7 @@ class LiveCircumstances:
             direction=None if known is None else known.direction,
             reason=reason,
             listeners=self._watch.listeners(place, self.call_of(place.spyee_uniqueid), begins=begins),
-            # Of two clocks the one that says more: neither set back nor set forward is anybody heard for longer.
+            # Of two clocks the one that says more: neither set back nor set forward is anyone heard for longer.
             heard_seconds=max(0.0, now - place.since, self._watch.heard_for(place)),
         )
 
@@ -74,7 +74,7 @@ class LiveCircumstances:
         """Return the place that a supervisor has on a call, or would get.
 
         Parameters:
-            supervisor: who.
+            supervisor: the id of the supervisor.
             spyer_uniqueid: the supervisor's channel.
             spyee_uniqueid: the agent's.
             now: seconds since 1970.
@@ -107,7 +107,7 @@ class LiveCircumstances:
             endpoint: the supervisor's device.
             identity: who gave which PIN; None for an unidentified caller.
             extension: the agent.
-            mode: how.
+            mode: the mode of the spy.
             known: so far.
         """
         if self.are_live:

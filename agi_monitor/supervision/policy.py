@@ -30,11 +30,11 @@ from agi_monitor.supervision.protected import Protected
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """A yes of the rules, before anybody looked for a call.
+    """A yes of the rules, before a call was looked for.
 
     Parameters:
-        supervisor: who may.
-        agent: whom.
+        supervisor: the supervisor who may hear.
+        agent: the agent who may be heard.
         rule: by which rule.
         own: the supervisor's own phones and the one that they call from, whose calls they cannot hear.
     """
@@ -276,7 +276,7 @@ class Policy:
             endpoint: the supervisor's device.
             identity: who gave which PIN; None for an unidentified caller.
             extension: the agent, by ``Agent.extension``; see ``agent_for`` for what was dialled.
-            mode: how.
+            mode: the mode of the spy.
             known: of the request; what is not counts against it.
         """
         return self._decide(endpoint, identity, extension, mode, known, self.rights.decide)
@@ -292,7 +292,7 @@ class Policy:
             endpoint: the supervisor's device.
             identity: who gave which PIN; None for an unidentified caller.
             extension: the agent.
-            mode: how.
+            mode: the mode of the spy.
             known: of the request.
         """
         return self._decide(endpoint, identity, extension, mode, known, self.rights.possible)

@@ -38,7 +38,7 @@ class _Granted:
 
     Parameters:
         grant: the grant.
-        spyee: whom.
+        spyee: the agent and the channel that is meant.
         asked: what the plug-ins were told of it.
     """
 
@@ -118,7 +118,7 @@ class Spying:
 
         Parameters:
             extension: the agent.
-            mode: how.
+            mode: the mode of the spy.
             scan: whether it is the scan that asks.
             uniqueid: the agent's channel, when it is known.
         """
@@ -132,7 +132,7 @@ class Spying:
         """Spy until it is over, through all changes of mode. Returns why it is over.
 
         Parameters:
-            spyee: whom.
+            spyee: the agent and the channel that is meant.
             mode: to begin with.
             scan: whether the scan came to them.
         """
@@ -205,8 +205,8 @@ class Spying:
         """Decide on a mode for the call that is being heard: by the rules, and by what the call is now.
 
         Parameters:
-            spyee: whom.
-            mode: how.
+            spyee: the agent and the channel that is meant.
+            mode: the mode of the spy.
             parties: who was on the call when the spy before ended. The record of that end takes its time, and so do
                 plug-ins and a refusal that is said: a key was not meant for who has come since.
         """
@@ -298,7 +298,7 @@ class Spying:
 
         Parameters:
             grant: the grant; its record is on disk.
-            spyee: whom.
+            spyee: the agent and the channel that is meant.
             signed: its proof; None where none is needed.
         """
         if signed is not None:
@@ -393,7 +393,7 @@ class Spying:
 
         Parameters:
             grant: the grant.
-            spyee: whom.
+            spyee: the agent and the channel that is meant.
             source: where the call came from, by its channels; None where they were not asked yet.
         """
         revoked = self._watch.revoked(grant)

@@ -75,7 +75,7 @@ class AuditFile:
         """Sign what is not signed, and note that nothing comes after it. Raises nothing: the records are on disk.
 
         Parameters:
-            at: now.
+            at: the time of day.
         """
         with contextlib.suppress(AuditUnavailable):
             self.checkpoint(at, due=False)

@@ -38,7 +38,7 @@ class Order:
         holds: records that match one of these stay, however old.
         by: who removes them.
         why: the reason, in a few words.
-        at: now.
+        at: the time of day.
         is_signed: whether the signature of a line that stands for removed records counts; see ``signed_by``.
     """
 
@@ -155,7 +155,7 @@ def retain_stored(database: Database, node: str, order: Order, signer: Signer | 
 
     Parameters:
         database: where it is.
-        node: whose.
+        node: the server that wrote them.
         order: what is to be removed.
         signer: None counts only, and changes nothing.
         seen: what was verified. What was written since is left alone.
@@ -218,7 +218,7 @@ class _Table:
 
     Parameters:
         database: where they are.
-        node: whose.
+        node: the server that wrote them.
     """
 
     def __init__(self, database: Database, node: str) -> None:

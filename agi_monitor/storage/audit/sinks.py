@@ -69,7 +69,7 @@ class AuditSink(Protocol):
         """Sign what is not signed.
 
         Parameters:
-            at: now.
+            at: the time of day.
             due: only when it is time.
 
         Raises:
@@ -81,7 +81,7 @@ class AuditSink(Protocol):
         """Sign what is not signed, and let others write there. Raises nothing: the records are on disk.
 
         Parameters:
-            at: now.
+            at: the time of day.
         """
         ...
 
@@ -147,7 +147,7 @@ class AuditSinks:
         """Sign what is not signed, when it is time, wherever nothing waits.
 
         Parameters:
-            at: now.
+            at: the time of day.
         """
         await self._in_thread(lambda: self._checkpoint(at))
 
@@ -164,7 +164,7 @@ class AuditSinks:
         """Sign what is not signed, and note that nothing comes after it. Raises nothing: the records are on disk.
 
         Parameters:
-            at: now.
+            at: the time of day.
         """
         await self._in_thread(lambda: self._close(at))
 

@@ -113,7 +113,7 @@ class Table:
 
     Parameters:
         database: where they are.
-        nodes: whose.
+        nodes: the servers that wrote them.
     """
 
     database: Database
@@ -140,7 +140,7 @@ class Table:
         """Find out what is wrong with the audit of one node.
 
         Parameters:
-            node: whose.
+            node: the server that wrote them.
             keys: that are trusted.
             expect: records that are known from elsewhere.
             state: the folder that the end is remembered in as well, when the node is that of the configuration.

@@ -84,7 +84,7 @@ def page(database: Database, node: str, after: int | None, span: Span = ALWAYS) 
 
     Parameters:
         database: where they are.
-        node: whose.
+        node: the server that wrote them.
         after: the number of the last row that was read; None for the first page.
         span: only records from this time.
 
@@ -120,7 +120,7 @@ def stored(database: Database, node: str, span: Span = ALWAYS) -> Iterator[Store
 
     Parameters:
         database: where they are.
-        node: whose.
+        node: the server that wrote them.
         span: only records from this time.
 
     Raises:

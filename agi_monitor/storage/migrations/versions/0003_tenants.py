@@ -8,7 +8,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Make the columns; everybody there is of the one company that the PBX has."""
+    """Make the columns; everyone there is of the one company that the PBX has."""
     op.add_column("supervisor", sa.Column("tenant", sa.String(length=40), comment="whose agents they may hear"))
     op.add_column("agent", sa.Column("tenant", sa.String(length=40), comment="whom they work for"))
     op.add_column(

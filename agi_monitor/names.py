@@ -271,7 +271,7 @@ def weakness(user: str, secret: str) -> str:
         secret: the secret. It is not in what is returned.
     """
     if not secret or secret.lower() in KNOWN_SECRETS or secret.lower() == user.lower():
-        return "is one of those that everybody tries"
+        return "is one of those that everyone tries"
     if len(secret) < MIN_SECRET:
         return f"has {len(secret)} characters, less than {MIN_SECRET}"
     if len(set(secret)) < MIN_DIFFERENT:

@@ -296,7 +296,7 @@ def _ari(evidence: Evidence) -> Iterator[str]:
 def _own_ports(evidence: Evidence) -> Iterator[str]:
     for one in evidence.listeners:
         if is_network(one.address) and not one.is_guarded:
-            yield f"{one.name}: listens on {one.address} port {one.port}, where everybody is let in"
+            yield f"{one.name}: listens on {one.address} port {one.port}, where everyone is let in"
 
 
 # ---- the dialplan --------------------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ MISTAKES = [
     (TEXT + "ami: {secret: aaaaabbbbbcccccddddd}\n", "17: ami.secret: has fewer than 6 different characters"),
     (
         TEXT + "ami: {username: the-monitor-account, secret: The-Monitor-Account}\n",
-        "17: ami.secret: is one of those that everybody tries",
+        "17: ami.secret: is one of those that everyone tries",
     ),
     (TEXT + f"ami: {{username: general, {MANAGER_SECRET}}}\n", "17: ami.username: must be letters, digits"),
     (TEXT + f"ami: {{username: General, {MANAGER_SECRET}}}\n", "17: ami.username: must be letters, digits"),

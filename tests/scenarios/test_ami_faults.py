@@ -62,7 +62,7 @@ def hear(house: House, mark: int, source: str, stale: str = "") -> None:
 
 
 def assert_nothing_wrong(house: House) -> None:
-    """The picture is whole and right, nobody is left in it, and nothing was logged that is nobody's fault."""
+    """The picture is whole and right, no channel is left in it, and no fault was logged."""
     house.assert_no_alarm()
     house.lab.pbx.hangup_all()
     wait_until(lambda: not house.asks("calls")["calls"], 40, "all calls to be over", interval=0.2)

@@ -222,7 +222,7 @@ def test_the_customer_has_an_empty_line_in_the_number(open_house: House, source:
 
 def test_a_caller_makes_up_an_environment(open_house: House) -> None:
     """The environment of an AGI session is torn: it is read as what it is, or the call is refused. What was made up
-    in it holds for nobody, and the next caller is served."""
+    in it has no effect, and the next caller is served."""
     house = open_house
     house.lab.connect("3001", "1001")
     for claims in MADE_UP:

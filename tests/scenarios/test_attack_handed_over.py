@@ -28,9 +28,9 @@ WAIT_SECONDS = 30.0
 CALL = ("1001", "3001")
 PAIR: dict[str, set[str]] = {"3001": {"1001"}, "1001": {"3001"}}
 STRANGER = "100"
-"""An agent like others: nobody who may hear anybody."""
+"""An agent like others, who may not hear any call."""
 UNUSED = "1001-mobile"
-"""A phone that is off. Its ports stand for whoever only signals: what is sent there is seen on the wire."""
+"""A phone that is off. Its ports stand for a peer that only signals: what is sent there is seen on the wire."""
 PICK_UP = """[phones](+)
 exten => 731,1,PickupChan(PJSIP/2001)
  same => n,Hangup()
@@ -56,7 +56,7 @@ class Move:
 
 @pytest.fixture(autouse=True)
 def open_dialplan(house: House) -> Iterator[None]:
-    """A dialplan of somebody's own that lets every transfer through: what the server does is tried here.
+    """A dialplan of the site's own that lets every transfer through: what the server does is tried here.
 
     What the generated one refuses is tried in test_call_stays.
     """
@@ -78,7 +78,7 @@ def picking_up(house: House) -> Iterator[House]:
 
 @pytest.fixture
 def replaying(house: House) -> Iterator[House]:
-    """Somebody has put a way to spy into the dialplan."""
+    """The dialplan has a way to spy that is not ours."""
     with house.with_dialplan("lab-replay", REPLAY) as changed:
         yield changed
 
@@ -354,7 +354,7 @@ def test_a_proof_of_a_spy_that_is_over(replaying: House) -> None:
 
 
 def test_a_call_to_the_supervisor_is_picked_up(picking_up: House) -> None:
-    """A program calls the supervisor and lets them spy; whoever picks that call up is judged as who they are."""
+    """A program calls the supervisor and lets them spy; the phone that picks that call up is judged by itself."""
     house = picking_up
     house.lab.connect("3001", "1001")
     house.lab.phone(STRANGER).set_auto_answer(True)

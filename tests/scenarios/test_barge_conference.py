@@ -48,7 +48,7 @@ def test_all_three_hear_each_other(conference: House, caller: str, number: str, 
 
 
 def test_a_key_joins_the_call(conference: House) -> None:
-    """From listening by key 6; whoever may only listen stays outside."""
+    """From listening by key 6; a supervisor who may only listen stays outside."""
     house = conference
     house.lab.connect("3001", "1001")
     house.spy("listen")
@@ -146,7 +146,7 @@ def test_it_goes_on_through_a_transfer_by_the_customer(conference: House) -> Non
 
 @pytest.fixture
 def colleagues(house: House) -> House:
-    """The same, and nobody protects 1002."""
+    """The same, without protection of 1002."""
     agents = {**SITE["agents"], "1002": {"endpoints": ["PJSIP/1002"], "groups": ["sales"]}}
     rules = [rule for rule in SITE["rules"] if rule["name"] != "protected"]
     house.reconfigure(spies=SPIES, agents=agents, rules=rules)

@@ -147,7 +147,7 @@ def test_hold_and_resume_while_spying(house: House) -> None:
 
 @pytest.mark.either_version
 def test_a_pin_keyed_in_at_the_extension_prompt_is_written_nowhere(house: House) -> None:
-    """It is nobody's extension: refused, and not a digit of it kept (the fixture searches for them)."""
+    """It is not an extension of an agent: refused, and not a digit of it kept (the fixture searches for them)."""
     house.lab.phone("2001").wait_until_idle()
     house.identify("*222")
     house.server.wait_for("extension_prompted")

@@ -14,7 +14,7 @@ FILES = ("pjsip.conf", "queues.conf", "voicemail.conf")
 
 
 def test_every_endpoint_of_the_pbx_is_read(lab: Lab, tmp_path: Path) -> None:
-    """Those that it has loaded, each as the device of its extension; nobody else."""
+    """Those that it has loaded, each as the device of its extension, and no others."""
     folder = "/etc/asterisk"
     names = lab.pbx.container.exec(["find", folder, "-name", "*.conf", "-type", "f"]).output.decode().split()
     for name in names:

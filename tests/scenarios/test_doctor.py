@@ -37,7 +37,7 @@ OF_THE_VERSION = {"16": {"asterisk-version"}, "22": set[str]()}
 """What a clean site cannot help: Asterisk 16 gets no more updates."""
 
 OF_THE_LABORATORY = {"supervisor-transfer", "caller-text"}
-"""Its phones are as open as phones are where nobody has thought of it, and other scenarios need them so."""
+"""Its phones are as open as phones are by default, and other scenarios need them so."""
 
 NOT_HERE = {"sound-missing"}
 """What cannot be checked from another machine than the PBX."""

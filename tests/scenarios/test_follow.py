@@ -1,4 +1,4 @@
-"""Who stays with whom when a call that is heard ends: with the agent, with the customer, with nobody."""
+"""Who stays with whom when a call that is heard ends: with the agent, with the customer, with neither."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_next_call_of_the_agent_is_heard_by_itself(house: House, caller: str
 @pytest.mark.either_version
 @pytest.mark.parametrize(("before", "after"), [("listen", "listen"), ("whisper", "whisper"), ("barge", "listen")])
 def test_the_mode_with_which_the_next_call_begins(house: House, before: str, after: str) -> None:
-    """As it was dialled, but nobody barges into a call that they have not heard yet."""
+    """As it was dialled, but no supervisor barges into a call that they have not heard yet."""
     house.lab.connect("3001", "1001")
     house.spy(before)
     house.hears(heard_in(before))
@@ -143,7 +143,7 @@ def test_a_call_that_waits_on_hold_is_heard_when_it_goes_on(house: House) -> Non
 
 @pytest.mark.either_version
 def test_hanging_up_while_waiting_leaves_nothing(house: House) -> None:
-    """The call ends on both sides, and the next call of the agent is nobody's."""
+    """The call ends on both sides, and the next call of the agent is not heard."""
     house.lab.connect("3001", "1001")
     house.spy()
     mark = ends(house, "3001")
@@ -206,7 +206,7 @@ def test_the_customer_goes_to_an_agent_who_may_not_be_heard(with_customer: House
 
 @pytest.mark.either_version
 def test_the_customer_goes_to_somebody_who_is_no_agent(with_customer: House) -> None:
-    """Nobody's call is heard; back at an agent, the customer's is heard again."""
+    """No call is heard; back at an agent, the customer's is heard again."""
     house = with_customer
     house.lab.connect("3001", "1001")
     house.spy()
@@ -279,7 +279,7 @@ def test_the_customer_hangs_up_while_waiting(with_customer: House) -> None:
     assert len(house.server.audit("spy_started")) == 1
 
 
-# ---- nobody --------------------------------------------------------------------------------------------
+# ---- neither --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.either_version

@@ -52,7 +52,7 @@ def moments(house: House) -> Iterator[None]:
 
 @pytest.mark.parametrize("who", ["2001", "1001", "3001"], ids=["the supervisor", "the agent", "the customer"])
 def test_who_hangs_up_in_the_middle(house: House, who: str) -> None:
-    """At each moment. Whatever was begun is on record as over, whoever was heard as silent."""
+    """At each moment. Whatever was begun is on record as over, whatever was heard as silent."""
     for _ in moments(house):
         house.lab.phone(who).hang_up()
     began = house.server.audit("spy_started")

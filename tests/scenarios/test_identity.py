@@ -132,7 +132,7 @@ def test_a_remembered_pin_is_not_asked_for_again(house: House) -> None:
 
 
 def test_a_supervisor_away_from_the_desk(house: House) -> None:
-    """On a phone of nobody the number of the own phone and the PIN are enough, and the record names the phone.
+    """On an unassigned phone the number of the own phone and the PIN are enough, and the record names the phone.
     Without the right PIN the number is worth nothing. Elsewhere nothing changes."""
     house.reconfigure(pins={"any_phone": True})
     house.lab.connect("3001", "1001")

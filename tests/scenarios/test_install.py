@@ -139,7 +139,7 @@ def test_a_file_that_hides_ours_is_noticed(installation: Installation) -> None:
 
 @pytest.mark.either_version
 def test_a_change_by_hand_is_not_lost(installation: Installation) -> None:
-    """A rendered file that somebody has changed is replaced only with --force."""
+    """A rendered file that was changed by hand is replaced only with --force."""
     installation.run("install", "--yes")
     path = installation.folder / "agi-monitor" / "agi-monitor.conf"
     written = path.read_bytes()
@@ -154,7 +154,7 @@ def test_a_change_by_hand_is_not_lost(installation: Installation) -> None:
 
 @pytest.mark.either_version
 def test_without_an_account(installation: Installation) -> None:
-    """Without an account the files are written, and a check finds that nobody has loaded them."""
+    """Without an account the files are written, and a check finds that they are not loaded."""
     code, said = installation.run("install", "--yes", user=None)
     assert (code, said["state"]) == (0, "installed")
     code, said = installation.run("install", "--check")

@@ -22,7 +22,7 @@ NAME = "agi-monitor"
 LISTS = ("CoreShowChannels", "BridgeList", "DeviceStateList", "ExtensionStateList", "QueueStatus")
 NEEDS = (*LISTS, "Ping", "Getvar", "Setvar", "PlayDTMF", "Hangup", "BridgeKick")
 BY_WRITE_CLASS = {"call": {"Setvar", "PlayDTMF", "Hangup"}, "reporting": {"CoreShowChannels"}}
-"""What nobody can do without each class of ``write=``."""
+"""What cannot be done without each class of ``write=``."""
 
 BY_READ_CLASS = {
     "call": {
@@ -32,7 +32,7 @@ BY_READ_CLASS = {
     "agent": {"QueueCallerJoin", "QueueCallerLeave", "QueueMemberStatus", "AgentCalled", "AgentConnect"},
     "system": {"FullyBooted", "Reload"},
 }
-"""What nobody is told without each class of ``read=``."""
+"""What is not told without each class of ``read=``."""
 
 WATCHED = sorted({*EVENTS, "AgentCalled", "AgentConnect"}.union(*BY_READ_CLASS.values()))
 SPY = """\

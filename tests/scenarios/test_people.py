@@ -12,7 +12,7 @@ pytestmark = pytest.mark.either_version
 
 
 def test_who_is_disabled_falls_silent_and_may_come_back(stored: House) -> None:
-    """A spy that is on is revoked without a restart or a reload, and the supervisor is nobody until enabled again."""
+    """A spy that is on is revoked without a restart or a reload, and the supervisor is unknown until enabled."""
     house = stored
     house.lab.connect("3001", "1001")
     house.spy()

@@ -1,4 +1,4 @@
-"""Calls that nobody may hear: by device, by number, by the dialplan; with the manager interface and without."""
+"""Calls that may not be heard: by device, by number, by the dialplan; with the manager interface and without."""
 
 from __future__ import annotations
 

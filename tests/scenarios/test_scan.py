@@ -107,7 +107,7 @@ def test_the_star_ends_the_waiting(house: House) -> None:
     "protected", [{"endpoints": ["PJSIP/3001"]}, {"numbers": ["3001"]}], ids=["by endpoint", "by number"]
 )
 def test_a_protected_call_is_passed_over(house: House, protected: dict[str, Any]) -> None:
-    """The longest call is one that nobody may hear: the scan never comes to it."""
+    """The longest call is one that may not be heard: the scan never comes to it."""
     house.reconfigure(protected=protected)
     house.lab.connect("3001", "1001")
     house.lab.connect("3002", "100")

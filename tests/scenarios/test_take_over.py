@@ -94,7 +94,7 @@ def test_in_a_conference_it_is_refused(house: House) -> None:
 def test_the_supervisor_hangs_up_and_the_customer_too(
     behind_the_call: House, caller: str, number: str, callee: str
 ) -> None:
-    """The customer is not left alone with the rest of a dialplan that nobody thought of."""
+    """The customer is not left alone with the rest of an arbitrary dialplan."""
     house = behind_the_call
     house.lab.connect(caller, number, callee)
     house.spy()

@@ -132,7 +132,7 @@ def test_an_agent_whose_phone_is_off_is_refused(house: House) -> None:
 
 @pytest.mark.either_version
 def test_an_unknown_and_a_protected_agent_sound_the_same(house: House) -> None:
-    """Neither the agent nobody has nor the one nobody may hear is told apart by ear; the audit tells."""
+    """An unknown agent and one who may not be heard sound the same; the audit tells."""
     house.lab.connect("3001", "1002")
     house.refused("*2221002", "mode_denied")
     assert house.refused("*2229999", "agent_unknown")["extension"] is None

@@ -69,7 +69,7 @@ def test_nobody_hears_the_other_company(companies: House) -> None:
 
 @pytest.mark.parametrize("ami", ["live", "agi"])
 def test_the_hint_of_a_pattern(companies: House, ami: str) -> None:
-    """Nobody has asked for the state of 1002 before; the phone is found all the same."""
+    """The state of 1002 was not asked for before; the phone is found all the same."""
     changes: dict[str, Any] = {
         "dialplan": {"hint_context": "patterns"},
         "agents": {"1002": {}},

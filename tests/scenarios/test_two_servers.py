@@ -48,7 +48,7 @@ def wait_for_kinds(house: House, expected: Sequence[tuple[str, str | None]]) -> 
 
 
 def kinds(house: House) -> list[tuple[str, str | None]]:
-    """By what right everybody hears somebody, as this server sees it, and who."""
+    """All spies as this server sees them: by what right, and who."""
     return sorted((spy["kind"], spy["supervisor"]) for spy in house.asks("spies")["spies"])
 
 

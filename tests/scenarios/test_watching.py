@@ -72,7 +72,7 @@ def numbers(house: House) -> dict[str, float]:
 
 @pytest.fixture
 def watched(house: House) -> Iterator[House]:
-    """A house with numbers, and a way to spy that nobody granted."""
+    """A house with numbers, and a way to spy without a grant."""
     house.restart(metrics={"port": free_port()})
     house.lab.pbx.write_dialplan("lab-watching", ROGUE)
     yield house

@@ -28,7 +28,7 @@ MOST_BYTES = 40
 """A call may leave so much: less than any text or object that is kept, more than what tables vary by."""
 FEW = 10
 LONG = 500
-"""The length of what is different in each call: whoever keeps it is seen."""
+"""The length of what is different in each call: keeping it is seen."""
 
 
 def left_by_a_call(call: Callable[[], None], number: int = CALLS) -> float:

@@ -55,7 +55,7 @@ def test_serve_in_a_script_of_its_own(tmp_path: Path) -> None:
 
 
 def test_serve_lets_a_call_come_to_its_end(tmp_path: Path) -> None:
-    """After SIGTERM nobody new is taken, and the call that runs continues."""
+    """After SIGTERM no new call is taken, and the call that runs continues."""
     with running(tmp_path, SERVE) as (server, port):
         call = Call(port, ENVIRONMENT.removesuffix("\n") + "agi_arg_1: hello\n\n")
         assert call.hears().startswith("STREAM FILE")

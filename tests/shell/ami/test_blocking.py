@@ -52,7 +52,7 @@ def manager(fake: FakeManager) -> Iterator[BlockingManager]:
 
 @pytest.fixture
 def says() -> Iterator[Callable[..., BlockingManager]]:
-    """A manager that is connected to somebody who says this, after the greeting; for what no Asterisk would say."""
+    """A manager that is connected to a peer that says this, after the greeting; for what no Asterisk would say."""
     open_now = []
 
     def begin(answer: Callable[[bytes], bytes | None] | None, limits: AMILimits | None = None) -> BlockingManager:
@@ -200,7 +200,7 @@ def test_manager_time_out(says: Callable[..., BlockingManager]) -> None:
 
 
 def test_manager_deaf() -> None:
-    """A PBX that reads no more holds nobody: who writes is told, and the connection is over."""
+    """A PBX that reads no more blocks no thread: the writer is told, and the connection is over."""
     done = threading.Event()
 
     def serve(connection: socket.socket) -> None:

@@ -293,7 +293,7 @@ def test_a_login_that_is_refused(shell: Callable[..., None]) -> None:
 
 
 def test_a_login_that_is_refused_later(shell: Callable[..., None]) -> None:
-    """When the secret was changed meanwhile, whoever reads is told."""
+    """When the secret was changed meanwhile, the reader is told."""
 
     async def steps(manager: ManagerClient, fake: FakeManager) -> None:
         events, states = manager.events("Newchannel"), manager.states()

@@ -317,7 +317,7 @@ def test_the_secret_is_nowhere() -> None:
 
 
 def test_a_lost_connection_comes_back_and_logs_in_again() -> None:
-    """Down, a wait, another login; whoever keeps an index is told both."""
+    """Down, a wait, another login; the keeper of an index is told both."""
     site = Site()
     line = site.up()
     line.breaks()
@@ -666,7 +666,7 @@ def test_an_account_that_cannot_be_looked_at_is_left_alone() -> None:
 
 @pytest.mark.parametrize("as_list", [False, True])
 def test_an_action_has_a_deadline(as_list: bool) -> None:
-    """It fails alone, is logged, and its late answer belongs to nobody."""
+    """It fails alone, is logged, and its late answer is dropped."""
     site = Site(limits=AMILimits(ping_seconds=1_000))
     line = site.up()
     perform: Callable[..., Coroutine[Any, Any, Any]] = site.client.perform_list if as_list else site.client.perform

@@ -70,7 +70,7 @@ class Story:
             line.breaks()
 
     def ask(self, *, as_list: bool) -> None:
-        """Somebody wants something."""
+        """An action is asked for."""
         client = self.site.client
         story = client.perform_list(action("Status")) if as_list else client.perform(action("Getvar"))
         self.asked.append(ensureDeferred(story))

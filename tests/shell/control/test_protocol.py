@@ -515,7 +515,7 @@ def test_a_reader_that_is_too_slow_is_told_and_cut_off(handle: socket.socket) ->
 
 
 def test_a_reader_that_reads_nothing_is_cut_off(site: Site) -> None:
-    """Even when few events come: the place is for somebody else."""
+    """Even when few events come: the place is for another client."""
     client = site.connect()
     client.asks(ask="events")
     client.protocol.pauseProducing()

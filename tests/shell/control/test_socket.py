@@ -39,7 +39,7 @@ def server(path: Path) -> Iterator[LiveServer]:
 
 
 def test_the_socket_is_for_owner_and_group(server: LiveServer) -> None:
-    """And for nobody else."""
+    """And for no other user."""
     found = server.path.stat()
     assert stat.S_ISSOCK(found.st_mode)
     assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o660, os.geteuid())
@@ -73,7 +73,7 @@ class StillReactor(Clock):
     """A reactor that never looks at a socket."""
 
     def addReader(self, reader: object) -> None:  # noqa: N802 (Twisted's name)
-        """Whoever it is has to wait."""
+        """The client has to wait."""
 
     def removeReader(self, reader: object) -> None:  # noqa: N802 (Twisted's name)
         """Nobody is there."""

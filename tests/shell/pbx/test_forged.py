@@ -37,7 +37,7 @@ def site() -> Site:
 
 
 def call_with(site: Site, number: str, header: str = "CallerIDNum", event: str = "NewCallerid") -> None:
-    """Somebody's number becomes this."""
+    """A caller's number becomes this."""
     site.fake.event(event, Channel=ROGUE, Uniqueid=ROGUE_UNIQUEID, Linkedid=ROGUE_UNIQUEID, **{header: number})
 
 
@@ -236,7 +236,7 @@ def test_a_queue_members_name_is_no_device(site: Site, line: str) -> None:
 
 
 def test_what_watches_for_an_agent_is_read_by_the_exact_name() -> None:
-    """Also of an item that nobody has looked at."""
+    """Also of an item that was not looked at."""
     head = "Event: QueueMember\r\nQueue: sales\r\nName: 1001\r\nstateinterface: PJSIP/9000\r\n"
     text = head + "Location: Local/1001@agents/n\r\nStateInterface: PJSIP/1001"
     assert watched_now(AGENT, [Message.from_wire(text.encode(), AMILimits())]) == ("PJSIP/1001",)

@@ -480,7 +480,7 @@ def test_a_refused_login_is_final() -> None:
 
 @pytest.mark.parametrize("skew", [-7_200.0, 7_200.0])
 def test_a_clock_that_jumps_breaks_nothing(site: Site, skew: float) -> None:
-    """The lists keep their time when somebody sets the clock on the wall by hours."""
+    """The lists keep their time when somebody sets the time of day by hours."""
     with capture_logs():
         site.skew = skew
         site.fake.advance(RESYNC_SECONDS)
@@ -591,7 +591,7 @@ def test_says_when_a_deed_was_not_done(site: Site, deed: str) -> None:
 
 
 EVIL = f"Local/x@in-00000007;1,{SPYER},Local/y@in-00000008;1"
-"""What a Local channel is called when somebody was dialled as ``x@in-00000007;1,...,Local/y``."""
+"""What a Local channel is called when it was dialled as ``x@in-00000007;1,...,Local/y``."""
 
 
 def peers_of(site: Site, uniqueid: str) -> frozenset[str]:
@@ -668,7 +668,7 @@ def test_a_watcher_is_told_after_the_index(site: Site) -> None:
 
 
 def test_a_silent_pbx_is_asked_before_it_is_believed(site: Site) -> None:
-    """A picture that nobody has added to for two seconds is good for as long as the PBX answers."""
+    """A picture that nothing was added to for two seconds is good for as long as the PBX answers."""
     assert result_of(site.pbx.is_fresh())
     assert site.fake.names == []
     site.fake.advance(FRESH_SECONDS + 0.1)

@@ -456,7 +456,7 @@ class Watched:
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.booleans(), st.lists(STEPS, min_size=6, max_size=12))
 def test_nobody_goes_on_who_may_not(reason: bool, steps: list[tuple[str, Any]]) -> None:
-    """Rules change, time passes, the queue changes, others come: whoever explain denies is ended, and nobody else."""
+    """Rules change, time passes, the queue changes, others come: a spy that explain denies is ended, and no other."""
     with capture_logs():
         watched = Watched()
         over: set[str] = set()

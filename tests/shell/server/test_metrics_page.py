@@ -89,7 +89,7 @@ def test_each_look_is_a_connection(server: LiveServer) -> None:
 
 
 def test_a_body_is_thrown_away(server: LiveServer) -> None:
-    """Megabytes that nobody wants are neither kept nor written to the disk."""
+    """Unwanted megabytes are neither kept nor written to the disk."""
     before = open_files(server)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_SECONDS)
     connection.putrequest("POST", "/metrics")

@@ -358,7 +358,7 @@ def test_a_fault_is_told_to_all_who_wait_and_the_next_reload_goes_on(filed: Hous
 
 
 def test_where_people_are_waits_for_a_restart(filed: House) -> None:
-    """Who is known of the old place stays in force, whoever is in the new one."""
+    """Who is known of the old place stays in force, no matter who is in the new one."""
     filed.change("of the store")
     filed.path.write_text(f"store: {{people: true}}\nstate: {{directory: {filed.folder}}}\ncodes: {{listen: '*9'}}\n")
     filed.begin(filed.in_force.reload())

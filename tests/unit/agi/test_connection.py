@@ -144,7 +144,7 @@ def test_a_usage_text_that_never_comes_is_no_harm() -> None:
 
 
 def test_an_abandoned_reply_is_dropped_and_then_all_is_well() -> None:
-    """After giving up, nothing can be sent until the late reply came; it is nobody's."""
+    """After giving up, nothing can be sent until the late reply came; it is dropped."""
     connection = ready(NOOP)
     connection.abandon_reply()
     assert not connection.can_send
@@ -242,7 +242,7 @@ def test_a_whole_environment_is_a_request() -> None:
 @pytest.mark.parametrize("name", ["agi_callerid", "agi_calleridname", "agi_dnid", "agi_rdnis", "agi_extension"])
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_line_break_in_what_a_caller_chose_is_refused(name: str, planted: str) -> None:
-    """In one piece or byte by byte: no story begins with an environment that somebody has added to or cut short."""
+    """In one piece or byte by byte: no story begins with an environment that was added to or cut short."""
     data = environment(**{name: planted})
     for chunks in ([data], [data[n : n + 1] for n in range(len(data))]):
         connection = AGIConnection(Limits())

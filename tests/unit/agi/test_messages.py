@@ -179,7 +179,7 @@ def test_a_strange_priority_is_zero(priority: str) -> None:
     ],
 )
 def test_a_line_break_in_a_value_is_noticed(extra: list[tuple[str, str]]) -> None:
-    """A name that comes twice or an argument out of its place is somebody's line break: refused."""
+    """A name that comes twice or an argument out of its place is a line break of a caller's: refused."""
     with pytest.raises(RemoteProtocolError):
         AGIRequest.from_pairs([*PAIRS, *extra])
 

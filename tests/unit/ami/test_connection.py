@@ -212,7 +212,7 @@ def test_an_event_that_names_an_action_is_no_item() -> None:
 
 
 def test_nothing_of_an_action_that_was_given_up_comes_out() -> None:
-    """A late answer and a late item belong to nobody."""
+    """A late answer and a late item are dropped."""
     connection = ready(wanted=frozenset())
     ask(connection, "a", as_list=True)
     feed(connection, success("a"), item("a", "1"))

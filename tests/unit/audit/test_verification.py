@@ -285,7 +285,7 @@ def test_records_without_a_checkpoint_are_found() -> None:
 
 
 def test_somebody_elses_signature_does_not_count() -> None:
-    """It fits, and is of a key that nobody trusts."""
+    """It fits, and is of an untrusted key."""
     chain = Chain(Head(), Seal("somebody"))
     lines = chained((record(number) for number in range(CHECKPOINT_RECORDS)), chain)
     assert [kind for kind, *_ in named(verify(lines))] == ["unsigned", "unknown_key"]

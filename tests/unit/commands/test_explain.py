@@ -220,7 +220,7 @@ rules:
 def test_digits_mean_the_agent_of_the_supervisors_company(
     config: Path, supervisor: str, agent: str, said: list[str]
 ) -> None:
-    """As on the phone; the key of an agent means that one, and another company's is nobody's to hear."""
+    """As on the phone; the key of an agent means that one, and another company's may not be heard."""
     config.write_text(COMPANIES)
     result = run(config, supervisor, "listen", agent)
     lines = result.stdout.splitlines()

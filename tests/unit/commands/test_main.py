@@ -229,7 +229,7 @@ def test_pin_goes_by_the_rules_of_the_site(config: Path) -> None:
 
 
 def test_pin_refuses_the_own_number(config: Path) -> None:
-    """Of the supervisor whose PIN it is to be; nobody's without a name."""
+    """Of the supervisor whose PIN it is to be; without a name there are none."""
     result = run("pin", "-c", config, "--supervisor", "anna", input="200147\n")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("this PIN is easy to guess: it is the number of their own phone, or nearly so;")

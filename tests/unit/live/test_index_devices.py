@@ -160,7 +160,7 @@ def test_each_channel_says_why_its_device_is_the_agents() -> None:
     [("NOT_INUSE", True), ("ONHOLD", True), ("UNAVAILABLE", False), ("INVALID", False), ("UNKNOWN", False)],
 )
 def test_one_reachable_device_is_enough(way: object, of: str, reachable: bool) -> None:
-    """A device whose state nobody told is not reachable, nor is one that is not registered."""
+    """A device without a known state is not reachable, nor is one that is not registered."""
     assert callable(way)
     index = way(hint(f"{DESK}&{MOBILE}"), state(MOBILE, of))
     found = index.devices_of(NODE, BEN, "hints")
@@ -173,7 +173,7 @@ def talks_of(index: ChannelIndex) -> tuple[object, bool]:
 
 
 def test_hints_are_doubted_when_the_dialplan_was_loaded_again() -> None:
-    """All hints are told again with their text of before; until the next lists nobody is known by hint."""
+    """All hints are told again with their text of before; until the next lists no device is known by hint."""
     before, other = hint(DESK, status="0"), hint(OTHER, extension="1002", status="1")
     index = listed(before, other)
     assert endpoints(index) == (DESK,)

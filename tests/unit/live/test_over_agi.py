@@ -457,7 +457,7 @@ def test_no_state_is_asked_of_a_hint_that_says_all() -> None:
     ],
 )
 def test_an_agent_of_the_pool_is_where_they_logged_in(hint: str, channel: str, endpoints: tuple[str, ...]) -> None:
-    """By the channel that waits in AgentLogin; what is not a phone's is nobody's."""
+    """By the channel that waits in AgentLogin; what is not a phone's does not count."""
     answers = Answers({"${HINT(1002@hints)}": hint, "${AGENT(7001:fullchannel)}": channel})
     assert look_up(answers, BY_HINT).endpoints == endpoints
 

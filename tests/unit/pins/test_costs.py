@@ -125,7 +125,7 @@ def test_what_argon2_makes_within_the_bounds_is_read(
 
 
 def test_a_new_record_has_the_usual_cost() -> None:
-    """What an unassigned phone takes where nobody has a PIN."""
+    """What an unassigned phone takes where no supervisor has a PIN."""
     assert read(make_hash("2580")) == read(USUAL.dummy()) == USUAL
 
 

@@ -271,7 +271,7 @@ def test_a_supervisor_is_no_strangers_phone(room: Room) -> None:
 
 
 def test_without_a_pin_nobody_is_right() -> None:
-    """Not even with the one that the record for nobody is of."""
+    """Not even with the one of the record for unassigned phones."""
     nobody = replace(ANNA, pin_hash=None)
     assert Room().key_in(PIN, nobody) == WRONG
     assert Room(records=Records(anna=PinRecord(None))).key_in(PIN) == WRONG
@@ -319,7 +319,7 @@ def test_guessing_everybodys_pin_locks_the_pbx(room: Room) -> None:
 
 
 def test_the_lock_of_a_pbx_doubles_up_to_its_own_longest(room: Room) -> None:
-    """While nobody at all has a right PIN."""
+    """While no call has a correct PIN."""
     locks = []
     for number in range(25):
         room.key_in(supervisor=None, endpoint=f"PJSIP/{number}")

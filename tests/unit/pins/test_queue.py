@@ -1,4 +1,4 @@
-"""Many PINs at once: nobody with a right one is refused, and guessing gets no more tries for it."""
+"""Many PINs at once: no call with a correct one is refused, and guessing gets no more tries for it."""
 
 from __future__ import annotations
 

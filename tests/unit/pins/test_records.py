@@ -51,7 +51,7 @@ def test_a_record_of_nothing_lets_nobody_in(digits: str) -> None:
 
 
 def test_a_stranger_waits_as_long_as_a_supervisor() -> None:
-    """Where nobody has a PIN, an unassigned phone costs what a fresh record costs; nobody gets in by it."""
+    """Where no supervisor has a PIN, an unassigned phone costs what a fresh record costs; nobody gets in by it."""
     assert extract_parameters(USUAL.dummy()) == extract_parameters(make_hash("0000"))
     assert not matches(USUAL.dummy(), "0000")
 

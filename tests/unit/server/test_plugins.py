@@ -334,7 +334,7 @@ def test_the_sample_as_a_real_distribution(tmp_path: Path) -> None:
 
 
 def test_the_sample_denies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent in its file is heard by nobody; without the file nobody is heard at all."""
+    """An agent in its file is not heard; without the file no agent is heard at all."""
     monkeypatch.syspath_prepend(CHECKOUT / "contrib" / "examples" / "quiet_agents")
     quiet = tmp_path / "quiet"
     monkeypatch.setenv("QUIET_AGENTS", str(quiet))

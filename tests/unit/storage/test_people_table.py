@@ -59,7 +59,7 @@ SITE = People.model_validate(
 
 @pytest.fixture
 def table(database: Database) -> PeopleTable:
-    """A store in which nobody is."""
+    """An empty store."""
     return PeopleTable(database)
 
 

@@ -37,7 +37,7 @@ def table(database: Database) -> PinTable:
 
 
 def test_reads_what_is_kept(table: PinTable) -> None:
-    """Somebody without a PIN has a record without one; nobody has none."""
+    """A supervisor without a PIN has a record without one; without a supervisor there is none."""
     assert table.read("anna") == RECORD
     assert table.read("bert") == PinRecord(None)
     assert table.read("nobody") is None

@@ -1,4 +1,4 @@
-"""The server's name and key: made once, kept, readable by nobody else, and never replaced by a mistake."""
+"""The server's name and key: made once, kept, readable by its owner alone, and never replaced by a mistake."""
 
 from __future__ import annotations
 

@@ -117,9 +117,9 @@ def test_the_right_for_every_owner_is_needed(other: Agent, live: LivePbx) -> Non
     ],
 )
 def test_another_phone_is_no_matter(live: LivePbx) -> None:
-    """Somebody whom nobody may hear protects their own phones, not those of others.
+    """An agent who may not be heard protects their own phones, not those of others.
 
-    For an agent with configured phones a hint counts for nothing, and an extension of nobody belongs to nobody.
+    For an agent with configured phones a hint counts for nothing, and an extension without an agent belongs to none.
     """
     assert refusal(SALES, BOARD, live=live) is None
 

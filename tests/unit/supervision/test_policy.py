@@ -36,7 +36,7 @@ def test_permits_what_a_rule_allows() -> None:
 def test_permits_nothing_else(
     endpoint: str, who: Identity | None, extension: str, mode: Mode, reason: Reason
 ) -> None:
-    """No agent, no rule, somebody else's phone, nobody's PIN, nobody's phone."""
+    """No agent, no rule, another's phone, an unknown PIN, an unassigned phone."""
     found = POLICY.permitted(endpoint, who, extension, mode)
     assert isinstance(found, Refusal)
     assert found.reason is reason

@@ -1,4 +1,4 @@
-"""Calls that nobody may hear."""
+"""Calls that may not be heard."""
 
 from __future__ import annotations
 

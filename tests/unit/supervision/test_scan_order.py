@@ -21,7 +21,7 @@ def first(calls: Sequence[AgentCall]) -> AgentCall:
 
 
 def no_choice(calls: Sequence[AgentCall]) -> AgentCall:
-    """A choice that nobody asks for."""
+    """A choice that is not asked for."""
     raise AssertionError("the longest is no choice")
 
 

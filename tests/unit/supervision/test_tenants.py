@@ -149,7 +149,7 @@ def test_the_same_digits_are_two_people() -> None:
     ("endpoint", "person", "own"), [("PJSIP/2001", ACME, "1001"), ("PJSIP/2002", BETA, "beta-1001")]
 )
 def test_no_rule_reaches_across(endpoint: str, person: Supervisor, own: str, mode: Mode) -> None:
-    """Not even one that says all; to the phone the other company's agent is nobody."""
+    """Not even one that says all; to the phone the other company's agent is unknown."""
     policy = site()
     identity = Identity(person.id, pin_id(person.pin_hash))
     for key in policy.agents:
@@ -212,7 +212,7 @@ def test_a_phone_of_both_companies_is_heard_by_neither() -> None:
 
 
 def test_a_login_of_the_other_company_keeps_everybody_out() -> None:
-    """Also of somebody who is nobody's agent, at a phone that the configuration gives to this one."""
+    """Also of one who is not an agent, at a phone that the configuration gives to this one."""
     own = replace(ACMES, endpoints=("PJSIP/1001",))
     assert owner_refuses(Live(logged_in="1001@acme"), own, BETAS) is None
     assert owner_refuses(Live(logged_in="1001"), own, BETAS) is None

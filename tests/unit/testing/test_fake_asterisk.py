@@ -67,7 +67,7 @@ def test_get_data(keys: str, expected: Digits) -> None:
 
 
 def test_sounds() -> None:
-    """A key stops a sound only when it is listened for; a missing sound is played by nobody."""
+    """A key stops a sound only when it is listened for; a missing sound is not played."""
     fake = FakeAsterisk()
     fake.missing_sounds.add("nope")
     fake.keys("95")

@@ -98,7 +98,7 @@ def test_a_refusing_story() -> None:
 
 
 def test_gosub_runs_and_a_reply_without_a_meaning_is_a_failed_command() -> None:
-    """Asterisk says 100 before a subroutine runs. 503 and what nobody knows fail, and the session continues."""
+    """Asterisk says 100 before a subroutine runs. 503 and unknown codes fail, and the session continues."""
 
     async def story(session: Session, seen: list[str]) -> None:
         await session.gosub("sub", "s", 1)

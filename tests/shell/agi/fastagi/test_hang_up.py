@@ -111,7 +111,7 @@ def test_a_reply_that_never_comes_after_hangup() -> None:
 
 
 def test_a_late_reply_brings_the_conversation_back_into_step() -> None:
-    """Given up and then come after all, it answers nobody, and the next clean-up command is sent again."""
+    """Given up and then come after all, it is dropped, and the next clean-up command is sent again."""
     later: Deferred[None] = Deferred()
 
     async def story(session: Session, seen: list[str]) -> None:

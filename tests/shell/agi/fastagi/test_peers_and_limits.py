@@ -32,7 +32,7 @@ from tests.shell.agi.fastagi.conversation import ENVIRONMENT, GET_DATA, LIMITS, 
     ],
 )
 def test_the_allow_list(host: str, allowed: list[str] | None, accepted: bool) -> None:
-    """Loopback only when nobody is named; an IPv4 address inside an IPv6 one counts as itself."""
+    """Loopback only by default; an IPv4 address inside an IPv6 one counts as itself."""
     server = Server() if allowed is None else Server(allowed_peers=allowed)
     address = IPv6Address("TCP", host, 1) if ":" in host else IPv4Address("TCP", host, 1)
     with capture_logs() as logs:

@@ -40,7 +40,7 @@ def test_an_agent_who_is_alone_is_not_heard(site: Site, mode: Mode, stays_in_the
 
 
 def test_a_party_who_comes_back_in_time_is_the_same_conversation(site: Site) -> None:
-    """A moment of nobody in a transfer or a retrieve ends nothing."""
+    """A moment without a party in a transfer or a retrieve ends nothing."""
     site.open()
     site.fake.leave(CUSTOMER)
     site.fake.advance(ALONE_SECONDS / 2)

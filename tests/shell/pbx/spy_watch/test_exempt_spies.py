@@ -90,7 +90,9 @@ def test_beeps_add_up(site: Site) -> None:
 @pytest.mark.parametrize("listed", [False, True], ids=["told", "listed"])
 @pytest.mark.parametrize("seconds", [0.05, 1.0, 9.0])
 def test_a_beep_that_goes_from_channel_to_channel_is_none(site: Site, seconds: float, *, listed: bool) -> None:
-    """A helper is one beep, whomever it hears, however often that changes, and whatever a list shows in between."""
+    """A helper is one beep, whichever channel it hears, however often that changes, and whatever a list shows in
+    between.
+    """
     site.fake.add_channel(HOOK, "1700000000.20")
     site.fake.start_spying(HOOK, SPYEE)
     for number in range(int(2 * BEEP_SECONDS / seconds)):

@@ -104,7 +104,7 @@ def test_what_the_pbx_says_late_is_of_the_grant_that_was(site: Site) -> None:
 
 
 def test_a_spy_behind_the_end_of_a_grant_is_rogue(site: Site) -> None:
-    """The same two channels a moment after a grant that was heard to begin and is over: nobody granted that."""
+    """The same two channels a moment after a grant that was heard to begin and is over: that has no grant."""
     site.open()
     site.close()
     site.fake.start_spying(SPYER, SPYEE)
@@ -144,7 +144,7 @@ def test_a_start_that_comes_behind_the_next_grant_contradicts_nothing(site: Site
 
 
 def test_an_adopted_spy_that_a_list_found_is_adopted_once(site: Site) -> None:
-    """Its start comes behind the list, or somebody tells of it once more."""
+    """Its start comes behind the list, or it is told once more."""
     miss(site, BEFORE)
     site.fake.start_spying(SPYER, SPYEE)
     assert len(site.records("spy_adopted")) == 1

@@ -495,8 +495,8 @@ def test_a_third_phone_in_a_joined_call_is_taken_out(joined: Site) -> None:
 
 
 def test_two_joined_calls_that_are_merged_are_parted(joined: Site) -> None:
-    """A supervisor who is on two calls transfers one onto the other: Asterisk moves everybody into one bridge, in
-    nobody's place and without a grant."""
+    """A supervisor who is on two calls transfers one onto the other: Asterisk moves all of them into one
+    bridge, in no one's place and without a grant."""
     joined.fake.add_channel("PJSIP/2001-00000030", "1700000000.30", "b-2")
     joined.fake.add_channel("PJSIP/7777-00000031", "1700000000.31", "b-2")
     joined.fake.enter(ROGUE, "b-2")
@@ -522,7 +522,7 @@ def test_two_joined_calls_that_are_merged_are_parted(joined: Site) -> None:
 
 @pytest.mark.parametrize("way", ["swap", "blind"])
 def test_a_joined_call_that_the_agent_has_left_is_guarded_too(joined: Site, way: str) -> None:
-    """A colleague and the customer are on it: whoever comes in the supervisor's place is taken out."""
+    """A colleague and the customer are on it: a party that comes in the supervisor's place is taken out."""
     joined.fake.add_channel("PJSIP/1005-00000040", "1700000000.40", "b-1")
     joined.fake.hang_up(SPYEE)
     joined.fake.advance(DOOR_SECONDS + 1.0)

@@ -388,7 +388,7 @@ def test_who_is_sent_for_right_behind_a_merge_is_put_out(joined: Site) -> None:
 def test_an_agent_who_handed_the_call_on_is_followed_to_no_other_one(
     joined: Site, goes_on: bool, late: float
 ) -> None:
-    """Their channel lives on and has its next customer, who is nobody's stranger."""
+    """Their channel lives on and has its next customer, who is not a stranger."""
     consulted(joined)
     merge(joined, CUSTOMER, SPYER)
     wait(joined, late)
@@ -463,7 +463,7 @@ def test_who_is_where_the_customer_was_sent_stays_there(
     joined: Site, why: Callable[[Site], None], told: bool
 ) -> None:
     """The agent parks the customer, or sends them into a conference, while the picture is in doubt; the supervisor's
-    call ends with it. One who was on the call leads to nobody else's."""
+    call ends with it. One who was on the call does not lead to another's."""
     for number in (0, 1):
         joined.fake.add_channel(f"PJSIP/other-0000020{number}", f"1700000000.20{number}", "b-9")
     why(joined)

@@ -1,4 +1,4 @@
-"""Spies that somebody ends by name."""
+"""Spies that are ended by name."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_says_that_nobody_could_be_killed(site: Site) -> None:
 
 
 def test_a_kill_that_comes_too_late_names_nobody_else(site: Site) -> None:
-    """Who killed a rogue spy stands in its record, and in nobody's after it on the same channel."""
+    """Who killed a rogue spy stands in its record, and in no later one of the same channel."""
     site.fake.start_spying(ROGUE, SPYEE)
     site.fake.refused["Hangup"] = "No such channel"
     assert [type(error) for error in begin(site.watch.kill(ROGUE_UNIQUEID, "root"))] == [ActionFailed]

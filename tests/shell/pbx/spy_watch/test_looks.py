@@ -129,7 +129,7 @@ def test_a_joined_call_that_the_agent_has_left_is_looked_at_from_the_supervisors
 
 
 def test_the_other_partys_number_is_asked_for_while_the_picture_is_in_doubt(site: Site) -> None:
-    """It becomes one that nobody may hear."""
+    """It becomes one that may not be heard."""
     site.change(protected=Protected(numbers=("110",)))
     site.open()
     forge(site)

@@ -84,7 +84,7 @@ def test_two_supervisors_tell_the_same_agent(site: Site, order: tuple[int, int])
 
 
 def test_nobody_hides_behind_the_name_of_the_helper(site: Site) -> None:
-    """A helper that nobody expects, or one that hears another agent than the one to be told, is rogue."""
+    """A helper that is not expected, or one that hears another agent than the one to be told, is rogue."""
     notice = site.watch.notice_expected(CUSTOMER_UNIQUEID)
     tell(site, notice)
     assert site.facts == ["rogue_spy"]

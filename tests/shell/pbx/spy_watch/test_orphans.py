@@ -40,7 +40,7 @@ def test_a_spy_of_an_earlier_run_is_adopted(site: Site, by_event: bool) -> None:
 
 
 def test_an_orphan_is_ended_where_the_site_wants_it(site: Site) -> None:
-    """As any other grant that is revoked; nobody's story is there to close it, so its channel is hung up."""
+    """As any other grant that is revoked; no story is there to close it, so its channel is hung up."""
     site.change(orphans=Orphans.END)
     miss(site, BEFORE)
     assert [record["why"] for record in site.records("spy_revoked")] == ["orphaned"]

@@ -39,7 +39,7 @@ def wait(site: Site, seconds: float) -> None:
 
 
 def without_colleague(site: Site) -> None:
-    """Barging in is joining; 1005 may be heard by nobody."""
+    """Barging in is joining; 1005 may not be heard."""
     (rule,) = site.policy.rules
     board = Agent("1005", frozenset({"board"}), ("PJSIP/1005",))
     rules = (replace(rule, agents=frozenset({"sales"})),)
@@ -170,7 +170,7 @@ def forge(site: Site) -> None:
 def test_in_doubt_the_call_that_is_heard_is_watched_when_the_agent_is_in_another_one(
     site: Site, mode: Mode, joins: str
 ) -> None:
-    """Whom the supervisor's own channel is with counts: a protected phone is not heard, and ends nobody elsewhere."""
+    """Whom the supervisor's own channel is with counts: a protected phone is not heard, and ends no spy elsewhere."""
     site.change(barge=Barge.CONFERENCE, protected=Protected(endpoints=frozenset({"PJSIP/9000"})))
     grant = replace(GRANT, mode=mode)
     site.open(grant)

@@ -125,7 +125,7 @@ def test_a_colleague_whom_nobody_allowed_ends_the_spy_when_the_agent_has_left(si
 
 @pytest.mark.parametrize("end", ["leave", "hang_up"])
 def test_a_colleague_who_came_before_the_agent_left_ends_the_spy(site: Site, end: str) -> None:
-    """With the agent it is the agent's call, whoever else is on it; without, it is the colleague's."""
+    """With the agent it is the agent's call, with anyone else on it; without, it is the colleague's."""
     joined(site)
     site.fake.add_channel(COLLEAGUE, "1700000000.14", "b-1")
     assert site.facts == []
@@ -145,7 +145,7 @@ def test_a_colleague_behind_a_local_channel_ends_the_spy(site: Site) -> None:
 
 
 def test_a_colleague_who_may_be_heard_ends_nothing(site: Site) -> None:
-    """Nor do those who are nobody's agents, nor the agent who comes back."""
+    """Nor do those who are not agents, nor the agent who comes back."""
     joined(site)
     site.policy = replace(
         site.policy, agents={**site.policy.agents, "1002": Agent("1002", frozenset({"sales"}), ("PJSIP/1002",))}

@@ -190,7 +190,7 @@ def test_a_spy_becomes_forbidden_by_whom_the_call_is_with(site: Site) -> None:
 
 
 def test_a_protected_phone_that_joins_ends_the_spy(site: Site) -> None:
-    """A transfer brings somebody into the call whom nobody may hear; another call of theirs changes nothing."""
+    """A transfer brings a protected party into the call; another call of theirs changes nothing."""
     site.open()
     site.change(protected=Protected(frozenset({"PJSIP/9000"})))
     site.fake.add_channel("PJSIP/9000-00000009", "1700000000.9", "b-2")
@@ -279,7 +279,7 @@ def test_a_channel_that_is_gone_needs_no_silence(site: Site, logs: list[EventDic
 
 @pytest.mark.parametrize("skew", [-7_200.0, 7_200.0])
 def test_a_clock_that_jumps_breaks_nothing(site: Site, skew: float, logs: list[EventDict]) -> None:
-    """Somebody sets the clock on the wall by hours: spies begin, are revoked and end as before."""
+    """Somebody sets the time of day by hours: spies begin, are revoked and end as before."""
     site.fake.start_spying(ROGUE, SPYEE)
     site.open()
     site.fake.advance(3.0)

@@ -24,7 +24,7 @@ def test_a_list_while_a_channel_is_asked_makes_no_second_alarm(site: Site) -> No
 
 
 def test_a_channel_that_cannot_be_asked_is_asked_again(site: Site) -> None:
-    """A loss in the middle of the question does not make a spy of nobody: the next list asks once more."""
+    """A loss in the middle of the question does not make a rogue spy: the next list asks once more."""
     site.fake.held.add("Getvar")
     site.fake.start_spying(ROGUE, SPYEE)
     site.fake.lose_connection()

@@ -35,7 +35,7 @@ def newer(signer: Signer, grant: Grant) -> str:
 
 
 STRANGER = Signer("here", "run-1", b"x" * 32)
-"""Somebody without the key."""
+"""A signer without the key."""
 
 ENDING = ["Setvar", "PlayDTMF"]
 """How a spy is ended: silence both ways, then the key."""
@@ -56,7 +56,7 @@ def begin(story: Coroutine[Any, Any, Any]) -> list[Any]:
 
 
 def kinds(site: Site) -> list[tuple[str, SpyKind]]:
-    """Who hears somebody, and by what right."""
+    """Who hears a call, and by what right."""
     return [(spy.spyer, spy.kind) for spy in site.watch.grants.spies()]
 
 

@@ -254,7 +254,7 @@ def test_a_full_disk_leaves_no_gap(house: House, room: int) -> None:
 def test_a_line_that_could_not_be_taken_back_is_taken_back_later(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failing fsync and a failing ftruncate leave a whole line that nobody relied on; the chain does not fork."""
+    """A failing fsync and a failing ftruncate leave a whole line that nothing relied on; the chain does not fork."""
     house.append(refusal("1"))
 
     def fail(*_: object) -> None:

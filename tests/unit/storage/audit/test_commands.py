@@ -212,7 +212,7 @@ def test_retains_nothing_that_is_held_or_wrong(office: Office) -> None:
 
 
 def test_another_servers_records_need_its_key(office: Office) -> None:
-    """Nobody signs for what nobody has verified."""
+    """What was not verified is not signed."""
     retain = ("retain", "--node", "other", "--days", 90, "--apply")
     assert office.run(*retain).exit_code == 2
     key = office.folder / "other" / PUBLIC_FILE

@@ -1,4 +1,4 @@
-"""The key of the audit: made once, kept, readable by nobody else; its public half for everybody."""
+"""The key of the audit: made once, kept, readable by its owner alone; its public half is for everyone."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def test_a_call_that_becomes_protected_meanwhile_is_not_heard(desk: Desk) -> Non
 
 
 def test_nobody_is_taken_over_but_whom_it_was_decided_on(desk: Desk) -> None:
-    """The call continued with another customer while the record was written: nobody's call is taken."""
+    """The call continued with another customer while the record was written: no call is taken."""
 
     def moves() -> None:
         if len(desk.pbx.executed) == 1:
@@ -295,7 +295,7 @@ def test_a_key_that_was_meant_for_the_last_customer_is_not_used_on_the_next(tmp_
 
 @pytest.mark.parametrize("key", ["6", "7"])
 def test_whoever_came_while_the_agent_was_told_is_not_spoken_to(tmp_path: Path, key: str) -> None:
-    """No grant is open then, which somebody would watch."""
+    """No grant is open then that would be watched."""
     desk = connected(tmp_path)
     desk.change(notice=Notice(frozenset({Mode.BARGE, Mode.TAKE_OVER}), frozenset({"all"})))
     assert desk.watch is not None

@@ -64,7 +64,7 @@ class PatternHouse(LiveHouse):
     """The hint is one by a pattern: no list names the agent's phone."""
 
     def devices_of(self, agent: Agent) -> AgentDevices | Stale:
-        """Nobody's phone."""
+        """An unassigned phone."""
         return AgentDevices((), (), reachable=False, source=Source.INDEX)
 
 

@@ -56,7 +56,7 @@ def test_a_rule_taken_away_during_the_question_holds(desk: Desk) -> None:
 
 @pytest.mark.parametrize("reason", [Reason.TARGET_GONE, Reason.ON_HOLD, Reason.PROTECTED])
 def test_a_call_that_changes_during_the_question_is_looked_at_again(desk: Desk, reason: Reason) -> None:
-    """It ends, is put on hold, or somebody joins whom nobody may hear: what it is after the answer decides."""
+    """It ends, is put on hold, or a party joins who may not be heard: what it is after the answer decides."""
     desk.change(protected=Protected(frozenset({"PJSIP/9000"})))
     desk.pbx.add_channel("PJSIP/9000-00000040")
 

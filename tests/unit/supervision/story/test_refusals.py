@@ -98,7 +98,7 @@ def test_every_refusal_is_spoken_audited_and_gives_no_sound(desk: Desk, reason: 
 
 
 def test_every_reason_has_a_story() -> None:
-    """A reason that nothing leads to is a reason too many, or one that nobody has tested."""
+    """A reason that nothing leads to is a reason too many, or one without a test."""
     assert set(STORIES) == set(Reason)
 
 

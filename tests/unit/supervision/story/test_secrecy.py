@@ -33,7 +33,7 @@ def test_a_strangers_phone_sounds_like_a_wrong_pin(tmp_path: Path, policy: PinPo
 
 
 def test_a_strangers_right_pin_is_wrong(tmp_path: Path) -> None:
-    """Somebody's PIN on an unassigned phone is not a PIN."""
+    """A supervisor's PIN on an unassigned phone is not a PIN."""
     desk = Desk(tmp_path, channel=STRANGER).run(f"{PIN}#" * 3)
 
     assert refusals(desk) == ["endpoint_unknown"]

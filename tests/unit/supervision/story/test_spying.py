@@ -88,7 +88,7 @@ def test_counts_the_seconds_of_a_spy(desk: Desk) -> None:
 
 @pytest.mark.parametrize("jump", [-7_200.0, 7_200.0])
 def test_a_clock_that_jumps_falsifies_no_seconds(desk: Desk, jump: float) -> None:
-    """Somebody sets the clock on the wall by hours while a spy is on: it lasted as long as it did."""
+    """Somebody sets the time of day by hours while a spy is on: it lasted as long as it did."""
 
     def later() -> int | None:
         desk.now += 12.25 + jump

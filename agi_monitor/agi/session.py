@@ -31,7 +31,7 @@ from agi_monitor.agi.verb_results import (
     Recording,
     SpeechMatch,
 )
-from agi_monitor.errors import CallEnded, CommandFailed, RemoteProtocolError
+from agi_monitor.errors import CallEnded, CommandFailed, LocalProtocolError, RemoteProtocolError
 
 T = TypeVar("T")
 
@@ -137,7 +137,10 @@ class Session(Conversation):
 
         Raises:
             CommandFailed: Asterisk has no such application, or said no status.
+            LocalProtocolError: a comma in the devices, behind which Asterisk would read options.
         """
+        if "," in devices:
+            raise LocalProtocolError("dial: the devices hold a comma; nothing was sent")
         seconds = "" if timeout is None else whole(timeout, "timeout")
         options = options if "g" in re.sub(r"\([^)]*\)", "", options) else f"{options}g"
         arguments = ",".join([devices, seconds, options, *([url] if url else [])])

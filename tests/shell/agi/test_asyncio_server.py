@@ -9,6 +9,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agi_monitor import AgiServer, CallEnded, Limits, Session
+from agi_monitor.agi.log_events import LogEvent
 from tests.doubles.agi_calls import CHECKOUT, ENVIRONMENT, SECONDS
 
 
@@ -284,3 +286,26 @@ def test_the_wrong_way_is_told_the_right_one(program: str, said: str, tmp_path: 
     )
     assert done.returncode == 1
     assert said in done.stderr
+
+
+def test_a_handler_that_holds_the_loop_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All other calls of the loop wait meanwhile."""
+    monkeypatch.setattr("agi_monitor.agi.asyncio_story.HELD_SECONDS", 0.02)
+
+    async def holds(session: Session) -> None:
+        threading.Event().wait(0.05)
+        await session.noop()
+
+    async def call() -> None:
+        async with AgiServer(holds, port=0) as server:
+            line = await Line.to(server, ENVIRONMENT.removesuffix("\n") + "agi_network_script: report\n\n")
+            assert await line.hears() == "NOOP"
+            line.says("200 result=0\n")
+            assert await line.hears() == ""
+            await line.close()
+
+    with capture_logs() as logs:
+        asyncio.run(call())
+    held = next(log for log in logs if log["event"] == LogEvent.REACTOR_HELD)
+    assert (held["script"], held["log_level"]) == ("report", "warning")
+    assert held["seconds"] >= 0.02

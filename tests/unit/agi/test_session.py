@@ -332,6 +332,7 @@ def test_numbers_are_taken(verb: Verb, sent: str) -> None:
         (lambda s: s.control_stream_file("x", skip="3"), "skip is str and not a number of seconds"),
         (lambda s: s.set_variable("A", None), "SET VARIABLE: value is neither text nor a number but NoneType"),
         (lambda s: s.dial("PJSIP/1", "10"), "timeout is str and not a number of seconds"),
+        (lambda s: s.dial("PJSIP/1,,G(out^s^1)"), "dial: the devices hold a comma; nothing was sent"),
         (lambda s: s.speech_recognize("x", "5"), "timeout is str and not a number of seconds"),
     ],
 )

@@ -298,7 +298,7 @@ def test_a_handler_that_holds_the_loop_is_named(monkeypatch: pytest.MonkeyPatch)
 
     async def call() -> None:
         async with AgiServer(holds, port=0) as server:
-            line = await Line.to(server, ENVIRONMENT.removesuffix("\n") + "agi_network_script: report\n\n")
+            line = await Line.to(server, ENVIRONMENT.replace("yes\n", "yes\nagi_network_script: report\n"))
             assert await line.hears() == "NOOP"
             line.says("200 result=0\n")
             assert await line.hears() == ""

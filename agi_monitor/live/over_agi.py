@@ -199,6 +199,9 @@ class DeviceChannelsOverAgi:
             named: its BRIDGEPEER, where that was asked for already.
         """
         peer = await self._session.get_full_variable("${CHANNEL(peer)}", name)
+        if peer is None:
+            # Gone since its other half was named; or bytes that are not UTF-8 are read as other ones.
+            return [], False
         if peer:
             return [peer], True
         if named is None:

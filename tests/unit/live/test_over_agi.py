@@ -270,6 +270,17 @@ def test_a_local_channel_is_followed_to_whoever_is_behind_it(
     assert channel.in_conference is False
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_half_that_cannot_be_asked_makes_it_uncertain_who_is_behind(there: bool) -> None:
+    """A name with bytes that are not UTF-8 is read as another one, and the PBX has no channel of that name."""
+    half = "Local/5\N{REPLACEMENT CHARACTER}1009@way-00000001"
+    answers = one_channel(f"1700000000.10|Up|0|555|{half};1")
+    answers.channels = {**answers.channels, **({f"{half};2": {}} if there else {})}
+    (channel,) = look_up(answers).channels
+    assert channel.peers == (f"{half};1",)
+    assert channel.peers_known is there
+
+
 def test_endless_local_channels_come_to_an_end() -> None:
     """Not more of them are followed than an agent may have channels."""
     answers = one_channel("1700000000.10|Up|0|555|Local/0@way-00000000;2")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agi_monitor.live.over_agi import other_half
 from agi_monitor.model import Barge, Cue
 from agi_monitor.testing import FakeAsterisk, FakeChannel
 from tests.doubles.desk import (
@@ -104,6 +105,8 @@ def test_nobody_is_taken_over_but_one_device(desk: Desk, peers: str) -> None:
         for name in peers.split(","):
             if name != CUSTOMER:
                 desk.pbx.add_channel(name, bridge_peer=SPYEE)
+            if (half := other_half(name)) is not None:
+                desk.pbx.add_channel(half)
 
     desk.at_key = change
     desk.run(f"{PIN}#7")

@@ -139,7 +139,8 @@ class Pins(TopSection):
     """How long a correct PIN is remembered for the same endpoint. 0 asks at every call."""
     any_phone: bool = False
     """Whether supervisors may call from a phone that is assigned to no supervisor: before the PIN they key in the
-    number of a phone of their own, such as 2001 for `PJSIP/2001`. Such a phone does not remember a PIN."""
+    number of a phone of their own, such as 2001 for `PJSIP/2001`. Such a phone does not remember a PIN. A Local
+    channel is not a phone, and nor is a guest of chan_sip."""
     min_digits: Annotated[int, Field(ge=4, le=16)] = 4
     """The minimum number of digits of a new PIN. Existing PINs stay valid."""
     refuse_weak: bool = True

@@ -14,6 +14,8 @@ runs forward, stands beside it, and whatever ends first by either of them is ove
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -92,12 +94,14 @@ class Claim:
         peer: the address of the PBX.
         is_named: whether they have said who they are, on a phone that is assigned to no supervisor. A PIN is not
             remembered there: the number of another supervisor is not a secret.
+        stranger: what an unknown number is counted under, from ``PinGuard.stranger``; empty for none.
     """
 
     supervisor: Supervisor | None
     endpoint: str
     peer: str
     is_named: bool = False
+    stranger: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,7 @@ class PinGuard:
         self._remembered: dict[tuple[str, str | None, str, str], _Moment] = {}
         self._made: tuple[PinPolicy, frozenset[Cost]] = (policy, policy.costs)
         """The costs of the policy, and of records that are newer than it."""
+        self._stranger_key = secrets.token_bytes(32)
         self._told: set[str] = set()
         """Supervisors whose old records are logged already."""
 
@@ -212,6 +217,17 @@ class PinGuard:
     def changeable(self) -> bool:
         """Whether a supervisor can change the PIN by phone."""
         return self._records is not None
+
+    def stranger(self, number: str) -> str:
+        """Return what an unknown number is counted under: wrong PINs lock it on every phone, as they lock a
+        supervisor. Otherwise the lock-out would reveal whose numbers are supervisors'.
+
+        The digits may be a PIN, so they are not to be found out from this: its key is in the memory of this process.
+
+        Parameters:
+            number: what was keyed in.
+        """
+        return "?" + hashlib.blake2b(number.encode(), key=self._stranger_key, digest_size=16).hexdigest()
 
     # ---- attempts --------------------------------------------------------------------------------------
 
@@ -393,7 +409,7 @@ class PinGuard:
         return now_kept if right else None
 
     def _limits(self, claim: Claim) -> Mapping[str, Limit]:
-        supervisor = None if claim.supervisor is None else claim.supervisor.id
+        supervisor = (claim.stranger or None) if claim.supervisor is None else claim.supervisor.id
         return self.policy.limits.of(supervisor, claim.endpoint, claim.peer)
 
     # ---- a PIN that is remembered ----------------------------------------------------------------------

@@ -56,7 +56,7 @@ class Limits:
         """Return under which names an attempt is counted, and how often each may be wrong.
 
         Parameters:
-            supervisor: the id, or None for an unassigned phone.
+            supervisor: the id, or what an unknown number is counted under; None where nothing says who calls.
             endpoint: the phone.
             peer: the address of the PBX.
         """

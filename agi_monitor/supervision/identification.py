@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from agi_monitor.audit.facts import LockedOut
 from agi_monitor.errors import StateUnavailable
-from agi_monitor.model import Cue, Identity, Reason, Refusal
+from agi_monitor.model import Cue, Identity, Locked, Reason, Refusal
 from agi_monitor.pins.guard import Attempt, Claim, PinGuard
 from agi_monitor.pins.records import PinRecord, pin_id
 from agi_monitor.pins.rules import MAX_DIGITS
@@ -32,17 +32,13 @@ async def identify(line: SupervisorLine, pins: PinGuard) -> Refusal | None:
         return Refusal(Reason.STATE_UNAVAILABLE, str(error))
     if isinstance(proven, Refusal):
         return proven
-    refusal = await line.identify(_identity(claim, proven))
-    if refusal is None and claim.is_named:
-        # Not before the PIN: another language would tell that the number is a supervisor's.
-        await _speak(line, claim)
-    return refusal
+    return await line.identify(_identity(claim, proven))
 
 
 async def _claim(line: SupervisorLine, pins: PinGuard) -> Claim:
     """Return who they say they are: by their phone, or by the number of their own one, on an unassigned phone."""
     supervisor, peer = line.policy().supervisors.get(line.endpoint), line.caller.peer
-    if supervisor is not None or not line.policy().any_phone:
+    if supervisor is not None or not line.policy().any_phone or not line.is_phone:
         return Claim(supervisor, line.endpoint, peer)
     line.log.info("number_prompted")
     number = await line.ask(Cue.ASK_NUMBER, pins.policy.seconds, MAX_DIGITS)
@@ -50,7 +46,9 @@ async def _claim(line: SupervisorLine, pins: PinGuard) -> Claim:
     assigned = line.policy().supervisors.get(line.endpoint)
     if assigned is not None:
         return Claim(assigned, line.endpoint, peer)
-    return Claim(line.policy().with_number(number), line.endpoint, peer, is_named=True)
+    named = line.policy().with_number(number)
+    stranger = pins.stranger(number) if named is None else ""
+    return Claim(named, line.endpoint, peer, is_named=True, stranger=stranger)
 
 
 async def _speak(line: SupervisorLine, claim: Claim) -> None:
@@ -101,6 +99,9 @@ async def _accept(
     line: SupervisorLine, pins: PinGuard, claim: Claim, record: PinRecord, digits: str
 ) -> PinRecord | Refusal:
     """The PIN is right; it may have to be changed before anything else."""
+    if claim.is_named:
+        # Not before the PIN: another language would tell that the number is a supervisor's.
+        await _speak(line, claim)
     why = pins.due(record)
     if why is not None:
         changed = await change_pin(line, pins, claim, record, digits, why)
@@ -114,6 +115,9 @@ async def _accept(
 async def _locked_out(line: SupervisorLine, attempt: Attempt) -> None:
     supervisor = attempt.claim.supervisor
     for kind, until in attempt.locks.items():
+        if kind is Locked.SUPERVISOR and supervisor is None:
+            # An unknown number: it is locked so that it sounds like that of a supervisor.
+            continue
         line.log.warning("pin_locked_out", kind=kind, supervisor=supervisor.id if supervisor else None)
         at = datetime.fromtimestamp(until, UTC)
         await line.audit.append(LockedOut(**line.common(), kind=kind, until=at))

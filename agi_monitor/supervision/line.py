@@ -190,6 +190,13 @@ class SupervisorLine:
 
     # ---- who it is -------------------------------------------------------------------------------------
 
+    @property
+    def is_phone(self) -> bool:
+        """Whether the channel is of a device that the PBX knows. A Local channel and that of a guest of chan_sip have
+        another name in each call, so that wrong PINs would never lock them out.
+        """
+        return self.endpoint != self.dialled.channel
+
     async def identify(self, identity: Identity) -> Refusal | None:
         """Note who it is, unless the phone or the PIN was changed while the PIN was looked at.
 

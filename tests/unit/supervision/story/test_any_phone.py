@@ -77,6 +77,49 @@ def test_a_number_of_nobody_sounds_like_a_wrong_pin(tmp_path: Path, policy: PinP
     assert heard[0] == heard[1]
 
 
+@pytest.mark.parametrize("phone", [STRANGER, "PJSIP/7777-00000001"], ids=["same phone", "another phone"])
+@pytest.mark.parametrize("wrong", [1, 3, 5, 7])
+def test_a_lock_out_does_not_tell_a_number_of_nobody(tmp_path: Path, wrong: int, phone: str) -> None:
+    """After wrong PINs for a number the next call sounds the same, for that number and for another one, on that phone
+    and elsewhere. Only the lock-outs of people and phones are on record."""
+    heard: list[list[tuple[list[list[str]], list[str]]]] = []
+    for name, number in (("known", "2002"), ("unknown", "5555")):
+        desk = Desk(tmp_path / name, channel=STRANGER, pin_policy=replace(PIN_POLICY, attempts=wrong))
+        desk.change(any_phone=True)
+        desk.run(f"{number}#" + WRONG * wrong)
+        heard.append([(desk.pbx.commands, desk.pbx.played)])
+        for then in (number, "7777"):
+            (folder := tmp_path / f"{name}-{then}").mkdir()
+            later = Desk(folder, channel=phone)
+            later.change(any_phone=True)
+            later.pins = desk.pins
+            later.run(f"{then}#" + WRONG * 2)
+            heard[-1].append((later.pbx.commands, later.pbx.played))
+        kinds = [record["kind"] for record in desk.records if record["fact"] == "locked_out"]
+        assert ("supervisor" in kinds) == (name == "known" and wrong >= 5)
+        assert "5555" not in (tmp_path / name / "agi-monitor.db").read_bytes().decode("latin-1")
+    assert heard[0] == heard[1]
+
+
+@pytest.mark.parametrize("channel", ["Local/2999@phones-00000001;1", "SIP/2999-00000001"])
+def test_what_is_no_phone_is_not_asked_for_a_number(tmp_path: Path, channel: str) -> None:
+    """A Local channel and a guest of chan_sip have another name in each call: no wrong PIN would lock them out."""
+    desk = Desk(tmp_path, channel=channel)
+    desk.change(any_phone=True)
+    desk.pbx.channel.guest = True
+    desk.run(f"2001#{PIN}#")
+    assert spoken(Cue.ASK_NUMBER)[0] not in desk.pbx.played
+    assert refusals(desk) == ["endpoint_unknown"]
+
+
+def test_a_pin_that_must_be_changed_is_asked_for_in_the_language(away: Desk) -> None:
+    """Of the supervisor, whose PIN was right."""
+    away.pins.policy = replace(PIN_POLICY, max_age=86_400.0)
+    away.run(f"2002#{PIN}#")
+    assert refusals(away) == ["pin_expired"]
+    assert ["SET", "VARIABLE", "CHANNEL(language)", "de"] in away.pbx.commands
+
+
 def test_the_language_of_the_supervisor_comes_with_the_pin(away: Desk) -> None:
     """Bert's is German."""
     away.run(f"2002#{PIN}#")

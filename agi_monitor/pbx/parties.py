@@ -194,9 +194,16 @@ class Parties:
             only: who talked to the agent alone, the last time before that only one did.
             parties: who does now, by the events.
         """
-        is_another = parties.isdisjoint(before)
-        if await self._are_with(grant, before - parties):
-            watched = self._watched.of(grant)
+        is_another, watched = parties.isdisjoint(before), self._watched.of(grant)
+        try:
+            are_there = await self._are_with(grant, before - parties)
+        except AgiMonitorError:
+            # With the next list it is asked again. Until then the parties are those of the last answer: a supervisor
+            # would hear the next customer by the decision about the last.
+            watched.parties, watched.only_party = before, only
+            self._pbx.missed()
+            raise
+        if are_there:
             watched.parties, watched.only_party = before, only
             self._pbx.contradicted("BridgeLeave")
             return

@@ -88,6 +88,31 @@ def test_the_next_customer_is_another_conversation(site: Site, gap: float) -> No
     assert site.watch.is_another_conversation(grant)
 
 
+@pytest.mark.parametrize("how", ["silent", "refuses"])
+@pytest.mark.parametrize("adopted", [False, True])
+def test_the_next_customer_is_asked_about_until_there_is_an_answer(site: Site, adopted: bool, how: str) -> None:
+    """A question that was lost is no decision: the supervisor does not hear the next customer by the last one's."""
+    if adopted:
+        miss(site, BEFORE)
+    else:
+        site.open()
+    site.fake.advance(5.0)
+    site.forget()
+    if how == "silent":
+        site.fake.held.add("Getvar")
+    else:
+        site.fake.refused["Getvar"] = "Asterisk is shutting down"
+    site.fake.hang_up(CUSTOMER)
+    site.fake.add_channel(NEXT, NEXT_UNIQUEID, "b-1")
+    site.fake.advance(11.0)
+    assert (site.fake.asked("PlayDTMF"), site.records("spy_revoked")) == ([], [])
+    site.fake.held.clear()
+    site.fake.refused.clear()
+    site.fake.advance(11.0)
+    assert [record["why"] for record in site.records("spy_revoked")] == ["conversation_over"] * adopted
+    assert site.watch.is_another_conversation(GRANT) != adopted
+
+
 def test_who_is_left_of_a_conference_is_the_same_conversation(site: Site) -> None:
     """One of three leaves: ChanSpy has to begin again to be heard, and it is not a new call."""
     site.open()

@@ -20,10 +20,11 @@ from agi_monitor.agi.session import Session
 from agi_monitor.agi.verb_results import Digits
 from agi_monitor.embedding.event_loop import running_loop
 from agi_monitor.model import Refusal, Supervisor
-from agi_monitor.names import endpoint_of
+from agi_monitor.names import endpoint_of, names_its_caller
 
 if TYPE_CHECKING:
     # They need argon2 and a database, and a program without a PIN needs neither.
+    from agi_monitor.pins.costs import Cost
     from agi_monitor.pins.guard import PinGuard
     from agi_monitor.pins.lock_outs import LockOut, LockOutStore
 
@@ -86,6 +87,7 @@ class PinCheck:
         phone, name, pbx = (
             Limit(wrong_in_a_row * times, lock_seconds, LONGEST_LOCK) for times in (1, OF_THE_NAME, OF_THE_PBX)
         )
+        self._kinds: frozenset[Cost] = frozenset()
         store: LockOutStore = _Memory() if path is None else _table(path)
         self._guard: PinGuard = PinGuard(
             PinPolicy(attempts=1, limits=Limits(name, phone, pbx)),
@@ -107,22 +109,32 @@ class PinCheck:
             keyed: from ``session.get_data``.
 
         Raises:
-            ValueError: the record cannot be used. The message repeats nothing of it.
+            ValueError: the record cannot be used, or there are too many kinds (m, t, p) of records. The message
+                repeats nothing of it.
             StateUnavailable: the attempt could not be counted, so the PIN was not looked at.
             CallEnded: the caller has hung up meanwhile. The attempt counts.
         """
-        attempt = Deferred.fromCoroutine(self._check(session, name, record, keyed.digits))
+        self._must_be_usable(record)
+        phone = await _phone(session)
+        attempt = Deferred.fromCoroutine(self._check(phone, session.peer, name, record, keyed.digits))
         answer: PinAnswer = await session.until(attempt)
         return answer
 
-    async def _check(self, session: Session, name: str, record: str, digits: str) -> PinAnswer:
+    def _must_be_usable(self, record: str) -> None:
+        """Refuse what the guard takes for no record: every PIN would be wrong, and the phone locked for it."""
         from agi_monitor.pins import costs
+
+        kind = costs.read(record)
+        self._kinds = costs.with_one_more(self._kinds, kind)
+        if kind not in self._kinds:
+            raise ValueError(
+                "is an argon2id record of one kind (m, t, p) too many; make all records with: agi-monitor pin"
+            )
+
+    async def _check(self, phone: str, peer: str, name: str, record: str, digits: str) -> PinAnswer:
         from agi_monitor.pins.guard import Claim
 
-        # Otherwise every PIN would be wrong, and the phone would be locked for it.
-        costs.read(record)
-        phone = endpoint_of(session.request.channel) or session.request.channel
-        claim = Claim(Supervisor(name, frozenset(), frozenset(), record), phone, session.peer)
+        claim = Claim(Supervisor(name, frozenset(), frozenset(), record), phone, peer)
         attempt = await self._guard.count(claim)
         if isinstance(attempt, Refusal):
             return PinAnswer.LOCKED
@@ -133,6 +145,18 @@ class PinCheck:
         return result
 
 
+async def _phone(session: Session) -> str:
+    """Return the phone that calls, or the name of a channel that belongs to no phone."""
+    channel = session.request.channel
+    phone = endpoint_of(channel)
+    if phone is not None and names_its_caller(channel):
+        peer = await session.get_full_variable("${CHANNEL(peername)}")
+        if phone != f"SIP/{peer}":
+            # A guest who calls themselves like a phone would lock that one out.
+            return channel
+    return phone or channel
+
+
 def _in_thread(function: Callable[[], Any]) -> Deferred[Any]:
     """A thread of the event loop that runs, or of Twisted's reactor."""
     loop = running_loop()
@@ -140,10 +164,10 @@ def _in_thread(function: Callable[[], Any]) -> Deferred[Any]:
 
 
 def _table(path: Path) -> LockOutStore:
-    from agi_monitor.storage.database import Database
+    from agi_monitor.storage.database import Database, path_url
     from agi_monitor.storage.lock_out_table import LockOutTable
 
-    database = Database(f"sqlite:///{path.absolute()}")
+    database = Database(path_url(path.absolute()))
     database.upgrade()
     return LockOutTable(database)
 

@@ -264,7 +264,16 @@ def file_url(directory: Path) -> str:
     Parameters:
         directory: the folder of the state.
     """
-    return URL.create("sqlite", database=str(directory / FILE)).render_as_string()
+    return path_url(directory / FILE)
+
+
+def path_url(path: Path) -> str:
+    """Return the address of a file, whatever stands in its name.
+
+    Parameters:
+        path: of the file.
+    """
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def _with_driver(url: URL) -> URL:

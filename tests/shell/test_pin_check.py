@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from agi_monitor import PinAnswer, PinCheck, Session
 from agi_monitor.errors import StateUnavailable
 from agi_monitor.pin_check import MAX_REMEMBERED, OF_THE_NAME, OF_THE_PBX
+from agi_monitor.pins.costs import MAX_KINDS
 from agi_monitor.testing import FakeAsterisk
 
 PIN = "407196"
@@ -132,6 +133,36 @@ def test_a_record_that_cannot_be_used_is_an_error(record: str) -> None:
     assert PIN not in str(raised.value)
     with pytest.raises(ValueError, match="argon2id record"):
         tried(pins, record, f"{PIN}#")
+
+
+def test_a_record_of_one_kind_too_many_is_an_error() -> None:
+    """The guard would look at none of its PINs: each would be wrong."""
+    pins = in_memory()
+    records = [PasswordHasher(time_cost=1, memory_cost=64 + kind).hash(PIN) for kind in range(MAX_KINDS + 1)]
+    for record in (*records[:-1], records[0]):
+        assert tried(pins, record, f"{PIN}#") == [PinAnswer.RIGHT]
+    with pytest.raises(ValueError, match="one kind"):
+        tried(pins, records[-1], f"{PIN}#")
+
+
+@pytest.mark.parametrize("guest", [True, False])
+def test_a_guest_locks_out_no_phone(record: str, guest: bool) -> None:
+    """chan_sip calls a guest's channel by the domain in From. Of which peer it is, it says itself."""
+    pins = in_memory(wrong_in_a_row=1)
+    for keys, is_guest, answer in (("1#", guest, PinAnswer.WRONG), (f"{PIN}#", False, None)):
+        asking, fake = Asking(pins, record), FakeAsterisk("SIP/2001-00000001")
+        fake.channel.guest = is_guest
+        fake.keys(keys)
+        fake.run(asking)
+        assert asking.answers == [answer or (PinAnswer.RIGHT if guest else PinAnswer.LOCKED)]
+
+
+@pytest.mark.parametrize("name", ["pins?mode=memory", "pins%41.db", "pins #1.db"])
+def test_any_path_is_that_file(record: str, tmp_path: Path, name: str) -> None:
+    """Its name says nothing to the database."""
+    pins = PinCheck(tmp_path / name, wrong_in_a_row=1, in_thread=maybeDeferred)
+    assert tried(pins, record, "1#") == [PinAnswer.WRONG]
+    assert (tmp_path / name).is_file()
 
 
 def test_a_handler_of_asyncio(record: str) -> None:

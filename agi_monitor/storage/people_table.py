@@ -126,29 +126,16 @@ class PeopleTable:
             return tuple(_made(row) for row in connection.execute(query).mappings())
 
     def _checked(self, rows: _People) -> People:
-        supervisors = {row["id"]: dict(row) for row in rows.supervisors}
-        agents = {row["extension"]: dict(row) for row in rows.agents}
-        for whose, key, value, name, lists in (
-            (supervisors, "supervisor", "endpoint", "endpoints", rows.supervisor_endpoints),
-            (supervisors, "supervisor", "name", "groups", rows.supervisor_groups),
-            (agents, "agent", "endpoint", "endpoints", rows.agent_endpoints),
-            (agents, "agent", "name", "groups", rows.agent_groups),
-        ):
-            for row in lists:
-                whose[row[key]].setdefault(name, []).append(row[value])
         try:
-            return People.model_validate(
-                {
-                    "supervisors": {row.pop("id"): _from_columns(row) for row in supervisors.values()},
-                    "agents": {row.pop("extension"): _from_columns(_agent_of(row)) for row in agents.values()},
-                    "rules": [json.loads(body) for body in rows.rules],
-                }
-            )
+            return _people(rows)
         except ValidationError as error:
             where, what = document.found(error)[0]
-            raise StateUnavailable(
-                f"{self._database.shown}: {yaml.place(where)}: {what}; it was put there some other way"
-            ) from None
+            found = f"{yaml.place(where)}: {what}"
+        except (LookupError, TypeError, ValueError, ArithmeticError, OSError, RecursionError):
+            # A list whose person is missing, a rule without its brackets, a moment beyond all years. The error is not
+            # repeated: a PIN record may stand in it.
+            found = "a row cannot be read"
+        raise StateUnavailable(f"{self._database.shown}: {found}; it was put there some other way")
 
 
 class _People(NamedTuple):
@@ -173,6 +160,26 @@ class _People(NamedTuple):
             _rows(connection, agent_group, agent_group.c.position),
             connection.execute(select(rule.c.body).order_by(rule.c.position)).scalars().all(),
         )
+
+
+def _people(rows: _People) -> People:
+    supervisors = {row["id"]: dict(row) for row in rows.supervisors}
+    agents = {row["extension"]: dict(row) for row in rows.agents}
+    for whose, key, value, name, lists in (
+        (supervisors, "supervisor", "endpoint", "endpoints", rows.supervisor_endpoints),
+        (supervisors, "supervisor", "name", "groups", rows.supervisor_groups),
+        (agents, "agent", "endpoint", "endpoints", rows.agent_endpoints),
+        (agents, "agent", "name", "groups", rows.agent_groups),
+    ):
+        for row in lists:
+            whose[row[key]].setdefault(name, []).append(row[value])
+    return People.model_validate(
+        {
+            "supervisors": {row.pop("id"): _from_columns(row) for row in supervisors.values()},
+            "agents": {row.pop("extension"): _from_columns(_agent_of(row)) for row in agents.values()},
+            "rules": [json.loads(body) for body in rows.rules],
+        }
+    )
 
 
 def _last_change(connection: Connection) -> int:

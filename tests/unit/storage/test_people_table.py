@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +14,9 @@ from sqlalchemy import text
 
 from agi_monitor.config.people import AgentEntry, Kind, People, RuleEntry, SupervisorEntry, differences, problems
 from agi_monitor.errors import ConfigError, StateUnavailable
-from agi_monitor.storage.database import Database, file_url
+from agi_monitor.storage.database import FILE, Database, file_url
 from agi_monitor.storage.people_table import PeopleTable
-from tests.doubles.desk import PIN_HASH
+from tests.doubles.desk import PIN_HASH, empty_database
 
 AT = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 
@@ -148,6 +150,37 @@ def test_what_somebody_else_wrote_into_the_tables_is_looked_at(table: PeopleTabl
     with database.transaction() as connection:
         connection.execute(text("UPDATE supervisor_endpoint SET endpoint = 'x' WHERE endpoint = 'PJSIP/2002'"))
     with pytest.raises(StateUnavailable, match=r"supervisors.bert.endpoints\[0\]: must be technology/name"):
+        table.load()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE rule SET body = '['",
+        "UPDATE supervisor SET pin_set = 1e300",
+        "UPDATE supervisor SET pin_set = 'Infinity'",
+    ],
+)
+def test_a_row_that_cannot_be_read_is_no_people(table: PeopleTable, database: Database, statement: str) -> None:
+    """The tables cannot be used then, and no PIN record is in the error."""
+    put(table, SITE)
+    with database.transaction() as connection:
+        connection.execute(text(statement))
+    with pytest.raises(StateUnavailable, match="it was put there some other way") as raised:
+        table.load()
+    assert raised.value.__context__ is None
+    assert "argon2" not in str(raised.value)
+
+
+def test_a_list_of_a_person_who_is_missing_is_no_people(tmp_path: Path) -> None:
+    """As after a restored copy; SQLite keeps to its conditions only for those who want that."""
+    (tmp_path / FILE).write_bytes(empty_database())
+    table = PeopleTable(Database(file_url(tmp_path)))
+    put(table, SITE)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as other:
+        other.execute("DELETE FROM supervisor WHERE id = 'anna'")
+        other.commit()
+    with pytest.raises(StateUnavailable, match="it was put there some other way"):
         table.load()
 
 

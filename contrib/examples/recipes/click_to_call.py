@@ -45,7 +45,7 @@ class ClickToCall:
         try:
             wanted = json.loads(body)
             phone, number = str(wanted["phone"]), str(wanted["number"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return 400, {"error": "send a phone and a number"}
         # Both become parts of what Asterisk dials: an & or a / would dial something else.
         if not (PHONE.fullmatch(phone) and NUMBER.fullmatch(number)):

@@ -26,7 +26,8 @@ CHOICES = {"1": KEEP, "2": HEAR, "3": AGAIN, "*": FORGET}
 class Recorder:
     """A handler that takes a message for the extension that was dialled.
 
-    A message lies in the folder of its box, and its name has the time and the caller. Hanging up leaves it, too.
+    A message lies in the folder of its box, and its name has the time and the caller. Hanging up leaves it, too,
+    unless it was taken back.
 
     Parameters:
         folder: of the messages; Asterisk writes there, and this program moves what it has written.
@@ -45,14 +46,15 @@ class Recorder:
         if not BOX.fullmatch(box):  # it becomes the name of a folder
             session.refuse()
             return
-        name = self.new_name()
+        name, choice = self.new_name(), KEEP
         try:
             await session.answer()
             choice = await self._record(session, name)
             kept = choice != FORGET and await self._keep(session, box, name)
             await session.stream_file("vm-msgsaved" if kept else "vm-deleted")
         except CallEnded:
-            await self._keep(session, box, name)
+            if choice != FORGET:
+                await self._keep(session, box, name)
             raise
         finally:
             self._draft(name).unlink(missing_ok=True)

@@ -73,6 +73,7 @@ def test_without_the_token_no_phone_rings(office: Office, authorization: str) ->
 @pytest.mark.parametrize(
     "body",
     [
+        b"[" * 1_000,
         b"",
         b"[]",
         b"\xff",

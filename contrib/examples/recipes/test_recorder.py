@@ -68,6 +68,13 @@ def test_a_message_that_is_taken_back_is_gone(tmp_path: Path) -> None:
     assert (box.files, box.lamp) == ([], "")
 
 
+def test_who_takes_it_back_and_hangs_up_has_taken_it_back(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.fake.hang_up_during("STREAM FILE", 3)
+    assert box.call("#*").agi_status == "HANGUP"
+    assert (box.files, box.lamp) == ([], "")
+
+
 def test_a_wrong_key_is_told_and_asked_again(tmp_path: Path) -> None:
     box = Box(tmp_path)
     assert box.call("#91").played == ["vm-intro", "vm-review", "pm-invalid-option", "vm-review", "vm-msgsaved"]

@@ -20,6 +20,7 @@ Every test that Hypothesis draws values for has the mark `fuzz`. Its values are 
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import re
 import shutil
@@ -117,6 +118,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker("fuzz")
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     config.stash[FUZZ_SECONDS] = config.getoption("--fuzz-seconds") * workers / max(1, len(random))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    # It stays to the end. Python would look through all of it for garbage at each full collection, and every process
+    # that a test forks would copy it by that.
+    gc.collect()
+    gc.freeze()
 
 
 def is_of_other_version(item: pytest.Item) -> bool:

@@ -38,6 +38,14 @@ class House:
         return found
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_again() -> Iterator[None]:
+    """What was frozen before the first test is so after the last one; see ``tests/conftest.py``."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def house() -> Iterator[House]:
     """A server that serves."""

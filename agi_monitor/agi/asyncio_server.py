@@ -133,7 +133,7 @@ class AgiServer:
                 self._log.error(LogEvent.CANNOT_LISTEN, error=str(error))
             await self._context.aclose()
             raise
-        self._log.info(LogEvent.LISTENING, address=f"{host} port={self.port}")
+        self._log.info(LogEvent.LISTENING, address=host, port=self.port)
 
     async def stop(self) -> None:
         """Take no new calls, wait for those that run, end those that are left."""

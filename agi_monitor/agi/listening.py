@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from structlog.typing import FilteringBoundLogger
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, TimeoutError, fail, maybeDeferred, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
@@ -149,7 +150,11 @@ class AgiService(Service):
 
     def _listens(self, port: IListeningPort) -> None:
         self._port = port
-        self._log.info(LogEvent.LISTENING, address=str(port.getHost()))
+        at = port.getHost()
+        if isinstance(at, (IPv4Address, IPv6Address)):
+            self._log.info(LogEvent.LISTENING, address=at.host, port=at.port)
+        else:
+            self._log.info(LogEvent.LISTENING, address=str(at))
         waiting, self._waiting = self._waiting, []
         for told in waiting:
             told.callback(port)
@@ -198,4 +203,10 @@ def serve(handler: Handler, listen: str = LISTEN, *, use_asyncio: bool = False, 
 
 
 def _endpoint(reactor: Any, description: str) -> Any:
-    return serverFromString(reactor, description)  # type: ignore[no-untyped-call]  # Twisted's own
+    try:
+        return serverFromString(reactor, description)  # type: ignore[no-untyped-call]  # Twisted's own
+    except (ValueError, TypeError) as error:
+        # Twisted's own text is about int(), or about a function of its own.
+        raise ValueError(
+            f"{description!r}: cannot listen there; write such as tcp:4573:interface=127.0.0.1"
+        ) from error

@@ -96,7 +96,9 @@ def moment(text: str, *, end: bool = False, today: date | None = None) -> dateti
         return at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise _Wrong(
-            text, "no time such as 2026-01, 2026-01-31, 2026-01-31T08:00 or 2026-01-31T08:00+01:00"
+            text,
+            "no time such as 2026-01, 2026-01-31, 2026-01-31T08:00 or 2026-01-31T08:00+01:00"
+            + ("; nor today, yesterday, this month or last month" if today is not None else ""),
         ) from None
 
 

@@ -509,6 +509,8 @@ def report(
         writer = csv.writer(sys.stdout)
         for row in tables.heard_rows(agents, supervisors):
             writer.writerow(map(visible, row) if sys.stdout.isatty() else row)
+    elif not agents:
+        click.echo("no spies")
     else:
         screen = console()
         screen.print(tables.heard_table(agents, "agent", "by"))

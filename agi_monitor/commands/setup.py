@@ -43,7 +43,7 @@ TERMINAL = Path("/dev/tty")
 @click.option(
     "--asterisk-dir",
     "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default="/etc/asterisk",
     show_default=True,
     help="Folder with Asterisk's configuration.",
@@ -74,6 +74,11 @@ def setup(
     without a terminal, give one on standard input. Stopped at any point, it can be run again; what exists is kept.
     'agi-monitor uninstall' undoes all of it.
     """
+    if not folder.is_dir():
+        terminal.fail(
+            f"{folder}: there is no such folder. Setup runs on the machine of the PBX; for one elsewhere, write a "
+            "configuration with 'agi-monitor init' and its dialplan with 'agi-monitor render'"
+        )
     places = Places(config=Path(DEFAULT_CONFIG))
     machine = _machine(places)
     _must_be_fit(machine, dry_run)

@@ -132,6 +132,7 @@ _SENTENCES = {
     "model_type": "must be a mapping, one key a line",
     "dataclass_type": "must be a mapping, one key a line",
     "string_type": "must be a text",
+    "int_parsing": "must be a whole number",
     "bool_parsing": "must be true or false",
 }
 

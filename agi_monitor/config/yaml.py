@@ -186,6 +186,8 @@ def _without_values(problem: str) -> str:
     """What ruamel.yaml says, without what stands in the file: it may be a secret that begins with * or !."""
     if problem.startswith("found undefined alias"):
         return "found undefined alias: a text that begins with * needs quotes"
+    if r"'\t'" in problem:
+        return "a tab at the beginning: YAML takes spaces only"
     if "codec" in problem:
         return NOT_NEEDED
     return _QUOTED.sub(lambda quoted: quoted[0] if _SIGN.fullmatch(quoted[0][1:-1]) else "another text", problem)

@@ -11,6 +11,7 @@ called. ``call`` does the same over TCP, where time is real and a prompt without
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -202,7 +203,13 @@ class FakeAsterisk(FakeCommands):
 
         async def watched(session: Session) -> None:
             try:
-                await serve(session)
+                running = serve(session)
+                if not inspect.isawaitable(running):
+                    name = getattr(serve, "__qualname__", type(serve).__qualname__)
+                    raise TypeError(
+                        f"{name}: a handler is an `async def`; a blocking function goes through `blocking`"
+                    )
+                await running
             except CallEnded:
                 raise
             except Exception as error:

@@ -26,7 +26,7 @@ from agi_monitor import __version__
 from agi_monitor.commands.completion import ASKED_BY, PROGRAM
 from agi_monitor.commands.main import main as program
 from agi_monitor.commands.man import pages
-from contrib.lab.checkout import CHECKOUT
+from contrib.lab.checkout import CHECKOUT, known_files
 from contrib.lab.errors import ImageError, LabError
 from contrib.lab.images import CACHE, product_files
 from contrib.lab.progress import Progress, step
@@ -45,6 +45,7 @@ COMPLETIONS = {
     "zsh": f"usr/share/zsh/vendor-completions/_{PROGRAM}",
     "fish": f"usr/share/fish/vendor_completions.d/{PROGRAM}.fish",
 }
+DOCUMENTS = (".md", ".svg")
 CONFFILES = ("/etc/logrotate.d/agi-monitor",)
 COMMAND = """\
 #!/opt/agi-monitor/bin/python
@@ -126,6 +127,9 @@ def _rest(root: Path) -> None:
     licence = "".join(f" {line.rstrip() or '.'}\n" for line in (CHECKOUT / "LICENSE").read_text().splitlines())
     _write(doc / "copyright", (SCRIPTS / "copyright").read_text() + licence)
     _gzip(doc / "changelog.gz", (CHECKOUT / "CHANGELOG.md").read_bytes())
+    # The configuration file and several messages name pages of it.
+    for page in sorted(path for path in known_files() if path.parts[0] == "docs" and path.suffix in DOCUMENTS):
+        _write(doc / page, (CHECKOUT / page).read_text())
     (root / "usr/bin").mkdir(parents=True)
     (root / "usr/bin" / PROGRAM).symlink_to(f"/{OPT}/bin/{PROGRAM}")
 

@@ -35,6 +35,7 @@ test "$(stat -c '%U:%G %a' /etc/agi-monitor)" = 'root:agi-monitor 2750'
 test "$(stat -c '%U:%G %a' /var/lib/agi-monitor)" = 'agi-monitor:agi-monitor 750'
 test -e /usr/share/bash-completion/completions/agi-monitor
 dpkg --verify agi-monitor
+test -e /usr/share/doc/agi-monitor/docs/reference/configuration.md
 
 say every command says what it is for
 for command in $(agi-monitor --help | sed -n '/^Commands:/,$s/^  \([a-z-]*\) .*/\1/p'); do

@@ -51,6 +51,7 @@ def test_everything_is_in_its_place_and_roots(package: Path) -> None:
     wanted = {f"./usr/lib/systemd/system/{unit}" for unit in UNITS} | {f"./{path}" for path in COMPLETIONS.values()}
     wanted |= {f"./usr/share/man/man1/{name}.gz" for name in pages(program)} | {f".{path}" for path in CONFFILES}
     wanted |= {"./usr/bin/agi-monitor", "./opt/agi-monitor/bin/agi-monitor", "./usr/share/doc/agi-monitor/copyright"}
+    wanted.add("./usr/share/doc/agi-monitor/docs/reference/configuration.md")
     assert wanted <= found.keys()
     tops = {path.split("/")[1] for path in found if path != "./"}
     assert tops == {"etc", "opt", "usr"}

@@ -230,6 +230,16 @@ def test_the_service_listens_where_it_was_told() -> None:
     assert len(told) == 1
 
 
+def test_an_address_that_is_none_is_named() -> None:
+    """With one that would do, and not with what Twisted says of a number."""
+    with pytest.raises(ValueError, match="'tcp:abc': cannot listen there; write such as tcp:4573"):
+        AgiService(_nothing, "tcp:abc")
+
+
+async def _nothing(session: Session) -> None:
+    pass
+
+
 def test_a_stop_ends_what_does_not_end_by_itself() -> None:
     """Calls have stop_seconds; then each is told CallEnded, and the stop is over when all are."""
     service = Service()

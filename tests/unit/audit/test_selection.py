@@ -68,6 +68,12 @@ def test_what_is_no_time_is_named(text: str) -> None:
 DAY = date(2026, 3, 1)
 
 
+def test_the_words_are_named_where_they_are_taken() -> None:
+    """And nowhere else."""
+    with pytest.raises(ValueError, match="nor today, yesterday, this month or last month"):
+        moment("yesterdy", today=DAY)
+
+
 @pytest.mark.parametrize(
     ("text", "begin", "end"),
     [

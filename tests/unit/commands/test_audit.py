@@ -339,6 +339,12 @@ def test_exports_csv(office: Office) -> None:
 # ---- report and sampling -----------------------------------------------------------------------------------
 
 
+def test_reports_that_nobody_was_heard(office: Office) -> None:
+    """Two empty tables say nothing."""
+    done = office.run("report", "--from", (NOW + timedelta(days=1)).isoformat())
+    assert (done.exit_code, done.stdout) == (0, "no spies\n")
+
+
 def test_reports_minutes(office: Office) -> None:
     """Of each agent, and of each supervisor."""
     agents, supervisors = office.run("report").stdout.split("\n\n")

@@ -90,3 +90,9 @@ def test_a_wrong_answer_is_asked_for_again_at_once(
     found = _answers(folder, look(folder), None, None, (), asks=True)
     assert (found.supervisor, found.phone, found.agents) == ("anna", "2001", ("1001", "1002"))
     assert [text for text in said if complaint in text] != []
+
+
+def test_without_asterisk_it_says_what_to_do(tmp_path: Path) -> None:
+    """A server may run on another machine than the PBX."""
+    done = setup(tmp_path / "nowhere")
+    assert (done.exit_code, "agi-monitor render" in done.stderr) == (1, True)

@@ -415,3 +415,13 @@ def test_dial_in_the_fake() -> None:
         (DialStatus.ANSWER, 7, False),
         (DialStatus.ANSWER, 7, True),
     ]
+
+
+def test_a_function_that_is_no_coroutine_is_named() -> None:
+    """With the words of a server; Python's own speak of an object NoneType."""
+
+    def forgot(session: Session) -> None:
+        pass
+
+    with pytest.raises(TypeError, match="forgot: a handler is an `async def`; a blocking function goes through"):
+        FakeAsterisk().run(forgot)  # type: ignore[arg-type]

@@ -499,7 +499,10 @@ class Verification:
                 f"{_at(place)}: the clock was set back, or they had to wait for the disk"
             )
         if counts.records and not counts.checkpoints:
-            yield "no checkpoint with a good signature: with write access alone, all of it could have been made again"
+            yield (
+                "no checkpoint with a good signature: with write access alone, all of it could have been made again. "
+                "A server signs one within minutes, and when it stops"
+            )
         elif counts.records and not self._trusted:
             yield "no key was given: any signature that matches counts, of any key"
 

@@ -39,7 +39,7 @@ def undo_setup(folder: Path, *, yes: bool, dry_run: bool, err: bool) -> None:
         terminal.say(f"what setup has made is left: {error}", err=True)
         return
     made = list(record)
-    for line in in_few_lines(f"{thing.name}: made by setup" for thing in reversed(made)):
+    for line in in_few_lines(f"{thing.shown}: made by setup" for thing in reversed(made)):
         terminal.say(line, err=err)
     if not made or dry_run:
         return

@@ -20,6 +20,9 @@ SECONDS = 60.0
 LIMIT = 1_048_576
 """Bytes of an answer."""
 
+NOT_THERE = (FileNotFoundError, ConnectionRefusedError)
+"""How a socket fails whose Asterisk does not run."""
+
 
 def place(folder: Path) -> Path:
     """Return where the socket is, by asterisk.conf.
@@ -65,5 +68,7 @@ def ask(path: Path, owner: int, command: str) -> str:
                 if len(answer) > LIMIT:
                     raise InstallFailed(f"{path}: the answer to '{command}' has no end")
     except OSError as error:
-        raise InstallFailed(f"{path}: Asterisk's console cannot be reached: {error.strerror or error}") from error
+        hint = ". Is Asterisk running? Then run this again" if isinstance(error, NOT_THERE) else ""
+        why = f"{error.strerror or error}{hint}"
+        raise InstallFailed(f"{path}: Asterisk's console cannot be reached: {why}") from error
     return bytes(answer).partition(b"\n")[2].decode("utf-8", "replace")

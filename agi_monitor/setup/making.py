@@ -145,13 +145,13 @@ class Maker:
         # The user last: what is kept would belong to the next one with that number.
         for thing in sorted(made, key=lambda one: one.kind is Kind.USER):
             if thing.kind is Kind.USER and is_kept:
-                yield f"user {thing.name}: kept, because folders of it are"
+                yield f"{thing.shown}: kept, because folders of it are"
                 continue
             kept = self._undo(thing)
             is_kept = is_kept or (kept != "" and thing.kind is Kind.FOLDER)
             if not kept:
                 self._record.remove(thing)
-            yield f"{thing.name}: {kept or 'removed'}"
+            yield f"{thing.shown}: {kept or 'removed'}"
 
     def _undo(self, thing: Thing) -> str:
         """Take one thing away; the reason why it is kept, or nothing."""

@@ -43,6 +43,11 @@ class Thing:
     name: str
     proof: str = ""
 
+    @property
+    def shown(self) -> str:
+        """What it is called for people: a user and a unit have the name of the program."""
+        return f"{self.kind} {self.name}" if self.kind in (Kind.USER, Kind.UNIT) else self.name
+
 
 class Record:
     """The list of what was made, in the books of root.

@@ -169,7 +169,7 @@ def test_a_unit_is_enabled_and_disabled_unless_it_was_enabled_before(tmp_path: P
     system.codes["is-enabled"] = 1
     maker = Maker(Record(tmp_path / "books", Path("/etc/asterisk")), system.run)
     maker.unit("agi-monitor")
-    assert list(maker.undo()) == ["agi-monitor: removed"]
+    assert list(maker.undo()) == ["unit agi-monitor: removed"]
     assert [line for line in system.asked if "is-enabled" not in line] == [
         "systemctl daemon-reload",
         "systemctl enable --now agi-monitor",
@@ -287,7 +287,9 @@ def test_a_command_of_two_lines_is_not_sent(tmp_path: Path) -> None:
 
 def test_where_no_asterisk_runs_it_says_so(tmp_path: Path) -> None:
     """With the path that was tried."""
-    with pytest.raises(InstallFailed, match=f"{tmp_path}/asterisk.ctl: Asterisk's console cannot be reached"):
+    with pytest.raises(
+        InstallFailed, match=r"asterisk.ctl: Asterisk's console cannot be reached: .* Is Asterisk running"
+    ):
         console.ask(tmp_path / "asterisk.ctl", 0, "core show version")
 
 

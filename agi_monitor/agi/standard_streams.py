@@ -86,6 +86,12 @@ def with_audio(story: Story, reactor: Any, descriptor: int = DESCRIPTOR) -> Stor
     return listening
 
 
+BY_HAND = (
+    "This script waits for a call on its standard input: Asterisk starts it, by AGI(script.py). "
+    "Ctrl-D ends it. To try a handler without a PBX, see agi_monitor.testing.FakeAsterisk."
+)
+
+
 def run_agi(
     handler: Handler,
     *,
@@ -106,6 +112,9 @@ def run_agi(
     Raises:
         SystemExit: with 1 when the handler failed or refused the call, with 0 otherwise.
     """
+    if os.isatty(0):
+        # A person has started it, and would wait for something to happen.
+        sys.stderr.write(f"{BY_HAND}\n")
     incoming, outgoing = os.dup(0), os.dup(1)
     # What anyone prints is for people, and not for Asterisk.
     sys.stdout.flush()

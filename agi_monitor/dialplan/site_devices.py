@@ -151,8 +151,8 @@ def chan_sip(sections: Iterable[Section]) -> Iterator[Device]:
 
 
 def iax(sections: Iterable[Section]) -> Iterator[Device]:
-    """Yield the peers of iax.conf."""
-    return _peers("IAX2", sections, ("general",))
+    """Yield the peers of iax.conf. Its guest comes from Asterisk's sample: calls without a login."""
+    return _peers("IAX2", sections, ("general", "guest"))
 
 
 def _peers(technology: str, sections: Iterable[Section], others: Sequence[str]) -> Iterator[Device]:

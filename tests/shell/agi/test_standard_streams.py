@@ -274,3 +274,23 @@ def test_the_hang_up_at_the_very_end_kills_nobody(tmp_path: Path) -> None:
         assert script.hears() == b"ANSWER\n"
         script.says(b"200 result=0\n")
         assert script.ends() == 0
+
+
+def test_started_by_hand_it_says_what_it_waits_for(tmp_path: Path) -> None:
+    """A person sees a prompt that does nothing otherwise; Asterisk, which gives it a pipe, is told nothing."""
+    (tmp_path / "script.py").write_text("from agi_monitor import run_agi\nasync def f(session): pass\nrun_agi(f)\n")
+    leader, follower = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "script.py")],
+        stdin=follower,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )
+    os.close(follower)
+    os.write(leader, b"\x04")
+    _, said = process.communicate(timeout=SECONDS)
+    os.close(leader)
+    assert b"Asterisk starts it, by AGI(script.py)" in said
+    with started(tmp_path, "from agi_monitor import run_agi\nasync def f(session): pass\nrun_agi(f)\n") as script:
+        assert script.ends() == 0
+    assert b"starts it" not in (tmp_path / "err").read_bytes()

@@ -151,13 +151,14 @@ def chan_sip(sections: Iterable[Section]) -> Iterator[Device]:
 
 
 def iax(sections: Iterable[Section]) -> Iterator[Device]:
-    """Yield the peers of iax.conf. Its guest comes from Asterisk's sample: calls without a login."""
-    return _peers("IAX2", sections, ("general", "guest"))
+    """Yield the peers of iax.conf."""
+    return _peers("IAX2", sections, ("general",))
 
 
 def _peers(technology: str, sections: Iterable[Section], others: Sequence[str]) -> Iterator[Device]:
     for section in sections:
-        if section.name not in others and section.last("type") in ("friend", "peer", "user"):
+        # A user only calls in, as those of the sample of iax.conf do: a phone can be called.
+        if section.name not in others and section.last("type") in ("friend", "peer"):
             logs_in = section.last("remotesecret") is not None or section.last("fromuser") is not None
             yield _device(technology, section, is_trunk=logs_in)
 

@@ -331,7 +331,7 @@ def test_devices_of_other_drivers(tmp_path: Path) -> None:
         "[out]\ntype = wizard\nsends_auth = yes\nendpoint/callerid = <6003>\n",
         sip="[general]\ncontext = x\n[6004]\ntype = friend\n[out2]\ntype = peer\nfromuser = me\n"
         "callerid = <6005>\n[6006]\n",
-        iax="[6007]\ntype = friend\n[guest]\ntype = user\n",
+        iax="[6007]\ntype = friend\n[guest]\ntype = user\ncallerid = <6010>\n",
         users="[general]\nhassip = yes\n[6008]\nfullname = Eve\nhasiax = yes\n[6009]\nhassip = no\n",
         queues="[sales]\nmember => sip/6004\nmember => pjsip/6001\nmember => Iax2/6008,1,Eva\n",
     )

@@ -25,7 +25,7 @@ from contrib.lab.checkout import CHECKOUT
 EVIDENCE = CHECKOUT / ".cache" / "failures"
 """Where failed scenarios leave theirs, a folder each."""
 OF_THE_SECOND_TRY = EVIDENCE / "second-try"
-WORKERS = 4
+WORKERS = 6
 """Scenarios mostly wait for people to speak, so more run at the same time than there are processors."""
 MOST_TRIED_AGAIN = 3
 SOME_FAILED = 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from pathlib import Path
 
 from contrib.lab.errors import LabError
@@ -26,8 +27,10 @@ def ask(path: Path, command: str) -> str:
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as console:
-            console.settimeout(ANSWER_SECONDS)
+            # Only a socket that blocks waits while others of a busy PBX wait to be accepted (EAGAIN otherwise).
+            console.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(ANSWER_SECONDS), 0))
             console.connect(f"/proc/self/fd/{folder}/{path.name}")
+            console.settimeout(ANSWER_SECONDS)
             console.sendall(f"{QUIT_AFTER}{command}\0".encode())
             parts = []
             while part := console.recv(65_536):

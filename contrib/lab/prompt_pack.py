@@ -24,6 +24,8 @@ PROGRAMS = {"espeak-ng": "espeak-ng", "sox": "sox"}
 """Program -> the Debian package that has it."""
 
 WORDS_A_MINUTE = 150
+SOUNDS = "/usr/share/asterisk/sounds"
+"""Where Debian's Asterisk looks for them."""
 RATES_HZ = {".wav": 8_000, ".wav16": 16_000}
 """The ending that tells Asterisk how many samples there are -> their rate (format_wav.c)."""
 
@@ -69,6 +71,17 @@ def build(folder: Path, names: frozenset[str] | None = None) -> int:
     return count
 
 
+def copying(folder: Path) -> str:
+    """Return the command that copies a pack among the sounds of a PBX. The folder of a language may be a link there.
+
+    :param folder: of the pack
+    """
+    languages = " ".join(VOICES)
+    return (
+        f"for one in {languages}; do mkdir -p {SOUNDS}/$one; cp -r {folder}/$one/{PACK_FOLDER} {SOUNDS}/$one/; done"
+    )
+
+
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -84,7 +97,8 @@ def main() -> int:
     except LabError as error:
         print(f"agi-monitor: {error}", file=sys.stderr)
         return 1
-    print(f"{folder}: {count} files. On the PBX: cp -r {folder}/* /usr/share/asterisk/sounds/")
+    print(f"{folder}: {count} files. On the PBX:")
+    print(f"  {copying(folder)}")
     print("Then set prompt_pack: true in agi-monitor.yaml, and run: agi-monitor reload")
     return 0
 

@@ -12,7 +12,7 @@ import pytest
 
 from contrib.lab.checkout import CHECKOUT
 from contrib.lab.engine import ensure_programs
-from contrib.lab.prompt_pack import PROGRAMS, build
+from contrib.lab.prompt_pack import PROGRAMS, SOUNDS, VOICES, build, copying
 from contrib.lab.server import PINS, SITE
 from contrib.lab.waiting import wait_until
 from tests.scenarios.house import House, moment
@@ -20,7 +20,7 @@ from tests.scenarios.house import House, moment
 pytestmark = pytest.mark.either_version
 """Which words are played is ours; that Asterisk reads such files is seen on both (tests/lab)."""
 
-SOUNDS = "/usr/share/asterisk/sounds"
+PACK = Path("/tmp/pack")
 NAMES = frozenset({"ask-pin", "ask-pin-again", "agent", "no-call", *(f"digit-{digit}" for digit in "01")})
 """What is said until an agent has no call."""
 LOUD = 1000
@@ -34,13 +34,15 @@ def speaking(house: House, tmp_path: Path) -> Iterator[House]:
     build(tmp_path / "sounds", NAMES)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        archive.add(tmp_path / "sounds", ".")
-    house.lab.pbx.container.get_wrapped_container().put_archive(SOUNDS, packed.getvalue())
+        archive.add(tmp_path / "sounds", PACK.name)
+    house.lab.pbx.container.get_wrapped_container().put_archive(str(PACK.parent), packed.getvalue())
+    copied = house.lab.pbx.container.exec(["sh", "-ec", copying(PACK)])
+    assert copied.exit_code == 0, copied.output
     supervisors = copy.deepcopy(SITE["supervisors"])
     supervisors["carla"]["language"] = "de"
     house.reconfigure(prompt_pack=True, supervisors=supervisors)
     yield house
-    for language in ("en", "de", "es"):
+    for language in VOICES:
         house.lab.pbx.container.exec(["rm", "-rf", f"{SOUNDS}/{language}/agi-monitor"])
 
 

@@ -3,8 +3,8 @@ import sys
 from asterisk.agi import AGI
 
 agi = AGI()
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20) as manager:
-    lines = manager.makefile("rw", newline="\r\n")
+manager = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20)
+with manager, manager.makefile("rw", newline="\r\n") as lines:
     greeting = lines.readline().strip()
     lines.write("Action: QueueStatus\nQueue: sales\n\n")
     lines.flush()

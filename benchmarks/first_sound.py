@@ -17,10 +17,9 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from processes import percentile, save, tell
+from processes import save, tell, times_ms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from light_supervisors import Supervisor, at_their_desks, people, site_files
@@ -79,15 +78,7 @@ def measure(version: str, repeat: int) -> list[dict[str, Any]]:
                 for _ in range(repeat):
                     found += waits(server, supervisors[:count])
                     lab.pbx.wait_until(lambda: len(lab.pbx.channels()) == len(PHONES), WAIT_SECONDS, "all to be gone")
-                results.append(
-                    {
-                        "asterisk": version,
-                        "supervisors": count,
-                        "median_ms": median(found) * 1e3,
-                        "p90_ms": percentile(found, 90) * 1e3,
-                        "longest_ms": max(found) * 1e3,
-                    }
-                )
+                results.append({"asterisk": version, "supervisors": count, **times_ms(found)})
             return results
 
 

@@ -14,10 +14,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from processes import percentile, save, tell
+from processes import save, tell, times_ms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from contrib.lab.capture import PAYLOAD_TELEPHONE_EVENT, PAYLOAD_ULAW, RtpPacket
@@ -95,13 +94,7 @@ def measure(version: str, times: int) -> dict[str, Any]:
             for _ in range(times):
                 found.append(until_heard(lab, change(lab, server, "5", "whisper")))
                 change(lab, server, "4", "listen")
-    return {
-        "asterisk": version,
-        "keys": times,
-        "median_ms": median(found) * 1e3,
-        "p90_ms": percentile(found, 90) * 1e3,
-        "longest_ms": max(found) * 1e3,
-    }
+    return {"asterisk": version, "keys": times, **times_ms(found)}
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -89,6 +90,15 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """The value that this percentage of them does not exceed; infinite for none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("inf")
+
+
+def times_ms(seconds: Sequence[float]) -> dict[str, float]:
+    """The middle, the ninth tenth and the longest of several times, in milliseconds."""
+    return {
+        "median_ms": median(seconds) * 1e3,
+        "p90_ms": percentile(seconds, 90) * 1e3,
+        "longest_ms": max(seconds) * 1e3,
+    }
 
 
 def save(name: str, results: Any) -> None:

@@ -14,10 +14,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from processes import percentile, save, tell
+from processes import save, tell, times_ms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from light_supervisors import Supervisor, at_their_desks, people, site_files
@@ -66,13 +65,7 @@ def measure(version: str, calls: int) -> dict[str, Any]:
         server.render()
         with server, at_their_desks(lab, 1) as (supervisor,):
             found = [wait(lab, server, supervisor) for _ in range(calls)]
-    return {
-        "asterisk": version,
-        "calls": calls,
-        "median_ms": median(found) * 1e3,
-        "p90_ms": percentile(found, 90) * 1e3,
-        "longest_ms": max(found) * 1e3,
-    }
+    return {"asterisk": version, "calls": calls, **times_ms(found)}
 
 
 def main() -> None:

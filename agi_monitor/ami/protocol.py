@@ -7,7 +7,7 @@ How a connection ends
     It is lost, its certificate is refused, the peer breaks the protocol, the login or a Ping is not answered in
     time: the state is ``Down``, ``on_down`` is called, every action without an answer fails with ``Disconnected``,
     and after a growing, random wait there is another attempt. Asterisk refuses the login: the state is ``Refused``,
-    and there is no other attempt.
+    and the client does not try again.
 
 What a no means
     Asterisk says it in English, which is passed on to people and never read here. A no to ``Challenge`` passes: the

@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     TAKEN = "taken"
     """It was about something known, or made it known."""
     LATE = "late"
-    """It was about a channel that is no longer there, or not yet."""
+    """It was about a channel that has ended, or of which nothing was told before."""
     IGNORED = "ignored"
     """It does not change a call or a device."""
     MALFORMED = "malformed"

@@ -138,7 +138,7 @@ def candidates(devices: AgentDevices, own: frozenset[str]) -> tuple[DeviceChanne
 def found_again(
     devices: AgentDevices, own: frozenset[str], uniqueid: str, parties: Collection[str] | None
 ) -> DeviceChannel | Refusal:
-    """Return a call that was chosen before, as it is now, or say why it is no longer that call.
+    """Return a call that was chosen before, as it is now, or the refusal when it has become another call.
 
     Parameters:
         devices: the agent's devices now.

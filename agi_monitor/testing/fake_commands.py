@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def _seconds(arguments: list[str], place: int, otherwise: float = CHANNEL_SECOND
     return given or otherwise
 
 
-class FakeCommands(FakePbx):
+class FakeCommands(FakePbx, ABC):
     """The commands of a call, without the wire that they come by.
 
     Parameters:
@@ -72,9 +73,9 @@ class FakeCommands(FakePbx):
         self._hang_up_during: dict[str, int] = {}
         self._hang_up_at_prompts: set[str] = set()
 
+    @abstractmethod
     def _answer(self, text: str) -> None:
         """Send one line to the server."""
-        raise NotImplementedError
 
     def keys(self, keys: str) -> None:
         """The caller will press these keys, one after the other, at whatever waits for a key.

@@ -124,11 +124,14 @@ class PinCheck:
         """Refuse what the guard takes for no record: every PIN would be wrong, and the phone locked for it."""
         from agi_monitor.pins import costs
 
-        kind = costs.read(record)
+        try:
+            kind = costs.read(record)
+        except ValueError as error:
+            raise ValueError(f"the PIN record {error}") from None
         self._kinds = costs.with_one_more(self._kinds, kind)
         if kind not in self._kinds:
             raise ValueError(
-                "is an argon2id record of one kind (m, t, p) too many; make all records with: agi-monitor pin"
+                "the PIN record is of one kind (m, t, p) too many; make all records with: agi-monitor pin"
             )
 
     async def _check(self, phone: str, peer: str, name: str, record: str, digits: str) -> PinAnswer:

@@ -128,7 +128,7 @@ def test_without_its_file_no_pin_is_right(record: str, tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_used_is_an_error(record: str) -> None:
     """A shell that has eaten its dollar signs is noticed at the first call, and no attempt is counted."""
     pins = in_memory(wrong_in_a_row=1)
-    with pytest.raises(ValueError, match="^the PIN record (must be|is) an argon2id record") as raised:
+    with pytest.raises(ValueError, match=r"^the PIN record (must be|is) an argon2id record") as raised:
         tried(pins, record, f"{PIN}#")
     assert PIN not in str(raised.value)
     with pytest.raises(ValueError, match="argon2id record"):

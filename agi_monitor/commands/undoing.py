@@ -19,7 +19,8 @@ from agi_monitor.setup.record import Record
 
 MANY = 4
 """Lines that would push what matters off the screen."""
-OUR_CONTEXTS = ("agi-monitor-phone-", "agi-monitor-group-")
+DIALLED_FROM = ("agi-monitor-phone-", "agi-monitor-group-")
+"""How the contexts begin from which the phones of supervisors dial."""
 
 
 def undo_setup(folder: Path, *, yes: bool, dry_run: bool, err: bool) -> None:
@@ -80,7 +81,7 @@ def stranded_phones(folder: Path) -> tuple[str, ...]:
     return tuple(
         f"{phone.where}: [{phone.device.removeprefix('PJSIP/')}] context = {phone.context}"
         for phone in found
-        if phone.context.startswith(OUR_CONTEXTS)
+        if phone.context.startswith(DIALLED_FROM)
     )
 
 
